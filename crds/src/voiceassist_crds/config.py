@@ -1,0 +1,349 @@
+"""RelayConfig: all that a relay is told, as one JSON file. Secrets are files of their own and never in here."""
+
+from __future__ import annotations
+
+import ipaddress
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from .base import Model
+from .errors import from_validation
+from .names import STREAM_PATH, TOKEN_PATH, WS_PATH, Revision
+from .revisions import digest
+
+MAX_INSTRUCTIONS = 32768
+OPENAI_URL = "wss://api.openai.com/v1/realtime"
+
+RevisionText = Annotated[str, Field(pattern=r"^[0-9a-z]{4,20}$")]
+Origin = Annotated[str, Field(pattern=r"^(\*|https?://[A-Za-z0-9.\-]+(:\d{1,5})?)$")]
+
+
+class Tracks(StrEnum):
+    """Whose audio is taken from the call."""
+
+    BOTH = "Both"
+    CUSTOMER = "Customer"
+
+
+class Provider(StrEnum):
+    """Who serves the Realtime protocol."""
+
+    OPENAI = "OpenAI"
+    AZURE_OPENAI = "AzureOpenAI"
+    COMPATIBLE = "Compatible"
+
+
+class ApplyTo(StrEnum):
+    """Which calls take a new prompt."""
+
+    NEW_CALLS = "NewCalls"
+    ALL_CALLS = "AllCalls"
+
+
+class Transcripts(StrEnum):
+    """Whether spoken words are published to Sync."""
+
+    PUBLISH = "Publish"
+    OFF = "Off"
+
+
+class Checks(StrEnum):
+    """Whether signatures and tokens are checked. `Off` is for loopback only."""
+
+    ALL = "All"
+    OFF = "Off"
+
+
+class AuthHeader(StrEnum):
+    """The header that carries the model's key."""
+
+    AUTHORIZATION = "Authorization"
+    API_KEY = "api-key"
+    X_API_KEY = "X-API-Key"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address can only mean this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class TwilioConfig(Model):
+    """Twilio's account and Sync service, and how to reach them."""
+
+    account_sid: str = Field(pattern=r"^AC[0-9a-f]{32}$")
+    sync_service_sid: str = Field(pattern=r"^IS[0-9a-f]{32}$")
+    sync_ttl_seconds: int = Field(21600, ge=60, le=31_536_000, description="Time to live of every object made for a call, in seconds.")
+    legacy_stream: bool = Field(
+        False, description="Name the Sync Stream as the original plugin expects: guessable, so any token holder can read it."
+    )
+    workspace_sid: str | None = Field(
+        None, pattern=r"^WS[0-9a-f]{32}$", description="TaskRouter workspace; read from the Flex configuration if not given."
+    )
+    api_url: str | None = Field(
+        None, description="Another server for every Twilio product; {product} is replaced by api, sync, iam, taskrouter, flex-api."
+    )
+    region: str | None = Field(None, pattern=r"^[a-z0-9-]{2,20}$")
+    edge: str | None = Field(None, pattern=r"^[a-z0-9-]{2,30}$")
+
+    @field_validator("api_url")
+    @classmethod
+    def _url(cls, value: str | None) -> str | None:
+        if value is not None and (urlsplit(value).scheme not in {"http", "https"} or "{product}" not in value):
+            raise ValueError(f"{value!r} given; it must be an http(s) URL that contains {{product}}, such as http://sandbox/{{product}}")
+        return value
+
+    def base_url(self, product: str) -> str:
+        """Base URL of a product (api, sync, iam, taskrouter, flex-api), without a slash at the end."""
+        if self.api_url is not None:
+            return self.api_url.replace("{product}", product).rstrip("/")
+        if self.region is None:
+            return f"https://{product}.twilio.com"
+        middle = f"{self.edge}.{self.region}" if self.edge else self.region
+        return f"https://{product}.{middle}.twilio.com"
+
+
+class AudioConfig(Model):
+    """What audio is taken."""
+
+    tracks: Tracks = Tracks.BOTH
+
+
+class TurnDetection(Model):
+    """How the model notices that the customer has finished."""
+
+    type: Literal["ServerVAD", "SemanticVAD"] = "ServerVAD"
+    threshold: float | None = Field(None, ge=0, le=1, description="ServerVAD only; default 0.5.")
+    prefix_padding_ms: int | None = Field(None, ge=0, le=2000, description="ServerVAD only; default 300.")
+    silence_duration_ms: int | None = Field(None, ge=100, le=5000, description="ServerVAD only; default 500.")
+    eagerness: Literal["Low", "Medium", "High", "Auto"] | None = Field(None, description="SemanticVAD only; default Auto.")
+
+    @model_validator(mode="after")
+    def _own_fields_only(self) -> Self:
+        if self.type == "ServerVAD" and self.eagerness is not None:
+            raise ValueError("eagerness given; it is for type SemanticVAD only")
+        if self.type == "SemanticVAD":
+            for name in ("threshold", "prefix_padding_ms", "silence_duration_ms"):
+                if getattr(self, name) is not None:
+                    raise ValueError(f"{name} given; it is for type ServerVAD only")
+        return self
+
+    @property
+    def silence_ms(self) -> int | None:
+        """Silence that ends a turn, in ms, which `audio_end_ms` includes; None where only the model knows."""
+        if self.type == "SemanticVAD":
+            return None
+        return 500 if self.silence_duration_ms is None else self.silence_duration_ms
+
+
+class Transcription(Model):
+    """Who writes down the spoken words."""
+
+    model: str = Field("gpt-transcribe", min_length=1, max_length=100, description="For the customer, inside the conversation session.")
+    agent_model: str = Field("gpt-transcribe", min_length=1, max_length=100, description="For the agent's track, in a session of its own.")
+    language: str | None = Field(None, pattern=r"^[a-z]{2}(-[A-Z]{2})?$")
+
+
+class Truncation(Model):
+    """What is kept of a long conversation: every response reads it all again, and costs it."""
+
+    retention_ratio: float = Field(0.8, gt=0, le=1)
+    post_instructions_tokens: int = Field(8000, ge=500, le=128_000)
+
+
+class ModelConfig(Model):
+    """The model and how it listens."""
+
+    provider: Provider = Provider.OPENAI
+    url: str | None = Field(None, description="Address of the Realtime endpoint; required for AzureOpenAI and Compatible.")
+    name: str = Field("gpt-realtime-2.1-mini", min_length=1, max_length=100)
+    auth_header: AuthHeader | None = Field(None, description="Default: api-key for AzureOpenAI, else Authorization (Bearer).")
+    turn_detection: TurnDetection = TurnDetection()
+    transcription: Transcription | None = Transcription()
+    noise_reduction: Literal["NearField", "FarField", "Off"] = "Off"
+    max_output_tokens: int = Field(400, ge=1, le=4096)
+    reasoning_effort: Literal["Minimal", "Low", "Medium", "High"] = "Minimal"
+    max_responses_per_minute: int = Field(20, ge=1, le=120)
+    truncation: Truncation = Truncation()
+
+    @model_validator(mode="after")
+    def _address(self) -> Self:
+        if self.url is None:
+            if self.provider is not Provider.OPENAI:
+                raise ValueError(f"url is missing; provider {self.provider} needs it")
+            return self
+        parts = urlsplit(self.url)
+        if parts.scheme not in {"http", "https", "ws", "wss"} or not parts.hostname:
+            raise ValueError(f"url {self.url!r} given; it must be a ws(s) or http(s) URL with a host")
+        if parts.query or parts.fragment:
+            raise ValueError("url has a query or fragment; the relay adds the query itself")
+        plain = parts.scheme in {"http", "ws"}
+        if plain and self.provider is not Provider.COMPATIBLE and not is_loopback(parts.hostname):
+            raise ValueError(f"url {self.url!r} is not encrypted; provider {self.provider} takes wss or https only")
+        return self
+
+    @property
+    def reasons(self) -> bool:
+        """Whether the model takes `reasoning` (2.x models; sending it to 1.x is an error)."""
+        return self.name.startswith("gpt-realtime-2")
+
+    @property
+    def key_header(self) -> AuthHeader:
+        """The header for the key, with the provider's default."""
+        if self.auth_header is not None:
+            return self.auth_header
+        return AuthHeader.API_KEY if self.provider is Provider.AZURE_OPENAI else AuthHeader.AUTHORIZATION
+
+    def endpoint(self) -> str:
+        """The websocket address without its query: bare hosts and `/v1`, `/openai`, `/openai/v1` are completed."""
+        if self.url is None:
+            return OPENAI_URL
+        parts = urlsplit(self.url)
+        scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
+        path = parts.path.rstrip("/")
+        if self.provider is Provider.AZURE_OPENAI and path in {"", "/openai"}:
+            path = "/openai/v1"
+        if path in {"", "/openai"}:
+            path += "/v1"
+        if path.endswith("/v1"):
+            path += "/realtime"
+        return f"{scheme}://{parts.netloc}{path}"
+
+
+class Prompt(Model):
+    """One revision of the prompt and the share of calls that begin with it."""
+
+    revision: RevisionText = ""
+    weight: int = Field(100, ge=0, le=100, description="Percent of new calls.")
+    instructions: str = Field(min_length=1, max_length=MAX_INSTRUCTIONS)
+
+
+class Rollout(Model):
+    """Which calls take a new prompt."""
+
+    apply_to: ApplyTo = ApplyTo.NEW_CALLS
+
+
+class Limits(Model):
+    """What one relay process takes on."""
+
+    max_calls: int = Field(60, ge=1, le=1000, description="Calls at once; more are refused with 503 before the upgrade.")
+    drain_timeout_seconds: int = Field(3600, ge=0, le=14_400, description="How long live calls may go on after SIGTERM.")
+    drain_grace_seconds: float = Field(5, ge=0, le=60, description="How long new upgrades are still served after SIGTERM.")
+
+
+class Privacy(Model):
+    """What leaves the relay besides suggestions."""
+
+    transcripts: Transcripts = Transcripts.PUBLISH
+
+
+class Functions(Model):
+    """Who may call `/stream` and `/token` from a browser."""
+
+    allowed_origins: list[Origin] = Field(["https://flex.twilio.com"], max_length=20)
+
+
+class RelayConfig(Model):
+    """Everything a relay is told. `configRevision` and each prompt's `revision` are filled in where absent."""
+
+    version: Literal[1] = 1
+    namespace: str = Field("default", pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
+    name: str = Field("voiceassist", pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")
+    config_revision: RevisionText = ""
+    host: str = Field(
+        pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?(:\d{1,5})?$", description="Public host name, as Twilio dials it."
+    )
+    path_prefix: str = Field("", pattern=r"^(/[A-Za-z0-9._~-]+){0,8}$", max_length=200)
+    twilio: TwilioConfig
+    functions: Functions = Functions()
+    audio: AudioConfig = AudioConfig()
+    model: ModelConfig = ModelConfig()
+    prompts: list[Prompt] = Field(min_length=1, max_length=16)
+    prompt_salt: str = Field("", max_length=64, description="Mixed into the choice of a call's prompt.")
+    rollout: Rollout = Rollout()
+    limits: Limits = Limits()
+    privacy: Privacy = Privacy()
+    checks: Checks = Checks.ALL
+
+    @model_validator(mode="after")
+    def _weights(self) -> Self:
+        total = sum(prompt.weight for prompt in self.prompts)
+        if total != 100:
+            raise ValueError(f"prompts: the weights add up to {total}; they must add up to 100")
+        named = [prompt.revision for prompt in self.prompts if prompt.revision]
+        if len(set(named)) != len(named):
+            raise ValueError("prompts: two entries have one revision; each revision may be listed once")
+        return self
+
+    @classmethod
+    def parse(cls, text: str | bytes) -> RelayConfig:
+        """Reads a configuration from JSON. Raises ContractError that names each field that does not fit."""
+        try:
+            config = cls.model_validate_json(text)
+        except ValidationError as error:
+            raise from_validation("RelayConfig", error) from None
+        return config.with_revisions()
+
+    def with_revisions(self) -> RelayConfig:
+        """The same configuration with every absent revision computed."""
+        prompts = [p if p.revision else p.model_copy(update={"revision": prompt_revision(self, p.instructions)}) for p in self.prompts]
+        config = self.model_copy(update={"prompts": prompts})
+        if not config.config_revision:
+            config = config.model_copy(update={"config_revision": config_revision(config)})
+        return config
+
+    def to_json(self) -> str:
+        """The file's text, stable for equal configurations."""
+        return self.model_dump_json(by_alias=True, indent=1)
+
+    @property
+    def origin(self) -> str:
+        """`host` and `pathPrefix`, without a scheme."""
+        return f"{self.host}{self.path_prefix}"
+
+    def stream_url(self, call_sid: str) -> str:
+        """The address that Twilio dials for a call; the signature covers it as it stands."""
+        return f"wss://{self.origin}{WS_PATH}/{call_sid}"
+
+    def public_url(self, path: str) -> str:
+        """The public https address of one of the relay's paths, which begin with a slash."""
+        return f"https://{self.origin}{path}"
+
+    @property
+    def functions_url(self) -> str:
+        """Where the Flex plugin finds `/stream` and `/token`."""
+        return self.public_url(STREAM_PATH).removesuffix(STREAM_PATH)
+
+    @property
+    def token_url(self) -> str:
+        """The public address of `/token`."""
+        return self.public_url(TOKEN_PATH)
+
+
+def prompt_revision(config: RelayConfig, instructions: str) -> Revision:
+    """Revision of what alters answers: instructions, model, turn detection, transcription, reasoning. 10 hex digits."""
+    model = config.model
+    return digest(
+        {
+            "instructions": instructions,
+            "provider": model.provider,
+            "url": model.url,
+            "model": model.name,
+            "turnDetection": model.turn_detection.model_dump(by_alias=True),
+            "reasoningEffort": model.reasoning_effort if model.reasons else None,
+            "maxOutputTokens": model.max_output_tokens,
+        }
+    )
+
+
+def config_revision(config: RelayConfig) -> Revision:
+    """Revision of the whole configuration. 10 hex digits."""
+    return digest(config.model_dump(mode="json", by_alias=True, exclude={"config_revision"}))

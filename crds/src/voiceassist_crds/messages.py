@@ -1,0 +1,152 @@
+"""What is written to Sync: the messages of a call's Stream, the items of its Map, and its Document.
+
+A Stream promises neither order nor delivery: a draft is the whole text so far with a `part` number, the highest wins, and the
+Map overrules it. Sizes: a Stream message is at most 4 KB, a Map item at most 16 KiB, the Document stays under 1 KiB.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from .base import Model
+
+STREAM_MESSAGE_BYTES = 4000
+MAP_ITEM_BYTES = 16_000
+DOCUMENT_BYTES = 1024
+
+EpochMs = Annotated[int, Field(ge=0, description="Milliseconds since 1970-01-01 UTC.")]
+
+
+class Track(StrEnum):
+    """Whose voice."""
+
+    CUSTOMER = "customer"
+    AGENT = "agent"
+
+
+class AssistState(StrEnum):
+    """What the agent sees of a call's assist."""
+
+    STARTING = "starting"
+    LIVE = "live"
+    PAUSED = "paused"
+    RECONNECTING = "reconnecting"
+    STOPPED = "stopped"
+    LOST = "lost"
+    FAILED = "failed"
+
+
+class StatusReason(StrEnum):
+    """Why a call's assist is in its state."""
+
+    STARTED = "Started"
+    AGENT_REQUEST = "AgentRequest"
+    CALL_ENDED = "CallEnded"
+    STREAM_LOST = "StreamLost"
+    MODEL_UNREACHABLE = "ModelUnreachable"
+    MODEL_REFUSED = "ModelRefused"
+    MODEL_QUOTA = "ModelQuota"
+    MODEL_MISCONFIGURED = "ModelMisconfigured"
+    RELAY_STOPPING = "RelayStopping"
+    TAKEN_OVER = "TakenOver"
+
+
+class WithdrawnReason(StrEnum):
+    """Why a draft will not become a suggestion."""
+
+    NOT_RELEVANT = "NotRelevant"
+    INCOMPLETE = "Incomplete"
+    FAILED = "Failed"
+    PAUSED = "Paused"
+
+
+class Message(Model):
+    """What every message has."""
+
+    id: str = Field(min_length=1, max_length=200)
+    revision: str = Field(max_length=20, description="The prompt's revision.")
+
+
+class Draft(Message):
+    """A suggestion while the model writes it: the whole text so far; the highest `part` wins."""
+
+    type: Literal["draft"] = "draft"
+    part: int = Field(ge=1)
+    answer: str
+
+
+class Suggestion(Message):
+    """A finished suggestion. In the Map under its `seq`; on the Stream with `transcript` for the original plugin."""
+
+    type: Literal["suggestion"] = "suggestion"
+    seq: int = Field(ge=1)
+    question: str
+    answer: str
+    at: EpochMs
+    latency_ms: int | None = Field(None, ge=0, description="From the customer's last syllable (estimated) to the finished text.")
+    truncated: bool = Field(False, description="The text was cut to fit Sync's limits.")
+    transcript: str | None = Field(None, description='On the Stream only: {"question", "answer"} as JSON text.')
+
+
+class Withdrawn(Message):
+    """A draft with this id will not be finished; take it off the screen."""
+
+    type: Literal["withdrawn"] = "withdrawn"
+    reason: WithdrawnReason
+
+
+class Transcript(Message):
+    """Spoken words, whole text so far; `final` ends it."""
+
+    type: Literal["transcript"] = "transcript"
+    track: Track
+    part: int = Field(ge=1)
+    text: str
+    final: bool
+
+
+class Status(Message):
+    """The state of a call's assist; also the Map's `status` item, which names the Stream."""
+
+    type: Literal["status"] = "status"
+    state: AssistState
+    reason: StatusReason
+    message: str = Field(max_length=500, description="For the agent's eyes: what happened and what to do.")
+    generation: int = Field(ge=1)
+    stream: str = Field(description="Name of the Sync Stream of this call.")
+    at: EpochMs
+
+
+StreamMessage = Annotated[Draft | Suggestion | Withdrawn | Transcript | Status, Field(discriminator="type")]
+STREAM_MESSAGE: TypeAdapter[StreamMessage] = TypeAdapter(StreamMessage)
+
+
+class CallState(StrEnum):
+    """Life of a call's stream in its Document."""
+
+    STARTING = "starting"
+    LIVE = "live"
+    STOPPED = "stopped"
+    LOST = "lost"
+
+
+class CallDocument(Model):
+    """The call's state, shared by all relays. Every change uses If-Match."""
+
+    state: CallState
+    generation: int = Field(ge=1)
+    stream_name: str
+    sync_stream: str
+    deadline: float = Field(description="Epoch seconds; a `starting` past it may be taken over.")
+    worker: str = Field(description="WorkerSid in charge of the call.")
+    identity: str = Field(description="Sync identity of that worker.")
+    owner: str = Field("", description="Private address host:port of the relay that has the audio.")
+    stream_sid: str = ""
+    prompt_revision: str = ""
+    restarts: int = Field(0, ge=0, description="Automatic starts after a stream died before its `start`.")
+    paused: bool = False
+    task_sid: str = ""
+    seq: int = Field(0, ge=0, description="Highest suggestion number that an earlier generation is known to have used.")

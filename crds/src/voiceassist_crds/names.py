@@ -1,0 +1,83 @@
+"""Names that more than one part must agree on: paths, ports, files, Sync objects, token claims."""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NewType
+
+CallSid = NewType("CallSid", str)
+StreamSid = NewType("StreamSid", str)
+Revision = NewType("Revision", str)
+
+GROUP: Final = "voiceassist.dev"
+VERSION: Final = "v1alpha1"
+PLURAL: Final = "voiceassists"
+KIND: Final = "VoiceAssist"
+
+PUBLIC_PORT: Final = 8080
+"""`/ws/{callSid}`, `/stream`, `/token`, `/callbacks/stream`, `/feedback`."""
+PRIVATE_PORT: Final = 9090
+"""`/metrics`, `/healthz`, `/readyz`, `/status`, `/calls/{callSid}/{action}`. Never behind the Ingress."""
+
+WS_PATH: Final = "/ws"
+PROBE_PATH: Final = "/ws/probe"
+STREAM_PATH: Final = "/stream"
+TOKEN_PATH: Final = "/token"  # noqa: S105 - a path
+CALLBACK_PATH: Final = "/callbacks/stream"
+FEEDBACK_PATH: Final = "/feedback"
+
+PROBE_HEADER: Final = "X-VoiceAssist-Probe"
+PEER_HEADER: Final = "X-VoiceAssist-Peer"
+
+SECRET_AUTH_TOKEN: Final = "twilio-auth-token"  # noqa: S105 - file names, not secrets
+SECRET_AUTH_TOKEN_SECONDARY: Final = "twilio-auth-token-secondary"  # noqa: S105
+SECRET_API_KEY_SID: Final = "twilio-api-key-sid"  # noqa: S105
+SECRET_API_KEY_SECRET: Final = "twilio-api-key-secret"  # noqa: S105
+SECRET_MODEL_KEY: Final = "model-api-key"  # noqa: S105
+
+TOKEN_PARAMETER: Final = "token"  # noqa: S105 - the custom parameter of a stream that carries our signed claims
+KEY_INFO_STREAM: Final = b"voiceassist-stream"
+"""HKDF info for the key that signs stream tokens; the input key is Twilio's auth token."""
+KEY_INFO_PROBE: Final = b"voiceassist-probe"
+KEY_INFO_PEER: Final = b"voiceassist-peer"
+
+CALL_SID_PATTERN: Final = r"CA[0-9a-f]{32}"
+STATUS_KEY: Final = "status"
+"""Key of the Map's one item that is not a suggestion."""
+
+_CALL_SID = re.compile(CALL_SID_PATTERN)
+
+
+def is_call_sid(text: str) -> bool:
+    """Whether `text` has the shape of a Twilio call SID."""
+    return _CALL_SID.fullmatch(text) is not None
+
+
+def call_document(call_sid: str) -> str:
+    """Sync Document with the call's state; for relays only."""
+    return f"VA_CALL_{call_sid}"
+
+
+def suggestions_map(call_sid: str) -> str:
+    """Sync Map with the finished suggestions and the `status` item."""
+    return f"VA_SUGGESTIONS_{call_sid}"
+
+
+def sync_stream(call_sid: str, suffix: str) -> str:
+    """Sync Stream with drafts, transcripts and status; without a suffix, the name that the original plugin knows."""
+    return f"FLEX_ASSIST_{call_sid}_{suffix}" if suffix else f"FLEX_ASSIST_{call_sid}"
+
+
+def stream_name(call_sid: str, generation: int) -> str:
+    """Name of the forked audio stream at Twilio for one generation of a call."""
+    return f"assist_{call_sid}" if generation == 1 else f"assist_{call_sid}_{generation}"
+
+
+def suggestion_key(seq: int) -> str:
+    """Key of a suggestion in the Map: sorts as text in the order of publishing."""
+    return f"{seq:06d}"
+
+
+def suggestion_id(generation: int, item: str) -> str:
+    """A suggestion's id: the call's generation and the model's item."""
+    return f"g{generation}-{item}"

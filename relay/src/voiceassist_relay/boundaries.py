@@ -1,0 +1,116 @@
+"""What the relay's parts know of each other: the small interfaces between media, model, suggestions and the bridge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from voiceassist_crds.messages import AssistState, StatusReason, Track, WithdrawnReason
+from voiceassist_crds.names import CallSid, StreamSid
+
+
+@dataclass(frozen=True, slots=True)
+class StreamClaims:
+    """What a stream's signed token says: which call of which account, which generation, until when (epoch seconds)."""
+
+    call: CallSid
+    account: str
+    generation: int
+    exp: int
+    paused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStart:
+    """A verified `start`: account, call and token fit each other and the path."""
+
+    call_sid: CallSid
+    stream_sid: StreamSid
+    tracks: tuple[str, ...]
+    claims: StreamClaims
+
+
+class MediaConnection(Protocol):
+    """A call's websocket, as the bridge sees it."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Begins the closing handshake; idempotent."""
+
+
+class CallSink(Protocol):
+    """Where a media connection puts what it reads. Every method returns at once."""
+
+    def frame(self, inbound: bool, payload: bytes, arrived: float) -> None:
+        """One media message: base64 mu-law as it came (no quotes), and loop time in seconds when it arrived."""
+
+    def ended(self, reason: str) -> None:
+        """The stream is over: `stop`, or what else happened. Called exactly once."""
+
+
+class Calls(Protocol):
+    """Where media connections hand over their calls: the registry."""
+
+    @property
+    def full(self) -> bool:
+        """Whether another call would be one too many."""
+
+    @property
+    def refusing(self) -> bool:
+        """Whether new upgrades are refused because the process is about to end."""
+
+    def reserve(self) -> bool:
+        """Takes a place for a call before its upgrade; False when full."""
+
+    def release(self) -> None:
+        """Gives a reserved place back that never became a call."""
+
+    def open(self, start: StreamStart, connection: MediaConnection) -> CallSink:
+        """Begins the call on a reserved place. An older connection of the same call is replaced."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnTiming:
+    """One handled turn, loop time in seconds; None where the moment was not seen.
+
+    `stopped_speaking` is an estimate: arrival of the frame at `audio_end_ms` less the silence that the detection waits for.
+    """
+
+    stopped_speaking: float | None
+    committed: float
+    requested: float | None = None
+    created: float | None = None
+    first_delta: float | None = None
+    finished: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A finished suggestion, before it has a number."""
+
+    item: str
+    question: str
+    answer: str
+    revision: str
+    timing: TurnTiming
+
+
+class ModelListener(Protocol):
+    """What the model's side tells the bridge. Every method returns at once; none raises."""
+
+    def draft(self, item: str, answer: str, revision: str) -> None:
+        """The answer so far, whole."""
+
+    def finished(self, suggestion: Finished) -> None:
+        """A suggestion to publish, once."""
+
+    def withdrawn(self, item: str, revision: str, reason: WithdrawnReason) -> None:
+        """A draft of this item will not be finished."""
+
+    def turn(self, outcome: str, revision: str, timing: TurnTiming) -> None:
+        """A customer's turn is handled: suggested, not_relevant, merged, incomplete, failed, paused, dropped."""
+
+    def transcript(self, track: Track, item: str, text: str, final: bool) -> None:
+        """Spoken words of one item, whole so far."""
+
+    def state(self, state: AssistState, reason: StatusReason, message: str) -> None:
+        """What the agent should know: live, reconnecting, or failed (which is final for the call)."""

@@ -1,0 +1,1 @@
+"""What the Flex plugin and Twilio call over HTTP."""

@@ -1,0 +1,204 @@
+"""The relay's metrics: constructed once, injected, written to by verbs. All names begin with `voiceassist_relay_`.
+
+Label sets are closed; a call SID is never a label. A prompt revision is a label only while it is in use: at most four at a
+time, further ones are counted as `other`, and a revision's series are removed when it is no longer used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client.exposition import generate_latest
+
+from voiceassist_crds.reasons import Refusal
+
+from .boundaries import TurnTiming
+
+PREFIX = "voiceassist_relay_"
+MAX_REVISIONS = 4
+OTHER = "other"
+
+_SLO = (0.1, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
+_FAST = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
+
+
+class RelayMetrics:
+    """Every metric of one relay process, on a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        self._revisions: set[str] = set()
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(PREFIX + name, text, labels, registry=registry)
+
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(PREFIX + name, text, labels, registry=registry)
+
+        def histogram(name: str, text: str, buckets: Iterable[float], *labels: str) -> Histogram:
+            return Histogram(PREFIX + name, text, labels, buckets=tuple(buckets), registry=registry)
+
+        self._stage = histogram(
+            "stage_duration_seconds", "Time of one stage between the customer's last syllable and the agent's screen.", _SLO, "stage"
+        )
+        self._latency = histogram(
+            "suggestion_latency_seconds", "Customer stopped speaking (estimated) until Sync accepted the suggestion.", _SLO, "revision"
+        )
+        self._turns = counter("turns_total", "Customer turns by what became of them.", "revision", "outcome")
+        self._forward = histogram("frame_forward_seconds", "A media frame from socket to socket (one in 50 is timed).", _FAST)
+        self.active_calls = gauge("active_calls", "Calls bridged now.")
+        self.max_calls = gauge("max_calls", "Calls that this relay takes at once.")
+        self.draining = gauge("draining", "1 while the relay finishes its calls before it ends.")
+        self._frames = counter("frames_total", "Audio frames by track and what became of them.", "track", "outcome")
+        self._drops = counter("queue_drops_total", "Entries dropped from a full queue, by that queue's rule.", "queue")
+        self._loop_delay = histogram("event_loop_delay_seconds", "How late a timer of 100 ms fires.", _FAST)
+        self._upgrades = counter("upgrades_total", "Websocket upgrades and streams by outcome.", "outcome")
+        self._http = counter("http_requests_total", "Requests to the public functions.", "path", "status")
+        self._lost = counter("streams_lost_total", "Streams that ended other than by `stop`.", "reason")
+        self._restarts = counter("stream_restarts_total", "Streams started again after one died before its `start`.", "outcome")
+        self._reconnects = counter("realtime_reconnects_total", "Model sessions replaced.", "reason")
+        self._model_errors = counter("realtime_errors_total", "Errors that the model's server reported, by its code or class.", "code")
+        self._unknown = counter("unknown_messages_total", "Events ignored because they are not known, by peer.", "peer")
+        self._gaps = counter("media_gaps_total", "Gaps in a stream's sequence numbers or timestamps.", "kind")
+        self._tokens = counter("tokens_total", "Tokens used at the model.", "model", "modality", "direction", "cached")
+        self._publish = histogram("sync_publish_seconds", "Writes to Sync, retries included.", _SLO, "outcome")
+        self._twilio = counter("twilio_requests_total", "REST requests to Twilio.", "operation", "outcome")
+        self._feedback = counter("feedback_total", "Agents' verdicts on suggestions.", "revision", "verdict")
+        self._config_info = gauge("config_info", "1 for the configuration revision in force.", "revision")
+        self._config_refused = counter("config_refused_total", "Configuration files refused; the old one stayed.")
+        self._peer_up = gauge("peer_up", "1 while the model or Sync is well.", "peer")
+        self._config_revision = ""
+
+    def render(self) -> bytes:
+        """The exposition in Prometheus's text format."""
+        return generate_latest(self.registry)
+
+    # revisions as labels
+
+    def use_revisions(self, revisions: Iterable[str]) -> None:
+        """Sets the prompt revisions in use; series of the others are removed."""
+        wanted = list(dict.fromkeys(revisions))
+        keep = set([r for r in wanted if r in self._revisions][:MAX_REVISIONS])
+        for revision in wanted:
+            if len(keep) < MAX_REVISIONS:
+                keep.add(revision)
+        for metric in (self._latency, self._turns, self._feedback):
+            gone = {labels for labels in list(metric._metrics) if labels[0] in self._revisions - keep}
+            for labels in gone:
+                metric.remove(*labels)
+        self._revisions = keep
+
+    def _revision(self, revision: str) -> str:
+        return revision if revision in self._revisions else OTHER
+
+    def config_in_force(self, revision: str) -> None:
+        """A configuration took effect."""
+        if self._config_revision:
+            self._config_info.remove(self._config_revision)
+        self._config_revision = revision
+        self._config_info.labels(revision).set(1)
+
+    def config_refused(self) -> None:
+        """A new configuration file was refused."""
+        self._config_refused.inc()
+
+    # turns
+
+    def turn(self, outcome: str, revision: str, timing: TurnTiming) -> None:
+        """A turn was handled: its outcome and the stages that were seen."""
+        self._turns.labels(self._revision(revision), outcome).inc()
+        moments = (
+            ("endpointing", timing.stopped_speaking, timing.committed),
+            ("request", timing.committed, timing.created),
+            ("first_token", timing.created, timing.first_delta),
+            ("generation", timing.first_delta, timing.finished),
+        )
+        for stage, begin, end in moments:
+            if begin is not None and end is not None:
+                self._stage.labels(stage).observe(max(0.0, end - begin))
+
+    def suggestion_published(self, revision: str, timing: TurnTiming, accepted: float) -> None:
+        """Sync accepted a suggestion at loop time `accepted`."""
+        if timing.finished is not None:
+            self._stage.labels("publish").observe(max(0.0, accepted - timing.finished))
+        if timing.stopped_speaking is not None:
+            self._latency.labels(self._revision(revision)).observe(max(0.0, accepted - timing.stopped_speaking))
+
+    # audio
+
+    def frames(self, track: str, outcome: str, count: int = 1) -> None:
+        """Counts frames: track customer or agent; outcome forwarded, filled, replayed, paused, dropped, unused."""
+        self._frames.labels(track, outcome).inc(count)
+
+    def frame_forwarded(self, seconds: float) -> None:
+        """A sampled frame's way from socket to socket."""
+        self._forward.observe(seconds)
+
+    def dropped(self, queue: str, count: int = 1) -> None:
+        """Entries dropped from a full queue."""
+        self._drops.labels(queue).inc(count)
+
+    def gap(self, kind: str, count: int = 1) -> None:
+        """A gap in a stream: sequence or timestamp."""
+        self._gaps.labels(kind).inc(count)
+
+    def unknown(self, peer: str) -> None:
+        """An event of a kind that is not known: peer twilio or model."""
+        self._unknown.labels(peer).inc()
+
+    # connections
+
+    def upgrade(self, outcome: Refusal) -> None:
+        """An upgrade or a stream was accepted or refused."""
+        self._upgrades.labels(outcome.value).inc()
+
+    def stream_lost(self, reason: str) -> None:
+        """A stream ended other than by `stop`: socket, model, superseded, drain."""
+        self._lost.labels(reason).inc()
+
+    def stream_restarted(self, outcome: str) -> None:
+        """A stream that died before its `start`: started, refused, given_up, call_over."""
+        self._restarts.labels(outcome).inc()
+
+    def reconnected(self, reason: str) -> None:
+        """A model session was replaced: closed, stalled, expiring, error."""
+        self._reconnects.labels(reason).inc()
+
+    def model_error(self, code: str) -> None:
+        """An error that the model's server reported; codes that we do not know are counted as other."""
+        self._model_errors.labels(code).inc()
+
+    def tokens(self, model: str, modality: str, direction: str, cached: bool, count: int) -> None:
+        """Tokens of one response: modality text or audio, direction input or output."""
+        if count:
+            self._tokens.labels(model, modality, direction, "true" if cached else "false").inc(count)
+
+    def http(self, path: str, status: int) -> None:
+        """A request to a public function was answered."""
+        self._http.labels(path, str(status)).inc()
+
+    # Twilio
+
+    def published(self, outcome: str, seconds: float) -> None:
+        """A write to Sync ended: ok, retried, refused, given_up."""
+        self._publish.labels(outcome).observe(seconds)
+
+    def twilio_request(self, operation: str, outcome: str) -> None:
+        """A REST request to Twilio: ok, refused, busy, unclear."""
+        self._twilio.labels(operation, outcome).inc()
+
+    def feedback(self, revision: str, verdict: str) -> None:
+        """An agent's verdict: up or down."""
+        self._feedback.labels(self._revision(revision), verdict).inc()
+
+    # process
+
+    def loop_delay(self, seconds: float) -> None:
+        """How late a timer fired."""
+        self._loop_delay.observe(seconds)
+
+    def peer(self, peer: str, up: bool) -> None:
+        """The state of the model or of Sync."""
+        self._peer_up.labels(peer).set(1 if up else 0)

@@ -1,0 +1,1 @@
+"""The OpenAI Realtime API: events, sessions and connections."""

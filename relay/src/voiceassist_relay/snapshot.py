@@ -1,0 +1,37 @@
+"""The snapshot: configuration and secrets as of one moment. Replaced as a whole, never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from voiceassist_crds.config import RelayConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """What the secrets directory holds. Values never appear in a repr or a log."""
+
+    auth_token: str = field(repr=False, default="")
+    auth_token_secondary: str = field(repr=False, default="")
+    api_key_sid: str = field(repr=False, default="")
+    api_key_secret: str = field(repr=False, default="")
+    model_key: str = field(repr=False, default="")
+
+    @property
+    def auth_tokens(self) -> tuple[str, ...]:
+        """Every auth token that Twilio may sign with now, the primary first."""
+        return tuple(token for token in (self.auth_token, self.auth_token_secondary) if token)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One valid configuration with its secrets. `secrets_version` changes with the files, and is no hash of a value."""
+
+    config: RelayConfig
+    secrets: Secrets
+    secrets_version: str = ""
+
+
+CurrentSnapshot = Callable[[], Snapshot]
+"""Gives the snapshot in force; called at the moment of use, never kept across an await that may last."""
