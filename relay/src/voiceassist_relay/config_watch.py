@@ -1,0 +1,80 @@
+"""Watches the configuration and the secrets, and swaps the snapshot; a file that does not fit is refused, and the old one stays.
+
+Files are looked at every 250 ms by their status alone (a mounted ConfigMap is swapped by a symbolic link, which inotify on the
+file itself would miss) and read when something changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+from .errors import ConfigRefused
+from .metrics import RelayMetrics
+from .snapshot import Snapshot
+from .snapshot_files import read_snapshot, stamp
+
+INTERVAL = 0.25
+
+Guard = Callable[[Snapshot], None]
+"""Raises ConfigRefused for a snapshot that this process cannot take (for example: checks off, but listening publicly)."""
+
+log = structlog.get_logger("voiceassist.config")
+
+
+class ConfigWatch:
+    """Holds the snapshot in force; `current` is what everyone asks."""
+
+    def __init__(self, config: Path, secrets: Path, metrics: RelayMetrics, guard: Guard) -> None:
+        """Reads the first snapshot. Raises ConfigRefused."""
+        self._config, self._secrets, self._metrics, self._guard = config, secrets, metrics, guard
+        self._seen = stamp(config, secrets)
+        snapshot = read_snapshot(config, secrets)
+        guard(snapshot)
+        self._snapshot = snapshot
+        self._listeners: list[Callable[[Snapshot, Snapshot], None]] = []
+        self.error = ""
+        metrics.config_in_force(snapshot.config.config_revision)
+
+    def current(self) -> Snapshot:
+        """The snapshot in force."""
+        return self._snapshot
+
+    def on_change(self, listener: Callable[[Snapshot, Snapshot], None]) -> None:
+        """Calls `listener(old, new)` after every swap."""
+        self._listeners.append(listener)
+
+    async def run(self) -> None:
+        """Watches until cancelled."""
+        while True:
+            await asyncio.sleep(INTERVAL)
+            self.look()
+
+    def look(self) -> None:
+        """Looks once, and swaps if something changed."""
+        seen = stamp(self._config, self._secrets)
+        if seen == self._seen:
+            return
+        try:
+            new = read_snapshot(self._config, self._secrets)
+            self._guard(new)
+        except ConfigRefused as error:
+            if str(error) != self.error:
+                self.error = str(error)
+                self._metrics.config_refused()
+                log.error("configuration refused, the old one stays", problem=self.error)
+            self._seen = seen  # a writer that was halfway changes the files' status again when it is done
+            return
+        self._seen = seen
+        self.error = ""
+        old, self._snapshot = self._snapshot, new
+        if old.config != new.config:
+            self._metrics.config_in_force(new.config.config_revision)
+            log.info("configuration in force", revision=new.config.config_revision, prompts=[p.revision for p in new.config.prompts])
+        if old.secrets != new.secrets:
+            log.info("secrets in force")
+        for listener in self._listeners:
+            listener(old, new)
