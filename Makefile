@@ -1,0 +1,49 @@
+# VoiceAssist. `make help` lists the targets.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+export PYTHON
+BIN := .venv/bin
+TIERS ?=
+PACKAGES := voiceassist_crds voiceassist_relay voiceassist_sim voiceassist_operator voiceassist_demo
+
+.PHONY: help setup demo test test-fast lint format bench schemas lock clean
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## make .venv from the lock file (does nothing when up to date)
+	@tools/setup.sh
+
+demo: setup ## the whole line on this machine: http://127.0.0.1:8600
+	@$(BIN)/voiceassist-demo $(ARGS)
+
+test: setup ## every tier of tests (TIERS="unit contract" for some)
+	@$(BIN)/python tools/tiers.py $(TIERS)
+
+test-fast: setup ## the quick tiers, under 2 minutes
+	@$(BIN)/python tools/tiers.py --fast
+
+lint: setup ## ruff, mypy (strict), the layers, the schemas
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check -q .
+	@$(BIN)/mypy $(addprefix -p ,$(PACKAGES))
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/python -m voiceassist_crds.schema --check
+
+format: setup ## let ruff format and mend
+	@$(BIN)/ruff format -q .
+	@$(BIN)/ruff check --fix -q .
+
+schemas: setup ## write the JSON Schemas anew
+	@$(BIN)/python -m voiceassist_crds.schema
+
+lock: setup ## write requirements/*.lock anew
+	@cd requirements && for f in relay operator sim dev; do ../$(BIN)/uv pip compile -q --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-header -o $$f.lock $$f.in || exit 1; done
+
+clean: ## remove what was built here
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+-include cluster.mk
