@@ -1,0 +1,192 @@
+"""Who is who (pure): Twilio's signatures, the stream's token, the probe's answer, and relays among themselves.
+
+Every secret here comes from Twilio's auth token. Twilio signs with the token itself; what we sign uses keys of our own, made
+from it with HKDF-SHA256 and a name per purpose, so that one kind of proof can never stand for another. An empty token is no
+token: nothing verifies against it and nothing is signed with it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Iterable, Mapping
+from urllib.parse import urlsplit
+
+import msgspec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from twilio.request_validator import RequestValidator
+
+from voiceassist_crds.names import KEY_INFO_PEER, KEY_INFO_PROBE, KEY_INFO_STREAM, TOKEN_PARAMETER, CallSid, is_call_sid
+from voiceassist_crds.reasons import Refusal
+
+from .boundaries import StreamClaims
+from .errors import TokenRefused
+
+PEER_VALID_SECONDS = 30
+"""How far the clock in a relay's proof may be from ours, in seconds."""
+PARAMETER_CHARS = 500
+"""Twilio's limit: name and value of a custom parameter stay below this many characters together."""
+
+_SIGNATURE_CHARS = 128  # a base64 HMAC-SHA1 has 28
+_FORM_FIELDS = 200
+_PREFIX = "v1"
+_DEFAULT_PORTS = {"wss": 443, "https": 443}
+
+
+def short_hash(text: str) -> str:
+    """Eight hex digits that stand for a call SID in logs and traces."""
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+# Twilio's signatures
+
+
+def verify_upgrade(tokens: Iterable[str], url: str, header: str) -> bool:
+    """Whether Twilio signed a websocket upgrade to `url` (the configured public wss address) with one of the auth tokens."""
+    return signing_token(tokens, url, header) is not None
+
+
+def signing_token(tokens: Iterable[str], url: str, header: str) -> str | None:
+    """The auth token that `header`, an `X-Twilio-Signature` over `url`, was made with; None if none fits. Never raises."""
+    return _signed_by(tokens, url, {}, header)
+
+
+def verify_callback(tokens: Iterable[str], https_url: str, form_params: Mapping[str, str] | Iterable[tuple[str, str]], header: str) -> bool:
+    """Whether Twilio signed a form-encoded POST to `https_url`. Fields may repeat when given as pairs. Never raises."""
+    pairs = form_params.items() if isinstance(form_params, Mapping) else form_params
+    fields = _Fields()
+    for count, (name, value) in enumerate(pairs):
+        if count >= _FORM_FIELDS or not isinstance(name, str) or not isinstance(value, str):
+            return False
+        fields.setdefault(name, []).append(value)
+    return _signed_by(tokens, https_url, fields, header) is not None
+
+
+class _Fields(dict[str, list[str]]):
+    """Form fields in the shape from which the twilio package takes repeated ones."""
+
+    def getlist(self, name: str) -> list[str]:
+        return self[name]
+
+
+def _signed_by(tokens: Iterable[str], url: str, fields: dict[str, list[str]], header: str) -> str | None:
+    if not 0 < len(header) <= _SIGNATURE_CHARS or not header.isascii():
+        return None
+    try:
+        forms = _url_forms(url)
+        for token in tokens:
+            if token:
+                validator = RequestValidator(token)
+                if any(validator.validate(form, fields, header) for form in forms):
+                    return token
+    except (ValueError, TypeError):  # a URL without a meaning (a port above 65535), text that has no UTF-8 form
+        return None
+    return None
+
+
+def _url_forms(url: str) -> tuple[str, str]:
+    """The address with its port, without and with a slash at the end.
+
+    The validator itself tries each with and without the port, but takes 80 for the port of wss: so the port is always named.
+    Which form Twilio signs is not documented; each needs the auth token, so nothing is lost by taking both.
+    """
+    parts = urlsplit(url)
+    if parts.port is None and parts.scheme in _DEFAULT_PORTS:
+        parts = parts._replace(netloc=f"{parts.netloc}:{_DEFAULT_PORTS[parts.scheme]}")
+    bare = parts.geturl().rstrip("/")
+    return bare, bare + "/"
+
+
+# keys and proofs of our own
+
+
+def _key(auth_token: str, info: bytes) -> bytes:
+    if not auth_token:
+        raise ValueError("auth token is empty; nothing can be signed with it")
+    return HKDF(algorithm=SHA256(), length=32, salt=None, info=info).derive(auth_token.encode())
+
+
+def _text(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def _proof(auth_token: str, info: bytes, message: str) -> str:
+    return _text(hmac.digest(_key(auth_token, info), message.encode(errors="surrogatepass"), "sha256"))
+
+
+def _proven(tokens: Iterable[str], info: bytes, message: str, proof: str) -> bool:
+    # compared as text, so that there is exactly one text for each proof
+    given = proof.encode()
+    return any(hmac.compare_digest(_proof(token, info, message).encode(), given) for token in tokens if token)
+
+
+class _Claims(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    call: str
+    account: str
+    generation: int
+    exp: int
+    paused: bool
+
+
+_claims = msgspec.json.Decoder(_Claims)
+
+
+def mint_stream_token(auth_token: str, claims: StreamClaims) -> str:
+    """The signed text that a stream carries as its custom parameter `token`; about 200 characters.
+
+    Raises ValueError if the auth token is empty or the parameter would be longer than Twilio takes.
+    """
+    body = msgspec.json.encode(_Claims(claims.call, claims.account, claims.generation, claims.exp, claims.paused))
+    message = f"{_PREFIX}.{_text(body)}"
+    token = f"{message}.{_proof(auth_token, KEY_INFO_STREAM, message)}"
+    if len(TOKEN_PARAMETER) + len(token) >= PARAMETER_CHARS:
+        raise ValueError(f"stream token has {len(token)} characters; Twilio takes fewer than {PARAMETER_CHARS - len(TOKEN_PARAMETER)}")
+    return token
+
+
+def read_stream_token(auth_tokens: Iterable[str], token: str, now_epoch: float) -> StreamClaims:
+    """The claims of a token that one of the auth tokens signed and that has not expired at `now_epoch` (epoch seconds).
+
+    Raises TokenRefused: token_missing, token_invalid or token_expired.
+    """
+    if not token:
+        raise TokenRefused(Refusal.TOKEN_MISSING)
+    message, dot, proof = token.rpartition(".")
+    bounded = len(token) < PARAMETER_CHARS and token.isascii()
+    if not (bounded and dot and message.startswith(f"{_PREFIX}.") and _proven(auth_tokens, KEY_INFO_STREAM, message, proof)):
+        raise TokenRefused(Refusal.TOKEN_INVALID)
+    try:
+        body = message[len(_PREFIX) + 1 :]
+        claims = _claims.decode(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+    except ValueError:  # signed by us, but of another version
+        raise TokenRefused(Refusal.TOKEN_INVALID) from None
+    if not is_call_sid(claims.call) or claims.generation < 1:
+        raise TokenRefused(Refusal.TOKEN_INVALID)
+    if now_epoch >= claims.exp:
+        raise TokenRefused(Refusal.TOKEN_EXPIRED)
+    return StreamClaims(CallSid(claims.call), claims.account, claims.generation, claims.exp, claims.paused)
+
+
+def probe_answer(auth_token: str, nonce: str) -> str:
+    """What a relay with this auth token answers to a probe: shows that the public address leads to a relay of ours."""
+    return _proof(auth_token, KEY_INFO_PROBE, nonce)
+
+
+def mint_peer(auth_token: str, method: str, path: str, now: float) -> str:
+    """The header with which one relay calls another's private port; for this method and path, 30 s from `now` (epoch seconds)."""
+    moment = str(int(now))
+    return f"{moment}.{_proof(auth_token, KEY_INFO_PEER, _peer_message(method, path, moment))}"
+
+
+def verify_peer(tokens: Iterable[str], header: str, method: str, path: str, now: float) -> bool:
+    """Whether `header` is the proof of a relay with one of our auth tokens, made within 30 s of `now`. Never raises."""
+    moment, dot, proof = header.partition(".")
+    if not (dot and len(header) <= _SIGNATURE_CHARS and header.isascii() and moment.isdigit() and len(moment) <= 12):
+        return False
+    return abs(now - int(moment)) <= PEER_VALID_SECONDS and _proven(tokens, KEY_INFO_PEER, _peer_message(method, path, moment), proof)
+
+
+def _peer_message(method: str, path: str, moment: str) -> str:
+    return f"{method.upper()}\n{path}\n{moment}"
