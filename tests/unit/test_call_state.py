@@ -1,0 +1,518 @@
+"""The life of a call's Document: one table per decision, and every interleaving that hypothesis can think of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from voiceassist_crds.messages import DOCUMENT_BYTES, CallDocument, CallState
+from voiceassist_relay.call_state import (
+    MAX_RESTARTS,
+    STARTING_SECONDS,
+    AlreadyRunning,
+    ChangeWorker,
+    Create,
+    Ignore,
+    NotRunning,
+    NotYours,
+    Restart,
+    SetPaused,
+    Stop,
+    Superseded,
+    TakeOver,
+    TellAgent,
+    call_over,
+    create_failed,
+    create_unclear,
+    decide_paused,
+    decide_start,
+    decide_stop,
+    ended,
+    is_running,
+    still_wanted,
+    stream_died,
+    went_live,
+)
+
+CALL = "CA" + "1" * 32
+ANN, BOB = "WK" + "a" * 32, "WK" + "b" * 32
+NOW = 1_800_000_000.25
+
+
+def document(state: CallState = CallState.LIVE, **changes: object) -> CallDocument:
+    generation = changes.get("generation", 1)
+    fields: dict[str, object] = {
+        "state": state,
+        "generation": generation,
+        "stream_name": f"assist_{CALL}" if generation == 1 else f"assist_{CALL}_{generation}",
+        "sync_stream": f"FLEX_ASSIST_{CALL}_abc",
+        "deadline": NOW + 5,
+        "worker": ANN,
+        "identity": "ann",
+        "owner": "10.0.0.1:9090" if state is CallState.LIVE else "",
+        "stream_sid": "MZ" + "1" * 32 if state is CallState.LIVE else "",
+    }
+    return CallDocument.model_validate({**fields, **changes})
+
+
+def start(found: CallDocument | None, worker: str = ANN, now: float = NOW, owner_gone: bool = False):
+    identity = "ann" if worker == ANN else "bob"
+    return decide_start(
+        found, call_sid=CALL, sync_stream="S", worker=worker, identity=identity, task_sid="WT1", now=now, owner_gone=owner_gone
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "worker", "owner_gone", "expected"),
+    [
+        (None, ANN, False, Create),
+        (document(CallState.STARTING), ANN, False, AlreadyRunning),
+        (document(CallState.STARTING), BOB, False, ChangeWorker),
+        (document(CallState.STARTING), ANN, True, AlreadyRunning),
+        (document(CallState.STARTING, deadline=NOW), ANN, False, TakeOver),
+        (document(CallState.STARTING, deadline=NOW), BOB, False, TakeOver),
+        (document(CallState.LIVE), ANN, False, AlreadyRunning),
+        (document(CallState.LIVE, deadline=NOW - 900), ANN, False, AlreadyRunning),
+        (document(CallState.LIVE), BOB, False, ChangeWorker),
+        (document(CallState.LIVE), ANN, True, TakeOver),
+        (document(CallState.LIVE), BOB, True, TakeOver),
+        (document(CallState.STOPPED), ANN, False, TakeOver),
+        (document(CallState.STOPPED), BOB, False, TakeOver),
+        (document(CallState.LOST), ANN, False, TakeOver),
+        (document(CallState.LOST), BOB, False, TakeOver),
+    ],
+)
+def test_start(found: CallDocument | None, worker: str, owner_gone: bool, expected: type) -> None:
+    assert type(start(found, worker, owner_gone=owner_gone)) is expected
+
+
+def test_the_first_start_makes_the_whole_document() -> None:
+    decision = start(None)
+    assert isinstance(decision, Create)
+    made = decision.document
+    assert made == CallDocument(
+        state=CallState.STARTING,
+        generation=1,
+        stream_name=f"assist_{CALL}",
+        sync_stream="S",
+        deadline=NOW + STARTING_SECONDS,
+        worker=ANN,
+        identity="ann",
+        task_sid="WT1",
+    )
+
+
+def test_a_take_over_begins_the_next_generation_and_keeps_what_the_agent_listens_to() -> None:
+    old = document(CallState.LOST, generation=3, seq=7, restarts=2, paused=True, prompt_revision="abcd", owner="10.0.0.1:9090")
+    decision = start(old, BOB)
+    assert isinstance(decision, TakeOver)
+    made = decision.document
+    assert decision.previous == old
+    assert (made.state, made.generation, made.stream_name) == (CallState.STARTING, 4, f"assist_{CALL}_4")
+    assert (made.sync_stream, made.seq, made.worker, made.identity) == (old.sync_stream, 7, BOB, "bob")
+    assert (made.owner, made.stream_sid, made.prompt_revision, made.restarts) == ("", "", "", 0)
+    assert made.deadline == NOW + STARTING_SECONDS
+
+
+@pytest.mark.parametrize(("state", "paused_after"), [(CallState.LOST, True), (CallState.STARTING, True), (CallState.STOPPED, False)])
+def test_a_pause_outlives_everything_but_a_stop(state: CallState, paused_after: bool) -> None:
+    decision = start(document(state, paused=True, deadline=NOW - 1))
+    assert isinstance(decision, TakeOver)
+    assert decision.document.paused is paused_after
+
+
+def test_a_transfer_changes_the_worker_and_nothing_else() -> None:
+    old = document(paused=True, seq=3)
+    decision = start(old, BOB)
+    assert isinstance(decision, ChangeWorker)
+    assert decision.document == old.model_copy(update={"worker": BOB, "identity": "bob", "task_sid": "WT1"})
+
+
+@pytest.mark.parametrize(
+    ("found", "worker", "expected"),
+    [
+        (None, ANN, NotRunning),
+        (document(CallState.STARTING), ANN, Stop),
+        (document(CallState.LIVE), ANN, Stop),
+        (document(CallState.STOPPED), ANN, Stop),
+        (document(CallState.LOST), ANN, Stop),
+        (document(CallState.STARTING), BOB, NotYours),
+        (document(CallState.LIVE), BOB, NotYours),
+        (document(CallState.STOPPED), BOB, NotRunning),
+        (document(CallState.LOST), BOB, NotRunning),
+    ],
+)
+def test_stop(found: CallDocument | None, worker: str, expected: type) -> None:
+    decision = decide_stop(found, worker=worker)
+    assert type(decision) is expected
+    if isinstance(decision, Stop):
+        assert found is not None
+        assert decision.document.state is CallState.STOPPED
+        assert decision.document.generation == found.generation
+        assert decision.changed is (found.state is not CallState.STOPPED)
+
+
+def test_after_a_transfer_the_stop_of_the_one_who_left_does_not_count() -> None:
+    transfer = start(document(), BOB)
+    assert isinstance(transfer, ChangeWorker)
+    assert decide_stop(transfer.document, worker=ANN) == NotYours(transfer.document)
+    assert isinstance(decide_stop(transfer.document, worker=BOB), Stop)
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted", "worker", "expected"),
+    [
+        (None, True, ANN, None),
+        (document(CallState.STOPPED), True, ANN, None),
+        (document(CallState.LOST), False, ANN, None),
+        (document(), True, BOB, "not yours"),
+        (document(), True, ANN, (True, True)),
+        (document(), False, ANN, (False, True)),
+        (document(paused=True), True, ANN, (False, True)),
+        (document(paused=True), False, ANN, (True, True)),
+        (document(CallState.STARTING), True, ANN, (True, False)),
+    ],
+)
+def test_pause_and_resume(found: CallDocument | None, wanted: bool, worker: str, expected: object) -> None:
+    decision = decide_paused(found, wanted, worker=worker)
+    match decision:
+        case NotRunning():
+            assert expected is None
+        case NotYours():
+            assert expected == "not yours"
+        case SetPaused():
+            assert (decision.changed, decision.tell) == expected
+            assert decision.document.paused is wanted
+
+
+def test_going_live() -> None:
+    waiting = document(CallState.STARTING, generation=2, deadline=NOW - 100)  # late, but nobody took over
+    live = went_live(waiting, "10.0.0.9:9090", "MZ9", "abcd", generation=2)
+    assert isinstance(live, CallDocument)
+    assert (live.state, live.owner, live.stream_sid, live.prompt_revision) == (CallState.LIVE, "10.0.0.9:9090", "MZ9", "abcd")
+    assert went_live(live, "10.0.0.9:9090", "MZ9", "abcd", generation=2) == live
+    assert isinstance(went_live(live, "10.0.0.7:9090", "MZ8", "abcd", generation=2), Superseded)
+
+
+@pytest.mark.parametrize(
+    ("state", "generation"),
+    [(CallState.STARTING, 1), (CallState.LIVE, 1), (CallState.STARTING, 3), (CallState.STOPPED, 2), (CallState.LOST, 2)],
+)
+def test_a_stream_that_nobody_asks_for_does_not_go_live(state: CallState, generation: int) -> None:
+    assert isinstance(
+        went_live(
+            document(state, generation=2), "o:1", "MZ9", "", generation=generation if state in {CallState.STARTING, CallState.LIVE} else 2
+        ),
+        Superseded,
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "lost", "seq", "generation", "state", "seq_after"),
+    [
+        (document(seq=2), False, 5, 1, CallState.STOPPED, 5),
+        (document(seq=2), True, 5, 1, CallState.LOST, 5),
+        (document(CallState.STARTING), True, 0, 1, CallState.LOST, 0),
+        (document(CallState.STOPPED, seq=2), True, 5, 1, CallState.STOPPED, 5),
+        (document(CallState.LOST, seq=9), False, 5, 1, None, 9),
+        (document(generation=2, seq=1), True, 4, 1, CallState.LIVE, 4),
+        (document(generation=2, seq=4), True, 4, 1, None, 4),
+    ],
+)
+def test_the_end(found: CallDocument, lost: bool, seq: int, generation: int, state: CallState | None, seq_after: int) -> None:
+    after = ended(found, lost, seq, generation=generation)
+    if state is None:
+        assert after is None
+    else:
+        assert after is not None
+        assert (after.state, after.seq, after.generation) == (state, seq_after, found.generation)
+
+
+NAME = f"assist_{CALL}"
+
+
+@pytest.mark.parametrize(
+    ("found", "name", "event", "expected"),
+    [
+        (None, NAME, "stream-error", Ignore),
+        (document(CallState.STARTING), NAME, "stream-started", Ignore),
+        (document(CallState.LIVE), NAME, "stream-started", Ignore),
+        (document(CallState.STARTING), NAME, "something-new", Ignore),
+        (document(CallState.STARTING), NAME, "stream-error", Restart),
+        (document(CallState.STARTING), NAME, "stream-stopped", Restart),
+        (document(CallState.STARTING, restarts=1), NAME, "stream-error", Restart),
+        (document(CallState.STARTING, restarts=2), NAME, "stream-error", TellAgent),
+        (document(CallState.LIVE), NAME, "stream-error", TellAgent),
+        (document(CallState.LIVE), NAME, "stream-stopped", TellAgent),
+        (document(CallState.STOPPED), NAME, "stream-stopped", Ignore),
+        (document(CallState.LOST), NAME, "stream-error", Ignore),
+        (document(CallState.STARTING, generation=2), NAME, "stream-error", Ignore),
+        (document(CallState.LIVE, generation=2), NAME, "stream-error", Ignore),
+        (document(CallState.LIVE, generation=2), f"{NAME}_3", "stream-error", Ignore),
+        (document(CallState.LIVE), "somebody-else", "stream-error", Ignore),
+    ],
+)
+def test_a_stream_died(found: CallDocument | None, name: str, event: str, expected: type) -> None:
+    decision = stream_died(found, name, event, call_sid=CALL, now=NOW)
+    assert type(decision) is expected
+    if isinstance(decision, Restart):
+        assert found is not None
+        assert (decision.document.generation, decision.document.restarts) == (found.generation + 1, found.restarts + 1)
+        assert decision.document.state is CallState.STARTING
+        assert decision.document.paused == found.paused
+        assert decision.gone.state is CallState.LOST
+    if isinstance(decision, TellAgent):
+        assert found is not None
+        assert decision.document.state is CallState.LOST
+        assert decision.restarts_used_up is (found.state is CallState.STARTING)
+
+
+def test_an_unclear_or_refused_creation_counts_only_while_its_generation_does() -> None:
+    waiting = document(CallState.STARTING, restarts=1)
+    again = create_unclear(waiting, CALL, generation=1, now=NOW)
+    assert isinstance(again, CallDocument)
+    assert (again.generation, again.restarts, again.deadline) == (2, 1, NOW + STARTING_SECONDS)
+    failed = create_failed(waiting, generation=1)
+    assert failed is not None and failed.state is CallState.LOST
+    for other in (again, document(CallState.STOPPED), document(CallState.LIVE), document(CallState.LOST)):
+        assert isinstance(create_unclear(other, CALL, generation=1, now=NOW), Superseded)
+        assert create_failed(other, generation=1) is None
+
+
+def test_a_created_stream_is_wanted_by_its_own_generation_only() -> None:
+    assert still_wanted(document(CallState.STARTING), generation=1)
+    assert still_wanted(document(CallState.LIVE), generation=1)
+    assert not still_wanted(document(CallState.STOPPED), generation=1)
+    assert not still_wanted(document(CallState.LIVE, generation=2), generation=1)
+    assert not still_wanted(None, generation=1)
+
+
+def test_a_call_that_is_over_is_no_lost_stream() -> None:
+    over = call_over(document(), NAME)
+    assert over is not None and over.state is CallState.STOPPED
+    assert call_over(document(generation=2), NAME) is None
+    assert call_over(document(CallState.LOST), NAME) is None
+
+
+def test_the_largest_document_stays_below_the_size_that_sync_throttles() -> None:
+    largest = CallDocument(
+        state=CallState.STARTING,
+        generation=10**6,
+        stream_name=f"assist_{CALL}_{10**6}",
+        sync_stream=f"FLEX_ASSIST_{CALL}_{'x' * 16}",
+        deadline=NOW + 0.123456,
+        worker=ANN,
+        identity="i" * 256,
+        owner="[fd00:1234:5678:9abc:def0:1234:5678:9abc]:65535",
+        stream_sid="MZ" + "1" * 32,
+        prompt_revision="r" * 20,
+        restarts=2,
+        paused=True,
+        task_sid="WT" + "1" * 32,
+        seq=10**6,
+    )
+    assert len(largest.model_dump_json(by_alias=True)) < DOCUMENT_BYTES
+
+
+@dataclass
+class Flight:
+    """One request under way at some relay: what it read, and what it would do next."""
+
+    worker: str
+    read: CallDocument | None
+    revision: int
+    stage: str = "decide"
+    generation: int = 0
+    name: str = ""
+    previous: list[str] = field(default_factory=list)
+
+
+class Relays(RuleBasedStateMachine):
+    """Any number of relays, a Document with If-Match, and a Twilio that delivers late, twice, or never."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = NOW
+        self.stored: CallDocument | None = None
+        self.revision = 0
+        self.flights: list[Flight] = []
+        self.created: dict[str, int] = {}  # stream name -> how often its creation was asked for
+        self.streams: dict[str, str] = {}  # streams that run at Twilio: name -> MZ sid
+        self.claims: dict[str, int] = {}  # MZ sid -> generation in its token
+        self.live: dict[str, int] = {}  # MZ sid of connections that a relay let in -> generation
+        self.callbacks: list[tuple[str, str]] = []
+        self.highest = 0
+
+    def write(self, over: int, wanted: CallDocument) -> bool:
+        if over != self.revision:
+            return False
+        if self.stored is not None:
+            assert wanted.generation >= self.stored.generation
+        self.revision += 1
+        self.stored = wanted
+        return True
+
+    def running(self) -> CallDocument:
+        assert self.stored is not None
+        return self.stored
+
+    def die(self, name: str, event: str) -> None:
+        sid = self.streams.pop(name)
+        self.live.pop(sid, None)
+        self.callbacks.append((name, event))
+
+    @rule(seconds=st.sampled_from([0.1, 3.0, STARTING_SECONDS + 1]))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+
+    @rule(worker=st.sampled_from([ANN, BOB]))
+    def start_arrives(self, worker: str) -> None:
+        if len(self.flights) < 6:
+            self.flights.append(Flight(worker, self.stored, self.revision))
+
+    @precondition(lambda self: self.flights)
+    @rule(data=st.data(), outcome=st.sampled_from(["ok", "ok", "unclear-done", "unclear-not-done", "refused", "crash"]))
+    def start_goes_on(self, data: st.DataObject, outcome: str) -> None:
+        flight = data.draw(st.sampled_from(self.flights))
+        if outcome == "crash":
+            self.flights.remove(flight)
+            return
+        if flight.stage == "decide":
+            self.decide(flight)
+        elif flight.stage == "create":
+            self.create(flight, outcome)
+        else:
+            self.confirm(flight)
+
+    def owner_gone(self, found: CallDocument | None) -> bool:
+        return found is not None and found.state is CallState.LIVE and found.stream_sid not in self.live
+
+    def decide(self, flight: Flight) -> None:
+        self.now += 0.001
+        decision = start(flight.read, flight.worker, now=self.now, owner_gone=self.owner_gone(flight.read))
+        if isinstance(decision, AlreadyRunning):
+            self.flights.remove(flight)
+        elif not self.write(flight.revision, decision.document):
+            flight.read, flight.revision = self.stored, self.revision
+        elif isinstance(decision, ChangeWorker):
+            self.flights.remove(flight)
+        else:
+            flight.stage, flight.generation, flight.name = "create", decision.document.generation, decision.document.stream_name
+
+    def create(self, flight: Flight, outcome: str) -> None:
+        self.created[flight.name] = self.created.get(flight.name, 0) + 1
+        if outcome in {"ok", "unclear-done"}:
+            sid = f"MZ{len(self.claims)}"
+            self.streams[flight.name] = sid
+            self.claims[sid] = flight.generation
+        if outcome == "ok":
+            flight.stage = "confirm"
+            return
+        found, revision = self.running(), self.revision
+        if outcome == "refused":
+            lost = create_failed(found, generation=flight.generation)
+            assert lost is None or self.write(revision, lost)
+            self.flights.remove(flight)
+            return
+        again = create_unclear(found, CALL, generation=flight.generation, now=self.now)
+        if isinstance(again, Superseded):
+            self.flights.remove(flight)
+        else:
+            assert self.write(revision, again)
+            flight.generation, flight.name = again.generation, again.stream_name
+
+    def confirm(self, flight: Flight) -> None:
+        if not still_wanted(self.stored, generation=flight.generation) and flight.name in self.streams:
+            self.die(flight.name, "stream-stopped")
+        self.flights.remove(flight)
+
+    @precondition(lambda self: self.streams)
+    @rule(data=st.data())
+    def a_stream_connects(self, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from(sorted(self.streams)))
+        sid = self.streams[name]
+        found = self.running()
+        answer = went_live(found, f"10.0.0.{len(self.live)}:9090", sid, "", generation=self.claims[sid])
+        if isinstance(answer, Superseded):
+            self.die(name, "stream-error")
+        else:
+            assert self.write(self.revision, answer)
+            self.live[sid] = self.claims[sid]
+
+    @precondition(lambda self: self.streams)
+    @rule(data=st.data(), event=st.sampled_from(["stream-error", "stream-stopped"]))
+    def a_stream_dies(self, data: st.DataObject, event: str) -> None:
+        self.die(data.draw(st.sampled_from(sorted(self.streams))), event)
+
+    @precondition(lambda self: self.live)
+    @rule(data=st.data(), lost=st.booleans(), seq=st.integers(0, 9))
+    def a_relay_reports_the_end(self, data: st.DataObject, lost: bool, seq: int) -> None:
+        sid = data.draw(st.sampled_from(sorted(self.live)))
+        name = next(n for n, s in self.streams.items() if s == sid)
+        self.die(name, "stream-error" if lost else "stream-stopped")
+        after = ended(self.running(), lost, seq, generation=self.claims[sid])
+        if after is not None:
+            assert self.write(self.revision, after)
+
+    @precondition(lambda self: self.callbacks)
+    @rule(data=st.data(), again=st.booleans(), outcome=st.sampled_from(["ok", "unclear-done", "refused", "crash"]), over=st.booleans())
+    def a_callback_arrives(self, data: st.DataObject, again: bool, outcome: str, over: bool) -> None:
+        callback = data.draw(st.sampled_from(self.callbacks))
+        if not again:
+            self.callbacks.remove(callback)
+        decision = stream_died(self.stored, *callback, call_sid=CALL, now=self.now)
+        if isinstance(decision, Ignore):
+            return
+        if isinstance(decision, TellAgent) or over:
+            assert self.write(self.revision, decision.document if isinstance(decision, TellAgent) else decision.gone)
+            return
+        assert self.write(self.revision, decision.document)
+        assert decision.document.restarts <= MAX_RESTARTS
+        if outcome != "crash":
+            flight = Flight(ANN, None, 0, "create", decision.document.generation, decision.document.stream_name)
+            self.flights.append(flight)
+            self.create(flight, outcome)
+
+    @rule(worker=st.sampled_from([ANN, BOB]))
+    def a_stop_arrives(self, worker: str) -> None:
+        decision = decide_stop(self.stored, worker=worker)
+        if isinstance(decision, Stop):
+            if decision.changed:
+                assert self.write(self.revision, decision.document)
+            if decision.document.stream_name in self.streams:
+                self.die(decision.document.stream_name, "stream-stopped")
+
+    @rule(worker=st.sampled_from([ANN, BOB]), paused=st.booleans())
+    def a_pause_arrives(self, worker: str, paused: bool) -> None:
+        decision = decide_paused(self.stored, paused, worker=worker)
+        if isinstance(decision, SetPaused) and decision.changed:
+            assert self.write(self.revision, decision.document)
+
+    @invariant()
+    def a_generation_has_one_stream(self) -> None:
+        assert all(count == 1 for count in self.created.values())
+        generations = list(self.live.values())
+        assert len(set(generations)) == len(generations)
+
+    @invariant()
+    def generations_only_grow(self) -> None:
+        if self.stored is not None:
+            assert self.stored.generation >= self.highest
+            self.highest = self.stored.generation
+
+    @invariant()
+    def nothing_blocks_a_later_start(self) -> None:
+        later = self.now + STARTING_SECONDS
+        decision = start(self.stored, ANN, now=later, owner_gone=self.owner_gone(self.stored))
+        if not isinstance(decision, Create | TakeOver):
+            # Not started anew only because a stream that a relay let in is there.
+            assert self.stored is not None and is_running(self.stored)
+            assert self.live[self.stored.stream_sid] == self.stored.generation
+
+
+Relays.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestEveryInterleaving = Relays.TestCase
