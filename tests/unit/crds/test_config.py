@@ -1,0 +1,138 @@
+"""RelayConfig: what fits, what does not, and what the message says."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voiceassist_crds.config import AuthHeader, Provider, RelayConfig
+from voiceassist_crds.errors import ContractError
+
+MINIMAL: dict[str, Any] = {
+    "host": "assist.example.com",
+    "twilio": {"accountSid": "AC" + "0" * 32, "syncServiceSid": "IS" + "0" * 32},
+    "prompts": [{"instructions": "Help."}],
+}
+
+
+def parse(**changes: Any) -> RelayConfig:
+    return RelayConfig.parse(json.dumps({**MINIMAL, **changes}))
+
+
+def test_round_trip_keeps_everything() -> None:
+    config = parse(model={"transcription": None, "provider": "Compatible", "url": "ws://models.internal"}, pathPrefix="/a")
+    assert RelayConfig.parse(config.to_json()) == config
+
+
+@pytest.mark.parametrize(
+    ("changes", "path", "words"),
+    [
+        ({"host": None}, "host", "string"),
+        ({"hots": "x"}, "hots", "no such field"),
+        ({"host": "a b"}, "host", "pattern"),
+        ({"pathPrefix": "assist"}, "pathPrefix", "pattern"),
+        ({"pathPrefix": "/assist/"}, "pathPrefix", "pattern"),
+        ({"twilio": {"accountSid": "AC1", "syncServiceSid": "IS" + "0" * 32}}, "twilio.accountSid", "'AC1'"),
+        ({"twilio": {"accountSid": "AC" + "0" * 32}}, "twilio.syncServiceSid", "missing"),
+        ({"twilio": {**MINIMAL["twilio"], "apiUrl": "http://x"}}, "twilio.apiUrl", "{product}"),
+        ({"twilio": {**MINIMAL["twilio"], "syncTtlSeconds": 5}}, "twilio.syncTtlSeconds", "60"),
+        ({"prompts": []}, "prompts", "at least 1"),
+        ({"prompts": [{"instructions": ""}]}, "prompts[0].instructions", "at least 1"),
+        ({"prompts": [{"instructions": "a", "weight": 60}]}, "(document)", "add up to 60"),
+        (
+            {"prompts": [{"instructions": "a", "weight": 50, "revision": "aaaa"}, {"instructions": "b", "weight": 50, "revision": "aaaa"}]},
+            "(",
+            "once",
+        ),
+        ({"model": {"provider": "AzureOpenAI"}}, "model", "url is missing"),
+        ({"model": {"url": "ws://models.example.com"}}, "model", "not encrypted"),
+        ({"model": {"provider": "Compatible", "url": "wss://h/x?y=1"}}, "model", "query"),
+        ({"model": {"turnDetection": {"type": "SemanticVAD", "threshold": 0.5}}}, "model.turnDetection", "ServerVAD only"),
+        ({"model": {"turnDetection": {"type": "ServerVAD", "eagerness": "Low"}}}, "model.turnDetection", "SemanticVAD only"),
+        ({"model": {"maxOutputTokens": 5000}}, "model.maxOutputTokens", "4096"),
+        ({"limits": {"maxCalls": 0}}, "limits.maxCalls", "1"),
+        ({"functions": {"allowedOrigins": ["flex.twilio.com"]}}, "functions.allowedOrigins[0]", "pattern"),
+        ({"version": 2}, "version", "1"),
+    ],
+)
+def test_refused_with_field_and_way_out(changes: dict[str, Any], path: str, words: str) -> None:
+    with pytest.raises(ContractError) as caught:
+        parse(**changes)
+    assert any(line.startswith(path) and words in line for line in caught.value.problems), caught.value.problems
+
+
+def test_not_json() -> None:
+    with pytest.raises(ContractError, match="not JSON"):
+        RelayConfig.parse("{")
+
+
+def test_instructions_are_not_repeated_in_errors() -> None:
+    with pytest.raises(ContractError) as caught:
+        parse(prompts=[{"instructions": "secret sauce " * 4000}])
+    assert "secret sauce" not in str(caught.value)
+    assert "a text of 52000 characters" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("provider", "url", "expected"),
+    [
+        ("OpenAI", None, "wss://api.openai.com/v1/realtime"),
+        ("OpenAI", "https://eu.api.openai.com", "wss://eu.api.openai.com/v1/realtime"),
+        ("OpenAI", "http://127.0.0.1:81", "ws://127.0.0.1:81/v1/realtime"),
+        ("AzureOpenAI", "https://r.openai.azure.com", "wss://r.openai.azure.com/openai/v1/realtime"),
+        ("AzureOpenAI", "https://r.openai.azure.com/openai/v1/", "wss://r.openai.azure.com/openai/v1/realtime"),
+        ("Compatible", "ws://speech:8000/v1", "ws://speech:8000/v1/realtime"),
+        ("Compatible", "wss://api.example.com/custom/path", "wss://api.example.com/custom/path"),
+    ],
+)
+def test_endpoint(provider: str, url: str | None, expected: str) -> None:
+    assert parse(model={"provider": provider, "url": url}).model.endpoint() == expected
+
+
+def test_key_header_by_provider_and_by_choice() -> None:
+    assert parse().model.key_header is AuthHeader.AUTHORIZATION
+    assert parse(model={"provider": "AzureOpenAI", "url": "https://r"}).model.key_header is AuthHeader.API_KEY
+    assert parse(model={"provider": "Compatible", "url": "ws://r", "authHeader": "X-API-Key"}).model.key_header is AuthHeader.X_API_KEY
+    assert Provider("OpenAI") is parse().model.provider
+
+
+@pytest.mark.parametrize(
+    ("region", "edge", "expected"),
+    [
+        (None, None, "https://sync.twilio.com"),
+        ("ie1", None, "https://sync.ie1.twilio.com"),
+        ("ie1", "dublin", "https://sync.dublin.ie1.twilio.com"),
+    ],
+)
+def test_base_url(region: str | None, edge: str | None, expected: str) -> None:
+    assert parse(twilio={**MINIMAL["twilio"], "region": region, "edge": edge}).twilio.base_url("sync") == expected
+
+
+def test_urls() -> None:
+    config = parse(pathPrefix="/a/b")
+    assert config.stream_url("CA1") == "wss://assist.example.com/a/b/ws/CA1"
+    assert config.functions_url == "https://assist.example.com/a/b"
+
+
+def test_prompt_revision_follows_what_alters_answers_only() -> None:
+    base = parse().prompts[0].revision
+    assert parse(limits={"maxCalls": 7}, host="b.example.com").prompts[0].revision == base
+    assert parse(model={"maxResponsesPerMinute": 3}).prompts[0].revision == base
+    assert parse(prompts=[{"instructions": "Help!"}]).prompts[0].revision != base
+    assert parse(model={"name": "gpt-realtime-2.1"}).prompts[0].revision != base
+    assert parse(model={"turnDetection": {"silenceDurationMs": 300}}).prompts[0].revision != base
+
+
+def test_config_revision_follows_everything_and_can_be_given() -> None:
+    assert parse(limits={"maxCalls": 7}).config_revision != parse().config_revision
+    assert parse(configRevision="abcdef0123").config_revision == "abcdef0123"
+
+
+@given(st.text(min_size=1, max_size=200))
+def test_any_instructions_survive_the_file(text: str) -> None:
+    config = parse(prompts=[{"instructions": text}])
+    assert RelayConfig.parse(config.to_json()).prompts[0].instructions == text
