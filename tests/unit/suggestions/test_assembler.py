@@ -1,0 +1,129 @@
+"""The assembler: drafts from pieces of JSON cut anywhere, and what is made of arguments that are not quite JSON."""
+
+from __future__ import annotations
+
+import itertools
+import json
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from voiceassist_relay.suggestions.assembler import MAX_CHARACTERS, Arguments, Assembler, from_text
+
+TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=40)
+
+
+def cut(text: str, points: list[int]) -> list[str]:
+    edges = [0, *sorted({point % (len(text) + 1) for point in points}), len(text)]
+    return [text[a:b] for a, b in itertools.pairwise(edges)]
+
+
+@given(answer=TEXT, question=TEXT, points=st.lists(st.integers(0, 10_000), max_size=12), ascii_only=st.booleans(), spaced=st.booleans())
+@example(answer='😀é\n"\\', question="", points=list(range(80)), ascii_only=True, spaced=False)
+def test_drafts_grow_to_the_answer_wherever_the_json_is_cut(answer, question, points, ascii_only, spaced) -> None:
+    fields = {"relevant": True, "answer": answer, "question": question}
+    text = json.dumps(fields, ensure_ascii=ascii_only, indent=2 if spaced else None)
+    assembler, drafts = Assembler(), []
+    for piece in cut(text, points):
+        draft = assembler.feed(piece)
+        if draft is not None:
+            drafts.append(draft)
+    whole = answer.strip()
+    assert all(whole.startswith(draft.rstrip()) for draft in drafts)
+    assert [len(d) for d in drafts] == sorted({len(d) for d in drafts})
+    assert (drafts[-1] if drafts else "") == whole
+    expected = Arguments(True, whole, question.strip()) if whole else None
+    assert assembler.finish() == expected
+    assert Assembler().finish(text) == expected
+
+
+@given(
+    fields=st.permutations(["relevant", "answer", "question", "other"]),
+    points=st.lists(st.integers(0, 500), max_size=20),
+    value=st.booleans(),
+)
+def test_no_draft_before_relevant_is_true(fields, points, value) -> None:
+    values = {
+        "relevant": value,
+        "answer": "Offer the waiver.",
+        "question": "Why?",
+        "other": {"answer": ["no", {"relevant": True}], "x": "}"},
+    }
+    text = json.dumps({name: values[name] for name in fields})
+    told = text.index('"relevant": ' + ("true" if value else "false")) + len('"relevant": true')
+    assembler, seen = Assembler(), 0
+    for piece in cut(text, points):
+        seen += len(piece)
+        draft = assembler.feed(piece)
+        assert draft is None or (value and seen >= told)
+        assert draft is None or "Offer the waiver.".startswith(draft)
+    assert assembler.finish() == Arguments(value, "Offer the waiver." if value else "", "Why?")
+
+
+@given(st.text(max_size=200), st.lists(st.integers(0, 300), max_size=8))
+def test_any_text_at_all_raises_nothing(text, points) -> None:
+    assembler = Assembler()
+    for piece in cut(text, points):
+        assembler.feed(piece)
+    assembler.finish()
+    from_text(text)
+
+
+def test_a_surrogate_pair_split_between_two_pieces_is_one_character() -> None:
+    assembler = Assembler()
+    assert assembler.feed('{"relevant":true,"answer":"Fine \ud83d') == "Fine"
+    assert assembler.feed("\ude00") == "Fine 😀"
+    other = Assembler()
+    assert other.feed('{"relevant":true,"answer":"a\\ud83') == "a"
+    assert other.feed("d\\u") is None
+    assert other.feed('de00"}') == "a😀"
+
+
+def test_half_a_pair_becomes_a_replacement_character() -> None:
+    assembler = Assembler()
+    assembler.feed('{"relevant":true,"answer":"a\\ud83d b\\ude00')
+    assert assembler.feed('"}') is None
+    assert assembler.finish() == Arguments(True, "a� b�", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{"relevant":false,"answer":"","question":"hm"}', Arguments(False, "", "hm")),
+        ('{"relevant":"true","answer":"Yes.","question":""}', Arguments(True, "Yes.", "")),
+        ('{"relevant":1,"answer":"Yes."}', Arguments(True, "Yes.", "")),
+        ('{"answer":"Yes."}', Arguments(True, "Yes.", "")),
+        ('{"relevant":true,"answer":["One.","Two."],"question":null}', Arguments(True, "One.\nTwo.", "")),
+        ('{"relevant":true,"answer":42}', Arguments(True, "42", "")),
+        ('```json\n{"relevant":true,"answer":"Yes."}\n```', Arguments(True, "Yes.", "")),
+        ('{"relevant":true,"answer":"Yes.","question":"Wh', Arguments(True, "Yes.", "")),
+        ('{"relevant":true,"answer":"Yes.",}', Arguments(True, "Yes.", "")),
+        ('{"relevant":true,"answer":"line\nbreak"}', Arguments(True, "line\nbreak", "")),
+        ('{"relevant":false', Arguments(False, "", "")),
+        ('{"relevant":true,"answer":"half a sen', None),
+        ('{"relevant":true,"answer":"   "}', None),
+        ('{"relevant":true}', None),
+        ('{"relevant":"perhaps","answer":"Yes."}', None),
+        ('{"relevant":tr', None),
+        ("[1,2]", None),
+        ("", None),
+        ('{"relevant":true,"answer":"' + "x" * MAX_CHARACTERS + '"}', None),
+    ],
+)
+def test_repaired_or_dropped(text, expected) -> None:
+    assembler = Assembler()
+    assembler.feed(text)
+    assert assembler.finish() == expected
+
+
+def test_text_without_a_call_is_the_answer() -> None:
+    assert from_text(" Offer the waiver. ") == Arguments(True, "Offer the waiver.", "")
+    assert from_text('{"relevant": false, "answer": "", "question": "q"}') == Arguments(False, "", "q")
+    assert from_text("  ") is None
+
+
+def test_the_servers_repetition_overrules_the_pieces() -> None:
+    assembler = Assembler()
+    assembler.feed('{"relevant":true,"answer":"Wro')
+    assert assembler.finish('{"relevant":true,"answer":"Right.","question":"q"}') == Arguments(True, "Right.", "q")
