@@ -1,0 +1,203 @@
+"""TaskRouter's state as far as a Flex call needs it: one workspace, workers, tasks and reservations; pure, with the time passed in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+from .errors import bad_parameter, not_found, precondition_failed
+
+T = TypeVar("T")
+
+TASK_STATES: Final = ("pending", "reserved", "assigned", "canceled", "wrapping", "completed")
+RESERVATION_STATES: Final = ("pending", "accepted", "rejected", "timeout", "canceled", "rescinded", "wrapping", "completed")
+_BEFORE: Final[Mapping[str, tuple[str, ...]]] = {
+    "wrapping": ("assigned",),
+    "completed": ("assigned", "wrapping"),
+    "canceled": ("pending", "reserved"),
+}
+"""The states from which a task may be moved by REST, by the state it is moved to; other moves are TaskRouter's own."""
+MAX_TASKS: Final = 10_000
+"""Above this the oldest tasks are forgotten with their reservations."""
+
+
+@dataclass(slots=True)
+class Worker:
+    """An agent or a supervisor. ``identity`` is the name by which Sync and Flex know them."""
+
+    sid: str
+    name: str
+    identity: str
+    roles: tuple[str, ...]
+    created: float
+
+
+@dataclass(slots=True)
+class Task:
+    """A piece of work, here a call. ``attributes`` is JSON text; ``version`` rises with each change and is the ETag."""
+
+    sid: str
+    attributes: str
+    created: float
+    updated: float
+    status: str = "pending"
+    reason: str | None = None
+    priority: int = 0
+    version: int = 0
+
+
+@dataclass(slots=True)
+class Reservation:
+    """A task offered to, or held by, a worker."""
+
+    sid: str
+    task_sid: str
+    worker_sid: str
+    created: float
+    updated: float
+    status: str
+
+
+@dataclass(slots=True)
+class TaskRouter:
+    """The workspace and what is in it."""
+
+    new_sid: Callable[[str], str]
+    workspace_sid: str = ""
+    activity_sid: str = ""
+    queue_sid: str = ""
+    channel_sid: str = ""
+    workflow_sid: str = ""
+    workers: dict[str, Worker] = field(default_factory=dict)
+    tasks: dict[str, Task] = field(default_factory=dict)
+    reservations: dict[str, Reservation] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.workspace_sid = self.workspace_sid or self.new_sid("WS")
+        self.activity_sid, self.queue_sid = self.new_sid("WA"), self.new_sid("WQ")
+        self.channel_sid, self.workflow_sid = self.new_sid("TC"), self.new_sid("WW")
+
+    def add_worker(self, name: str, now: float, *, identity: str | None = None, roles: tuple[str, ...] = ("agent",)) -> Worker:
+        """A new worker; the identity is made from the name as Flex does (``agent@example.com`` becomes ``agent_40example_2Ecom``)."""
+        worker = Worker(self.new_sid("WK"), name, identity or flex_identity(name), roles, now)
+        self.workers[worker.sid] = worker
+        return worker
+
+    def worker(self, sid: str, path: str = "") -> Worker:
+        """The worker; 404/20404."""
+        return _get(self.workers, sid, path or f"/Workers/{sid}")
+
+    def add_task(self, attributes: Mapping[str, Any], now: float) -> Task:
+        """A new task."""
+        if len(self.tasks) >= MAX_TASKS:
+            self._forget()
+        task = Task(self.new_sid("WT"), json.dumps(attributes), now, now)
+        self.tasks[task.sid] = task
+        return task
+
+    def task(self, sid: str, path: str = "") -> Task:
+        """The task; 404/20404."""
+        return _get(self.tasks, sid, path or f"/Tasks/{sid}")
+
+    def reservation(self, sid: str, path: str = "") -> Reservation:
+        """The reservation; 404/20404."""
+        return _get(self.reservations, sid, path or f"/Reservations/{sid}")
+
+    def of_task(self, task_sid: str) -> list[Reservation]:
+        """The reservations of a task, oldest first."""
+        return [found for found in self.reservations.values() if found.task_sid == task_sid]
+
+    def reserve(self, task: Task, worker: Worker, now: float, status: str = "accepted") -> Reservation:
+        """Offer a task to a worker (``pending``) or give it to them (``accepted``)."""
+        found = Reservation(self.new_sid("WR"), task.sid, worker.sid, now, now, "pending")
+        self.reservations[found.sid] = found
+        self.set_reservation(found, status, now)
+        return found
+
+    def set_reservation(self, found: Reservation, status: str, now: float) -> None:
+        """Let a reservation change its state, and the task with it where that follows."""
+        if status not in RESERVATION_STATES:
+            raise bad_parameter(f"Reservation status must be one of {', '.join(RESERVATION_STATES)}")
+        found.status, found.updated = status, now
+        follows = {"pending": "reserved", "accepted": "assigned"}.get(status)
+        task = self.tasks.get(found.task_sid)
+        if task is not None and follows is not None and task.status in ("pending", "reserved"):
+            self._change(task, now, status=follows)
+
+    def transfer(self, task: Task, to: Worker, now: float, *, status: str = "accepted") -> Reservation:
+        """A transfer: whoever holds the task wraps up, and ``to`` gets a reservation of their own."""
+        if status == "accepted":
+            for held in self.of_task(task.sid):
+                if held.status == "accepted":
+                    self.set_reservation(held, "wrapping", now)
+        return self.reserve(task, to, now, status)
+
+    def end_task(self, task: Task, status: str, now: float, reason: str | None = None) -> None:
+        """Move a task to ``wrapping``, ``completed`` or ``canceled``, its reservations with it."""
+        held = {"wrapping": ("accepted",), "completed": ("accepted", "wrapping"), "canceled": ("pending",)}[status]
+        for found in self.of_task(task.sid):
+            if found.status in held:
+                self.set_reservation(found, status, now)
+        self._change(task, now, status=status, reason=reason)
+
+    def update_task(
+        self,
+        task: Task,
+        now: float,
+        if_match: str | None,
+        *,
+        attributes: str | None = None,
+        status: str | None = None,
+        reason: str | None = None,
+        priority: int | None = None,
+    ) -> None:
+        """What REST asks for; 412/20412 for a stale ``if_match``, 400/20001 for attributes that are no object or a move not allowed."""
+        if if_match is not None and if_match.strip('"') != str(task.version):
+            raise precondition_failed("The ETag of the task does not match If-Match")
+        if attributes is not None and not _is_object(attributes):
+            raise bad_parameter("Attributes must be a JSON object")
+        if status is not None and status != task.status:
+            if task.status not in _BEFORE.get(status, ()):
+                raise bad_parameter(f"A task cannot be moved from {task.status} to {status}")
+            if status in ("completed", "canceled") and not reason:
+                raise bad_parameter("Reason is required to complete or cancel a task")
+        if attributes is not None:
+            task.attributes = attributes
+        if priority is not None:
+            task.priority = priority
+        if status is not None and status != task.status:
+            self.end_task(task, status, now, reason)
+        else:
+            self._change(task, now)
+
+    def _change(self, task: Task, now: float, *, status: str | None = None, reason: str | None = None) -> None:
+        task.status = status or task.status
+        task.reason = reason or task.reason
+        task.version += 1
+        task.updated = now
+
+    def _forget(self) -> None:
+        gone = set(list(self.tasks)[: MAX_TASKS // 10])
+        self.tasks = {sid: task for sid, task in self.tasks.items() if sid not in gone}
+        self.reservations = {sid: found for sid, found in self.reservations.items() if found.task_sid not in gone}
+
+
+def flex_identity(name: str) -> str:
+    """A name as an identity: what is neither letter nor digit becomes ``_`` and its code in hexadecimal."""
+    return "".join(char if char.isascii() and char.isalnum() else "".join(f"_{byte:02X}" for byte in char.encode()) for char in name)
+
+
+def _get(table: Mapping[str, T], sid: str, path: str) -> T:
+    try:
+        return table[sid]
+    except KeyError:
+        raise not_found(path) from None
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except ValueError:
+        return False
