@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import settings
@@ -328,7 +328,6 @@ class Flight:
     stage: str = "decide"
     generation: int = 0
     name: str = ""
-    previous: list[str] = field(default_factory=list)
 
 
 class Relays(RuleBasedStateMachine):
@@ -514,5 +513,5 @@ class Relays(RuleBasedStateMachine):
             assert self.live[self.stored.stream_sid] == self.stored.generation
 
 
-Relays.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+Relays.TestCase.settings = settings(max_examples=200, stateful_step_count=50, deadline=None)
 TestEveryInterleaving = Relays.TestCase

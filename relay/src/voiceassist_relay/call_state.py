@@ -156,7 +156,8 @@ def decide_start(
             return AlreadyRunning(document)
         return ChangeWorker(document.model_copy(update=mine))
     paused = document.paused and document.state is not CallState.STOPPED
-    changes = {"worker": worker, "identity": identity, "task_sid": task_sid, "restarts": 0, "paused": paused}
+    changes: dict[str, object] = {"worker": worker, "identity": identity, "task_sid": task_sid, "restarts": 0, "paused": paused}
+    changes["sync_stream"] = document.sync_stream or sync_stream
     return TakeOver(_next_generation(document, call_sid, now).model_copy(update=changes), document)
 
 

@@ -56,11 +56,25 @@ class TokenRefused(RelayError):
 
 
 class RequestRefused(RelayError):
-    """A request from a browser or from Twilio that gets one clear JSON error: {"error": {code, message, hint}}."""
+    """A request from a browser or from Twilio that gets one clear JSON error: {"error": {code, message, hint, twilio?}}.
 
-    def __init__(self, status: int, code: str, message: str, hint: str) -> None:
+    `twilio` is the error at Twilio that caused it; `retry_after` (seconds) becomes the header of that name.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        hint: str,
+        *,
+        twilio: TwilioError | None = None,
+        retry_after: float | None = None,
+    ) -> None:
         self.status = status
         self.code = code
         self.message = message
         self.hint = hint
+        self.twilio = twilio
+        self.retry_after = retry_after
         super().__init__(f"{status} {code}: {message}")
