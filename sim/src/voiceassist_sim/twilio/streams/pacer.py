@@ -14,6 +14,8 @@ Tick = Callable[[], float | None]
 
 GRID: Final = 0.002
 """Seconds between two passes at least: what is due in between waits for the next pass, so that 200 streams share wake-ups."""
+_SLACK: Final = 0.0005
+"""Seconds by which a due time may lie ahead in a pass: loops fire timers by up to their clock's resolution too early (uvloop: a ms)."""
 _PASS: Final = 2_000
 """Ticks in a pass at most; then the loop gets a turn."""
 
@@ -71,7 +73,7 @@ class Pacer:
         self._timer = None
         now = self._last_pass = loop.time()
         for _ in range(_PASS):
-            if not self._heap or self._heap[0][0] > now:
+            if not self._heap or self._heap[0][0] > now + _SLACK:
                 break
             _, ident, tick = heapq.heappop(self._heap)
             if ident not in self._live:
