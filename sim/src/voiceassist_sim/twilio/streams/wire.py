@@ -118,8 +118,8 @@ class Wire(asyncio.Protocol):
             StreamFailed: 31920 with the status and body of an answer that is not a right 101.
         """
         response = await self._answer
-        if self.open:
-            return
+        if response is not None and self._ws.handshake_exc is None:
+            return  # even if the server has closed it again since then
         if response is None:
             raise StreamFailed(StreamCode.HANDSHAKE, "the server ended the connection without an HTTP answer")
         detail = f"the server answered {response.status_code} instead of 101"
