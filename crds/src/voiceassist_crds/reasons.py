@@ -97,3 +97,5 @@ class Refusal(StrEnum):
     PROTOCOL_ERROR = "protocol_error"
     REPLACED = "replaced"
     SUPERSEDED = "superseded"
+    GONE = "gone"
+    INTERNAL_ERROR = "internal_error"

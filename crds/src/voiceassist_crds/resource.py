@@ -1,0 +1,221 @@
+"""The VoiceAssist resource, mirrored from the CRD in crds/: the CRD is the contract, a test holds this to it.
+
+Defaults here equal the CRD's, so that an object that never went through an API server (`voiceassist-operator plan FILE`) reads
+the same. What the CRD refuses by CEL is not refused again here; `voiceassist-operator plan` says so.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from .base import Model
+from .config import MAX_INSTRUCTIONS, ApplyTo, AuthHeader, Provider, Tracks, Transcripts
+from .errors import from_validation
+
+Name = str
+
+
+class _Part(Model):
+    """A part of the spec; lenient towards fields of newer versions, which the API server has already judged."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
+
+
+class IngressSpec(_Part):
+    """The Ingress for host."""
+
+    enabled: bool = True
+    class_name: str | None = None
+    annotations: dict[str, str] = Field(default_factory=dict)
+    tls_secret_name: str | None = None
+
+
+class SecretRef(_Part):
+    """A Secret in the same namespace."""
+
+    name: Name
+
+
+class SecretKeyRef(_Part):
+    """A key of a Secret in the same namespace."""
+
+    name: Name
+    key: str = "apiKey"
+
+
+class SyncSpec(_Part):
+    """The Sync service."""
+
+    service_sid: str | None = None
+    ttl_seconds: int = 21600
+    legacy_stream: bool = False
+
+
+class FunctionsSpec(_Part):
+    """Where the plugin finds /stream and /token."""
+
+    mode: Literal["Relay", "Existing", "Serverless"] = "Relay"
+    allowed_origins: list[str] = Field(default_factory=lambda: ["https://flex.twilio.com"])
+
+
+class FlexSpec(_Part):
+    """The account's Flex configuration."""
+
+    configure: bool = False
+
+
+class TwilioSpec(_Part):
+    """The Twilio account."""
+
+    account_sid: str
+    credentials_secret_ref: SecretRef
+    workspace_sid: str | None = None
+    sync: SyncSpec = SyncSpec()
+    functions: FunctionsSpec = FunctionsSpec()
+    flex: FlexSpec = FlexSpec()
+    api_url: str | None = None
+    region: str | None = None
+    edge: str | None = None
+
+
+class AudioSpec(_Part):
+    """What is taken from a call."""
+
+    tracks: Tracks = Tracks.BOTH
+
+
+class TurnDetectionSpec(_Part):
+    """How the model notices that the customer has finished."""
+
+    type: Literal["ServerVAD", "SemanticVAD"] = "ServerVAD"
+    threshold: float | None = None
+    prefix_padding_ms: int | None = None
+    silence_duration_ms: int | None = None
+    eagerness: Literal["Low", "Medium", "High", "Auto"] | None = None
+
+
+class TranscriptionSpec(_Part):
+    """Who writes down the spoken words."""
+
+    enabled: bool = True
+    model: str = "gpt-transcribe"
+    agent_model: str = "gpt-transcribe"
+    language: str | None = None
+
+
+class TruncationSpec(_Part):
+    """What is kept of a long conversation."""
+
+    retention_ratio: float = 0.8
+    post_instructions_tokens: int = 8000
+
+
+class ModelSpec(_Part):
+    """The model."""
+
+    provider: Provider = Provider.OPENAI
+    url: str | None = None
+    name: str = "gpt-realtime-2.1-mini"
+    auth_header: AuthHeader | None = None
+    api_key_secret_ref: SecretKeyRef
+    turn_detection: TurnDetectionSpec = TurnDetectionSpec()
+    transcription: TranscriptionSpec = TranscriptionSpec()
+    noise_reduction: Literal["NearField", "FarField", "Off"] = "Off"
+    max_output_tokens: int = 400
+    reasoning_effort: Literal["Minimal", "Low", "Medium", "High"] = "Minimal"
+    max_responses_per_minute: int = 20
+    truncation: TruncationSpec = TruncationSpec()
+
+
+class ConfigMapKeyRef(_Part):
+    """A key of a ConfigMap in the same namespace."""
+
+    name: Name
+    key: str
+
+
+class InstructionsFrom(_Part):
+    """Where the prompt's text is."""
+
+    config_map_key_ref: ConfigMapKeyRef
+
+
+class PromptSpec(_Part):
+    """What the model is told to do; exactly one source."""
+
+    instructions: str | None = Field(None, min_length=1, max_length=MAX_INSTRUCTIONS)
+    instructions_from: InstructionsFrom | None = None
+
+
+class RolloutSpec(_Part):
+    """How a changed prompt reaches calls."""
+
+    strategy: Literal["Immediate", "Canary"] = "Immediate"
+    apply_to: ApplyTo = ApplyTo.NEW_CALLS
+
+
+class NetworkPolicySpec(_Part):
+    """The NetworkPolicy."""
+
+    enabled: bool = False
+
+
+class RelaySpec(_Part):
+    """The relay pods."""
+
+    image: str | None = None
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    image_pull_secrets: list[SecretRef] = Field(default_factory=list)
+    replicas: int = 2
+    max_calls_per_pod: int = 60
+    drain_timeout_seconds: int = 3600
+    resources: dict[str, Any] | None = None
+    node_selector: dict[str, str] | None = None
+    affinity: dict[str, Any] | None = None
+    tolerations: list[dict[str, Any]] | None = None
+    topology_spread_constraints: list[dict[str, Any]] | None = None
+    priority_class_name: str | None = None
+    pod_labels: dict[str, str] = Field(default_factory=dict)
+    pod_annotations: dict[str, str] = Field(default_factory=dict)
+    network_policy: NetworkPolicySpec = NetworkPolicySpec()
+
+
+class PrivacySpec(_Part):
+    """What leaves the relay besides suggestions."""
+
+    transcripts: Transcripts = Transcripts.PUBLISH
+
+
+class MonitoringSpec(_Part):
+    """What is made for Prometheus."""
+
+    pod_monitor: bool = True
+    interval: str = "15s"
+
+
+class VoiceAssistSpec(_Part):
+    """What is wanted."""
+
+    host: str
+    path_prefix: str = ""
+    ingress: IngressSpec = IngressSpec()
+    twilio: TwilioSpec
+    audio: AudioSpec = AudioSpec()
+    model: ModelSpec
+    prompt: PromptSpec
+    rollout: RolloutSpec = RolloutSpec()
+    relay: RelaySpec = RelaySpec()
+    privacy: PrivacySpec = PrivacySpec()
+    monitoring: MonitoringSpec = MonitoringSpec()
+    paused: bool = False
+
+    @classmethod
+    def read(cls, spec: Any) -> VoiceAssistSpec:
+        """Reads the `spec` of an object. Raises ContractError that names each field that does not fit."""
+        try:
+            return cls.model_validate(spec)
+        except ValidationError as error:
+            raise from_validation("VoiceAssist.spec", error) from None
