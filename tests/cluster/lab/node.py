@@ -1,0 +1,106 @@
+"""One node: its containerd, its kubelet and its pods' network."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from cluster.lab import addresses, keeper
+from cluster.lab.control_plane import ControlPlane, Programs
+from cluster.lab.enclosure import Daemon, Enclosure
+from cluster.lab.prerequisites import cni_folder
+
+PAUSE_IMAGE = "localhost/voiceassist-pause:lab"
+
+
+class Node:
+    """Writes the files of one node, and describes its daemons."""
+
+    def __init__(self, index: int, enclosure: Enclosure, programs: Programs, control_plane: ControlPlane) -> None:
+        self.name = f"node{index}"
+        self.address = addresses.node_address(index)
+        self.folder = enclosure.folder / self.name
+        self.socket = self.folder / "containerd.sock"
+        self._index = index
+        self._cgroup = f"{enclosure.cgroup}-{self.name}"
+        self._write_cni()
+        pair = control_plane.authority.issue(
+            self.name, self.name, self.address, common_name=f"system:node:{self.name}", organization="system:nodes"
+        )
+        kubeconfig = control_plane.kubeconfig(f"kubelet{index}", f"system:node:{self.name}", "system:nodes")
+        resolv = enclosure.folder / "resolv.conf"
+        resolv.write_text(f"nameserver {addresses.API_SERVER}\n")
+        self.containerd = Daemon(enclosure, f"containerd{index}", ["containerd", "--config", self._write_containerd()])
+        kubelet_config = {
+            "apiVersion": "kubelet.config.k8s.io/v1beta1",
+            "kind": "KubeletConfiguration",
+            "authentication": {"anonymous": {"enabled": False}, "webhook": {"enabled": True}, "x509": {"clientCAFile": str(control_plane.authority.certificate)}},
+            "authorization": {"mode": "Webhook"},
+            "address": self.address,
+            "healthzPort": 10248 + 10 * index,
+            "cgroupDriver": "cgroupfs",
+            "cgroupRoot": f"/{self._cgroup}",
+            "failCgroupV1": False,  # 1.35 is the last version for which that helps
+            "failSwapOn": False,
+            "oomScoreAdj": 0,
+            "clusterDNS": [addresses.API_SERVER],
+            "clusterDomain": "cluster.local",
+            "resolvConf": str(resolv),
+            "tlsCertFile": str(pair.certificate),
+            "tlsPrivateKeyFile": str(pair.key),
+            "containerRuntimeEndpoint": f"unix://{self.socket}",
+            "imageGCHighThresholdPercent": 100,
+            "evictionHard": {"nodefs.available": "1%", "imagefs.available": "1%", "memory.available": "100Mi"},
+            "maxPods": 200,
+            "volumePluginDir": str(self.folder / "volume-plugins"),
+            "podLogsDir": str(self.folder / "pod-logs"),
+        }
+        argv = ("--kubeconfig", kubeconfig, "--hostname-override", self.name, "--node-ip", self.address, "--root-dir", self.folder / "kubelet")
+        config = self.folder / "kubelet.json"
+        config.write_text(json.dumps(kubelet_config))
+        self.kubelet = Daemon(enclosure, f"kubelet{index}", [programs.kubernetes / "kubelet", "--config", config, *argv, "-v", "1"])
+        keeper.make_cgroups(self._cgroup)
+
+    def _write_cni(self) -> None:
+        (self.folder / "cni").mkdir(parents=True)
+        addresses_of_pods = {
+            "type": "host-local",
+            "dataDir": str(self.folder / "pod-addresses"),
+            "ranges": [[{"subnet": addresses.pod_network(self._index)}]],
+            "routes": [{"dst": "0.0.0.0/0"}],
+        }
+        bridge = {
+            "type": "bridge",
+            "bridge": f"cni{self._index}",
+            "isGateway": True,
+            "ipMasq": True,
+            "hairpinMode": True,
+            "ipam": addresses_of_pods,
+        }
+        network = {"cniVersion": "0.4.0", "name": self.name, "plugins": [bridge]}
+        (self.folder / "cni" / "10-lab.conflist").write_text(json.dumps(network))
+
+    def _write_containerd(self) -> Path:
+        # Everything that containerd would keep in a global folder is named here; what it cannot be told (/run) is private to the mount namespace.
+        path = self.folder / "containerd.toml"
+        path.write_text(f"""version = 2
+root = "{self.folder}/containerd"
+state = "{self.folder}/containerd-run"
+disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.zfs"]
+[grpc]
+  address = "{self.socket}"
+[plugins."io.containerd.internal.v1.opt"]
+  path = "{self.folder}/containerd-opt"
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "{PAUSE_IMAGE}"
+  restrict_oom_score_adj = true   # a root without CAP_SYS_RESOURCE cannot lower the score, and without this no sandbox starts
+  stream_server_port = "{10010 + self._index}"
+  [plugins."io.containerd.grpc.v1.cri".cni]
+    bin_dir = "{cni_folder() or "/usr/lib/cni"}"
+    conf_dir = "{self.folder}/cni"
+""")
+        return path
+
+    def ctr(self, *arguments: str | Path) -> list[str]:
+        """A command for this node's containerd."""
+        return ["ctr", "--address", str(self.socket), "--namespace", "k8s.io", *map(str, arguments)]

@@ -1,0 +1,91 @@
+"""The cluster's programs, compiled from Go modules (and one C file) into the cache."""
+
+from __future__ import annotations
+
+import platform
+import re
+from pathlib import Path
+
+from cluster.lab.cache import Log, Recipe, ensure, file_inputs
+from cluster.lab.errors import LabError
+from cluster.lab.golang import go_environment, go_tool
+from cluster.lab.places import RECIPE
+
+KUBERNETES_COMMANDS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl")
+_MACHINE = platform.machine().encode()
+
+
+def module_version(folder: Path, module: str) -> str:
+    """The version of a module that a folder's go.mod requires, as 1.2.3."""
+    found = re.search(rf"^\s*(?:require )?{re.escape(module)} v(\S+)", (folder / "go.mod").read_text(), re.MULTILINE)
+    if found is None:
+        raise LabError(f"{folder / 'go.mod'} does not require {module}")
+    return found[1]
+
+
+def _go_recipe(what: str, title: str, usually: str, module: str, package: str, stamps: tuple[str, ...] = (), names: tuple[str, ...] = ()) -> Recipe:
+    folder = RECIPE / what
+    version = module_version(folder, module)
+    program = "hyperkube" if names else what
+    flags = " ".join(("-s", "-w", *(f"-X {stamp}" for stamp in stamps)))
+
+    def make(place: Path, log: Log) -> None:
+        go = go_tool()
+        build = [go, "build", "-trimpath", "-buildvcs=false", "-ldflags", flags, "-o", place / program, package]
+        log.run(build, cwd=folder, env=go_environment(go))
+        for name in names:
+            (place / name).symlink_to(program)
+
+    sources = file_inputs(*sorted(folder.iterdir()))
+    return Recipe(what, f"{title} {version}", usually, (*sources, flags.encode(), package.encode(), " ".join(names).encode(), _MACHINE), make)
+
+
+def kubernetes() -> Recipe:
+    """etcd, the control plane, kubelet, kube-proxy and kubectl."""
+    version = module_version(RECIPE / "kubernetes", "k8s.io/kubernetes")
+    major, minor, _ = version.split(".", 2)
+    stamps = (  # without these every component says v0.0.0-master, and helm's version checks refuse it
+        f"k8s.io/component-base/version.gitVersion=v{version}",
+        f"k8s.io/component-base/version.gitMajor={major}",
+        f"k8s.io/component-base/version.gitMinor={minor}",
+        f"k8s.io/client-go/pkg/version.gitVersion=v{version}",
+    )
+    usually = "9 min the first time, 1 min with Go's build cache"
+    return _go_recipe("kubernetes", "Kubernetes and etcd", usually, "k8s.io/kubernetes", ".", stamps, KUBERNETES_COMMANDS)
+
+
+def coredns() -> Recipe:
+    """The cluster's DNS server."""
+    return _go_recipe("coredns", "CoreDNS", "3 min the first time, 20 s with Go's build cache", "github.com/coredns/coredns", ".")
+
+
+def traefik() -> Recipe:
+    """The ingress controller."""
+    module = "github.com/traefik/traefik/v3"
+    return _go_recipe("traefik", "Traefik", "8 min the first time, 30 s with Go's build cache", module, f"{module}/cmd/traefik")
+
+
+def helm() -> Recipe:
+    """The helm command."""
+    module = "helm.sh/helm/v4"
+    return _go_recipe("helm", "Helm", "4 min the first time, 20 s with Go's build cache", module, f"{module}/cmd/helm")
+
+
+def pause() -> Recipe:
+    """The program that holds namespaces open; static, so it needs no image to run from."""
+    source = RECIPE / "pause" / "pause.c"
+
+    def make(place: Path, log: Log) -> None:
+        log.run(["gcc", "-Os", "-static", "-s", "-o", place / "pause", source])
+
+    return Recipe("pause", "the pause program", "1 s", (*file_inputs(source), _MACHINE), make)
+
+
+def all_programs() -> tuple[Recipe, ...]:
+    """Every program of the cluster, quick ones first."""
+    return (pause(), coredns(), helm(), traefik(), kubernetes())
+
+
+def command_folders() -> list[Path]:
+    """Folders for PATH with kubectl and helm, and what else was built. Builds what is missing."""
+    return [ensure(recipe) for recipe in (kubernetes(), helm())]
