@@ -19,7 +19,8 @@ from voiceassist_crds.config import RelayConfig
 from voiceassist_relay.errors import TwilioBusy, TwilioError, TwilioRefused, TwilioUnclear
 from voiceassist_relay.metrics import RelayMetrics
 from voiceassist_relay.snapshot import Secrets, Snapshot
-from voiceassist_relay.sync_client import SyncClient, encode, is_taken
+from voiceassist_relay.sync_client import SyncClient, is_taken
+from voiceassist_relay.sync_payload import encode
 from voiceassist_relay.twilio_rest import MAX_ANSWER_BYTES, TwilioRest, retry_after, segment
 from voiceassist_relay.twilio_retry import RetryPolicy, retrying
 

@@ -6,15 +6,15 @@ Nothing is retried here. Names and keys are encoded here; where a method takes `
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from .errors import TwilioRefused, TwilioUnclear
+from .errors import TwilioError, TwilioRefused, TwilioUnclear
 from .snapshot import CurrentSnapshot
+from .sync_payload import encode
 from .twilio_rest import Answer, Form, TwilioRest, segment
 
 PRODUCT = "sync"
@@ -61,27 +61,31 @@ def is_stale(error: TwilioRefused) -> bool:
     return error.status == HTTPStatus.PRECONDITION_FAILED or error.code == REVISION_MISMATCH
 
 
-def encode(data: Mapping[str, Any]) -> str:
-    """A payload as Sync gets it: compact JSON, characters as they are (the shortest form, so the limits go furthest)."""
-    return well_formed(json.dumps(data, separators=(",", ":"), ensure_ascii=False))
-
-
-def well_formed(text: str) -> str:
-    """The text with halves of surrogate pairs joined, or replaced by U+FFFD where alone: those cannot be sent as UTF-8."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return text
-
-
 class SyncClient:
-    """One Sync service: the one that the snapshot in force names. Every method raises TwilioError's three kinds."""
+    """One Sync service: the one that the snapshot in force names, or a pinned one. Every method raises TwilioError's three kinds.
 
-    def __init__(self, rest: TwilioRest, current: CurrentSnapshot, *, timeout: float | None = None) -> None:
+    `watch` is told of every answer: None for one that Sync gave as asked, else the error.
+    """
+
+    def __init__(
+        self,
+        rest: TwilioRest,
+        current: CurrentSnapshot,
+        *,
+        timeout: float | None = None,
+        watch: Callable[[TwilioError | None], None] | None = None,
+        service_sid: str | None = None,
+    ) -> None:
         self._rest = rest
         self._current = current
         self._timeout = timeout
+        self._watch = watch
+        self._service_sid = service_sid
+
+    def pinned(self) -> SyncClient:
+        """A client that stays with the service of this moment, so that a call's objects are found where they were made."""
+        service = self._current().config.twilio.sync_service_sid
+        return SyncClient(self._rest, self._current, timeout=self._timeout, watch=self._watch, service_sid=service)
 
     # Documents
 
@@ -122,9 +126,9 @@ class SyncClient:
         """Begins the Stream's time to live (seconds) anew."""
         await self._post("stream_ttl", f"/Streams/{segment(sid)}", {"Ttl": ttl})
 
-    async def publish(self, stream_sid: str, data: Mapping[str, Any]) -> None:
+    async def publish(self, stream_sid: str, data: Mapping[str, Any], *, timeout: float | None = None) -> None:
         """Sends one message of at most 4 KB on a Stream, named by its `TO…` SID. Neither order nor delivery is promised."""
-        await self._post("stream_publish", f"/Streams/{segment(stream_sid)}/Messages", {"Data": encode(data)})
+        await self._post("stream_publish", f"/Streams/{segment(stream_sid)}/Messages", {"Data": encode(data)}, timeout=timeout)
 
     async def ensure_stream(self, name: str, ttl: int) -> Container:
         """The Stream of this name, made if it is missing. One that exists gets the time to live anew, whatever it had."""
@@ -209,24 +213,48 @@ class SyncClient:
 
     async def revoke(self, map_sid: str, identity: str) -> None:
         """Takes every permission on a Map from an identity; fine if it had none."""
-        path = f"{self._base()}/Maps/{segment(map_sid)}/Permissions/{segment(identity)}"
+        path = f"/Maps/{segment(map_sid)}/Permissions/{segment(identity)}"
         try:
-            await self._rest.request("sync_permission_delete", PRODUCT, "DELETE", path, timeout=self._timeout)
+            await self._request("permission_delete", "DELETE", path)
         except TwilioRefused as error:
             if not is_missing(error):
                 raise
 
-    def _base(self) -> str:
-        return f"/v1/Services/{self._current().config.twilio.sync_service_sid}"
-
     async def _get(self, operation: str, path: str) -> Answer:
-        return await self._rest.request(f"sync_{operation}", PRODUCT, "GET", self._base() + path, timeout=self._timeout)
+        return await self._request(operation, "GET", path)
 
-    async def _post(self, operation: str, path: str, form: Form, if_match: str | None = None) -> Answer:
+    async def _post(self, operation: str, path: str, form: Form, if_match: str | None = None, timeout: float | None = None) -> Answer:
         headers = None if if_match is None else {"If-Match": if_match}
-        return await self._rest.request(
-            f"sync_{operation}", PRODUCT, "POST", self._base() + path, form=form, headers=headers, timeout=self._timeout
-        )
+        return await self._request(operation, "POST", path, form=form, headers=headers, timeout=timeout)
+
+    async def _request(
+        self,
+        operation: str,
+        method: str,
+        path: str,
+        *,
+        form: Form | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> Answer:
+        service = self._service_sid or self._current().config.twilio.sync_service_sid
+        try:
+            answer = await self._rest.request(
+                f"sync_{operation}",
+                PRODUCT,
+                method,
+                f"/v1/Services/{service}{path}",
+                form=form,
+                headers=headers,
+                timeout=self._timeout if timeout is None else timeout,
+            )
+        except TwilioError as error:
+            if self._watch is not None:
+                self._watch(error)
+            raise
+        if self._watch is not None:
+            self._watch(None)
+        return answer
 
 
 def _with_ttl(form: dict[str, str | int], name: str, ttl: int | None) -> Form:
