@@ -260,7 +260,7 @@ def item_check(longest_id: int | None) -> Check:
 # --------------------------------------------------------------------------------------------------------------------- events
 
 
-def _event_table(longest_item_id: int | None) -> dict[str, tuple[dict[str, Check], list[str]]]:
+def _event_table(longest_item_id: int | None) -> dict[str, Check]:
     item = item_check(longest_item_id)
     reference = tagged("type", {"item_reference": ({"id": text(empty=False)}, ["id"])})
 
@@ -276,7 +276,7 @@ def _event_table(longest_item_id: int | None) -> dict[str, tuple[dict[str, Check
             "audio": record({"output": record({"format": FORMAT, "voice": _voice})}),
         }
     )
-    return {
+    table: dict[str, tuple[dict[str, Check], list[str]]] = {
         "session.update": ({"session": SESSION}, ["session"]),
         "input_audio_buffer.append": ({"audio": text()}, ["audio"]),
         "input_audio_buffer.commit": ({}, []),
@@ -291,6 +291,8 @@ def _event_table(longest_item_id: int | None) -> dict[str, tuple[dict[str, Check
         "response.create": ({"response": response}, []),
         "response.cancel": ({"response_id": text(empty=False)}, []),
     }
+    common: dict[str, Check] = {"type": text(), "event_id": nullable(text(MAX_EVENT_ID))}
+    return {name: record({**fields, **common}, required) for name, (fields, required) in table.items()}
 
 
 _STRICT: Final = _event_table(MAX_ITEM_ID)
@@ -332,8 +334,7 @@ def check_event(event: Any, *, transcription: bool = False, lenient_nulls: bool 
     allowed = TRANSCRIPTION_EVENT_TYPES if transcription else EVENT_TYPES
     if name not in allowed:
         raise unsupported_value("type", name, allowed)
-    fields, required = (_LONG_IDS if long_item_ids else _STRICT)[name]
-    record({**fields, "type": text(), "event_id": nullable(text(MAX_EVENT_ID))}, required)(event, "", lenient_nulls)
+    (_LONG_IDS if long_item_ids else _STRICT)[name](event, "", lenient_nulls)
     return event
 
 

@@ -30,7 +30,7 @@ class AudioFormat:
 
     def _power(self, audio: bytes | bytearray | memoryview) -> npt.NDArray[np.float64]:
         if self.power is not None:
-            return self.power[np.frombuffer(audio, np.uint8)]
+            return self.power.take(np.frombuffer(audio, np.uint8))
         return np.frombuffer(audio, "<i2").astype(np.float64) ** 2
 
     def levels(self, audio: bytes | bytearray | memoryview) -> list[float]:
@@ -39,8 +39,11 @@ class AudioFormat:
         count = len(audio) // window
         if not count:
             return []
-        power = self._power(memoryview(audio)[: count * window]).reshape(count, -1).mean(axis=1)
-        return [_dbfs(value) for value in power.tolist()]
+        power = self._power(memoryview(audio)[: count * window])
+        samples = len(power) // count
+        if count == 1:
+            return [_dbfs(float(power.sum()) / samples)]
+        return [_dbfs(value / samples) for value in power.reshape(count, samples).sum(axis=1).tolist()]
 
     def loudness(self, audio: bytes | bytearray) -> float:
         """The loudness in dBFS of a stretch as a whole."""
