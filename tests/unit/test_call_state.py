@@ -156,6 +156,13 @@ def test_stop(found: CallDocument | None, worker: str, expected: type) -> None:
         assert decision.changed is (found.state is not CallState.STOPPED)
 
 
+def test_who_is_no_worker_is_in_charge_of_nothing() -> None:
+    nobodys = document(worker="")
+    assert decide_stop(nobodys, worker="") == NotYours(nobodys)
+    assert decide_paused(nobodys, True, worker="") == NotYours(nobodys)
+    assert isinstance(start(nobodys), ChangeWorker)
+
+
 def test_after_a_transfer_the_stop_of_the_one_who_left_does_not_count() -> None:
     transfer = start(document(), BOB)
     assert isinstance(transfer, ChangeWorker)

@@ -166,7 +166,7 @@ def decide_stop(document: CallDocument | None, *, worker: str) -> NotRunning | N
     request may have failed there."""
     if document is None:
         return NotRunning()
-    if document.worker != worker:
+    if document.worker != worker or not worker:
         return NotYours(document) if is_running(document) else NotRunning()
     stopped = document.model_copy(update={"state": CallState.STOPPED, "paused": False})
     return Stop(stopped, changed=stopped != document)
@@ -176,7 +176,7 @@ def decide_paused(document: CallDocument | None, paused: bool, *, worker: str) -
     """A worker asks for pause or resume. Asked again, the relay with the audio is told again."""
     if document is None or not is_running(document):
         return NotRunning()
-    if document.worker != worker:
+    if document.worker != worker or not worker:
         return NotYours(document)
     changed = document.model_copy(update={"paused": paused})
     return SetPaused(changed, changed=document.paused != paused, tell=document.state is CallState.LIVE and document.owner != "")

@@ -1,1 +1,1 @@
-"""What the Flex plugin and Twilio call over HTTP."""
+"""What browsers and Twilio call over HTTP: /stream, /token, /callbacks/stream, /feedback; and what relays ask each other."""

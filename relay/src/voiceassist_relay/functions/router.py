@@ -1,0 +1,163 @@
+"""The public functions as routes: who asks, what is asked, and who carries it out."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+
+from voiceassist_crds.config import Checks
+from voiceassist_crds.names import CALLBACK_PATH, FEEDBACK_PATH, STREAM_PATH, TOKEN_PATH
+
+from ..auth import verify_callback
+from ..errors import RequestRefused, TwilioError
+from .access import LOCAL_PERSON, Access, Person, access_for_start, watched
+from .assignments import Assignments
+from .callbacks import StreamCallbacks, read_event
+from .controlling import Controlling
+from .deps import FunctionsDeps
+from .documents import CallDocuments
+from .endpoints import EVERY_METHOD, Handler, endpoint, read_body
+from .flex_tokens import FlexTokens
+from .limits import RateTable
+from .peers import Peers
+from .refusals import from_twilio
+from .requests import Action, FeedbackFields, Raw, StreamFields, TokenFields, parse, read_fields, read_form, take_token
+from .starting import Started, Starting
+from .streams import TwilioStreams
+from .sync_tokens import mint_sync_token
+from .telling import Telling
+
+_STATE = "The call's state could not be read or written"
+
+
+class Functions:
+    """`/stream`, `/token`, `/callbacks/stream` and `/feedback` of one relay."""
+
+    def __init__(self, deps: FunctionsDeps) -> None:
+        self._deps = deps
+        timing = deps.timing
+        documents = CallDocuments(deps.sync, deps.current, timing.ask)
+        streams, telling, peers = TwilioStreams(deps), Telling(deps), Peers(deps)
+        self._documents = documents
+        self._tokens = FlexTokens(deps.rest, deps.current, deps.now, timing.ask)
+        self._assignments = Assignments(deps.rest, deps.current, deps.now, timing.ask)
+        self._starting = Starting(deps, documents, streams, telling, peers)
+        self._controlling = Controlling(deps, documents, streams, telling, peers)
+        self._callbacks = StreamCallbacks(deps, documents, streams, telling, peers, self._starting)
+        self._stream_rate = RateTable(timing.stream_rate)
+        self._feedback_rate = RateTable(timing.feedback_rate)
+
+    def router(self) -> APIRouter:
+        """The routes. The path prefix is that of the configuration in force at each request."""
+        router = APIRouter()
+        self._add(router, STREAM_PATH, {"POST": self.stream})
+        self._add(router, TOKEN_PATH, {"GET": self.token, "POST": self.token})
+        self._add(router, FEEDBACK_PATH, {"POST": self.feedback})
+        self._add(router, CALLBACK_PATH, {"POST": self.stream_callback}, for_browsers=False)
+        return router
+
+    async def stream(self, request: Request) -> Response:
+        """POST /stream."""
+        raw = await self._raw(request)
+        fields = parse(StreamFields, raw.fields)
+        person = await self._person(raw)
+        self._check_rate(self._stream_rate, person)
+        try:
+            match fields.action:
+                case Action.START:
+                    return JSONResponse((await self._start(fields, person)).as_json())
+                case Action.STOP:
+                    return JSONResponse(await self._controlling.stop(fields.call_sid, person))
+                case Action.PAUSE | Action.RESUME:
+                    paused = fields.action is Action.PAUSE
+                    return JSONResponse(await self._controlling.set_paused(fields.call_sid, person, paused))
+        except TwilioError as error:
+            raise from_twilio(error, self._deps.current().secrets, _STATE) from error
+
+    async def token(self, request: Request) -> Response:
+        """GET and POST /token."""
+        raw = await self._raw(request)
+        parse(TokenFields, raw.fields)
+        person = await self._person(raw)
+        self._check_rate(self._stream_rate, person)
+        return JSONResponse(mint_sync_token(self._deps.current(), person.identity, self._deps.now()))
+
+    async def feedback(self, request: Request) -> Response:
+        """POST /feedback: an agent's verdict on a suggestion, which is counted."""
+        raw = await self._raw(request)
+        fields = parse(FeedbackFields, raw.fields)
+        person = await self._person(raw)
+        self._check_rate(self._feedback_rate, person)
+        self._deps.metrics.feedback(fields.revision, fields.verdict)
+        return JSONResponse({"accepted": True})
+
+    async def stream_callback(self, request: Request) -> Response:
+        """POST /callbacks/stream, from Twilio."""
+        fields = read_form(await read_body(request))
+        snapshot = self._deps.current()
+        if snapshot.config.checks is Checks.ALL:
+            header = request.headers.get("x-twilio-signature", "")
+            url = snapshot.config.public_url(CALLBACK_PATH)
+            if request.url.query or not verify_callback(snapshot.secrets.auth_tokens, url, fields, header):
+                raise RequestRefused(
+                    403,
+                    "signature",
+                    "X-Twilio-Signature: it is not Twilio's for this address and form.",
+                    "Check host, pathPrefix and auth token.",
+                )
+        if not self._callbacks.accept(read_event(dict(fields)), request.headers.get("i-twilio-idempotency-token", "")):
+            raise RequestRefused(503, "busy", "Too many callbacks are being worked on.", "Try again.", retry_after=1.0)
+        return Response(status_code=204)
+
+    async def aclose(self) -> None:
+        """Gives up token validations that are under way; the background work is its owner's to end."""
+        await self._tokens.aclose()
+
+    async def _start(self, fields: StreamFields, person: Person) -> Started:
+        if self._checked:
+            if fields.task_sid is None and not person.may_watch:
+                raise RequestRefused(
+                    400, "invalid", "taskSid: missing; it is required for a start", "Send the SID of the task that the worker has accepted."
+                )
+            holds = fields.task_sid is not None and await self._assignments.holds(person, fields.task_sid, fields.call_sid)
+            if access_for_start(person, holds) is Access.WATCH:
+                seen = await self._documents.read(fields.call_sid)
+                return await self._starting.watch(fields.call_sid, watched(seen.document if seen else None), person)
+        return await self._starting.start(fields.call_sid, fields.task_sid or "", person)
+
+    @property
+    def _checked(self) -> bool:
+        return self._deps.current().config.checks is Checks.ALL
+
+    async def _raw(self, request: Request) -> Raw:
+        fields = read_fields(request.headers.get("content-type", ""), await read_body(request))
+        return take_token(fields, request.headers.get("authorization", ""))
+
+    async def _person(self, raw: Raw) -> Person:
+        if not self._checked:
+            return LOCAL_PERSON
+        if not raw.token:
+            raise RequestRefused(
+                401,
+                "token_missing",
+                "Token: missing; it is required",
+                "Send the Flex token as Token in the body or in the header `Authorization: Bearer ...`.",
+            )
+        return await self._tokens.person(raw.token)
+
+    def _check_rate(self, table: RateTable, person: Person) -> None:
+        if not self._checked:
+            return
+        wait = table.wait(person.identity, self._deps.monotonic())
+        if wait > 0:
+            raise RequestRefused(429, "rate", "Too many requests of this worker.", "Wait a moment.", retry_after=wait)
+
+    def _add(self, router: APIRouter, path: str, handlers: dict[str, Handler], *, for_browsers: bool = True) -> None:
+        serve = endpoint(self._deps, path, handlers, for_browsers=for_browsers)
+        for pattern in (path, "/{prefix:path}" + path):
+            router.add_api_route(pattern, serve, methods=EVERY_METHOD, include_in_schema=False, response_model=None)
+
+
+def functions_router(deps: FunctionsDeps) -> APIRouter:
+    """The public functions' routes, for the app of the public port. See `Functions` where `aclose` is wanted too."""
+    return Functions(deps).router()
