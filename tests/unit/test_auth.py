@@ -221,7 +221,3 @@ def test_a_peer_proves_method_path_and_moment():
 def test_a_stream_token_is_no_peer_header():
     proof = auth._proof(KEY, b"voiceassist-stream", f"POST\n/x\n{int(NOW)}")
     assert not auth.verify_peer([KEY], f"{int(NOW)}.{proof}", "POST", "/x", NOW)
-
-
-def test_a_calls_short_hash_is_short_stable_and_not_the_call():
-    assert auth.short_hash(CALL) == hashlib.sha256(CALL.encode()).hexdigest()[:8]

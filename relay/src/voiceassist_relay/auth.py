@@ -8,7 +8,6 @@ token: nothing verifies against it and nothing is signed with it.
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
@@ -33,11 +32,6 @@ _SIGNATURE_CHARS = 128  # a base64 HMAC-SHA1 has 28
 _FORM_FIELDS = 200
 _PREFIX = "v1"
 _DEFAULT_PORTS = {"wss": 443, "https": 443}
-
-
-def short_hash(text: str) -> str:
-    """Eight hex digits that stand for a call SID in logs and traces."""
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 # Twilio's signatures

@@ -56,6 +56,7 @@ class RelayMetrics:
         self._loop_delay = histogram("event_loop_delay_seconds", "How late a timer of 100 ms fires.", _FAST)
         self._upgrades = counter("upgrades_total", "Websocket upgrades and streams by outcome.", "outcome")
         self._http = counter("http_requests_total", "Requests to the public functions.", "path", "status")
+        self._http_refused = counter("http_refused_total", "Connections and requests turned away before the application saw them.", "reason")
         self._lost = counter("streams_lost_total", "Streams that ended other than by `stop`.", "reason")
         self._restarts = counter("stream_restarts_total", "Streams started again after one died before its `start`.", "outcome")
         self._reconnects = counter("realtime_reconnects_total", "Model sessions replaced.", "reason")
@@ -129,7 +130,7 @@ class RelayMetrics:
     # audio
 
     def frames(self, track: str, outcome: str, count: int = 1) -> None:
-        """Counts frames: track customer or agent; outcome forwarded, filled, replayed, paused, dropped, unused."""
+        """Counts frames: track customer or agent; outcome forwarded, filled, replayed, paused, dropped, unused, duplicate, malformed."""
         self._frames.labels(track, outcome).inc(count)
 
     def frame_forwarded(self, seconds: float) -> None:
@@ -141,7 +142,7 @@ class RelayMetrics:
         self._drops.labels(queue).inc(count)
 
     def gap(self, kind: str, count: int = 1) -> None:
-        """A gap in a stream: sequence or timestamp."""
+        """A gap in a stream: sequence (counted by messages lost) or timestamp (counted by holes)."""
         self._gaps.labels(kind).inc(count)
 
     def unknown(self, peer: str) -> None:
@@ -178,6 +179,10 @@ class RelayMetrics:
     def http(self, path: str, status: int) -> None:
         """A request to a public function was answered."""
         self._http.labels(path, str(status)).inc()
+
+    def http_refused(self, reason: str) -> None:
+        """A connection or request was turned away by the server's bounds: connections, head_too_big, head_timeout, and so on."""
+        self._http_refused.labels(reason).inc()
 
     # Twilio
 

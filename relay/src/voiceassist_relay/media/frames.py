@@ -1,0 +1,133 @@
+"""Client frames, decoded as they arrive (pure): the one common shape by own code, everything else by `websockets`.
+
+Twilio sends one text frame per message: final, masked, with a 7 or 16 bit length. That shape is cut out and unmasked here.
+Any other frame (control, fragment, 64 bit length, binary, or one that breaks the protocol) goes byte by byte to the sans-I/O
+object that also did the handshake, which answers it or fails the connection; at the frame's end the own code takes over again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.server import ServerProtocol
+
+try:
+    from websockets.speedups import apply_mask
+except ImportError:  # no compiled part for this platform
+    from websockets.utils import apply_mask
+
+from voiceassist_crds.reasons import Refusal
+
+MAX_MESSAGE_BYTES = 65_536
+"""Largest message that is taken; a larger one is refused with 1009."""
+
+_FINAL_TEXT = 0x81
+_MASKED = 0x80
+_LENGTH_16 = _MASKED | 126
+_LENGTH_64 = _MASKED | 127
+_NOTHING: Sequence[bytes | bytearray] = ()
+
+
+class FrameDecoder:
+    """Turns received bytes into text messages. `wire` is past its handshake and has `MAX_MESSAGE_BYTES` as its limit.
+
+    After a `feed`: take the messages; if `touched`, look at `failure` and send what `wire.data_to_send()` has (pongs, a close).
+    """
+
+    __slots__ = ("_fragments", "_held", "_limit", "_passing", "_wanted", "closed", "failure", "touched", "wire")
+
+    def __init__(self, wire: ServerProtocol) -> None:
+        self.wire = wire
+        self.failure: Refusal | None = None
+        """Why the peer's bytes ended the connection: binary, too_big or protocol_error."""
+        self.closed = False
+        """Whether no further message can come: the peer's close was seen or the connection has failed."""
+        self.touched = False
+        """Whether `wire` took part since this was last set to False, and so may have something to send."""
+        self._limit = MAX_MESSAGE_BYTES if wire.max_message_size is None else wire.max_message_size
+        self._held = bytearray()  # the beginning of a frame; never more than one frame of the common shape
+        self._wanted = 0  # bytes that `_held` must have before another look is worth it
+        self._passing = 0  # bytes of the frame in progress that still go to `wire`
+        self._fragments: bytearray | None = None
+
+    def feed(self, data: bytes) -> Sequence[bytes | bytearray]:
+        """The messages that `data` completes, in order. Never raises, whatever the bytes are."""
+        if self._held:
+            self._held += data
+            if len(self._held) < self._wanted:
+                return _NOTHING
+            data = bytes(self._held)
+            self._held.clear()
+        messages: list[bytes | bytearray] = []
+        at, end = 0, len(data)
+        while at < end:
+            if self._passing:
+                upto = min(end, at + self._passing)
+                self._passing -= upto - at
+                self._pass(data[at:upto], messages)
+                at = upto
+                continue
+            if self.closed:
+                self.wire.receive_data(data[at:])  # which throws it away
+                break
+            # a new frame begins at `at`: is its header here?
+            if end - at < 2:
+                self._hold(data, at, 2)
+                break
+            length = data[at + 1]
+            if length == _LENGTH_16:
+                if end - at < 4:
+                    self._hold(data, at, 4)
+                    break
+                body, size = at + 8, data[at + 2] << 8 | data[at + 3]
+            elif length == _LENGTH_64:
+                if end - at < 10:
+                    self._hold(data, at, 10)
+                    break
+                body, size = at + 14, int.from_bytes(data[at + 2 : at + 10], "big")
+            else:
+                body, size = at + 6, length & 0x7F
+            after = body + size
+            if data[at] != _FINAL_TEXT or length < _MASKED or length == _LENGTH_64 or size > self._limit or self._fragments is not None:
+                self._passing = after - at
+            elif end < after:
+                self._hold(data, at, after - at)
+                break
+            else:
+                messages.append(apply_mask(data[body:after], data[body - 4 : body]))
+                at = after
+        return messages
+
+    def _hold(self, data: bytes, at: int, wanted: int) -> None:
+        self._held += data[at:] if at else data
+        self._wanted = wanted
+
+    def _pass(self, data: bytes, messages: list[bytes | bytearray]) -> None:
+        wire = self.wire
+        self.touched = True
+        wire.receive_data(data)
+        for frame in wire.events_received():
+            if not isinstance(frame, Frame):
+                continue
+            if frame.opcode is Opcode.BINARY:
+                wire.fail(CloseCode.UNSUPPORTED_DATA, "text only")
+                self.failure = Refusal.BINARY
+                break
+            if frame.opcode is Opcode.TEXT:
+                if frame.fin:
+                    messages.append(frame.data)  # type: ignore[arg-type]  # what its parser makes is bytes or bytearray
+                else:
+                    self._fragments = bytearray(frame.data)
+            elif frame.opcode is Opcode.CONT and self._fragments is not None:
+                self._fragments += frame.data
+                if frame.fin:
+                    messages.append(self._fragments)
+                    self._fragments = None
+        if wire.parser_exc is not None and self.failure is None:
+            too_big = wire.close_sent is not None and wire.close_sent.code == CloseCode.MESSAGE_TOO_BIG
+            self.failure = Refusal.TOO_BIG if too_big else Refusal.PROTOCOL_ERROR
+        if self.failure is not None or wire.close_rcvd is not None:
+            self.closed = True
+            self._passing = 0
+            self._fragments = None

@@ -1,0 +1,38 @@
+"""The bounds on what a client may send to an HTTP port, how long it may take, and how many may come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class HttpLimits:
+    """Bounds of one port. Times in seconds, sizes in bytes as they come over the wire."""
+
+    head_bytes: int = 16_384
+    """Request line and headers together."""
+    head_seconds: float = 10.0
+    """From the connection, or from the first byte of a later request, to the last byte of the head."""
+    body_bytes: int = 65_536
+    """The body; what chunked framing adds may be as much again."""
+    body_seconds: float = 10.0
+    """From the end of the head to the end of the body."""
+    connections: int = 2_000
+    """All that are open at once, calls included; further ones are closed at once."""
+    keep_alive_seconds: int = 75
+    """Between requests. Longer than an ingress keeps its side (60 s), so that it is never us who close under a request."""
+    stall_seconds: float = 30.0
+    """How long the peer's machine may leave bytes of ours unacknowledged, or keepalive probes unanswered."""
+
+
+class HttpRefusal(StrEnum):
+    """Why a request or connection was turned away before the application saw it."""
+
+    CONNECTIONS = "connections"
+    HEAD_TOO_BIG = "head_too_big"
+    HEAD_TIMEOUT = "head_timeout"
+    BODY_TOO_BIG = "body_too_big"
+    BODY_TIMEOUT = "body_timeout"
+    MALFORMED = "malformed"
+    PIPELINED = "pipelined"

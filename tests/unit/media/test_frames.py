@@ -1,0 +1,157 @@
+"""The frame decoder gives what the sans-I/O object alone would give, however the bytes are cut."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from websockets.frames import Frame, Opcode
+from websockets.protocol import OPEN, SEND_EOF
+from websockets.server import ServerProtocol
+
+from voiceassist_crds.reasons import Refusal
+from voiceassist_relay.media.frames import MAX_MESSAGE_BYTES, FrameDecoder
+
+KEY = b"\x01\xfe\x80\x33"
+
+
+def wire(limit: int = MAX_MESSAGE_BYTES) -> ServerProtocol:
+    return ServerProtocol(state=OPEN, max_size=limit)
+
+
+def frame(payload: bytes, *, op: int = 1, fin: bool = True, masked: bool = True, form: int | None = None, rsv: int = 0) -> bytes:
+    """A client's frame; `form` forces the 7, 16 or 64 bit length."""
+    form = form or (7 if len(payload) < 126 else 16 if len(payload) < 65536 else 64)
+    flag = 0x80 if masked else 0
+    head = bytes([(0x80 if fin else 0) | rsv << 4 | op])
+    if form == 7:
+        head += bytes([flag | len(payload)])
+    elif form == 16:
+        head += bytes([flag | 126]) + len(payload).to_bytes(2, "big")
+    else:
+        head += bytes([flag | 127]) + len(payload).to_bytes(8, "big")
+    if not masked:
+        return head + payload
+    return head + KEY + bytes(b ^ KEY[i % 4] for i, b in enumerate(payload))
+
+
+def reference(data: bytes, limit: int) -> tuple[list[bytes], Refusal | None, bytes]:
+    """Messages, failure and answer by the sans-I/O object alone, in one piece."""
+    protocol, messages, parts, failure = wire(limit), [], b"", None
+    protocol.receive_data(data)
+    for event in protocol.events_received():
+        assert isinstance(event, Frame)
+        if event.opcode is Opcode.BINARY:
+            return messages, Refusal.BINARY, b""
+        if event.opcode in {Opcode.TEXT, Opcode.CONT}:
+            parts += bytes(event.data)
+            if event.fin:
+                messages.append(parts)
+                parts = b""
+    if protocol.parser_exc is not None:
+        failure = Refusal.TOO_BIG if protocol.close_sent and protocol.close_sent.code == 1009 else Refusal.PROTOCOL_ERROR
+    return messages, failure, answer(protocol)
+
+
+def answer(protocol: ServerProtocol) -> bytes:
+    return b"".join(chunk if chunk != SEND_EOF else b"<EOF>" for chunk in protocol.data_to_send())
+
+
+def decode(chunks: list[bytes], limit: int = MAX_MESSAGE_BYTES) -> tuple[list[bytes], Refusal | None, bytes]:
+    decoder = FrameDecoder(wire(limit))
+    messages = [bytes(message) for chunk in chunks for message in decoder.feed(chunk)]
+    return messages, decoder.failure, answer(decoder.wire)
+
+
+frames = st.one_of(
+    st.binary(max_size=200).map(frame),
+    st.binary(max_size=200).map(frame),
+    st.builds(frame, st.binary(max_size=300), form=st.sampled_from([16, 64])),
+    st.builds(frame, st.binary(max_size=40), op=st.sampled_from([0, 1]), fin=st.booleans()),
+    st.builds(frame, st.binary(max_size=130), op=st.sampled_from([9, 10])),
+    st.builds(frame, st.sampled_from([b"", b"\x03\xe8", b"\x03\xe8bye", b"\x03", b"\x00\x01", b"\x03\xe8\xff"]), op=st.just(8)),
+    st.builds(frame, st.binary(max_size=10), op=st.integers(0, 15), fin=st.booleans(), masked=st.booleans(), rsv=st.integers(0, 7)),
+)
+streams = st.one_of(st.lists(frames, max_size=12).map(b"".join), st.binary(max_size=100))
+
+
+def cut(data: bytes, places: list[int]) -> list[bytes]:
+    edges = [0, *sorted(place % (len(data) + 1) for place in places), len(data)]
+    return [data[a:b] for a, b in pairwise(edges)]
+
+
+@settings(max_examples=1500, deadline=None)
+@given(data=streams, places=st.lists(st.integers(0, 10_000), max_size=12), limit=st.sampled_from([64, 150, MAX_MESSAGE_BYTES]))
+@example(data=frame(b"x") + frame(b"", op=8) + frame(b"y"), places=[3, 8], limit=64)
+def test_any_cut_of_any_stream_gives_the_same_messages_failure_and_answer(data, places, limit):
+    messages, failure, said = reference(data, limit)
+    got = decode(cut(data, places), limit)
+    assert got[:2] == (messages, failure)
+    if failure is not Refusal.BINARY:
+        assert got[2] == said
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=streams)
+def test_byte_by_byte(data):
+    messages, failure, _ = reference(data, 150)
+    assert decode([data[i : i + 1] for i in range(len(data))], 150)[:2] == (messages, failure)
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 65535, 65536])
+def test_lengths_at_every_edge(size):
+    payload = bytes(range(256)) * 257
+    assert decode([frame(payload[:size]), frame(b"next")]) == ([payload[:size], b"next"], None, b"")
+
+
+def test_one_byte_too_many_is_refused_at_the_header_with_1009():
+    messages, failure, said = decode([frame(b"a"), frame(b"x" * 65537)[:10]])
+    assert (messages, failure) == ([b"a"], Refusal.TOO_BIG)
+    assert said[2:4] == (1009).to_bytes(2, "big")
+    assert said.endswith(b"<EOF>")
+
+
+def test_fragments_count_together_towards_the_limit():
+    half = b"x" * 40_000
+    assert decode([frame(half, fin=False), frame(half, op=0)])[1] is Refusal.TOO_BIG
+    assert decode([frame(half, fin=False), frame(half[:25_536], op=0)])[0] == [half + half[:25_536]]
+
+
+def test_binary_is_refused_with_1003_whole_or_begun():
+    for fin in (True, False):
+        messages, failure, said = decode([frame(b"a"), frame(b"b", op=2, fin=fin), frame(b"c")])
+        assert (messages, failure) == ([b"a"], Refusal.BINARY)
+        assert said[2:4] == (1003).to_bytes(2, "big")
+
+
+def test_an_unmasked_frame_is_refused_at_its_second_byte():
+    messages, failure, said = decode([b"\x81", b"\x00"])
+    assert (messages, failure) == ([], Refusal.PROTOCOL_ERROR)
+    assert said[2:4] == (1002).to_bytes(2, "big")
+
+
+def test_a_ping_between_fragments_is_answered_and_the_message_is_whole():
+    assert decode([frame(b"he", fin=False), frame(b"now", op=9), frame(b"llo", op=0), frame(b"z")]) == (
+        [b"hello", b"z"],
+        None,
+        b"\x8a\x03now",
+    )
+
+
+def test_what_follows_a_close_is_thrown_away():
+    decoder = FrameDecoder(wire())
+    assert decoder.feed(frame(b"a") + frame(b"\x03\xe8", op=8) + frame(b"b")) == [b"a"]
+    assert decoder.closed
+    assert decoder.feed(frame(b"c")) == []
+    assert decoder.failure is None
+    assert len(decoder.wire.reader.buffer) == 0
+
+
+def test_held_bytes_stay_below_one_frame():
+    decoder = FrameDecoder(wire())
+    data = frame(b"x" * 60_000) * 3
+    for at in range(0, len(data), 1000):
+        decoder.feed(data[at : at + 1000])
+        assert len(decoder._held) <= 60_008
