@@ -14,7 +14,7 @@ from typing import Protocol
 import structlog
 
 from voiceassist_crds.config import ApplyTo, Prompt, RelayConfig
-from voiceassist_crds.messages import AssistState, StatusReason, Track, WithdrawnReason
+from voiceassist_crds.messages import AssistState, CallDocument, StatusReason, Track, WithdrawnReason
 from voiceassist_crds.status import PeerReason
 
 from .boundaries import Finished, MediaConnection, ModelListener, StreamStart, TurnTiming
@@ -55,8 +55,9 @@ class Publisher(Protocol):
 
 
 MakeLine = Callable[[StreamStart, RelayConfig, Prompt, ModelListener], Line]
-MakePublisher = Callable[[StreamStart, Prompt, Callable[[str], None]], Publisher]
-"""(start, prompt, superseded): `superseded(reason)` is called when the Document says that this stream is not wanted any more."""
+MakePublisher = Callable[[StreamStart, Prompt, Callable[[str], None], Callable[[CallDocument], None]], Publisher]
+"""(start, prompt, superseded, opened): `superseded(reason)` is called when the Document says that this stream is not wanted any
+more, `opened(document)` when it is live."""
 
 _HEALTH = {
     StatusReason.MODEL_REFUSED: PeerReason.REFUSED,
@@ -104,7 +105,7 @@ class CallBridge:
         self._time, self._epoch = loop_time, epoch
         self._prompt = choose_prompt(config, start.call_sid)
         self._line = make_line(start, config, self._prompt, self)
-        self._publisher = make_publisher(start, self._prompt, self._superseded)
+        self._publisher = make_publisher(start, self._prompt, self._superseded, self._opened)
         self.frame = self._line.frame  # the hot path: no step in between
         self._over = asyncio.Event()
         self._reason = ""
@@ -138,6 +139,10 @@ class CallBridge:
 
     def _superseded(self, reason: str) -> None:
         self._close(reason, 1008 if reason == "superseded" else 1000)
+
+    def _opened(self, document: CallDocument) -> None:
+        if document.paused:  # paused at another relay, before this one had the audio
+            self.pause()
 
     def _close(self, reason: str, code: int) -> None:
         self.ended(reason)

@@ -117,7 +117,7 @@ class House:
             self.lines.append(Line(listener))
             return self.lines[-1]
 
-        def publisher(_: StreamStart, __: Prompt, superseded: Callable[[str], None]) -> Publisher:
+        def publisher(_: StreamStart, __: Prompt, superseded: Callable[[str], None], ___: Any) -> Publisher:
             self.publishers.append(Publisher(superseded))
             return self.publishers[-1]
 

@@ -1,0 +1,176 @@
+"""Puts the relay together: one process, two ports, and the order in which its parts begin and end."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+
+import aiohttp
+import structlog
+from fastapi import FastAPI
+
+from voiceassist_crds.config import Prompt, RelayConfig
+from voiceassist_crds.messages import CallDocument
+
+from .boundaries import MediaConnection, ModelListener, StreamStart
+from .bridge import CallBridge
+from .config_watch import ConfigWatch, Guard
+from .drain import Drain
+from .functions.background import Background
+from .functions.deps import FunctionsDeps
+from .functions.peers import peer_router
+from .functions.router import functions_router
+from .logs import call_hash
+from .media.connection import media_protocol
+from .metrics import RelayMetrics
+from .model_check import check_model, model_relevant
+from .peer_check import PeerCheck
+from .peer_health import PeerHealth
+from .realtime.line import ModelLine
+from .registry import Registry
+from .server.quiet import QuietServer, bind, server_config
+from .snapshot import Snapshot
+from .suggestions.place import Owner
+from .suggestions.publisher import CallPublisher
+from .suggestions.sync_watch import SyncWatch
+from .sync_check import check_sync, sync_relevant
+from .sync_client import SyncClient
+from .twilio_rest import TwilioRest
+from .watching import Watching, watch_loop_delay
+
+FUNCTIONS_GRACE = 5.0
+
+log = structlog.get_logger("voiceassist.relay")
+
+
+class Relay:
+    """The parts of one process, built in the order in which they need each other."""
+
+    def __init__(self, options: argparse.Namespace, guard: Guard, http: aiohttp.ClientSession, advertise: str) -> None:
+        """Raises ConfigRefused."""
+        self.metrics = RelayMetrics()
+        self.watch = ConfigWatch(options.config, options.secrets, self.metrics, guard)
+        current = self.watch.current
+        self._advertise = advertise
+        self.model_health, self.sync_health = PeerHealth(time.time()), PeerHealth(time.time())
+        self.rest = TwilioRest(current, self.metrics)
+        self._sync = SyncClient(self.rest, current, watch=SyncWatch(self.sync_health, time.time))
+        self.registry = Registry(self._begin, self.metrics, lambda: current().config.limits.max_calls)
+        self.drain = Drain(self.registry, self.metrics, lambda: current().config.limits)
+        self.background = Background()
+        self.deps = FunctionsDeps(current, self.rest, self._sync, self.registry, self.metrics, self.background, http)
+        self.watching = Watching(self.watch, self.registry, self.drain, self.metrics, self.model_health, self.sync_health)
+        self.checks = (
+            PeerCheck("model", self.model_health, model_relevant, lambda: check_model(current())),
+            PeerCheck("sync", self.sync_health, sync_relevant, lambda: check_sync(self.rest, current)),
+        )
+        for check in self.checks:
+            self.watch.on_change(check.changed)
+        self.watch.on_change(self._changed)
+
+    def _changed(self, _: Snapshot, new: Snapshot) -> None:
+        for bridge in self.registry:
+            bridge.use(new.config)
+
+    def _begin(self, start: StreamStart, connection: MediaConnection) -> CallBridge:
+        return CallBridge(
+            start,
+            connection,
+            self.watch.current().config,
+            make_line=self._line,
+            make_publisher=self._publisher,
+            metrics=self.metrics,
+            model_health=self.model_health,
+            loop_time=time.monotonic,
+            epoch=time.time,
+        )
+
+    def _line(self, start: StreamStart, config: RelayConfig, prompt: Prompt, listener: ModelListener) -> ModelLine:
+        return ModelLine(
+            config=config,
+            prompt=prompt,
+            key=lambda: self.watch.current().secrets.model_key,
+            listener=listener,
+            metrics=self.metrics,
+            call_hash=call_hash(start.call_sid),
+            paused=start.claims.paused,
+        )
+
+    def _publisher(
+        self, start: StreamStart, prompt: Prompt, superseded: Callable[[str], None], opened: Callable[[CallDocument], None]
+    ) -> CallPublisher:
+        owner = Owner(start.call_sid, start.claims.generation, self._advertise, start.stream_sid, prompt.revision)
+        return CallPublisher(self._sync, self.watch.current, self.metrics, owner, superseded, opened=opened)
+
+    def public_app(self) -> FastAPI:
+        """The public port's routes; the websocket goes past it."""
+        app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+        app.include_router(functions_router(self.deps))
+        return app
+
+    def private_app(self) -> FastAPI:
+        """The private port's routes."""
+        app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+        app.include_router(self.watching.router())
+        app.include_router(peer_router(self.deps))
+        return app
+
+
+@contextlib.asynccontextmanager
+async def _running(*servers: tuple[QuietServer, object]) -> AsyncIterator[None]:
+    """Serves while the body runs; the servers end together, after it."""
+    tasks = [asyncio.create_task(server.serve(sockets=[listener])) for server, listener in servers]  # type: ignore[list-item]
+    try:
+        yield
+    finally:
+        for server, _ in servers:
+            server.should_exit = True
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def serve(options: argparse.Namespace, guard: Guard) -> None:
+    """Runs a relay until it is drained. Raises ConfigRefused or OSError (a port that cannot be had) before anything is served.
+
+    Says on standard output, as one JSON line, where it listens.
+    """
+    loop = asyncio.get_running_loop()
+    public = bind(options.host, options.port)
+    private = bind(options.metrics_host or options.host, options.metrics_port)
+    ports = {"public": public.getsockname()[1], "private": private.getsockname()[1]}
+    advertise = options.advertise or f"{os.environ.get('POD_IP') or '127.0.0.1'}:{ports['private']}"
+    async with aiohttp.ClientSession(trust_env=False) as http:
+        relay = Relay(options, guard, http, advertise)
+        media = media_protocol(relay.watch.current, relay.registry, relay.metrics)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, relay.drain.ask)
+        background = [
+            asyncio.create_task(work, name=name)
+            for name, work in (
+                ("config", relay.watch.run()),
+                ("delay", watch_loop_delay(relay.metrics.loop_delay)),
+                *((f"check{n}", check.run()) for n, check in enumerate(relay.checks)),
+            )
+        ]
+        servers = (
+            (QuietServer(server_config(relay.public_app(), media=media, on_refused=relay.metrics.http_refused)), public),
+            (QuietServer(server_config(relay.private_app(), on_refused=relay.metrics.http_refused)), private),
+        )
+        async with _running(*servers):
+            print(json.dumps({"listening": ports}), flush=True)  # noqa: T201 - for whoever started us
+            config = relay.watch.current().config
+            log.info("relay up", public=ports["public"], private=ports["private"], host=config.host, revision=config.config_revision)
+            await relay.drain.run()
+            await relay.background.aclose(FUNCTIONS_GRACE)
+        for task in background:
+            task.cancel()
+        await asyncio.gather(*background, return_exceptions=True)
+        await relay.rest.aclose()
+    log.info("relay down")
+    sys.stderr.flush()

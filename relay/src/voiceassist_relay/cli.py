@@ -1,0 +1,87 @@
+"""`voiceassist-relay`: the command in the pod and in the demo."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+
+import uvloop
+
+from voiceassist_crds import __version__, names
+from voiceassist_crds.config import Checks, is_loopback
+
+from .config_watch import Guard
+from .errors import ConfigRefused
+from .logs import configure_logs
+from .snapshot import Snapshot
+from .snapshot_files import read_snapshot
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    options = argparse.ArgumentParser(
+        prog="voiceassist-relay",
+        description="Bridges a call's audio from Twilio Media Streams to the OpenAI Realtime API and publishes its suggestions through Twilio Sync.",
+        epilog="Secrets directory: one file each, named "
+        + ", ".join(value for key, value in vars(names).items() if key.startswith("SECRET_"))
+        + ".",
+    )
+    options.add_argument("--config", type=Path, required=True, metavar="FILE", help="the RelayConfig (JSON); read again when it changes")
+    options.add_argument("--secrets", type=Path, required=True, metavar="DIR", help="the secrets directory; read again when a file changes")
+    options.add_argument("--host", default="0.0.0.0", help="address of the public port (default %(default)s)")
+    options.add_argument(
+        "--port", type=int, default=names.PUBLIC_PORT, help="public port: streams and functions (default %(default)s; 0: any)"
+    )
+    options.add_argument("--metrics-host", default=None, help="address of the private port (default: as --host)")
+    options.add_argument(
+        "--metrics-port", type=int, default=names.PRIVATE_PORT, help="private port: metrics, health, status (default %(default)s)"
+    )
+    options.add_argument(
+        "--advertise", default=None, metavar="HOST:PORT", help="where other relays reach the private port (default: $POD_IP and it)"
+    )
+    options.add_argument("--check", action="store_true", help="validate configuration and secrets, say what is wrong, and exit")
+    options.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
+    options.add_argument("--log-format", default="auto", choices=["auto", "json", "console"], help="auto: console on a terminal, else JSON")
+    options.add_argument("--version", action="version", version=f"voiceassist-relay {__version__}")
+    return options
+
+
+def loopback_guard(host: str) -> Guard:
+    """A configuration without checks is refused unless the process listens on loopback only."""
+
+    def guard(snapshot: Snapshot) -> None:
+        if snapshot.config.checks is Checks.OFF and not is_loopback(host):
+            raise ConfigRefused(f"checks: 'Off' given, but the relay listens on {host}; set checks to 'All', or --host 127.0.0.1")
+
+    return guard
+
+
+def main() -> None:
+    """Runs the relay until SIGTERM. Exit 2: the configuration or secrets cannot be used; 1: a port cannot be had."""
+    options = parser().parse_args()
+    guard = loopback_guard(options.host)
+    if options.check:
+        try:
+            guard(snapshot := read_snapshot(options.config, options.secrets))
+        except ConfigRefused as error:
+            sys.exit(_refused(error))
+        print(f"ok: configuration {snapshot.config.config_revision}, prompts {', '.join(p.revision for p in snapshot.config.prompts)}")
+        return
+    configure_logs(options.log_level, options.log_format)
+    from .app import serve  # noqa: PLC0415 - --help and --check answer without loading it
+
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(serve(options, guard))
+    except ConfigRefused as error:
+        sys.exit(_refused(error))
+    except OSError as error:
+        print(f"voiceassist-relay: {error.strerror or error}; choose another --port or --metrics-port", file=sys.stderr)
+        sys.exit(1)
+
+
+def _refused(error: ConfigRefused) -> int:
+    print(f"voiceassist-relay: {error}", file=sys.stderr)
+    return 2
