@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
-_ID = re.compile(r"g([1-9]\d{0,8})-")
-_KEY = re.compile(r"\d{6,9}")
+_ID = re.compile(r"g([1-9][0-9]{0,8})-")
+_KEY = re.compile(r"[0-9]{6,9}")
 
 
 class OnConflict(Enum):

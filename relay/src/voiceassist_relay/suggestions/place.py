@@ -29,6 +29,8 @@ _NEWEST_KEYS = 5
 """Items that are asked for to find the highest number: the status item and some."""
 
 
+_FIELDS = frozenset(info.alias or name for name, info in CallDocument.model_fields.items())
+
 log = structlog.get_logger(__name__)
 
 
@@ -231,8 +233,9 @@ class CallPlace:
 
 
 def _read(found: Revisioned) -> CallDocument | None:
+    """What is written there; fields of a later version are passed over."""
     try:
-        return CallDocument.model_validate(found.data)
+        return CallDocument.model_validate({name: value for name, value in found.data.items() if name in _FIELDS})
     except ValidationError:
         log.error("a call's Document cannot be read and is written anew", fields=sorted(found.data)[:20])
         return None

@@ -55,7 +55,8 @@ class CallPublisher:
     what comes before they are open waits in bounded queues (drafts and transcripts: the newest of each item; suggestions: 200).
     `superseded(reason)` is called at most once, from `run`: "superseded" (the Document or the Map knows a newer stream) or
     "stopped" (its worker stopped it before it was live); nothing more is written then. `opened(document)` is called when the
-    Document is live: it tells, for instance, whether the call is paused.
+    Document is live: it tells, for instance, whether the call is paused. The time to live of everything is renewed every
+    `renew_seconds`, by default at its half.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class CallPublisher:
         opened: Callable[[CallDocument], None] | None = None,
         epoch: Callable[[], float] = time.time,
         chance: Chance = random.random,
+        renew_seconds: float | None = None,
     ) -> None:
         twilio = current().config.twilio
         self._current, self._epoch = current, epoch
@@ -79,6 +81,7 @@ class CallPublisher:
         self._map = MapWriter(self._place, metrics, self._stream.offer, chance)
         self._status = StatusWriter(self._place, metrics, chance)
         self._parts: OrderedDict[str, int] = OrderedDict()
+        self._renew_seconds = twilio.sync_ttl_seconds / 2 if renew_seconds is None else renew_seconds
         self._statuses = 0
         self._closing = False
         self._is_open = asyncio.Event()
@@ -177,6 +180,7 @@ class CallPublisher:
         """
         self._closing = True
         self._stream.forget_unfinished()
+        await asyncio.sleep(0)  # a task for `run` may have been made in this very moment
         if self._running and not self._over.is_set():
             flush = asyncio.create_task(self._flush(grace * DOCUMENT_SHARE, lost))
             over = asyncio.create_task(self._over.wait())
@@ -238,7 +242,7 @@ class CallPublisher:
         """A call may outlive the time to live of its objects."""
         await self._is_open.wait()
         while True:
-            await asyncio.sleep(self._place.ttl / 2)
+            await asyncio.sleep(self._renew_seconds)
             await self._place.renew()
             self._status.refresh()
 

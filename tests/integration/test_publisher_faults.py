@@ -1,0 +1,376 @@
+"""A call's publisher while Sync fails, hangs, refuses and comes back: each finished suggestion once, in order, and bounded."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+
+from integration.publisher_bench import ENDED, LIVE, REVISION, TTL, Bench, Call, Front, finished, running, until
+from voiceassist_crds.messages import CallState, Track
+from voiceassist_crds.names import call_document, suggestions_map
+from voiceassist_crds.status import PeerReason
+from voiceassist_relay.snapshot import Secrets, Snapshot
+from voiceassist_sim.twilio.app import TwilioServer
+from voiceassist_sim.twilio.faults import FaultKind, FaultRule
+from voiceassist_sim.twilio.sync_model import Kind
+
+MAP_ITEMS = r"/Maps/[^/]+/Items$"
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    async with TwilioServer() as twilio:
+        bench = Bench(twilio, twilio.template, timeout=0.4)
+        yield bench
+        await bench.rest.aclose()
+
+
+@pytest.fixture
+async def far() -> AsyncIterator[tuple[Bench, Front]]:
+    """A bench whose stand-in can be taken away."""
+    async with TwilioServer() as twilio:
+        front = Front(int(twilio.url.rsplit(":", 1)[1]))
+        await front.back()
+        bench = Bench(twilio, f"http://127.0.0.1:{front.port}/{{product}}", timeout=0.4)
+        yield bench, front
+        await bench.rest.aclose()
+        await front.away()
+
+
+async def played(call: Call, count: int, *, grace: float = 30.0) -> None:
+    """A whole call with so many suggestions, flushed at its end."""
+    publisher = call.publisher()
+    async with running(publisher) as run:
+        publisher.status(*LIVE)
+        for number in range(count):
+            publisher.draft(f"item{number}", "so far", REVISION)
+            publisher.finished(finished(number))
+            await asyncio.sleep(0.01)
+        publisher.status(*ENDED)
+        await publisher.finish(grace)
+        assert run.done()
+        assert run.exception() is None
+
+
+def assert_whole(call: Call, count: int) -> None:
+    assert [one["id"] for one in call.stored] == [f"g1-item{number}" for number in range(count)]
+    assert [one["seq"] for one in call.stored] == list(range(1, count + 1))
+    assert (call.status_item or {})["state"] == "stopped"
+    assert (call.saved.state, call.saved.seq) == (CallState.STOPPED, count)
+    sent = list(dict.fromkeys(one["id"] for one in call.messages("suggestion")))
+    assert sent == [f"g1-item{number}" for number in range(count)]
+
+
+def struck(bench: Bench) -> int:
+    return sum(bench.twilio.faults.fired)
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        pytest.param([FaultRule(FaultKind.SERVER_ERROR, share=0.2)], id="500"),
+        pytest.param([FaultRule(FaultKind.STORED_THEN_500, share=0.3)], id="stored, then 500"),
+        pytest.param([FaultRule(FaultKind.STORED_THEN_500, method="POST", times=12)], id="the first dozen stored, then 500"),
+        pytest.param([FaultRule(FaultKind.CUT, share=0.2), FaultRule(FaultKind.CUT, share=0.2, after=True)], id="cut"),
+        pytest.param([FaultRule(FaultKind.TOO_MANY, share=0.3)], id="429"),
+        pytest.param([FaultRule(FaultKind.TOO_MANY, times=15)], id="a burst of 429"),
+        pytest.param([FaultRule(FaultKind.HANG, share=0.05), FaultRule(FaultKind.HANG, share=0.05, after=True)], id="hanging"),
+        pytest.param(
+            [
+                FaultRule(FaultKind.SERVER_ERROR, share=0.1, status=503),
+                FaultRule(FaultKind.STORED_THEN_500, share=0.1),
+                FaultRule(FaultKind.CUT, share=0.05, after=True),
+                FaultRule(FaultKind.LATENCY, share=0.3, seconds=0.05),
+            ],
+            id="all together",
+        ),
+    ],
+)
+async def test_failing_requests_change_nothing_but_latency(bench: Bench, rules: list[FaultRule]) -> None:
+    call = bench.call()
+    await call.write_document()
+    bench.twilio.set_faults(*rules, seed=7)
+    await played(call, 14)
+    assert struck(bench) >= 5
+    assert_whole(call, 14)
+    assert bench.value("queue_drops_total", queue="suggestions") == 0
+    assert bench.value("sync_publish_seconds_count", outcome="given_up") == 0
+
+
+async def test_retry_after_is_honoured(bench: Bench) -> None:
+    call = bench.call()
+    await call.write_document()
+    publisher = call.publisher()
+    async with running(publisher):
+        await until(lambda: call.opened and bench.found(Kind.STREAM, call.stream))
+        bench.twilio.set_faults(FaultRule(FaultKind.TOO_MANY, path=MAP_ITEMS, times=1, retry_after=1))
+        began = time.monotonic()
+        publisher.finished(finished(1))
+        await until(lambda: call.stored)
+        assert 1.0 <= time.monotonic() - began < 2.0
+        await publisher.finish(5)
+    assert bench.value("sync_publish_seconds_count", outcome="retried") == 1
+
+
+async def test_sync_away_and_back(far: tuple[Bench, Front]) -> None:
+    bench, front = far
+    call = bench.call()
+    await call.write_document()
+    publisher = call.publisher(chance=lambda: 0.3)
+    async with running(publisher):
+        publisher.status(*LIVE)
+        publisher.finished(finished(0))
+        await until(lambda: call.opened and bench.found(Kind.MAP, suggestions_map(call.sid)) and call.stored and bench.health.status.ok)
+        await front.away()
+        for number in range(1, 26):
+            for part in range(4):
+                publisher.draft(f"item{number}", "word " * part, REVISION)
+            publisher.finished(finished(number))
+            await asyncio.sleep(0.2)
+        assert (bench.health.status.ok, bench.health.status.reason) == (False, PeerReason.UNREACHABLE)
+        assert len(call.stored) == 1
+        await front.back()
+        await until(lambda: len(call.stored) == 26, 6)
+        assert bench.health.status.ok
+        publisher.status(*ENDED)
+        await publisher.finish(20)
+    assert_whole(call, 26)
+    assert bench.value("queue_drops_total", queue="suggestions") == 0
+
+
+async def test_a_call_that_begins_while_sync_is_away(far: tuple[Bench, Front]) -> None:
+    bench, front = far
+    call = bench.call()
+    await call.write_document()
+    await front.away()
+    publisher = call.publisher(chance=lambda: 0.3)
+    async with running(publisher):
+        publisher.status(*LIVE)
+        for number in range(5):
+            publisher.finished(finished(number))
+        await asyncio.sleep(1.0)
+        await front.back()
+        publisher.status(*ENDED)
+        await publisher.finish(10)
+    assert_whole(call, 5)
+
+
+async def test_many_calls_while_sync_is_away(far: tuple[Bench, Front]) -> None:
+    bench, front = far
+    bench.twilio.settings.sync.creations = bench.twilio.settings.sync.writes = type(bench.twilio.settings.sync.writes)(1000)
+    calls = [bench.call() for _ in range(20)]
+    for call in calls:
+        await call.write_document()
+    publishers = [call.publisher(chance=lambda: 0.3) for call in calls]
+    tasks = [asyncio.create_task(publisher.run()) for publisher in publishers]
+    await until(lambda: all(call.opened for call in calls))
+    await front.away()
+    for number in range(10):
+        for publisher in publishers:
+            publisher.finished(finished(number))
+        await asyncio.sleep(0.2)
+    await front.back()
+    for publisher in publishers:
+        publisher.status(*ENDED)
+    await asyncio.gather(*(publisher.finish(30) for publisher in publishers))
+    await asyncio.gather(*tasks)
+    for call in calls:
+        assert_whole(call, 10)
+
+
+async def test_what_waits_is_bounded_and_the_oldest_goes_first(far: tuple[Bench, Front]) -> None:
+    bench, front = far
+    bench.twilio.settings.sync.writes = type(bench.twilio.settings.sync.writes)(1000)
+    call = bench.call()
+    await call.write_document()
+    await front.away()
+    publisher = call.publisher()
+    async with running(publisher):
+        for number in range(230):
+            publisher.finished(finished(number))
+            publisher.draft(f"draft{number}", "x", REVISION)
+            publisher.transcript(Track.AGENT, f"words{number}", "x", True)
+        assert bench.value("queue_drops_total", queue="suggestions") == 30
+        assert bench.value("sync_publish_seconds_count", outcome="given_up") == 30
+        assert (
+            bench.value("queue_drops_total", queue="stream_draft") + bench.value("queue_drops_total", queue="stream_transcript")
+            == 2 * 230 - 256
+        )
+        await front.back()
+        await until(lambda: bench.found(Kind.MAP, suggestions_map(call.sid)) and len(call.stored) == 200, 20)
+    assert [one["id"] for one in call.stored] == [f"g1-item{number}" for number in range(30, 230)]
+
+
+async def test_the_flush_ends_when_its_time_is_over(far: tuple[Bench, Front]) -> None:
+    bench, front = far
+    call = bench.call()
+    await call.write_document()
+    publisher = call.publisher()
+    async with running(publisher) as run:
+        await until(lambda: call.opened and bench.found(Kind.STREAM, call.stream))
+        await front.away()
+        for number in range(3):
+            publisher.finished(finished(number))
+        publisher.status(*ENDED)
+        began = time.monotonic()
+        await publisher.finish(0.6)
+        assert 0.5 < time.monotonic() - began < 1.5
+        assert run.done()
+    assert bench.value("queue_drops_total", queue="suggestions") == 3
+    assert bench.value("queue_drops_total", queue="stream_kept") == 1
+
+
+async def test_the_document_ends_although_suggestions_cannot_be_stored(bench: Bench) -> None:
+    call = bench.call()
+    await call.write_document()
+    publisher = call.publisher()
+    async with running(publisher):
+        await until(lambda: call.opened and bench.found(Kind.STREAM, call.stream))
+        bench.twilio.set_faults(FaultRule(FaultKind.SERVER_ERROR, path=MAP_ITEMS))
+        publisher.finished(finished(0))
+        await publisher.finish(1.0, lost=True)
+    assert call.saved.state is CallState.LOST
+    assert bench.value("queue_drops_total", queue="suggestions") == 1
+
+
+async def test_a_hanging_draft_holds_nothing_up_that_is_kept(bench: Bench) -> None:
+    call = bench.call()
+    await call.write_document()
+    publisher = call.publisher()
+    async with running(publisher):
+        await until(lambda: call.opened and bench.found(Kind.STREAM, call.stream))
+        bench.twilio.set_faults(FaultRule(FaultKind.HANG, path="/Messages$", times=1))
+        publisher.draft("item0", "hangs", REVISION)
+        await until(lambda: struck(bench) == 1)
+        began = time.monotonic()
+        publisher.finished(finished(0))
+        publisher.status(*LIVE)
+        await until(lambda: call.messages("suggestion") and call.messages("status"))
+        assert time.monotonic() - began < 1.0
+        await publisher.finish(5)
+    assert call.messages("draft") == []
+
+
+async def test_a_stream_that_is_gone_is_made_again(bench: Bench) -> None:
+    call = bench.call()
+    await call.write_document()
+    publisher = call.publisher()
+    async with running(publisher):
+        publisher.draft("item0", "before", REVISION)
+        await until(lambda: call.messages("draft"))
+        old = bench.found(Kind.STREAM, call.stream)
+        assert old is not None
+        bench.twilio.sync.delete(bench.service, old, time.time())
+        publisher.draft("item0", "after", REVISION)
+        publisher.finished(finished(0))
+        await until(lambda: call.messages("suggestion"))
+        new = bench.found(Kind.STREAM, call.stream)
+        assert new is not None
+        assert new.sid != old.sid
+        assert new.life.expires is not None
+        await publisher.finish(5)
+    assert len(call.stored) == 1
+
+
+async def test_a_map_that_is_gone_is_made_again_and_the_worker_may_read_it(bench: Bench) -> None:
+    call = bench.call()
+    await call.write_document()
+    publisher = call.publisher()
+    async with running(publisher):
+        publisher.status(*LIVE)
+        publisher.finished(finished(0))
+        await until(lambda: bench.found(Kind.MAP, suggestions_map(call.sid)) and call.stored and call.status_item)
+        bench.twilio.sync.delete(bench.service, call.map, time.time())
+        publisher.finished(finished(1))
+        await until(lambda: bench.found(Kind.MAP, suggestions_map(call.sid)) and call.stored)
+        publisher.status(*ENDED)
+        await publisher.finish(5)
+    assert [one["seq"] for one in call.stored] == [2]
+    assert call.map.permissions["agent_1"].read
+    assert not call.map.permissions["agent_1"].write
+    assert (call.status_item or {})["state"] == "stopped"
+
+
+async def test_a_document_that_is_gone_at_the_end_is_not_made_again(bench: Bench) -> None:
+    call = bench.call()
+    await call.write_document()
+    publisher = call.publisher()
+    async with running(publisher):
+        await until(lambda: call.opened)
+        found = bench.found(Kind.DOCUMENT, call_document(call.sid))
+        assert found is not None
+        bench.twilio.sync.delete(bench.service, found, time.time())
+        publisher.finished(finished(0))
+        await publisher.finish(5)
+    assert len(call.stored) == 1
+    assert bench.found(Kind.DOCUMENT, call_document(call.sid)) is None
+
+
+async def test_refused_credentials_are_waited_out(bench: Bench) -> None:
+    call = bench.call()
+    await call.write_document()
+    bench.snapshot = Snapshot(bench.snapshot.config, Secrets(api_key_sid=bench.secrets.api_key_sid, api_key_secret="wrong"))
+    publisher = call.publisher()
+    async with running(publisher):
+        publisher.finished(finished(0))
+        await until(lambda: bench.health.status.reason is PeerReason.REFUSED)
+        bench.snapshot = Snapshot(bench.snapshot.config, bench.secrets)
+        await until(lambda: bench.found(Kind.MAP, suggestions_map(call.sid)) and call.stored)
+        assert bench.health.status.ok
+        await publisher.finish(5)
+
+
+async def test_a_missing_service_is_told_and_waited_for(bench: Bench) -> None:
+    call = bench.call()
+    service = bench.twilio.sync.services.pop(bench.service.sid)
+    publisher = call.publisher()
+    async with running(publisher):
+        publisher.finished(finished(0))
+        await until(lambda: bench.health.status.reason is PeerReason.MISCONFIGURED)
+        bench.twilio.sync.services[service.sid] = service
+        await until(lambda: bench.found(Kind.MAP, suggestions_map(call.sid)) and call.stored)
+        await publisher.finish(5)
+
+
+async def test_a_suggestion_that_sync_will_not_have_stands_in_nobodys_way(bench: Bench) -> None:
+    call = bench.call()
+    await call.write_document()
+    publisher = call.publisher()
+    async with running(publisher):
+        bench.twilio.settings.sync.data_bytes = 1024
+        publisher.finished(finished(0, answer="x" * 2000))
+        publisher.finished(finished(1))
+        await publisher.finish(5)
+    assert [one["id"] for one in call.stored] == ["g1-item1"]
+    assert bench.value("queue_drops_total", queue="suggestions") == 1
+    assert bench.value("sync_publish_seconds_count", outcome="refused") == 1
+
+
+async def test_a_call_stays_with_the_service_that_it_began_with(bench: Bench) -> None:
+    call = bench.call()
+    await call.write_document()
+    publisher = call.publisher()
+    async with running(publisher):
+        await until(lambda: call.opened)
+        other = bench.snapshot.config.twilio.model_copy(update={"sync_service_sid": "IS" + "0" * 32})
+        bench.snapshot = Snapshot(bench.snapshot.config.model_copy(update={"twilio": other}), bench.secrets)
+        publisher.finished(finished(0))
+        await publisher.finish(5)
+    assert len(call.stored) == 1
+
+
+async def test_others_who_keep_changing_the_document_do_not_stop_the_start(bench: Bench) -> None:
+    call = bench.call()
+    await call.write_document()
+    bench.twilio.set_faults(FaultRule(FaultKind.LATENCY, path="/Documents/", method="GET", seconds=0.05, after=True, times=4))
+    publisher = call.publisher()
+    async with running(publisher):
+        for number in range(4):
+            await asyncio.sleep(0.04)
+            await bench.sync.set_document_ttl(call_document(call.sid), TTL + number)
+        await until(lambda: call.opened)
+        await publisher.finish(5)
+    assert call.saved.state is CallState.STOPPED
