@@ -77,7 +77,7 @@ def _latency(call: CallFacts, accepted: float, item: Json, session: Json) -> dic
 
 
 def _plain(response: Json) -> str:
-    return (response["arguments"] or response["text"]).encode().decode("unicode_escape", "replace")
+    return str(response["arguments"] or response["text"]).encode().decode("unicode_escape", "replace")
 
 
 def call_report(call: CallFacts) -> dict[str, Any]:

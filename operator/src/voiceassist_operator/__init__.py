@@ -1,1 +1,1 @@
-"""VoiceAssist."""
+"""The VoiceAssist operator: keeps relay pods, their address and their configuration as a VoiceAssist describes them."""

@@ -1,0 +1,96 @@
+"""`voiceassist-demo`: the whole line on one machine."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from voiceassist_crds import __version__
+from voiceassist_crds.config import MAX_INSTRUCTIONS
+from voiceassist_crds.errors import ContractError
+
+from .errors import DemoError
+from .once import recordings, run_once
+from .stage import Model, Stage, sample_calls
+
+PORT = 8600
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    options = argparse.ArgumentParser(
+        prog="voiceassist-demo",
+        description="Plays calls through a real relay process, with stand-ins for Twilio and the model: no account, no key, no network.",
+    )
+    options.add_argument("--port", type=int, default=PORT, help="port of the page (default %(default)s)")
+    options.add_argument("--once", action="store_true", help="play once, print what became of it, and end; exit 0 only if all is well")
+    options.add_argument("--json", action="store_true", help="with --once: print one JSON document")
+    options.add_argument("--calls", type=int, metavar="N", help="how many calls at once (default: each recording once)")
+    options.add_argument(
+        "--wav",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="play this recording (mono: the customer; stereo: customer and agent)",
+    )
+    options.add_argument("--prompt", type=Path, metavar="FILE", help="use the prompt in this file")
+    options.add_argument("--model-url", default="", metavar="URL", help="a real Realtime service, its key in $OPENAI_API_KEY")
+    options.add_argument("--model", default="gpt-realtime-2.1-mini", metavar="NAME", help="the model's name (default %(default)s)")
+    options.add_argument("--keep", type=Path, metavar="DIR", help="keep logs and configuration here (default: a temporary folder)")
+    options.add_argument("--version", action="version", version=f"voiceassist-demo {__version__}")
+    return options
+
+
+def _model(options: argparse.Namespace) -> Model:
+    if not options.model_url:
+        return Model(name=options.model)
+    key = os.environ.get("OPENAI_API_KEY", "")
+    if not key:
+        raise DemoError("--model-url needs the service's key in $OPENAI_API_KEY")
+    return Model(options.model_url, options.model, key)
+
+
+def _config(options: argparse.Namespace) -> dict[str, Any]:
+    if options.prompt is None:
+        return {}
+    try:
+        text = options.prompt.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DemoError(f"{options.prompt}: cannot be read as text ({error})") from None
+    if not text.strip() or len(text) > MAX_INSTRUCTIONS:
+        raise DemoError(f"{options.prompt}: {len(text)} characters; a prompt has 1 to {MAX_INSTRUCTIONS}")
+    return {"prompts": [{"instructions": text}]}
+
+
+async def _run(options: argparse.Namespace, folder: Path) -> int:
+    paths = recordings(options.wav, sample_calls() if not options.wav else Path(), options.calls)
+    samples = None if options.model_url else sample_calls()
+    stage = Stage(folder, calls=samples, model=_model(options), config=_config(options))
+    if options.once:
+        async with stage:
+            return await run_once(stage, paths, as_json=options.json)
+    from .live import run_live  # noqa: PLC0415 - --once does not need it
+
+    return await run_live(stage, paths, options.port)
+
+
+def main() -> None:
+    """Exit 0: all is well; 1: a frame was lost or a turn not handled; 2: something that you can mend, in one line."""
+    options = parser().parse_args()
+    if options.calls is not None and not 1 <= options.calls <= 60:
+        parser().error(f"--calls {options.calls}: give 1 to 60")
+    try:
+        with tempfile.TemporaryDirectory(prefix="voiceassist-demo-") as temporary:
+            folder = options.keep or Path(temporary)
+            sys.exit(asyncio.run(_run(options, folder)))
+    except (DemoError, ContractError) as error:
+        print(f"voiceassist-demo: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)

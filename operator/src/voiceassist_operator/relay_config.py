@@ -1,0 +1,63 @@
+"""From the resource's spec to the RelayConfig that its relays are given. Pure."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from voiceassist_crds.config import RelayConfig
+from voiceassist_crds.resource import VoiceAssistSpec
+
+DRAIN_GRACE_SECONDS = 5
+
+
+def relay_config(namespace: str, name: str, spec: VoiceAssistSpec, instructions: str, sync_service_sid: str) -> RelayConfig:
+    """The configuration. Raises ContractError where the spec does not make a valid one."""
+    model, twilio = spec.model, spec.twilio
+    transcription = model.transcription
+    document: dict[str, Any] = {
+        "namespace": namespace,
+        "name": name,
+        "host": spec.host,
+        "pathPrefix": spec.path_prefix,
+        "twilio": {
+            "accountSid": twilio.account_sid,
+            "syncServiceSid": sync_service_sid,
+            "syncTtlSeconds": twilio.sync.ttl_seconds,
+            "legacyStream": twilio.sync.legacy_stream,
+            "workspaceSid": twilio.workspace_sid,
+            "apiUrl": twilio.api_url,
+            "region": twilio.region,
+            "edge": twilio.edge,
+        },
+        "functions": {"allowedOrigins": twilio.functions.allowed_origins},
+        "audio": {"tracks": spec.audio.tracks},
+        "model": {
+            "provider": model.provider,
+            "url": model.url,
+            "name": model.name,
+            "authHeader": model.auth_header,
+            "turnDetection": model.turn_detection.model_dump(by_alias=True),
+            "transcription": {
+                "model": transcription.model,
+                "agentModel": transcription.agent_model,
+                "language": transcription.language,
+            }
+            if transcription.enabled
+            else None,
+            "noiseReduction": model.noise_reduction,
+            "maxOutputTokens": model.max_output_tokens,
+            "reasoningEffort": model.reasoning_effort,
+            "maxResponsesPerMinute": model.max_responses_per_minute,
+            "truncation": model.truncation.model_dump(by_alias=True),
+        },
+        "prompts": [{"instructions": instructions}],
+        "rollout": {"applyTo": spec.rollout.apply_to},
+        "limits": {
+            "maxCalls": spec.relay.max_calls_per_pod,
+            "drainTimeoutSeconds": spec.relay.drain_timeout_seconds,
+            "drainGraceSeconds": DRAIN_GRACE_SECONDS,
+        },
+        "privacy": {"transcripts": spec.privacy.transcripts},
+    }
+    return RelayConfig.parse(json.dumps(document))

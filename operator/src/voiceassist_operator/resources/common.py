@@ -1,0 +1,91 @@
+"""What all objects of a VoiceAssist have in common: names, labels, owner."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from voiceassist_crds import names
+from voiceassist_crds.resource import VoiceAssistSpec
+
+Manifest = dict[str, Any]
+
+MANAGER = "voiceassist-operator"
+LABEL_NAME = f"{names.GROUP}/name"
+CONFIG_ANNOTATION = f"{names.GROUP}/config-revision"
+SECRETS_ANNOTATION = f"{names.GROUP}/secrets-version"
+CAUSE_ANNOTATION = f"{names.GROUP}/change-cause"
+MAX_NAME = 63
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The VoiceAssist that objects are made for."""
+
+    namespace: str
+    name: str
+    uid: str
+    spec: VoiceAssistSpec
+    default_image: str
+
+    @property
+    def selector(self) -> dict[str, str]:
+        """Labels that pick this object's relay pods; never changed, as a Deployment's selector cannot be."""
+        return {"app.kubernetes.io/name": "voiceassist-relay", "app.kubernetes.io/instance": label_value(self.name)}
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Labels of every object that is made."""
+        return {
+            **self.selector,
+            "app.kubernetes.io/component": "relay",
+            "app.kubernetes.io/part-of": "voiceassist",
+            "app.kubernetes.io/managed-by": MANAGER,
+            LABEL_NAME: label_value(self.name),
+        }
+
+
+def limited(text: str, limit: int = MAX_NAME) -> str:
+    """`text`, or a shortened form with a digest of the whole that is as long as `limit` at most."""
+    if len(text) <= limit:
+        return text
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    return f"{text[: limit - 9].rstrip('-.')}-{digest}"
+
+
+def label_value(name: str) -> str:
+    """An object's name as a label's value (at most 63 characters)."""
+    return limited(name)
+
+
+def relay_name(name: str) -> str:
+    """Name of the relay's Deployment, Service, Ingress and so on."""
+    return limited(name.replace(".", "-"), MAX_NAME - 6) + "-relay"
+
+
+def history_name(name: str, revision: str) -> str:
+    """Name of the ConfigMap that keeps one revision of the prompt."""
+    return limited(name.replace(".", "-"), MAX_NAME - 8 - len(revision)) + f"-prompt-{revision}"
+
+
+def manifest(api_version: str, kind: str, owner: Owner, name: str, body: Manifest, annotations: dict[str, str] | None = None) -> Manifest:
+    """An object owned by the VoiceAssist, with our labels."""
+    metadata: Manifest = {
+        "name": name,
+        "namespace": owner.namespace,
+        "labels": owner.labels,
+        "ownerReferences": [
+            {
+                "apiVersion": f"{names.GROUP}/{names.VERSION}",
+                "kind": names.KIND,
+                "name": owner.name,
+                "uid": owner.uid,
+                "controller": True,
+                "blockOwnerDeletion": True,
+            }
+        ],
+    }
+    if annotations:
+        metadata["annotations"] = annotations
+    return {"apiVersion": api_version, "kind": kind, "metadata": metadata, **body}

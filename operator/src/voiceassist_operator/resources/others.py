@@ -1,0 +1,33 @@
+"""The small ones: ServiceAccount, PodDisruptionBudget, PodMonitor."""
+
+from __future__ import annotations
+
+from .common import Manifest, Owner, manifest, relay_name
+
+
+def relay_service_account(owner: Owner) -> Manifest:
+    """An account without any right, and without a token in the pods."""
+    return manifest("v1", "ServiceAccount", owner, relay_name(owner.name), {"automountServiceAccountToken": False})
+
+
+def relay_disruption_budget(owner: Owner) -> Manifest:
+    """One pod at a time leaves by eviction."""
+    body = {"spec": {"maxUnavailable": 1, "selector": {"matchLabels": owner.selector}}}
+    return manifest("policy/v1", "PodDisruptionBudget", owner, relay_name(owner.name), body)
+
+
+def relay_pod_monitor(owner: Owner) -> Manifest | None:
+    """How the Prometheus operator finds the pods, if wanted."""
+    monitoring = owner.spec.monitoring
+    if not monitoring.pod_monitor:
+        return None
+    endpoint = {"port": "private", "path": "/metrics", "interval": monitoring.interval}
+    body = {
+        "spec": {
+            "selector": {"matchLabels": owner.selector},
+            "namespaceSelector": {"matchNames": [owner.namespace]},
+            "podTargetLabels": ["voiceassist.dev/name"],
+            "podMetricsEndpoints": [endpoint],
+        }
+    }
+    return manifest("monitoring.coreos.com/v1", "PodMonitor", owner, relay_name(owner.name), body)
