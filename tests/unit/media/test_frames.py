@@ -82,7 +82,7 @@ def cut(data: bytes, places: list[int]) -> list[bytes]:
     return [data[a:b] for a, b in pairwise(edges)]
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(data=streams, places=st.lists(st.integers(0, 10_000), max_size=12), limit=st.sampled_from([64, 150, MAX_MESSAGE_BYTES]))
 @example(data=frame(b"x") + frame(b"", op=8) + frame(b"y"), places=[3, 8], limit=64)
 def test_any_cut_of_any_stream_gives_the_same_messages_failure_and_answer(data, places, limit):
@@ -93,7 +93,7 @@ def test_any_cut_of_any_stream_gives_the_same_messages_failure_and_answer(data, 
         assert got[2] == said
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(data=streams)
 def test_byte_by_byte(data):
     messages, failure, _ = reference(data, 150)

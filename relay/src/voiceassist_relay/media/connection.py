@@ -257,9 +257,13 @@ class MediaSocket(asyncio.Protocol):
             case Refused():
                 self._refuse(event.refusal)
             case Ignored():
-                self._unknown(event.unknown_fields + (event.note is Note.UNKNOWN))
-                if event.note in {Note.DUPLICATE, Note.MALFORMED} and event.inbound is not None:
+                self._unknown(event.unknown_fields)
+                if event.note is Note.EXPECTED:
+                    return
+                if event.inbound is not None:
                     self._around.metrics.frames("customer" if event.inbound else "agent", event.note.value)
+                elif event.note is not Note.DUPLICATE:
+                    self._unknown(1)
 
     def _open(self, stream: StreamProtocol, opening: Opening, call_sid: CallSid) -> None:
         around = self._around

@@ -39,6 +39,12 @@ class Envelope(Struct, gc=False, rename="camel"):
     """What is left to read of a message whose other fields do not fit."""
 
     event: str = ""
+    sequence_number: Any = -1
+
+    def number(self) -> int:
+        """The sequence number, if there is one that can be read; else -1."""
+        text = str(self.sequence_number)
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else -1
 
 
 class MediaFormat(Struct, rename="camel"):

@@ -110,19 +110,19 @@ class StreamProtocol:
         self._seen = [False, False]
 
     def receive(self, text: bytes | bytearray) -> Received:
-        """Takes one text message. Never raises, whatever the text is."""
+        """Takes one text message. Never raises, whatever the text is. After a refusal or a stop, nothing has an effect."""
+        if self._over:
+            return Ignored(Note.EXPECTED)
         try:
             message = decode(text)
         except msgspec.ValidationError:
             return self._misfit(text)
         except UNREADABLE:
-            return Refused(Refusal.NOT_JSON)
-        if self._over:
-            return Ignored(Note.EXPECTED)
+            return self._end(Refusal.NOT_JSON)
         if message.event == "media":
-            return self._media(message, text) if self._live else Refused(Refusal.MEDIA_BEFORE_START)
+            return self._media(message, text) if self._live else self._end(Refusal.MEDIA_BEFORE_START)
         if message.event == "start":
-            return Refused(Refusal.SECOND_START) if self._live else self._start(message, text)
+            return self._end(Refusal.SECOND_START) if self._live else self._start(message, text)
         return self._other(message, text)
 
     def accept(self, opening: Opening, terms: StartTerms, now: float) -> StreamStart | Refused:
@@ -200,20 +200,20 @@ class StreamProtocol:
         try:
             envelope = decode_envelope(text)
         except UNREADABLE:
-            return Refused(Refusal.NOT_JSON)
-        if self._over:
-            return Ignored(Note.EXPECTED)
+            return self._end(Refusal.NOT_JSON)
+        live = self._live
         match envelope.event:
             case "start":
-                return Refused(Refusal.SECOND_START if self._live else Refusal.BAD_START)
-            case "media":
-                return Ignored(Note.MALFORMED) if self._live else Refused(Refusal.MEDIA_BEFORE_START)
-            case "stop" if self._live:
-                self._over = True
-                return Stopped(self._lost)
-            case "stop":
-                return Refused(Refusal.BAD_START)
-        return Ignored(Note.UNKNOWN)
+                return self._end(Refusal.SECOND_START if live else Refusal.BAD_START)
+            case "media" if not live:
+                return self._end(Refusal.MEDIA_BEFORE_START)
+            case "stop" if not live:
+                return self._end(Refusal.BAD_START)
+        self._advance(envelope.number())
+        if envelope.event == "stop":
+            self._over = True
+            return Stopped(self._lost)
+        return Ignored(Note.MALFORMED if envelope.event == "media" else Note.UNKNOWN)
 
     def _advance(self, sequence: int) -> bool:
         last = self._sequence
