@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -65,6 +66,12 @@ def load_sample_call(path: Path) -> SampleCall:
     Raises:
         CallsError: the JSON or the recording does not fit.
     """
+    stamps = tuple(each.stat().st_mtime_ns if each.exists() else 0 for each in (path, path.with_suffix(".wav")))
+    return _load(path, stamps)
+
+
+@lru_cache(maxsize=32)
+def _load(path: Path, _stamps: tuple[int, ...]) -> SampleCall:
     try:
         script: Any = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -8,6 +8,8 @@ sequence of *runs*, stretches that equal a stretch of one utterance; what lies b
 * disordered: the fewest bytes that would have to be moved so that each byte held once lies in the order in which it was spoken;
 * cut head or tail: bytes before the first or after the last run where that run touches the border of what was heard, as when a turn
   begins or ends inside an utterance; these are not missing.
+
+A stretch of less than 24 bytes (3 ms) between two losses is too short to be recognised: it counts as foreign, and as missing.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
@@ -42,6 +45,10 @@ class Run:
     def end(self) -> int:
         """First heard byte after the run."""
         return self.start + self.length
+
+    def without(self, head: int, tail: int) -> Run:
+        """The run without some bytes at its ends (with more of them where a number is negative)."""
+        return Run(self.start + head, self.length - head - tail, self.utterance, self.at + head)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +90,28 @@ class Heard:
 NOTHING: Final = Heard((), 0, 0)
 
 
+_Index = dict[bytes, list[tuple[int, int]]]
+
+
+@lru_cache(maxsize=8)
+def _index_of(known: tuple[Utterance, ...]) -> _Index:
+    """Where each anchor lies; kept, because tests make many servers for the same calls."""
+    index: _Index = {}
+    for number, utterance in enumerate(known):
+        audio = utterance.audio
+        for at in range(0, len(audio) - ANCHOR + 1, _STRIDE):
+            anchor = audio[at : at + ANCHOR]
+            if len(set(anchor)) >= _FEWEST_VALUES:
+                index.setdefault(anchor, []).append((number, at))
+    return index
+
+
 class Recogniser:
     """Finds known utterances in mu-law audio."""
 
     def __init__(self, utterances: Iterable[Utterance]) -> None:
         self._known = tuple(utterances)
-        self._index: dict[bytes, list[tuple[int, int]]] = {}
-        for number, utterance in enumerate(self._known):
-            audio = utterance.audio
-            for at in range(0, len(audio) - ANCHOR + 1, _STRIDE):
-                anchor = audio[at : at + ANCHOR]
-                if len(set(anchor)) >= _FEWEST_VALUES:
-                    self._index.setdefault(anchor, []).append((number, at))
+        self._index = _index_of(self._known)
 
     def hear(self, audio: bytes, borders: Sequence[int] = ()) -> Heard:
         """Read a stretch of audio.
@@ -197,7 +214,7 @@ def _foreign(audio: bytes, start: int, end: int) -> int:
 
 
 def _settle(runs: list[Run], audio: bytes, borders: Sequence[int]) -> list[Run]:
-    """Place the joint between two runs that follow directly on a frame's border where their bytes allow several places."""
+    """Where the bytes allow several ends of a run, take a frame's border: at the joint with the next run and where silence follows."""
     for index in range(1, len(runs)):
         left, right = runs[index - 1], runs[index]
         if left.end != right.start:
@@ -206,14 +223,39 @@ def _settle(runs: list[Run], audio: bytes, borders: Sequence[int]) -> list[Run]:
         own = right.utterance.audio
         while back < min(left.length - 1, right.at) and audio[right.start - back - 1] == own[right.at - back - 1]:
             back += 1
-        if not back:
-            continue
-        where = bisect_left(borders, right.start - back)
-        if where < len(borders) and borders[where] <= right.start:
-            shift = right.start - borders[where]
-            runs[index - 1] = Run(left.start, left.length - shift, left.utterance, left.at)
-            runs[index] = Run(right.start - shift, right.length + shift, right.utterance, right.at - shift)
+        border = _border(borders, right.start - back, right.start)
+        if border is not None:
+            runs[index - 1] = left.without(0, left.end - border)
+            runs[index] = right.without(border - right.start, 0)
+    for index, run in enumerate(runs):
+        silent = _silence_after(audio, run.start)
+        if run.at > 0 and silent > run.start > 0 and audio[run.start - 1] == 0xFF:
+            border = _border(borders, run.start + 1, min(silent, run.end - 1))
+            if border is not None:
+                runs[index] = run = run.without(border - run.start, 0)
+        silent = _silence_before(audio, run.end)
+        if run.at + run.length < len(run.utterance.audio) and silent < run.end < len(audio) and audio[run.end] == 0xFF:
+            border = _border(borders, max(silent, run.start + 1), run.end - 1)
+            if border is not None:
+                runs[index] = run.without(0, run.end - border)
     return runs
+
+
+def _border(borders: Sequence[int], first: int, last: int) -> int | None:
+    """The first border between two offsets, both included."""
+    where = bisect_left(borders, first)
+    return borders[where] if where < len(borders) and borders[where] <= last else None
+
+
+def _silence_after(audio: bytes, at: int) -> int:
+    found = _SILENCE.match(audio, at)
+    return found.end() if found else at
+
+
+def _silence_before(audio: bytes, at: int) -> int:
+    while at > 0 and audio[at - 1] == 0xFF:
+        at -= 1
+    return at
 
 
 def _account(runs: list[Run], *, touches_start: bool, end: int) -> Match:
