@@ -182,6 +182,7 @@ def test_after_a_transfer_the_stop_of_the_one_who_left_does_not_count() -> None:
         (document(paused=True), True, ANN, (False, True)),
         (document(paused=True), False, ANN, (True, True)),
         (document(CallState.STARTING), True, ANN, (True, False)),
+        (document(owner=""), True, ANN, (True, True)),  # nobody can be told: that must not look like a pause
     ],
 )
 def test_pause_and_resume(found: CallDocument | None, wanted: bool, worker: str, expected: object) -> None:

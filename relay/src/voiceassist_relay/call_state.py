@@ -179,7 +179,7 @@ def decide_paused(document: CallDocument | None, paused: bool, *, worker: str) -
     if document.worker != worker or not worker:
         return NotYours(document)
     changed = document.model_copy(update={"paused": paused})
-    return SetPaused(changed, changed=document.paused != paused, tell=document.state is CallState.LIVE and document.owner != "")
+    return SetPaused(changed, changed=document.paused != paused, tell=document.state is CallState.LIVE)
 
 
 def create_unclear(document: CallDocument, call_sid: str, *, generation: int, now: float) -> CallDocument | Superseded:

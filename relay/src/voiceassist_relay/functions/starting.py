@@ -121,8 +121,9 @@ class Starting:
                 if isinstance(error, TwilioRefused) and error.status != _NAME_IN_USE:
                     raise
                 log.warning("stream creation unclear", call=call_hash(call_sid), generation=document.generation, status=error.status)
-                await self._streams.stop_quietly(call_sid, document.stream_name)
-                document = await self._next(call_sid, document.generation)
+                doubtful = document.stream_name
+                document = await self._next(call_sid, document.generation)  # first, so that the end of the other ends nothing else
+                await self._streams.stop_quietly(call_sid, doubtful)
                 await self._streams.create(call_sid, document)
         except TwilioError as error:
             if isinstance(error, TwilioUnclear):

@@ -1,0 +1,284 @@
+"""Who may start, stop, pause and read: asked over real sockets, decided by what the stand-in says of tokens, tasks and reservations."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from integration.functions_rig import Rig, rigged, until
+from voiceassist_crds.messages import CallState
+from voiceassist_sim.twilio.account import CreatedCall
+from voiceassist_sim.twilio.faults import FaultKind, FaultRule
+
+VALIDATE = "/Tokens/validate"
+
+
+def changes(**fields: Any) -> Callable[[Rig], tuple[CreatedCall, dict[str, Any]]]:
+    return lambda rig: (rig.call(), fields)
+
+
+def reservation(status: str) -> Callable[[Rig], tuple[CreatedCall, dict[str, Any]]]:
+    return lambda rig: (rig.call(reservation=status), {})
+
+
+def after_transfer(rig: Rig) -> tuple[CreatedCall, dict[str, Any]]:
+    call = rig.call()
+    rig.twilio.transfer(call.call_sid, rig.twilio.add_worker().sid)
+    return call, {}
+
+
+def wrapping_up(rig: Rig) -> tuple[CreatedCall, dict[str, Any]]:
+    call = rig.call()
+    rig.twilio.set_reservation(call.reservation_sid, "wrapping")
+    return call, {}
+
+
+def anothers_task(rig: Rig) -> tuple[CreatedCall, dict[str, Any]]:
+    return rig.call(), {"taskSid": rig.call().task_sid}
+
+
+def own_task_of_another_call(rig: Rig) -> tuple[CreatedCall, dict[str, Any]]:
+    call = rig.call()
+    mine = rig.call(worker_sid=call.worker_sid)
+    return call, {"taskSid": mine.task_sid}
+
+
+def expired(rig: Rig) -> tuple[CreatedCall, dict[str, Any]]:
+    call = rig.call()
+    return call, {"Token": rig.twilio.flex_token(call.worker_sid, ttl=-1)}
+
+
+def revoked(rig: Rig) -> tuple[CreatedCall, dict[str, Any]]:
+    call = rig.call()
+    rig.twilio.flex_tokens.revoke(call.flex_token)
+    return call, {}
+
+
+def role(*roles: str) -> Callable[[Rig], tuple[CreatedCall, dict[str, Any]]]:
+    def prepare(rig: Rig) -> tuple[CreatedCall, dict[str, Any]]:
+        worker = rig.twilio.add_worker(roles=roles)
+        return rig.call(), {"Token": rig.twilio.flex_token(worker.sid)}
+
+    return prepare
+
+
+def no_worker(rig: Rig) -> tuple[CreatedCall, dict[str, Any]]:
+    call = rig.call()
+    return call, {"Token": rig.twilio.flex_token(call.worker_sid, with_worker=False)}
+
+
+def attributes(**given: Any) -> Callable[[Rig], tuple[CreatedCall, dict[str, Any]]]:
+    return lambda rig: (rig.call(attributes=given), {})
+
+
+def participant_only(rig: Rig) -> tuple[CreatedCall, dict[str, Any]]:
+    call = rig.call(attributes={"call_sid": "CA" + "0" * 32})
+    return call, {}
+
+
+@pytest.mark.parametrize(
+    ("prepare", "status", "code"),
+    [
+        (reservation("accepted"), 200, ""),
+        (wrapping_up, 200, ""),
+        (participant_only, 200, ""),
+        (attributes(conference=None), 200, ""),
+        (reservation("pending"), 403, "not_your_call"),
+        (reservation("rejected"), 403, "not_your_call"),
+        (reservation("timeout"), 403, "not_your_call"),
+        (reservation("completed"), 403, "not_your_call"),
+        (after_transfer, 403, "not_your_call"),
+        (anothers_task, 403, "not_your_call"),
+        (own_task_of_another_call, 403, "not_your_call"),
+        (changes(taskSid="WT" + "0" * 32), 403, "not_your_call"),
+        (attributes(conference={}, call_sid="CA" + "0" * 32), 403, "not_your_call"),
+        (changes(taskSid=None), 400, "invalid"),
+        (changes(Token=None), 401, "token_missing"),
+        (changes(Token=""), 401, "token_missing"),
+        (changes(Token="nonsense"), 401, "token_invalid"),
+        (expired, 401, "token_invalid"),
+        (revoked, 401, "token_invalid"),
+        (role("guest"), 403, "not_a_worker"),
+        (role(), 403, "not_a_worker"),
+        (no_worker, 403, "not_your_call"),
+        (role("supervisor"), 403, "not_running"),
+        (role("admin"), 403, "not_running"),
+    ],
+)
+async def test_who_may_start(prepare: Callable[[Rig], tuple[CreatedCall, dict[str, Any]]], status: int, code: str) -> None:
+    async with rigged() as rig:
+        call, fields = prepare(rig)
+        answered, answer = await rig.relays[0].stream("start", call, **fields)
+        assert (answered, answer.get("error", {}).get("code", "")) == (status, code)
+        started = status == 200
+        assert (rig.streams(call.call_sid, active=False) != []) is started
+        await rig.idle()
+        assert (rig.document(call.call_sid) is not None) is started
+        assert (rig.readers(call.call_sid) == {call.identity}) is started
+
+
+@pytest.mark.parametrize("with_task", [True, False])
+async def test_a_supervisor_reads_a_running_call_and_changes_nothing(with_task: bool) -> None:
+    async with rigged() as rig:
+        relay, call = rig.relays[0], rig.call()
+        supervisor = rig.twilio.add_worker(roles=("supervisor",))
+        token = rig.twilio.flex_token(supervisor.sid)
+        _, started = await relay.stream("start", call)
+        await until(lambda: relay.held.find(call.call_sid))
+        await rig.idle()
+        before = rig.document(call.call_sid)
+        status, answer = await relay.stream("start", call, Token=token, taskSid=call.task_sid if with_task else None)
+        assert (status, answer["outcome"], answer["state"]) == (200, "watching", "live")
+        assert (answer["map"], answer["stream"]) == (started["map"], started["stream"])
+        assert rig.readers(call.call_sid) == {call.identity, supervisor.identity}
+        assert rig.document(call.call_sid) == before
+
+        for action, expected in (("stop", 200), ("pause", 403), ("resume", 403)):
+            status, answer = await relay.stream(action, call, Token=token)
+            assert status == expected
+            assert "ignored" in answer or answer["error"]["code"] == "not_in_the_call"
+        assert rig.document(call.call_sid) == before
+        assert len(rig.streams(call.call_sid)) == 1
+
+
+async def test_a_supervisor_who_holds_the_task_starts_like_everybody() -> None:
+    async with rigged() as rig:
+        supervisor = rig.twilio.add_worker(roles=("supervisor",))
+        call = rig.call(worker_sid=supervisor.sid)
+        assert (await rig.relays[0].stream("start", call))[1]["outcome"] == "started"
+
+
+async def test_a_transfer_hands_the_same_stream_to_the_new_worker() -> None:
+    async with rigged() as rig:
+        relay, call = rig.relays[0], rig.call()
+        await relay.stream("start", call)
+        await until(lambda: relay.held.find(call.call_sid))
+        other = rig.twilio.add_worker()
+        rig.twilio.transfer(call.call_sid, other.sid)
+        token = rig.twilio.flex_token(other.sid)
+        status, answer = await relay.stream("start", call, Token=token)
+        assert (status, answer["outcome"], answer["state"], answer["generation"]) == (200, "transferred", "live", 1)
+        await rig.idle()
+        assert other.identity in rig.readers(call.call_sid)
+        assert rig.streams(call.call_sid, active=False) == [f"assist_{call.call_sid}"]
+
+        # the one who left: the stop does not count, nor does a new start
+        status, answer = await relay.stream("stop", call)
+        assert (status, answer["state"]) == (200, "live") and "another worker" in answer["ignored"]
+        assert (await relay.stream("start", call))[1]["error"]["code"] == "not_your_call"
+        document = rig.document(call.call_sid)
+        assert document is not None and (document.state, document.worker) == (CallState.LIVE, other.sid)
+
+        assert (await relay.stream("stop", call, Token=token))[1]["state"] == "stopped"
+        assert rig.streams(call.call_sid) == []
+
+
+async def test_a_yes_is_remembered_for_a_minute_and_a_no_is_not() -> None:
+    async with rigged() as rig:
+        relay, call = rig.relays[0], rig.call()
+        for _ in range(3):
+            assert (await relay.request("POST", "/token", json={"Token": call.flex_token}))[0] == 200
+        assert rig.asked("POST", VALIDATE) == 1
+        rig.clock.ahead += 59
+        assert (await relay.request("POST", "/token", json={"Token": call.flex_token}))[0] == 200
+        assert rig.asked("POST", VALIDATE) == 1
+        rig.twilio.flex_tokens.revoke(call.flex_token)
+        rig.clock.ahead += 1.1
+        assert (await relay.request("POST", "/token", json={"Token": call.flex_token}))[0] == 401
+        assert rig.asked("POST", VALIDATE) == 2
+        assert (await relay.request("POST", "/token", json={"Token": call.flex_token}))[0] == 401
+        assert rig.asked("POST", VALIDATE) == 3
+
+
+async def test_a_yes_is_never_remembered_beyond_the_tokens_own_end() -> None:
+    async with rigged() as rig:
+        relay, call = rig.relays[0], rig.call()
+        token = rig.twilio.flex_token(call.worker_sid, ttl=5)
+        assert (await relay.request("POST", "/token", json={"Token": token}))[0] == 200
+        rig.clock.ahead += 5.1
+        assert (await relay.request("POST", "/token", json={"Token": token}))[0] == 401
+
+
+async def test_many_at_once_are_one_question() -> None:
+    async with rigged() as rig:
+        relay, call = rig.relays[0], rig.call()
+        rig.twilio.set_faults(FaultRule(FaultKind.LATENCY, VALIDATE, seconds=0.2))
+        answers = await asyncio.gather(*(relay.request("POST", "/token", json={"Token": call.flex_token}) for _ in range(10)))
+        assert [status for status, _, _ in answers] == [200] * 10
+        assert rig.asked("POST", VALIDATE) == 1
+
+
+async def test_who_gives_up_waiting_does_not_fail_the_others() -> None:
+    async with rigged() as rig:
+        relay, call = rig.relays[0], rig.call()
+        rig.twilio.set_faults(FaultRule(FaultKind.LATENCY, VALIDATE, seconds=0.3))
+        impatient = asyncio.create_task(relay.functions._tokens.person(call.flex_token))
+        patient = asyncio.create_task(relay.functions._tokens.person(call.flex_token))
+        await asyncio.sleep(0.1)
+        impatient.cancel()
+        assert (await patient).identity == call.identity
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "code"),
+    [
+        (FaultRule(FaultKind.SERVER_ERROR, VALIDATE), 502, "twilio_unclear"),
+        (FaultRule(FaultKind.TOO_MANY, VALIDATE), 503, "twilio_busy"),
+        (FaultRule(FaultKind.SERVER_ERROR, "/taskrouter/"), 502, "twilio_unclear"),
+        (FaultRule(FaultKind.TOO_MANY, "/taskrouter/"), 503, "twilio_busy"),
+        (FaultRule(FaultKind.SERVER_ERROR, "/flex-api/"), 502, "twilio_unclear"),
+    ],
+)
+async def test_who_cannot_be_checked_is_not_let_in(fault: FaultRule, status: int, code: str) -> None:
+    async with rigged() as rig:
+        relay, call = rig.relays[0], rig.call()
+        rig.twilio.set_faults(fault)
+        answered, answer = await relay.stream("start", call)
+        assert (answered, answer["error"]["code"]) == (status, code)
+        assert rig.document(call.call_sid) is None
+        # one fault that passes is not even seen
+        rig.twilio.set_faults(FaultRule(fault.kind, fault.path, times=1))
+        assert (await relay.stream("start", call))[0] == 200
+
+
+async def test_a_wrong_auth_token_is_named() -> None:
+    async with rigged() as rig:
+        relay, call = rig.relays[0], rig.call()
+        rig.twilio.set_auth_tokens("another")
+        status, answer = await relay.stream("start", call)
+        assert (status, answer["error"]["code"]) == (502, "twilio_credentials")
+        assert "twilio-auth-token" in answer["error"]["hint"]
+
+
+async def test_the_workspace_is_asked_for_once_where_it_is_not_configured() -> None:
+    async with rigged() as rig:
+        for _ in range(3):
+            assert (await rig.relays[0].stream("start", rig.call()))[0] == 200
+        assert rig.asked("GET", "/Configuration") == 1
+    async with rigged(twilio__workspaceSid="WS" + "0" * 32) as rig:
+        assert (await rig.relays[0].stream("start", rig.call()))[1]["error"]["code"] == "not_your_call"
+        assert rig.asked("GET", "/Configuration") == 0
+
+
+async def test_an_account_without_flex_has_to_name_its_workspace() -> None:
+    async with rigged() as rig:
+        rig.twilio.flex._values["taskrouter_workspace_sid"] = None
+        status, answer = await rig.relays[0].stream("start", rig.call())
+        assert (status, answer["error"]["code"]) == (502, "no_workspace")
+        assert "twilio.workspaceSid" in answer["error"]["hint"]
+
+
+async def test_without_checks_nobody_is_asked() -> None:
+    async with rigged(checks="Off") as rig:
+        relay, call = rig.relays[0], rig.call()
+        status, answer = await relay.stream("start", call, Token=None, taskSid=None)
+        assert (status, answer["outcome"]) == (200, "started")
+        await rig.idle()
+        assert rig.readers(call.call_sid) == {"local"}
+        assert rig.asked("POST", VALIDATE) == rig.asked("GET", "/taskrouter/") == 0
+        status, answer, _ = await relay.request("GET", "/token")
+        assert (status, answer["identity"]) == (200, "local")
+        assert (await relay.stream("stop", call, Token=None))[1]["state"] == "stopped"

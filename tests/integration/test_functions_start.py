@@ -1,0 +1,408 @@
+"""Starts over real sockets: one stream whatever happens at once, what is left to the background, unclear and refused creations."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from integration.functions_rig import REVISION, Relay, Rig, configuration, rigged, until
+from voiceassist_crds.messages import CallDocument, CallState
+from voiceassist_crds.names import suggestions_map
+from voiceassist_relay.auth import read_stream_token
+from voiceassist_relay.call_state import STARTING_SECONDS
+from voiceassist_relay.snapshot import Secrets, Snapshot
+from voiceassist_sim.twilio.account import CreatedCall
+from voiceassist_sim.twilio.faults import FaultKind, FaultRule
+
+CREATE = r"/Streams\.json$"
+DOCUMENTS = r"/Documents"
+
+
+def stream_order(rig: Rig, call: CreatedCall):
+    (stream,) = rig.twilio.calls.get(call.call_sid).streams.values()
+    return stream.order
+
+
+async def test_a_start_gives_a_stream_and_everything_the_agent_needs() -> None:
+    async with rigged() as rig:
+        relay, call = rig.relays[0], rig.call()
+        status, answer = await relay.stream("start", call)
+        assert status == 200
+        sync_stream = answer.pop("stream")
+        name = f"assist_{call.call_sid}"
+        assert answer == {
+            "state": "starting",
+            "outcome": "started",
+            "callSid": call.call_sid,
+            "generation": 1,
+            "streamName": name,
+            "map": suggestions_map(call.call_sid),
+        }
+        prefix, _, suffix = sync_stream.rpartition("_")
+        assert prefix == f"FLEX_ASSIST_{call.call_sid}" and len(suffix) == 16 and suffix.isalnum()
+        held = await until(lambda: relay.held.find(call.call_sid))
+        await rig.idle()
+        assert rig.streams(call.call_sid) == [name]
+        document = rig.document(call.call_sid)
+        assert document is not None
+        assert (document.state, document.worker, document.identity, document.task_sid) == (
+            CallState.LIVE,
+            call.worker_sid,
+            call.identity,
+            call.task_sid,
+        )
+        assert held.claims.generation == 1 and held.claims.paused is False
+        assert held.claims.exp == pytest.approx(time.time() + 120, abs=5)
+        assert rig.readers(call.call_sid) == {call.identity}
+        status_item = rig.status_item(call.call_sid)
+        assert status_item is not None and status_item["state"] == "starting" and status_item["stream"] == sync_stream
+        # and the browser's own token opens the Map, by this permission
+        _, token, _ = await relay.request("POST", "/token", json={"Token": call.flex_token})
+        view = rig.twilio.view(token["token"], rig.service)
+        assert view is not None
+
+
+@pytest.mark.parametrize(("tracks", "expected"), [("Both", "both_tracks"), ("Customer", "inbound_track")])
+async def test_what_twilio_is_asked_for(tracks: str, expected: str) -> None:
+    async with rigged(audio__tracks=tracks) as rig:
+        relay, call = rig.relays[0], rig.call()
+        assert (await relay.stream("start", call))[0] == 200
+        order = stream_order(rig, call)
+        assert order.track == expected
+        assert order.url == f"wss://assist.example.com/voice/ws/{call.call_sid}"
+        assert order.status_callback == "https://assist.example.com/voice/callbacks/stream"
+        assert order.status_callback_method == "POST"
+        assert list(order.parameters) == ["token"]
+        claims = read_stream_token(relay.snapshot.secrets.auth_tokens, order.parameters["token"], time.time())
+        assert (claims.call, claims.account, claims.generation) == (call.call_sid, rig.twilio.account_sid, 1)
+
+
+async def test_the_original_plugins_stream_name_has_no_suffix() -> None:
+    async with rigged(twilio__legacyStream=True) as rig:
+        call = rig.call()
+        _, answer = await rig.relays[0].stream("start", call)
+        assert answer["stream"] == f"FLEX_ASSIST_{call.call_sid}"
+
+
+async def test_the_answer_does_not_wait_for_map_stream_and_permission() -> None:
+    async with rigged() as rig:
+        relay, call = rig.relays[0], rig.call()
+        rig.twilio.set_faults(FaultRule(FaultKind.LATENCY, r"/(Maps|Services/IS\w+/Streams|Permissions)", seconds=0.7))
+        began = time.monotonic()
+        assert (await relay.stream("start", call))[0] == 200
+        await until(lambda: relay.held.find(call.call_sid))
+        assert time.monotonic() - began < 0.7
+        assert rig.readers(call.call_sid) == set()
+        await rig.idle()
+        assert rig.readers(call.call_sid) == {call.identity}
+
+
+async def test_what_follows_a_start_survives_faults_of_sync() -> None:
+    async with rigged() as rig:
+        relay, call = rig.relays[0], rig.call()
+        rig.twilio.set_faults(
+            FaultRule(FaultKind.STORED_THEN_500, r"/Maps$", times=1),
+            FaultRule(FaultKind.TOO_MANY, r"/Permissions/", times=2),
+            FaultRule(FaultKind.CUT, r"/v1/Services/IS\w+/Streams$", times=1),
+        )
+        assert (await relay.stream("start", call))[0] == 200
+        await rig.idle()
+        assert rig.readers(call.call_sid) == {call.identity}
+        assert rig.status_item(call.call_sid) is not None
+
+
+async def test_twenty_starts_on_three_relays_make_one_stream() -> None:
+    async with rigged(3) as rig:
+        call = rig.call()
+        answers = await asyncio.gather(*(rig.relays[n % 3].stream("start", call) for n in range(20)))
+        assert [status for status, _ in answers] == [200] * 20
+        assert sorted(answer["outcome"] for _, answer in answers) == ["running"] * 19 + ["started"]
+        assert {answer["generation"] for _, answer in answers} == {1}
+        assert len({answer["stream"] for _, answer in answers}) == 1
+        await until(lambda: rig.relays[0].held.find(call.call_sid))
+        await rig.idle()
+        assert rig.streams(call.call_sid, active=False) == [f"assist_{call.call_sid}"]
+
+
+async def test_twenty_starts_after_a_stop_make_one_stream_more() -> None:
+    async with rigged(3) as rig:
+        call = rig.call()
+        await rig.relays[0].stream("start", call)
+        await until(lambda: rig.relays[0].held.find(call.call_sid))
+        assert (await rig.relays[1].stream("stop", call))[1]["state"] == "stopped"
+        await until(lambda: not rig.relays[0].held.find(call.call_sid))
+        answers = await asyncio.gather(*(rig.relays[n % 3].stream("start", call) for n in range(20)))
+        assert sorted(answer["outcome"] for _, answer in answers) == ["restarted"] + ["running"] * 19
+        await rig.idle()
+        name = f"assist_{call.call_sid}"
+        assert rig.streams(call.call_sid) == [f"{name}_2"]
+        assert rig.streams(call.call_sid, active=False) == [name, f"{name}_2"]
+
+
+async def test_many_calls_at_once_do_not_disturb_each_other() -> None:
+    async with rigged(2) as rig:
+        calls = [rig.call() for _ in range(15)]
+        answers = await asyncio.gather(*(rig.relays[n % 2].stream("start", call) for n, call in enumerate(calls)))
+        assert [answer["outcome"] for _, answer in answers] == ["started"] * 15
+
+
+async def test_a_relay_that_dies_between_document_and_stream_frees_the_call_after_the_deadline() -> None:
+    async with rigged() as rig:
+        relay, call = rig.relays[0], rig.call()
+        rig.store(call.call_sid, starting(call, rig))  # written by a relay that is no more
+        assert (await relay.stream("start", call))[1]["outcome"] == "running"
+        assert rig.streams(call.call_sid) == []
+        rig.clock.ahead += STARTING_SECONDS
+        status, answer = await relay.stream("start", call)
+        assert (status, answer["outcome"], answer["generation"]) == (200, "restarted", 2)
+        await rig.idle()
+        assert rig.streams(call.call_sid) == [f"assist_{call.call_sid}_2"]
+
+
+async def test_a_relay_that_was_too_slow_leaves_no_second_stream() -> None:
+    async with rigged(2) as rig:
+        slow, other = rig.relays
+        call = rig.call()
+        rig.twilio.set_faults(FaultRule(FaultKind.LATENCY, CREATE, seconds=0.5, times=1))
+        overtaken = asyncio.create_task(slow.stream("start", call))
+        await until(lambda: rig.document(call.call_sid))
+        rig.clock.ahead += STARTING_SECONDS
+        assert (await other.stream("start", call))[1]["generation"] == 2
+        await overtaken
+        await rig.idle()
+        name = f"assist_{call.call_sid}"
+        assert set(rig.streams(call.call_sid, active=False)) == {name, f"{name}_2"}
+        await until(lambda: rig.streams(call.call_sid) == [f"{name}_2"])
+        await until(lambda: slow.held.find(call.call_sid))
+        document = rig.document(call.call_sid)
+        assert document is not None and document.generation == 2
+
+
+def starting(call: CreatedCall, rig: Rig, **changes: object) -> CallDocument:
+    fields = {
+        "state": CallState.STARTING,
+        "generation": 1,
+        "stream_name": f"assist_{call.call_sid}",
+        "sync_stream": f"FLEX_ASSIST_{call.call_sid}_x",
+        "deadline": rig.clock() + STARTING_SECONDS,
+        "worker": call.worker_sid,
+        "identity": call.identity,
+    }
+    return CallDocument.model_validate(fields | changes)
+
+
+async def test_an_unclear_creation_is_followed_by_the_next_generation() -> None:
+    async with rigged() as rig:
+        relay, call = rig.relays[0], rig.call()
+        rig.twilio.set_faults(FaultRule(FaultKind.STORED_THEN_500, CREATE, times=1))
+        status, answer = await relay.stream("start", call)
+        assert (status, answer["outcome"], answer["generation"]) == (200, "started", 2)
+        await rig.idle()
+        name = f"assist_{call.call_sid}"
+        assert rig.streams(call.call_sid, active=False) == [name, f"{name}_2"]
+        assert rig.streams(call.call_sid) == [f"{name}_2"]
+        held = await until(lambda: relay.held.find(call.call_sid))
+        assert held.claims.generation == 2
+
+
+async def test_two_unclear_creations_are_an_error_and_a_later_start_works() -> None:
+    async with rigged() as rig:
+        relay, call = rig.relays[0], rig.call()
+        rig.twilio.set_faults(FaultRule(FaultKind.STORED_THEN_500, CREATE, times=2))
+        status, answer = await relay.stream("start", call)
+        assert (status, answer["error"]["code"]) == (502, "twilio_unclear")
+        assert answer["error"]["twilio"] == {"code": 20500, "status": 500}
+        await rig.idle()
+        assert rig.streams(call.call_sid) == []
+        document = rig.document(call.call_sid)
+        assert document is not None and (document.state, document.generation) == (CallState.LOST, 2)
+        status, answer = await relay.stream("start", call)
+        assert (status, answer["outcome"], answer["generation"]) == (200, "restarted", 3)
+
+
+async def test_a_stream_of_the_same_name_that_nobody_remembers_is_replaced() -> None:
+    async with rigged() as rig:
+        relay, call = rig.relays[0], rig.call()
+        await relay.stream("start", call)
+        await rig.idle()
+        service = rig.twilio.sync.service(rig.service)
+        for found in list(service.objects.values()):  # as after the time to live
+            rig.twilio.sync.delete(service, found, rig.clock())
+        status, answer = await relay.stream("start", call)
+        assert (status, answer["generation"]) == (200, 2)
+        await rig.idle()
+        assert rig.streams(call.call_sid) == [f"assist_{call.call_sid}_2"]
+
+
+async def end_call(rig: Rig, call: CreatedCall) -> None:
+    task = rig.twilio.taskrouter.task(call.task_sid)
+    rig.twilio.complete_call(call.call_sid)
+    assert task.status == "wrapping"
+
+
+async def use_all_tracks(rig: Rig, call: CreatedCall) -> None:
+    rig.twilio.settings.max_forked_tracks = 1
+
+
+async def revoke_key(rig: Rig, call: CreatedCall) -> None:
+    rig.twilio.remove_api_key(rig.relays[0].snapshot.secrets.api_key_sid)
+
+
+async def busy(rig: Rig, call: CreatedCall) -> None:
+    rig.twilio.set_faults(FaultRule(FaultKind.TOO_MANY, CREATE, retry_after=7))
+
+
+async def lenient_end(rig: Rig, call: CreatedCall) -> None:
+    rig.twilio.settings.lenient.ended_call_21220 = True
+    await end_call(rig, call)
+
+
+@pytest.mark.parametrize(
+    ("prepare", "status", "code", "twilio", "hint"),
+    [
+        (end_call, 409, "call_ended", {"code": 20404, "status": 404}, "conference.participants.customer"),
+        (lenient_end, 409, "call_ended", {"code": 21220, "status": 400}, "conference.participants.customer"),
+        (use_all_tracks, 409, "too_many_streams", {"code": 20001, "status": 400}, "audio.tracks"),
+        (revoke_key, 502, "twilio_credentials", {"code": 20003, "status": 401}, "apiKeySid"),
+        (busy, 503, "twilio_busy", {"code": 20429, "status": 429}, "few seconds"),
+    ],
+)
+async def test_refusals_say_what_to_do_and_leave_the_call_free(prepare, status: int, code: str, twilio: object, hint: str) -> None:
+    async with rigged() as rig:
+        relay, call = rig.relays[0], rig.call()
+        key = relay.snapshot.secrets.api_key_secret
+        await prepare(rig, call)
+        answered, answer = await relay.stream("start", call)
+        error = answer["error"]
+        assert (answered, error["code"], error["twilio"]) == (status, code, twilio)
+        assert hint in error["hint"] and error["message"]
+        await rig.idle()
+        document = rig.document(call.call_sid)
+        assert document is None or document.state is CallState.LOST
+
+        # a later start works as soon as the reason is gone
+        rig.twilio.set_faults()
+        rig.twilio.set_api_key(relay.snapshot.secrets.api_key_sid, key)
+        stand_in = rig.twilio.calls.get(call.call_sid)
+        stand_in.status, stand_in.ended = "in-progress", None
+        rig.twilio.settings.max_forked_tracks = 4
+        status, answer = await relay.stream("start", call)
+        assert status == 200 and answer["outcome"] in {"started", "restarted"}
+
+
+async def test_a_busy_twilio_says_when_to_try_again() -> None:
+    async with rigged() as rig:
+        relay, call = rig.relays[0], rig.call()
+        await busy(rig, call)
+        body = {"action": "start", "callSid": call.call_sid, "taskSid": call.task_sid, "Token": call.flex_token}
+        status, _, headers = await relay.request("POST", "/stream", json=body)
+        assert (status, headers["Retry-After"]) == (503, "7")
+
+
+async def test_no_auth_token_to_sign_with_is_named() -> None:
+    async with rigged() as rig:
+        relay, call = rig.relays[0], rig.call()
+        await relay.request("POST", "/token", json={"Token": call.flex_token})  # the person is known for a minute
+        known = relay.snapshot.secrets
+        config = configuration(rig.twilio, rig.service, twilio__workspaceSid=call.workspace_sid)
+        relay.snapshot = Snapshot(config, Secrets(api_key_sid=known.api_key_sid, api_key_secret=known.api_key_secret))
+        status, answer = await relay.stream("start", call)
+        assert (status, answer["error"]["code"]) == (500, "no_auth_token")
+        assert "twilio-auth-token" in answer["error"]["hint"]
+        document = rig.document(call.call_sid)
+        assert document is not None and document.state is CallState.LOST
+
+
+@pytest.mark.parametrize("kind", [FaultKind.STORED_THEN_500, FaultKind.CUT])
+async def test_an_unclear_document_is_read_again(kind: FaultKind) -> None:
+    async with rigged() as rig:
+        relay, call = rig.relays[0], rig.call()
+        rig.twilio.set_faults(FaultRule(kind, DOCUMENTS, method="POST", times=1, after=kind is FaultKind.CUT))
+        status, answer = await relay.stream("start", call)
+        assert (status, answer["outcome"]) == (200, "started")
+        await rig.idle()
+        assert rig.streams(call.call_sid, active=False) == [f"assist_{call.call_sid}"]
+
+
+async def test_without_sync_nothing_is_started() -> None:
+    async with rigged() as rig:
+        relay, call = rig.relays[0], rig.call()
+        rig.twilio.set_faults(FaultRule(FaultKind.SERVER_ERROR, "/sync/"))
+        status, answer = await relay.stream("start", call)
+        assert (status, answer["error"]["code"]) == (502, "twilio_unclear")
+        assert "state" in answer["error"]["message"]
+        assert rig.streams(call.call_sid, active=False) == []
+
+
+async def test_a_stop_while_the_stream_is_created_wins() -> None:
+    async with rigged(2) as rig:
+        starting_relay, other = rig.relays
+        call = rig.call()
+        rig.twilio.set_faults(FaultRule(FaultKind.LATENCY, CREATE, seconds=0.5))
+        start = asyncio.create_task(starting_relay.stream("start", call))
+        await until(lambda: rig.document(call.call_sid))
+        assert (await other.stream("stop", call))[1]["state"] == "stopped"
+        await start
+        await rig.idle()
+        assert rig.streams(call.call_sid) == []
+        document = rig.document(call.call_sid)
+        assert document is not None and document.state is CallState.STOPPED
+        assert starting_relay.held.find(call.call_sid) is None
+
+
+async def crash(relay: Relay, call: CreatedCall) -> None:
+    """The relay loses everything without writing anything, and Twilio's callback reaches nobody."""
+    relay.silent_end = True
+    relay.snapshot = Snapshot(relay.snapshot.config.model_copy(update={"path_prefix": "/elsewhere"}), relay.snapshot.secrets)
+    await relay.cut_all()
+    await until(lambda: relay.held.find(call.call_sid) is None)
+
+
+async def test_a_live_call_whose_relay_is_no_more_can_be_started_again() -> None:
+    async with rigged(2) as rig:
+        crashed, other = rig.relays
+        call = rig.call()
+        await crashed.stream("start", call)
+        await until(lambda: crashed.held.find(call.call_sid))
+        await rig.idle()
+        assert (await other.stream("start", call))[1]["outcome"] == "running"
+        await crash(crashed, call)
+        rig.route_to(other)
+        document = rig.document(call.call_sid)
+        assert document is not None and document.state is CallState.LIVE
+        status, answer = await other.stream("start", call)
+        assert (status, answer["outcome"], answer["generation"]) == (200, "restarted", 2)
+        held = await until(lambda: other.held.find(call.call_sid))
+        assert held.claims.generation == 2
+        await rig.idle()
+        assert len(rig.streams(call.call_sid)) == 1
+
+
+async def test_a_live_call_whose_relay_cannot_be_reached_can_be_started_again() -> None:
+    async with rigged() as rig:
+        relay, call = rig.relays[0], rig.call()
+        unused = "127.0.0.1:1"
+        rig.store(call.call_sid, starting(call, rig, state=CallState.LIVE, owner=unused, generation=4, prompt_revision=REVISION))
+        status, answer = await relay.stream("start", call)
+        assert (status, answer["outcome"], answer["generation"]) == (200, "restarted", 5)
+
+
+async def test_a_document_that_cannot_be_read_does_not_block_the_call() -> None:
+    async with rigged() as rig:
+        relay, call = rig.relays[0], rig.call()
+        rig.store(call.call_sid, starting(call, rig))
+        found = rig.raw_document(call.call_sid)
+        found.data = {"state": "melted", "generation": 6}
+        status, answer = await relay.stream("start", call)
+        assert (status, answer["outcome"], answer["generation"]) == (200, "restarted", 7)
+        assert answer["stream"].startswith(f"FLEX_ASSIST_{call.call_sid}_")
+
+
+async def test_a_later_versions_document_is_understood() -> None:
+    async with rigged() as rig:
+        relay, call = rig.relays[0], rig.call()
+        rig.store(call.call_sid, starting(call, rig))
+        rig.raw_document(call.call_sid).data["invented"] = {"later": True}
+        assert (await relay.stream("start", call))[1]["outcome"] == "running"
