@@ -1,0 +1,149 @@
+"""Failures: what a refusal, a close or an error of the model's server means for the call. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import msgspec
+
+from voiceassist_crds.messages import StatusReason
+
+from .events import ErrorInfo
+
+KEY_CODES = frozenset({"invalid_api_key", "account_deactivated", "invalid_organization", "organization_deactivated", "permission_denied"})
+QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "quota_exceeded"})
+FIELD_CODES = frozenset(
+    {"unknown_parameter", "invalid_value", "missing_required_parameter", "unsupported_parameter", "invalid_type", "invalid_parameter"}
+)
+MODEL_CODES = frozenset({"model_not_found", "invalid_model", "DeploymentNotFound"})
+HARMLESS_CODES = frozenset({"input_audio_buffer_commit_empty", "response_cancel_not_active"})
+OTHER_CODES = frozenset(
+    {
+        "session_expired",
+        "conversation_already_has_active_response",
+        "rate_limit_exceeded",
+        "server_error",
+        "invalid_event",
+        "item_not_found",
+    }
+)
+_COUNTED = KEY_CODES | QUOTA_CODES | FIELD_CODES | MODEL_CODES | HARMLESS_CODES | OTHER_CODES
+
+_WAIT = re.compile(r"try again in (\d+(?:\.\d+)?)(ms|s)")
+
+
+@dataclass(frozen=True, slots=True)
+class Fatal:
+    """The call gets no more suggestions: the reason, and words for the agent."""
+
+    reason: StatusReason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Passing:
+    """Worth another try; `wait` is what the server asked for."""
+
+    label: str
+    wait: float | None = None
+
+
+Failure = Fatal | Passing
+
+
+class _Body(msgspec.Struct):
+    error: ErrorInfo | None = None
+
+
+def label(code: str | None, kind: str | None = None) -> str:
+    """A closed set of labels for metrics."""
+    if code in _COUNTED:
+        return str(code)
+    return kind if kind in {"server_error", "rate_limit_exceeded", "invalid_request_error"} else "other"
+
+
+def from_handshake(status: int, body: bytes, retry_after: float | None) -> Failure:
+    """The server answered the opening handshake with something other than 101."""
+    error = _error_in(body)
+    fatal = from_code(error.code, error.type)
+    if fatal is not None:
+        return fatal
+    if status in {401, 403}:
+        return _refused(f"answered {status}")
+    if status == 402:
+        return _quota(f"answered {status}")
+    if status == 429 or status >= 500 or status in {408, 425}:
+        return Passing(f"http_{status}", retry_after)
+    return Fatal(
+        StatusReason.MODEL_MISCONFIGURED,
+        f"The model's service answered {status} where a session was expected; the address or the model's name is wrong. "
+        "Tell your administrator.",
+    )
+
+
+def from_close(code: int | None, reason: str) -> Failure:
+    """The server closed the session."""
+    for word in re.findall(r"[a-z_]+", reason):
+        fatal = from_code(word, None)
+        if fatal is not None:
+            return fatal
+    if code == 3000:
+        return _refused("closed the session with 3000")
+    return Passing("expiring" if "maximum duration" in reason else "closed")
+
+
+def from_code(code: str | None, kind: str | None) -> Fatal | None:
+    """What an error code means by itself; None unless it is final."""
+    for name in (code, kind):
+        if name in KEY_CODES:
+            return _refused(str(name))
+        if name in QUOTA_CODES:
+            return _quota(str(name))
+        if name in MODEL_CODES:
+            return Fatal(
+                StatusReason.MODEL_MISCONFIGURED,
+                f"The model's service does not know the configured model ({name}). Tell your administrator.",
+            )
+    return None
+
+
+def from_update(error: ErrorInfo) -> Fatal:
+    """The first `session.update` was refused: no other session would fare better."""
+    fatal = from_code(error.code, error.type)
+    if fatal is not None:
+        return fatal
+    field = error.param or "session"
+    return Fatal(
+        StatusReason.MODEL_MISCONFIGURED,
+        f"The model's service refused the setting {field!r} ({error.code or error.type or 'error'}). Tell your administrator.",
+    )
+
+
+def wait_in(message: str | None) -> float | None:
+    """Seconds in a text such as "Please try again in 1.2s"."""
+    found = _WAIT.search(message or "")
+    if found is None:
+        return None
+    return float(found.group(1)) / (1000 if found.group(2) == "ms" else 1)
+
+
+def _refused(what: str) -> Fatal:
+    return Fatal(
+        StatusReason.MODEL_REFUSED,
+        f"The model's service does not accept our key ({what}): no suggestions for this call. Tell your administrator.",
+    )
+
+
+def _quota(what: str) -> Fatal:
+    return Fatal(
+        StatusReason.MODEL_QUOTA,
+        f"The account at the model's service has no credit left ({what}): no suggestions for this call. Tell your administrator.",
+    )
+
+
+def _error_in(body: bytes) -> ErrorInfo:
+    try:
+        return msgspec.json.decode(body, type=_Body).error or ErrorInfo()
+    except msgspec.MsgspecError:
+        return ErrorInfo()

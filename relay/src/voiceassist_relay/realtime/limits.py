@@ -1,0 +1,64 @@
+"""Bounds and patience of a call's model side, in one place. Seconds unless the name says otherwise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class LineLimits:
+    """How long to wait, how much to keep. The defaults are for production; tests shorten them."""
+
+    connect: float = 8.0
+    """For TCP, TLS and the opening handshake together."""
+    update: float = 5.0
+    """From our `session.update` to `session.updated`."""
+    created: float = 5.0
+    """From our `response.create` to `response.created`."""
+    first_output: float = 20.0
+    """From `response.created` to the response's first sign of output; a model may reason first."""
+    next_output: float = 10.0
+    """From one piece of a response to the next, or to its end."""
+    ping_every: float = 5.0
+    pong: float = 5.0
+    """From a ping to any byte at all."""
+    close: float = 1.0
+    """For the closing handshake."""
+
+    backoff_base: float = 0.25
+    backoff_cap: float = 15.0
+    tell_after: float = 2.0
+    """How long a break may last before the agent is told of it."""
+    session_life: float = 3600.0
+    """A session's life where the server names none."""
+    recycle_from: float = 50 / 60
+    recycle_to: float = 55 / 60
+    """The share of a session's life after which it is replaced, drawn evenly between the two."""
+    recycle_margin: float = 0.98
+    """The share of its life at which a session is left even in the middle of a turn."""
+
+    replay_seconds: float = 30.0
+    """Audio kept at most, and audio that may wait for a session."""
+    replay_idle: float = 2.0
+    """Audio kept while nobody speaks."""
+    write_buffer_bytes: int = 16_384
+    """Bytes that the socket may hold back before frames wait in the ring instead."""
+
+    attempts: int = 3
+    """Responses asked for one turn before it counts as failed."""
+    waiting_turns: int = 50
+    """Turns that may wait for a response; the oldest is dropped."""
+    rate_limit_wait: float = 5.0
+    """Pause after `rate_limit_exceeded` where the server names none."""
+    rate_limit_longest: float = 60.0
+    memory_characters: int = 16_000
+    """Text of the conversation that is kept to begin the next session with."""
+    words_characters: int = 4_000
+    """Longest text of one spoken item."""
+    late_speech: float = 0.3
+    """At a call's end: how long the detection may take to report speech that has just begun."""
+    end_speech: float = 1.0
+    """At a call's end: how long the detection may take to end a turn by itself before the relay commits."""
+
+
+DEFAULT_LIMITS = LineLimits()

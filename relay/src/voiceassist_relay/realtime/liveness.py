@@ -1,0 +1,59 @@
+"""Liveness: whether a session is stalled. A ping goes unanswered, or an owed event is overdue; silence owes nothing. Pure."""
+
+from __future__ import annotations
+
+from .limits import LineLimits
+
+_LATE = 1.0
+"""If we look this much later than we should have (our own process was busy), what lies in the socket is read first."""
+
+
+class Liveness:
+    """One session's debts."""
+
+    def __init__(self, limits: LineLimits, now: float) -> None:
+        self._limits = limits
+        self.heard_at = now
+        self._pinged: float | None = None
+        self._next_ping = now + limits.ping_every
+        self._owed: dict[str, float] = {}
+        self._looked = now
+
+    def heard(self, at: float) -> None:
+        """Bytes came in, of whatever kind."""
+        self.heard_at = max(self.heard_at, at)
+        if self._pinged is not None and self.heard_at >= self._pinged:
+            self._pinged = None
+
+    def ping_due(self, now: float) -> bool:
+        """Whether a ping is to be sent now; if so it counts as sent."""
+        if self._pinged is not None or now < self._next_ping:
+            return False
+        self._pinged = now
+        self._next_ping = now + self._limits.ping_every
+        return True
+
+    def owe(self, event: str, now: float, within: float) -> None:
+        """The server owes an event; owing it again moves the date."""
+        self._owed[event] = now + within
+
+    def paid(self, event: str) -> None:
+        """The event came, or is no longer expected."""
+        self._owed.pop(event, None)
+
+    def forgive(self) -> None:
+        """Nothing is owed any more."""
+        self._owed.clear()
+
+    def stalled(self, now: float) -> str | None:
+        """What did not come in time; None while all is well. To be asked about once a second."""
+        late = now - self._looked > 1.0 + _LATE
+        self._looked = now
+        if late:
+            return None
+        if self._pinged is not None and now - self._pinged > self._limits.pong:
+            return "pong"
+        for event, by in self._owed.items():
+            if now > by:
+                return event
+        return None

@@ -1,0 +1,107 @@
+"""Opening: dials until a session stands, with backoff and jitter, within the process's share of attempts at once."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from typing import Protocol
+
+import structlog
+
+from ..errors import SessionFailed
+from ..metrics import RelayMetrics
+from .backoff import delay
+from .dials import Dials
+from .endpoint import Endpoint
+from .failures import Fatal, Passing
+from .limits import LineLimits
+from .link import UPDATE_ID, Link, NoTurnDetection
+from .plan import Plan
+
+_log = structlog.get_logger(__name__)
+
+
+class FinalFailure(Exception):
+    """No session will do better."""
+
+    def __init__(self, fatal: Fatal) -> None:
+        self.fatal = fatal
+        super().__init__(fatal.message)
+
+
+class SessionKind(Protocol):
+    """What tells one kind of session from the other while it is opened."""
+
+    @property
+    def name(self) -> str:
+        """For logs."""
+
+    def endpoint(self, plan: Plan, key: str) -> Endpoint:
+        """Where to dial."""
+
+    def update(self, plan: Plan, event_id: str) -> bytes:
+        """The first `session.update`."""
+
+    def no_turn_detection(self) -> None:
+        """The model refused turn detection: from now on `update` asks for none."""
+
+
+class Surroundings:
+    """What the sides of a call share: how to dial, and where randomness comes from."""
+
+    def __init__(
+        self,
+        plan: Callable[[], Plan],
+        key: Callable[[], str],
+        metrics: RelayMetrics,
+        limits: LineLimits,
+        dials: Dials,
+        tls: Callable[[], ssl.SSLContext],
+        chance: Callable[[], float],
+    ) -> None:
+        self.plan = plan
+        self.key = key
+        self.metrics = metrics
+        self.limits = limits
+        self.dials = dials
+        self.tls = tls
+        self.chance = chance
+
+
+class Opener:
+    """Opens one side's sessions."""
+
+    def __init__(self, kind: SessionKind, around: Surroundings, on_over: Callable[[], None]) -> None:
+        self.link: Link | None = None
+        """The latest link, while it is being opened and until it is taken."""
+        self._kind = kind
+        self._around = around
+        self._on_over = on_over
+
+    async def open(self, *, at_once: bool) -> Link:
+        """Tries until a session stands. Raises FinalFailure when another try makes no sense."""
+        around, attempt, hint = self._around, 0, None
+        wait = 0.0 if at_once else delay(0, around.chance(), around.limits)
+        while True:
+            await asyncio.sleep(wait)
+            key, plan = around.key(), around.plan()
+            self.link = link = Link(plan, around.metrics, around.limits, self._on_over)
+            try:
+                async with around.dials:
+                    await link.open(self._kind.endpoint(plan, key), self._kind.update(plan, UPDATE_ID), around.tls())
+                return link
+            except NoTurnDetection:
+                self._kind.no_turn_detection()
+                wait = 0.0
+                continue
+            except SessionFailed as error:
+                failure = error.failure
+            if isinstance(failure, Passing):
+                around.metrics.model_error("connect")
+                hint = failure.wait
+                _log.info("model_session_failed", kind=self._kind.name, why=failure.label, attempt=attempt)
+            elif key == around.key():  # a key that was just replaced gets no final word
+                raise FinalFailure(failure)
+            attempt += 1
+            wait = delay(attempt, around.chance(), around.limits, hint)

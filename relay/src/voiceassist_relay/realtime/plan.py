@@ -1,0 +1,39 @@
+"""Plan: what a session is configured with, cut out of the configuration. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from voiceassist_crds.config import ModelConfig, Prompt, RelayConfig, Tracks
+
+from .client_events import conversation_update, transcription_update
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One revision's settings for one call."""
+
+    model: ModelConfig
+    revision: str
+    """The prompt's revision."""
+    instructions: str
+    agent: bool
+    """Whether the agent's track is listened to."""
+
+    @classmethod
+    def of(cls, config: RelayConfig, prompt: Prompt) -> Plan:
+        """The plan for a call."""
+        return cls(
+            config.model,
+            prompt.revision,
+            prompt.instructions,
+            config.audio.tracks is Tracks.BOTH and config.model.transcription is not None,
+        )
+
+    def conversation_update(self, event_id: str) -> bytes:
+        """`session.update` of the conversation session."""
+        return conversation_update(self.model, self.instructions, event_id)
+
+    def transcription_update(self, event_id: str, *, detection: bool) -> bytes:
+        """`session.update` of the agent's session."""
+        return transcription_update(self.model, event_id, detection=detection)
