@@ -87,12 +87,13 @@ async def play(stage: Stage, recordings: Sequence[Path]) -> list[CallFacts]:
 
 
 async def _stored(stage: Stage, facts: Sequence[CallFacts]) -> None:
-    """Waits for the relay's last word on every call."""
-    async with asyncio.timeout(AFTER_SECONDS):
-        while True:
-            told = stories(stage.relay.child.log)
-            if all(call_hash(one.call_sid) in told for one in facts):
-                break
-            await asyncio.sleep(0.1)
+    """Waits for the relay's last word on every call; a call without one was never bridged, which the report shows."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + AFTER_SECONDS
+    while True:
+        told = stories(stage.relay.child.log)
+        if all(call_hash(one.call_sid) in told for one in facts) or loop.time() > deadline:
+            break
+        await asyncio.sleep(0.1)
     for one in facts:
-        one.story = told[call_hash(one.call_sid)]
+        one.story = told.get(call_hash(one.call_sid), {})
