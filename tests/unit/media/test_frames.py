@@ -82,8 +82,9 @@ def cut(data: bytes, places: list[int]) -> list[bytes]:
     return [data[a:b] for a, b in pairwise(edges)]
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(data=streams, places=st.lists(st.integers(0, 10_000), max_size=12), limit=st.sampled_from([64, 150, MAX_MESSAGE_BYTES]))
+@example(data=b"\x03\xfe", places=[], limit=64)
 @example(data=frame(b"x") + frame(b"", op=8) + frame(b"y"), places=[3, 8], limit=64)
 def test_any_cut_of_any_stream_gives_the_same_messages_failure_and_answer(data, places, limit):
     messages, failure, said = reference(data, limit)

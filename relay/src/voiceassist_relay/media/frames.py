@@ -24,6 +24,7 @@ MAX_MESSAGE_BYTES = 65_536
 
 _FINAL_TEXT = 0x81
 _MASKED = 0x80
+_OPCODES = frozenset(Opcode)
 _LENGTH_16 = _MASKED | 126
 _LENGTH_64 = _MASKED | 127
 _NOTHING: Sequence[bytes | bytearray] = ()
@@ -75,7 +76,10 @@ class FrameDecoder:
             if end - at < 2:
                 self._hold(data, at, 2)
                 break
-            length = data[at + 1]
+            first, length = data[at], data[at + 1]
+            if length < _MASKED or (first != _FINAL_TEXT and first & 0x0F not in _OPCODES):
+                self._passing = end - at  # which fails the connection now, without waiting for the rest of the header
+                continue
             if length == _LENGTH_16:
                 if end - at < 4:
                     self._hold(data, at, 4)
@@ -89,7 +93,7 @@ class FrameDecoder:
             else:
                 body, size = at + 6, length & 0x7F
             after = body + size
-            if data[at] != _FINAL_TEXT or length < _MASKED or length == _LENGTH_64 or size > self._limit or self._fragments is not None:
+            if first != _FINAL_TEXT or length == _LENGTH_64 or size > self._limit or self._fragments is not None:
                 self._passing = after - at
             elif end < after:
                 self._hold(data, at, after - at)
