@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the sample calls: speaks the dialogues below with espeak-ng into 8 kHz stereo WAVs (customer left, agent right), a JSON beside each.
+"""Writes the sample calls: speaks the dialogues below with espeak-ng into 8 kHz stereo WAVs (customer left, agent right) with a JSON each.
 
 Run it with the project's Python, which has voiceassist_sim: ``python examples/calls/make_calls.py``. The same espeak-ng gives the same
 bytes each time; ``--check`` writes nothing and says whether the files here are what it would write.
@@ -36,7 +36,7 @@ HERE = Path(__file__).resolve().parent
 WINDOW = RATE // 100
 SPEECH_RMS = 32768 * 10 ** (-20 / 20)
 PEAK = 32768 * 10 ** (-1.5 / 20)
-QUIET_RMS = 32768 * 10 ** (-46 / 20)
+QUIET_RMS = 32768 * 10 ** (-39 / 20)
 NOISE = 48
 LEAD_MS = 500
 TAIL_MS = 1500
@@ -204,7 +204,7 @@ def loudness(samples: Samples) -> npt.NDArray[np.float64]:
     return np.sqrt((samples[:whole].astype(np.float64).reshape(-1, WINDOW) ** 2).mean(axis=1))
 
 
-def shorten_pauses(samples: Samples, longest_ms: int = 120, edge_ms: int = 20) -> Samples:
+def shorten_pauses(samples: Samples, longest_ms: int = 120, edge_ms: int = 40) -> Samples:
     """Cut what is quiet at both ends and shorten each quiet stretch inside."""
     scale = SPEECH_RMS / np.sqrt((samples.astype(np.float64) ** 2).mean())
     loud = np.flatnonzero(loudness(samples) * scale > QUIET_RMS)

@@ -10,10 +10,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import numpy as np
 import websockets
 from websockets.asyncio.client import ClientConnection
 
 from contract.openai.strict_types import check_server_event
+from voiceassist_sim.audio import mulaw_encode
 from voiceassist_sim.openai import RealtimeServer
 
 Event = dict[str, Any]
@@ -170,3 +172,14 @@ async def transcribe(server: RealtimeServer, **audio: Any) -> AsyncIterator[Call
     """Connect as a transcription session and configure."""
     async with call(server, "?intent=transcription", config=transcription_config(**audio)) as caller:
         yield caller
+
+
+def tone(milliseconds: int, dbfs: float = -20.0) -> bytes:
+    """A tone of 400 Hz as mu-law, its loudness in dBFS."""
+    peak = 32768 * 10 ** (dbfs / 20) * 2**0.5
+    return mulaw_encode(np.rint(peak * np.sin(2 * np.pi * 400 * np.arange(milliseconds * 8) / 8000)).astype(np.int16))
+
+
+def silence(milliseconds: int) -> bytes:
+    """Digital silence as mu-law."""
+    return b"\xff" * (milliseconds * 8)

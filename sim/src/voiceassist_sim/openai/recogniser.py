@@ -227,7 +227,8 @@ def _settle(runs: list[Run], audio: bytes, borders: Sequence[int]) -> list[Run]:
         if border is not None:
             runs[index - 1] = left.without(0, left.end - border)
             runs[index] = right.without(border - right.start, 0)
-    for index, run in enumerate(runs):
+    for index in range(len(runs)):
+        run = runs[index]
         silent = _silence_after(audio, run.start)
         if run.at > 0 and silent > run.start > 0 and audio[run.start - 1] == 0xFF:
             border = _border(borders, run.start + 1, min(silent, run.end - 1))
