@@ -74,12 +74,13 @@ class Router:
     """The operations of one product."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
-        self._routes = [(_pattern(route.template), route) for route in routes]
+        self.routes = tuple(routes)
+        self._patterns = [(_pattern(route.template), route) for route in self.routes]
 
     def find(self, method: str, raw_path: str) -> tuple[Route, dict[str, str]]:
         """The operation and the values in its path (percent-decoded); raises 404/20404 or 405/20004."""
         known_path = False
-        for pattern, route in self._routes:
+        for pattern, route in self._patterns:
             match = pattern.fullmatch(raw_path)
             if match is None:
                 continue

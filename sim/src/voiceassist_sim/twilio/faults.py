@@ -48,7 +48,10 @@ class FaultRule:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kind", FaultKind(self.kind))
-        re.compile(self.path)
+        try:
+            re.compile(self.path)
+        except re.error as error:
+            raise ValueError(f"path is not a regular expression: {error}") from None
         if not 0.0 <= self.share <= 1.0:
             raise ValueError("share must be between 0 and 1")
         if not 500 <= self.status <= 599:

@@ -13,6 +13,9 @@ SLOW_WRITE_BYTES: Final = 10240
 SLOW_WRITES_SHARE: Final = 0.1
 """The slowest rate as a share of the full one: 2 of 20 writes a second."""
 
+_TOLERANCE: Final = 1e-5
+"""Part of a token that may be missing: epoch seconds as floating point numbers are no finer than a quarter of a microsecond."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rate:
@@ -44,7 +47,7 @@ class Buckets:
     def take(self, key: Hashable, rate: Rate, now: float, cost: float = 1.0) -> float:
         """Take ``cost`` from the bucket of ``key``; 0 if granted, else the seconds until it would be, and nothing is taken."""
         level = self._level(key, rate, now)
-        if level + 1e-9 >= cost:
+        if level + _TOLERANCE >= cost:
             if key not in self._buckets and len(self._buckets) >= self._max_keys:
                 self._forget(now)
             self._buckets[key] = (level - cost, now, rate)

@@ -1,0 +1,83 @@
+"""Holds every answer of the Twilio stand-in against the vendor's published OpenAPI files; what does not fit is collected."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from openapi_core import OpenAPI
+from openapi_core.testing import MockRequest, MockResponse
+
+from voiceassist_sim.twilio import Exchange
+
+SPECS = Path(__file__).parent.parent / "specs"
+FILES = {product: SPECS / f"twilio_{product.replace('-', '_')}.json" for product in ("api", "sync", "taskrouter", "flex-api")}
+VALIDATED_TOKEN = {
+    "valid": bool,
+    "code": int,
+    "message": (str, type(None)),
+    "expiration": str,
+    "realm_user_id": str,
+    "identity": str,
+    "roles": list,
+    "worker_sid": str,
+}
+
+
+@cache
+def spec(product: str) -> dict[str, Any]:
+    """The published file, made stricter: an answer may hold no member that the file does not declare."""
+    document: dict[str, Any] = json.loads(FILES[product].read_text())
+    for schema in document["components"]["schemas"].values():
+        if "properties" in schema:
+            schema["additionalProperties"] = False
+    return document
+
+
+@cache
+def openapi(product: str) -> OpenAPI:
+    return OpenAPI.from_dict(spec(product))
+
+
+class AnswerCheck:
+    """Give it to the stand-in as ``on_exchange``; ``problems`` says what did not fit, ``checked`` counts by product and status."""
+
+    def __init__(self) -> None:
+        self.problems: list[str] = []
+        self.checked: dict[tuple[str, int], int] = {}
+
+    def __call__(self, exchange: Exchange) -> None:
+        self.checked[exchange.product, exchange.status] = self.checked.get((exchange.product, exchange.status), 0) + 1
+        try:
+            _check(exchange)
+        except Exception as error:
+            cause = error.__cause__ or error
+            details = getattr(cause, "schema_errors", "")
+            self.problems.append(f"{exchange.method} {exchange.product}{exchange.path} {exchange.status}: {error!r} {cause} {details}")
+
+
+def _check(exchange: Exchange) -> None:
+    content_type = exchange.headers.get("Content-Type", "").partition(";")[0]
+    if exchange.status >= 400:
+        body = json.loads(exchange.body)
+        assert set(body) == {"code", "message", "more_info", "status"}, body
+        assert body["status"] == exchange.status
+        assert isinstance(body["code"], int)
+        assert body["code"] >= 20000
+        assert body["more_info"].endswith(f"/{body['code']}")
+        assert isinstance(body["message"], str)
+        assert body["message"]
+    elif exchange.product == "iam":
+        body = json.loads(exchange.body)
+        assert exchange.status == 200
+        for name, value in body.items():
+            assert isinstance(value, VALIDATED_TOKEN[name]), name
+        assert set(body) >= {"valid", "code", "message"}
+    else:
+        server = next(iter(spec(exchange.product)["paths"].values()))["servers"][0]["url"]
+        request = MockRequest(server, exchange.method.lower(), exchange.path)
+        response = MockResponse(exchange.body, exchange.status, dict(exchange.headers), content_type or "application/json")
+        openapi(exchange.product).validate_response(request, response)
+        assert exchange.status != 204 or exchange.body == b""

@@ -1,0 +1,100 @@
+"""The command ``voiceassist-sim twilio`` as a process."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+from contract.twilio.conftest import basic
+
+ACCOUNT = "AC" + "a" * 32
+KEY = "SK" + "b" * 32
+GOOD = ["--account", ACCOUNT, "--auth-token", "token", "--api-key", KEY, "--api-secret", "secret"]
+
+
+@asynccontextmanager
+async def command(*words: str) -> AsyncIterator[Process]:
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "voiceassist_sim.cli", *words, stdout=PIPE, stderr=PIPE)
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def listening(process: Process) -> str:
+    assert process.stdout is not None
+    async with asyncio.timeout(20):
+        return str(json.loads(await process.stdout.readline())["listening"])
+
+
+async def ended(process: Process) -> tuple[int, str]:
+    async with asyncio.timeout(20):
+        _, errors = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, errors.decode()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_it_serves_until_told_to_stop(number: signal.Signals) -> None:
+    options = [
+        "--port",
+        "0",
+        "--connect-to",
+        "assist.example.com=127.0.0.1:4000",
+        "--lenient",
+        "unknown-fields",
+        "--max-concurrent-requests",
+        "9",
+    ]
+    async with command("twilio", *GOOD, *options) as process:
+        url = await listening(process)
+        async with aiohttp.ClientSession() as session:
+            for user, password in ((ACCOUNT, "token"), (KEY, "secret")):
+                async with session.get(f"{url}/sync/v1/Services", headers=basic(user, password)) as response:
+                    assert response.status == 200
+            async with session.get(f"{url}/_sim/settings") as response:
+                settings = await response.json()
+        assert settings["lenient"]["unknown_fields"] is True
+        assert settings["connectTo"] == {"assist.example.com": "127.0.0.1:4000"}
+        assert settings["maxConcurrentRequests"] == 9
+        process.send_signal(number)
+        assert await ended(process) == (0, "")
+
+
+async def test_a_taken_port_is_one_clear_line() -> None:
+    async with await asyncio.start_server(lambda *_: None, "127.0.0.1", 0) as taken:
+        port = str(taken.sockets[0].getsockname()[1])
+        async with command("twilio", *GOOD, "--port", port) as process:
+            status, errors = await ended(process)
+    assert status == 2
+    assert errors.count("\n") == 1
+    assert port in errors
+    assert "--port" in errors
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ([], "--account"),
+        ([*GOOD, "--account", "AC1"], "AC1"),
+        ([*GOOD, "--port", "65536"], "65536"),
+        ([*GOOD, "--connect-to", "assist.example.com"], "HOST=ADDRESS:PORT"),
+        ([*GOOD, "--lenient", "everything"], "everything"),
+        ([*GOOD, "--ca", "/no/such/file"], "/no/such/file"),
+    ],
+)
+async def test_wrong_use(words: list[str], named: str) -> None:
+    async with command("twilio", *words) as process:
+        status, errors = await ended(process)
+    assert status == 2
+    assert named in errors
+    assert "Traceback" not in errors
