@@ -264,11 +264,10 @@ class MediaStream:
 
     def _align(self, playout: Playout, now: float) -> float:
         """Take up the recording where the call is now, at the next whole frame; it is due when its last sample is spoken."""
-        frame = self.faults.payload_lengths[0] if self.faults.payload_lengths else self.faults.frame_bytes
         begin = now if self._started_at is None else self._started_at
         first = max(0, math.ceil((now - begin) * SAMPLE_RATE / self.faults.frame_bytes - 1e-6)) * self.faults.frame_bytes
         playout.train.begin_at(first)
-        self._due = begin + (first + frame) / SAMPLE_RATE
+        self._due = begin + (first + playout.coming) / SAMPLE_RATE
         return self._due
 
     def _slot(self, playout: Playout, now: float, due: float) -> float | None:
@@ -282,7 +281,7 @@ class MediaStream:
         if self._until_ms is not None and playout.train.elapsed_ms >= self._until_ms:
             self.begin_stop()
             return None
-        self._due = due + length / self.faults.flood
+        self._due = due + playout.coming / SAMPLE_RATE / self.faults.flood
         return self._due
 
     def _send(self, emissions: Iterable[Emission], now: float = 0.0) -> None:

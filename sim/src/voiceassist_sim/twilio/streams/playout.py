@@ -60,11 +60,15 @@ class Playout:
         faults = self._faults
         return self._texts(self._writer.start(self._number(), fields=faults.start_fields, parameters=faults.parameters))
 
+    @property
+    def coming(self) -> int:
+        """Samples of the next slot, which can be sent when the last of them is spoken."""
+        lengths = self._faults.payload_lengths
+        return lengths[self._slots % len(lengths)] if any(lengths) else self._faults.frame_bytes
+
     def slot(self) -> Slot:
         """The next slot of media."""
-        faults = self._faults
-        lengths = faults.payload_lengths
-        samples = lengths[self._slots % len(lengths)] if any(lengths) else faults.frame_bytes
+        faults, samples = self._faults, self.coming
         self._slots += 1
         emissions: list[Emission] = []
         for frame in self.train.next(samples, shared_chunk=faults.shared_chunk, silent_gaps=faults.silent_gaps):

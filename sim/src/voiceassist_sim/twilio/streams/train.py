@@ -45,8 +45,8 @@ class FrameTrain:
         self._length = max(len(side) for _, side in self._sides)
 
     def begin_at(self, first_sample: int) -> None:
-        """Take up the recording at this sample; timestamps are not affected."""
-        self._first = first_sample - self._sent
+        """Take up the recording at this sample; to be said before the first frame."""
+        self._first = first_sample
 
     @property
     def elapsed_ms(self) -> float:
