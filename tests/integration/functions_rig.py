@@ -99,7 +99,7 @@ class _Server(uvicorn.Server):
 async def serving(app: FastAPI) -> AsyncIterator[int]:
     """Serves an app on a free port of this machine."""
     sock = socket.create_server(("127.0.0.1", 0))
-    server = _Server(uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=1))
+    server = _Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1))
     task = asyncio.create_task(server.serve(sockets=[sock]))
     try:
         while not server.started:

@@ -19,6 +19,8 @@ from .deps import FunctionsDeps
 from .requests import MAX_BODY_BYTES, refuse_query, too_large
 
 BODY_SECONDS: Final = 10.0
+OTHER_PATH: Final = "other"
+"""What stands in the metrics for a path that there is not."""
 EVERY_METHOD: Final = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -26,8 +28,22 @@ Handler = Callable[[Request], Awaitable[Response]]
 log = structlog.get_logger("voiceassist.functions")
 
 
+def dispatch(deps: FunctionsDeps, endpoints: Mapping[str, Handler]) -> Handler:
+    """Finds the function of a request's path, behind the path prefix of the configuration in force."""
+
+    async def serve(request: Request) -> Response:
+        path, prefix = request.scope["path"], deps.current().config.path_prefix
+        found = endpoints.get(path[len(prefix) :]) if path.startswith(prefix) else None
+        if found is None:
+            deps.metrics.http(OTHER_PATH, 404)
+            return refusal(not_found())
+        return await found(request)
+
+    return serve
+
+
 def endpoint(deps: FunctionsDeps, path: str, handlers: Mapping[str, Handler], *, for_browsers: bool) -> Handler:
-    """The function served at `pathPrefix` + `path`, by method. Whatever happens, the answer is JSON, counted, and readable by
+    """The function at `path`, by method. Whatever happens, the answer is JSON, counted, and readable by
     the page that asked, if its origin may ask."""
     methods = list(handlers)
 
@@ -50,8 +66,6 @@ def endpoint(deps: FunctionsDeps, path: str, handlers: Mapping[str, Handler], *,
         return response
 
     async def _served(request: Request) -> Response:
-        if request.scope["path"] != deps.current().config.path_prefix + path:
-            raise not_found()
         if for_browsers:
             origin = request.headers.get("origin", "")
             if not origin_allowed(origin, deps.current().config.functions.allowed_origins):

@@ -63,7 +63,7 @@ class FeedbackFields(Model):
 
     call_sid: str = CallSidText
     id: str = Field(min_length=1, max_length=200)
-    revision: str = Field(pattern=r"^[0-9a-z]{0,20}$")
+    revision: str = Field(pattern=r"^[0-9a-z]{1,20}$")
     verdict: Literal["up", "down"]
 
 

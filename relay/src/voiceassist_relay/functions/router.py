@@ -16,7 +16,7 @@ from .callbacks import StreamCallbacks, read_event
 from .controlling import Controlling
 from .deps import FunctionsDeps
 from .documents import CallDocuments
-from .endpoints import EVERY_METHOD, Handler, endpoint, read_body
+from .endpoints import EVERY_METHOD, dispatch, endpoint, read_body
 from .flex_tokens import FlexTokens
 from .limits import RateTable
 from .peers import Peers
@@ -49,11 +49,18 @@ class Functions:
 
     def router(self) -> APIRouter:
         """The routes. The path prefix is that of the configuration in force at each request."""
-        router = APIRouter()
-        self._add(router, STREAM_PATH, {"POST": self.stream})
-        self._add(router, TOKEN_PATH, {"GET": self.token, "POST": self.token})
-        self._add(router, FEEDBACK_PATH, {"POST": self.feedback})
-        self._add(router, CALLBACK_PATH, {"POST": self.stream_callback}, for_browsers=False)
+        deps, router = self._deps, APIRouter()
+        endpoints = {
+            STREAM_PATH: endpoint(deps, STREAM_PATH, {"POST": self.stream}, for_browsers=True),
+            TOKEN_PATH: endpoint(deps, TOKEN_PATH, {"GET": self.token, "POST": self.token}, for_browsers=True),
+            FEEDBACK_PATH: endpoint(deps, FEEDBACK_PATH, {"POST": self.feedback}, for_browsers=True),
+            CALLBACK_PATH: endpoint(deps, CALLBACK_PATH, {"POST": self.stream_callback}, for_browsers=False),
+        }
+        serve = dispatch(deps, endpoints)
+        for path in endpoints:
+            # With a slash at the end too: the framework would redirect those, to an address that it takes from the request.
+            for pattern in (path, path + "/", "/{prefix:path}" + path, "/{prefix:path}" + path + "/"):
+                router.add_api_route(pattern, serve, methods=EVERY_METHOD, include_in_schema=False, response_model=None)
         return router
 
     async def stream(self, request: Request) -> Response:
@@ -151,11 +158,6 @@ class Functions:
         wait = table.wait(person.identity, self._deps.monotonic())
         if wait > 0:
             raise RequestRefused(429, "rate", "Too many requests of this worker.", "Wait a moment.", retry_after=wait)
-
-    def _add(self, router: APIRouter, path: str, handlers: dict[str, Handler], *, for_browsers: bool = True) -> None:
-        serve = endpoint(self._deps, path, handlers, for_browsers=for_browsers)
-        for pattern in (path, "/{prefix:path}" + path):
-            router.add_api_route(pattern, serve, methods=EVERY_METHOD, include_in_schema=False, response_model=None)
 
 
 def functions_router(deps: FunctionsDeps) -> APIRouter:
