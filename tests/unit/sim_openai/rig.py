@@ -183,3 +183,8 @@ def tone(milliseconds: int, dbfs: float = -20.0) -> bytes:
 def silence(milliseconds: int) -> bytes:
     """Digital silence as mu-law."""
     return b"\xff" * (milliseconds * 8)
+
+
+def update_of(**fields: Any) -> Event:
+    """A session of an update with these fields alone."""
+    return {"type": "realtime", **fields}

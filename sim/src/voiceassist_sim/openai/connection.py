@@ -80,7 +80,7 @@ class Session:
 
     def _ended(self, code: int, by: str) -> None:
         if self.close_code is None:
-            self.close_code, self.closed_by, self.closed_at_ms = code, self.closed_by or by, wall_ms()
+            self.close_code, self.closed_by, self.closed_at_ms = int(code), self.closed_by or by, wall_ms()
         self._waiting.clear()
         self.done.set()
 
@@ -155,13 +155,13 @@ class Session:
                     return
 
     async def _close(self, ws: web.WebSocketResponse, close: Close) -> None:
+        if self.close_code is None:
+            self.close_code, self.closed_at_ms = close.code, wall_ms()
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 await ws.close(code=close.code, message=close.reason.encode()[:123])
         except (TimeoutError, ConnectionError):
             self.drop()
-        if self.close_code is None:
-            self.close_code, self.closed_at_ms = close.code, wall_ms()
 
     async def _play(self, run: ResponseRun, wait_ms: int | None) -> None:
         loop = asyncio.get_running_loop()

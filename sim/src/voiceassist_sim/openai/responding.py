@@ -177,9 +177,9 @@ class Responder:
         return started
 
     def finished(self, run: ResponseRun) -> None:
-        """A response is over: what it answered is answered, unless it failed or was cancelled."""
+        """A response is over: what it answered is answered, unless it failed, was cancelled or is out of band."""
         started = self.running.pop(run.record.id, None)
-        if started is not None and run.record.status in ("completed", "incomplete"):
+        if started is not None and run.in_conversation and run.record.status in ("completed", "incomplete"):
             for item in started.pending:
                 item.answered = True
 

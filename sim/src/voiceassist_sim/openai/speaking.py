@@ -77,7 +77,10 @@ class ResponseRun:
     def cancel(self, reason: str) -> list[Json]:
         """Cut it short (``client_cancelled`` or ``turn_detected``); the events that end it."""
         self.record.status, self.record.reason = "cancelled", reason
-        return self.step()[0]
+        events: list[Json] = []
+        while not self.over:
+            events += self.step()[0]
+        return events
 
     def _write(self) -> Iterator[Step]:
         plan, record = self._plan, self.record
