@@ -9,11 +9,11 @@ from urllib.parse import urlencode
 
 import aiohttp
 import pytest
-from contract.twilio.answers import AnswerCheck
 from twilio.http.async_http_client import AsyncTwilioHttpClient
 from twilio.rest import Client
 from yarl import URL
 
+from contract.twilio.answers import AnswerCheck
 from voiceassist_sim.twilio import TwilioServer
 
 NOW = 1_800_000_000.0

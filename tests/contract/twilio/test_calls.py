@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from contract.twilio.conftest import NOW, Ask, Clock, Silence, pointed_at
 from twilio.base.exceptions import TwilioRestException
 from twilio.http.async_http_client import AsyncTwilioHttpClient
 from twilio.request_validator import RequestValidator
@@ -17,6 +16,7 @@ from twilio.rest import Client
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
+from contract.twilio.conftest import NOW, Ask, Clock, Silence, pointed_at
 from voiceassist_sim.twilio import TwilioServer
 
 URL = "wss://assist.example.com/ws/call"

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from contract.twilio.conftest import NOW, Ask, basic
 from twilio.rest import Client
 
+from contract.twilio.conftest import NOW, Ask, basic
 from voiceassist_sim.twilio import TwilioServer
 
 URL = "wss://assist.example.com/ws/call"

@@ -7,10 +7,10 @@ import time
 
 import aiohttp
 import pytest
-from contract.twilio.conftest import Ask, basic
 from twilio.base.exceptions import TwilioRestException
 from twilio.rest import Client
 
+from contract.twilio.conftest import Ask, basic
 from voiceassist_sim.twilio import FaultKind, FaultRule, TwilioServer
 
 SERVICES = "/sync/v1/Services"

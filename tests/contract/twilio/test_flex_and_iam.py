@@ -6,9 +6,9 @@ import asyncio
 from typing import Any
 
 import pytest
-from contract.twilio.conftest import Ask, Clock, Silence, basic, pointed_at
 from twilio.rest import Client
 
+from contract.twilio.conftest import Ask, Clock, Silence, basic, pointed_at
 from voiceassist_sim.twilio import TwilioServer
 
 CONFIGURATION = "/flex-api/v1/Configuration"

@@ -3,7 +3,6 @@
 import re
 
 from contract.twilio.answers import FILES, AnswerCheck, spec
-
 from voiceassist_sim.twilio import Exchange, TwilioServer
 
 

@@ -6,10 +6,10 @@ import json
 from typing import Any
 
 import pytest
-from contract.twilio.conftest import NOW, Ask, Clock, Silence
 from twilio.base.exceptions import TwilioRestException
 from twilio.rest import Client
 
+from contract.twilio.conftest import NOW, Ask, Clock, Silence
 from voiceassist_sim.twilio import CreatedCall, TwilioServer
 
 

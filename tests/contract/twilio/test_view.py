@@ -11,11 +11,11 @@ from typing import Any
 import aiohttp
 import jwt
 import pytest
-from contract.twilio.conftest import NOW, Ask, Clock, Reply
 from twilio.jwt.access_token import AccessToken
 from twilio.jwt.access_token.grants import SyncGrant
 from twilio.rest import Client
 
+from contract.twilio.conftest import NOW, Ask, Clock, Reply
 from voiceassist_sim.twilio import ApiKey, TwilioServer, events
 
 
