@@ -38,7 +38,6 @@ class Live:
         self.page = PageServer(self.board.to_json, self._prompt, self._set_prompt)
         self._dirty: set[str] = set()
         self._ended: dict[str, asyncio.Event] = {}
-        self._config = stage.config
 
     # the prompt
 
@@ -63,7 +62,7 @@ class Live:
         if view is None:
             return
         self._dirty.add(view.call_sid)
-        if event["type"] == "call" and event["event"] == "ended":
+        if event["type"] == "call" and event["event"] == "ended" and view.call_sid in self._ended:
             self._ended[view.call_sid].set()
         if event["type"] == "sync" and event["event"] == "item_added" and event.get("key") != names.STATUS_KEY:
             item = event["data"]
@@ -89,7 +88,8 @@ class Live:
             if status != 200:
                 print(f"  {title}: /stream start answered {status}: {json.dumps(answer)}", flush=True)
                 self.board.calls[sid].state, self.board.calls[sid].message = "failed", str(answer)
-            await self._ended.pop(sid).wait()
+            await self._ended[sid].wait()
+            del self._ended[sid]
             await asyncio.sleep(PAUSE_SECONDS)
 
     async def tell(self) -> None:
