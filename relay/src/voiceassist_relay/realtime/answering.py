@@ -92,8 +92,12 @@ class Answering:
         self._context.live.owe(_OUTPUT, now, self._context.limits.first_output)
         if reply.settled:
             self._cancel(reply)
-        elif reply.turn is not None:
-            reply.turn.line.created = now
+            return
+        if self.waiting:  # committed before the response began, so it hears them too
+            self.waiting[-1].attempts = reply.turns[-1].attempts
+            self.waiting[-1].line.requested = reply.turns[-1].line.requested
+            reply.turns, self.waiting, self.ask_at = reply.turns + self.waiting, [], None
+        reply.turns[-1].line.created = now
 
     def output(self, event: ServerEvent, now: float) -> None:
         """Any event between a response's beginning and its end."""

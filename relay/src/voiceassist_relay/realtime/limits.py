@@ -22,6 +22,8 @@ class LineLimits:
     ping_every: float = 5.0
     pong: float = 5.0
     """From a ping to any byte at all."""
+    housekeeping: float = 1.0
+    """Between two looks at what is overdue, expiring, or may be forgotten."""
     close: float = 1.0
     """For the closing handshake."""
 

@@ -36,7 +36,6 @@ from .transcribe import TranscriptionSession
 from .turns import Turn
 
 _log = structlog.get_logger(__name__)
-_HOUSEKEEPING = 1.0
 
 
 @functools.cache
@@ -200,7 +199,7 @@ class ModelLine:
 
     async def _housekeep(self) -> None:
         while True:
-            await asyncio.sleep(_HOUSEKEEPING)
+            await asyncio.sleep(self._limits.housekeeping)
             now = self._loop.time()
             self._conversation.housekeep(now)
             if self._agent is not None:
@@ -369,6 +368,8 @@ class _Agent:
 
         def tap(payload: bytes, arrived: float) -> None:
             self.perform(session.frame(payload, arrived))
+            if session.deadline is not None and self._line._agent is not None:
+                self._line._agent.arm()
 
         return session, tap
 

@@ -46,8 +46,8 @@ class Liveness:
         self._owed.clear()
 
     def stalled(self, now: float) -> str | None:
-        """What did not come in time; None while all is well. To be asked about once a second."""
-        late = now - self._looked > 1.0 + _LATE
+        """What did not come in time; None while all is well. To be asked at every housekeeping."""
+        late = now - self._looked > self._limits.housekeeping + _LATE
         self._looked = now
         if late:
             return None

@@ -128,7 +128,7 @@ class Side:
             self.use(plan)
         self._quieten()
         self._kind.attached()
-        self._arm()
+        self.arm()
         _log.info("model_session", kind=self._kind.name, number=self._number)
 
     async def _successor(self, link: Link) -> Link:
@@ -211,7 +211,7 @@ class Side:
         machine = self.machine
         if machine is not None:
             self._kind.perform(machine.received(event, now))
-            self._arm()
+            self.arm()
             if self._replace is not None:
                 self._changed.set()
 
@@ -240,7 +240,7 @@ class Side:
             self.replace("configuration", now=False)
             return
         self._kind.perform(self.machine.update(plan, self._loop.time()))
-        self._arm()
+        self.arm()
 
     def pause(self) -> Carry:
         """No byte of audio from now on. Returns what a session that broke had left open: it is not taken up."""
@@ -251,7 +251,7 @@ class Side:
             if self._link is not None and not self._link.writable:
                 self._link.kill()  # it holds audio back that must not go out any more
             self._kind.perform(self.machine.pause(self._loop.time()))
-            self._arm()
+            self.arm()
         return carry
 
     def resume(self) -> None:
@@ -261,13 +261,13 @@ class Side:
         if self.machine is not None:
             self._kind.perform(self.machine.resume(self._loop.time()))
         self.feed.resume()
-        self._arm()
+        self.arm()
 
     def finish(self) -> None:
         """The track's audio is over."""
         if self.machine is not None:
             self._kind.perform(self.machine.finish(self._loop.time()))
-            self._arm()
+            self.arm()
 
     def drop(self, outcome: str) -> Carry:
         """The call is over: what is open gets its outcome. Returns what a session that broke had left open."""
@@ -311,7 +311,7 @@ class Side:
 
     # timers
 
-    def _arm(self) -> None:
+    def arm(self) -> None:
         """Sees to it that `_wake` runs when the machine or the silence rule wants it."""
         machine = self.machine
         if machine is None:
@@ -346,7 +346,7 @@ class Side:
                 self.feed.fill(frames, now)
         if machine.deadline is not None and machine.deadline <= now + 1e-3:
             self._kind.perform(machine.tick(now))
-        self._arm()
+        self.arm()
 
     def silence(self, seconds: float) -> None:
         """Appends silence at a call's end."""

@@ -1,0 +1,212 @@
+"""A model line on real sockets against the OpenAI stand-in, with a listener that records what the bridge would be told."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import math
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from voiceassist_crds.config import Prompt, RelayConfig
+from voiceassist_crds.messages import AssistState, StatusReason, Track, WithdrawnReason
+from voiceassist_relay.boundaries import Finished, TurnTiming
+from voiceassist_relay.metrics import RelayMetrics
+from voiceassist_relay.realtime.limits import LineLimits
+from voiceassist_relay.realtime.line import ModelLine
+from voiceassist_sim.openai import RealtimeServer
+
+PATIENCE = 10.0
+FRAME = 160
+SILENCE = b"\xff" * FRAME
+QUICK = LineLimits(
+    connect=2,
+    update=1,
+    created=1,
+    first_output=2,
+    next_output=1,
+    ping_every=0.3,
+    pong=0.7,
+    backoff_base=0.02,
+    backoff_cap=0.1,
+    tell_after=0.3,
+    housekeeping=0.1,
+)
+
+
+def relay_config(server: RealtimeServer, **changes: Any) -> RelayConfig:
+    """A configuration that points at the stand-in; `model` and `audio` are merged, the rest replaced."""
+    document: dict[str, Any] = {
+        "host": "assist.example.com",
+        "twilio": {"accountSid": "AC" + "0" * 32, "syncServiceSid": "IS" + "0" * 32},
+        "prompts": [{"instructions": "Help the agent."}],
+        "model": {"provider": "Compatible", "url": server.ws_url, "name": "gpt-realtime-2.1-mini"} | changes.pop("model", {}),
+    } | changes
+    return RelayConfig.model_validate(document).with_revisions()
+
+
+def speech(seconds: float, level: float = 0.5) -> bytes:
+    """A tone that no sample call has, as mu-law."""
+    return bytes(mu_law(int(level * 30000 * math.sin(2 * math.pi * 440 * n / 8000))) for n in range(int(seconds * 8000)))
+
+
+def mu_law(sample: int) -> int:
+    """One 16-bit sample as mu-law."""
+    sign = 0x80 if sample < 0 else 0
+    magnitude = min(abs(sample), 32635) + 0x84
+    exponent = magnitude.bit_length() - 8
+    return ~(sign | exponent << 4 | (magnitude >> (exponent + 3)) & 0x0F) & 0xFF
+
+
+def frames(audio: bytes) -> list[bytes]:
+    """Whole frames of 20 ms, the last one filled up with silence."""
+    return [audio[at : at + FRAME].ljust(FRAME, b"\xff") for at in range(0, len(audio), FRAME)]
+
+
+@dataclass
+class Recorder:
+    """A listener that keeps everything and can be waited for."""
+
+    drafts: list[tuple[str, str, str]] = field(default_factory=list)
+    suggestions: list[Finished] = field(default_factory=list)
+    withdrawals: list[tuple[str, WithdrawnReason]] = field(default_factory=list)
+    turns: list[tuple[str, str, TurnTiming]] = field(default_factory=list)
+    words: list[tuple[Track, str, str, bool]] = field(default_factory=list)
+    states: list[tuple[AssistState, StatusReason, str]] = field(default_factory=list)
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def draft(self, item: str, answer: str, revision: str) -> None:
+        self._add(self.drafts, (item, answer, revision))
+
+    def finished(self, suggestion: Finished) -> None:
+        self._add(self.suggestions, suggestion)
+
+    def withdrawn(self, item: str, revision: str, reason: WithdrawnReason) -> None:
+        self._add(self.withdrawals, (item, reason))
+
+    def turn(self, outcome: str, revision: str, timing: TurnTiming) -> None:
+        self._add(self.turns, (outcome, revision, timing))
+
+    def transcript(self, track: Track, item: str, text: str, final: bool) -> None:
+        self._add(self.words, (track, item, text, final))
+
+    def state(self, state: AssistState, reason: StatusReason, message: str) -> None:
+        self._add(self.states, (state, reason, message))
+
+    def _add(self, where: list[Any], what: Any) -> None:
+        where.append(what)
+        self._news.set()
+
+    @property
+    def outcomes(self) -> list[str]:
+        return [outcome for outcome, _, _ in self.turns]
+
+    def final_words(self, track: Track) -> list[str]:
+        return [text for who, _, text, final in self.words if who is track and final]
+
+    async def until(self, condition: Callable[[], Any], what: str = "") -> None:
+        """Waits for news until the condition holds."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while not condition():
+                    self._news.clear()
+                    await self._news.wait()
+        except TimeoutError:
+            raise AssertionError(f"did not happen: {what}; {self}") from None
+
+
+@dataclass
+class Call:
+    """One running line."""
+
+    line: ModelLine
+    heard: Recorder
+    metrics: RelayMetrics
+    task: asyncio.Task[None]
+    said: dict[bool, bytes] = field(default_factory=lambda: {True: b"", False: b""})
+
+    def say(self, audio: bytes, *, inbound: bool = True) -> None:
+        """Frames as fast as they can be handed over."""
+        now = asyncio.get_running_loop().time()
+        for frame in frames(audio):
+            self.said[inbound] += frame
+            self.line.frame(inbound, base64.b64encode(frame), now)
+
+    async def talk(self, audio: bytes, *, inbound: bool = True, speed: float = 1.0) -> None:
+        """Frames at their pace, or faster."""
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        for count, frame in enumerate(frames(audio)):
+            self.said[inbound] += frame
+            self.line.frame(inbound, base64.b64encode(frame), loop.time())
+            ahead = begun + (count + 1) * 0.02 / speed - loop.time()
+            if ahead > 0.005:
+                await asyncio.sleep(ahead)
+
+    def ask(self, audio: bytes, pause: float = 0.8) -> None:
+        """Speech, and the silence that ends the turn."""
+        self.say(audio)
+        self.say(SILENCE * int(pause * 50))
+
+    async def live(self) -> None:
+        await self.heard.until(lambda: self.heard.states and self.heard.states[-1][0] is AssistState.LIVE, "live")
+
+    def count(self, track: str, outcome: str) -> int:
+        return int(self.metrics.registry.get_sample_value("voiceassist_relay_frames_total", {"track": track, "outcome": outcome}) or 0)
+
+    def sample(self, name: str, **labels: str) -> float:
+        return self.metrics.registry.get_sample_value(f"voiceassist_relay_{name}", labels) or 0.0
+
+
+@asynccontextmanager
+async def calling(
+    server: RealtimeServer,
+    *,
+    config: RelayConfig | None = None,
+    key: str | Callable[[], str] = "sk-test",
+    limits: LineLimits = QUICK,
+    paused: bool = False,
+    grace: float = 0.0,
+    chance: Callable[[], float] = lambda: 0.5,
+    **options: Any,
+) -> AsyncIterator[Call]:
+    """A call for as long as the block lasts."""
+    config = config or relay_config(server)
+    heard, metrics = Recorder(), RelayMetrics()
+    line = ModelLine(
+        config=config,
+        prompt=config.prompts[0],
+        key=key if callable(key) else lambda: key,
+        listener=heard,
+        metrics=metrics,
+        call_hash="test",
+        paused=paused,
+        limits=limits,
+        chance=chance,
+        **options,
+    )
+    call = Call(line, heard, metrics, asyncio.create_task(line.run()))
+    try:
+        yield call
+    finally:
+        async with asyncio.timeout(PATIENCE):
+            await line.finish(grace)
+            await call.task
+
+
+def prompt(config: RelayConfig, instructions: str) -> Prompt:
+    """Another prompt for the same configuration."""
+    return config.model_copy(update={"prompts": [Prompt(instructions=instructions)]}).with_revisions().prompts[0]
+
+
+def ledgers(server: RealtimeServer, kind: str = "realtime") -> list[Any]:
+    """The ledgers of all sessions of a kind, oldest first."""
+    return [session.protocol.ledger for session in server.sessions if session.protocol.kind == kind]
+
+
+def digest(audio: bytes) -> str:
+    """As the stand-in's ledger has it."""
+    return hashlib.sha256(audio).hexdigest()

@@ -1,0 +1,411 @@
+"""The model's side of a call over real sockets: turns, suggestions, words, pause, roll-out, providers."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator
+
+import pytest
+
+from integration.model_line_rig import (
+    FRAME,
+    SILENCE,
+    Call,
+    calling,
+    digest,
+    ledgers,
+    prompt,
+    relay_config,
+    speech,
+)
+from voiceassist_crds.messages import AssistState, Track, WithdrawnReason
+from voiceassist_relay.realtime.silence import FRAME as FILL
+from voiceassist_sim.openai import Behaviour, RealtimeServer, load_sample_calls
+
+CALLS = load_sample_calls()
+WORDS = {utterance.id: utterance for call in CALLS for utterance in call.utterances}
+CUSTOMER = [each for each in WORDS.values() if each.speaker == "customer"]
+ASKED = [each for each in CUSTOMER if each.relevant]
+CHAT = next(each for each in CUSTOMER if not each.relevant)
+AGENT = next(each for each in WORDS.values() if each.speaker == "agent")
+
+
+def quick(**changes: object) -> Behaviour:
+    return Behaviour(
+        **({"first_token_ms": 10, "delta_ms": 1, "transcription_delay_ms": 5, "transcription_delta_ms": 1, "seed": 1} | changes)
+    )  # type: ignore[arg-type]
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[RealtimeServer]:
+    async with RealtimeServer(behaviour=quick(), calls=CALLS) as server:
+        yield server
+
+
+def outcomes(call: Call) -> list[str]:
+    return call.heard.outcomes
+
+
+async def turns(call: Call, count: int) -> None:
+    await call.heard.until(lambda: len(call.heard.turns) >= count, f"{count} turns")
+
+
+async def test_a_turn_becomes_a_suggestion_and_every_byte_arrives_once(server) -> None:
+    async with calling(server, grace=2) as call:
+        call.say(SILENCE * 20)  # before the session stands: buffered, not read in the default format
+        await call.live()
+        call.ask(ASKED[0].audio)
+        await turns(call, 1)
+        (finished,) = call.heard.suggestions
+        assert (finished.question, finished.answer) == (ASKED[0].question, ASKED[0].answer)
+        drafts = [answer for item, answer, _ in call.heard.drafts if item == finished.item]
+        assert drafts[-1] == finished.answer
+        assert all(finished.answer.startswith(draft) for draft in drafts)
+        assert len(drafts) > 3
+        assert call.heard.final_words(Track.CUSTOMER) == [ASKED[0].text]
+        assert outcomes(call) == ["suggested"]
+        timing = finished.timing
+        moments = [timing.stopped_speaking, timing.committed, timing.requested, timing.created, timing.first_delta, timing.finished]
+        assert None not in moments
+        assert moments[1:] == sorted(moments[1:])
+        (ledger,) = ledgers(server)
+        assert ledger.sha256 == digest(call.said[True])
+        assert ledger.before_update == 0
+        assert ledger.turns[0].heard.exact
+        assert ledger.errors == []
+        call.line._conversation.feed.flush()
+        assert call.count("customer", "forwarded") == len(call.said[True]) // FRAME
+    assert call.sample("tokens_total", model="gpt-realtime-2.1-mini", modality="text", direction="output", cached="false") > 0
+    assert [session.close_code for session in server.sessions] == [1000, 1000]
+
+
+async def test_turns_that_overlap_are_answered_one_response_at_a_time(server) -> None:
+    server.behaviour.change({"firstTokenMs": 300})
+    async with calling(server) as call:
+        await call.live()
+        (ledger,) = ledgers(server)
+        call.ask(ASKED[0].audio)
+        await call.heard.until(lambda: ledger.responses, "the first response")
+        for utterance in ASKED[1:3]:
+            call.ask(utterance.audio)
+        await turns(call, 3)
+        assert outcomes(call) == ["suggested", "merged", "suggested"]
+        answers = " ".join(each.answer for each in call.heard.suggestions)
+        assert all(utterance.answer in answers for utterance in ASKED[:3])
+        assert ledger.errors == []
+        assert len(ledger.responses) == 2
+
+
+async def test_turns_that_end_before_a_response_begins_are_answered_by_it(server) -> None:
+    async with calling(server) as call:
+        await call.live()
+        for utterance in ASKED[:3]:
+            call.ask(utterance.audio)
+        await turns(call, 3)
+        assert outcomes(call) == ["merged", "merged", "suggested"]
+        assert all(utterance.answer in call.heard.suggestions[0].answer for utterance in ASKED[:3])
+
+
+async def test_small_talk_publishes_nothing(server) -> None:
+    async with calling(server) as call:
+        await call.live()
+        call.ask(CHAT.audio)
+        await turns(call, 1)
+        assert outcomes(call) == ["not_relevant"]
+        assert not call.heard.drafts
+        assert not call.heard.suggestions
+        assert not call.heard.withdrawals
+
+
+@pytest.mark.parametrize("style", ["whole", "preamble", "text"])
+@pytest.mark.parametrize("phase", [True, False])
+async def test_other_shapes_of_answers(server, style, phase) -> None:
+    server.behaviour.change({"answerStyle": style, "preamblePhase": phase})
+    async with calling(server) as call:
+        await call.live()
+        call.ask(ASKED[0].audio)
+        await turns(call, 1)
+        (finished,) = call.heard.suggestions
+        assert finished.answer == ASKED[0].answer
+        assert outcomes(call) == ["suggested"]
+        assert {item for item, _, _ in call.heard.drafts} <= {finished.item}
+
+
+async def test_a_call_that_is_cut_by_the_token_limit_is_withdrawn(server) -> None:
+    config = relay_config(server, model={"maxOutputTokens": 12})
+    async with calling(server, config=config) as call:
+        await call.live()
+        call.ask(ASKED[0].audio)
+        await turns(call, 1)
+        assert outcomes(call) == ["incomplete"]
+        assert not call.heard.suggestions
+        assert [reason for _, reason in call.heard.withdrawals] == ([WithdrawnReason.INCOMPLETE] if call.heard.drafts else [])
+
+
+async def test_the_agents_words_are_placed_by_the_time_at_which_they_were_spoken(server) -> None:
+    server.behaviour.change({"transcriptionDelayMs": 800})
+    async with calling(server) as call:
+        await call.live()
+        call.ask(ASKED[0].audio)
+        await turns(call, 1)
+        call.say(AGENT.audio + SILENCE * 40, inbound=False)
+        await asyncio.sleep(0.1)
+        call.say(SILENCE * 20)
+        call.ask(ASKED[1].audio)
+        await turns(call, 2)
+        assert not call.heard.final_words(Track.AGENT)  # known only after the customer's next words
+        await call.heard.until(lambda: call.heard.final_words(Track.AGENT), "the agent's words")
+        assert call.heard.final_words(Track.AGENT) == [AGENT.text]
+        conversation = server.sessions[0].protocol.conversation
+        while not any(item.text.startswith("Agent: ") for item in conversation):
+            await asyncio.sleep(0.01)
+        items = list(conversation)
+        texts = [item.text for item in items if item.role == "user"]
+        assert any(text == f"Agent: {AGENT.text}" for text in texts)
+        place = next(index for index, item in enumerate(items) if item.role == "user" and item.text.startswith("Agent: "))
+        audio = [index for index, item in enumerate(items) if item.turn is not None]
+        assert audio[0] < place < audio[1]
+        assert not any(item.role == "system" for item in items)
+        (ledger,) = ledgers(server, "transcription")
+        assert ledger.sha256 == digest(call.said[False])
+        assert call.heard.suggestions[-1].answer == ASKED[1].answer
+
+
+async def test_a_response_never_waits_for_the_agents_words(server) -> None:
+    server.behaviour.change({"transcriptionDelayMs": 2000})
+    async with calling(server) as call:
+        await call.live()
+        call.say(AGENT.audio + SILENCE * 40, inbound=False)
+        call.ask(ASKED[0].audio)
+        await turns(call, 1)
+        assert outcomes(call) == ["suggested"]
+        assert not call.heard.final_words(Track.AGENT)
+
+
+@pytest.mark.parametrize("model", ["gpt-live-transcribe", "gpt-realtime-whisper"])
+@pytest.mark.parametrize("known", [True, False])
+async def test_an_agent_model_without_turn_detection_is_committed_by_the_gate(server, model, known, monkeypatch) -> None:
+    if not known:  # the relay does not know yet that the model refuses turn detection
+        monkeypatch.setattr("voiceassist_relay.realtime.line.takes_turn_detection", lambda name: True)
+    config = relay_config(server, model={"transcription": {"agentModel": model}})
+    async with calling(server, config=config) as call:
+        await call.live()
+        await call.talk(AGENT.audio + SILENCE * 40, inbound=False, speed=4)
+        await call.heard.until(lambda: call.heard.final_words(Track.AGENT), "the agent's words")
+        assert " ".join(call.heard.final_words(Track.AGENT)) == AGENT.text
+        ledger = ledgers(server, "transcription")[-1]
+        assert {turn.committed_by for turn in ledger.turns} == {"client"}
+        assert ledger.sha256 == digest(call.said[False])
+
+
+async def test_a_track_that_falls_silent_on_the_wire_is_filled_with_silence(server) -> None:
+    async with calling(server) as call:
+        await call.live()
+        await call.talk(ASKED[0].audio[-8000:], speed=2)
+        await turns(call, 1)
+        assert outcomes(call)[0] in {"suggested", "not_relevant"}
+        call.line._conversation.feed.flush()
+        filled = call.count("customer", "filled")
+        assert 20 <= filled <= 40
+        (ledger,) = ledgers(server)
+        assert ledger.bytes_heard == len(call.said[True]) + filled * FRAME
+        assert ledger.sha256 == digest(call.said[True] + base64.b64decode(FILL) * filled)
+        await asyncio.sleep(0.3)  # the turn is over: nothing more is filled in
+        call.line._conversation.feed.flush()
+        assert call.count("customer", "filled") - filled <= 3
+
+
+async def test_pause_keeps_every_byte_from_the_model(server) -> None:
+    server.behaviour.change({"firstTokenMs": 2000})
+    async with calling(server) as call:
+        await call.live()
+        call.ask(ASKED[0].audio)
+        call.ask(CHAT.audio)
+        await call.heard.until(lambda: len(call.heard.final_words(Track.CUSTOMER)) == 2, "both turns committed")
+        call.say(ASKED[1].audio[:16000])  # speech is open, a response is being written, a turn waits
+        (ledger,) = ledgers(server)
+        heard = digest(call.said[True])
+        for _ in range(200):
+            if ledger.sha256 == heard:
+                break
+            await asyncio.sleep(0.01)
+        call.line.pause()
+        assert outcomes(call) == ["merged", "paused"]
+        spoken = call.said[True]
+        call.say(speech(1.0))
+        call.say(AGENT.audio, inbound=False)
+        await asyncio.sleep(0.3)
+        assert ledger.sha256 == digest(spoken)
+        assert [each.bytes_heard for each in ledgers(server, "transcription")] == [0]
+        assert ledger.cleared == 1
+        assert ledger.responses[0].status == "cancelled"
+        call.said[True] = spoken
+        call.line.resume()
+        server.behaviour.change({"firstTokenMs": 10})
+        call.ask(ASKED[2].audio)
+        await turns(call, 3)
+        assert outcomes(call)[2] == "suggested"
+        assert call.heard.suggestions[-1].answer.endswith(ASKED[2].answer)
+        assert ledger.sha256 == digest(call.said[True])
+        call.line._conversation.feed.flush()
+        assert call.count("customer", "paused") == 50
+        assert ledger.errors == []
+
+
+async def test_a_draft_on_the_screen_is_withdrawn_by_pause(server) -> None:
+    server.behaviour.change({"deltaMs": 50})
+    async with calling(server) as call:
+        await call.live()
+        call.ask(ASKED[0].audio)
+        await call.heard.until(lambda: call.heard.drafts, "a draft")
+        call.line.pause()
+        assert call.heard.withdrawals == [(call.heard.drafts[-1][0], WithdrawnReason.PAUSED)]
+        assert outcomes(call) == ["paused"]
+        await asyncio.sleep(0.2)
+        assert not call.heard.suggestions
+
+
+async def test_a_call_that_begins_paused_sends_nothing_before_it_is_resumed(server) -> None:
+    async with calling(server, paused=True) as call:
+        call.say(speech(0.5))
+        await server.wait_for_sessions(2)
+        await asyncio.sleep(0.2)
+        assert not call.heard.states
+        assert [ledger.bytes_heard for ledger in ledgers(server)] == [0]
+        call.said[True] = b""
+        call.line.resume()
+        await call.live()
+        call.ask(ASKED[0].audio)
+        await turns(call, 1)
+        assert ledgers(server)[0].sha256 == digest(call.said[True])
+
+
+async def test_another_prompt_takes_effect_between_responses(server) -> None:
+    server.behaviour.change({"firstTokenMs": 200})
+    config = relay_config(server)
+    async with calling(server, config=config) as call:
+        await call.live()
+        call.ask(ASKED[0].audio)
+        (ledger,) = ledgers(server)
+        await call.heard.until(lambda: call.heard.final_words(Track.CUSTOMER), "the turn")
+        new = prompt(config, "Help the agent.\nPrefix: Please note:")
+        call.line.use(config, new)
+        await turns(call, 1)
+        assert ledger.updates == 1 or call.heard.suggestions  # not before the response ended
+        call.ask(ASKED[1].audio)
+        await turns(call, 2)
+        first, second = call.heard.suggestions
+        assert (first.revision, first.answer) == (config.prompts[0].revision, ASKED[0].answer)
+        assert (second.revision, second.answer) == (new.revision, f"Please note: {ASKED[1].answer}")
+        assert ledger.updates == 2
+        assert len(server.sessions) == 2
+
+
+async def test_another_model_needs_another_session(server) -> None:
+    config = relay_config(server)
+    async with calling(server, config=config) as call:
+        await call.live()
+        call.ask(ASKED[0].audio)
+        await turns(call, 1)
+        other = relay_config(server, model={"name": "gpt-realtime-2.1"})
+        call.line.use(other, other.prompts[0])
+        await server.wait_for_sessions(3)
+        await call.heard.until(lambda: not server.sessions[0].open or call.heard.states, "the switch")
+        await asyncio.wait_for(server.sessions[0].done.wait(), 5)
+        call.ask(ASKED[1].audio)
+        await turns(call, 2)
+        assert ASKED[1].answer in call.heard.suggestions[-1].answer
+        assert [state for state, _, _ in call.heard.states] == [AssistState.LIVE]
+        assert call.sample("realtime_reconnects_total", reason="configuration") == 1
+
+
+async def test_tracks_can_change_during_a_call(server) -> None:
+    both = relay_config(server)
+    customer = relay_config(server, audio={"tracks": "Customer"})
+    async with calling(server, config=customer) as call:
+        await call.live()
+        assert len(server.sessions) == 1
+        call.line.use(both, both.prompts[0])
+        await server.wait_for_sessions(2)
+        call.say(AGENT.audio + SILENCE * 40, inbound=False)
+        await call.heard.until(lambda: call.heard.final_words(Track.AGENT), "the agent's words")
+        call.line.use(customer, customer.prompts[0])
+        await asyncio.wait_for(server.sessions[1].done.wait(), 5)
+
+
+async def test_customer_only_opens_no_second_session(server) -> None:
+    config = relay_config(server, audio={"tracks": "Customer"})
+    async with calling(server, config=config, grace=2) as call:
+        await call.live()
+        call.say(AGENT.audio, inbound=False)
+        call.ask(ASKED[0].audio)
+        await turns(call, 1)
+        assert len(server.sessions) == 1
+    assert call.count("agent", "unused") == -(-len(AGENT.audio) // FRAME)
+    assert call.count("agent", "forwarded") == 0
+
+
+async def test_without_transcription_the_tools_question_is_all_there_is(server) -> None:
+    config = relay_config(server, model={"transcription": None})
+    async with calling(server, config=config) as call:
+        await call.live()
+        call.ask(ASKED[0].audio)
+        await turns(call, 1)
+        assert len(server.sessions) == 1
+        assert call.heard.suggestions[0].question == ASKED[0].question
+        assert not call.heard.words
+
+
+async def test_the_rate_cap_lets_turns_merge(server) -> None:
+    config = relay_config(server, model={"maxResponsesPerMinute": 1})
+    async with calling(server, config=config) as call:
+        await call.live()
+        for utterance in ASKED[:3]:
+            call.ask(utterance.audio)
+            await call.heard.until(lambda: call.heard.turns, "the first turn")
+        await asyncio.sleep(0.3)
+        assert outcomes(call) == ["suggested"]
+        assert len(ledgers(server)[0].responses) == 1
+    assert outcomes(call) == ["suggested", "dropped", "dropped"]
+
+
+async def test_the_turn_that_is_open_when_the_stream_ends_is_still_answered(server) -> None:
+    async with calling(server, grace=5) as call:
+        await call.live()
+        call.say(ASKED[0].audio)
+    assert outcomes(call) == ["suggested"]
+    assert call.heard.suggestions[0].answer == ASKED[0].answer
+
+
+async def test_azure(server) -> None:
+    server.behaviour.change({"apiKeys": ["azure-key"], "deployments": {"talk": "gpt-realtime-2.1", "hear": "gpt-transcribe"}})
+    model = {"provider": "AzureOpenAI", "url": server.url, "name": "talk", "transcription": {"model": "hear", "agentModel": "hear"}}
+    async with calling(server, config=relay_config(server, model=model), key="azure-key") as call:
+        await call.live()
+        call.ask(ASKED[0].audio)
+        await turns(call, 1)
+        await server.wait_for_sessions(2)
+        about = {session.protocol.kind: session.about for session in server.sessions}
+        assert {each["path"] for each in about.values()} == {"/openai/v1/realtime"}
+        assert about["realtime"]["query"] == {"model": "talk"}
+        assert about["transcription"]["query"] == {"intent": "transcription"}
+        assert all("api-key" in each["headers"] and "authorization" not in each["headers"] for each in about.values())
+        assert outcomes(call) == ["suggested"]
+
+
+async def test_a_compatible_server_with_a_header_of_its_own() -> None:
+    async with RealtimeServer(behaviour=quick(), calls=CALLS, compatible_path="/api/realtime", compatible_header="X-API-Key") as server:
+        model = {"provider": "Compatible", "url": f"{server.url}/api/realtime", "authHeader": "X-API-Key"}
+        async with calling(server, config=relay_config(server, model=model)) as call:
+            await call.live()
+            assert server.sessions[0].about["path"] == "/api/realtime"
+            assert "x-api-key" in server.sessions[0].about["headers"]
+            assert "openai-beta" not in server.sessions[0].about["headers"]
+
+
+async def test_a_model_of_the_first_generation_gets_no_reasoning(server) -> None:
+    async with calling(server, config=relay_config(server, model={"name": "gpt-realtime-1.5"})) as call:
+        await call.live()
+        assert ledgers(server)[0].errors == []
+        assert ledgers(server)[0].updates == 1
