@@ -96,19 +96,21 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def serving(app: FastAPI) -> AsyncIterator[int]:
-    """Serves an app on a free port of this machine."""
-    sock = socket.create_server(("127.0.0.1", 0))
-    server = _Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1))
-    task = asyncio.create_task(server.serve(sockets=[sock]))
+async def serving(*apps: FastAPI) -> AsyncIterator[list[int]]:
+    """Serves apps, each on a free port of this machine."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in apps]
+    servers = [_Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1)) for app in apps]
+    tasks = [asyncio.create_task(server.serve(sockets=[sock])) for server, sock in zip(servers, sockets, strict=True)]
     try:
-        while not server.started:
+        while not all(server.started for server in servers):
             await asyncio.sleep(0.005)
-        yield sock.getsockname()[1]
+        yield [sock.getsockname()[1] for sock in sockets]
     finally:
-        server.should_exit = True
-        await task
-        sock.close()
+        for server in servers:
+            server.should_exit = True
+        await asyncio.gather(*tasks)
+        for sock in sockets:
+            sock.close()
 
 
 class Relay:
@@ -157,7 +159,7 @@ class Relay:
         public.add_api_websocket_route("/{prefix:path}/ws/{call_sid}", self._media)
         private.include_router(peer_router(self.deps))
         install_json_errors(public)
-        async with serving(public) as self.port, serving(private) as self.private_port:
+        async with serving(public, private) as (self.port, self.private_port):
             try:
                 yield self
             finally:

@@ -1,0 +1,286 @@
+"""The pure rules of the functions: origins, persons, tasks, Twilio's errors in words, addresses of relays, how long a yes lasts."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from voiceassist_crds.messages import CallDocument, CallState
+from voiceassist_relay.errors import RequestRefused, TwilioBusy, TwilioError, TwilioRefused, TwilioUnclear
+from voiceassist_relay.functions.access import Access, Person, access_for_start, customer_call_sids, holds, person_from, watched
+from voiceassist_relay.functions.callbacks import read_event
+from voiceassist_relay.functions.cors import answer_headers, origin_allowed
+from voiceassist_relay.functions.deps import random_suffix
+from voiceassist_relay.functions.flex_tokens import keep_until
+from voiceassist_relay.functions.peers import peer_address
+from voiceassist_relay.functions.refusals import from_twilio, stop_failed, stream_refused
+from voiceassist_relay.snapshot import Secrets
+
+CALL = "CA" + "1" * 32
+ANN, BOB = "WK" + "a" * 32, "WK" + "b" * 32
+
+
+# origins
+
+
+@pytest.mark.parametrize(
+    ("origin", "allowed", "expected"),
+    [
+        ("https://flex.twilio.com", ["https://flex.twilio.com"], True),
+        ("HTTPS://Flex.Twilio.com", ["https://flex.twilio.com"], True),
+        ("", [], True),
+        ("https://a.example", ["*"], True),
+        ("null", ["https://flex.twilio.com"], False),
+        ("https://flex.twilio.com/", ["https://flex.twilio.com"], False),
+        ("https://xflex.twilio.com", ["https://flex.twilio.com"], False),
+        ("*", ["https://flex.twilio.com"], False),
+    ],
+)
+def test_origins(origin: str, allowed: list[str], expected: bool) -> None:
+    assert origin_allowed(origin, allowed) is expected
+    headers = answer_headers(origin, allowed)
+    assert ("Access-Control-Allow-Origin" in headers) is (expected and bool(origin))
+    assert "Access-Control-Allow-Credentials" not in headers
+
+
+# persons
+
+
+def answer(**changes: object) -> dict[str, object]:
+    good: dict[str, object] = {
+        "valid": True,
+        "identity": "ann",
+        "roles": ["agent"],
+        "worker_sid": ANN,
+        "expiration": "2026-11-22T18:00:00.000Z",
+    }
+    return good | changes
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        ({}, 0),
+        ({"roles": ["supervisor", "something"]}, 0),
+        ({"worker_sid": None}, 0),
+        ({"valid": False}, 401),
+        ({"valid": "true"}, 401),
+        ({"valid": 1}, 401),
+        ({"roles": []}, 403),
+        ({"roles": None}, 403),
+        ({"roles": "agent"}, 403),
+        ({"roles": ["guest"]}, 403),
+        ({"roles": [7]}, 403),
+        ({"identity": ""}, 403),
+        ({"identity": None}, 403),
+    ],
+)
+def test_persons(changes: dict[str, object], status: int) -> None:
+    if status:
+        with pytest.raises(RequestRefused) as refused:
+            person_from(answer(**changes))
+        assert refused.value.status == status
+    else:
+        assert person_from(answer(**changes)).identity == "ann"
+    with pytest.raises(RequestRefused):
+        person_from({})
+
+
+NOW = 1_795_370_000.0  # 2026-11-22T17:53:20Z
+
+
+@pytest.mark.parametrize(
+    ("expiration", "kept"),
+    [
+        ("2026-11-22T18:00:00.000Z", 60),
+        ("2026-11-22T17:53:50.000Z", 30),
+        ("2026-11-22T17:53:50", 30),
+        ("2026-11-22T18:53:50+01:00", 30),
+        ("2026-11-22T17:53:20.000Z", 0),
+        ("2026-11-22T17:00:00.000Z", -3200),
+        ("tomorrow", 0),
+        (None, 0),
+        (1_795_370_030, 0),
+    ],
+)
+def test_how_long_a_yes_is_remembered(expiration: object, kept: float) -> None:
+    assert keep_until({"expiration": expiration}, NOW) - NOW == pytest.approx(kept)
+
+
+# tasks
+
+
+@pytest.mark.parametrize(
+    ("attributes", "sids"),
+    [
+        ({"call_sid": "CA1"}, ("CA1",)),
+        ({"conference": {"participants": {"customer": "CA2"}}, "call_sid": "CA1"}, ("CA2", "CA1")),
+        ({"conference": {"participants": {"worker": "CA3"}}, "call_sid": "CA1"}, ("CA1",)),
+        ({"conference": "CF1", "call_sid": 7}, ()),
+        ({"conference": {"participants": None}}, ()),
+        ({}, ()),
+    ],
+)
+def test_the_customers_leg(attributes: object, sids: tuple[str, ...]) -> None:
+    assert customer_call_sids(json.dumps(attributes)) == sids
+
+
+@pytest.mark.parametrize("attributes", [None, "", "no JSON", "[]", '"CA1"', "[" * 100_000, 7])
+def test_attributes_that_name_nobody(attributes: object) -> None:
+    assert customer_call_sids(attributes) == ()
+
+
+@pytest.mark.parametrize(
+    ("call", "worker", "reservations", "expected"),
+    [
+        (CALL, ANN, [(ANN, "accepted")], True),
+        (CALL, ANN, [(ANN, "wrapping")], True),
+        (CALL, ANN, [(ANN, "rejected"), (ANN, "accepted")], True),
+        (CALL, ANN, [(BOB, "accepted")], False),
+        (CALL, ANN, [(ANN, "pending")], False),
+        (CALL, ANN, [(ANN, "completed")], False),
+        (CALL, ANN, [], False),
+        (CALL, "", [("", "accepted")], False),
+        ("CA" + "2" * 32, ANN, [(ANN, "accepted")], False),
+    ],
+)
+def test_who_holds_a_task(call: str, worker: str, reservations: list[tuple[str, str]], expected: bool) -> None:
+    listed = [{"worker_sid": sid, "reservation_status": status} for sid, status in reservations]
+    assert holds(call, json.dumps({"call_sid": CALL}), worker, listed) is expected
+
+
+@pytest.mark.parametrize(
+    ("roles", "holds_task", "expected"),
+    [
+        ({"agent"}, True, Access.START),
+        ({"supervisor"}, True, Access.START),
+        ({"agent"}, False, None),
+        ({"supervisor"}, False, Access.WATCH),
+        ({"admin"}, False, Access.WATCH),
+        ({"agent", "admin"}, False, Access.WATCH),
+    ],
+)
+def test_what_a_start_may_do(roles: set[str], holds_task: bool, expected: Access | None) -> None:
+    person = Person("ann", ANN, frozenset(roles))
+    if expected is None:
+        with pytest.raises(RequestRefused) as refused:
+            access_for_start(person, holds_task)
+        assert refused.value.status == 403
+    else:
+        assert access_for_start(person, holds_task) is expected
+
+
+@pytest.mark.parametrize("state", list(CallState))
+def test_what_can_be_watched(state: CallState) -> None:
+    document = CallDocument(state=state, generation=1, stream_name="a", sync_stream="S", deadline=0, worker=ANN, identity="ann")
+    if state in {CallState.STARTING, CallState.LIVE}:
+        assert watched(document) is document
+    else:
+        with pytest.raises(RequestRefused) as refused:
+            watched(document)
+        assert (refused.value.status, refused.value.code) == (403, "not_running")
+
+
+# Twilio's errors
+
+KEY = Secrets(auth_token="t", api_key_sid="SK1", api_key_secret="s")
+ACCOUNT = Secrets(auth_token="t")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (TwilioRefused("x", 404, 20404, "The requested resource was not found"), 409, "call_ended"),
+        (TwilioRefused("x", 400, 21220, "Call is not in-progress"), 409, "call_ended"),
+        (TwilioRefused("x", 400, 20001, "At most 4 tracks of a call can be forked"), 409, "too_many_streams"),
+        (TwilioRefused("x", 400, 31941, "Invalid Track configuration"), 502, "twilio_refused"),
+        (TwilioRefused("x", 409, 20409, "An active stream has that name already"), 502, "twilio_refused"),
+        (TwilioRefused("x", 401, 20003, "Authenticate"), 502, "twilio_credentials"),
+        (TwilioRefused("x", 403, 20008, "Resource not accessible with Test Account Credentials"), 502, "twilio_credentials"),
+        (TwilioBusy("x", 429, 20429, "Too Many Requests"), 503, "twilio_busy"),
+        (TwilioUnclear("x", 0, 0, "no answer within 5 s"), 502, "twilio_unclear"),
+        (TwilioUnclear("x", 500, 20500, "Internal Server Error"), 502, "twilio_unclear"),
+    ],
+)
+def test_what_becomes_of_a_refused_stream(error: TwilioError, status: int, code: str) -> None:
+    refused = stream_refused(error, KEY)
+    assert (refused.status, refused.code) == (status, code)
+    assert refused.message and refused.hint and refused.twilio is error
+    stop = stop_failed(error, KEY)
+    assert "STILL" in stop.message and "again" in stop.hint
+
+
+def test_the_secret_that_is_wrong_is_the_one_that_was_used() -> None:
+    wrong = TwilioRefused("x", 401, 20003, "Authenticate")
+    assert "twilio-api-key-sid" in from_twilio(wrong, KEY, "It failed").hint
+    assert "twilio-auth-token" in from_twilio(wrong, ACCOUNT, "It failed").hint
+    assert "twilio-auth-token" in from_twilio(wrong, KEY, "It failed", as_account=True).hint
+
+
+def test_when_to_come_back() -> None:
+    assert from_twilio(TwilioBusy("x", 429, 20429, "", 9.0), KEY, "It failed").retry_after == 9.0
+    assert from_twilio(TwilioBusy("x", 429, 20429, ""), KEY, "It failed").retry_after == 2.0
+
+
+# relays
+
+
+@pytest.mark.parametrize("owner", ["10.1.2.3:9090", "127.0.0.1:1", "[fd00::1]:9090", "192.168.0.1:65535"])
+def test_addresses_of_relays(owner: str) -> None:
+    assert peer_address(owner) == owner
+
+
+@pytest.mark.parametrize(
+    "owner",
+    [
+        "",
+        ":9090",
+        "10.1.2.3",
+        "10.1.2.3:",
+        "10.1.2.3:0",
+        "10.1.2.3:65536",
+        "10.1.2.3:9090/x",
+        "10.1.2.3:+90",
+        "10.1.2.3:٩٠",
+        "relay:9090",
+        "localhost:9090",
+        "fd00::1:9090",
+        "[10.1.2.3]:9090",
+        "[fe80::1]:9090",
+        "[fe80::1%eth0]:9090",
+        "169.254.169.254:80",
+        "0.0.0.0:80",
+        "224.0.0.1:80",
+        "0x7f000001:80",
+        "a@10.1.2.3:80",
+        "10.1.2.3 :80",
+    ],
+)
+def test_what_no_relay_is_called(owner: str) -> None:
+    assert peer_address(owner) is None
+
+
+# the rest
+
+
+def test_suffixes_are_not_repeated() -> None:
+    made = {random_suffix() for _ in range(200)}
+    assert len(made) == 200 and all(len(suffix) == 16 and suffix.isalnum() and suffix.isascii() for suffix in made)
+
+
+@pytest.mark.parametrize(
+    ("fields", "matters"),
+    [
+        ({"StreamEvent": "stream-error"}, True),
+        ({"StreamEvent": "stream-stopped"}, True),
+        ({"StreamEvent": "stream-error", "StreamError": "31921"}, True),
+        ({"StreamEvent": "stream-error", "StreamError": "31930"}, False),
+        ({"StreamEvent": "stream-error", "StreamError": "31930 Stream - buffer overflow"}, False),
+        ({"StreamEvent": "stream-started"}, False),
+        ({"StreamEvent": "stream-error", "CallSid": "CA1"}, False),
+        ({}, False),
+    ],
+)
+def test_callbacks_that_matter(fields: dict[str, str], matters: bool) -> None:
+    assert read_event({"AccountSid": "AC", "CallSid": CALL, "StreamName": "n"} | fields).matters is matters
