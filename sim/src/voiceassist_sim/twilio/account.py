@@ -12,8 +12,7 @@ from .access_tokens import ApiKey, verify
 from .api import Router
 from .auth import Credentials
 from .call_routes import CallRoutes
-from .calls import Call, Calls
-from .errors import not_found
+from .calls import Call, Calls, HangUp
 from .events import EventFeed
 from .faults import Faults
 from .flex import FlexConfiguration
@@ -31,7 +30,6 @@ from .sync_view import SyncView
 from .taskrouter import Reservation, TaskRouter, Worker
 from .taskrouter_routes import TaskRouterRoutes
 
-HangUp = Literal["recording"] | float | None
 PLAYED_OUT_SECONDS: Final = 0.5
 """How long after its recording's end a call that hangs up then goes on."""
 
@@ -99,9 +97,7 @@ class Account:
             on_playing=self._began_playing,
         )
         self.calls = Calls(self.sids, self.settings, on_stop=self.streams.stop, on_ended=self._call_ended)
-        self._hang_ups: dict[str, HangUp] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
-        self._tasks_of_calls: dict[str, str] = {}
 
     @property
     def account_sid(self) -> str:
@@ -185,8 +181,7 @@ class Account:
         }
         task = self.taskrouter.add_task(known | dict(attributes or {}), now)
         held = self.taskrouter.reserve(task, worker, now, reservation)
-        self._tasks_of_calls[call.sid] = task.sid
-        self._hang_ups[call.sid] = hang_up
+        call.task_sid, call.hang_up = task.sid, hang_up
         self._call_event("created", call)
         if play_from == "now":
             call.began_playing = asyncio.get_running_loop().time()
@@ -211,10 +206,7 @@ class Account:
 
     def task_of(self, call_sid: str) -> str:
         """The SID of a call's task."""
-        try:
-            return self._tasks_of_calls[call_sid]
-        except KeyError:
-            raise not_found(f"/Calls/{call_sid}") from None
+        return self.calls.get(call_sid).task_sid
 
     def set_reservation(self, reservation_sid: str, status: str) -> None:
         """Let a reservation change its state."""
@@ -249,15 +241,14 @@ class Account:
         timer = self._timers.pop(call.sid, None)
         if timer is not None:
             timer.cancel()
-        self._hang_ups.pop(call.sid, None)
-        task = self.taskrouter.tasks.get(self._tasks_of_calls.get(call.sid, ""))
+        task = self.taskrouter.tasks.get(call.task_sid)
         if task is not None and task.status == "assigned":
             self.taskrouter.end_task(task, "wrapping", self.clock())
         self._call_event("ended", call)
 
     def _began_playing(self, call: Call) -> None:
         self._call_event("playing", call)
-        if self._hang_ups.get(call.sid) == "recording":
+        if call.hang_up == "recording":
             self._hang_up_in(call, len(call.recording.customer) / SAMPLE_RATE + PLAYED_OUT_SECONDS)
 
     def _hang_up_in(self, call: Call, seconds: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 
 from .errors import TwilioError, bad_parameter, conflict, not_found
 from .settings import Settings
@@ -12,6 +12,7 @@ from .sids import is_sid
 from .stream_order import StreamOrder
 from .streams.request import Recording
 
+HangUp = Literal["recording"] | float | None
 ENDED: Final = frozenset({"completed", "canceled", "failed", "busy", "no-answer"})
 MAX_CALLS: Final = 10_000
 """Above this the oldest ended calls are forgotten."""
@@ -29,7 +30,10 @@ class ForkedStream:
 
 @dataclass(slots=True)
 class Call:
-    """One call. ``began_playing``: the event loop's time at which its recording began, ``None`` until it does. Times are epoch seconds."""
+    """One call; times are epoch seconds, but ``began_playing``: the event loop's at which its recording began, ``None`` until it does.
+
+    ``hang_up``: the call completes when the recording is over, or after so many seconds; ``None``: when somebody completes it.
+    """
 
     sid: str
     recording: Recording
@@ -41,6 +45,8 @@ class Call:
     started: float | None = None
     ended: float | None = None
     began_playing: float | None = None
+    task_sid: str = ""
+    hang_up: HangUp = None
     streams: dict[str, ForkedStream] = field(default_factory=dict)
 
     def active_streams(self) -> list[ForkedStream]:
