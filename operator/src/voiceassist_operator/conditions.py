@@ -1,0 +1,265 @@
+"""Conditions: the truth about a VoiceAssist, from what was observed. Pure; one function for each type, then how they merge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from voiceassist_crds.config import RelayConfig
+from voiceassist_crds.reasons import ConditionType, Reason
+from voiceassist_crds.status import PeerReason, PeerStatus
+
+from .facts import Endpoint, Observed, PodFact
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One condition; `status` None is Unknown."""
+
+    type: ConditionType
+    status: bool | None
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Blocker:
+    """Why nothing can be deployed: what is missing and what to do."""
+
+    reason: Reason
+    message: str
+
+
+_NEEDED = {"authToken", "apiKeySid", "apiKeySecret"}
+
+
+def blockers(seen: Observed) -> list[Blocker]:
+    """What keeps the relays from being deployed; empty when nothing does."""
+    spec, found = seen.owner.spec, []
+    if seen.rival:
+        text = (
+            f"VoiceAssist {seen.rival} has host {spec.host} and path prefix {spec.path_prefix or '(none)'} already; change one of the two"
+        )
+        found.append(Blocker(Reason.HOST_CONFLICT, text))
+    if spec.twilio.api_url and not seen.custom_endpoints:
+        text = "twilio.apiUrl is given, but the operator runs without --allow-custom-endpoints; remove it, or start the operator with that flag"
+        found.append(Blocker(Reason.CUSTOM_ENDPOINTS_NOT_ALLOWED, text))
+    model = spec.model.api_key_secret_ref
+    for secret, needed, where in (
+        (seen.credentials, _NEEDED, "twilio.credentialsSecretRef"),
+        (seen.model_key, {model.key}, "model.apiKeySecretRef"),
+    ):
+        if not secret.found:
+            keys = ", ".join(sorted(needed))
+            text = f"Secret {secret.name} ({where}) does not exist; create it with {'keys' if len(needed) > 1 else 'key'} {keys}"
+            found.append(Blocker(Reason.SECRET_NOT_FOUND, text))
+        elif missing := sorted(needed - secret.keys):
+            text = f"Secret {secret.name} ({where}) lacks {', '.join(missing)}; add what is missing, and nothing needs a restart"
+            found.append(Blocker(Reason.SECRET_INCOMPLETE, text))
+    if seen.prompt.instructions is None:
+        found.append(Blocker(seen.prompt.reason or Reason.PROMPT_SOURCE_NOT_FOUND, seen.prompt.message))
+    if not spec.twilio.sync.service_sid:
+        text = "twilio.sync.serviceSid is not given; create a Sync service with AclEnabled and put its SID there"
+        found.append(Blocker(Reason.SYNC_NOT_GIVEN, text))
+    return found
+
+
+def current_pods(seen: Observed) -> list[PodFact]:
+    """Pods that are there to stay: draining ones keep what they have and are not counted."""
+    return [pod for pod in seen.pods if not pod.terminating]
+
+
+def sync_configured(seen: Observed) -> Condition:
+    """Whether the relays can write to Sync."""
+    kind = ConditionType.SYNC_CONFIGURED
+    if not seen.owner.spec.twilio.sync.service_sid:
+        return Condition(
+            kind, False, Reason.SYNC_NOT_GIVEN, "twilio.sync.serviceSid is not given; create a Sync service and put its SID there"
+        )
+    return _peer(kind, seen, "sync", Reason.SYNC_OK, _SYNC_REASONS)
+
+
+def model_reachable(seen: Observed) -> Condition:
+    """Whether the model takes the relays' key and settings."""
+    return _peer(ConditionType.MODEL_REACHABLE, seen, "model", Reason.MODEL_OK, _MODEL_REASONS)
+
+
+_SYNC_REASONS = {
+    PeerReason.REFUSED: Reason.SYNC_REFUSED,
+    PeerReason.MISCONFIGURED: Reason.SYNC_NOT_FOUND,
+}
+_MODEL_REASONS = {
+    PeerReason.REFUSED: Reason.MODEL_REFUSED,
+    PeerReason.QUOTA: Reason.MODEL_QUOTA,
+    PeerReason.MISCONFIGURED: Reason.MODEL_MISCONFIGURED,
+}
+
+
+def _peer(kind: ConditionType, seen: Observed, peer: str, good: Reason, reasons: Mapping[PeerReason, Reason]) -> Condition:
+    told: list[tuple[str, PeerStatus]] = [(pod.name, getattr(pod.status, peer)) for pod in current_pods(seen) if pod.status is not None]
+    bad = [(name, status) for name, status in told if not status.ok and status.reason is not PeerReason.UNKNOWN]
+    if bad:
+        name, status = bad[0]
+        reason = reasons.get(
+            status.reason or PeerReason.UNREACHABLE, Reason.SYNC_UNREACHABLE if peer == "sync" else Reason.MODEL_UNREACHABLE
+        )
+        return Condition(kind, False, reason, f"{len(bad)} of {len(told)} relays report it ({name}): {status.message}")
+    if not any(status.ok for _, status in told):
+        return Condition(kind, None, Reason.UNKNOWN, "no relay has reported yet")
+    return Condition(kind, True, good, "")
+
+
+def relay_available(seen: Observed) -> Condition:
+    """Whether relay pods are ready."""
+    kind, wanted = ConditionType.RELAY_AVAILABLE, seen.owner.spec.relay.replicas
+    ready = sum(pod.ready for pod in current_pods(seen))
+    if ready:
+        note = "" if ready >= wanted else f"{ready} of {wanted} relay pods are ready"
+        return Condition(kind, True, Reason.RELAYS_AVAILABLE, note)
+    if wanted == 0:
+        return Condition(kind, False, Reason.NO_RELAYS, "relay.replicas is 0; scale it up to take calls")
+    return Condition(kind, False, *_why_not_ready(seen))
+
+
+def _why_not_ready(seen: Observed) -> tuple[Reason, str]:
+    for pod in current_pods(seen):
+        if pod.waiting_reason in {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}:
+            text = f"pod {pod.name}: {pod.waiting_reason}: {pod.waiting_message or 'the image cannot be had'}; check relay.image and its pull secrets"
+            return Reason.IMAGE_PULL_FAILED, text
+        if pod.waiting_reason in {"CrashLoopBackOff", "RunContainerError", "CreateContainerError", "CreateContainerConfigError"}:
+            text = f"pod {pod.name}: {pod.waiting_reason} after {pod.restarts} restarts; see kubectl logs --previous {pod.name}"
+            return Reason.RELAYS_CRASHING, text
+        if pod.unschedulable:
+            return Reason.UNSCHEDULABLE, f"pod {pod.name} fits no node: {pod.unschedulable}"
+    if seen.deployment is not None and seen.deployment.failure:
+        return Reason.APPLY_FAILED, f"the Deployment cannot make its pods: {seen.deployment.failure}"
+    return Reason.RELAYS_STARTING, "no relay pod is ready yet"
+
+
+_ENDPOINT = {
+    Endpoint.DNS: Reason.DNS_FAILED,
+    Endpoint.CERTIFICATE: Reason.CERTIFICATE_INVALID,
+    Endpoint.CONNECTION: Reason.CONNECTION_FAILED,
+    Endpoint.PATH: Reason.PATH_NOT_ROUTED,
+}
+
+
+def endpoint_reachable(seen: Observed) -> Condition:
+    """Whether the public address leads to our relays."""
+    kind = ConditionType.ENDPOINT_REACHABLE
+    if seen.endpoint is None:
+        return Condition(kind, None, Reason.UNKNOWN, "the public address was not tried yet")
+    if seen.endpoint.result is Endpoint.OK:
+        return Condition(kind, True, Reason.ENDPOINT_OK, "")
+    return Condition(kind, False, _ENDPOINT[seen.endpoint.result], seen.endpoint.message)
+
+
+def prompt_rolled_out(seen: Observed, config: RelayConfig | None) -> Condition:
+    """Whether every pod that is there to stay reports the configuration in force."""
+    kind = ConditionType.PROMPT_ROLLED_OUT
+    pods = current_pods(seen)
+    if config is None:
+        return Condition(kind, False, Reason.NOT_READY, "there is no valid configuration to roll out")
+    if not pods:
+        return Condition(kind, False, Reason.NO_RELAYS, "there is no relay pod")
+    refused = [pod for pod in pods if pod.status is not None and pod.status.config_error]
+    if refused:
+        text = f"pod {refused[0].name} refused the configuration: {refused[0].status.config_error if refused[0].status else ''}"
+        return Condition(kind, False, Reason.CONFIG_REFUSED, text)
+    behind = [pod.name for pod in pods if pod.status is None or pod.status.config_revision != config.config_revision]
+    if not behind:
+        return Condition(kind, True, Reason.ROLLED_OUT, f"prompt {config.prompts[0].revision} is at all {len(pods)} relays")
+    silent = all(pod.status is None for pod in pods if pod.name in behind)
+    reason = Reason.PODS_NOT_REPORTING if silent and any(pod.ready for pod in pods) else Reason.ROLLING_OUT
+    return Condition(
+        kind, False, reason, f"{len(behind)} of {len(pods)} relays do not report {config.config_revision} yet: {', '.join(behind[:3])}"
+    )
+
+
+def conditions(seen: Observed, config: RelayConfig | None, stopping: Sequence[Blocker]) -> list[Condition]:
+    """All conditions. Ready sums up: what keeps agents from being helped comes first, with its own reason and way out."""
+    parts = [
+        relay_available(seen),
+        sync_configured(seen),
+        model_reachable(seen),
+        endpoint_reachable(seen),
+        prompt_rolled_out(seen, config),
+    ]
+    by_hand = "in this version the plugin's functions URL is set by hand: see status.endpoints.functionsUrl"
+    parts.append(Condition(ConditionType.FUNCTIONS_CONFIGURED, True, Reason.CONFIGURED, "served by the relays"))
+    parts.append(Condition(ConditionType.FLEX_CONFIGURED, False, Reason.NOT_CONFIGURED, by_hand))
+    summary = _ready(seen, parts, stopping)
+    return [summary, *parts, _progressing(seen, parts, stopping), _degraded(seen, summary)]
+
+
+_COUNTED = (
+    ConditionType.RELAY_AVAILABLE,
+    ConditionType.SYNC_CONFIGURED,
+    ConditionType.MODEL_REACHABLE,
+    ConditionType.ENDPOINT_REACHABLE,
+)
+
+
+def _ready(seen: Observed, parts: Sequence[Condition], stopping: Sequence[Blocker]) -> Condition:
+    kind = ConditionType.READY
+    if stopping:
+        return Condition(kind, False, stopping[0].reason, "; ".join(blocker.message for blocker in stopping))
+    if seen.trouble:
+        return Condition(kind, False, Reason.APPLY_FAILED, seen.trouble)
+    by_type = {part.type: part for part in parts}
+    for wanted in _COUNTED:
+        part = by_type[wanted]
+        if part.status is not True:
+            return Condition(kind, False, part.reason if part.status is False else Reason.NOT_READY, part.message)
+    note = by_type[ConditionType.RELAY_AVAILABLE].message
+    return Condition(kind, True, Reason.READY, note or "agents are being helped")
+
+
+def _progressing(seen: Observed, parts: Sequence[Condition], stopping: Sequence[Blocker]) -> Condition:
+    kind = ConditionType.PROGRESSING
+    if seen.owner.spec.paused:
+        return Condition(kind, False, Reason.PAUSED, "spec.paused is true: nothing is written")
+    if stopping:
+        return Condition(kind, False, stopping[0].reason, "waiting for what is missing")
+    rolled = next(part for part in parts if part.type is ConditionType.PROMPT_ROLLED_OUT)
+    deployment = seen.deployment
+    settled = deployment is not None and deployment.observed and deployment.updated == deployment.total == deployment.replicas
+    if rolled.status is True and settled:
+        return Condition(kind, False, Reason.RECONCILED, "everything is as described")
+    return Condition(kind, True, Reason.RECONCILING, rolled.message if rolled.status is not True else "relay pods are being replaced")
+
+
+def _degraded(seen: Observed, summary: Condition) -> Condition:
+    kind, wanted = ConditionType.DEGRADED, seen.owner.spec.relay.replicas
+    ready = sum(pod.ready for pod in current_pods(seen))
+    if 0 < ready < wanted:
+        return Condition(kind, True, _why_not_ready(seen)[0], f"{ready} of {wanted} relay pods are ready")
+    return Condition(kind, False, Reason.RECONCILED if summary.status else Reason.NOT_READY, "")
+
+
+def merge(old: Sequence[Mapping[str, Any]], new: Sequence[Condition], generation: int, now: str) -> list[dict[str, Any]]:
+    """The conditions as they are written: `lastTransitionTime` moves only when the status changes."""
+    before = {entry.get("type"): entry for entry in old}
+    merged = []
+    for condition in new:
+        status = "Unknown" if condition.status is None else str(condition.status)
+        known = before.get(condition.type.value)
+        since = known["lastTransitionTime"] if known is not None and known.get("status") == status else now
+        merged.append(
+            {
+                "type": condition.type.value,
+                "status": status,
+                "reason": condition.reason.value,
+                "message": condition.message[:4000],
+                "observedGeneration": generation,
+                "lastTransitionTime": since,
+            }
+        )
+    return merged
+
+
+def changed(old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Conditions whose status or reason is not what it was: each is worth one event."""
+    before = {entry.get("type"): (entry.get("status"), entry.get("reason")) for entry in old}
+    return [entry for entry in new if before.get(entry["type"]) != (entry["status"], entry["reason"])]

@@ -1,0 +1,118 @@
+"""Facts: what was observed of a VoiceAssist and its surroundings at one moment. Pure data; `observe` gathers it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from voiceassist_crds.reasons import Reason
+from voiceassist_crds.status import RelayStatus
+
+from .resources.common import Owner
+
+
+@dataclass(frozen=True, slots=True)
+class SecretFact:
+    """A referenced Secret: which keys have a value, never the values."""
+
+    name: str
+    found: bool = False
+    keys: frozenset[str] = frozenset()
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptFact:
+    """The prompt's text, or why there is none."""
+
+    instructions: str | None
+    reason: Reason | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PodFact:
+    """A relay pod, and what it said of itself at `/status`."""
+
+    name: str
+    ip: str = ""
+    ready: bool = False
+    terminating: bool = False
+    waiting_reason: str = ""
+    waiting_message: str = ""
+    unschedulable: str = ""
+    restarts: int = 0
+    annotations: dict[str, str] = field(default_factory=dict)
+    status: RelayStatus | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentFact:
+    """The relay Deployment's state."""
+
+    replicas: int
+    ready: int
+    updated: int
+    total: int
+    observed: bool
+    """Whether its controller has seen the newest spec."""
+    failure: str = ""
+
+
+class Endpoint(StrEnum):
+    """What the operator's own dial of the public address found."""
+
+    OK = "ok"
+    DNS = "dns"
+    CERTIFICATE = "certificate"
+    CONNECTION = "connection"
+    PATH = "path"
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointFact:
+    """The last dial."""
+
+    result: Endpoint
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """One object of ours."""
+
+    api_version: str
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Everything that a plan is made of."""
+
+    owner: Owner
+    generation: int
+    annotations: dict[str, str]
+    manager: str
+    """Field manager that last wrote the prompt."""
+    credentials: SecretFact
+    model_key: SecretFact
+    prompt: PromptFact
+    deployment: DeploymentFact | None = None
+    pods: tuple[PodFact, ...] = ()
+    existing: frozenset[Ref] = frozenset()
+    """Objects of ours that are there."""
+    config_revision: str = ""
+    """Revision of the relays' ConfigMap as it is there now."""
+    pod_monitors: bool = False
+    """Whether the cluster knows PodMonitors."""
+    rival: str = ""
+    """An older VoiceAssist with this host and prefix, as namespace/name."""
+    endpoint: EndpointFact | None = None
+    custom_endpoints: bool = False
+    """Whether `apiUrl` is allowed here."""
+    status: dict[str, Any] = field(default_factory=dict)
+    """The status that is there."""
+    trouble: str = ""
+    """What went wrong in the last attempt to write."""

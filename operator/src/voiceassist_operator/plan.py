@@ -1,0 +1,182 @@
+"""The plan: what is to be written for a VoiceAssist, from what was observed. Pure; every cause of a reconcile ends here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from voiceassist_crds.config import RelayConfig
+from voiceassist_crds.errors import ContractError
+from voiceassist_crds.names import WS_PATH
+from voiceassist_crds.reasons import Reason
+
+from .conditions import Blocker, blockers, changed, conditions, current_pods, merge
+from .facts import Observed, PodFact, Ref
+from .relay_config import relay_config
+from .resources.common import CAUSE_ANNOTATION, CONFIG_ANNOTATION, SECRETS_ANNOTATION, Manifest, history_name
+from .resources.config_map import history_config_map, relay_config_map
+from .resources.deployment import relay_deployment
+from .resources.network import relay_ingress, relay_network_policy, relay_service
+from .resources.others import relay_disruption_budget, relay_pod_monitor, relay_service_account
+
+HISTORY = 10
+CALLS_EVERY_SECONDS = 30
+DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
+
+
+@dataclass(frozen=True, slots=True)
+class PodPatch:
+    """Annotations to put on a pod. A new one makes the kubelet bring the pod's volumes up to date at once."""
+
+    pod: str
+    annotations: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be done, in this order: apply, delete, pods, status, events."""
+
+    apply: list[Manifest] = field(default_factory=list)
+    delete: list[Ref] = field(default_factory=list)
+    pods: list[PodPatch] = field(default_factory=list)
+    status: dict[str, Any] = field(default_factory=dict)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    """Conditions that changed."""
+    rolling: bool = False
+    """Whether a configuration is on its way: look again soon."""
+    config: RelayConfig | None = None
+
+
+def make_plan(seen: Observed, now: str) -> Plan:
+    """The plan. `now` is an RFC 3339 time; it only marks what changed."""
+    stopping = blockers(seen)
+    config, problem = _config(seen)
+    if problem is not None:
+        stopping.append(problem)
+    apply: list[Manifest] = []
+    delete: list[Ref] = []
+    pods: list[PodPatch] = []
+    if not seen.owner.spec.paused and not stopping and config is not None:
+        apply = _objects(seen, config)
+        delete = _unwanted(seen, apply, config)
+        pods = _pod_patches(seen, config)
+    status = _status(seen, config, stopping, now)
+    old = seen.status.get("conditions", [])
+    rolling = config is not None and any(p.status is None or p.status.config_revision != config.config_revision for p in current_pods(seen))
+    return Plan(apply, delete, pods, status, [dict(entry) for entry in changed(old, status["conditions"])], rolling, config)
+
+
+def _config(seen: Observed) -> tuple[RelayConfig | None, Blocker | None]:
+    owner = seen.owner
+    instructions, service = seen.prompt.instructions, owner.spec.twilio.sync.service_sid
+    if instructions is None or not service:
+        return None, None
+    try:
+        return relay_config(owner.namespace, owner.name, owner.spec, instructions, service), None
+    except ContractError as error:
+        return None, Blocker(Reason.INVALID_SPEC, "; ".join(error.problems))
+
+
+def _objects(seen: Observed, config: RelayConfig) -> list[Manifest]:
+    owner = seen.owner
+    wanted = [
+        relay_service_account(owner),
+        relay_config_map(owner, config),
+        history_config_map(owner, config.prompts[0]),
+        relay_deployment(owner),
+        relay_service(owner),
+        relay_disruption_budget(owner),
+        relay_ingress(owner),
+        relay_network_policy(owner),
+        relay_pod_monitor(owner) if seen.pod_monitors else None,
+    ]
+    return [manifest for manifest in wanted if manifest is not None]
+
+
+def ref(manifest: Manifest) -> Ref:
+    """Which object a manifest is."""
+    return Ref(manifest["apiVersion"], manifest["kind"], manifest["metadata"]["name"])
+
+
+def _unwanted(seen: Observed, apply: list[Manifest], config: RelayConfig) -> list[Ref]:
+    """Objects of ours that are not wanted any more; of the history the newest revisions stay."""
+    wanted = {ref(manifest) for manifest in apply}
+    kept = {Ref("v1", "ConfigMap", history_name(seen.owner.name, entry["revision"])) for entry in _history(seen, config, "")}
+    return sorted(seen.existing - wanted - kept, key=lambda one: (one.kind, one.name))
+
+
+def secrets_version(seen: Observed) -> str:
+    """Names the Secrets' versions; changes when one of them does, and tells nothing of their values."""
+    return f"{seen.credentials.version}.{seen.model_key.version}"
+
+
+def _pod_patches(seen: Observed, config: RelayConfig) -> list[PodPatch]:
+    patches = []
+    for pod in current_pods(seen):
+        wanted = {CONFIG_ANNOTATION: config.config_revision, SECRETS_ANNOTATION: secrets_version(seen), **_deletion_cost(pod)}
+        new = {key: value for key, value in wanted.items() if pod.annotations.get(key) != value}
+        if new:
+            patches.append(PodPatch(pod.name, new))
+    return patches
+
+
+def _deletion_cost(pod: PodFact) -> dict[str, str]:
+    """Idle pods leave first when the Deployment shrinks."""
+    return {} if pod.status is None else {DELETION_COST: str(pod.status.active_calls)}
+
+
+def _history(seen: Observed, config: RelayConfig, now: str) -> list[dict[str, Any]]:
+    old: list[dict[str, Any]] = list(seen.status.get("prompt", {}).get("history", []))
+    revision = config.prompts[0].revision
+    if old and old[0]["revision"] == revision:
+        return old
+    entry = {
+        "revision": revision,
+        "time": now,
+        "manager": seen.manager[:200],
+        "cause": seen.annotations.get(CAUSE_ANNOTATION, "")[:500],
+        "configMap": history_name(seen.owner.name, revision),
+    }
+    return [entry, *(one for one in old if one["revision"] != revision)][:HISTORY]
+
+
+def _status(seen: Observed, config: RelayConfig | None, stopping: list[Blocker], now: str) -> dict[str, Any]:
+    owner, old = seen.owner, seen.status
+    pods = current_pods(seen)
+    status: dict[str, Any] = {
+        "observedGeneration": seen.generation,
+        "conditions": merge(old.get("conditions", []), conditions(seen, config, stopping), seen.generation, now),
+        "relay": {
+            "replicas": len(pods),
+            "readyReplicas": sum(pod.ready for pod in pods),
+            "activeCalls": sum(pod.status.active_calls for pod in seen.pods if pod.status is not None),
+            "selector": ",".join(f"{key}={value}" for key, value in sorted(owner.selector.items())),
+        },
+        "endpoints": {
+            "streamUrl": f"wss://{owner.spec.host}{owner.spec.path_prefix}{WS_PATH}/{{callSid}}",
+            "functionsUrl": f"https://{owner.spec.host}{owner.spec.path_prefix}",
+        },
+    }
+    if owner.spec.twilio.sync.service_sid:
+        status["sync"] = {"serviceSid": owner.spec.twilio.sync.service_sid}
+    if config is not None and not owner.spec.paused:
+        status["prompt"] = {
+            "currentRevision": config.prompts[0].revision,
+            "configRevision": config.config_revision,
+            "history": _history(seen, config, now),
+        }
+    elif "prompt" in old:
+        status["prompt"] = old["prompt"]
+    return status
+
+
+def worth_writing(old: dict[str, Any], new: dict[str, Any], since_calls: float) -> bool:
+    """Whether the status is to be written: at once when anything but the number of calls changed, else every 30 s.
+
+    `since_calls` is seconds since the number of calls was last written.
+    """
+    if old == new:
+        return False
+    plain_old = {**old, "relay": {**old.get("relay", {}), "activeCalls": 0}}
+    plain_new = {**new, "relay": {**new["relay"], "activeCalls": 0}}
+    return plain_old != plain_new or since_calls >= CALLS_EVERY_SECONDS
