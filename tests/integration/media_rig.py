@@ -299,7 +299,8 @@ async def running(
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         message = await receive()
-        requests.append({"path": scope["path"], "body": message["body"], "whole": not message.get("more_body", False)})
+        headers = [name.decode() for name, _ in scope["headers"]]
+        requests.append({"path": scope["path"], "body": message["body"], "whole": not message.get("more_body", False), "headers": headers})
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
         await send({"type": "http.response.body", "body": b"ok"})
 

@@ -43,7 +43,8 @@ async def test_a_plain_request_is_answered_and_the_connection_kept():
             client.writer.write(POST + b"Content-Length: 5\r\n\r\nhello")
             assert await client.head() == 200
             assert await client.reader.readexactly(2) == b"ok"
-            assert rig.requests == [{"path": "/stream", "body": b"hello", "whole": True}] * n
+            expected = {"path": "/stream", "body": b"hello", "whole": True, "headers": ["host", "content-length"]}
+            assert rig.requests == [expected] * n
         assert "date" in client.headers
         assert "server" not in client.headers
 
@@ -170,6 +171,23 @@ async def test_a_chunked_body_without_end_is_refused_on_the_wire(chunk):
         assert (reply.status, reply.clean) == (413, True)
         assert sent < 1_000_000
         await ended(rig, HttpRefusal.BODY_TOO_BIG)
+
+
+@on_uvloop
+async def test_a_chunked_body_one_byte_over_is_refused_though_it_ends():
+    async with running() as rig:
+        client = await ask(rig, POST + b"Transfer-Encoding: chunked\r\n\r\n10001\r\n" + b"x" * 65537 + b"\r\n0\r\n\r\n")
+        assert (await client.finish()).status == 413
+        await ended(rig, HttpRefusal.BODY_TOO_BIG)
+
+
+@on_uvloop
+async def test_a_trailer_is_no_header():
+    async with running() as rig:
+        body = b"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nX-Twilio-Signature: late\r\n\r\n"
+        client = await ask(rig, POST + body)
+        assert await client.head() == 200
+        assert rig.requests[0]["headers"] == ["host", "transfer-encoding"]
 
 
 @on_uvloop

@@ -68,7 +68,7 @@ def decode(chunks: list[bytes], limit: int = MAX_MESSAGE_BYTES) -> tuple[list[by
 frames = st.one_of(
     st.binary(max_size=200).map(frame),
     st.binary(max_size=200).map(frame),
-    st.builds(frame, st.binary(max_size=300), form=st.sampled_from([16, 64])),
+    st.builds(frame, st.integers(0, 300).map(lambda size: b"x" * size), form=st.sampled_from([16, 64])),
     st.builds(frame, st.binary(max_size=40), op=st.sampled_from([0, 1]), fin=st.booleans()),
     st.builds(frame, st.binary(max_size=130), op=st.sampled_from([9, 10])),
     st.builds(frame, st.sampled_from([b"", b"\x03\xe8", b"\x03\xe8bye", b"\x03", b"\x00\x01", b"\x03\xe8\xff"]), op=st.just(8)),
@@ -85,6 +85,8 @@ def cut(data: bytes, places: list[int]) -> list[bytes]:
 @settings(max_examples=300, deadline=None)
 @given(data=streams, places=st.lists(st.integers(0, 10_000), max_size=12), limit=st.sampled_from([64, 150, MAX_MESSAGE_BYTES]))
 @example(data=b"\x03\xfe", places=[], limit=64)
+@example(data=frame(b"x" * 64) + frame(b"x" * 65), places=[], limit=64)
+@example(data=frame(b"x" * 150) + frame(b"x" * 151), places=[], limit=150)
 @example(data=frame(b"x") + frame(b"", op=8) + frame(b"y"), places=[3, 8], limit=64)
 def test_any_cut_of_any_stream_gives_the_same_messages_failure_and_answer(data, places, limit):
     messages, failure, said = reference(data, limit)
@@ -139,6 +141,21 @@ def test_a_ping_between_fragments_is_answered_and_the_message_is_whole():
         None,
         b"\x8a\x03now",
     )
+
+
+def test_only_what_is_not_common_goes_the_long_way():
+    decoder = FrameDecoder(wire())
+    for data, touched in [
+        (frame(b"a") + frame(b"x" * 3000), False),
+        (frame(b"a", fin=False), True),
+        (frame(b"b", op=0), True),
+        (frame(b"c"), False),
+        (frame(b"p", op=9), True),
+        (frame(b"d"), False),
+    ]:
+        decoder.touched = False
+        decoder.feed(data)
+        assert decoder.touched is touched
 
 
 def test_what_follows_a_close_is_thrown_away():

@@ -325,7 +325,6 @@ class MediaSocket(asyncio.Protocol):
     def _refused(self, refusal: Refusal, status: int) -> None:
         self._settled = True
         self._around.metrics.upgrade(refusal)
-        self._release()
         if self._around.lines.take(self._around.clock()):
             log.info("media_refused", reason=refusal.value, status=int(status), call=self._tag)
 
