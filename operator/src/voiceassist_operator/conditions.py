@@ -43,7 +43,7 @@ def blockers(seen: Observed) -> list[Blocker]:
         )
         found.append(Blocker(Reason.HOST_CONFLICT, text))
     if spec.twilio.api_url and not seen.custom_endpoints:
-        text = "twilio.apiUrl is given, but the operator runs without --allow-custom-endpoints; remove it, or start the operator with that flag"
+        text = "twilio.apiUrl needs an operator with --allow-custom-endpoints; remove it, or start the operator so"
         found.append(Blocker(Reason.CUSTOM_ENDPOINTS_NOT_ALLOWED, text))
     model = spec.model.api_key_secret_ref
     for secret, needed, where in (
@@ -125,7 +125,7 @@ def relay_available(seen: Observed) -> Condition:
 def _why_not_ready(seen: Observed) -> tuple[Reason, str]:
     for pod in current_pods(seen):
         if pod.waiting_reason in {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}:
-            text = f"pod {pod.name}: {pod.waiting_reason}: {pod.waiting_message or 'the image cannot be had'}; check relay.image and its pull secrets"
+            text = f"pod {pod.name}: {pod.waiting_reason}: {pod.waiting_message or 'no image'}; check relay.image and imagePullSecrets"
             return Reason.IMAGE_PULL_FAILED, text
         if pod.waiting_reason in {"CrashLoopBackOff", "RunContainerError", "CreateContainerError", "CreateContainerConfigError"}:
             text = f"pod {pod.name}: {pod.waiting_reason} after {pod.restarts} restarts; see kubectl logs --previous {pod.name}"
