@@ -293,6 +293,7 @@ async def running(
     limits: HttpLimits | None = None,
     calls: RecordedCalls | None = None,
     upgrades: tuple[float, float] = (1000, 1000),
+    streams: bool = True,
     **config: Any,
 ) -> AsyncIterator[Rig]:
     requests: list[dict[str, Any]] = []
@@ -309,7 +310,9 @@ async def running(
         lambda: snapshots[-1], calls, metrics, times=times or MediaTimes(start=5, close=0.5), upgrades=upgrades, epoch=lambda: moment[0]
     )
     server = QuietServer(
-        server_config(app, media=media_class, limits=limits, on_refused=turned_away.append, lifespan="off", shutdown_seconds=1)
+        server_config(
+            app, media=media_class if streams else None, limits=limits, on_refused=turned_away.append, lifespan="off", shutdown_seconds=1
+        )
     )
     listener = bind("127.0.0.1", 0)
     task = asyncio.create_task(server.serve(sockets=[listener]))

@@ -237,6 +237,14 @@ async def test_an_upgrade_to_something_else_is_answered_as_a_request():
 
 
 @on_uvloop
+async def test_a_port_without_streams_lets_no_websocket_in():
+    async with running(streams=False) as rig:
+        reply = await (await rig.upgrade()).finish()
+        assert (reply.status, reply.headers["connection"]) == (200, "close")
+        assert ([request["path"] for request in rig.requests], rig.outcomes()) == ([f"/voice/ws/{CALL}"], {})
+
+
+@on_uvloop
 async def test_a_client_that_waits_for_100_gets_it():
     async with running() as rig:
         client = await ask(rig, POST + b"Content-Length: 5\r\nExpect: 100-continue\r\n\r\n")

@@ -248,6 +248,6 @@ async def test_refusals_are_logged_once_with_a_hash_and_never_a_secret(capsys):
         for _ in range(80):
             await (await rig.upgrade(signed=None)).finish()
     lines = capsys.readouterr().out.splitlines()
-    assert [("media_refused" in line, "other_call" in line) for line in lines[:1]] == [(True, True)]
+    assert [("stream refused" in line, "other_call" in line) for line in lines[:1]] == [(True, True)]
     assert 50 <= len(lines) < 75
     assert all(CALL not in line and "ppp" not in line for line in lines)

@@ -150,7 +150,7 @@ class MediaSocket(asyncio.Protocol):
                     if self._deaf:
                         break
             except Exception:
-                log.exception("media_failed", call=self._tag)
+                log.exception("stream failed", call=self._tag)
                 self._refuse(Refusal.INTERNAL_ERROR)
         if decoder.touched:
             decoder.touched = False
@@ -326,7 +326,7 @@ class MediaSocket(asyncio.Protocol):
         self._settled = True
         self._around.metrics.upgrade(refusal)
         if self._around.lines.take(self._around.clock()):
-            log.info("media_refused", reason=refusal.value, status=int(status), call=self._tag)
+            log.info("stream refused", reason=refusal.value, status=int(status), call=self._tag)
 
     def _gone(self) -> None:
         """The connection is over: an end of the call, or of an upgrade that never became one."""
