@@ -116,6 +116,10 @@ class Cluster:
     async def create(self, manifest: Manifest) -> Manifest:
         """Creates an object. Raises Permanent where it exists."""
         self._may_write()
+        return await self.create_unguarded(manifest)
+
+    async def create_unguarded(self, manifest: Manifest) -> Manifest:
+        """Creates an object without holding the Lease: for the Lease itself."""
         try:
             return cast(Manifest, await self._client.create(KINDS[manifest["apiVersion"], manifest["kind"]](manifest)))
         except ApiError as error:
@@ -124,7 +128,10 @@ class Cluster:
             raise Retryable(f"create {manifest['kind']}: {type(error).__name__}", RETRY_SECONDS) from error
 
     async def replace(self, manifest: Manifest) -> Manifest:
-        """Replaces an object at its resourceVersion. Raises Permanent where somebody was faster."""
+        """Replaces an object at its resourceVersion, without holding the Lease: for the Lease itself.
+
+        Raises Permanent where somebody was faster.
+        """
         try:
             return cast(Manifest, await self._client.replace(KINDS[manifest["apiVersion"], manifest["kind"]](manifest)))
         except ApiError as error:

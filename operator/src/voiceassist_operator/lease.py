@@ -1,0 +1,74 @@
+"""Who leads: decisions about the Lease. Pure; times are epoch seconds for the Lease and monotonic seconds for our own deadline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum, auto
+from typing import Any
+
+DURATION = 15.0
+"""Seconds after its last renewal that a Lease counts as held."""
+RENEW_EVERY = 5.0
+DEADLINE = 10.0
+"""Seconds after our last renewal that we may still begin a write; below DURATION, so that nobody else leads yet."""
+
+
+class Step(Enum):
+    """What to do about the Lease."""
+
+    CREATE = auto()
+    TAKE = auto()
+    RENEW = auto()
+    WAIT = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The Lease as it was last seen to change: who holds it, and our own clock at that moment.
+
+    Another machine's clock is never compared with ours: a Lease is over when it did not change for its duration.
+    """
+
+    holder: str
+    stamp: str
+    at: float
+
+
+def note(seen: Seen | None, lease: Mapping[str, Any] | None, now: float) -> Seen | None:
+    """What we know after reading the Lease at monotonic `now`."""
+    if lease is None:
+        return None
+    spec = lease.get("spec") or {}
+    holder, stamp = spec.get("holderIdentity") or "", f"{spec.get('renewTime')}/{spec.get('leaseTransitions')}"
+    if seen is not None and (seen.holder, seen.stamp) == (holder, stamp):
+        return seen
+    return Seen(holder, stamp, now)
+
+
+def next_step(seen: Seen | None, me: str, now: float) -> Step:
+    """What to do at monotonic `now`."""
+    if seen is None:
+        return Step.CREATE
+    if seen.holder == me:
+        return Step.RENEW
+    if not seen.holder or now - seen.at > DURATION:
+        return Step.TAKE
+    return Step.WAIT
+
+
+def lease_spec(lease: Mapping[str, Any] | None, me: str, epoch: float) -> dict[str, Any]:
+    """The Lease's spec for holder `me` ("" gives it up)."""
+    old = dict((lease or {}).get("spec") or {})
+    moment = datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    spec = {**old, "holderIdentity": me, "leaseDurationSeconds": int(DURATION), "renewTime": moment}
+    if old.get("holderIdentity") != me:
+        spec["acquireTime"] = moment
+        spec["leaseTransitions"] = int(old.get("leaseTransitions") or 0) + 1
+    return spec
+
+
+def may_write(renewed: float | None, now: float) -> bool:
+    """Whether a write may begin: our last renewal was asked for at monotonic `renewed`."""
+    return renewed is not None and now - renewed < DEADLINE

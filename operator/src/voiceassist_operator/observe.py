@@ -1,0 +1,184 @@
+"""Observes a VoiceAssist: reads what is there, asks the relays, and gives it all as facts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from voiceassist_crds.config import MAX_INSTRUCTIONS
+from voiceassist_crds.reasons import Reason
+from voiceassist_crds.resource import VoiceAssistSpec
+from voiceassist_crds.status import RelayStatus
+
+from .cluster import VOICEASSIST, Cluster
+from .facts import DeploymentFact, EndpointFact, Observed, PodFact, PromptFact, Ref, SecretFact
+from .polling import RelayPoller
+from .resources.common import CONFIG_ANNOTATION, LABEL_NAME, MANAGER, Manifest, Owner, label_value, relay_name
+
+OWNED_KINDS = (
+    ("v1", "ConfigMap"),
+    ("v1", "ServiceAccount"),
+    ("v1", "Service"),
+    ("apps/v1", "Deployment"),
+    ("policy/v1", "PodDisruptionBudget"),
+    ("networking.k8s.io/v1", "Ingress"),
+    ("networking.k8s.io/v1", "NetworkPolicy"),
+)
+POD_MONITOR = ("monitoring.coreos.com/v1", "PodMonitor")
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What does not change while the operator runs."""
+
+    cluster: Cluster
+    poller: RelayPoller
+    default_image: str
+    custom_endpoints: bool
+    pod_monitors: bool
+    namespace: str
+    """The namespace that is watched, or "*"."""
+
+
+async def observe(around: Surroundings, body: Mapping[str, Any], endpoint: EndpointFact | None, trouble: str = "") -> Observed:
+    """Everything that a plan is made of. Raises ContractError for a spec that cannot be read, OperatorError for the cluster."""
+    cluster, metadata = around.cluster, body["metadata"]
+    namespace, name = metadata["namespace"], metadata["name"]
+    spec = VoiceAssistSpec.read(body["spec"])
+    owner = Owner(namespace, name, metadata["uid"], spec, around.default_image)
+    labels = {LABEL_NAME: label_value(name), "app.kubernetes.io/managed-by": MANAGER}
+    existing: set[Ref] = set()
+    deployment, config_revision = None, ""
+    kinds = (*OWNED_KINDS, POD_MONITOR) if around.pod_monitors else OWNED_KINDS
+    for kind in kinds:
+        for item in await cluster.list(kind, namespace, labels):
+            if not _owned(item, owner.uid):
+                continue
+            existing.add(Ref(kind[0], kind[1], item["metadata"]["name"]))
+            if item["metadata"]["name"] == relay_name(name):
+                if kind[1] == "Deployment":
+                    deployment = _deployment(item)
+                elif kind[1] == "ConfigMap":
+                    config_revision = (item["metadata"].get("annotations") or {}).get(CONFIG_ANNOTATION, "")
+    return Observed(
+        owner=owner,
+        generation=metadata["generation"],
+        annotations=dict(metadata.get("annotations") or {}),
+        manager=_prompt_manager(metadata),
+        credentials=await _secret(cluster, namespace, spec.twilio.credentials_secret_ref.name),
+        model_key=await _secret(cluster, namespace, spec.model.api_key_secret_ref.name),
+        prompt=await _prompt(cluster, namespace, spec),
+        deployment=deployment,
+        pods=await _pods(around, owner),
+        existing=frozenset(existing),
+        config_revision=config_revision,
+        pod_monitors=around.pod_monitors,
+        rival=await _rival(around, owner, metadata),
+        endpoint=endpoint,
+        custom_endpoints=around.custom_endpoints,
+        status=dict(body.get("status") or {}),
+        trouble=trouble,
+    )
+
+
+def _owned(item: Manifest, uid: str) -> bool:
+    return any(owner.get("uid") == uid for owner in item["metadata"].get("ownerReferences") or [])
+
+
+async def _secret(cluster: Cluster, namespace: str, name: str) -> SecretFact:
+    found = await cluster.get(("v1", "Secret"), name, namespace)
+    if found is None:
+        return SecretFact(name)
+    keys = frozenset(key for key, value in (found.get("data") or {}).items() if value)
+    return SecretFact(name, True, keys, found["metadata"]["resourceVersion"])
+
+
+async def _prompt(cluster: Cluster, namespace: str, spec: VoiceAssistSpec) -> PromptFact:
+    if spec.prompt.instructions is not None:
+        return PromptFact(spec.prompt.instructions)
+    if spec.prompt.instructions_from is None:
+        return PromptFact(None, Reason.INVALID_SPEC, "give one of prompt.instructions and prompt.instructionsFrom")
+    ref = spec.prompt.instructions_from.config_map_key_ref
+    found = await cluster.get(("v1", "ConfigMap"), ref.name, namespace)
+    if found is None:
+        return PromptFact(
+            None,
+            Reason.PROMPT_SOURCE_NOT_FOUND,
+            f"ConfigMap {ref.name} (prompt.instructionsFrom) does not exist; create it with key {ref.key}",
+        )
+    text = (found.get("data") or {}).get(ref.key)
+    if not text:
+        return PromptFact(None, Reason.PROMPT_SOURCE_NOT_FOUND, f"ConfigMap {ref.name} has no text under {ref.key}; put the prompt there")
+    if len(text) > MAX_INSTRUCTIONS:
+        return PromptFact(
+            None,
+            Reason.PROMPT_TOO_LONG,
+            f"ConfigMap {ref.name}, key {ref.key}: {len(text)} characters; at most {MAX_INSTRUCTIONS} are allowed",
+        )
+    return PromptFact(text)
+
+
+async def _pods(around: Surroundings, owner: Owner) -> tuple[PodFact, ...]:
+    pods = await around.cluster.list(("v1", "Pod"), owner.namespace, owner.selector)
+    asked = [pod["status"].get("podIP") or "" for pod in pods]
+    answers = iter(await around.poller.ask_all([ip for ip in asked if ip]))
+    return tuple(_pod(pod, next(answers) if ip else None) for pod, ip in zip(pods, asked, strict=True))
+
+
+def _pod(pod: Manifest, status: RelayStatus | None) -> PodFact:
+    state = pod.get("status") or {}
+    conditions = {one["type"]: one for one in state.get("conditions") or []}
+    container: Manifest = next(iter(state.get("containerStatuses") or []), {})
+    waiting = (container.get("state") or {}).get("waiting") or {}
+    scheduled = conditions.get("PodScheduled", {})
+    return PodFact(
+        name=pod["metadata"]["name"],
+        ip=state.get("podIP") or "",
+        ready=conditions.get("Ready", {}).get("status") == "True",
+        terminating="deletionTimestamp" in pod["metadata"] or state.get("phase") in {"Failed", "Succeeded"},
+        waiting_reason=waiting.get("reason") or "",
+        waiting_message=(waiting.get("message") or "")[:300],
+        unschedulable=(scheduled.get("message") or "")[:300] if scheduled.get("status") == "False" else "",
+        restarts=container.get("restartCount") or 0,
+        annotations=dict(pod["metadata"].get("annotations") or {}),
+        status=status,
+    )
+
+
+def _deployment(item: Manifest) -> DeploymentFact:
+    status = item.get("status") or {}
+    failure = next(
+        (one.get("message", "") for one in status.get("conditions") or [] if one["type"] == "ReplicaFailure" and one["status"] == "True"),
+        "",
+    )
+    return DeploymentFact(
+        replicas=item["spec"].get("replicas", 1),
+        ready=status.get("readyReplicas") or 0,
+        updated=status.get("updatedReplicas") or 0,
+        total=status.get("replicas") or 0,
+        observed=(status.get("observedGeneration") or 0) >= item["metadata"]["generation"],
+        failure=failure[:300],
+    )
+
+
+async def _rival(around: Surroundings, owner: Owner, metadata: Mapping[str, Any]) -> str:
+    """An older object with the same address keeps it; of equal age, the first by name."""
+    mine = (metadata["creationTimestamp"], owner.namespace, owner.name)
+    for other in await around.cluster.list(VOICEASSIST, around.namespace if around.namespace == "*" else owner.namespace):
+        spec, theirs = other["spec"], other["metadata"]
+        key = (theirs["creationTimestamp"], theirs["namespace"], theirs["name"])
+        same = spec.get("host") == owner.spec.host and spec.get("pathPrefix", "") == owner.spec.path_prefix
+        if same and theirs["uid"] != owner.uid and key < mine and "deletionTimestamp" not in theirs:
+            return f"{theirs['namespace']}/{theirs['name']}"
+    return ""
+
+
+def _prompt_manager(metadata: Mapping[str, Any]) -> str:
+    """The field manager that owns the prompt; the newest where several do."""
+    owners = [
+        (entry.get("time") or "", entry.get("manager") or "")
+        for entry in metadata.get("managedFields") or []
+        if "f:prompt" in (entry.get("fieldsV1") or {}).get("f:spec", {})
+    ]
+    return max(owners)[1] if owners else ""
