@@ -9,10 +9,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from voiceassist_sim.twilio import sync_store as sync_store_module
 from voiceassist_sim.twilio.errors import TwilioError
 from voiceassist_sim.twilio.settings import Lenient, Settings
 from voiceassist_sim.twilio.sids import SidSource
-from voiceassist_sim.twilio.sync_model import Change, Kind, Payload
+from voiceassist_sim.twilio.sync_model import Change, Kind, Payload, Permission
 from voiceassist_sim.twilio.sync_store import SyncStore, revision_text
 
 NOW = 1_800_000_000.0
@@ -136,6 +137,16 @@ def test_map_items_are_in_the_order_of_their_keys_and_list_items_in_that_of_thei
     for _ in range(12):
         bench.store.add_item(found, None, data(), NOW)
     assert [item.key for item in bench.store.items(found, NOW)] == list(range(12))
+
+
+def test_permissions_are_bounded(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sync_store_module, "MAX_PERMISSIONS", 2)
+    found = bench.make(Kind.MAP)
+    for identity in ("a", "b", "a"):
+        bench.store.set_permission(found, Permission(identity, read=True, write=False, manage=False), NOW)
+    with pytest.raises(TwilioError) as caught:
+        bench.store.set_permission(found, Permission("c", read=True, write=False, manage=False), NOW)
+    assert code(caught) == (400, 20001)
 
 
 @pytest.mark.parametrize("bad", ["", '""', "*", "W/1", "1 ", "zz", '"1'])

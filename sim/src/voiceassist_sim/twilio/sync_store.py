@@ -88,7 +88,7 @@ class SyncStore:
         if found is not None and found.life.over(now):
             self._remove(service, found, now)
             found = None
-        if found is None or found.kind is not kind:
+        if found is None:
             code, what = (kind.not_found, kind.word.title()) if by_sid else (54300, "Unique name")
             raise TwilioError(404, code, f"{what} not found")
         return found
@@ -145,7 +145,7 @@ class SyncStore:
             raise TwilioError(400, 54209, f"Invalid Map Item key: 1 to {self._settings.sync.name_characters} characters")
         self.check_write(found, data.size, now)
         self._purge_items(found, now)
-        if key is not None and key in found.items:
+        if key in found.items:
             raise TwilioError(409, 54208, "An Item with given key already exists in the Map")
         place: Key = found.next_index if key is None else key
         if key is None:
