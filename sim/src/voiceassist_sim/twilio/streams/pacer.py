@@ -6,6 +6,7 @@ import asyncio
 import heapq
 from collections.abc import Callable
 from itertools import count
+from time import monotonic
 from typing import Final
 from weakref import WeakKeyDictionary
 
@@ -16,8 +17,8 @@ GRID: Final = 0.002
 """Seconds between two passes at least: what is due in between waits for the next pass, so that 200 streams share wake-ups."""
 _SLACK: Final = 0.0005
 """Seconds by which a due time may lie ahead in a pass: loops fire timers by up to their clock's resolution too early (uvloop: a ms)."""
-_PASS: Final = 2_000
-"""Ticks in a pass at most; then the loop gets a turn."""
+_PASS: Final = 0.005
+"""Seconds that a pass takes at most; then the loop gets a turn, so that a machine that is too slow for its streams still answers."""
 
 
 class Pacer:
@@ -72,9 +73,8 @@ class Pacer:
         loop = asyncio.get_running_loop()
         self._timer = None
         now = self._last_pass = loop.time()
-        for _ in range(_PASS):
-            if not self._heap or self._heap[0][0] > now + _SLACK:
-                break
+        give_way = monotonic() + _PASS  # not the loop's time, which uvloop holds still in a pass
+        while self._heap and self._heap[0][0] <= now + _SLACK and monotonic() < give_way:
             _, ident, tick = heapq.heappop(self._heap)
             if ident not in self._live:
                 continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from .request import SAMPLE_RATE, SILENCE, Recording, WireTrack
 
@@ -12,8 +12,7 @@ _QUIET = bytes(code for code in range(256) if (code & 0x7F) >= 0x78)
 _PER_MS = SAMPLE_RATE // 1000
 
 
-@dataclass(frozen=True, slots=True)
-class MediaFrame:
+class MediaFrame(NamedTuple):
     """One media message before it is written: ``number`` counts media from 1 over all tracks, ``audio`` is mu-law.
 
     ``timestamp_ms``: since the stream began. ``position_ms``: of the frame's first sample in the recording.
