@@ -143,6 +143,8 @@ class Relay:
         self.full = False
         self.silent_end = False
         """A relay that crashes: a stream's end is written nowhere."""
+        self.slow_report = 0.0
+        """Seconds that pass before a stream's end is written."""
         self.refused: list[str] = []
         self.connected = asyncio.Event()
         self.let_in: Callable[[], Awaitable[None]] | None = None
@@ -193,6 +195,16 @@ class Relay:
             with contextlib.suppress(RuntimeError):
                 await websocket.close(1011)
 
+    def hold_streams(self) -> asyncio.Event:
+        """Streams connect and say `start`, but nothing is made of it until the event is set: nobody here ends them either."""
+        gate = asyncio.Event()
+
+        async def wait() -> None:
+            await gate.wait()
+
+        self.let_in = wait
+        return gate
+
     async def _media(self, websocket: WebSocket, call_sid: str) -> None:
         if self.full:
             await websocket.close()  # before accept: the upgrade is refused
@@ -232,6 +244,7 @@ class Relay:
         if self.held.calls.get(claims.call) is held:
             del self.held.calls[claims.call]
         del self._sockets[stream_sid]
+        await asyncio.sleep(self.slow_report)
         if not self.silent_end:
             await documents.settle(
                 claims.call,

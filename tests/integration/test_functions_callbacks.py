@@ -264,7 +264,9 @@ async def test_the_ordinary_end_of_a_call_is_no_lost_stream() -> None:
     async with rigged() as rig:
         relay = rig.relays[0]
         call = await live(rig, relay)
+        relay.slow_report = QUICK.own_report_seconds / 2
         rig.twilio.complete_call(call.call_sid)
+        await send(rig, relay, form(rig, call, "stream-stopped"))  # before the relay has written anything
         await until(lambda: (found := rig.document(call.call_sid)) and found.state is CallState.STOPPED)
         await asyncio.sleep(QUICK.own_report_seconds + 0.1)
         await rig.idle()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 from aiohttp import web
 
@@ -112,12 +110,7 @@ async def test_pause_and_resume_reach_the_relay_with_the_audio(where: str) -> No
 async def test_a_pause_before_the_audio_waits_in_the_document() -> None:
     async with rigged() as rig:
         relay, call = rig.relays[0], rig.call()
-        gate = asyncio.Event()
-
-        async def wait() -> None:
-            await gate.wait()
-
-        relay.let_in = wait
+        gate = relay.hold_streams()
         await relay.stream("start", call)
         assert (await relay.stream("pause", call))[1]["state"] == "paused"
         gate.set()

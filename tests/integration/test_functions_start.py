@@ -165,6 +165,7 @@ async def test_a_relay_that_was_too_slow_leaves_no_second_stream() -> None:
     async with rigged(2) as rig:
         slow, other = rig.relays
         call = rig.call()
+        gate = slow.hold_streams()
         rig.twilio.set_faults(FaultRule(FaultKind.LATENCY, CREATE, seconds=0.5, times=1))
         overtaken = asyncio.create_task(slow.stream("start", call))
         await until(lambda: rig.document(call.call_sid))
@@ -174,7 +175,8 @@ async def test_a_relay_that_was_too_slow_leaves_no_second_stream() -> None:
         await rig.idle()
         name = f"assist_{call.call_sid}"
         assert set(rig.streams(call.call_sid, active=False)) == {name, f"{name}_2"}
-        await until(lambda: rig.streams(call.call_sid) == [f"{name}_2"])
+        assert rig.streams(call.call_sid) == [f"{name}_2"]
+        gate.set()
         await until(lambda: slow.held.find(call.call_sid))
         document = rig.document(call.call_sid)
         assert document is not None and document.generation == 2
@@ -196,6 +198,7 @@ def starting(call: CreatedCall, rig: Rig, **changes: object) -> CallDocument:
 async def test_an_unclear_creation_is_followed_by_the_next_generation() -> None:
     async with rigged() as rig:
         relay, call = rig.relays[0], rig.call()
+        gate = relay.hold_streams()
         rig.twilio.set_faults(FaultRule(FaultKind.STORED_THEN_500, CREATE, times=1))
         status, answer = await relay.stream("start", call)
         assert (status, answer["outcome"], answer["generation"]) == (200, "started", 2)
@@ -203,6 +206,7 @@ async def test_an_unclear_creation_is_followed_by_the_next_generation() -> None:
         name = f"assist_{call.call_sid}"
         assert rig.streams(call.call_sid, active=False) == [name, f"{name}_2"]
         assert rig.streams(call.call_sid) == [f"{name}_2"]
+        gate.set()
         held = await until(lambda: relay.held.find(call.call_sid))
         assert held.claims.generation == 2
 
@@ -210,6 +214,7 @@ async def test_an_unclear_creation_is_followed_by_the_next_generation() -> None:
 async def test_two_unclear_creations_are_an_error_and_a_later_start_works() -> None:
     async with rigged() as rig:
         relay, call = rig.relays[0], rig.call()
+        relay.hold_streams()
         rig.twilio.set_faults(FaultRule(FaultKind.STORED_THEN_500, CREATE, times=2))
         status, answer = await relay.stream("start", call)
         assert (status, answer["error"]["code"]) == (502, "twilio_unclear")
@@ -340,6 +345,7 @@ async def test_a_stop_while_the_stream_is_created_wins() -> None:
     async with rigged(2) as rig:
         starting_relay, other = rig.relays
         call = rig.call()
+        starting_relay.hold_streams()
         rig.twilio.set_faults(FaultRule(FaultKind.LATENCY, CREATE, seconds=0.5))
         start = asyncio.create_task(starting_relay.stream("start", call))
         await until(lambda: rig.document(call.call_sid))
