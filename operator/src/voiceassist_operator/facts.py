@@ -101,8 +101,8 @@ class Observed:
     prompt: PromptFact
     deployment: DeploymentFact | None = None
     pods: tuple[PodFact, ...] = ()
-    existing: frozenset[Ref] = frozenset()
-    """Objects of ours that are there."""
+    existing: dict[Ref, str] = field(default_factory=dict)
+    """Objects of ours that are there, with their resourceVersion."""
     config_revision: str = ""
     """Revision of the relays' ConfigMap as it is there now."""
     pod_monitors: bool = False

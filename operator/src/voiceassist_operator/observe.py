@@ -48,14 +48,14 @@ async def observe(around: Surroundings, body: Mapping[str, Any], endpoint: Endpo
     spec = VoiceAssistSpec.read(body["spec"])
     owner = Owner(namespace, name, metadata["uid"], spec, around.default_image)
     labels = {LABEL_NAME: label_value(name), "app.kubernetes.io/managed-by": MANAGER}
-    existing: set[Ref] = set()
+    existing: dict[Ref, str] = {}
     deployment, config_revision = None, ""
     kinds = (*OWNED_KINDS, POD_MONITOR) if around.pod_monitors else OWNED_KINDS
     for kind in kinds:
         for item in await cluster.list(kind, namespace, labels):
             if not _owned(item, owner.uid):
                 continue
-            existing.add(Ref(kind[0], kind[1], item["metadata"]["name"]))
+            existing[Ref(kind[0], kind[1], item["metadata"]["name"])] = item["metadata"]["resourceVersion"]
             if item["metadata"]["name"] == relay_name(name):
                 if kind[1] == "Deployment":
                     deployment = _deployment(item)
@@ -71,7 +71,7 @@ async def observe(around: Surroundings, body: Mapping[str, Any], endpoint: Endpo
         prompt=await _prompt(cluster, namespace, spec),
         deployment=deployment,
         pods=await _pods(around, owner),
-        existing=frozenset(existing),
+        existing=existing,
         config_revision=config_revision,
         pod_monitors=around.pod_monitors,
         rival=await _rival(around, owner, metadata),

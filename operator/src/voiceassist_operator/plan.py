@@ -102,7 +102,7 @@ def _unwanted(seen: Observed, apply: list[Manifest], config: RelayConfig) -> lis
     """Objects of ours that are not wanted any more; of the history the newest revisions stay."""
     wanted = {ref(manifest) for manifest in apply}
     kept = {Ref("v1", "ConfigMap", history_name(seen.owner.name, entry["revision"])) for entry in _history(seen, config, "")}
-    return sorted(seen.existing - wanted - kept, key=lambda one: (one.kind, one.name))
+    return sorted(set(seen.existing) - wanted - kept, key=lambda one: (one.kind, one.name))
 
 
 def secrets_version(seen: Observed) -> str:

@@ -1,0 +1,145 @@
+"""Carries out a plan: objects first, then pods, status and events; remembers what it wrote, so that nothing is written twice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import socket
+import time
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from voiceassist_crds import names
+
+from .cluster import VOICEASSIST, Cluster
+from .errors import OperatorError
+from .facts import Observed, PodFact, Ref
+from .metrics import OperatorMetrics
+from .plan import DELETION_COST, Plan, ref, worth_writing
+from .resources.common import MANAGER, Manifest
+
+COST_EVERY_SECONDS = 10.0
+NUDGE_AFTER_SECONDS = 3.0
+NUDGE_ANNOTATION = f"{names.GROUP}/nudge"
+
+
+@dataclass(slots=True)
+class Written:
+    """What was written for one object, and when (monotonic seconds)."""
+
+    objects: dict[Ref, tuple[str, str]] = field(default_factory=dict)
+    """Digest of the manifest and the resourceVersion after it was applied."""
+    costs: dict[str, float] = field(default_factory=dict)
+    annotated: dict[str, float] = field(default_factory=dict)
+    calls_at: float = float("-inf")
+
+
+def digest(manifest: Manifest) -> str:
+    """A digest of what is wanted."""
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
+
+
+class Applier:
+    """Writes plans."""
+
+    def __init__(self, cluster: Cluster, metrics: OperatorMetrics) -> None:
+        self._cluster, self._metrics = cluster, metrics
+        self._instance = socket.gethostname()
+
+    async def objects(self, seen: Observed, plan: Plan, written: Written) -> str:
+        """Applies and deletes. Gives what went wrong in words; what can be written is written all the same."""
+        trouble = []
+        for manifest in plan.apply:
+            one, wanted = ref(manifest), digest(manifest)
+            if one in seen.existing and written.objects.get(one) == (wanted, seen.existing[one]):
+                continue
+            try:
+                made = await self._cluster.apply(manifest)
+            except OperatorError as error:
+                trouble.append(str(error))
+                continue
+            version = made["metadata"]["resourceVersion"]
+            if seen.existing.get(one) != version:
+                self._metrics.wrote(one.kind)
+            written.objects[one] = (wanted, version)
+        for one in plan.delete:
+            try:
+                await self._cluster.delete(one, seen.owner.namespace)
+            except OperatorError as error:
+                trouble.append(str(error))
+            else:
+                self._metrics.wrote(one.kind)
+                written.objects.pop(one, None)
+        return "; ".join(trouble)
+
+    async def pods(self, seen: Observed, plan: Plan, written: Written) -> Observed:
+        """Annotates pods, and again those that do not report in time. Gives the facts with the new annotations."""
+        now = time.monotonic()
+        patches = {patch.pod: dict(patch.annotations) for patch in plan.pods}
+        facts = {pod.name: pod for pod in seen.pods}
+        for pod in seen.pods:
+            new = patches.get(pod.name, {})
+            if DELETION_COST in new and now - written.costs.get(pod.name, float("-inf")) < COST_EVERY_SECONDS:
+                del new[DELETION_COST]
+            if _wants_nudge(pod, plan) and now - written.annotated.get(pod.name, now) >= NUDGE_AFTER_SECONDS:
+                new[NUDGE_ANNOTATION] = str(time.time_ns())
+            if not new:
+                written.annotated.setdefault(pod.name, now)
+                continue
+            await self._cluster.patch(("v1", "Pod"), pod.name, seen.owner.namespace, {"metadata": {"annotations": new}})
+            self._metrics.wrote("Pod")
+            if DELETION_COST in new:
+                written.costs[pod.name] = now
+            if set(new) - {DELETION_COST}:
+                written.annotated[pod.name] = now
+            facts[pod.name] = replace(pod, annotations={**pod.annotations, **new})
+        return replace(seen, pods=tuple(facts[pod.name] for pod in seen.pods))
+
+    async def report(self, seen: Observed, plan: Plan, written: Written) -> Observed:
+        """Writes the status if it is worth it, and an event for each condition that changed."""
+        now = time.monotonic()
+        if worth_writing(seen.status, plan.status, now - written.calls_at):
+            status: dict[str, Any] = {key: None for key in seen.status if key not in plan.status} | plan.status
+            await self._cluster.patch(VOICEASSIST, seen.owner.name, seen.owner.namespace, {"status": status}, sub="status")
+            self._metrics.wrote("VoiceAssist")
+            written.calls_at = now
+            for condition in plan.events:
+                await self._event(seen, condition)
+            seen = replace(seen, status=plan.status)
+        self._metrics.conditions(seen.owner.namespace, seen.owner.name, plan.status["conditions"])
+        return seen
+
+    async def _event(self, seen: Observed, condition: dict[str, Any]) -> None:
+        bad = condition["status"] == "False" and condition["type"] not in {"Progressing", "Degraded", "FlexConfigured"}
+        bad = bad or (condition["status"] == "True" and condition["type"] == "Degraded")
+        moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        note = f"{condition['type']} is {condition['status']}" + (f": {condition['message']}" if condition["message"] else "")
+        await self._cluster.create(
+            {
+                "apiVersion": "events.k8s.io/v1",
+                "kind": "Event",
+                "metadata": {"generateName": f"{seen.owner.name[:200]}.", "namespace": seen.owner.namespace},
+                "eventTime": moment,
+                "reportingController": MANAGER,
+                "reportingInstance": self._instance[:128],
+                "action": condition["type"],
+                "reason": condition["reason"],
+                "type": "Warning" if bad else "Normal",
+                "note": note[:1000],
+                "regarding": {
+                    "apiVersion": VOICEASSIST[0],
+                    "kind": VOICEASSIST[1],
+                    "name": seen.owner.name,
+                    "namespace": seen.owner.namespace,
+                    "uid": seen.owner.uid,
+                },
+            }
+        )
+
+
+def _wants_nudge(pod: PodFact, plan: Plan) -> bool:
+    """Whether a pod that is there to stay does not report the configuration, although it could."""
+    if plan.config is None or pod.terminating or pod.status is None or pod.status.config_error:
+        return False
+    return pod.status.config_revision != plan.config.config_revision

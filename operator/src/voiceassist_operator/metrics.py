@@ -1,0 +1,66 @@
+"""The operator's metrics: constructed once, injected, written to by verbs. All names begin with `voiceassist_operator_`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client.exposition import generate_latest
+
+PREFIX = "voiceassist_operator_"
+_STATUSES = ("True", "False", "Unknown")
+
+
+class OperatorMetrics:
+    """Every metric of the operator, on a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        buckets = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+        self._duration = Histogram(
+            PREFIX + "reconcile_duration_seconds", "Reconciles by outcome.", ["outcome"], buckets=buckets, registry=self.registry
+        )
+        self._condition = Gauge(
+            PREFIX + "condition", "1 for the status that a condition has.", ["namespace", "name", "type", "status"], registry=self.registry
+        )
+        self._leading = Gauge(PREFIX + "leading", "1 while this replica holds the Lease.", registry=self.registry)
+        self._writes = Counter(PREFIX + "writes_total", "Writes to the cluster, by kind.", ["kind"], registry=self.registry)
+        self._rollout = Histogram(
+            PREFIX + "rollout_seconds",
+            "From a new configuration until every relay reports it.",
+            buckets=(0.25, 0.5, 1, 1.5, 2, 3, 5, 10, 30, 60),
+            registry=self.registry,
+        )
+
+    def render(self) -> bytes:
+        """The exposition in Prometheus's text format."""
+        return generate_latest(self.registry)
+
+    def reconciled(self, outcome: str, seconds: float) -> None:
+        """A reconcile ended: ok, retry, refused, not_leading, error."""
+        self._duration.labels(outcome).observe(seconds)
+
+    def conditions(self, namespace: str, name: str, conditions: Sequence[dict[str, Any]]) -> None:
+        """The conditions of one object."""
+        for condition in conditions:
+            for status in _STATUSES:
+                self._condition.labels(namespace, name, condition["type"], status).set(int(condition["status"] == status))
+
+    def forget(self, namespace: str, name: str) -> None:
+        """An object is gone."""
+        for labels in [key for key in list(self._condition._metrics) if key[:2] == (namespace, name)]:
+            self._condition.remove(*labels)
+
+    def leading(self, yes: bool) -> None:
+        """Whether this replica holds the Lease."""
+        self._leading.set(int(yes))
+
+    def wrote(self, kind: str) -> None:
+        """A write to the cluster."""
+        self._writes.labels(kind).inc()
+
+    def rolled_out(self, seconds: float) -> None:
+        """Every relay reports a new configuration."""
+        self._rollout.observe(seconds)
