@@ -6,6 +6,7 @@ import copy
 from typing import Any
 
 import pytest
+from openai import AsyncOpenAI
 
 from contract.openai.strict_types import check_client_event, check_server_event
 from unit.sim_openai.client_events import ACCEPTED, BETA, FULL
@@ -130,6 +131,29 @@ async def test_a_transcription_session_fits_the_types() -> None:
         await caller.append(tone(800))
         await caller.send("input_audio_buffer.commit")
         await caller.collect_until("conversation.item.input_audio_transcription.completed")
+
+
+async def test_the_vendors_own_client_talks_to_the_stand_in() -> None:
+    async with RealtimeServer(behaviour=Behaviour.of(QUICK), calls=[]) as server:
+        client = AsyncOpenAI(api_key="sk-test", base_url=f"{server.url}/v1", websocket_base_url=server.ws_url.removesuffix("/realtime"))
+        assert "gpt-realtime-2.1" in [model.id async for model in client.models.list()]
+        async with client.realtime.connect(model="gpt-realtime-2.1") as socket:
+            assert (await socket.recv()).type == "session.created"
+            await socket.session.update(
+                session={"type": "realtime", "output_modalities": ["text"], "audio": {"input": {"turn_detection": None}}}
+            )
+            assert (await socket.recv()).type == "session.updated"
+            content: Any = [{"type": "input_text", "text": "Where is my parcel?"}]
+            await socket.conversation.item.create(item={"type": "message", "role": "user", "content": content})
+            await socket.response.create()
+            text = ""
+            async for event in socket:
+                if event.type == "response.output_text.delta":
+                    text += event.delta
+                if event.type == "response.done":
+                    assert event.response.status == "completed"
+                    break
+        assert text == "Noted: Where is my parcel?"
 
 
 def test_the_check_of_server_events_finds_what_is_wrong() -> None:

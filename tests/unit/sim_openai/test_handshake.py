@@ -133,6 +133,15 @@ async def test_the_other_reading_of_the_beta_header_opens_and_closes(server: Rea
         assert await caller.closed() == 4000
 
 
+async def test_the_other_reading_of_a_bad_key_opens_and_closes(server: RealtimeServer) -> None:
+    server.behaviour.change({"badKey": "open"})
+    async with dial(server, key="sk-wrong") as caller:
+        (error,) = await caller.expect("error")
+        assert error["error"]["code"] == "invalid_api_key"
+        assert await caller.closed() == 3000
+    assert (server.sessions, server.rejected[0]["code"]) == ([], "invalid_api_key")
+
+
 async def test_the_other_reading_of_unknown_models_takes_them(server: RealtimeServer) -> None:
     server.behaviour.unknown_models = True
     async with dial(server, "?model=gpt-9") as caller:

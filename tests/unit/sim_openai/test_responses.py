@@ -217,6 +217,16 @@ async def test_the_token_limit_ends_a_response_as_incomplete(server: RealtimeSer
         assert len((await respond(caller, max_output_tokens=4))[-1]["response"]["output"]) == 1
 
 
+@pytest.mark.parametrize(("model", "status"), [("gpt-realtime-2.1", "incomplete"), ("gpt-realtime", "completed")])
+async def test_reasoning_can_eat_the_token_limit(server: RealtimeServer, words: dict[str, Utterance], model: str, status: str) -> None:
+    server.behaviour.reasoning_tokens = 500
+    async with call(server, f"?model={model}", config=session_config(max_output_tokens=400)) as caller:
+        await speak(caller, words["card-charge/c2"].audio)
+        done = (await respond(caller))[-1]["response"]
+    assert done["status"] == status
+    assert (done["usage"]["output_tokens"] >= 500) is (status == "incomplete")
+
+
 async def test_a_response_can_be_cancelled_at_any_point(server: RealtimeServer, words: dict[str, Utterance]) -> None:
     server.behaviour.change({"deltaMs": 60_000})
     async with call(server) as caller:
@@ -257,7 +267,7 @@ async def test_only_one_response_writes_to_the_conversation(server: RealtimeServ
 
 
 async def test_an_out_of_band_response_runs_beside_and_leaves_no_trace(server: RealtimeServer, words: dict[str, Utterance]) -> None:
-    server.behaviour.change({"firstTokenMs": 100})
+    server.behaviour.change({"firstTokenMs": 60_000})
     async with call(server) as caller:
         await speak(caller, words["card-charge/c2"].audio)
         before = server.sessions[0].protocol.conversation.to_json()
@@ -285,6 +295,7 @@ async def test_an_out_of_band_response_runs_beside_and_leaves_no_trace(server: R
         assert server.sessions[0].protocol.conversation.to_json()[: len(before)] == before
         (record,) = [record for record in server.sessions[0].protocol.ledger.responses if record.out_of_band]
         assert record.input_items[0] == turn and len(record.input_items) == 2
+        await caller.send("response.cancel")
         done = await caller.until("response.done")
         assert done["response"]["conversation_id"] is not None
 

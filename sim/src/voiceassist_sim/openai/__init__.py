@@ -5,7 +5,7 @@ refusing what the vendor refuses. :class:`RealtimeServer` runs it; ``server.sess
 JSON under ``/_sim/sessions``; :class:`Behaviour` and :class:`Faults` change it while it runs.
 """
 
-from .behaviour import AnswerStyle, Behaviour, BehaviourError, BetaHeader
+from .behaviour import AnswerStyle, Behaviour, BehaviourError, Refusal
 from .connection import Session
 from .faults import Fault, FaultError, Faults, Kind, When
 from .phrasebook import CallsError, SampleCall, Utterance, default_calls, load_sample_call, load_sample_calls
@@ -15,13 +15,13 @@ __all__ = [
     "AnswerStyle",
     "Behaviour",
     "BehaviourError",
-    "BetaHeader",
     "CallsError",
     "Fault",
     "FaultError",
     "Faults",
     "Kind",
     "RealtimeServer",
+    "Refusal",
     "SampleCall",
     "Session",
     "Utterance",

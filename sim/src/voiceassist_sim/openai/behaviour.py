@@ -28,13 +28,13 @@ class AnswerStyle(StrEnum):
     """Output text although a function was to be called."""
 
 
-class BetaHeader(StrEnum):
-    """What happens to a client that sends ``OpenAI-Beta``."""
+class Refusal(StrEnum):
+    """How a client is refused at the handshake."""
 
     REFUSE = "refuse"
-    """HTTP 400 at the handshake."""
+    """With an HTTP status."""
     OPEN = "open"
-    """The socket opens, the first frame is the ``error`` event beta_api_shape_disabled, then close 4000 (seen in 2026)."""
+    """The socket opens, the first frame is an ``error`` event, then it is closed with a code."""
 
 
 @dataclass(slots=True)
@@ -82,7 +82,12 @@ class Behaviour:
     seed: int | None = None
     """Makes ids and cuts of deltas the same in each run."""
 
-    beta_header: BetaHeader = BetaHeader.REFUSE
+    beta_header: Refusal = Refusal.REFUSE
+    """A client that sends ``OpenAI-Beta``: HTTP 400, or beta_api_shape_disabled and close 4000 (seen in 2026)."""
+    bad_key: Refusal = Refusal.REFUSE
+    """A client with a key that is not known: HTTP 401, or invalid_api_key and close 3000 (seen in 2024)."""
+    reasoning_tokens: int = 0
+    """Tokens that a reasoning model spends before its output; they count for max_output_tokens and in the usage."""
     default_silence_ms: int = 200
     """Silence of the default turn detection (200 in the session.created that was seen, 500 in the vendor's text)."""
     lenient_nulls: bool = False

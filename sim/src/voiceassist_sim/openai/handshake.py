@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from .behaviour import Behaviour, BetaHeader
+from .behaviour import Behaviour, Refusal
 from .catalog import DEFAULT_MODEL, conversation_model
 from .schema import Json
 from .session_config import Ground
@@ -32,8 +32,6 @@ class Admitted:
 
     ground: Ground
     key: str
-    beta: bool = False
-    """Whether the socket is to be closed at once with the error of the beta interface."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +43,8 @@ class Rejected:
     message: str
     type: str = "invalid_request_error"
     param: str | None = None
+    close_code: int | None = None
+    """Code with which the socket is closed after it was opened for an ``error`` event; None: the status is the answer."""
 
     def body(self) -> Json:
         """The JSON body."""
@@ -84,7 +84,10 @@ def check_key(
             401, "missing_api_key", "You didn't provide an API key. You need to provide it in an Authorization header (Bearer)."
         )
     if not known_key(key, behaviour):
-        return Rejected(401, "invalid_api_key", f"Incorrect API key provided: {key[:3]}***. Check the key and its project.")
+        code = 3000 if behaviour.bad_key is Refusal.OPEN else None
+        return Rejected(
+            401, "invalid_api_key", f"Incorrect API key provided: {key[:3]}***. Check the key and its project.", close_code=code
+        )
     return key
 
 
@@ -110,11 +113,11 @@ def judge(
     key = check_key(headers, query, dialect, auth_header, behaviour)
     if isinstance(key, Rejected):
         return key
-    beta = "OpenAI-Beta" in headers
-    if beta and behaviour.beta_header is BetaHeader.REFUSE:
-        return Rejected(400, "beta_api_shape_disabled", BETA_MESSAGE, param="OpenAI-Beta")
+    if "OpenAI-Beta" in headers:
+        code = 4000 if behaviour.beta_header is Refusal.OPEN else None
+        return Rejected(400, "beta_api_shape_disabled", BETA_MESSAGE, param="OpenAI-Beta", close_code=code)
     ground = _ground(dialect, query, behaviour)
-    return ground if isinstance(ground, Rejected) else Admitted(ground, key, beta)
+    return ground if isinstance(ground, Rejected) else Admitted(ground, key)
 
 
 def _ground(dialect: Dialect, query: Mapping[str, str], behaviour: Behaviour) -> Ground | Rejected:

@@ -161,6 +161,7 @@ class Responder:
             add_item=self._conversation.append,
             first_token_ms=behaviour.first_token_ms,
             delta_ms=behaviour.delta_ms,
+            reasoning_tokens=behaviour.reasoning_tokens if self._ground.model is not None and self._ground.model.reasoning else 0,
         )
         if behaviour.rate_limit_events:
             plan.opening = [_rate_limits(allowance.limit, allowance.remaining, allowance.reset_seconds, context.tokens)]

@@ -20,7 +20,7 @@ from .connection import Session, wall_ms
 from .control import control_routes
 from .effects import Close
 from .faults import Faults, Kind
-from .handshake import AZURE_PATH, BETA_MESSAGE, OPENAI_PATH, Dialect, Rejected, check_key, judge
+from .handshake import AZURE_PATH, OPENAI_PATH, Dialect, Rejected, check_key, judge
 from .phrasebook import SampleCall, load_sample_calls
 from .recogniser import Recogniser
 from .schema import Json
@@ -191,7 +191,7 @@ class RealtimeServer:
                 return self._reject(request, Rejected(403, "unsupported_country_region_territory", "Access is not allowed."))
             return self._reject(request, Rejected(fault.status, fault.error_code, fault.message, fault.type))
         verdict = judge(dialect, CIMultiDict(request.headers), request.query, self.behaviour, auth_header=self._compatible_header)
-        if isinstance(verdict, Rejected):
+        if isinstance(verdict, Rejected) and verdict.close_code is None:
             return self._reject(request, verdict)
         ws = web.WebSocketResponse(
             autoping=False, compress=False, max_msg_size=self.behaviour.max_event_bytes, timeout=2.0, protocols=("realtime",)
@@ -199,10 +199,10 @@ class RealtimeServer:
         if not ws.can_prepare(request).ok:
             return self._reject(request, Rejected(426, "upgrade_required", "This path takes websocket upgrades only."))
         await ws.prepare(request)
-        if verdict.beta:
-            error = {"type": "invalid_request_error", "code": "beta_api_shape_disabled", "message": BETA_MESSAGE, "param": None}
-            await ws.send_json({"type": "error", "event_id": "event_beta", "error": {**error, "event_id": None}})
-            await ws.close(code=4000, message=b"invalid_request_error.beta_api_shape_disabled")
+        if isinstance(verdict, Rejected):
+            self._reject(request, verdict)
+            await ws.send_json({"type": "error", "event_id": "event_refused", "error": {**verdict.body()["error"], "event_id": None}})
+            await ws.close(code=verdict.close_code or 4000, message=f"{verdict.type}.{verdict.code}".encode())
             return ws
         rng = random.Random(self._rng.getrandbits(64))
         protocol = RealtimeSession(self._around, verdict.ground, key=verdict.key, rng=rng, now_ms=wall_ms())

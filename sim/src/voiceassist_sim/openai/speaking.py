@@ -45,6 +45,8 @@ class ResponsePlan:
     """Events that follow ``response.created`` at once (rate limits)."""
     first_token_ms: int = 0
     delta_ms: int = 0
+    reasoning_tokens: int = 0
+    """Tokens spent before the output."""
     item_ids: Sequence[str] = ()
     """Ids that the output items are to have (a fault), else new ones."""
 
@@ -56,7 +58,7 @@ class ResponseRun:
         self._plan = plan
         self._ids = ids
         self._items: list[Item] = []
-        self._tokens = 0
+        self._tokens = plan.reasoning_tokens
         self._steps = self._write()
         self.record = plan.record
         self.over = False
