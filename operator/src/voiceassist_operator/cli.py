@@ -1,0 +1,106 @@
+"""`voiceassist-operator`: run, or plan what would be written for an object."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+from typing import Any
+
+import uvloop
+import yaml
+
+from voiceassist_crds import __version__, names
+from voiceassist_crds.errors import ContractError
+from voiceassist_crds.resource import VoiceAssistSpec
+
+from .conditions import blockers
+from .facts import Observed, PromptFact, SecretFact
+from .logs import configure_logs
+from .plan import make_plan
+from .resources.common import Owner
+
+IMAGE = f"ghcr.io/voiceassist/relay:{__version__}"
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    options = argparse.ArgumentParser(prog="voiceassist-operator", description="Keeps relay pods as VoiceAssist objects describe them.")
+    options.add_argument("--version", action="version", version=f"voiceassist-operator {__version__}")
+    commands = options.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="run the operator")
+    where = run.add_mutually_exclusive_group()
+    where.add_argument("--namespace", help="watch this namespace (default: the operator's own)")
+    where.add_argument("--all-namespaces", action="store_true", help="watch every namespace")
+    run.add_argument("--relay-image", default=IMAGE, help="image for objects that name none (default %(default)s)")
+    run.add_argument(
+        "--allow-custom-endpoints", action="store_true", help="let objects name another server in place of Twilio (twilio.apiUrl)"
+    )
+    run.add_argument("--lease-name", default="voiceassist-operator", help="the Lease that the leading replica holds (default %(default)s)")
+    run.add_argument("--lease-namespace", help="where the Lease is (default: the operator's own namespace)")
+    run.add_argument("--metrics-port", type=int, default=8081, help="port for /metrics and /healthz (default %(default)s)")
+    run.add_argument("--relay-port", type=int, default=names.PRIVATE_PORT, help=argparse.SUPPRESS)
+    run.add_argument(
+        "--endpoint-ca", metavar="FILE", help="trust these authorities (PEM) when dialling public addresses, instead of the system's"
+    )
+    run.add_argument("--endpoint-port", type=int, default=443, help="port of public addresses (default %(default)s; Twilio uses 443)")
+    run.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
+    run.add_argument("--log-format", default="auto", choices=["auto", "json", "console"])
+    plan = commands.add_parser("plan", help="print what the operator would write for an object, as YAML")
+    plan.add_argument("file", type=Path, help="a VoiceAssist (YAML)")
+    plan.add_argument("--prompt", type=Path, metavar="FILE", help="the prompt's text, where the object takes it from a ConfigMap")
+    plan.add_argument("--relay-image", default=IMAGE)
+    return options
+
+
+def plan_documents(body: dict[str, Any], prompt: str | None, image: str) -> list[dict[str, Any]]:
+    """What would be written, given that the Secrets are there. Raises ContractError."""
+    if body.get("kind") != names.KIND or body.get("apiVersion") != f"{names.GROUP}/{names.VERSION}":
+        given = f"{body.get('apiVersion')} {body.get('kind')}"
+        raise ContractError("file", [f"kind: {given} given; it must be {names.GROUP}/{names.VERSION} {names.KIND}"])
+    spec = VoiceAssistSpec.read(body.get("spec"))
+    metadata = body.get("metadata") or {}
+    text = spec.prompt.instructions or prompt
+    if text is None:
+        raise ContractError("file", ["spec.prompt: the text is in a ConfigMap; give it with --prompt FILE"])
+    owner = Owner(
+        metadata.get("namespace") or "default", metadata.get("name") or "", metadata.get("uid") or "(set by the cluster)", spec, image
+    )
+    keys = frozenset({"authToken", "apiKeySid", "apiKeySecret", spec.model.api_key_secret_ref.key})
+    seen = Observed(
+        owner=owner,
+        generation=1,
+        annotations=dict(metadata.get("annotations") or {}),
+        manager="",
+        credentials=SecretFact(spec.twilio.credentials_secret_ref.name, True, keys, "1"),
+        model_key=SecretFact(spec.model.api_key_secret_ref.name, True, keys, "1"),
+        prompt=PromptFact(text),
+        pod_monitors=True,
+        custom_endpoints=True,
+    )
+    if stopping := blockers(seen):
+        raise ContractError("file", [f"{blocker.reason}: {blocker.message}" for blocker in stopping])
+    return make_plan(seen, "1970-01-01T00:00:00Z").apply
+
+
+def main() -> None:
+    """Exit 0: ended as asked; 1: the Lease was lost; 2: the file does not fit."""
+    options = parser().parse_args()
+    if options.command == "plan":
+        try:
+            body = yaml.safe_load(options.file.read_text())
+            prompt = options.prompt.read_text() if options.prompt else None
+            documents = plan_documents(body if isinstance(body, dict) else {}, prompt, options.relay_image)
+        except (ContractError, OSError, yaml.YAMLError) as error:
+            problems = error.problems if isinstance(error, ContractError) else [str(error)]
+            for line in problems:
+                print(f"voiceassist-operator: {options.file}: {line}", file=sys.stderr)
+            sys.exit(2)
+        print(yaml.safe_dump_all(documents, sort_keys=False, allow_unicode=True), end="")
+        return
+    configure_logs(options.log_level, options.log_format)
+    from .service import run  # noqa: PLC0415 - --help and plan answer without loading it
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        sys.exit(runner.run(run(options)))
