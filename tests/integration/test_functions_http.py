@@ -15,6 +15,7 @@ from twilio.jwt.access_token import AccessToken
 
 from integration.functions_rig import PREFIX, QUICK, REVISION, Relay, rigged, until
 from voiceassist_crds.names import suggestions_map
+from voiceassist_relay.functions import endpoints
 from voiceassist_relay.functions.limits import Rate
 from voiceassist_relay.functions.requests import MAX_BODY_BYTES
 from voiceassist_relay.snapshot import Secrets, Snapshot
@@ -421,3 +422,14 @@ async def test_many_browsers_at_once() -> None:
         answers = await asyncio.gather(*(relay.request("POST", "/token", json={"Token": call.flex_token}) for call in calls))
         assert {status for status, _, _ in answers} == {200}
         assert {answer["identity"] for _, answer, _ in answers} == {call.identity for call in calls}
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endpoints, "BODY_SECONDS", 0.2)
+    async with rigged() as rig:
+        reader, writer = await asyncio.open_connection("127.0.0.1", rig.relays[0].port)
+        head = f"POST {PREFIX}/stream HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{{"
+        writer.write(head.encode())
+        answer = await asyncio.wait_for(reader.readuntil(b"\r\n"), 5)
+        assert answer.startswith(b"HTTP/1.1 408")
+        writer.close()

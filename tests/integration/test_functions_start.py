@@ -412,3 +412,32 @@ async def test_a_later_versions_document_is_understood() -> None:
         rig.store(call.call_sid, starting(call, rig))
         rig.raw_document(call.call_sid).data["invented"] = {"later": True}
         assert (await relay.stream("start", call))[1]["outcome"] == "running"
+
+
+async def test_what_a_start_costs() -> None:
+    """The table in docs/functions.md."""
+    async with rigged() as rig:
+        relay = rig.relays[0]
+        first, call = rig.call(), rig.call()
+        await relay.stream("start", first)
+        await rig.idle()
+        before = len(rig.twilio.journal.requests())
+        rig.twilio.connect_to.clear()  # what the relay with the audio writes is counted elsewhere
+        await relay.stream("start", call)
+        await rig.idle()
+        made = [(entry.method, entry.path.rpartition("/")[2].partition(".")[0]) for entry in rig.twilio.journal.requests()[before:]]
+        ours = [(method, call.call_sid if last == f"VA_CALL_{call.call_sid}" else last) for method, last in made]
+        assert sorted(ours) == sorted(
+            [
+                ("POST", "validate"),
+                ("GET", call.task_sid),
+                ("GET", "Reservations"),
+                ("POST", "Documents"),
+                ("POST", "Streams"),  # the call's
+                ("GET", call.call_sid),  # the Document, to confirm
+                ("POST", "Maps"),
+                ("POST", call.identity),
+                ("POST", "Streams"),  # Sync's
+                ("POST", "Items"),
+            ]
+        )
