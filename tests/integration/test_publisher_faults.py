@@ -77,7 +77,7 @@ def struck(bench: Bench) -> int:
         pytest.param([FaultRule(FaultKind.CUT, share=0.2), FaultRule(FaultKind.CUT, share=0.2, after=True)], id="cut"),
         pytest.param([FaultRule(FaultKind.TOO_MANY, share=0.3)], id="429"),
         pytest.param([FaultRule(FaultKind.TOO_MANY, times=15)], id="a burst of 429"),
-        pytest.param([FaultRule(FaultKind.HANG, share=0.05), FaultRule(FaultKind.HANG, share=0.05, after=True)], id="hanging"),
+        pytest.param([FaultRule(FaultKind.HANG, share=0.1), FaultRule(FaultKind.HANG, share=0.1, after=True)], id="hanging"),
         pytest.param(
             [
                 FaultRule(FaultKind.SERVER_ERROR, share=0.1, status=503),
@@ -94,7 +94,7 @@ async def test_failing_requests_change_nothing_but_latency(bench: Bench, rules: 
     await call.write_document()
     bench.twilio.set_faults(*rules, seed=7)
     await played(call, 14)
-    assert struck(bench) >= 5
+    assert struck(bench) >= 3
     assert_whole(call, 14)
     assert bench.value("queue_drops_total", queue="suggestions") == 0
     assert bench.value("sync_publish_seconds_count", outcome="given_up") == 0
@@ -374,3 +374,31 @@ async def test_others_who_keep_changing_the_document_do_not_stop_the_start(bench
         await until(lambda: call.opened)
         await publisher.finish(5)
     assert call.saved.state is CallState.STOPPED
+
+
+async def test_a_take_over_between_reading_and_writing_is_not_overwritten(bench: Bench) -> None:
+    call = bench.call()
+    await call.write_document()
+    bench.twilio.set_faults(FaultRule(FaultKind.LATENCY, path="/Documents/", method="GET", seconds=0.2, after=True, times=1))
+    publisher = call.publisher()
+    async with running(publisher) as run:
+        await until(lambda: struck(bench) == 1)
+        await call.change_document(generation=2)
+        await until(run.done)
+    assert call.superseded == ["superseded"]
+    assert (call.saved.generation, call.saved.state) == (2, CallState.STARTING)
+
+
+async def test_at_the_end_drafts_are_not_sent_any_more_but_what_was_said_is(bench: Bench) -> None:
+    call = bench.call()
+    await call.write_document()
+    publisher = call.publisher()
+    async with running(publisher):
+        publisher.draft("item0", "unfinished", REVISION)
+        publisher.transcript(Track.CUSTOMER, "u1", "unfinished", False)
+        publisher.transcript(Track.CUSTOMER, "u2", "finished", True)
+        await publisher.finish(5)
+        publisher.draft("item1", "late", REVISION)
+        publisher.status(*LIVE)
+    assert [one.get("text") for one in call.messages()] == ["finished"]
+    assert bench.value("queue_drops_total", queue="stream_draft") == 0
