@@ -2,7 +2,7 @@ import json
 from dataclasses import fields
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voiceassist_sim.twilio.streams import StreamFaults
@@ -91,6 +91,7 @@ def test_what_does_not_fit_is_refused_with_its_name_and_what_would_fit(name, val
     assert faults == StreamFaults()  # all or nothing
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(sorted(CHANGED)), st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.integers())))
 def test_json_is_either_taken_or_refused_in_words(changes):
     try:

@@ -11,8 +11,8 @@ def frame(track, index, audio=b"\x01" * 160):
 def test_it_counts_and_digests_by_track(request_of):
     ledger = Ledger(request_of())
     for index in range(3):
-        ledger.sent(frame("inbound", index, bytes([index]) * 160), 10 + index * 0.02)
-        ledger.sent(frame("outbound", index), 10.001 + index * 0.02)
+        ledger.sent(frame("inbound", index, bytes([index]) * 160), 10 + index * 0.25)
+        ledger.sent(frame("outbound", index), 10.125 + index * 0.25)
     ledger.discarded(frame("outbound", 3))
     account = ledger.to_json()
     assert account["inbound"] == {
@@ -24,6 +24,7 @@ def test_it_counts_and_digests_by_track(request_of):
     }
     assert account["outbound"]["discarded"] == 1
     assert ledger.frames == 6
+    assert ledger.times()["outbound"] == {"positionsMs": [0.0, 20.0, 40.0], "loopTimes": [10.125, 10.375, 10.625]}
     assert [(sent.track, sent.position_ms) for sent in ledger.sent_frames()] == [
         ("inbound", 0.0),
         ("outbound", 0.0),

@@ -2,7 +2,7 @@ import base64
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voiceassist_sim.twilio.streams import StreamFaults, StreamRequest
@@ -75,6 +75,7 @@ def test_tracks_lose_their_suffix_on_the_wire(asked, tracks):
     assert [event["media"]["track"] for event in events if event["event"] == "media"] == tracks
 
 
+@settings(deadline=None)
 @given(skip=NUMBERS, duplicate=NUMBERS, swap=NUMBERS)
 def test_skips_doubles_and_swaps_change_the_order_and_never_the_numbers(skip, duplicate, swap):
     faults = StreamFaults(skip=skip, duplicate=duplicate, swap=swap)

@@ -1,6 +1,6 @@
 from dataclasses import dataclass
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voiceassist_sim.twilio.streams.train import FrameTrain
@@ -21,6 +21,7 @@ def drawn(train, lengths, **options):
     return [train.next(length, **options) for length in lengths]
 
 
+@settings(deadline=None)
 @given(sides=SIDES, lengths=LENGTHS, first=st.integers(0, 3000))
 def test_the_frames_of_a_track_laid_end_to_end_are_the_recording_from_the_first_sample(sides, lengths, first):
     train = FrameTrain(sides, ("inbound", "outbound"))
@@ -32,6 +33,7 @@ def test_the_frames_of_a_track_laid_end_to_end_are_the_recording_from_the_first_
         assert audio == side[first : first + total].ljust(total, b"\xff")
 
 
+@settings(deadline=None)
 @given(sides=SIDES, lengths=LENGTHS, first=st.integers(0, 3000), both=st.booleans())
 def test_numbers_have_no_gap_and_timestamps_are_the_audio_time_before_the_frame(sides, lengths, first, both):
     tracks = ("inbound", "outbound") if both else ("inbound",)

@@ -96,6 +96,10 @@ class Ledger:
         index = bisect_right(account.positions, position_ms) - 1
         return account.times[index] if index >= 0 and position_ms < account.ends[index] else None
 
+    def times(self) -> dict[str, dict[str, list[float]]]:
+        """`sent_frames` for JSON, by track: ``positionsMs`` in the recording and, at the same index, ``loopTimes``."""
+        return {name: {"positionsMs": track.positions.tolist(), "loopTimes": track.times.tolist()} for name, track in self.tracks.items()}
+
     def to_json(self) -> dict[str, Any]:
         """Counts and digests by track."""
         return {
