@@ -8,6 +8,7 @@ from typing import Protocol
 
 import structlog
 
+from voiceassist_crds.config import RelayConfig
 from voiceassist_crds.names import CallSid
 
 from .boundaries import CallSink, MediaConnection, StreamStart
@@ -36,6 +37,9 @@ class Bridge(CallSink, Protocol):
 
     def resume(self) -> None:
         """Audio goes to the model again."""
+
+    def use(self, config: RelayConfig) -> None:
+        """A new configuration is in force."""
 
 
 BeginCall = Callable[[StreamStart, MediaConnection], Bridge]
