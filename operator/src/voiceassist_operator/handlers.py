@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import kopf
@@ -29,8 +30,8 @@ def register(registry: kopf.OperatorRegistry, keepers: Keepers) -> None:
     """Puts the handlers into kopf's registry."""
 
     @kopf.daemon(*_RESOURCE, registry=registry, cancellation_backoff=1, cancellation_timeout=5)
-    async def keep(name: str, namespace: str, uid: str, **_: Any) -> None:
-        await keepers.keep(uid, name, namespace)
+    async def keep(name: str, namespace: str | None, uid: str, **_: Any) -> None:
+        await keepers.keep(uid, name, namespace or "")
 
     @kopf.on.delete(*_RESOURCE, registry=registry)
     async def let_go(body: kopf.Body, **_: Any) -> None:
@@ -48,23 +49,23 @@ def register(registry: kopf.OperatorRegistry, keepers: Keepers) -> None:
     for group, version, plural in _CHILDREN:
 
         @kopf.on.event(group, version, plural, labels=_OURS, registry=registry)
-        async def child_changed(namespace: str, labels: dict[str, str], **_: Any) -> None:
-            keepers.wake_named(namespace, labels.get(LABEL_NAME, ""))
+        async def child_changed(namespace: str | None, labels: Mapping[str, str], **_: Any) -> None:
+            keepers.wake_named(namespace or "", labels.get(LABEL_NAME, ""))
 
     @kopf.on.event("", "v1", "pods", labels={"app.kubernetes.io/name": "voiceassist-relay"}, registry=registry)
-    async def pod_changed(namespace: str, labels: dict[str, str], **_: Any) -> None:
-        keepers.wake_named(namespace, labels.get(LABEL_NAME, ""))
+    async def pod_changed(namespace: str | None, labels: Mapping[str, str], **_: Any) -> None:
+        keepers.wake_named(namespace or "", labels.get(LABEL_NAME, ""))
 
     @kopf.on.event("", "v1", "secrets", registry=registry)
-    async def secret_changed(name: str, namespace: str, **_: Any) -> None:
-        keepers.wake_referring(namespace, secret=name)
+    async def secret_changed(name: str, namespace: str | None, **_: Any) -> None:
+        keepers.wake_referring(namespace or "", secret=name)
 
     @kopf.on.event("", "v1", "configmaps", registry=registry)
-    async def config_map_changed(name: str, namespace: str, labels: dict[str, str], **_: Any) -> None:
+    async def config_map_changed(name: str, namespace: str | None, labels: Mapping[str, str], **_: Any) -> None:
         keepers.heard(name)
-        keepers.wake_referring(namespace, config_map=name)
+        keepers.wake_referring(namespace or "", config_map=name)
         if labels.get("app.kubernetes.io/managed-by") == MANAGER:
-            keepers.wake_named(namespace, labels.get(LABEL_NAME, ""))
+            keepers.wake_named(namespace or "", labels.get(LABEL_NAME, ""))
 
 
 def settings() -> kopf.OperatorSettings:
