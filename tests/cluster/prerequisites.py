@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from cluster.lab.prerequisites import install_packages, missing_prerequisites  # noqa: E402 (the path comes first)
+from cluster.lab.prerequisites import install_packages, missing_prerequisites
 
 if __name__ == "__main__":
     failed = install_packages()

@@ -1,4 +1,4 @@
-"""A real Kubernetes cluster of one node or two, in network, process and mount namespaces of its own, for tests and for trying things out."""
+"""A real Kubernetes cluster of one node or two, in namespaces of its own (network, processes, mounts)."""
 
 from cluster.lab.errors import BuildError, CommandError, LabError
 from cluster.lab.lab import Lab

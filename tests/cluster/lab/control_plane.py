@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,7 +119,11 @@ class ControlPlane:
 
     def scheduler(self) -> Daemon:
         """Gives pods their nodes."""
-        options = {"kubeconfig": self.kubeconfig("scheduler", "system:kube-scheduler"), "leader-elect": "false", "bind-address": "127.0.0.1"}
+        options = {
+            "kubeconfig": self.kubeconfig("scheduler", "system:kube-scheduler"),
+            "leader-elect": "false",
+            "bind-address": "127.0.0.1",
+        }
         return self._daemon("scheduler", self._programs.kubernetes / "kube-scheduler", *_flags(options))
 
     def coredns(self) -> Daemon:
@@ -189,5 +193,5 @@ class ControlPlane:
         return self._daemon("traefik", self._programs.traefik / "traefik", *_flags(options), env={"KUBECONFIG": str(kubeconfig)})
 
 
-def _flags(options: dict[str, str | int | Path]) -> Sequence[str]:
+def _flags(options: Mapping[str, object]) -> Sequence[str]:
     return [f"--{name}={value}" for name, value in options.items()]

@@ -109,14 +109,14 @@ class Enclosure:
         return ["nsenter", f"--net={at}/net", f"--mount={at}/mnt", f"--pid={at}/pid_for_children", "--", *map(str, argv)]
 
     def processes(self) -> Iterator[int]:
-        """The ids of all processes in the cluster's process namespace."""
+        """The ids of all processes of the cluster; its pods have process namespaces of their own and are known by their cgroups."""
         try:
             wanted = Path(f"/proc/{self.holder}/ns/pid_for_children").readlink()
         except OSError:
             return
         for entry in Path("/proc").iterdir():
             try:
-                if entry.name.isdigit() and (entry / "ns" / "pid").readlink() == wanted:
+                if entry.name.isdigit() and ((entry / "ns" / "pid").readlink() == wanted or self.cgroup in (entry / "cgroup").read_text()):
                     yield int(entry.name)
             except OSError:
                 continue
@@ -132,7 +132,9 @@ class Enclosure:
         if process is not None and not self.alive:
             process.wait()
         if self.alive or self.folder.exists():
-            raise LabError(f"the cluster {self.folder.name} did not go away: its processes are {sorted(self.processes())}, its folder is {self.folder}")
+            raise LabError(
+                f"the cluster {self.folder.name} did not go away: its processes are {sorted(self.processes())}, its folder is {self.folder}"
+            )
 
 
 def reap() -> list[str]:
@@ -161,7 +163,9 @@ class Daemon:
         self.log.parent.mkdir(exist_ok=True)
         out: IO[bytes]
         with self.log.open("ab") as out:
-            self._process = subprocess.Popen(self._argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=self._env, start_new_session=True)
+            self._process = subprocess.Popen(
+                self._argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=self._env, start_new_session=True
+            )
 
     @property
     def running(self) -> bool:

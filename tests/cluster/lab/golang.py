@@ -33,7 +33,9 @@ def machine_go() -> Path | None:
     """The Go tool on PATH or in /usr/local/go if it is new enough."""
     for candidate in (shutil.which("go"), "/usr/local/go/bin/go"):
         if candidate and Path(candidate).exists():
-            asked = subprocess.run([candidate, "env", "GOVERSION"], env={**os.environ, "GOTOOLCHAIN": "local"}, capture_output=True, text=True, check=False)
+            asked = subprocess.run(
+                [candidate, "env", "GOVERSION"], env={**os.environ, "GOTOOLCHAIN": "local"}, capture_output=True, text=True, check=False
+            )
             found = re.match(r"go(\d+)\.(\d+)", asked.stdout)
             if found and (int(found[1]), int(found[2])) >= WANTED:
                 return Path(candidate).resolve()

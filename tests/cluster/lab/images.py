@@ -13,11 +13,12 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from cluster.lab.cache import Log, Recipe, ensure, file_inputs
 from cluster.lab.node import PAUSE_IMAGE
-from cluster.lab.places import RECIPE, REPOSITORY, cache_root
+from cluster.lab.places import REPOSITORY, cache_root
 from cluster.lab.programs import pause
 
 DISTRIBUTIONS = ("relay", "operator", "sim")
@@ -78,12 +79,16 @@ def base_image() -> Recipe:
         for useless in ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/man", "usr/share/locale", "var/log"):
             shutil.rmtree(root / useless, ignore_errors=True)
             (root / useless).mkdir(parents=True)
-        (place / "Dockerfile").write_text("FROM scratch\nCOPY root /\nENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n")
+        (place / "Dockerfile").write_text(
+            "FROM scratch\nCOPY root /\nENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"
+        )
         log.run(_buildah("bud", "--isolation", "chroot", "-q", "-t", f"{BASE_IMAGE}:{SUITE}", place))
         _save(log, f"{BASE_IMAGE}:{SUITE}", place)
         shutil.rmtree(root)
 
-    return Recipe("base-image", f"the images' base (Debian {SUITE} with Python)", "1 min", (SUITE.encode(), BASE_PACKAGES.encode(), _MACHINE), make)
+    return Recipe(
+        "base-image", f"the images' base (Debian {SUITE} with Python)", "1 min", (SUITE.encode(), BASE_PACKAGES.encode(), _MACHINE), make
+    )
 
 
 def _tree(*folders: Path) -> Iterator[bytes]:
@@ -99,7 +104,8 @@ def distribution_image(distribution: str) -> Recipe:
     base = base_image()
     name = image_name(distribution)
     shared = (".dockerignore", f"requirements/{distribution}.lock", "requirements/dev.lock", "tools/lock_subset.py")
-    sources = (*file_inputs(*(REPOSITORY / path for path in shared)), *_tree(REPOSITORY / "crds", REPOSITORY / distribution))
+    folders = (REPOSITORY / distribution, REPOSITORY / ("examples/calls" if distribution == "sim" else "crds"))
+    sources = (*file_inputs(*(REPOSITORY / path for path in shared)), *_tree(*folders))
 
     def make(place: Path, log: Log) -> None:
         base_name = _have_base(base, log)
@@ -151,9 +157,10 @@ def _pip_secrets() -> Iterator[list[str]]:
         yield [*options, "--secret", f"id=pip_conf,src={folder}/pip.conf"]
 
 
+@cache
 def all_images() -> tuple[Recipe, ...]:
-    """Every image that the cluster's tests use."""
-    return (pause_image(), *(distribution_image(name) for name in DISTRIBUTIONS))
+    """Every image of ours, as the sources are when this is first asked for."""
+    return tuple(distribution_image(name) for name in DISTRIBUTIONS)
 
 
 def image_archive(recipe: Recipe) -> Path:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from cluster.lab import addresses
+from cluster.lab.archives import CHUNK, join
 from cluster.lab.cache import ensure
 from cluster.lab.certificates import client_kubeconfig
 from cluster.lab.control_plane import ControlPlane, Programs
@@ -26,6 +31,9 @@ from cluster.lab.programs import coredns, helm, kubernetes, pause, traefik
 
 PATIENCE = 60.0  # seconds until something that is being started has to answer
 POLL = 0.1
+IMAGES_IN_MEMORY = (
+    6 * 2**30
+)  # bytes of memory that must be available for a node to keep its images (1 GB) in memory: loaded in half the time
 _NETWORK = f"""set -e
 ip link set lo up
 ip link add lab0 type veth peer name lab0peer
@@ -46,6 +54,11 @@ mount -t overlay overlay -o lowerdir=/var/lib,upperdir=/run/var-lib/upper,workdi
 # Why so: the kernel may lack the `dummy` network device, and a veth pair with both ends inside does the same; service addresses need a
 # route before nftables rewrites them; kubelets want shared mounts; and what programs keep in global folders (/run/containerd, /run/netns,
 # /var/lib/cni, /var/log/containers) is to be this cluster's own, and to vanish with it.
+
+
+def _available_memory() -> int:
+    found = re.search(r"^MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text(), re.MULTILINE)
+    return int(found[1]) * 1024 if found else 0
 
 
 class Lab:
@@ -144,6 +157,8 @@ class Lab:
         assert self._programs is not None
         node = Node(len(self.nodes), self.enclosure, self._programs, self._plane)
         self.nodes.append(node)
+        if _available_memory() > IMAGES_IN_MEMORY:
+            subprocess.run(self.enclosure.inside(["mount", "-t", "tmpfs", "tmpfs", node.images]), check=True)
         if node.address != addresses.API_SERVER:
             self.run(["ip", "address", "add", f"{node.address}/24", "dev", "lab0"])
         self._start(node.containerd)
@@ -213,6 +228,11 @@ class Lab:
     # What is there
 
     @property
+    def is_up(self) -> bool:
+        """Has it been brought up, and not been taken down?"""
+        return self._enclosure is not None
+
+    @property
     def enclosure(self) -> Enclosure:
         """The cluster's namespaces. Raises LabError if it is not up."""
         if self._enclosure is None:
@@ -257,7 +277,9 @@ class Lab:
 
     # Use
 
-    def run(self, argv: Sequence[str | Path], *, stdin: str | None = None, env: Mapping[str, str] | None = None, timeout: float = 120.0) -> str:
+    def run(
+        self, argv: Sequence[str | Path], *, stdin: str | None = None, env: Mapping[str, str] | None = None, timeout: float = 120.0
+    ) -> str:
         """Run a command in the cluster's network; returns what it printed. Raises CommandError, or subprocess.TimeoutExpired."""
         environment = {**self.environment, **(env or {})}
         # nsenter looks the program up in this process's PATH, not in the one it is given.
@@ -292,16 +314,25 @@ class Lab:
         text = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
         self.kubectl("apply", *(["-n", namespace] if namespace else []), "-f", "-", stdin=text)
 
-    def load(self, archive: Path) -> None:
-        """Import an image archive into every node. Raises CommandError."""
-        for node in self.nodes:
-            self._load(node, archive)
+    def load(self, *archives: Path) -> None:
+        """Import image archives into every node. Raises CommandError."""
+        with self._timed(f"load {len(archives)} image(s)"), ThreadPoolExecutor() as pool:
+            list(pool.map(lambda node: self._load(node, *archives), self.nodes))
 
-    def _load(self, node: Node, archive: Path) -> None:
-        argv = self.enclosure.inside(node.ctr("images", "import", archive))
-        done = subprocess.run(argv, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise CommandError(argv, done.returncode, done.stdout, done.stderr)
+    def _load(self, node: Node, *archives: Path) -> None:
+        argv = self.enclosure.inside(node.ctr("images", "import", "-"))
+        # A wide pipe: ctr sends on what one read gives it, and waits for an answer to each such piece.
+        with (
+            tempfile.TemporaryFile() as output,
+            subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=output, stderr=output, pipesize=CHUNK) as process,
+        ):
+            assert process.stdin is not None
+            with contextlib.suppress(BrokenPipeError), process.stdin:
+                join(archives, process.stdin)
+            code = process.wait()
+            output.seek(0)
+            if code:
+                raise CommandError(argv, code, "", output.read().decode(errors="replace"))
 
     @contextmanager
     def namespace(self, prefix: str = "test", *, pod_security: str = "restricted") -> Iterator[str]:

@@ -21,6 +21,7 @@ class Node:
         self.address = addresses.node_address(index)
         self.folder = enclosure.folder / self.name
         self.socket = self.folder / "containerd.sock"
+        self.images = self.folder / "containerd"  # containerd's own storage
         self._index = index
         self._cgroup = f"{enclosure.cgroup}-{self.name}"
         self._write_cni()
@@ -34,7 +35,11 @@ class Node:
         kubelet_config = {
             "apiVersion": "kubelet.config.k8s.io/v1beta1",
             "kind": "KubeletConfiguration",
-            "authentication": {"anonymous": {"enabled": False}, "webhook": {"enabled": True}, "x509": {"clientCAFile": str(control_plane.authority.certificate)}},
+            "authentication": {
+                "anonymous": {"enabled": False},
+                "webhook": {"enabled": True},
+                "x509": {"clientCAFile": str(control_plane.authority.certificate)},
+            },
             "authorization": {"mode": "Webhook"},
             "address": self.address,
             "healthzPort": 10248 + 10 * index,
@@ -55,14 +60,24 @@ class Node:
             "volumePluginDir": str(self.folder / "volume-plugins"),
             "podLogsDir": str(self.folder / "pod-logs"),
         }
-        argv = ("--kubeconfig", kubeconfig, "--hostname-override", self.name, "--node-ip", self.address, "--root-dir", self.folder / "kubelet")
+        argv = (
+            "--kubeconfig",
+            kubeconfig,
+            "--hostname-override",
+            self.name,
+            "--node-ip",
+            self.address,
+            "--root-dir",
+            self.folder / "kubelet",
+        )
         config = self.folder / "kubelet.json"
         config.write_text(json.dumps(kubelet_config))
         self.kubelet = Daemon(enclosure, f"kubelet{index}", [programs.kubernetes / "kubelet", "--config", config, *argv, "-v", "1"])
         keeper.make_cgroups(self._cgroup)
 
     def _write_cni(self) -> None:
-        (self.folder / "cni").mkdir(parents=True)
+        self.images.mkdir(parents=True)
+        (self.folder / "cni").mkdir()
         addresses_of_pods = {
             "type": "host-local",
             "dataDir": str(self.folder / "pod-addresses"),
@@ -81,12 +96,13 @@ class Node:
         (self.folder / "cni" / "10-lab.conflist").write_text(json.dumps(network))
 
     def _write_containerd(self) -> Path:
-        # Everything that containerd would keep in a global folder is named here; what it cannot be told (/run) is private to the mount namespace.
+        # What containerd would keep in global folders is named here; what it cannot be told (/run) is private to the mount namespace.
+        disabled = json.dumps([f"io.containerd.snapshotter.v1.{name}" for name in ("aufs", "btrfs", "devmapper", "zfs")])
         path = self.folder / "containerd.toml"
         path.write_text(f"""version = 2
-root = "{self.folder}/containerd"
+root = "{self.images}"
 state = "{self.folder}/containerd-run"
-disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.zfs"]
+disabled_plugins = {disabled}
 [grpc]
   address = "{self.socket}"
 [plugins."io.containerd.internal.v1.opt"]

@@ -36,7 +36,8 @@ _PROBE = """
 try() { what=$1; shift; "$@" >/dev/null 2>&1 || echo "$what"; }
 try "no tmpfs can be mounted here" mount -t tmpfs tmpfs .
 mkdir lower upper work merged
-try "no overlayfs: the kernel has none, or a container without the right to mount it is around this" mount -t overlay overlay -o lowerdir=lower,upperdir=upper,workdir=work merged
+options=lowerdir=lower,upperdir=upper,workdir=work
+try "no overlayfs: the kernel has none, or this runs in a container that may not mount it" mount -t overlay overlay -o $options merged
 try "no veth network devices in this kernel" ip link add probe0 type veth peer name probe1
 try "no bridge network devices in this kernel" ip link add probe2 type bridge
 try "no nftables in this kernel" nft add table inet probe
@@ -73,7 +74,9 @@ def missing_prerequisites() -> list[str]:
         return ["the test cluster needs Linux (a virtual machine will do)"]
     missing = []
     if os.geteuid() != 0:
-        missing.append("the test cluster needs root: it makes network namespaces, mounts and cgroups (run it with sudo, or in a virtual machine)")
+        missing.append(
+            "the test cluster needs root: it makes network namespaces, mounts and cgroups (run it with sudo, or in a virtual machine)"
+        )
     if packages := missing_packages():
         missing.append(f"missing Debian packages: {' '.join(packages)} (install them with: sudo tools/cluster/packages.sh)")
     if not missing:

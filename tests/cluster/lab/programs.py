@@ -23,7 +23,9 @@ def module_version(folder: Path, module: str) -> str:
     return found[1]
 
 
-def _go_recipe(what: str, title: str, usually: str, module: str, package: str, stamps: tuple[str, ...] = (), names: tuple[str, ...] = ()) -> Recipe:
+def _go_recipe(
+    what: str, title: str, usually: str, module: str, package: str, stamps: tuple[str, ...] = (), names: tuple[str, ...] = ()
+) -> Recipe:
     folder = RECIPE / what
     version = module_version(folder, module)
     program = "hyperkube" if names else what
@@ -31,13 +33,15 @@ def _go_recipe(what: str, title: str, usually: str, module: str, package: str, s
 
     def make(place: Path, log: Log) -> None:
         go = go_tool()
-        build = [go, "build", "-trimpath", "-buildvcs=false", "-ldflags", flags, "-o", place / program, package]
+        build: list[str | Path] = [go, "build", "-trimpath", "-buildvcs=false", "-ldflags", flags, "-o", place / program, package]
         log.run(build, cwd=folder, env=go_environment(go))
         for name in names:
             (place / name).symlink_to(program)
 
     sources = file_inputs(*sorted(folder.iterdir()))
-    return Recipe(what, f"{title} {version}", usually, (*sources, flags.encode(), package.encode(), " ".join(names).encode(), _MACHINE), make)
+    return Recipe(
+        what, f"{title} {version}", usually, (*sources, flags.encode(), package.encode(), " ".join(names).encode(), _MACHINE), make
+    )
 
 
 def kubernetes() -> Recipe:

@@ -1,0 +1,257 @@
+"""What the path's tests stand on: the chart as a release, the stand-ins as pods, VoiceAssists, and what they tell."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from cluster.lab import Lab
+from cluster.lab.addresses import INGRESS, INGRESS_DOMAIN
+from cluster.lab.errors import CommandError
+from cluster.lab.images import image_name
+from cluster.lab.places import REPOSITORY
+
+CHART = REPOSITORY / "charts" / "voiceassist"
+VALUES = REPOSITORY / "tests" / "cluster" / "values.yaml"
+SANDBOX = REPOSITORY / "examples" / "sandbox.yaml"
+ACCOUNT = "AC00000000000000000000000000005a4d"
+API_KEY = "SK00000000000000000000000000005a4d"
+API_SECRET = "sandbox-api-key-secret-that-opens-nothing"  # noqa: S105 - the stand-in's own, of examples/sandbox.yaml
+CA_SECRET = "endpoint-ca"  # noqa: S105 - a name
+Json = dict[str, Any]
+T = TypeVar("T")
+
+
+def eventually(what: str, look: Callable[[], T], seconds: float = 60.0, every: float = 0.2) -> T:
+    """The first thing that is true of `look()`; fails, with what was seen last, when there is none in time."""
+    deadline = time.monotonic() + seconds
+    while True:
+        seen: Any
+        try:
+            seen = look()
+        except (CommandError, OSError) as error:
+            seen = None
+            trouble: Any = error
+        else:
+            trouble = seen
+        if seen:
+            return seen
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what}: not within {seconds:.0f} s; last seen: {str(trouble)[:2000]}")
+        time.sleep(every)
+
+
+def fetch(url: str, body: Any = None, *, method: str | None = None, form: bytes | None = None, headers: Mapping[str, str] | None = None) -> Any:
+    """JSON from a server of the cluster. Raises OSError with the answer's text when it is no success."""
+    data = form if form is not None else (None if body is None else json.dumps(body).encode())
+    request = urllib.request.Request(url, data=data, method=method, headers=dict(headers or {}))  # noqa: S310 - loopback
+    if body is not None:
+        request.add_header("Content-Type", "application/json")
+    try:
+        with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310 - loopback
+            return json.loads(answer.read() or b"null")
+    except urllib.error.HTTPError as error:
+        raise OSError(f"{url}: {error.code} {error.read().decode(errors='replace')[:500]}") from None
+
+
+def service_url(lab: Lab, namespace: str, service: str) -> str:
+    """Where this machine reaches a Service."""
+    spec = lab.get("service", service, "-n", namespace)["spec"]
+    return f"http://127.0.0.1:{lab.forward(spec['clusterIP'], spec['ports'][0]['port'])}"
+
+
+# The release
+
+
+def authority_secret(lab: Lab) -> Json:
+    """The Secret with the test cluster's authority, for endpoint.caSecret."""
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": CA_SECRET}, "stringData": {"ca.crt": lab.authority.read_text()}}
+
+
+def helm_values(**values: Any) -> list[str]:
+    """--set options for dotted names, given with a double underscore for the dot."""
+    return [f"--set={key.replace('__', '.')}={json.dumps(value) if isinstance(value, bool) else value}" for key, value in values.items()]
+
+
+@contextmanager
+def released(lab: Lab, namespace: str, name: str = "voiceassist", **values: Any) -> Iterator[str]:
+    """The chart installed with the helm command in a namespace that exists; uninstalled afterwards."""
+    lab.apply(authority_secret(lab), namespace=namespace)
+    arguments = ["-n", namespace, "--values", VALUES, *helm_values(**values), "--wait", "--timeout", "3m"]
+    try:
+        lab.helm("install", name, CHART, *arguments)
+        yield name
+    finally:
+        lab.helm("uninstall", name, "-n", namespace, "--ignore-not-found", "--wait=false")
+
+
+# The stand-ins
+
+
+def with_our_images(text: str) -> list[Json]:
+    """The objects of a manifest, with the images' public names replaced by those that the cluster has."""
+
+    def replaced(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: replaced(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [replaced(item) for item in value]
+        if isinstance(value, str) and value.startswith("voiceassist-") and ":" in value:
+            return image_name(value.partition(":")[0].removeprefix("voiceassist-"))
+        return value
+
+    return [replaced(document) for document in yaml.safe_load_all(text) if document]
+
+
+def sandbox_objects(authority: str, *hosts: str) -> list[Json]:
+    """The stand-ins of the example, whose streams come as Twilio's do: by TLS, through the ingress controller."""
+    objects = with_our_images(SANDBOX.read_text())
+    twilio = next(one for one in objects if one["kind"] == "Deployment" and one["metadata"]["name"] == "sandbox-twilio")
+    pod = twilio["spec"]["template"]["spec"]
+    container = pod["containers"][0]
+    container["args"] = [one for one in container["args"] if not one.startswith("--connect-to")]
+    container["args"] += [*(f"--connect-to={host}={INGRESS}:443" for host in hosts), "--ca=/etc/authority/ca.crt"]
+    container["volumeMounts"] = [{"name": "authority", "mountPath": "/etc/authority", "readOnly": True}]
+    pod["volumes"] = [{"name": "authority", "configMap": {"name": "authority"}}]
+    held = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "authority"}, "data": {"ca.crt": authority}}
+    return [held, *objects]
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """The two stand-ins in a namespace, as this machine reaches them."""
+
+    namespace: str
+    twilio: str
+    model: str
+    sync_service: str
+
+
+def sync_service(twilio: str, name: str = "sandbox") -> str:
+    """A Sync service with access control at the stand-in; its SID."""
+    key = base64.b64encode(f"{API_KEY}:{API_SECRET}".encode()).decode()
+    form = f"FriendlyName={name}&AclEnabled=true".encode()
+    made = fetch(f"{twilio}/sync/v1/Services", form=form, headers={"Authorization": f"Basic {key}"})
+    return str(made["sid"])
+
+
+def sandbox(lab: Lab, namespace: str, *hosts: str) -> Sandbox:
+    """The stand-ins in a namespace, ready, with a Sync service."""
+    lab.apply(*sandbox_objects(lab.authority.read_text(), *hosts), namespace=namespace)
+    for name in ("sandbox-twilio", "sandbox-openai"):
+        lab.kubectl("rollout", "status", f"deployment/{name}", "-n", namespace, "--timeout=100s")
+    twilio, model = service_url(lab, namespace, "sandbox-twilio"), service_url(lab, namespace, "sandbox-openai")
+    return Sandbox(namespace, twilio, model, sync_service(twilio))
+
+
+# VoiceAssists
+
+
+def host_of(namespace: str, name: str = "support") -> str:
+    """A public name of the object's own, which leads to the ingress controller inside of the cluster."""
+    return f"{name}-{namespace}.{INGRESS_DOMAIN}"
+
+
+def voiceassist(place: Sandbox, name: str = "support", instructions: str = "Write what the agent can say next.", **relay: Any) -> Json:
+    """A VoiceAssist for the stand-ins."""
+    return {
+        "apiVersion": "voiceassist.dev/v1alpha1",
+        "kind": "VoiceAssist",
+        "metadata": {"name": name, "namespace": place.namespace},
+        "spec": {
+            "host": host_of(place.namespace, name),
+            "ingress": {"className": "traefik", "tlsSecretName": f"{name}-tls"},
+            "twilio": {
+                "accountSid": ACCOUNT,
+                "credentialsSecretRef": {"name": "sandbox-twilio"},
+                "sync": {"serviceSid": place.sync_service},
+                "apiUrl": "http://sandbox-twilio/{product}",
+            },
+            "model": {"provider": "Compatible", "url": "ws://sandbox-openai/v1/realtime", "apiKeySecretRef": {"name": "sandbox-openai"}},
+            "prompt": {"instructions": instructions},
+            "relay": {
+                "replicas": 1,
+                "drainTimeoutSeconds": 5,
+                "resources": {"requests": {"cpu": "50m", "memory": "96Mi"}, "limits": {"memory": "512Mi"}},
+                **relay,
+            },
+        },
+    }
+
+
+def tls_secret(lab: Lab, namespace: str, name: str = "support") -> Json:
+    """The object's certificate, signed by the cluster's authority."""
+    host = host_of(namespace, name)
+    pair = lab._plane.authority.issue(f"{namespace}-{name}", host)  # noqa: SLF001 - the one authority that everything here trusts
+    data = {"tls.crt": pair.certificate.read_text(), "tls.key": pair.key.read_text()}
+    return {"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "metadata": {"name": f"{name}-tls"}, "stringData": data}
+
+
+def put(lab: Lab, *objects: Json) -> None:
+    """kubectl apply, in the objects' own namespaces."""
+    lab.apply(*objects)
+
+
+def condition(lab: Lab, namespace: str, kind: str = "Ready", name: str = "support") -> Json:
+    """One condition of a VoiceAssist; empty before it is there."""
+    found = lab.get("voiceassist", name, "-n", namespace).get("status", {}).get("conditions", [])
+    return next((one for one in found if one["type"] == kind), {})
+
+
+def wait_ready(lab: Lab, namespace: str, name: str = "support", seconds: int = 90) -> None:
+    """kubectl wait, as a user would; fails with what `kubectl describe` says."""
+    try:
+        lab.kubectl("wait", "--for=condition=Ready", f"voiceassist/{name}", "-n", namespace, f"--timeout={seconds}s")
+    except CommandError as error:
+        told = lab.kubectl("describe", f"voiceassist/{name}", "-n", namespace)
+        pods = lab.kubectl("get", "pods", "-n", namespace, "-o", "wide")
+        raise AssertionError(f"{error}\n{told}\n{pods}") from None
+
+
+def relay_pods(lab: Lab, namespace: str, name: str = "support") -> list[Json]:
+    """The relay pods that are there to stay."""
+    selector = f"app.kubernetes.io/name=voiceassist-relay,app.kubernetes.io/instance={name}"
+    pods = lab.get("pods", "-n", namespace, "-l", selector)["items"]
+    return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+
+
+def status_urls(lab: Lab, namespace: str, name: str = "support") -> dict[str, str]:
+    """Where each relay pod tells its state, by the pod's name."""
+    found = {}
+    for pod in relay_pods(lab, namespace, name):
+        if ip := pod["status"].get("podIP"):
+            found[pod["metadata"]["name"]] = f"http://127.0.0.1:{lab.forward(ip, 9090)}/status"
+    return found
+
+
+def starts(pods: list[Json]) -> dict[str, int]:
+    """Pods by UID with the restarts of their containers: equal before and after means that nothing was restarted."""
+    return {pod["metadata"]["uid"]: sum(one["restartCount"] for one in pod["status"].get("containerStatuses", [])) for pod in pods}
+
+
+def standing(lab: Lab, namespace: str, name: str = "support", *, ready: bool = True, instructions: str = "", **relay: Any) -> Sandbox:
+    """Stand-ins and one VoiceAssist in a namespace that the release watches."""
+    place = sandbox(lab, namespace, host_of(namespace, name))
+    lab.apply(tls_secret(lab, namespace, name), namespace=namespace)
+    body = voiceassist(place, name, **relay)
+    if instructions:
+        body["spec"]["prompt"]["instructions"] = instructions
+    put(lab, body)
+    if ready:
+        wait_ready(lab, namespace, name)
+    return place
+
+
+def calls_folder() -> Path:
+    """The sample calls of the repository."""
+    return REPOSITORY / "examples" / "calls"
