@@ -28,8 +28,8 @@ from integration.media_rig import (
     stream_token,
 )
 from voiceassist_crds.names import PROBE_HEADER
+from voiceassist_crds.proof import probe_answer
 from voiceassist_crds.reasons import Refusal
-from voiceassist_relay.auth import probe_answer
 from voiceassist_relay.errors import TokenRefused
 from voiceassist_relay.media.connection import MediaTimes
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from twilio.request_validator import RequestValidator
 
 from voiceassist_crds.names import TOKEN_PARAMETER, CallSid
+from voiceassist_crds.proof import probe_answer
 from voiceassist_crds.reasons import Refusal
 from voiceassist_relay import auth
 from voiceassist_relay.boundaries import StreamClaims
@@ -182,7 +183,7 @@ def test_no_other_text_passes(data):
 )
 def test_signed_nonsense_is_invalid(body):
     message = "v1." + base64.urlsafe_b64encode(body).rstrip(b"=").decode()
-    assert refusal([KEY], f"{message}.{auth._proof(KEY, b'voiceassist-stream', message)}") is Refusal.TOKEN_INVALID
+    assert refusal([KEY], f"{message}.{auth.proof_of(KEY, b'voiceassist-stream', message)}") is Refusal.TOKEN_INVALID
 
 
 def test_an_empty_auth_token_signs_nothing_and_too_long_claims_are_not_minted():
@@ -196,11 +197,11 @@ def test_an_empty_auth_token_signs_nothing_and_too_long_claims_are_not_minted():
 
 
 def test_a_probes_answer_needs_the_key_and_the_nonce():
-    answer = auth.probe_answer(KEY, "abc")
-    assert answer == auth.probe_answer(KEY, "abc")
-    assert len({answer, auth.probe_answer(OTHER, "abc"), auth.probe_answer(KEY, "abd")}) == 3
+    answer = probe_answer(KEY, "abc")
+    assert answer == probe_answer(KEY, "abc")
+    assert len({answer, probe_answer(OTHER, "abc"), probe_answer(KEY, "abd")}) == 3
     with pytest.raises(ValueError, match="empty"):
-        auth.probe_answer("", "abc")
+        probe_answer("", "abc")
 
 
 def test_a_peer_proves_method_path_and_moment():
@@ -219,5 +220,5 @@ def test_a_peer_proves_method_path_and_moment():
 
 
 def test_a_stream_token_is_no_peer_header():
-    proof = auth._proof(KEY, b"voiceassist-stream", f"POST\n/x\n{int(NOW)}")
+    proof = auth.proof_of(KEY, b"voiceassist-stream", f"POST\n/x\n{int(NOW)}")
     assert not auth.verify_peer([KEY], f"{int(NOW)}.{proof}", "POST", "/x", NOW)

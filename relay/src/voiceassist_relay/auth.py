@@ -1,4 +1,4 @@
-"""Who is who (pure): Twilio's signatures, the stream's token, the probe's answer, and relays among themselves.
+"""Who is who (pure): Twilio's signatures, the stream's token, and relays among themselves.
 
 Every secret here comes from Twilio's auth token. Twilio signs with the token itself; what we sign uses keys of our own, made
 from it with HKDF-SHA256 and a name per purpose, so that one kind of proof can never stand for another. An empty token is no
@@ -13,11 +13,10 @@ from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
 import msgspec
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from twilio.request_validator import RequestValidator
 
-from voiceassist_crds.names import KEY_INFO_PEER, KEY_INFO_PROBE, KEY_INFO_STREAM, TOKEN_PARAMETER, CallSid, is_call_sid
+from voiceassist_crds.names import KEY_INFO_PEER, KEY_INFO_STREAM, TOKEN_PARAMETER, CallSid, is_call_sid
+from voiceassist_crds.proof import proof as proof_of
 from voiceassist_crds.reasons import Refusal
 
 from .boundaries import StreamClaims
@@ -96,24 +95,14 @@ def _url_forms(url: str) -> tuple[str, str]:
 # keys and proofs of our own
 
 
-def _key(auth_token: str, info: bytes) -> bytes:
-    if not auth_token:
-        raise ValueError("auth token is empty; nothing can be signed with it")
-    return HKDF(algorithm=SHA256(), length=32, salt=None, info=info).derive(auth_token.encode())
-
-
 def _text(raw: bytes) -> str:
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
-
-
-def _proof(auth_token: str, info: bytes, message: str) -> str:
-    return _text(hmac.digest(_key(auth_token, info), message.encode(errors="surrogatepass"), "sha256"))
 
 
 def _proven(tokens: Iterable[str], info: bytes, message: str, proof: str) -> bool:
     # compared as text, so that there is exactly one text for each proof
     given = proof.encode()
-    return any(hmac.compare_digest(_proof(token, info, message).encode(), given) for token in tokens if token)
+    return any(hmac.compare_digest(proof_of(token, info, message).encode(), given) for token in tokens if token)
 
 
 class _Claims(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
@@ -134,7 +123,7 @@ def mint_stream_token(auth_token: str, claims: StreamClaims) -> str:
     """
     body = msgspec.json.encode(_Claims(claims.call, claims.account, claims.generation, claims.exp, claims.paused))
     message = f"{_PREFIX}.{_text(body)}"
-    token = f"{message}.{_proof(auth_token, KEY_INFO_STREAM, message)}"
+    token = f"{message}.{proof_of(auth_token, KEY_INFO_STREAM, message)}"
     if len(TOKEN_PARAMETER) + len(token) >= PARAMETER_CHARS:
         raise ValueError(f"stream token has {len(token)} characters; Twilio takes fewer than {PARAMETER_CHARS - len(TOKEN_PARAMETER)}")
     return token
@@ -163,15 +152,10 @@ def read_stream_token(auth_tokens: Iterable[str], token: str, now_epoch: float) 
     return StreamClaims(CallSid(claims.call), claims.account, claims.generation, claims.exp, claims.paused)
 
 
-def probe_answer(auth_token: str, nonce: str) -> str:
-    """What a relay with this auth token answers to a probe: shows that the public address leads to a relay of ours."""
-    return _proof(auth_token, KEY_INFO_PROBE, nonce)
-
-
 def mint_peer(auth_token: str, method: str, path: str, now: float) -> str:
     """The header with which one relay calls another's private port; for this method and path, 30 s from `now` (epoch seconds)."""
     moment = str(int(now))
-    return f"{moment}.{_proof(auth_token, KEY_INFO_PEER, _peer_message(method, path, moment))}"
+    return f"{moment}.{proof_of(auth_token, KEY_INFO_PEER, _peer_message(method, path, moment))}"
 
 
 def verify_peer(tokens: Iterable[str], header: str, method: str, path: str, now: float) -> bool:

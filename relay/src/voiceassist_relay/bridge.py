@@ -71,6 +71,8 @@ _FAREWELL = {
     "socket": (AssistState.LOST, StatusReason.STREAM_LOST, "The call's audio no longer reaches the assistant. Start it again to go on."),
     "error": (AssistState.LOST, StatusReason.STREAM_LOST, "Assist stopped because of an internal error. Start it again to go on."),
 }
+_KNOWN = frozenset({"stop", "stopped", "socket", "idle", "closed", "drain", "model", "error", "superseded", "replaced"})
+"""Endings as they are counted; a stream that broke the protocol ends by the name of what it did, and counts as `protocol`."""
 _SILENT = frozenset({"replaced", "superseded", "stopped"})  # endings that another relay or the Document has already told
 
 
@@ -248,7 +250,7 @@ class CallBridge:
         if publisher.done():
             return
         if reason not in _SILENT and not self._failed:
-            self._publisher.status(*_FAREWELL.get(reason, _FAREWELL["error"]))
+            self._publisher.status(*_FAREWELL.get(reason, _FAREWELL["socket"]))
         try:
             async with asyncio.timeout(FLUSH_GRACE + 2):
                 await self._publisher.finish(FLUSH_GRACE, lost=reason != "stop")
@@ -257,7 +259,7 @@ class CallBridge:
 
     def _tell(self) -> None:
         if self._reason not in {"stop", "stopped"}:
-            self._metrics.stream_lost(self._reason)
+            self._metrics.stream_lost(self._reason if self._reason in _KNOWN else "protocol")
         story = self._story
         self._log.info(
             "call over",

@@ -23,7 +23,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     options = argparse.ArgumentParser(
         prog="voiceassist-relay",
-        description="Bridges a call's audio from Twilio Media Streams to the OpenAI Realtime API and publishes its suggestions through Twilio Sync.",
+        description="Bridges calls from Twilio Media Streams to the OpenAI Realtime API and publishes suggestions through Twilio Sync.",
         epilog="Secrets directory: one file each, named "
         + ", ".join(value for key, value in vars(names).items() if key.startswith("SECRET_"))
         + ".",

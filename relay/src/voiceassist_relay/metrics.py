@@ -56,7 +56,7 @@ class RelayMetrics:
         self._loop_delay = histogram("event_loop_delay_seconds", "How late a timer of 100 ms fires.", _FAST)
         self._upgrades = counter("upgrades_total", "Websocket upgrades and streams by outcome.", "outcome")
         self._http = counter("http_requests_total", "Requests to the public functions.", "path", "status")
-        self._http_refused = counter("http_refused_total", "Connections and requests turned away before the application saw them.", "reason")
+        self._http_refused = counter("http_refused_total", "Connections and requests turned away by the server's bounds.", "reason")
         self._lost = counter("streams_lost_total", "Streams that ended other than by `stop`.", "reason")
         self._restarts = counter("stream_restarts_total", "Streams started again after one died before its `start`.", "outcome")
         self._reconnects = counter("realtime_reconnects_total", "Model sessions replaced.", "reason")

@@ -19,7 +19,7 @@ AGAIN = 30.0
 log = structlog.get_logger("voiceassist.peers")
 
 
-class Unwell(Exception):  # noqa: N818 - it is what a check finds, not a fault of the check
+class Unwell(Exception):
     """The peer does not take us. `message` says what to do, and holds no secret."""
 
     def __init__(self, reason: PeerReason, message: str) -> None:

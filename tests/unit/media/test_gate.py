@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voiceassist_crds.config import RelayConfig
+from voiceassist_crds.proof import probe_answer
 from voiceassist_crds.reasons import Refusal
-from voiceassist_relay.auth import probe_answer
 from voiceassist_relay.media.gate import Admitted, Denied, Load, Probed, TokenBucket, Upgrade, admit
 from voiceassist_relay.snapshot import Secrets, Snapshot
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 from voiceassist_crds.config import Checks
 from voiceassist_crds.names import CALL_SID_PATTERN, PROBE_PATH, WS_PATH, CallSid
+from voiceassist_crds.proof import probe_answer
 from voiceassist_crds.reasons import Refusal
 
-from ..auth import probe_answer, signing_token
+from ..auth import signing_token
 from ..snapshot import Snapshot
 
 MAX_TARGET_CHARS = 512
