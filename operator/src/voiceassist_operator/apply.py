@@ -6,18 +6,23 @@ import hashlib
 import json
 import socket
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
+import structlog
+
 from voiceassist_crds import names
 
 from .cluster import VOICEASSIST, Cluster
-from .errors import OperatorError
+from .errors import NotLeading, OperatorError
 from .facts import Observed, PodFact, Ref
 from .metrics import OperatorMetrics
 from .plan import DELETION_COST, Plan, ref, worth_writing
-from .resources.common import MANAGER, Manifest
+from .resources.common import MANAGER, Manifest, Reference
+
+log = structlog.get_logger("voiceassist.apply")
 
 COST_EVERY_SECONDS = 10.0
 NUDGE_AFTER_SECONDS = 3.0
@@ -33,6 +38,12 @@ class Written:
     costs: dict[str, float] = field(default_factory=dict)
     annotated: dict[str, float] = field(default_factory=dict)
     calls_at: float = float("-inf")
+
+    def forget_all_but(self, pods: set[str]) -> None:
+        """Pods that are gone are forgotten."""
+        for times in (self.costs, self.annotated):
+            for gone in times.keys() - pods:
+                del times[gone]
 
 
 def digest(manifest: Manifest) -> str:
@@ -56,6 +67,8 @@ class Applier:
                 continue
             try:
                 made = await self._cluster.apply(manifest)
+            except NotLeading:
+                raise
             except OperatorError as error:
                 trouble.append(str(error))
                 continue
@@ -66,6 +79,8 @@ class Applier:
         for one in plan.delete:
             try:
                 await self._cluster.delete(one, seen.owner.namespace)
+            except NotLeading:
+                raise
             except OperatorError as error:
                 trouble.append(str(error))
             else:
@@ -76,6 +91,7 @@ class Applier:
     async def pods(self, seen: Observed, plan: Plan, written: Written) -> Observed:
         """Annotates pods, and again those that do not report in time. Gives the facts with the new annotations."""
         now = time.monotonic()
+        written.forget_all_but({pod.name for pod in seen.pods})
         patches = {patch.pod: dict(patch.annotations) for patch in plan.pods}
         facts = {pod.name: pod for pod in seen.pods}
         for pod in seen.pods:
@@ -100,17 +116,26 @@ class Applier:
         """Writes the status if it is worth it, and an event for each condition that changed."""
         now = time.monotonic()
         if worth_writing(seen.status, plan.status, now - written.calls_at):
-            status: dict[str, Any] = {key: None for key in seen.status if key not in plan.status} | plan.status
-            await self._cluster.patch(VOICEASSIST, seen.owner.name, seen.owner.namespace, {"status": status}, sub="status")
-            self._metrics.wrote("VoiceAssist")
+            await self.status(seen.owner.reference, seen.status, plan.status, plan.events)
             written.calls_at = now
-            for condition in plan.events:
-                await self._event(seen, condition)
             seen = replace(seen, status=plan.status)
         self._metrics.conditions(seen.owner.namespace, seen.owner.name, plan.status["conditions"])
         return seen
 
-    async def _event(self, seen: Observed, condition: dict[str, Any]) -> None:
+    async def status(self, to: Reference, old: Manifest, new: Manifest, events: Sequence[Mapping[str, Any]]) -> None:
+        """Writes a status and its events."""
+        status: Manifest = {key: None for key in old if key not in new} | new
+        await self._cluster.patch(VOICEASSIST, to.name, to.namespace, {"status": status}, sub="status")
+        self._metrics.wrote("VoiceAssist")
+        for condition in events:
+            try:
+                await self._event(to, condition)
+            except NotLeading:
+                raise
+            except OperatorError as error:
+                log.warning("event not written", namespace=to.namespace, name=to.name, error=str(error))
+
+    async def _event(self, to: Reference, condition: Mapping[str, Any]) -> None:
         bad = condition["status"] == "False" and condition["type"] not in {"Progressing", "Degraded", "FlexConfigured"}
         bad = bad or (condition["status"] == "True" and condition["type"] == "Degraded")
         moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -119,7 +144,7 @@ class Applier:
             {
                 "apiVersion": "events.k8s.io/v1",
                 "kind": "Event",
-                "metadata": {"generateName": f"{seen.owner.name[:200]}.", "namespace": seen.owner.namespace},
+                "metadata": {"generateName": f"{to.name}-", "namespace": to.namespace},
                 "eventTime": moment,
                 "reportingController": MANAGER,
                 "reportingInstance": self._instance[:128],
@@ -130,9 +155,9 @@ class Applier:
                 "regarding": {
                     "apiVersion": VOICEASSIST[0],
                     "kind": VOICEASSIST[1],
-                    "name": seen.owner.name,
-                    "namespace": seen.owner.namespace,
-                    "uid": seen.owner.uid,
+                    "name": to.name,
+                    "namespace": to.namespace,
+                    "uid": to.uid,
                 },
             }
         )

@@ -16,9 +16,10 @@ from voiceassist_crds.errors import ContractError
 from voiceassist_crds.resource import VoiceAssistSpec
 
 from .conditions import blockers
+from .errors import OperatorError
 from .facts import Observed, PromptFact, SecretFact
 from .logs import configure_logs
-from .plan import make_plan
+from .plan import RESYNC_SECONDS, make_plan
 from .resources.common import Owner
 
 IMAGE = f"ghcr.io/voiceassist/relay:{__version__}"
@@ -41,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--lease-namespace", help="where the Lease is (default: the operator's own namespace)")
     run.add_argument("--metrics-port", type=int, default=8081, help="port for /metrics and /healthz (default %(default)s)")
     run.add_argument("--relay-port", type=int, default=names.PRIVATE_PORT, help=argparse.SUPPRESS)
+    run.add_argument("--resync-seconds", type=float, default=RESYNC_SECONDS, help=argparse.SUPPRESS)
     run.add_argument(
         "--endpoint-ca", metavar="FILE", help="trust these authorities (PEM) when dialling public addresses, instead of the system's"
     )
@@ -103,4 +105,7 @@ def main() -> None:
     from .service import run  # noqa: PLC0415 - --help and plan answer without loading it
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        sys.exit(runner.run(run(options)))
+        try:
+            sys.exit(runner.run(run(options)))
+        except OperatorError as error:
+            sys.exit(f"voiceassist-operator: {error}")

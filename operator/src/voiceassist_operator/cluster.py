@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, cast
 
 import httpx2
-from lightkube import AsyncClient
-from lightkube.core.exceptions import ApiError
+from lightkube import AsyncClient, KubeConfig
+from lightkube.core.exceptions import ApiError, ConfigError
 from lightkube.generic_resource import create_namespaced_resource
 from lightkube.types import PatchType
 
@@ -37,6 +37,9 @@ KINDS: dict[tuple[str, str], Any] = {
 }
 VOICEASSIST = (f"{names.GROUP}/{names.VERSION}", names.KIND)
 RETRY_SECONDS = 5.0
+CONFLICT_SECONDS = 0.2
+SLOW_SECONDS = 30.0
+"""What somebody has to mend first: a right that is missing, a kind that is not there."""
 
 
 class Cluster:
@@ -47,9 +50,14 @@ class Cluster:
 
     @classmethod
     def connect(cls, may_write: Callable[[], None]) -> Cluster:
-        """By the pod's service account, or by $KUBECONFIG."""
+        """By the pod's service account, or by $KUBECONFIG. Raises Permanent where there is neither."""
         timeout = httpx2.Timeout(10.0, read=20.0)
-        return cls(AsyncClient(field_manager=MANAGER, timeout=timeout, trust_env=False), may_write)
+        try:
+            # Read here, as the client looks at neither when it is to ignore proxies of the environment.
+            config = KubeConfig.from_env().get()
+            return cls(AsyncClient(config=config, field_manager=MANAGER, timeout=timeout, trust_env=False), may_write)
+        except ConfigError as error:
+            raise Permanent(f"no cluster: {error}; run in a pod with a service account, or set KUBECONFIG") from error
 
     async def get(self, kind: tuple[str, str], name: str, namespace: str) -> Manifest | None:
         """One object, or None where there is none."""
@@ -114,7 +122,7 @@ class Cluster:
             raise Retryable(f"delete {ref.kind} {ref.name}: {type(error).__name__}", RETRY_SECONDS) from error
 
     async def create(self, manifest: Manifest) -> Manifest:
-        """Creates an object. Raises Permanent where it exists."""
+        """Creates an object. Raises Retryable where it exists."""
         self._may_write()
         return await self.create_unguarded(manifest)
 
@@ -130,7 +138,7 @@ class Cluster:
     async def replace(self, manifest: Manifest) -> Manifest:
         """Replaces an object at its resourceVersion, without holding the Lease: for the Lease itself.
 
-        Raises Permanent where somebody was faster.
+        Raises Retryable where somebody was faster.
         """
         try:
             return cast(Manifest, await self._client.replace(KINDS[manifest["apiVersion"], manifest["kind"]](manifest)))
@@ -143,8 +151,8 @@ class Cluster:
 def _mapped(error: ApiError, what: str) -> Retryable | Permanent:
     code = error.status.code or 0
     text = f"{what}: {error.status.message or code}"
-    if code == 403 and "is being terminated" in text:
+    if code == 422 or (code == 403 and "is being terminated" in text):
         return Permanent(text)
-    if code in {403, 404, 409, 422}:
-        return Permanent(text) if code in {409, 422} else Retryable(text, 30.0)
-    return Retryable(text, RETRY_SECONDS)
+    if code == 409:
+        return Retryable(text, CONFLICT_SECONDS)
+    return Retryable(text, SLOW_SECONDS if code in {403, 404} else RETRY_SECONDS)

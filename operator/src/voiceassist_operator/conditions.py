@@ -155,6 +155,11 @@ def endpoint_reachable(seen: Observed) -> Condition:
     return Condition(kind, False, _ENDPOINT[seen.endpoint.result], seen.endpoint.message)
 
 
+def behind(seen: Observed, config: RelayConfig) -> list[PodFact]:
+    """Pods that are there to stay and do not report this configuration."""
+    return [pod for pod in current_pods(seen) if pod.status is None or pod.status.config_revision != config.config_revision]
+
+
 def prompt_rolled_out(seen: Observed, config: RelayConfig | None) -> Condition:
     """Whether every pod that is there to stay reports the configuration in force."""
     kind = ConditionType.PROMPT_ROLLED_OUT
@@ -167,14 +172,13 @@ def prompt_rolled_out(seen: Observed, config: RelayConfig | None) -> Condition:
     if refused:
         text = f"pod {refused[0].name} refused the configuration: {refused[0].status.config_error if refused[0].status else ''}"
         return Condition(kind, False, Reason.CONFIG_REFUSED, text)
-    behind = [pod.name for pod in pods if pod.status is None or pod.status.config_revision != config.config_revision]
-    if not behind:
+    late = behind(seen, config)
+    if not late:
         return Condition(kind, True, Reason.ROLLED_OUT, f"prompt {config.prompts[0].revision} is at all {len(pods)} relays")
-    silent = all(pod.status is None for pod in pods if pod.name in behind)
+    silent = all(pod.status is None for pod in late)
     reason = Reason.PODS_NOT_REPORTING if silent and any(pod.ready for pod in pods) else Reason.ROLLING_OUT
-    return Condition(
-        kind, False, reason, f"{len(behind)} of {len(pods)} relays do not report {config.config_revision} yet: {', '.join(behind[:3])}"
-    )
+    names = ", ".join(pod.name for pod in late[:3])
+    return Condition(kind, False, reason, f"{len(late)} of {len(pods)} relays do not report {config.config_revision} yet: {names}")
 
 
 def conditions(seen: Observed, config: RelayConfig | None, stopping: Sequence[Blocker]) -> list[Condition]:

@@ -1,8 +1,7 @@
-"""kopf's decorators and nothing else: which events wake which keeper, and when an object may go."""
+"""kopf's decorators and nothing else: which events of the cluster wake which keeper. kopf watches; it writes nothing."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +9,6 @@ import kopf
 
 from voiceassist_crds import names
 
-from .errors import OperatorError, Retryable
 from .keepers import Keepers
 from .resources.common import LABEL_NAME, MANAGER
 
@@ -29,22 +27,16 @@ _CHILDREN = (
 def register(registry: kopf.OperatorRegistry, keepers: Keepers) -> None:
     """Puts the handlers into kopf's registry."""
 
-    @kopf.daemon(*_RESOURCE, registry=registry, cancellation_backoff=1, cancellation_timeout=5)
-    async def keep(name: str, namespace: str | None, uid: str, **_: Any) -> None:
-        await keepers.keep(uid, name, namespace or "")
-
-    @kopf.on.delete(*_RESOURCE, registry=registry)
-    async def let_go(body: kopf.Body, **_: Any) -> None:
-        try:
-            await keepers.let_go(dict(body), time.time())
-        except Retryable as error:
-            raise kopf.TemporaryError(str(error), delay=error.delay) from None
-        except OperatorError as error:
-            raise kopf.TemporaryError(str(error), delay=5) from None
+    @kopf.on.login(registry=registry)
+    async def login(**login: Any) -> kopf.ConnectionInfo | None:
+        return kopf.login_with_service_account(**login) or kopf.login_with_kubeconfig(**login)
 
     @kopf.on.event(*_RESOURCE, registry=registry)
-    async def changed(uid: str, **_: Any) -> None:
-        keepers.wake(uid)
+    async def changed(event: Mapping[str, Any], body: kopf.Body, **_: Any) -> None:
+        if event["type"] == "DELETED":
+            keepers.gone(body["metadata"]["uid"])
+        else:
+            keepers.there(dict(body))
 
     for group, version, plural in _CHILDREN:
 
@@ -62,20 +54,16 @@ def register(registry: kopf.OperatorRegistry, keepers: Keepers) -> None:
 
     @kopf.on.event("", "v1", "configmaps", registry=registry)
     async def config_map_changed(name: str, namespace: str | None, labels: Mapping[str, str], **_: Any) -> None:
-        keepers.heard(name)
+        keepers.heard(namespace or "", name)
         keepers.wake_referring(namespace or "", config_map=name)
         if labels.get("app.kubernetes.io/managed-by") == MANAGER:
             keepers.wake_named(namespace or "", labels.get(LABEL_NAME, ""))
 
 
 def settings() -> kopf.OperatorSettings:
-    """kopf's settings: our prefix for what it stores, the prompt left out of it, watches that are renewed."""
+    """kopf's settings: nothing posted, watches that are renewed."""
     chosen = kopf.OperatorSettings()
-    chosen.persistence.finalizer = f"{names.GROUP}/finalizer"
-    chosen.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=names.GROUP)
-    chosen.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(
-        prefix=names.GROUP, key="last-handled", ignored_fields=[("spec", "prompt")]
-    )
+    chosen.persistence.finalizer = f"{names.GROUP}/kopf"  # never set: kopf has no handler that would need one
     chosen.posting.enabled = False
     chosen.watching.server_timeout = 120
     chosen.watching.client_timeout = 150

@@ -1,48 +1,101 @@
-"""All keepers of this replica: one for each VoiceAssist, woken by what happened."""
+"""All keepers of this replica: one task for each VoiceAssist, woken by what happened; and who has which address."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from .cluster import Cluster
-from .deletion import release
 from .reconcile import Keeper
 from .resources.common import label_value
 
 
-class Keepers:
-    """Finds keepers by object, by owned object, and by what they refer to."""
+@dataclass(frozen=True, slots=True, order=True)
+class Claim:
+    """A VoiceAssist's claim to its address; the smallest wins: the oldest, of equal age the first by name."""
 
-    def __init__(self, cluster: Cluster, make: Callable[[str, str], Keeper], heartbeat: str) -> None:
-        self._cluster, self._make, self._heartbeat = cluster, make, heartbeat
+    created: str
+    namespace: str
+    name: str
+    uid: str
+    address: tuple[str, str]
+    """Host and path prefix."""
+
+
+class Claims:
+    """Which VoiceAssist claims which address, as the watch tells it."""
+
+    def __init__(self) -> None:
+        self._by_uid: dict[str, Claim] = {}
+
+    def note(self, body: Mapping[str, Any]) -> set[str]:
+        """An object as it is now; one that is being deleted claims nothing. Gives the uids whose lot may have changed."""
+        metadata, spec = body["metadata"], body.get("spec") or {}
+        if "deletionTimestamp" in metadata:
+            return self.drop(metadata["uid"])
+        address = (spec.get("host") or "", spec.get("pathPrefix") or "")
+        claim = Claim(metadata["creationTimestamp"], metadata["namespace"], metadata["name"], metadata["uid"], address)
+        before = self._by_uid.get(claim.uid)
+        if before == claim:
+            return set()
+        self._by_uid[claim.uid] = claim
+        return self._others(claim) | (self._others(before) if before else set())
+
+    def drop(self, uid: str) -> set[str]:
+        """An object is gone. Gives the uids whose lot may have changed."""
+        claim = self._by_uid.pop(uid, None)
+        return self._others(claim) if claim else set()
+
+    def rival(self, uid: str) -> str:
+        """The object that has this one's address before it, as namespace/name; empty where there is none."""
+        mine = self._by_uid.get(uid)
+        if mine is None:
+            return ""
+        first = min(claim for claim in self._by_uid.values() if claim.address == mine.address)
+        return "" if first is mine else f"{first.namespace}/{first.name}"
+
+    def _others(self, claim: Claim) -> set[str]:
+        return {one.uid for one in self._by_uid.values() if one.address == claim.address and one.uid != claim.uid}
+
+
+class Keepers:
+    """Makes and ends keepers, and finds them by object, by owned object, and by what they refer to."""
+
+    def __init__(self, make: Callable[[str, str, str, Claims], Keeper], heartbeat: tuple[str, str]) -> None:
+        self._make, self._heartbeat = make, heartbeat
+        self._claims = Claims()
         self._by_uid: dict[str, Keeper] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
         self.heard_at = time.monotonic()
         """When the watch last delivered our own heartbeat."""
 
-    def __len__(self) -> int:
-        return len(self._by_uid)
+    def there(self, body: Mapping[str, Any]) -> None:
+        """An object is there, or has changed."""
+        metadata = body["metadata"]
+        uid = metadata["uid"]
+        for other in self._claims.note(body):
+            self._wake(other)
+        if uid not in self._by_uid:
+            keeper = self._make(uid, metadata["name"], metadata["namespace"], self._claims)
+            task = asyncio.get_running_loop().create_task(keeper.run(), name=f"keeper of {metadata['namespace']}/{metadata['name']}")
+            self._by_uid[uid], self._tasks[uid] = keeper, task
+            task.add_done_callback(lambda _: self._ended(uid))
+        self._wake(uid)
 
-    async def keep(self, uid: str, name: str, namespace: str) -> None:
-        """Keeps an object until it is gone or we are stopped."""
-        keeper = self._make(name, namespace)
-        self._by_uid[uid] = keeper
-        try:
-            await keeper.run()
-        finally:
-            if self._by_uid.get(uid) is keeper:
-                del self._by_uid[uid]
+    def gone(self, uid: str) -> None:
+        """An object is gone; its keeper finds that out and ends."""
+        for other in self._claims.drop(uid):
+            self._wake(other)
+        self._wake(uid)
 
-    async def let_go(self, body: Mapping[str, Any], now: float) -> None:
-        """An object is to be deleted. Raises OperatorError while that has to wait."""
-        await release(self._cluster, body, now)
-
-    def wake(self, uid: str) -> None:
-        """The object itself changed."""
-        keeper = self._by_uid.get(uid)
-        if keeper is not None:
-            keeper.wake()
+    async def close(self) -> None:
+        """Ends all keepers, and waits until they have ended."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def wake_named(self, namespace: str, label: str) -> None:
         """Something with the label of an object changed."""
@@ -56,7 +109,16 @@ class Keepers:
             if keeper.namespace == namespace and (secret in keeper.secrets or config_map in keeper.config_maps):
                 keeper.wake()
 
-    def heard(self, config_map: str) -> None:
+    def heard(self, namespace: str, config_map: str) -> None:
         """The watch delivered a ConfigMap: if it is our heartbeat, the watch is alive."""
-        if config_map == self._heartbeat:
+        if (namespace, config_map) == self._heartbeat:
             self.heard_at = time.monotonic()
+
+    def _wake(self, uid: str) -> None:
+        keeper = self._by_uid.get(uid)
+        if keeper is not None:
+            keeper.wake()
+
+    def _ended(self, uid: str) -> None:
+        self._by_uid.pop(uid, None)
+        self._tasks.pop(uid, None)

@@ -11,7 +11,7 @@ from voiceassist_crds.reasons import Reason
 from voiceassist_crds.resource import VoiceAssistSpec
 from voiceassist_crds.status import RelayStatus
 
-from .cluster import VOICEASSIST, Cluster
+from .cluster import Cluster
 from .facts import DeploymentFact, EndpointFact, Observed, PodFact, PromptFact, Ref, SecretFact
 from .polling import RelayPoller
 from .resources.common import CONFIG_ANNOTATION, LABEL_NAME, MANAGER, Manifest, Owner, label_value, relay_name
@@ -37,11 +37,9 @@ class Surroundings:
     default_image: str
     custom_endpoints: bool
     pod_monitors: bool
-    namespace: str
-    """The namespace that is watched, or "*"."""
 
 
-async def observe(around: Surroundings, body: Mapping[str, Any], endpoint: EndpointFact | None, trouble: str = "") -> Observed:
+async def observe(around: Surroundings, body: Mapping[str, Any], rival: str, endpoint: EndpointFact | None, trouble: str = "") -> Observed:
     """Everything that a plan is made of. Raises ContractError for a spec that cannot be read, OperatorError for the cluster."""
     cluster, metadata = around.cluster, body["metadata"]
     namespace, name = metadata["namespace"], metadata["name"]
@@ -74,7 +72,7 @@ async def observe(around: Surroundings, body: Mapping[str, Any], endpoint: Endpo
         existing=existing,
         config_revision=config_revision,
         pod_monitors=around.pod_monitors,
-        rival=await _rival(around, owner, metadata),
+        rival=rival,
         endpoint=endpoint,
         custom_endpoints=around.custom_endpoints,
         status=dict(body.get("status") or {}),
@@ -160,18 +158,6 @@ def _deployment(item: Manifest) -> DeploymentFact:
         observed=(status.get("observedGeneration") or 0) >= item["metadata"]["generation"],
         failure=failure[:300],
     )
-
-
-async def _rival(around: Surroundings, owner: Owner, metadata: Mapping[str, Any]) -> str:
-    """An older object with the same address keeps it; of equal age, the first by name."""
-    mine = (metadata["creationTimestamp"], owner.namespace, owner.name)
-    for other in await around.cluster.list(VOICEASSIST, around.namespace if around.namespace == "*" else owner.namespace):
-        spec, theirs = other["spec"], other["metadata"]
-        key = (theirs["creationTimestamp"], theirs["namespace"], theirs["name"])
-        same = spec.get("host") == owner.spec.host and spec.get("pathPrefix", "") == owner.spec.path_prefix
-        if same and theirs["uid"] != owner.uid and key < mine and "deletionTimestamp" not in theirs:
-            return f"{theirs['namespace']}/{theirs['name']}"
-    return ""
 
 
 def _prompt_manager(metadata: Mapping[str, Any]) -> str:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from voiceassist_crds.config import RelayConfig
 from voiceassist_crds.errors import ContractError
 from voiceassist_crds.names import WS_PATH
-from voiceassist_crds.reasons import Reason
+from voiceassist_crds.reasons import ConditionType, Reason
 
-from .conditions import Blocker, blockers, changed, conditions, current_pods, merge
+from .conditions import Blocker, Condition, behind, blockers, changed, conditions, current_pods, merge
 from .facts import Observed, PodFact, Ref
 from .relay_config import relay_config
 from .resources.common import CAUSE_ANNOTATION, CONFIG_ANNOTATION, SECRETS_ANNOTATION, Manifest, history_name
@@ -21,6 +22,8 @@ from .resources.others import relay_disruption_budget, relay_pod_monitor, relay_
 
 HISTORY = 10
 CALLS_EVERY_SECONDS = 30
+RESYNC_SECONDS = 60.0
+"""How often everything is looked at although nothing happened."""
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 
 
@@ -62,7 +65,7 @@ def make_plan(seen: Observed, now: str) -> Plan:
         pods = _pod_patches(seen, config)
     status = _status(seen, config, stopping, now)
     old = seen.status.get("conditions", [])
-    rolling = config is not None and any(p.status is None or p.status.config_revision != config.config_revision for p in current_pods(seen))
+    rolling = bool(apply) and config is not None and bool(behind(seen, config))
     return Plan(apply, delete, pods, status, [dict(entry) for entry in changed(old, status["conditions"])], rolling, config)
 
 
@@ -159,7 +162,7 @@ def _status(seen: Observed, config: RelayConfig | None, stopping: list[Blocker],
     }
     if owner.spec.twilio.sync.service_sid:
         status["sync"] = {"serviceSid": owner.spec.twilio.sync.service_sid}
-    if config is not None and not owner.spec.paused:
+    if config is not None and not stopping and not owner.spec.paused:
         status["prompt"] = {
             "currentRevision": config.prompts[0].revision,
             "configRevision": config.config_revision,
@@ -168,6 +171,14 @@ def _status(seen: Observed, config: RelayConfig | None, stopping: list[Blocker],
     elif "prompt" in old:
         status["prompt"] = old["prompt"]
     return status
+
+
+def unreadable_status(old: dict[str, Any], generation: int, problems: Sequence[str], now: str) -> dict[str, Any]:
+    """The status of an object whose spec cannot be read: what was known stays, Ready says what does not fit."""
+    ready = Condition(ConditionType.READY, False, Reason.INVALID_SPEC, "; ".join(problems))
+    others = [entry for entry in old.get("conditions", []) if entry["type"] != ready.type.value]
+    known = old.get("conditions", [])
+    return {**old, "observedGeneration": generation, "conditions": [*merge(known, [ready], generation, now), *others]}
 
 
 def worth_writing(old: dict[str, Any], new: dict[str, Any], since_calls: float) -> bool:

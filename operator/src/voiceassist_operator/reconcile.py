@@ -6,7 +6,7 @@ import asyncio
 import base64
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -17,17 +17,20 @@ from voiceassist_crds.errors import ContractError
 
 from .apply import Applier, Written
 from .cluster import VOICEASSIST
-from .conditions import current_pods
+from .conditions import changed, current_pods
+from .deletion import hold_on, let_go
 from .endpoint_probe import probe_endpoint
-from .errors import NotLeading, OperatorError
+from .errors import NotLeading, OperatorError, Retryable
 from .facts import EndpointFact, Observed
 from .metrics import OperatorMetrics
 from .observe import Surroundings, observe
-from .plan import make_plan
+from .plan import RESYNC_SECONDS, make_plan, unreadable_status
+from .resources.common import Reference
 
 POLL_SECONDS = 5.0
 ROLLING_SECONDS = 0.25
-RESYNC_SECONDS = 60.0
+LET_GO_SECONDS = 2.0
+RETRY_SECONDS = 5.0
 PROBE_SECONDS = 30.0
 PROBE_BAD_SECONDS = 5.0
 
@@ -42,18 +45,33 @@ class Dialling:
     port: int = 443
 
 
+class _Gone(Exception):
+    """The object is not there any more."""
+
+
 class Keeper:
-    """Keeps one VoiceAssist as it is described, until it is stopped."""
+    """Keeps one VoiceAssist as it is described, until it is gone."""
 
     def __init__(
-        self, name: str, namespace: str, around: Surroundings, applier: Applier, metrics: OperatorMetrics, dialling: Dialling
+        self,
+        uid: str,
+        name: str,
+        namespace: str,
+        around: Surroundings,
+        applier: Applier,
+        metrics: OperatorMetrics,
+        dialling: Dialling,
+        rival: Callable[[], str],
+        resync_seconds: float = RESYNC_SECONDS,
     ) -> None:
-        self.name, self.namespace = name, namespace
+        self.uid, self.name, self.namespace = uid, name, namespace
         self.secrets: frozenset[str] = frozenset()
         self.config_maps: frozenset[str] = frozenset()
         self._around, self._applier, self._metrics, self._dialling = around, applier, metrics, dialling
+        self._rival, self._resync = rival, resync_seconds
         self._wake = asyncio.Event()
         self._seen: Observed | None = None
+        self._observed_at = float("-inf")
         self._written = Written()
         self._endpoint: EndpointFact | None = None
         self._dial: asyncio.Task[EndpointFact | None] | None = None
@@ -68,33 +86,11 @@ class Keeper:
 
     async def run(self) -> None:
         """Reconciles on every wake-up and every minute, and asks the relays in between; returns when the object is gone."""
-        observed_at = float("-inf")
         try:
-            while True:
-                woken = self._wake.is_set()
-                self._wake.clear()
-                fresh = woken or self._seen is None or time.monotonic() - observed_at >= RESYNC_SECONDS
-                begin, outcome, rolling = time.monotonic(), "ok", False
-                try:
-                    if fresh:
-                        if not await self._observe():
-                            return
-                        observed_at = time.monotonic()
-                    elif self._seen is not None:
-                        self._seen = await self._ask_relays(self._seen)
-                    rolling = await self._once(fresh)
-                except NotLeading:
-                    outcome = "not_leading"
-                except OperatorError as error:
-                    outcome = "retry"
-                    self._seen = None
-                    self._log.warning("reconcile failed, tried again", error=str(error))
-                except ContractError as error:
-                    outcome = "refused"
-                    self._log.error("the object cannot be read", problems=error.problems)
-                if fresh or outcome != "ok":
-                    self._metrics.reconciled(outcome, time.monotonic() - begin)
-                await self._pause(ROLLING_SECONDS if rolling else POLL_SECONDS)
+            pause: float | None = 0.0
+            while pause is not None:
+                await self._pause(pause)
+                pause = await self._pass()
         finally:
             if self._dial is not None:
                 self._dial.cancel()
@@ -107,13 +103,63 @@ class Keeper:
         except TimeoutError:
             pass
 
-    async def _observe(self) -> bool:
+    async def _pass(self) -> float | None:
+        """One pass over what is there. Gives seconds until the next one, None when the object is gone."""
+        fresh = self._wake.is_set() or self._seen is None or time.monotonic() - self._observed_at >= self._resync
+        self._wake.clear()
+        begin, outcome, pause = time.monotonic(), "ok", RETRY_SECONDS
+        try:
+            pause = await (self._fresh_pass() if fresh else self._poll_pass())
+        except NotLeading:
+            outcome = "not_leading"
+        except _Gone:
+            return None
+        except OperatorError as error:
+            outcome, self._seen = "retry", None
+            pause = error.delay if isinstance(error, Retryable) else RETRY_SECONDS
+            self._log.warning("reconcile failed, tried again", error=str(error), seconds=pause)
+        except ContractError as error:
+            outcome, pause = "refused", self._resync
+            self._log.error("the object cannot be read", problems=error.problems)
+        except Exception:  # a defect of ours must not end the keeping of this object, nor of others
+            outcome, self._seen = "error", None
+            self._log.exception("reconcile failed by a defect, tried again")
+        if fresh or outcome != "ok":
+            self._metrics.reconciled(outcome, time.monotonic() - begin)
+        return pause
+
+    async def _fresh_pass(self) -> float:
         body = await self._around.cluster.get(VOICEASSIST, self.name, self.namespace)
-        if body is None or "deletionTimestamp" in body["metadata"]:
-            return False
+        if body is None or body["metadata"]["uid"] != self.uid:
+            raise _Gone
+        if "deletionTimestamp" in body["metadata"]:
+            waited_for = await let_go(self._around.cluster, body, time.time())
+            if not waited_for:
+                self._log.info("let go")
+                raise _Gone
+            self._seen = None
+            self._log.info("being deleted: relay pods finish their calls", pods=waited_for)
+            return LET_GO_SECONDS
+        await hold_on(self._around.cluster, body)
         self._refer(body)
-        self._seen = await observe(self._around, body, self._endpoint, self._trouble)
-        return True
+        try:
+            self._seen = await observe(self._around, body, self._rival(), self._endpoint, self._trouble)
+        except ContractError as error:
+            await self._unreadable(body, error.problems)
+            raise
+        self._observed_at = time.monotonic()
+        return await self._once(self._seen, fresh=True)
+
+    async def _unreadable(self, body: Mapping[str, Any], problems: Sequence[str]) -> None:
+        self._seen, metadata, old = None, body["metadata"], dict(body.get("status") or {})
+        status = unreadable_status(old, metadata["generation"], problems, _now())
+        if status != old:
+            events = changed(old.get("conditions", []), status["conditions"])
+            await self._applier.status(Reference(self.namespace, self.name, self.uid), old, status, events)
+
+    async def _poll_pass(self) -> float:
+        assert self._seen is not None  # noqa: S101 - else the pass would be a fresh one
+        return await self._once(await self._ask_relays(self._seen), fresh=False)
 
     def _refer(self, body: Mapping[str, Any]) -> None:
         """Which Secrets and ConfigMaps this object depends on."""
@@ -127,22 +173,25 @@ class Keeper:
         answers = dict(zip((pod.name for pod in reachable), await self._around.poller.ask_all([p.ip for p in reachable]), strict=True))
         return replace(seen, pods=tuple(replace(pod, status=answers.get(pod.name)) for pod in seen.pods))
 
-    async def _once(self, fresh: bool) -> bool:
-        """Plan, apply, report. Tells whether a configuration is on its way."""
-        assert self._seen is not None  # noqa: S101 - `run` observed
-        self._look_at_endpoint(self._seen)
-        seen = replace(self._seen, endpoint=self._endpoint, trouble=self._trouble)
-        plan = make_plan(seen, datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+    async def _once(self, seen: Observed, *, fresh: bool) -> float:
+        """Plan, apply, report. Gives seconds until the relays are asked again."""
+        self._look_at_endpoint(seen)
+        seen = replace(seen, endpoint=self._endpoint, trouble=self._trouble)
+        plan = make_plan(seen, _now())
         if fresh and not seen.owner.spec.paused:
             trouble = await self._applier.objects(seen, plan, self._written)
             if trouble != self._trouble:
                 self._trouble = trouble
-                plan = make_plan(replace(seen, trouble=trouble), datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+                plan = make_plan(replace(seen, trouble=trouble), _now())
         if not seen.owner.spec.paused:
             seen = await self._applier.pods(seen, plan, self._written)
         self._seen = await self._applier.report(seen, plan, self._written)
         self._note_rollout(plan.rolling)
-        return plan.rolling and any(pod.status is not None for pod in current_pods(seen))
+        if self._trouble and fresh:
+            self._observed_at = float("-inf")
+            return RETRY_SECONDS
+        answering = any(pod.status is not None for pod in current_pods(seen))
+        return ROLLING_SECONDS if plan.rolling and answering else POLL_SECONDS
 
     def _note_rollout(self, rolling: bool) -> None:
         now = time.monotonic()
@@ -177,3 +226,7 @@ class Keeper:
         if not token:
             return None
         return await probe_endpoint(spec.host, spec.path_prefix, token, self._dialling.tls, self._dialling.port)
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

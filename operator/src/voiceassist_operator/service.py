@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import functools
 import os
 import signal
 import socket
@@ -21,7 +22,7 @@ from .apply import Applier
 from .cluster import Cluster
 from .errors import OperatorError
 from .handlers import register, settings
-from .keepers import Keepers
+from .keepers import Claims, Keepers
 from .leadership import Leadership
 from .metrics import OperatorMetrics
 from .observe import POD_MONITOR, Surroundings
@@ -31,6 +32,8 @@ from .resources.common import MANAGER
 
 HEARTBEAT = "voiceassist-operator-heartbeat"
 BEAT_SECONDS = 20.0
+STOP_SECONDS = 5.0
+"""kopf only watches: nothing is lost when it is not waited for any longer."""
 DEAF_SECONDS = 90.0
 """Without a heartbeat through the watch for so long, the liveness probe fails."""
 
@@ -76,12 +79,13 @@ class Health:
         return ""
 
     async def start(self, port: int) -> web.AppRunner:
-        """Serves /metrics and /healthz."""
+        """Serves /metrics and /healthz; port 0 takes a free one and logs it."""
         app = web.Application()
         app.add_routes([web.get("/healthz", self._healthz), web.get("/metrics", self._render)])
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
         await web.TCPSite(runner, None, port).start()
+        log.info("serving /metrics and /healthz", port=runner.addresses[0][1])
         return runner
 
     async def _healthz(self, _: web.Request) -> web.Response:
@@ -139,10 +143,14 @@ async def _lead(
         options.relay_image,
         options.allow_custom_endpoints,
         await knows_pod_monitors(cluster, watched),
-        watched,
     )
     applier, dialling = Applier(cluster, metrics), Dialling(trusted(options.endpoint_ca), options.endpoint_port)
-    keepers = Keepers(cluster, lambda name, namespace: Keeper(name, namespace, around, applier, metrics, dialling), HEARTBEAT)
+
+    def keeper(uid: str, name: str, namespace: str, claims: Claims) -> Keeper:
+        rival = functools.partial(claims.rival, uid)
+        return Keeper(uid, name, namespace, around, applier, metrics, dialling, rival, options.resync_seconds)
+
+    keepers = Keepers(keeper, (own, HEARTBEAT))
     registry = kopf.OperatorRegistry()
     register(registry, keepers)
     beats = watched in {"*", own}
@@ -168,9 +176,10 @@ async def _lead(
         ended.set()
         for task in (holding, stopping, *others):
             task.cancel()
+        await keepers.close()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(10):
-                await asyncio.gather(kopf_task, return_exceptions=True)
+            async with asyncio.timeout(STOP_SECONDS):
+                await asyncio.gather(kopf_task, holding, stopping, *others, return_exceptions=True)
     log.info("operator down", asked=stop.is_set())
     return 0 if stop.is_set() else 1
 

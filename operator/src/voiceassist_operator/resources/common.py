@@ -20,6 +20,15 @@ MAX_NAME = 63
 
 
 @dataclass(frozen=True, slots=True)
+class Reference:
+    """Which VoiceAssist."""
+
+    namespace: str
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
 class Owner:
     """The VoiceAssist that objects are made for."""
 
@@ -28,6 +37,11 @@ class Owner:
     uid: str
     spec: VoiceAssistSpec
     default_image: str
+
+    @property
+    def reference(self) -> Reference:
+        """Which VoiceAssist it is."""
+        return Reference(self.namespace, self.name, self.uid)
 
     @property
     def selector(self) -> dict[str, str]:
