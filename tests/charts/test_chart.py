@@ -1,0 +1,189 @@
+"""The chart: linted, rendered over a matrix of values, and every object of it valid in every Kubernetes that it is for."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from typing import Any
+
+import pytest
+import yaml
+from helm_python import HelmError, lint
+
+from charts.chart import CHART, ROOT, VERSIONS, chart, complaints, objects, one, rendered
+
+MATRIX: dict[str, dict[str, Any]] = {
+    "defaults": {},
+    "all namespaces": {"watch": {"allNamespaces": True}},
+    "another namespace": {"watch": {"namespace": "calls"}},
+    "no CRD": {"crds": {"install": False}},
+    "sandbox": {"allowCustomEndpoints": True, "endpoint": {"caSecret": "authority", "port": 8443}, "logLevel": "debug"},
+    "own account": {"serviceAccount": {"create": False, "name": "mine"}},
+    "annotated account": {"serviceAccount": {"annotations": {"example.com/role": "arn:x/y"}}},
+    "placed": {
+        "nodeSelector": {"kubernetes.io/os": "linux"},
+        "tolerations": [{"key": "dedicated", "operator": "Equal", "value": "calls", "effect": "NoSchedule"}],
+        "affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [{"topologyKey": "kubernetes.io/hostname"}]}},
+        "priorityClassName": "system-cluster-critical",
+        "replicas": 2,
+    },
+    "labelled": {"podLabels": {"team": "telephony"}, "podAnnotations": {"example.com/a": "1"}, "imagePullSecrets": [{"name": "pull"}]},
+    "monitored": {"podMonitor": {"enabled": True, "interval": "1m"}},
+    "renamed": {"fullnameOverride": "assistant"},
+    "tagged": {"image": {"tag": "1.2.3"}, "relayImage": {"repository": "registry.example.com/relay", "tag": "4.5.6"}},
+    "no resources": {"resources": {}},
+}
+
+
+@pytest.mark.parametrize("values", MATRIX.values(), ids=MATRIX.keys())
+def test_linted(values: dict[str, Any]) -> None:
+    report = lint(CHART, values, strict=True, namespace="assist", kube_version="v1.31.0")
+    bad = [message for message in report["messages"] if message["severity"] >= 2]
+    assert bad == []
+    assert report["errors"] in ([], None)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("values", MATRIX.values(), ids=MATRIX.keys())
+def test_valid_in_every_kubernetes(values: dict[str, Any], version: str) -> None:
+    found = objects(values)
+    assert found
+    assert [line for each in found for line in complaints(each, version)] == []
+
+
+def test_an_unknown_field_is_complained_about() -> None:
+    found = one(objects(), "Deployment")
+    found["spec"]["template"]["spec"]["serviceAcountName"] = "typo"
+    assert all(complaints(found, version) for version in VERSIONS)
+
+
+def test_names_stay_within_limits() -> None:
+    for name, override in itertools.product(("a" * 53, "voiceassist", "x"), ("", "n" * 40)):
+        found = objects({"nameOverride": override, "watch": {"allNamespaces": True}}, name=name, namespace="s" * 63)
+        assert [line for each in found for line in complaints(each, "1.37")] == []
+        deployment = one(found, "Deployment")
+        assert len(deployment["metadata"]["name"]) <= 63
+        assert all(len(value) <= 63 for value in deployment["metadata"]["labels"].values())
+
+
+def test_the_crd_is_the_contract_byte_for_byte() -> None:
+    contract = (ROOT / "crds" / "voiceassists.voiceassist.dev.yaml").read_bytes()
+    assert (CHART / "files" / "voiceassists.voiceassist.dev.yaml").read_bytes() == contract
+    crd = one(objects(), "CustomResourceDefinition")
+    assert crd == yaml.safe_load(contract)
+    assert crd["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+
+
+def test_the_crd_can_be_left_out() -> None:
+    assert not [each for each in objects({"crds": {"install": False}}) if each["kind"] == "CustomResourceDefinition"]
+
+
+def test_pods_keep_to_the_restricted_standard() -> None:
+    pod = one(objects(), "Deployment")["spec"]["template"]["spec"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    for container in pod["containers"]:
+        context = container["securityContext"]
+        assert context["allowPrivilegeEscalation"] is False
+        assert context["readOnlyRootFilesystem"] is True
+        assert context["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_rights_are_the_namespace_s_own_unless_asked_for() -> None:
+    assert not [each for each in objects() if each["kind"].startswith("ClusterRole")]
+    everywhere = objects({"watch": {"allNamespaces": True}})
+    assert len([each for each in everywhere if each["kind"] == "ClusterRole"]) == 1
+    for each in (*objects(), *everywhere):
+        for rule in each.get("rules", []):
+            assert "*" not in (*rule["verbs"], *rule["resources"], *rule["apiGroups"])
+
+
+def test_secrets_are_only_read() -> None:
+    for each in objects({"watch": {"allNamespaces": True}}):
+        for rule in each.get("rules", []):
+            if "secrets" in rule["resources"]:
+                assert set(rule["verbs"]) <= {"get", "list", "watch"}
+
+
+def test_another_namespace_s_rights_are_there() -> None:
+    found = objects({"watch": {"namespace": "calls"}})
+    assert one(found, "Role", "-operator")["metadata"]["namespace"] == "calls"
+    binding = one(found, "RoleBinding", "-operator")
+    assert (binding["metadata"]["namespace"], binding["subjects"][0]["namespace"]) == ("calls", "assist")
+    assert one(found, "Role", "-lease")["metadata"]["namespace"] == "assist"
+
+
+def _arguments(values: dict[str, Any]) -> list[str]:
+    return list(one(objects(values), "Deployment")["spec"]["template"]["spec"]["containers"][0]["args"])
+
+
+def test_values_become_arguments_that_the_operator_takes() -> None:
+    from voiceassist_operator.cli import parser
+
+    for values in MATRIX.values():
+        options = parser().parse_args(_arguments(values))
+        watch = values.get("watch", {})
+        assert options.all_namespaces is watch.get("allNamespaces", False)
+        assert options.namespace == (None if options.all_namespaces else watch.get("namespace", "assist"))
+        assert options.allow_custom_endpoints is values.get("allowCustomEndpoints", False)
+        assert options.endpoint_port == values.get("endpoint", {}).get("port", 443)
+        assert bool(options.endpoint_ca) is bool(values.get("endpoint", {}).get("caSecret"))
+        assert options.relay_image.startswith(values.get("relayImage", {}).get("repository", "ghcr.io/voiceassist/relay"))
+
+
+BAD: dict[str, dict[str, Any]] = {
+    "unknown": {"replica": 1},
+    "unknown below": {"image": {"digest": "x"}},
+    "replicas": {"replicas": -1},
+    "replicas as text": {"replicas": "two"},
+    "policy": {"image": {"pullPolicy": "Sometimes"}},
+    "repository": {"relayImage": {"repository": ""}},
+    "port": {"endpoint": {"port": 70000}},
+    "level": {"logLevel": "loud"},
+    "interval": {"podMonitor": {"interval": "often"}},
+    "namespace": {"watch": {"namespace": "Not_A_Name"}},
+    "both": {"watch": {"allNamespaces": True, "namespace": "calls"}},
+    "pull secret": {"imagePullSecrets": ["pull"]},
+    "account without a name": {"serviceAccount": {"create": False}},
+}
+
+
+@pytest.mark.parametrize("values", BAD.values(), ids=BAD.keys())
+def test_a_bad_value_is_refused(values: dict[str, Any]) -> None:
+    with pytest.raises(HelmError):
+        chart().validate_schema(values)
+
+
+def _fields(schema: dict[str, Any], path: str = "") -> list[tuple[str, dict[str, Any]]]:
+    found = []
+    for name, field in schema.get("properties", {}).items():
+        found += [(f"{path}{name}", field), *_fields(field, f"{path}{name}.")]
+    return found
+
+
+def test_every_value_is_described() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    described = dict(_fields(schema))
+    assert [name for name, field in described.items() if not field.get("description", "").endswith(".")] == []
+
+    def names(values: dict[str, Any], path: str = "") -> list[str]:
+        return [
+            inner
+            for key, value in values.items()
+            for inner in (names(value, f"{path}{key}.") if isinstance(value, dict) and value else [f"{path}{key}"])
+        ]
+
+    defaults = names(yaml.safe_load((CHART / "values.yaml").read_text()))
+    missing = [name for name in defaults if name not in described and name.rpartition(".")[0].partition(".")[0] != "resources"]
+    assert missing == []
+    documented = (ROOT / "docs" / "install.md").read_text()
+    leaves = [name for name, field in described.items() if "properties" not in field and name != "global"]
+    assert [name for name in leaves if f"`{name}`" not in documented] == []
+
+
+def test_the_notes_name_the_next_command() -> None:
+    notes = rendered({"watch": {"namespace": "calls"}}, name="desk")["NOTES.txt"]
+    assert "kubectl -n calls create secret generic twilio" in notes
+    assert "wait --for=condition=Ready" in notes
+    body = notes.partition("<<YAML\n")[2].partition("  YAML")[0]
+    assert yaml.safe_load(body)["kind"] == "VoiceAssist"
