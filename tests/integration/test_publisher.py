@@ -255,6 +255,18 @@ async def test_the_end_leaves_another_streams_document_alone(bench: Bench) -> No
     assert (call.saved.state, call.saved.stream_sid) == (CallState.LIVE, "MZ2")
 
 
+async def test_an_end_that_is_none_leaves_the_document_alone(bench: Bench) -> None:
+    call = bench.call()
+    await call.write_document()
+    publisher = call.publisher()
+    async with running(publisher):
+        await until(lambda: call.opened)
+        publisher.finished(finished(1))
+        await publisher.finish(5, lost=None)
+    assert call.saved.state is CallState.LIVE
+    assert len(call.stored) == 1
+
+
 async def test_a_stop_that_was_written_stays_written(bench: Bench) -> None:
     call = bench.call()
     await call.write_document()

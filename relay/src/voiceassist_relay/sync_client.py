@@ -196,7 +196,8 @@ class SyncClient:
             answer = await self._get("item_list", f"/Maps/{segment(map_sid)}/Items?{urlencode(query)}")
             listed = answer.body.get("items")
             for entry in listed if isinstance(listed, list) else []:
-                yield _revisioned("item_list", Answer(answer.status, entry, {}), "key")
+                if isinstance(entry, dict):
+                    yield _revisioned("item_list", Answer(answer.status, entry, {}), "key")
             meta = answer.body.get("meta")
             following = meta.get("next_page_url") if isinstance(meta, dict) else None
             if not following:

@@ -11,6 +11,7 @@ import base64
 import json as jsonlib
 import math
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
@@ -30,8 +31,10 @@ from .twilio_retry import RetryPolicy, retrying
 __all__ = ["Answer", "Form", "FormValue", "RetryPolicy", "TwilioRest", "retrying", "segment"]
 
 TIMEOUT_SECONDS = 5.0
-MAX_CONNECTIONS = 64
-"""Sockets to Twilio, and requests under way, of one relay process; Twilio answers 429 to accounts with too many."""
+CONCURRENT = 64
+"""Requests to one product under way at once from one relay process; Twilio answers 429 to accounts with too many."""
+MAX_CONNECTIONS = 256
+"""Sockets to all of Twilio."""
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
 """A page of 100 Map items is at most 1.6 MB."""
 _MESSAGE_LENGTH = 300
@@ -73,7 +76,8 @@ class TwilioRest:
     """Requests to Twilio with the credentials and addresses of the snapshot in force.
 
     Signs in with the API key where there is one, else (or with `as_account`) with the account's SID and auth token. At most
-    `concurrent` requests are under way at once; others wait, and the wait counts towards their time limit.
+    `concurrent` requests are under way at once to one product; others wait, and the wait counts towards their time limit. So a
+    product that hangs (Sync, with many calls) does not keep requests from the others.
     """
 
     def __init__(
@@ -82,13 +86,13 @@ class TwilioRest:
         metrics: RelayMetrics,
         session_factory: Callable[[], aiohttp.ClientSession] = default_session,
         *,
-        concurrent: int = MAX_CONNECTIONS,
+        concurrent: int = CONCURRENT,
     ) -> None:
         self._current = current
         self._metrics = metrics
         self._session_factory = session_factory
         self._session: aiohttp.ClientSession | None = None
-        self._gate = asyncio.Semaphore(concurrent)
+        self._gates = defaultdict[str, asyncio.Semaphore](lambda: asyncio.Semaphore(concurrent))
         self._closed = False
 
     async def request(
@@ -117,7 +121,7 @@ class TwilioRest:
             prepared = _prepared(
                 self._current(), operation, product, method, path, form=form, json=json, headers=headers, as_account=as_account
             )
-            answer = await self._exchange(prepared, TIMEOUT_SECONDS if timeout is None else timeout)
+            answer = await self._exchange(prepared, self._gates[product], TIMEOUT_SECONDS if timeout is None else timeout)
         except TwilioError as error:
             outcome = _outcome(error)
             self._metrics.twilio_request(operation, outcome)
@@ -140,10 +144,10 @@ class TwilioRest:
         if session is not None:
             await session.close()
 
-    async def _exchange(self, request: _Prepared, timeout: float) -> Answer:
+    async def _exchange(self, request: _Prepared, gate: asyncio.Semaphore, timeout: float) -> Answer:
         operation, sent = request.operation, False
         try:
-            async with asyncio.timeout(timeout), self._gate:
+            async with asyncio.timeout(timeout), gate:
                 session = self._open_session(operation)
                 sent = True
                 async with session.request(

@@ -173,10 +173,11 @@ class CallPublisher:
             self._ended.set()
             self._abandon()
 
-    async def finish(self, grace: float, *, lost: bool = False) -> None:
-        """Stores what is finished, within `grace` seconds; then `run` returns. `lost`: the stream did not end as asked for.
+    async def finish(self, grace: float, *, lost: bool | None = False) -> None:
+        """Stores what is finished, within `grace` seconds; then `run` returns.
 
-        Nothing more is taken from now on. What could not be stored is counted and logged.
+        `lost`: the stream did not end as asked for; None leaves the Document alone, because a newer connection goes on. Nothing
+        more is taken from now on. What could not be stored is counted and logged.
         """
         self._closing = True
         self._stream.forget_unfinished()
@@ -201,7 +202,7 @@ class CallPublisher:
         if suggestions or messages:
             self._log.error("not everything could be stored", suggestions=suggestions, messages=messages, ousted=self._ousted)
 
-    async def _flush(self, patience: float, lost: bool) -> None:
+    async def _flush(self, patience: float, lost: bool | None) -> None:
         await self._is_open.wait()
         stored = asyncio.create_task(self._map.idle())
         try:
@@ -212,7 +213,9 @@ class CallPublisher:
         finally:
             stored.cancel()
 
-    async def _end_document(self, lost: bool) -> None:
+    async def _end_document(self, lost: bool | None) -> None:
+        if lost is None:
+            return
         try:
             await self._place.close(lost, self._map.seq)
         except TwilioRefused as error:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from http import HTTPStatus
 
+import structlog
+
 from voiceassist_crds.status import PeerReason
 
 from ..errors import TwilioBusy, TwilioError, TwilioRefused
@@ -13,6 +15,8 @@ from ..peer_health import PeerHealth
 QUIET_SECONDS = 2.0
 """A passing fault counts only when nothing has gone through for so long: some failing requests among many are no outage."""
 SERVICE_MISSING = 54050
+log = structlog.get_logger(__name__)
+
 _CREATIONS = frozenset({"sync_document_create", "sync_map_create", "sync_stream_create"})
 
 
@@ -44,7 +48,7 @@ def verdict(error: TwilioError | None) -> tuple[PeerReason, str] | None:
 
 
 class SyncWatch:
-    """Feeds the relay's PeerHealth of Sync; given to SyncClient as its `watch`."""
+    """Feeds the relay's PeerHealth of Sync, and logs its changes; given to SyncClient as its `watch`."""
 
     def __init__(self, health: PeerHealth, epoch: Callable[[], float]) -> None:
         self._health, self._epoch = health, epoch
@@ -52,10 +56,16 @@ class SyncWatch:
 
     def __call__(self, error: TwilioError | None) -> None:
         """One answer, or none."""
-        now = self._epoch()
+        now, before = self._epoch(), self._health.status
         found = verdict(error)
         if found is None:
             self._worked = now
             self._health.worked(now)
         elif isinstance(error, TwilioRefused) or now - self._worked >= QUIET_SECONDS:
             self._health.failed(*found, now)
+        after = self._health.status
+        if after is not before:
+            if after.ok:
+                log.info("sync is well", seconds_not=round(now - before.since, 1))
+            else:
+                log.warning("sync is not well", reason=after.reason, message=after.message)
