@@ -128,9 +128,9 @@ class Stage:
         )
         self.twilio_url = child.ready["listening"]
         if self._sync_service:
-            auth = aiohttp.BasicAuth(account.api_key, account.api_secret)
+            headers = {"Authorization": aiohttp.encode_basic_auth(account.api_key, account.api_secret)}
             async with self.http.post(
-                f"{self.twilio_url}/sync/v1/Services", auth=auth, data={"FriendlyName": "demo", "AclEnabled": "true"}
+                f"{self.twilio_url}/sync/v1/Services", headers=headers, data={"FriendlyName": "demo", "AclEnabled": "true"}
             ) as answer:
                 self.sync_service_sid = (await answer.json())["sid"]
         await self.start_relay(port=self._reserved_port)

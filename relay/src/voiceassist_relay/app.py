@@ -26,7 +26,8 @@ from .drain import Drain
 from .functions.background import Background
 from .functions.deps import FunctionsDeps
 from .functions.peers import peer_router
-from .functions.router import functions_router
+from .functions.endpoints import install_json_errors
+from .functions.router import Functions
 from .logs import call_hash
 from .media.connection import media_protocol
 from .metrics import RelayMetrics
@@ -66,6 +67,7 @@ class Relay:
         self.drain = Drain(self.registry, self.metrics, lambda: current().config.limits)
         self.background = Background()
         self.deps = FunctionsDeps(current, self.rest, self._sync, self.registry, self.metrics, self.background, http)
+        self.functions = Functions(self.deps)
         self.watching = Watching(self.watch, self.registry, self.drain, self.metrics, self.model_health, self.sync_health)
         self.checks = (
             PeerCheck("model", self.model_health, model_relevant, lambda: check_model(current())),
@@ -112,12 +114,14 @@ class Relay:
     def public_app(self) -> FastAPI:
         """The public port's routes; the websocket goes past it."""
         app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-        app.include_router(functions_router(self.deps))
+        install_json_errors(app)
+        app.include_router(self.functions.router())
         return app
 
     def private_app(self) -> FastAPI:
         """The private port's routes."""
         app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+        install_json_errors(app)
         app.include_router(self.watching.router())
         app.include_router(peer_router(self.deps))
         return app
@@ -167,6 +171,7 @@ async def serve(options: argparse.Namespace, guard: Guard) -> None:
             config = relay.watch.current().config
             log.info("relay up", public=ports["public"], private=ports["private"], host=config.host, revision=config.config_revision)
             await relay.drain.run()
+            await relay.functions.aclose()
             await relay.background.aclose(FUNCTIONS_GRACE)
         for task in background:
             task.cancel()

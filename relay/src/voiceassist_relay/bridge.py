@@ -121,6 +121,11 @@ class CallBridge:
         """The prompt's revision that the call has now."""
         return self._prompt.revision
 
+    @property
+    def over(self) -> bool:
+        """Whether the stream has ended."""
+        return bool(self._reason)
+
     # the media side
 
     def ended(self, reason: str) -> None:

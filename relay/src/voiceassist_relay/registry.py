@@ -23,6 +23,10 @@ class Bridge(CallSink, Protocol):
 
     start: StreamStart
 
+    @property
+    def over(self) -> bool:
+        """Whether the stream has ended; what is finished may still be on its way to Sync."""
+
     async def run(self) -> None:
         """Carries the call to its end, flush included."""
 
@@ -120,8 +124,9 @@ class Registry:
             bridge.hang_up("error")
 
     def find(self, call_sid: str) -> Bridge | None:
-        """The live call with this SID, if its audio is here."""
-        return self._calls.get(CallSid(call_sid))
+        """The live call with this SID, if its audio is here; not one that only flushes."""
+        bridge = self._calls.get(CallSid(call_sid))
+        return None if bridge is None or bridge.over else bridge
 
     async def wait_empty(self, timeout: float) -> bool:
         """Waits until no call is left, at most `timeout` seconds; tells whether none is."""

@@ -156,7 +156,9 @@ async def test_stop_takes_the_open_turn_then_flushes_then_closes() -> None:
     house = House()
     sink, connection, line, publisher = house.call()
     line.on_finish = lambda: publisher.log.append("the model's last words")
+    assert house.registry.find(start().call_sid) is sink
     sink.ended("stop")
+    assert house.registry.find(start().call_sid) is None, "a call that only flushes is not live"
     assert await house.registry.wait_empty(5)
     assert line.log == [("finish", 5.0)]
     assert publisher.log[0] == "the model's last words"

@@ -1,0 +1,280 @@
+"""The whole line: stand-ins, relays and calls, every part a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from voiceassist_crds import names
+from voiceassist_demo.report import FRAME_BYTES
+from voiceassist_demo.stage import Stage, write_whole
+
+from .line_rig import Watch, cut, sessions, start, streams, until
+
+
+@pytest.fixture
+def short(tmp_path: Path) -> Path:
+    """One question of the customer, some six seconds."""
+    return cut(tmp_path, "c2")
+
+
+async def test_a_call_from_end_to_end(tmp_path: Path) -> None:
+    """Every frame once and in order on both tracks, drafts that grow, one suggestion, both sides' words, nothing to Twilio, no words in logs."""
+    recording = cut(tmp_path, "a2", "c2", "a3", after=500)
+    async with Stage(tmp_path / "stage") as stage, Watch(stage) as watch:
+        call = await start(stage, recording)
+        await until(lambda: watch.ended(call), 30, "the call's end")
+        await until(lambda: watch.document(call)["state"] == "stopped", 10, "the Document's end")
+        items = watch.items(call)
+        assert len(items) == 1, items
+        (suggestion,) = items
+        drafts = watch.messages(call, "draft")
+        assert len(drafts) >= 2
+        assert [d["part"] for d in drafts] == sorted(d["part"] for d in drafts)
+        assert suggestion["answer"].startswith(drafts[-1]["answer"])
+        assert all(b["answer"].startswith(a["answer"]) for a, b in itertools.pairwise(drafts))
+        (published,) = watch.messages(call, "suggestion")
+        assert json.loads(published["transcript"]) == {"question": suggestion["question"], "answer": suggestion["answer"]}
+        words = {(w["track"], w["text"]) for w in watch.messages(call, "transcript") if w["final"]}
+        assert {track for track, _ in words} == {"customer", "agent"}
+        assert watch.states(call)[-1] == ("stopped", "CallEnded")
+
+        (stream,) = await streams(stage, call)
+        assert stream["errors"] == []
+        assert stream["received"] == {"data": 0, "pings": 0, "pongs": 0}
+        (conversation,) = await sessions(stage, "realtime")
+        (agent,) = await sessions(stage, "transcription")
+        assert conversation["sha256"] == stream["tracks"]["inbound"]["sha256"]
+        assert agent["sha256"] == stream["tracks"]["outbound"]["sha256"]
+        assert conversation["bytesHeard"] == stream["tracks"]["inbound"]["frames"] * FRAME_BYTES
+        assert conversation["misinterpretedBytes"] == 0
+        assert conversation["errors"] == []
+        assert all(turn["exact"] for turn in conversation["turns"])
+        metrics = await stage.metrics()
+        assert metrics["active_calls"] == 0
+        assert metrics['turns_total{outcome="suggested",revision="' + suggestion["revision"] + '"}'] == 1
+        assert metrics['frames_total{outcome="forwarded",track="customer"}'] == stream["tracks"]["inbound"]["frames"]
+        log = stage.relay.child.log.read_text()
+    for word in (
+        suggestion["answer"][:20],
+        "parcel",
+        stage.account.auth_token,
+        stage.account.api_secret,
+        stage.model.key,
+        call["flexToken"],
+        call["callSid"],
+    ):
+        assert word not in log, "secrets, words and call SIDs stay out of logs"
+    (story,) = [entry for entry in map(json.loads, log.splitlines()) if entry["event"] == "call over"]
+    assert (story["reason"], story["suggestions"]) == ("stop", 1)
+
+
+async def test_customer_only_and_transcripts_off(tmp_path: Path) -> None:
+    config = {"audio": {"tracks": "Customer"}, "privacy": {"transcripts": "Off"}}
+    async with Stage(tmp_path / "stage", config=config) as stage, Watch(stage) as watch:
+        call = await start(stage, cut(tmp_path, "c2"))
+        await until(lambda: watch.items(call), 20)
+        await until(lambda: watch.ended(call), 20)
+        (stream,) = await streams(stage, call)
+        assert list(stream["tracks"]) == ["inbound"]
+        assert await sessions(stage, "transcription") == []
+        assert watch.messages(call, "transcript") == []
+
+
+async def test_configuration_swap_and_secret_rotation(tmp_path: Path, short: Path) -> None:
+    """A new prompt takes effect within a second for new calls; a bad file is refused and the old one stays; a new key is used."""
+    async with Stage(tmp_path / "stage") as stage, Watch(stage) as watch:
+
+        async def status() -> dict:
+            return await stage.get(f"{stage.relay.private}/status")
+
+        new = stage.config(prompts=[{"instructions": "Help.\nPrefix: Gladly."}])
+        write_whole(stage.relay.config, new.to_json())
+        began = asyncio.get_running_loop().time()
+        await until(lambda: _equals(status, "configRevision", new.config_revision), 5)
+        assert asyncio.get_running_loop().time() - began < 1.0
+        write_whole(stage.relay.config, '{"version": 1, "host": 7}')
+        await until(lambda: _truthy(status, "configError"), 5)
+        told = await status()
+        assert told["configRevision"] == new.config_revision
+        assert "host" in told["configError"]
+        assert "configuration refused" in stage.relay.child.log.read_text()
+        call = await start(stage, short)
+        (suggestion,) = await until(lambda: watch.items(call), 20)
+        assert suggestion["answer"].startswith("Gladly.")
+        assert suggestion["revision"] == new.prompts[0].revision
+
+        write_whole(stage.relay.secrets / names.SECRET_MODEL_KEY, "sk-not-valid")
+        await until(lambda: _model_reason(status, "Refused"), 10, "the model's refusal in /status")
+        write_whole(stage.relay.secrets / names.SECRET_MODEL_KEY, stage.model.key)
+        await until(lambda: _model_reason(status, None), 10, "the model well again")
+
+
+async def _equals(read: object, key: str, value: object) -> bool:
+    return (await read())[key] == value  # type: ignore[operator]
+
+
+async def _truthy(read: object, key: str) -> bool:
+    return bool((await read())[key])  # type: ignore[operator]
+
+
+async def _model_reason(read: object, reason: str | None) -> bool:
+    return (await read())["model"]["reason"] == reason  # type: ignore[operator]
+
+
+async def test_all_calls_take_a_new_prompt(tmp_path: Path) -> None:
+    config = {"rollout": {"applyTo": "AllCalls"}}
+    async with Stage(tmp_path / "stage", config=config) as stage, Watch(stage) as watch:
+        call = await start(stage, cut(tmp_path, "c2", "c3"))
+        (first,) = await until(lambda: watch.items(call), 20)
+        new = stage.config(prompts=[{"instructions": "Help.\nPrefix: Gladly."}])
+        write_whole(stage.relay.config, new.to_json())
+        await until(lambda: len(watch.items(call)) == 2, 30, "the second suggestion")
+        second = watch.items(call)[1]
+        assert not first["answer"].startswith("Gladly.")
+        assert second["answer"].startswith("Gladly.")
+        assert second["revision"] == new.prompts[0].revision != first["revision"]
+
+
+async def test_a_refused_key_ends_the_calls_assist_and_says_why(tmp_path: Path, short: Path) -> None:
+    async with Stage(tmp_path / "stage") as stage, Watch(stage) as watch:
+        write_whole(stage.relay.secrets / names.SECRET_MODEL_KEY, "sk-not-valid")
+        await until(lambda: _model_reason(lambda: stage.get(f"{stage.relay.private}/status"), "Refused"), 10)
+        call = await start(stage, short)
+        await until(lambda: ("failed", "ModelRefused") in watch.states(call), 15, "the reason in the Map")
+        await until(lambda: watch.document(call)["state"] == "lost", 10)
+        assert ("lost", "StreamLost") not in watch.states(call), "the reason stays on the screen"
+        write_whole(stage.relay.secrets / names.SECRET_MODEL_KEY, stage.model.key)
+        await until(lambda: _model_reason(lambda: stage.get(f"{stage.relay.private}/status"), None), 10)
+        status, answer = await stage.act("start", call)
+        assert (status, answer["generation"]) == (200, 2), "a new start works once it is mended"
+
+
+async def test_full_relay_refuses_before_the_upgrade_and_the_stream_starts_elsewhere(tmp_path: Path) -> None:
+    recording = cut(tmp_path, "c2", "c3")
+    async with Stage(tmp_path / "stage", config={"limits": {"maxCalls": 1}}) as stage, Watch(stage) as watch:
+        first = await start(stage, recording)
+        await until(lambda: watch.document(first)["state"] == "live", 10)
+        ready, _ = await stage.send("GET", f"{stage.relay.private}/readyz")
+        assert ready == 503
+        second = await start(stage, recording)
+        await until(lambda: watch.document(second)["state"] == "lost", 20, "the second call given up")
+        assert watch.document(second)["restarts"] == 2, "started again at most twice"
+        refused = await streams(stage, second)
+        assert [stream["error"]["code"] for stream in refused] == [31920] * 3
+        assert watch.states(second)[-1][0] == "lost"
+        metrics = await stage.metrics()
+        assert metrics['upgrades_total{outcome="full"}'] == 3
+        assert watch.document(first)["state"] == "live", "the first call goes on"
+
+
+async def test_pause_reaches_the_relay_with_the_audio_from_any_other(tmp_path: Path) -> None:
+    """While paused no byte is heard; the request may come to another relay."""
+    async with Stage(tmp_path / "stage") as stage, Watch(stage) as watch:
+        other = await stage.start_relay()
+        call = await start(stage, cut(tmp_path, "c2", "c4"), relay=other)
+        await until(lambda: watch.document(call)["state"] == "live", 10)
+        status, _ = await stage.act("pause", call, other)
+        assert status == 200
+        (heard,) = await sessions(stage, "realtime")
+        await asyncio.sleep(2)
+        (later,) = await sessions(stage, "realtime")
+        assert later["bytesHeard"] - heard["bytesHeard"] <= 10 * FRAME_BYTES, "what was on its way, and nothing more"
+        (still,) = await sessions(stage, "realtime")
+        assert still["bytesHeard"] == later["bytesHeard"]
+        await until(lambda: watch.states(call)[-1][0] == "paused", 5)
+        assert (await stage.act("resume", call, other))[0] == 200
+        await until(lambda: watch.states(call)[-1][0] == "live", 5)
+        before = later["bytesHeard"]
+        await asyncio.sleep(1)
+        (after,) = await sessions(stage, "realtime")
+        assert after["bytesHeard"] > before
+
+
+async def test_stop_is_idempotent_and_a_second_start_is_a_new_generation(tmp_path: Path) -> None:
+    async with Stage(tmp_path / "stage") as stage, Watch(stage) as watch:
+        call = await start(stage, cut(tmp_path, "c2", "c4"))
+        await until(lambda: watch.document(call)["state"] == "live", 10)
+        for _ in range(2):
+            status, answer = await stage.act("stop", call)
+            assert (status, answer["state"]) == (200, "stopped")
+        await until(lambda: watch.states(call)[-1][0] == "stopped", 10)
+        status, answer = await stage.act("start", call)
+        assert (status, answer["generation"]) == (200, 2)
+        await until(lambda: watch.document(call)["state"] == "live" and watch.document(call)["generation"] == 2, 10)
+        assert [stream["name"] for stream in await streams(stage, call)] == [f"assist_{call['callSid']}", f"assist_{call['callSid']}_2"]
+
+
+async def test_twenty_starts_on_three_relays_make_one_stream(tmp_path: Path, short: Path) -> None:
+    async with Stage(tmp_path / "stage") as stage, Watch(stage) as watch:
+        relays = [stage.relay, await stage.start_relay(), await stage.start_relay()]
+        call = await stage.new_call(short, hangUp="recording")
+        answers = await asyncio.gather(*(stage.act("start", call, relays[n % 3]) for n in range(20)))
+        assert {status for status, _ in answers} == {200}
+        assert {answer["generation"] for _, answer in answers} == {1}
+        await until(lambda: watch.document(call)["state"] == "live", 10)
+        assert len(await streams(stage, call)) == 1
+
+
+async def test_drain(tmp_path: Path, short: Path) -> None:
+    """SIGTERM: unready at once, a new call is served during the grace, live calls end by themselves, suggestions are stored, exit 0."""
+    config = {"limits": {"drainGraceSeconds": 4, "drainTimeoutSeconds": 60}}
+    async with Stage(tmp_path / "stage", config=config) as stage, Watch(stage) as watch:
+        first = await start(stage, short)
+        await until(lambda: watch.document(first)["state"] == "live", 10)
+        relay = stage.relay
+        relay.child.signal(signal.SIGTERM)
+        await until(lambda: _is_unready(stage), 2)
+        second = await start(stage, short)
+        await until(lambda: watch.document(second)["state"] == "live", 10)
+        await until(lambda: watch.items(first) and watch.items(second), 20, "both suggestions")
+        assert (await stage.metrics())["draining"] == 1, "metrics answer until the end"
+        assert await asyncio.wait_for(relay.child.wait(), 40) == 0
+        assert watch.document(first)["state"] == watch.document(second)["state"] == "stopped"
+        log = [json.loads(line) for line in relay.child.log.read_text().splitlines()]
+        assert [entry["event"] for entry in log][-1] == "relay down"
+
+
+async def _is_unready(stage: Stage) -> bool:
+    return (await stage.send("GET", f"{stage.relay.private}/readyz"))[0] == 503
+
+
+async def test_drain_timeout_ends_live_calls_in_order(tmp_path: Path) -> None:
+    config = {"limits": {"drainGraceSeconds": 0, "drainTimeoutSeconds": 1}}
+    async with Stage(tmp_path / "stage", config=config) as stage, Watch(stage) as watch:
+        call = await start(stage, cut(tmp_path, "c2", "c4"))
+        await until(lambda: watch.document(call)["state"] == "live", 10)
+        stage.relay.child.signal(signal.SIGTERM)
+        assert await asyncio.wait_for(stage.relay.child.wait(), 30) == 0
+        await until(lambda: watch.document(call)["state"] == "lost", 5)
+        assert ("lost", "RelayStopping") in watch.states(call)
+
+
+@pytest.mark.parametrize(
+    ("provider", "path", "header", "arguments"),
+    [
+        ("AzureOpenAI", "", "api-key", ()),
+        ("Compatible", "/speech/realtime", "X-API-Key", ("--compatible-path", "/speech/realtime", "--compatible-header", "X-API-Key")),
+    ],
+)
+async def test_other_providers(tmp_path: Path, short: Path, provider: str, path: str, header: str, arguments: tuple[str, ...]) -> None:
+    async with Stage(tmp_path / "stage", model_arguments=arguments) as stage, Watch(stage) as watch:
+        model = {"provider": provider, "url": stage.model_url + path, "authHeader": header}
+        relay = await stage.start_relay(config=stage.config(model=model))
+        write_whole(stage.relay.config, stage.config(model=model).to_json())
+        await until(lambda: _model_reason(lambda: stage.get(f"{relay.private}/status"), None), 10, "the model well")
+        await until(lambda: _same_revision(stage, relay), 5)
+        call = await start(stage, short)
+        assert await until(lambda: watch.items(call), 20)
+        (session,) = await sessions(stage, "realtime")
+        assert header.lower() in {name.lower() for name in session["headers"]}
+
+
+async def _same_revision(stage: Stage, relay: object) -> bool:
+    wanted = (await stage.get(f"{relay.private}/status"))["configRevision"]  # type: ignore[attr-defined]
+    return bool((await stage.get(f"{stage.relay.private}/status"))["configRevision"] == wanted)
