@@ -46,6 +46,25 @@ def own_task_of_another_call(rig: Rig) -> tuple[CreatedCall, dict[str, Any]]:
     return call, {"taskSid": mine.task_sid}
 
 
+def untold(prepare: Callable[[Rig], tuple[CreatedCall, dict[str, Any]]]) -> Callable[[Rig], tuple[CreatedCall, dict[str, Any]]]:
+    """The same, but the request does not name the task, as the original plugin's does not."""
+
+    def with_no_task(rig: Rig) -> tuple[CreatedCall, dict[str, Any]]:
+        call, fields = prepare(rig)
+        return call, {**fields, "taskSid": None}
+
+    return with_no_task
+
+
+def one_of_several(rig: Rig) -> tuple[CreatedCall, dict[str, Any]]:
+    other = rig.call()
+    return rig.call(worker_sid=other.worker_sid), {}
+
+
+def another_worker(rig: Rig) -> tuple[CreatedCall, dict[str, Any]]:
+    return rig.call(), {"Token": rig.call().flex_token}
+
+
 def expired(rig: Rig) -> tuple[CreatedCall, dict[str, Any]]:
     call = rig.call()
     return call, {"Token": rig.twilio.flex_token(call.worker_sid, ttl=-1)}
@@ -95,7 +114,12 @@ def participant_only(rig: Rig) -> tuple[CreatedCall, dict[str, Any]]:
         (own_task_of_another_call, 403, "not_your_call"),
         (changes(taskSid="WT" + "0" * 32), 403, "not_your_call"),
         (attributes(conference={}, call_sid="CA" + "0" * 32), 403, "not_your_call"),
-        (changes(taskSid=None), 400, "invalid"),
+        (changes(taskSid=None), 200, ""),
+        (untold(wrapping_up), 200, ""),
+        (untold(one_of_several), 200, ""),
+        (untold(after_transfer), 403, "not_your_call"),
+        (untold(reservation("pending")), 403, "not_your_call"),
+        (untold(another_worker), 403, "not_your_call"),
         (changes(Token=None), 401, "token_missing"),
         (changes(Token=""), 401, "token_missing"),
         (changes(Token="nonsense"), 401, "token_invalid"),

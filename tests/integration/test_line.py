@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from integration.line_rig import Watch, cut, sessions, start, streams, until
 from voiceassist_crds import names
 from voiceassist_demo.report import FRAME_BYTES
 from voiceassist_demo.stage import Stage, write_whole
-
-from .line_rig import Watch, cut, sessions, start, streams, until
 
 
 @pytest.fixture
@@ -24,7 +23,7 @@ def short(tmp_path: Path) -> Path:
 
 
 async def test_a_call_from_end_to_end(tmp_path: Path) -> None:
-    """Every frame once and in order on both tracks, drafts that grow, one suggestion, both sides' words, nothing to Twilio, no words in logs."""
+    """Every frame once and in order, drafts that grow, one suggestion, both sides' words, nothing to Twilio, no words in logs."""
     recording = cut(tmp_path, "a2", "c2", "a3", after=500)
     async with Stage(tmp_path / "stage") as stage, Watch(stage) as watch:
         call = await start(stage, recording)

@@ -18,6 +18,8 @@ B = TypeVar("B")
 
 WORKSPACE_SECONDS: Final = 600.0
 """How long the workspace that Flex names is remembered."""
+MAX_TASKS: Final = 10
+"""Tasks of one worker that are looked at; a worker holds few at a time."""
 _CANNOT = "It could not be checked whether this worker holds the call's task"
 
 
@@ -48,6 +50,25 @@ class Assignments:
             raise from_twilio(error, self._current().secrets, _CANNOT) from error
         return holds(call_sid, task.body.get("attributes"), person.worker, held)
 
+    async def find(self, person: Person, call_sid: str) -> str | None:
+        """The task of this call that the person holds, for a request that names none. Raises RequestRefused (502, 503)."""
+        if not person.worker:
+            return None
+        path = f"/v1/Workspaces/{segment(await self._workspace_sid())}/Workers/{segment(person.worker)}"
+        try:
+            held = await self._reservations(path, "ReservationStatus=accepted")
+            held += await self._reservations(path, "ReservationStatus=wrapping")
+        except TwilioRefused as error:
+            if is_gone(error):
+                return None
+            raise from_twilio(error, self._current().secrets, _CANNOT) from error
+        except TwilioError as error:
+            raise from_twilio(error, self._current().secrets, _CANNOT) from error
+        for task_sid in list(dict.fromkeys(str(one.get("task_sid")) for one in held))[:MAX_TASKS]:
+            if await self.holds(person, task_sid, call_sid):
+                return task_sid
+        return None
+
     async def _workspace_sid(self) -> str:
         config = self._current().config.twilio
         if config.workspace_sid is not None:
@@ -73,8 +94,8 @@ class Assignments:
         self._workspace = (config.account_sid, found, self._now() + WORKSPACE_SECONDS)
         return found
 
-    async def _reservations(self, task_path: str, query: str) -> list[dict[str, object]]:
-        answer = await self._get("reservation_list", "taskrouter", f"{task_path}/Reservations?{query}&PageSize=50")
+    async def _reservations(self, path: str, query: str) -> list[dict[str, object]]:
+        answer = await self._get("reservation_list", "taskrouter", f"{path}/Reservations?{query}&PageSize=50")
         listed = answer.body.get("reservations")
         return [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
 

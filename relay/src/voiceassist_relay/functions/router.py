@@ -121,16 +121,17 @@ class Functions:
         await self._tokens.aclose()
 
     async def _start(self, fields: StreamFields, person: Person) -> Started:
+        task_sid = fields.task_sid
         if self._checked:
-            if fields.task_sid is None and not person.may_watch:
-                raise RequestRefused(
-                    400, "invalid", "taskSid: missing; it is required for a start", "Send the SID of the task that the worker has accepted."
-                )
-            holds = fields.task_sid is not None and await self._assignments.holds(person, fields.task_sid, fields.call_sid)
+            if task_sid is None:
+                task_sid = await self._assignments.find(person, fields.call_sid)
+                holds = task_sid is not None
+            else:
+                holds = await self._assignments.holds(person, task_sid, fields.call_sid)
             if access_for_start(person, holds) is Access.WATCH:
                 seen = await self._documents.read(fields.call_sid)
                 return await self._starting.watch(fields.call_sid, watched(seen.document if seen else None), person)
-        return await self._starting.start(fields.call_sid, fields.task_sid or "", person)
+        return await self._starting.start(fields.call_sid, task_sid or "", person)
 
     @property
     def _checked(self) -> bool:
