@@ -24,6 +24,9 @@ test: setup ## every tier of tests (TIERS="unit contract" for some)
 test-fast: setup ## the quick tiers, under 2 minutes
 	@$(BIN)/python tools/tiers.py --fast
 
+bench: setup ## what a frame costs, by stage (no claim: compare within one run)
+	@$(BIN)/python tools/bench.py
+
 lint: setup ## ruff, mypy (strict), the layers, the schemas
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check -q .
