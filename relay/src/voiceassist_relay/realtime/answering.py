@@ -173,15 +173,15 @@ class Answering:
 
     def drop(self, outcome: str, reason: WithdrawnReason, now: float) -> None:
         """Every turn without an outcome gets this one; a running response is cancelled and its draft withdrawn."""
-        for turn in self.waiting:
-            self._handled(turn, outcome, now)
-        self.waiting, self.ask_at = [], None
         reply = self._reply
         if reply is not None and not reply.settled:
             self._withdraw(reply, reason)
             self._settle(reply, outcome, now)
             if reply.created:
                 self._cancel(reply)
+        for turn in self.waiting:
+            self._handled(turn, outcome, now)
+        self.waiting, self.ask_at = [], None
 
     def abandon(self) -> list[Turn]:
         """The session is gone: the draft is withdrawn, the turns without an outcome are handed out."""

@@ -22,12 +22,12 @@ class Replay:
         self.pending = 0
         self._most_frames = int(seconds * 50)
         self._most_characters = self._most_frames * FRAME_CHARACTERS
-        self._surplus = 0  # characters above the common size: frames are as good as always of that size
+        self._odd = 0  # frames of another than the common size: there are as good as none
+        self._surplus = 0  # characters that they have above that size
 
     def wait(self, arrived: float, payload: bytes) -> int:
         """Keeps a frame that no session can take now. Returns how many frames were lost for it: the oldest ones."""
-        self.frames.append((arrived, payload))
-        self._surplus += len(payload) - FRAME_CHARACTERS
+        self.sent(arrived, payload)
         self.fresh += 1
         self.pending += 1
         return self.shrink()
@@ -35,7 +35,9 @@ class Replay:
     def sent(self, arrived: float, payload: bytes) -> None:
         """Keeps a frame of any size that the present session got."""
         self.frames.append((arrived, payload))
-        self._surplus += len(payload) - FRAME_CHARACTERS
+        if len(payload) != FRAME_CHARACTERS:
+            self._odd += 1
+            self._surplus += len(payload) - FRAME_CHARACTERS
 
     def shrink(self) -> int:
         """Holds the bound; returns how many frames were lost that no session got."""
@@ -50,9 +52,10 @@ class Replay:
 
     def trim(self, before: float) -> None:
         """Forgets frames that arrived earlier, except those still to be written, and the very last one."""
-        keep = max(1, self.pending)
-        while len(self.frames) > keep and self.frames[0][0] < before:
-            self._drop()
+        keep, frames = max(1, self.pending), self.frames
+        drop = self._drop if self._odd else frames.popleft
+        while len(frames) > keep and frames[0][0] < before:
+            drop()
 
     def rewind(self, since: float) -> None:
         """A new session takes over: it gets all frames that arrived at `since` or later, and all that no session got."""
@@ -78,7 +81,7 @@ class Replay:
 
     def clear(self) -> int:
         """Forgets everything; returns how many frames no session got."""
-        lost, self.fresh, self.pending, self._surplus = self.fresh, 0, 0, 0
+        lost, self.fresh, self.pending, self._odd, self._surplus = self.fresh, 0, 0, 0, 0
         self.frames.clear()
         return lost
 
@@ -87,6 +90,9 @@ class Replay:
         """When the latest frame arrived."""
         return self.frames[-1][0] if self.frames else None
 
-    def _drop(self) -> None:
-        _, payload = self.frames.popleft()
-        self._surplus -= len(payload) - FRAME_CHARACTERS
+    def _drop(self) -> tuple[float, bytes]:
+        frame = self.frames.popleft()
+        if len(frame[1]) != FRAME_CHARACTERS:
+            self._odd -= 1
+            self._surplus -= len(frame[1]) - FRAME_CHARACTERS
+        return frame

@@ -1,0 +1,173 @@
+"""Server events are read leniently, client events are written strictly, endpoints are the providers' own."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contract.openai.strict_types import check_client_event
+from unit.realtime.wire import plan_of
+from voiceassist_crds.config import AuthHeader, ModelConfig
+from voiceassist_relay.realtime import client_events as client
+from voiceassist_relay.realtime.endpoint import conversation_endpoint, same_place, transcription_endpoint
+from voiceassist_relay.realtime.events import BETA_NAMES, PASSED_OVER, USED, NotAnEvent, decode
+from voiceassist_relay.realtime.tool import SUGGEST
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+FIELDS = ["type", "item_id", "delta", "response", "item", "error", "session", "usage", "rate_limits", "audio_end_ms", "transcript"]
+
+
+@given(st.dictionaries(st.sampled_from(FIELDS), JSON))
+def test_any_json_is_an_event_or_is_refused_as_one(document) -> None:
+    try:
+        event = decode(json.dumps(document).encode())
+    except NotAnEvent:
+        return
+    assert event.type == BETA_NAMES.get(document["type"], document["type"])
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_raise_nothing_else(data) -> None:
+    with pytest.raises(NotAnEvent):
+        decode(data)
+
+
+def test_half_a_surrogate_pair_in_a_delta_can_be_read() -> None:
+    assert decode(b'{"type":"response.output_text.delta","delta":"a\\ud83d"}').delta == "a\ud83d"
+
+
+def test_old_names_are_mapped_and_the_sets_do_not_overlap() -> None:
+    assert decode(b'{"type":"response.text.delta","delta":"x"}').type == "response.output_text.delta"
+    assert not USED & PASSED_OVER
+    assert set(BETA_NAMES.values()) <= USED | PASSED_OVER
+    assert not set(BETA_NAMES) & (USED | PASSED_OVER)
+
+
+def test_cached_tokens_are_not_counted_twice() -> None:
+    event = decode(
+        b'{"type":"response.done","response":{"usage":{"input_token_details":{"text_tokens":119,"audio_tokens":113,"cached_tokens":64,'
+        b'"cached_tokens_details":{"text_tokens":60,"audio_tokens":4}},"output_token_details":{"text_tokens":21}}}}'
+    )
+    assert event.response is not None
+    assert event.response.usage is not None
+    counts = {(modality, direction, cached): count for modality, direction, cached, count in event.response.usage.counts()}
+    assert counts == {
+        ("text", "input", False): 59,
+        ("text", "input", True): 60,
+        ("audio", "input", False): 109,
+        ("audio", "input", True): 4,
+        ("text", "output", False): 21,
+        ("audio", "output", False): 0,
+    }
+
+
+MODELS = [
+    {},
+    {"name": "gpt-realtime-1.5"},
+    {"turnDetection": {"type": "SemanticVAD", "eagerness": "Low"}, "noiseReduction": "FarField", "reasoningEffort": "High"},
+    {"turnDetection": {"type": "ServerVAD", "threshold": 0.4, "prefixPaddingMs": 200, "silenceDurationMs": 700}},
+    {"transcription": {"model": "whisper-1", "agentModel": "gpt-live-transcribe", "language": "en-GB"}, "noiseReduction": "NearField"},
+    {"transcription": None},
+]
+
+
+@pytest.mark.parametrize("model", MODELS, ids=range(len(MODELS)))
+def test_every_client_event_is_the_vendors(model) -> None:
+    plan = plan_of(**model)
+    events = [
+        plan.conversation_update("u1"),
+        client.append(b"//8="),
+        client.buffer_clear("b1"),
+        client.buffer_commit("b2"),
+        client.response_create("r1", "item_1"),
+        client.response_cancel("c1", "resp_1"),
+        client.text_item("i1", "m1", "user", "Agent: hello", "root"),
+        client.text_item("i1", "m1", "assistant", "Offer it.", None),
+        client.call_output("i2", "o1", "call_1", shown=True),
+    ]
+    if plan.model.transcription is not None:
+        events += [plan.transcription_update("u2", detection=detection) for detection in (True, False)]
+    for event in events:
+        assert check_client_event(json.loads(event)) == [], event
+
+
+def test_a_beta_shaped_update_would_be_noticed() -> None:
+    update = json.loads(plan_of().conversation_update("u1"))
+    update["session"]["input_audio_format"] = "g711_ulaw"
+    assert check_client_event(update)
+    beta = {"type": "session.update", "session": {"modalities": ["text"], "turn_detection": {"type": "server_vad"}}}
+    assert check_client_event(beta)
+
+
+def test_what_a_session_is_told() -> None:
+    session = json.loads(plan_of().conversation_update("u1"))["session"]
+    assert session["output_modalities"] == ["text"]
+    assert session["instructions"] == "Help the agent."
+    heard = session["audio"]["input"]
+    assert heard["format"] == {"type": "audio/pcmu"}
+    assert heard["turn_detection"] == {
+        "type": "server_vad",
+        "silence_duration_ms": 500,
+        "create_response": False,
+        "interrupt_response": False,
+    }
+    assert heard["transcription"] == {"model": "gpt-transcribe"}
+    assert session["reasoning"] == {"effort": "minimal"}
+    assert session["parallel_tool_calls"] is False
+    assert session["tool_choice"] == {"type": "function", "name": "suggest"}
+    assert session["tools"] == [SUGGEST]
+    assert list(SUGGEST["parameters"]["properties"]) == SUGGEST["parameters"]["required"] == ["relevant", "answer", "question"]
+    assert session["truncation"] == {"type": "retention_ratio", "retention_ratio": 0.8, "token_limits": {"post_instructions": 8000}}
+    assert session["max_output_tokens"] == 400
+    assert "model" not in session
+
+
+def test_the_first_generation_is_told_nothing_of_reasoning() -> None:
+    session = json.loads(plan_of(name="gpt-realtime-1.5").conversation_update("u1"))["session"]
+    assert not {"reasoning", "parallel_tool_calls"} & set(session)
+
+
+def test_the_agents_session_is_a_transcription_and_nothing_else() -> None:
+    session = json.loads(plan_of().transcription_update("u1", detection=True))["session"]
+    assert set(session) == {"type", "audio"}
+    assert session["audio"]["input"]["turn_detection"] == {"type": "server_vad", "silence_duration_ms": 500}
+    gated = json.loads(plan_of().transcription_update("u1", detection=False))["session"]
+    assert gated["audio"]["input"]["turn_detection"] is None
+    assert not client.takes_turn_detection("gpt-live-transcribe")
+    assert not client.takes_turn_detection("gpt-realtime-whisper")
+    assert client.takes_turn_detection("gpt-transcribe")
+
+
+@pytest.mark.parametrize(
+    ("model", "url", "header"),
+    [
+        ({}, "wss://api.openai.com/v1/realtime?model=gpt-realtime-2.1-mini", ("Authorization", "Bearer k")),
+        (
+            {"provider": "AzureOpenAI", "url": "https://r.openai.azure.com", "name": "my talk"},
+            "wss://r.openai.azure.com/openai/v1/realtime?model=my%20talk",
+            ("api-key", "k"),
+        ),
+        (
+            {"provider": "Compatible", "url": "ws://10.0.0.1:8000/v1", "authHeader": AuthHeader.X_API_KEY},
+            "ws://10.0.0.1:8000/v1/realtime?model=gpt-realtime-2.1-mini",
+            ("X-API-Key", "k"),
+        ),
+        ({"provider": "Compatible", "url": "http://h/api/rt"}, "ws://h/api/rt?model=gpt-realtime-2.1-mini", ("Authorization", "Bearer k")),
+    ],
+)
+def test_endpoints(model, url, header) -> None:
+    config = ModelConfig.model_validate(model)
+    endpoint = conversation_endpoint(config, "k")
+    assert (endpoint.url, endpoint.headers) == (url, (header,))
+    assert transcription_endpoint(config, "k").url == url.split("?")[0] + "?intent=transcription"
+    assert "k" not in repr(endpoint).replace(url, "")
+    assert conversation_endpoint(config, "").headers == ()
+    assert same_place(config, config)
+    assert not same_place(config, config.model_copy(update={"name": "other"}))

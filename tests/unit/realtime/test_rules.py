@@ -1,0 +1,276 @@
+"""The small rules: rate cap, backoff, liveness, failures, memory, placement, carrying over, the call's timeline."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from unit.realtime.wire import turn
+from voiceassist_crds.messages import StatusReason
+from voiceassist_relay.boundaries import TurnTiming
+from voiceassist_relay.latency import CallTimeline, TurnTimeline
+from voiceassist_relay.realtime.backoff import delay, recycle_after
+from voiceassist_relay.realtime.events import ErrorInfo
+from voiceassist_relay.realtime.failures import Fatal, Passing, from_close, from_handshake, from_update, label, wait_in
+from voiceassist_relay.realtime.limiter import ResponseLimiter
+from voiceassist_relay.realtime.limits import LineLimits
+from voiceassist_relay.realtime.liveness import Liveness
+from voiceassist_relay.realtime.memory import Memory
+from voiceassist_relay.realtime.placement import Placement
+from voiceassist_relay.realtime.turns import carry_over
+
+LIMITS = LineLimits()
+
+
+# rate cap
+
+
+@given(st.integers(1, 20), st.lists(st.floats(0, 30), max_size=60))
+def test_no_minute_has_more_responses_than_allowed(per_minute, steps) -> None:
+    limiter, now, asked = ResponseLimiter(per_minute), 0.0, []
+    for step in steps:
+        now = max(now + step, limiter.free_at(now + step))
+        assert limiter.free_at(now) == now
+        limiter.asked(now)
+        asked.append(now)
+    for at in asked:
+        assert sum(at - 60 + 1e-6 < other <= at for other in asked) <= per_minute
+
+
+def test_a_lower_cap_counts_at_once() -> None:
+    limiter = ResponseLimiter(10)
+    for at in range(5):
+        limiter.asked(float(at))
+    limiter.per_minute = 2
+    assert limiter.free_at(5.0) == 63.0
+    limiter.per_minute = 6
+    assert limiter.free_at(5.0) == 5.0
+
+
+# backoff
+
+
+@given(st.integers(0, 5000), st.floats(0, 1, exclude_max=True))
+def test_backoff_is_jittered_and_capped(attempt, chance) -> None:
+    assert 0 <= delay(attempt, chance, LIMITS) <= LIMITS.backoff_cap
+    assert delay(attempt, chance, LIMITS, 3.0) >= 3.0
+    assert delay(attempt, chance, LIMITS, 1e9) <= LIMITS.backoff_cap + LIMITS.rate_limit_longest
+    assert delay(0, chance, LIMITS) <= 0.25
+
+
+@given(st.floats(0, 1))
+def test_an_hour_is_recycled_between_its_50th_and_55th_minute(chance) -> None:
+    assert 50 * 60 - 1e-6 <= recycle_after(3600, chance, LIMITS) <= 55 * 60 + 1e-6
+
+
+# liveness
+
+
+def look(live: Liveness, begin: float, end: float, *, pongs: bool) -> str | None:
+    now = begin
+    while now < end:
+        now += 1.0
+        if live.ping_due(now) and pongs:
+            live.heard(now + 0.01)
+        missing = live.stalled(now)
+        if missing is not None:
+            return missing
+    return None
+
+
+def test_three_minutes_of_silence_owe_nothing() -> None:
+    assert look(Liveness(LIMITS, 0.0), 0.0, 180.0, pongs=True) is None
+
+
+def test_an_unanswered_ping_is_a_stall_and_any_byte_answers_it() -> None:
+    live = Liveness(LIMITS, 0.0)
+    assert look(live, 0.0, 30.0, pongs=False) == "pong"
+    live = Liveness(LIMITS, 0.0)
+    assert live.ping_due(5.0)
+    live.heard(5.0)
+    assert look(live, 5.0, 9.0, pongs=False) is None
+
+
+def test_what_is_owed_and_does_not_come() -> None:
+    live = Liveness(LIMITS, 0.0)
+    live.owe("response.created", 0.0, 3.0)
+    assert look(live, 0.0, 3.0, pongs=True) is None
+    assert look(live, 3.0, 10.0, pongs=True) == "response.created"
+    live.paid("response.created")
+    assert look(live, 10.0, 20.0, pongs=True) is None
+
+
+def test_a_process_that_was_busy_reads_first() -> None:
+    live = Liveness(LIMITS, 0.0)
+    live.owe("response.created", 0.0, 3.0)
+    assert live.stalled(10.0) is None  # ten seconds late: what came meanwhile lies in the socket
+    assert live.stalled(11.0) == "response.created"
+
+
+# failures
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "reason"),
+    [
+        (401, b"", StatusReason.MODEL_REFUSED),
+        (403, b"<html>", StatusReason.MODEL_REFUSED),
+        (404, b"", StatusReason.MODEL_MISCONFIGURED),
+        (400, b'{"error":{"code":"model_not_found"}}', StatusReason.MODEL_MISCONFIGURED),
+        (429, b'{"error":{"code":"insufficient_quota"}}', StatusReason.MODEL_QUOTA),
+        (402, b"", StatusReason.MODEL_QUOTA),
+        (500, b'{"error":{"code":"account_deactivated"}}', StatusReason.MODEL_REFUSED),
+        (301, b"", StatusReason.MODEL_MISCONFIGURED),
+    ],
+)
+def test_final_refusals(status, body, reason) -> None:
+    failure = from_handshake(status, body, None)
+    assert isinstance(failure, Fatal)
+    assert failure.reason is reason
+    assert len(failure.message) <= 500
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503])
+def test_passing_refusals(status) -> None:
+    assert from_handshake(status, b"{}", 7.0) == Passing(f"http_{status}", 7.0)
+
+
+def test_closes() -> None:
+    assert isinstance(from_close(3000, "invalid_request_error.invalid_api_key"), Fatal)
+    assert isinstance(from_close(3000, ""), Fatal)
+    assert from_close(1011, "internal error") == Passing("closed")
+    assert from_close(1001, "Your session hit the maximum duration of 60 minutes.") == Passing("expiring")
+    assert from_close(None, "") == Passing("closed")
+
+
+def test_a_refused_setting_is_named() -> None:
+    fatal = from_update(ErrorInfo(type="invalid_request_error", code="unknown_parameter", param="session.audio.input.foo"))
+    assert fatal.reason is StatusReason.MODEL_MISCONFIGURED
+    assert "session.audio.input.foo" in fatal.message
+
+
+def test_labels_are_a_closed_set() -> None:
+    assert label("rate_limit_exceeded") == "rate_limit_exceeded"
+    assert label("something-a-server-made-up", "also new") == "other"
+    assert label(None, "server_error") == "server_error"
+
+
+def test_the_wait_in_a_message() -> None:
+    assert wait_in("Please try again in 1.2s.") == 1.2
+    assert wait_in("try again in 350ms") == 0.35
+    assert wait_in("later") is None
+    assert wait_in(None) is None
+
+
+# memory
+
+
+def test_the_conversation_so_far_in_the_order_in_which_it_was_spoken() -> None:
+    memory = Memory(1000, 100)
+    memory.customer("c1", 1.0)
+    memory.suggestion("s1", 3.0, "Offer it.", "c1", "Can I?")
+    memory.agent("a1", 2.0, "One moment.")
+    memory.customer("c2", 4.0)
+    memory.customer("c3", 5.0)
+    memory.customer_words("c3", "Bye.")
+    assert [(seed.role, seed.text) for seed in memory.seeds()] == [
+        ("user", "Can I?"),
+        ("user", "Agent: One moment."),
+        ("assistant", "Offer it."),
+        ("user", "Bye."),
+    ]
+    memory.customer_words("c1", "Can I return it?")
+    assert memory.seeds()[0].text == "Can I return it?"
+    memory.forget({"c3"})
+    assert [seed.key for seed in memory.seeds()] == ["c1", "a1", "s1"]
+
+
+@given(st.lists(st.tuples(st.sampled_from("cas"), st.floats(0, 100), st.text(max_size=60)), max_size=80))
+def test_memory_is_bounded(entries) -> None:
+    memory = Memory(200, 50)
+    for index, (kind, at, text) in enumerate(entries):
+        if kind == "c":
+            memory.customer(f"c{index}", at)
+            memory.customer_words(f"c{index}", text)
+        elif kind == "a":
+            memory.agent(f"a{index}", at, text)
+        else:
+            memory.suggestion(f"s{index}", at, text, f"c{index - 1}", text)
+        seeds = memory.seeds()
+        assert [seed.at for seed in seeds] == sorted(seed.at for seed in seeds)
+        assert sum(len(seed.text.removeprefix("Agent: ")) for seed in seeds) <= 250
+
+
+# placement
+
+
+@given(st.lists(st.tuples(st.booleans(), st.floats(0, 1000)), max_size=300))
+def test_words_go_behind_what_began_before_them(items) -> None:
+    places, server = Placement(), []  # what a server makes of it
+    for index, (insert, at) in enumerate(items):
+        name = str(index)
+        if not insert:
+            places.append(name, at)
+            server.append((name, at))
+            continue
+        previous = places.insert(name, at)
+        if previous is None:
+            index_at = len(server)
+        elif previous == "root":
+            index_at = 0
+        else:
+            index_at = next(i for i, (other, _) in enumerate(server) if other == previous) + 1
+        server.insert(index_at, (name, at))
+        assert all(other <= at for _, other in server[index_at - 1 : index_at]) or len(server) > 200
+        following = server[index_at + 1 : index_at + 2]
+        assert all(other > at for _, other in following) or len(server) > 200
+
+
+# carrying over
+
+
+def test_turns_whose_words_are_known_go_along_and_others_are_heard_again() -> None:
+    known, unknown, later = (
+        turn("a", started=1, ended=2, heard=True),
+        turn("b", started=3, ended=4),
+        turn("c", started=5, ended=6, heard=True),
+    )
+    speaking = turn("d", started=7)
+    carry, again = carry_over([known, unknown, later], [speaking], 6.0)
+    assert carry.turns == (known,)
+    assert carry.replay_from == 3
+    assert carry.not_before == 2
+    assert again == {"b", "c"}
+
+
+def test_open_speech_is_heard_again_from_its_start_but_nothing_that_was_committed() -> None:
+    carry, again = carry_over([], [turn("d", started=7.0)], 7.2)
+    assert (carry.turns, carry.replay_from, carry.not_before, again) == ((), 7.0, 7.2, set())
+    carry, _ = carry_over([turn("a", started=1, ended=2, heard=True)], [], 2.0)
+    assert (carry.replay_from, carry.not_before) == (None, 2.0)
+    assert carry_over([], [], None)[0].replay_from is None
+
+
+# the timeline
+
+
+def test_a_turns_moments() -> None:
+    line = TurnTimeline(committed=2.0)
+    line.stopped(1.9, 500)
+    assert line.timing(9.0) == TurnTiming(pytest.approx(1.4), 2.0)
+    line.requested, line.created = 2.1, 2.2
+    line.again()
+    assert line.timing(9.0).requested is None
+    open_turn = TurnTimeline()
+    open_turn.stopped(None, 500)
+    assert open_turn.timing(9.0) == TurnTiming(None, 9.0)
+
+
+def test_a_calls_summary() -> None:
+    call = CallTimeline()
+    for latency in (0.5, 0.9, 0.7):
+        call.handled("suggested", TurnTiming(1.0, 1.5, finished=1.0 + latency))
+    call.handled("merged", TurnTiming(None, 1.0))
+    assert call.summary() == {"turns": 4, "merged": 1, "suggested": 3, "latency_p50_ms": 700, "latency_max_ms": 900}
+    assert CallTimeline().summary()["latency_p50_ms"] is None

@@ -1,0 +1,147 @@
+"""Plays a wire transcript against the conversation's state machine: what the server says goes in, what comes out is compared.
+
+A transcript is JSON lines. Inputs: {"at": s, "server": event} and {"at": s, "do": name, ...}; what must come out of an input, all of it
+and in this order, stands in the lines below it: {"client": event} for what is sent, or a line that says what the relay is told.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from voiceassist_crds.config import RelayConfig
+from voiceassist_relay.realtime import actions as act
+from voiceassist_relay.realtime.audio_clock import AudioClock
+from voiceassist_relay.realtime.context import Context
+from voiceassist_relay.realtime.events import decode
+from voiceassist_relay.realtime.limiter import ResponseLimiter
+from voiceassist_relay.realtime.limits import DEFAULT_LIMITS, LineLimits
+from voiceassist_relay.realtime.liveness import Liveness
+from voiceassist_relay.realtime.memory import Memory
+from voiceassist_relay.realtime.plan import Plan
+from voiceassist_relay.realtime.session import ConversationSession
+from voiceassist_relay.realtime.turns import Carry, Turn
+
+Line = dict[str, Any]
+TRANSCRIPTS = Path(__file__).parent / "transcripts"
+
+
+def relay_config(**changes: Any) -> RelayConfig:
+    document: Line = {
+        "host": "assist.example.com",
+        "twilio": {"accountSid": "AC" + "0" * 32, "syncServiceSid": "IS" + "0" * 32},
+        "prompts": [{"instructions": "Help the agent.", "revision": "rev1"}],
+    }
+    return RelayConfig.model_validate(document | changes).with_revisions()
+
+
+def plan_of(instructions: str = "Help the agent.", revision: str = "rev1", **model: Any) -> Plan:
+    config = relay_config(model=model)
+    return Plan.of(config, config.prompts[0].model_copy(update={"instructions": instructions, "revision": revision}))
+
+
+class Desk:
+    """A conversation session and what it stands in."""
+
+    def __init__(
+        self, plan: Plan | None = None, *, number: int = 1, memory: Memory | None = None, limits: LineLimits = DEFAULT_LIMITS
+    ) -> None:
+        plan = plan or plan_of()
+        self.memory = memory or Memory(16_000, 4_000)
+        self.limiter = ResponseLimiter(plan.model.max_responses_per_minute)
+        self.clock = AudioClock()
+        self.live = Liveness(limits, 0.0)
+        self.session = ConversationSession(Context(number, plan, self.memory, self.limiter, self.live, limits), self.clock, paused=False)
+
+    def audio(self, until_ms: int, begun: float = 0.0) -> None:
+        """Audio that arrives in real time, from loop time `begun` on, up to so many ms."""
+        done = int(self.clock.ms // 20)
+        self.clock.slots.extend(begun + (slot + 1) / 50 for slot in range(done, until_ms // 20))
+
+
+class Player:
+    """Plays one transcript."""
+
+    def __init__(self) -> None:
+        self.desk = Desk()
+        self.desk.audio(60_000)
+        self.carry = Carry()
+
+    def play(self, line: Line) -> list[Line]:
+        at = float(line["at"])
+        session = self.desk.session
+        if "server" in line:
+            return [told for action in session.received(decode(json.dumps(line["server"]).encode()), at) for told in show(action)]
+        match line["do"]:
+            case "begin":
+                actions = session.begin(self.carry, at)
+            case "tick":
+                actions = session.tick(at)
+            case "pause":
+                actions = session.pause(at)
+            case "resume":
+                actions = session.resume(at)
+            case "finish":
+                actions = session.finish(at)
+            case "drop":
+                actions = session.drop(line["outcome"], at)
+            case "agent spoke":
+                self.desk.memory.agent(f"agent-{at}", line["began"], line["text"])
+                actions = session.agent_spoke(line["began"], line["text"])
+            case "use":
+                actions = session.update(plan_of(line["instructions"], line["revision"]), at)
+            case "break":
+                actions, self.carry = session.abandon()
+                self.desk = Desk(number=2, memory=self.desk.memory)
+                self.desk.audio(60_000)
+            case other:
+                raise ValueError(other)
+        return [told for action in actions for told in show(action)]
+
+
+def show(action: act.Action) -> Iterator[Line]:
+    """An action as a transcript's line; token counts are left out."""
+    match action:
+        case act.Send(data):
+            yield {"client": json.loads(data)}
+        case act.DraftShown(item, answer, revision):
+            yield {"draft": answer, "item": item, "revision": revision}
+        case act.Suggested(one):
+            yield {"suggested": one.answer, "question": one.question, "item": one.item, "revision": one.revision}
+        case act.DraftWithdrawn(item, _, reason):
+            yield {"withdrawn": item, "reason": reason.value}
+        case act.TurnHandled(outcome, revision, _):
+            yield {"handled": outcome, "revision": revision}
+        case act.Words(track, item, text, final):
+            yield {"words": text, "track": track.value, "item": item, "final": final}
+        case act.ModelFault(label):
+            yield {"fault": label}
+        case act.FillSilence(seconds):
+            yield {"fill": seconds}
+        case act.Replace(reason, now):
+            yield {"replace": reason, "now": now}
+        case act.GiveUp(fatal):
+            yield {"final": fatal.reason.value}
+        case act.AgentSpoke(item, started, text):
+            yield {"agent": text, "item": item, "began": started}
+        case act.TokensUsed():
+            pass
+
+
+def read(path: Path) -> list[tuple[Line, list[Line]]]:
+    """Inputs, each with what must come of it."""
+    steps: list[tuple[Line, list[Line]]] = []
+    for text in path.read_text().splitlines():
+        if text.strip() and not text.startswith("#"):
+            line = json.loads(text)
+            if "at" in line:
+                steps.append((line, []))
+            else:
+                steps[-1][1].append(line)
+    return steps
+
+
+def turn(item: str, *, started: float = 1.0, ended: float = 2.0, heard: bool = False) -> Turn:
+    return Turn(item, item, started, ended, heard)
