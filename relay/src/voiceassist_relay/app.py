@@ -25,8 +25,8 @@ from .config_watch import ConfigWatch, Guard
 from .drain import Drain
 from .functions.background import Background
 from .functions.deps import FunctionsDeps
-from .functions.peers import peer_router
 from .functions.endpoints import install_json_errors
+from .functions.peers import peer_router
 from .functions.router import Functions
 from .logs import call_hash
 from .media.connection import media_protocol

@@ -156,7 +156,10 @@ class RelayMetrics:
         self._upgrades.labels(outcome.value).inc()
 
     def stream_lost(self, reason: str) -> None:
-        """A stream ended other than by `stop`: socket, idle, closed, model, superseded, replaced, drain, error, protocol; or relay, its owner gone."""
+        """A stream ended other than by `stop`.
+
+        Reasons: socket, idle, closed, model, superseded, replaced, drain, error, protocol; relay (its owner is gone).
+        """
         self._lost.labels(reason).inc()
 
     def stream_restarted(self, outcome: str) -> None:
