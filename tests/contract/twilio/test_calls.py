@@ -16,7 +16,7 @@ from twilio.rest import Client
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from contract.twilio.conftest import NOW, Ask, Clock, Silence, pointed_at
+from contract.twilio.conftest import NOW, Ask, Clock, Silence, basic, pointed_at
 from voiceassist_sim.twilio import TwilioServer
 
 URL = "wss://assist.example.com/ws/call"
@@ -319,7 +319,8 @@ async def test_no_good_credentials(server: TwilioServer, ask: Ask) -> None:
     ):
         async with client_of(server, user or "x", password or "y") as client:
             assert await refused(client.sync.v1.services.create_async()) == (401, 20003)
-    for header in ("", "Bearer x", "Basic", "Basic !!!", "Basic eA=="):
+    good = basic(*server.api_key)["Authorization"].removeprefix("Basic ")
+    for header in ("", f"Bearer {good}", good, "Basic", "Basic !!!", "Basic eA=="):
         reply = await ask("GET", "/sync/v1/Services", headers={"Authorization": header})
         assert (reply.status, reply.code) == (401, 20003)
         assert reply.headers["WWW-Authenticate"].startswith("Basic")

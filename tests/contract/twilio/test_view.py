@@ -16,7 +16,8 @@ from twilio.jwt.access_token.grants import SyncGrant
 from twilio.rest import Client
 
 from contract.twilio.conftest import NOW, Ask, Clock, Reply
-from voiceassist_sim.twilio import ApiKey, TwilioServer, events
+from voiceassist_sim.twilio import ApiKey, TwilioError, TwilioServer, events
+from voiceassist_sim.twilio.access_tokens import verify
 
 
 @pytest.fixture
@@ -125,6 +126,22 @@ async def test_other_bad_tokens(server: TwilioServer, see: Any, service_sid: str
     assert (await see("stream=drafts", token(server, service_sid, ttl=86_400))).status == 200
     clock.pass_(3600)
     assert (await see("stream=drafts", good)).code == 20104
+
+
+def test_a_token_is_bounded() -> None:
+    keys = {"SK": ApiKey("secret")}
+
+    def made(filler: int) -> str:
+        grants = {"identity": "a", "data_sync": {"service_sid": "IS"}}
+        claims = {"iss": "SK", "sub": "AC", "exp": NOW + 60, "grants": grants, "filler": "x" * filler}
+        return jwt.encode(claims, "secret", headers={"cty": "twilio-fpa;v=1"})
+
+    filler = next(filler for filler in range(11_000, 16_000) if len(made(filler)) >= 16_384)
+    assert len(made(filler)) == 16_384
+    assert verify(made(filler), "AC", keys, NOW).identity == "a"
+    with pytest.raises(TwilioError) as caught:
+        verify(made(filler + 1), "AC", keys, NOW)
+    assert caught.value.code == 20101
 
 
 # The live feed
