@@ -109,6 +109,8 @@ class Response:
     error: str | None = None
     text: str = ""
     arguments: str = ""
+    output_items: list[str] = field(default_factory=list)
+    """Ids of the items that it wrote."""
     deltas: int = 0
     dropped_items: int = 0
     """Items left out by truncation."""
@@ -126,6 +128,7 @@ class Response:
             "metadata": self.metadata,
             "turns": self.turns,
             "inputItems": self.input_items,
+            "outputItems": self.output_items,
             "droppedItems": self.dropped_items,
             "instructionsChars": self.instructions_chars,
             "instructionsSha256": self.instructions_sha256,

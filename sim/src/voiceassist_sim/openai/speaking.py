@@ -109,6 +109,7 @@ class ResponseRun:
         if output.phase is not None:
             item.extra["phase"] = output.phase
         self._items.append(item)
+        record.output_items.append(item_id)
         voice = output.tool is None and plan.config["output_modalities"] == ["audio"]
         part = _Part(record.id, item, index, voice)
         events = [{"type": "response.output_item.added", "response_id": record.id, "output_index": index, "item": item.render()}]
