@@ -12,6 +12,7 @@ import socket
 import ssl
 import time
 from collections.abc import Coroutine
+from typing import Any, cast
 
 import aiohttp
 import kopf
@@ -164,6 +165,7 @@ async def _lead(
             clusterwide=watched == "*",
             namespaces=[] if watched == "*" else [watched],
             stop_flag=ended,
+            identity=cast(Any, os.environ.get("POD_NAME") or socket.gethostname()),  # not by the user's name: a pod's user may have none
         )
     )
     holding = asyncio.create_task(leadership.hold(cluster))
@@ -180,6 +182,9 @@ async def _lead(
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(STOP_SECONDS):
                 await asyncio.gather(kopf_task, holding, stopping, *others, return_exceptions=True)
+    for task in (kopf_task, holding):
+        if task.done() and not task.cancelled() and (problem := task.exception()) is not None:
+            log.error("ended by an error", task=task.get_name(), error=f"{type(problem).__name__}: {problem}")
     log.info("operator down", asked=stop.is_set())
     return 0 if stop.is_set() else 1
 
