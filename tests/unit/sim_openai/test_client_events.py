@@ -59,7 +59,12 @@ async def test_the_event_id_of_the_client_comes_back_in_the_error(server: Realti
         assert error["message"] == "Unknown parameter: 'session.modalities'."
 
 
-@pytest.mark.parametrize("raw", ["", "{", "null", "[]", '"text"', '{"type": "input_audio_buffer.clear", "x": NaN}', "[" * 5000])
+NO_NUMBER = (
+    '{"type":"session.update","session":{"type":"realtime","audio":{"input":{"turn_detection":{"type":"server_vad","threshold":NaN}}}}}'
+)
+
+
+@pytest.mark.parametrize("raw", ["", "{", "null", "[]", '"text"', NO_NUMBER, "[" * 5000], ids=range(7))
 async def test_what_is_no_json_object_is_refused_and_the_session_goes_on(server: RealtimeServer, raw: str) -> None:
     async with dial(server) as caller:
         await caller.expect("session.created")

@@ -260,6 +260,21 @@ async def test_what_waits_for_a_client_that_does_not_read_is_bounded(server: Rea
     assert server.sessions[0].overflowed
 
 
+async def test_a_client_that_does_not_read_is_cut_off(server: RealtimeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("voiceassist_sim.openai.connection.SEND_TIMEOUT_S", 0.2)
+    async with dial(server, max_queue=1, max_size=None, close_timeout=0.2) as caller:
+        await caller.expect("session.created")
+        audio = "A" * 4_000_000
+        item = {"type": "message", "role": "user", "id": "long", "content": [{"type": "input_audio", "audio": audio}]}
+        await caller.send("conversation.item.create", item=item)
+        await caller.expect("conversation.item.added", "conversation.item.done")
+        for _ in range(20):
+            await caller.send("conversation.item.retrieve", item_id="long")
+        await asyncio.wait_for(server.sessions[0].done.wait(), TIMEOUT_S)
+    assert server.sessions[0].overflowed
+    assert (server.sessions[0].close_code, server.sessions[0].closed_by) == (1006, "fault")
+
+
 async def test_sessions_are_dropped_by_kind_and_by_id(server: RealtimeServer) -> None:
     async with call(server) as one, transcribe(server) as two, call(server) as three:
         assert server.drop(kind="transcription") == 1

@@ -179,6 +179,10 @@ async def test_clear_ends_a_turn_that_is_open(server: RealtimeServer) -> None:
         await caller.append(silence(800))
         await caller.expect("input_audio_buffer.cleared")
         assert await caller.settle() == []
+        await caller.send("input_audio_buffer.commit")
+        await caller.expect(*TURN[2:])
+        (turn,) = server.sessions[0].protocol.ledger.turns
+        assert (turn.start_ms, turn.end_ms) == (600, 1400)
 
 
 async def test_a_commit_during_speech_ends_the_turn_with_its_item(server: RealtimeServer) -> None:
@@ -254,7 +258,75 @@ async def test_idleness_is_answered_and_counts_from_the_last_response(server: Re
         assert await caller.settle() == []
 
 
+async def test_who_speaks_while_a_response_ends_is_not_idle(server: RealtimeServer) -> None:
+    async with call(server, config=detection(idle_timeout_ms=5000)) as caller:
+        await caller.append(tone(600))
+        await caller.expect("input_audio_buffer.speech_started")
+        await caller.send("response.create")
+        await caller.until("response.done")
+        await caller.append(tone(6000))
+        assert await caller.settle() == []
+
+
+async def test_while_a_response_runs_nobody_is_idle(server: RealtimeServer) -> None:
+    async with call(server, config=detection(idle_timeout_ms=5000)) as caller:
+        await caller.send("response.create")
+        await caller.until("response.done")
+        server.behaviour.first_token_ms = 60_000
+        await caller.send("response.create")
+        await caller.expect("response.created", "rate_limits.updated")
+        await caller.append(silence(6000))
+        assert await caller.settle() == []
+
+
+async def test_idleness_is_not_transcribed(server: RealtimeServer) -> None:
+    config = detection(idle_timeout_ms=5000)
+    config["audio"]["input"]["transcription"] = {"model": "gpt-transcribe"}
+    async with call(server, config=config) as caller:
+        await caller.send("response.create")
+        await caller.until("response.done")
+        await caller.append(silence(5000))
+        events = await caller.collect_until("response.done")
+        events += await caller.settle()
+        assert events[0]["type"] == "input_audio_buffer.timeout_triggered"
+        assert not [event for event in events if "transcription" in event["type"]]
+
+
 # --------------------------------------------------------------------------------------------------------- what was heard
+
+
+@pytest.mark.parametrize(
+    ("spoken", "recognised"),
+    [(("c2", "c1"), "c2"), (("c2", "c4"), "c4"), (("c4", "c2"), "c2"), (("c1",), "c1"), (("c1", "c6"), "c6")],
+)
+async def test_a_turn_is_about_its_last_relevant_utterance(
+    server: RealtimeServer, words: dict[str, Utterance], spoken: tuple[str, ...], recognised: str
+) -> None:
+    async with call(server, config=session_config(turn_detection=None)) as caller:
+        for name in spoken:
+            await caller.append(words[f"card-charge/{name}"].audio + silence(200))
+        await caller.send("input_audio_buffer.commit")
+        await caller.collect_until("conversation.item.done")
+        (turn,) = server.sessions[0].to_json()["turns"]
+        assert turn["recognised"] == f"card-charge/{recognised}"
+        assert [one["id"] for one in turn["utterances"]] == [f"card-charge/{name}" for name in spoken]
+        assert turn["exact"]
+
+
+async def test_borders_of_frames_settle_what_bytes_leave_open(server: RealtimeServer, words: dict[str, Utterance]) -> None:
+    """Where the first byte of the wrong frame happens to be that of the right one, the joint is still at the frame's border."""
+    speech = words["card-charge/c2"].audio
+    frames = [speech[at : at + 160] for at in range(0, len(speech), 160)]
+    at = next(index for index in range(20, len(frames)) if frames[index][0] == frames[index + 1][0])
+    frames[at], frames[at + 1] = frames[at + 1], frames[at]
+    async with call(server) as caller:
+        await caller.append(silence(400))
+        for frame in frames:
+            await caller.append(frame)
+        await caller.append(silence(700))
+        await caller.settle()
+        (turn,) = server.sessions[0].to_json()["turns"]
+        assert (turn["missing"], turn["doubled"], turn["disordered"]) == (0, 0, 160)
 
 
 async def test_every_byte_that_was_heard_is_in_the_ledger(server: RealtimeServer, words: dict[str, Utterance]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from collections import deque
@@ -20,6 +21,8 @@ from .speaking import ResponseRun
 MAX_WAITING_EVENTS = 20_000
 """Events that may wait for a client that does not read; one more cuts the connection."""
 CLOSE_TIMEOUT_S = 2.0
+SEND_TIMEOUT_S = 30.0
+"""How long one frame may wait for a client that does not read; then the connection is cut."""
 
 
 def wall_ms() -> float:
@@ -100,7 +103,9 @@ class Session:
             case WSMsgType.PING:
                 self.protocol.ledger.pings += 1
                 if not self._stalled:
-                    await ws.pong(message.data)
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(SEND_TIMEOUT_S):
+                            await ws.pong(message.data)
 
     # ---------------------------------------------------------------------------------------------------------------- effects
 
@@ -150,8 +155,13 @@ class Session:
                     await self._close(ws, what)
                     return
                 try:
-                    await ws.send_str(what)
+                    async with asyncio.timeout(SEND_TIMEOUT_S):
+                        await ws.send_str(what)
                 except ConnectionError:
+                    return
+                except TimeoutError:
+                    self.overflowed = True
+                    self.drop()
                     return
 
     async def _close(self, ws: web.WebSocketResponse, close: Close) -> None:
