@@ -9,19 +9,17 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from cluster.lab.cache import ensure
 from cluster.lab.enclosure import reap
 from cluster.lab.errors import LabError
-from cluster.lab.images import all_images, image_archive, image_name
+from cluster.lab.images import all_images, image_archive
 from cluster.lab.lab import Lab
 from cluster.lab.places import KEPT, REPOSITORY
 from cluster.lab.prerequisites import install_packages, missing_prerequisites
 from cluster.lab.programs import all_programs
 from cluster.lab.progress import say, spelled, step
+from cluster.lab.sandbox import AUTHORITY_SECRET, authority_secret, sandbox_voiceassist, sync_service, with_our_images
 
 RECORD = KEPT / "lab.json"
 NAMESPACE = "voiceassist"
@@ -30,15 +28,16 @@ CHART_VALUES = REPOSITORY / "tests" / "cluster" / "values.yaml"
 SANDBOX = REPOSITORY / "examples" / "sandbox.yaml"
 
 NEXT = """
-The cluster is up: two nodes, an ingress controller (class traefik, https://<name>.voiceassist.test inside), and in namespace
-{namespace} the stand-ins for Twilio and the model{chart}.
+The cluster is up: two nodes, an ingress controller (class traefik, https://<name>.voiceassist.test inside), and in the
+namespace {namespace} the stand-ins for Twilio and the model, the operator, and a VoiceAssist named sandbox.
 
   make cluster-shell                    a shell in its network, with kubectl, helm and KUBECONFIG
   make cluster-shell CMD='kubectl get pods -A'
   make cluster-down                     removes it, and leaves nothing
 
-It reaches nothing outside, and nothing outside reaches it. Logs of its programs: {folder}/log
-Next: {next}
+In that shell, `kubectl describe voiceassist sandbox` tells how it is, `kubectl edit voiceassist sandbox` changes its prompt, and
+the head of examples/sandbox.yaml tells how to start a call. The cluster reaches nothing outside, and nothing outside reaches it.
+Logs of its programs: {folder}/log
 """
 
 
@@ -54,21 +53,6 @@ def kept_lab() -> Lab:
         reap()
         RECORD.unlink()
         raise LabError("the cluster is no longer there; `make cluster` brings up another one") from None
-
-
-def with_our_images(text: str) -> list[dict[str, Any]]:
-    """The objects of a manifest, with the images' public names replaced by those that the cluster has."""
-
-    def replaced(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: replaced(item) for key, item in value.items()}
-        if isinstance(value, list):
-            return [replaced(item) for item in value]
-        if isinstance(value, str) and value.startswith("voiceassist-") and ":" in value:
-            return image_name(value.partition(":")[0].removeprefix("voiceassist-"))
-        return value
-
-    return [replaced(document) for document in yaml.safe_load_all(text) if document]
 
 
 def check() -> None:
@@ -99,31 +83,35 @@ def up(options: argparse.Namespace) -> int:
             return 0
     build(options)
     lab = Lab(keep=True)
+    with step(f"bringing up {options.nodes} node(s)", "12 s"):
+        lab.up(nodes=options.nodes)
+    KEPT.mkdir(exist_ok=True)
+    RECORD.write_text(json.dumps({"folder": str(lab.folder)}))
     try:
-        with step(f"bringing up {options.nodes} node(s)", "12 s"):
-            lab.up(nodes=options.nodes)
-        with step("loading our images", "15 s"):
-            lab.load(*[image_archive(recipe) for recipe in all_images()])
-        with step("starting the stand-ins", "5 s"):
-            lab.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
-            lab.apply(*with_our_images(SANDBOX.read_text()), namespace=NAMESPACE)
-            lab.kubectl("wait", "deployment", "--all", "-n", NAMESPACE, "--for=condition=Available", "--timeout=120s")
-        installed = (CHART / "Chart.yaml").exists()
-        if installed:
-            with step("installing the chart", "10 s"):
-                values: list[str | Path] = ["--values", CHART_VALUES] if CHART_VALUES.exists() else []
-                lab.helm("install", "voiceassist", CHART, "-n", NAMESPACE, *values, "--wait", "--timeout", "3m")
-        KEPT.mkdir(exist_ok=True)
-        RECORD.write_text(json.dumps({"folder": str(lab.folder)}))
-    except BaseException:
-        if lab.is_up:
-            lab.save_logs(KEPT / "logs")
-            say(f"the logs of what was up are in {KEPT / 'logs'}")
-            lab.down()
+        furnish(lab)
+    except (LabError, OSError):
+        say("the cluster itself is up and is left as it is: `make cluster-shell` to look, `make cluster-down` to remove it")
         raise
-    following = "apply a VoiceAssist; the comments at the head of examples/sandbox.yaml say how it names the stand-ins"
-    print(NEXT.format(namespace=NAMESPACE, chart=", and the operator" if installed else "", folder=lab.folder, next=following))
+    print(NEXT.format(namespace=NAMESPACE, folder=lab.folder))
     return 0
+
+
+def furnish(lab: Lab) -> None:
+    """Put into a new cluster what `make cluster` promises. Raises LabError, or OSError if a stand-in refuses something."""
+    wait = ("-n", NAMESPACE, "--timeout=100s")
+    with step("loading our images", "15 s"):
+        lab.load(*[image_archive(recipe) for recipe in all_images()])
+    with step("starting the stand-ins", "5 s"):
+        lab.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+        lab.apply(*with_our_images(SANDBOX.read_text()), namespace=NAMESPACE)
+        lab.kubectl("wait", "deployment", "--all", "--for=condition=Available", *wait)
+    with step("installing the chart", "10 s"):
+        lab.apply(authority_secret(lab), namespace=NAMESPACE)
+        values: list[str | Path] = ["--values", CHART_VALUES, "--set", f"endpoint.caSecret={AUTHORITY_SECRET}"]
+        lab.helm("install", "voiceassist", CHART, "-n", NAMESPACE, *values, "--wait", "--timeout", "100s")
+    with step("applying a VoiceAssist", "10 s"):
+        lab.apply(sandbox_voiceassist(sync_service(lab, NAMESPACE)), namespace=NAMESPACE)
+        lab.kubectl("wait", "--for=condition=Ready", "voiceassist/sandbox", *wait)
 
 
 def shell(options: argparse.Namespace) -> int:
@@ -173,7 +161,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     try:
         return int(options.run(options))
-    except LabError as error:
+    except (LabError, OSError) as error:
         for line in str(error).splitlines():
             say(line)
         return 1

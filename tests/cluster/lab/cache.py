@@ -78,7 +78,7 @@ def ensure(recipe: Recipe) -> Path:
     if not recipe.built:
         root = cache_root()
         (root / "logs").mkdir(parents=True, exist_ok=True)
-        with _alone(root / f"{recipe.what}.lock", recipe.title):
+        with alone(root / f"{recipe.what}.lock", recipe.title):
             if not recipe.built:  # another run may have built it meanwhile
                 _build(recipe, root)
     os.utime(recipe.place)
@@ -103,7 +103,8 @@ def _build(recipe: Recipe, root: Path) -> None:
 
 
 @contextmanager
-def _alone(path: Path, title: str) -> Iterator[None]:
+def alone(path: Path, title: str) -> Iterator[None]:
+    """Hold a lock file; says so if another run has to be waited for."""
     with path.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from cluster.lab.cache import Log, Recipe, ensure, file_inputs
+from cluster.lab.cache import Log, Recipe, alone, ensure, file_inputs
 from cluster.lab.node import PAUSE_IMAGE
 from cluster.lab.places import REPOSITORY, cache_root
 from cluster.lab.programs import pause
@@ -108,12 +108,12 @@ def distribution_image(distribution: str) -> Recipe:
     sources = (*file_inputs(*(REPOSITORY / path for path in shared)), *_tree(*folders))
 
     def make(place: Path, log: Log) -> None:
-        base_name = _have_base(base, log)
-        with _pip_secrets() as secrets:
+        with alone(cache_root() / "containers.lock", "an image"), _pip_secrets() as secrets:
+            base_name = _have_base(base, log)
             dockerfile = REPOSITORY / distribution / "Dockerfile"
             options = ["--isolation", "chroot", "--layers", "--pull-never", "--build-arg", f"BASE_IMAGE={base_name}", *secrets]
             log.run(_buildah("bud", *options, "-t", name, "-f", dockerfile, REPOSITORY))
-        _save(log, name, place)
+            _save(log, name, place)
 
     usually = "1 min, 15 s when only our own code changed"
     return Recipe(f"{distribution}-image", f"the {distribution}'s image", usually, (base.key.encode(), *sources, _MACHINE), make)
@@ -123,7 +123,10 @@ def _have_base(base: Recipe, log: Log) -> str:
     """The base image's name in buildah's storage, which is emptied when it has grown too large."""
     archive = ensure(base) / ARCHIVE
     store = cache_root() / "containers"
-    if sum(path.lstat().st_size for path in store.rglob("*") if path.is_file()) > STORAGE_LIMIT * 10**9:
+    used = subprocess.run(
+        ["du", "--summarize", "--one-file-system", "--block-size=1G", store], capture_output=True, text=True, check=False
+    ).stdout
+    if used and int(used.split()[0]) > STORAGE_LIMIT:
         log.run(_buildah("rmi", "--all", "--force"))
     name = f"{BASE_IMAGE}:{base.key}"
     if subprocess.run(_buildah("inspect", "--type", "image", name), capture_output=True, check=False).returncode:

@@ -280,12 +280,15 @@ class Lab:
     def run(
         self, argv: Sequence[str | Path], *, stdin: str | None = None, env: Mapping[str, str] | None = None, timeout: float = 120.0
     ) -> str:
-        """Run a command in the cluster's network; returns what it printed. Raises CommandError, or subprocess.TimeoutExpired."""
+        """Run a command in the cluster's network; returns what it printed. Raises CommandError, or LabError if it does not end in time."""
         environment = {**self.environment, **(env or {})}
         # nsenter looks the program up in this process's PATH, not in the one it is given.
         program = shutil.which(str(argv[0]), path=environment["PATH"]) or argv[0]
         command = self.enclosure.in_network([program, *argv[1:]])
-        done = subprocess.run(command, input=stdin, capture_output=True, text=True, env=environment, timeout=timeout, check=False)
+        try:
+            done = subprocess.run(command, input=stdin, capture_output=True, text=True, env=environment, timeout=timeout, check=False)
+        except subprocess.TimeoutExpired:
+            raise LabError(f"{' '.join(map(str, argv))[:300]} did not end within {timeout:.0f} s") from None
         if done.returncode:
             raise CommandError([str(part) for part in argv], done.returncode, done.stdout, done.stderr)
         return done.stdout
