@@ -30,6 +30,8 @@ class CallView:
     words: dict[str, Json] = field(default_factory=dict)
     drafts: dict[str, Json] = field(default_factory=dict)
     suggestions: dict[int, Json] = field(default_factory=dict)
+    settled: set[str] = field(default_factory=set)
+    """Ids of suggestions that are finished or withdrawn: a draft of one may still come, late."""
 
     def to_json(self) -> Json:
         """For the page."""
@@ -42,7 +44,7 @@ class CallView:
             "endedAt": self.ended_at,
             "state": self.state,
             "message": self.message,
-            "words": list(self.words.values())[-KEPT_WORDS:],
+            "words": list(self.words.values()),
             "drafts": list(self.drafts.values()),
             "suggestions": [self.suggestions[seq] for seq in sorted(self.suggestions)],
         }
@@ -90,17 +92,21 @@ class Board:
         match data.get("type"):
             case "draft":
                 known = view.drafts.get(data["id"])
-                if known is None or known["part"] < data["part"]:
+                if data["id"] not in view.settled and (known is None or known["part"] < data["part"]):
                     view.drafts[data["id"]] = data
             case "withdrawn":
                 view.drafts.pop(data["id"], None)
+                view.settled.add(data["id"])
             case "suggestion":
                 view.drafts.pop(data["id"], None)
+                view.settled.add(data["id"])
                 view.suggestions[data["seq"]] = {key: value for key, value in data.items() if key != "transcript"}
             case "transcript":
                 known = view.words.get(data["id"])
                 if known is None or known["part"] < data["part"]:
                     view.words[data["id"]] = data
+                while len(view.words) > KEPT_WORDS:
+                    del view.words[next(iter(view.words))]
             case "status":
                 view.state, view.message = data["state"], data["message"]
 

@@ -14,6 +14,7 @@ from voiceassist_crds import __version__
 from voiceassist_crds.config import MAX_INSTRUCTIONS
 from voiceassist_crds.errors import ContractError
 
+from .ending import until_told
 from .errors import DemoError
 from .once import recordings, run_once
 from .stage import Model, Stage, sample_calls
@@ -71,26 +72,33 @@ def _config(options: argparse.Namespace) -> dict[str, Any]:
 async def _run(options: argparse.Namespace, folder: Path) -> int:
     paths = recordings(options.wav, sample_calls() if not options.wav else Path(), options.calls)
     samples = None if options.model_url else sample_calls()
-    stage = Stage(folder, calls=samples, model=_model(options), config=_config(options))
+    model, config = _model(options), _config(options)
     if options.once:
-        async with stage:
+        async with Stage(folder, calls=samples, model=model, config=config) as stage:
             return await run_once(stage, paths, as_json=options.json)
-    from .live import run_live  # noqa: PLC0415 - --once does not need it
+    from .live import DELTA_MS, run_live  # noqa: PLC0415 - --once does not need it
 
+    stage = Stage(folder, calls=samples, model=model, config=config, model_arguments=("--delta-ms", str(DELTA_MS)))
     return await run_live(stage, paths, options.port)
 
 
 def main() -> None:
-    """Exit 0: all is well; 1: a frame was lost or a turn not handled; 2: something that you can mend, in one line."""
+    """Exit 0: all is well; 1: a frame was lost or a turn not handled; 2: something that you can mend, in one line; 130: cut short."""
     options = parser().parse_args()
     if options.calls is not None and not 1 <= options.calls <= 60:
         parser().error(f"--calls {options.calls}: give 1 to 60")
+    if not 0 <= options.port <= 65535:
+        parser().error(f"--port {options.port}: give 1 to 65535, or 0 for any free one")
+    if options.json and not options.once:
+        parser().error("--json belongs to --once")
     try:
         with tempfile.TemporaryDirectory(prefix="voiceassist-demo-") as temporary:
             folder = options.keep or Path(temporary)
-            sys.exit(asyncio.run(_run(options, folder)))
+            code = asyncio.run(until_told(_run(options, folder)))
     except (DemoError, ContractError) as error:
         print(f"voiceassist-demo: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    if code is None:
+        print("voiceassist-demo: cut short, all processes ended" if options.once else "ended cleanly", file=sys.stderr, flush=True)
+        code = 130 if options.once else 0
+    sys.exit(code)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import json
-import signal
 import socket
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import aiohttp
+
 from voiceassist_crds import names
 from voiceassist_sim.audio import CallRecording, load_call
 
 from .board import Board, CallView
+from .errors import DemoError
 from .feed import Event, follow
 from .meters import STEP_MS, both
 from .server import PageServer, listen
@@ -24,6 +27,15 @@ from .stage import Stage, write_whole
 PAUSE_SECONDS = 4.0
 STAGGER_SECONDS = 5.0
 TICK_SECONDS = 0.2
+LOOK_SECONDS = 2.0
+LATE_SECONDS = 60.0
+"""How much longer than its recording a call may take before the next one follows."""
+TROUBLE_SECONDS = 8.0
+"""How long a call that failed stays on the page before the next one follows."""
+TROUBLES = (aiohttp.ClientError, OSError, TimeoutError, DemoError, ValueError, LookupError, TypeError)
+"""What can go wrong with one call or one look without ending the demo."""
+DELTA_MS = 25
+"""How fast the model's stand-in writes here, so that a draft can be seen to grow."""
 
 
 class Live:
@@ -38,6 +50,8 @@ class Live:
         self.page = PageServer(self.board.to_json, self._prompt, self._set_prompt)
         self._dirty: set[str] = set()
         self._ended: dict[str, asyncio.Event] = {}
+        self._calls: dict[int, str] = {}
+        self._told: set[str] = set()
 
     # the prompt
 
@@ -57,40 +71,79 @@ class Live:
     # events
 
     def take(self, event: Event) -> None:
-        """One event of the Twilio stand-in's feed."""
+        """One event of the Twilio stand-in's feed; one that does not fit is told of and passed over."""
+        try:
+            self._take(event)
+        except TROUBLES as error:
+            self._say_once(f"an event of the feed does not fit: {error!r}")
+
+    def _take(self, event: Event) -> None:
         view = self.board.take(event)
         if view is None:
             return
         self._dirty.add(view.call_sid)
         if event["type"] == "call" and event["event"] == "ended" and view.call_sid in self._ended:
             self._ended[view.call_sid].set()
-        if event["type"] == "sync" and event["event"] == "item_added" and event.get("key") != names.STATUS_KEY:
-            item = event["data"]
+        if event["type"] != "sync" or event["event"] not in {"item_added", "item_updated"}:
+            return
+        item = event["data"]
+        if event.get("key") == names.STATUS_KEY:
+            if item["state"] in {"failed", "lost"}:
+                print(f"  {view.title}: {item['state']}: {item['message']}", flush=True)
+        elif event["event"] == "item_added":
             took = f"{item['latencyMs']} ms" if item.get("latencyMs") is not None else "?"
             print(f"  {view.title}: {item['question']}\n    -> {item['answer']}  ({took}, prompt {item['revision']})", flush=True)
+
+    def _say_once(self, text: str) -> None:
+        if text not in self._told and len(self._told) < 100:
+            self._told.add(text)
+            print(f"  {text}", flush=True)
 
     # the work
 
     async def calls(self, slot: int) -> None:
-        """Plays the slot's recording again and again."""
+        """Plays the slot's recording again and again; a call that fails is shown, and the next one follows."""
         await asyncio.sleep(slot * STAGGER_SECONDS)
-        path = self._paths[slot]
-        described = path.with_suffix(".json")
-        title = str(json.loads(described.read_text())["title"]) if described.exists() else path.name
+        title = _title(self._paths[slot])
         while True:
-            call = await self._stage.new_call(path.resolve(), hangUp="recording")
-            sid = call["callSid"]
-            seconds = len(self._recordings[slot].customer) / 8000
-            self._ended[sid] = asyncio.Event()
-            self.board.add(CallView(slot, sid, title, time.time(), seconds))
-            self._dirty.add(sid)
+            pause = PAUSE_SECONDS
+            try:
+                await self._call(slot, title)
+            except TROUBLES as error:
+                pause = TROUBLE_SECONDS
+                self._failed(slot, title, str(error) or repr(error))
+                await self._hang_up(self._calls.get(slot, ""))
+            await asyncio.sleep(pause)
+
+    async def _call(self, slot: int, title: str) -> None:
+        call = await self._stage.new_call(self._paths[slot].resolve(), hangUp="recording")
+        sid = self._calls[slot] = call["callSid"]
+        seconds = self._recordings[slot].duration_ms / 1000
+        ended = self._ended[sid] = asyncio.Event()
+        self.board.add(CallView(slot, sid, title, time.time(), seconds))
+        self._dirty.add(sid)
+        try:
             status, answer = await self._stage.act("start", call)
             if status != 200:
-                print(f"  {title}: /stream start answered {status}: {json.dumps(answer)}", flush=True)
-                self.board.calls[sid].state, self.board.calls[sid].message = "failed", str(answer)
-            await self._ended[sid].wait()
+                raise DemoError(f"/stream start answered {status}: {_sentence(answer)}")
+            async with asyncio.timeout(seconds + LATE_SECONDS):
+                await ended.wait()
+        except TimeoutError:
+            raise DemoError("the call did not end with its recording") from None
+        finally:
             del self._ended[sid]
-            await asyncio.sleep(PAUSE_SECONDS)
+
+    def _failed(self, slot: int, title: str, text: str) -> None:
+        print(f"  {title}: {text}", flush=True)
+        view = self.board.calls.get(self._calls.get(slot, ""))
+        if view is not None:
+            view.state, view.message = "failed", text
+            self._dirty.add(view.call_sid)
+
+    async def _hang_up(self, sid: str) -> None:
+        with contextlib.suppress(*TROUBLES):
+            async with asyncio.timeout(LOOK_SECONDS):
+                await self._stage.send("POST", f"{self._stage.twilio_url}/_sim/calls/{sid}/complete")
 
     async def tell(self) -> None:
         """Tells the browsers what changed, at most five times a second."""
@@ -115,14 +168,17 @@ class Live:
         return levels
 
     async def _look(self) -> None:
+        for line in self._stage.gone():
+            self._say_once(f"{line}; end the demo with Ctrl-C and start it again")
         try:
-            self.board.measured(await self._stage.metrics())
-            self.board.relay = await self._stage.get(f"{self._stage.relay.private}/status")
-        except OSError:
+            async with asyncio.timeout(LOOK_SECONDS):
+                self.board.measured(await self._stage.metrics())
+                self.board.relay = await self._stage.get(f"{self._stage.relay.private}/status")
+        except TROUBLES:
             self.board.relay = {}
 
     async def run(self, listener: socket.socket) -> None:
-        """Runs until cancelled."""
+        """Runs until cancelled. Raises DemoError if Twilio's stand-in, which everything here hangs on, goes away."""
         ready = asyncio.Event()
         at = await self.page.start(listener)
         stage = self._stage
@@ -131,33 +187,53 @@ class Live:
         print(f"  stand-ins   Twilio {stage.twilio_url}   model {stage.model_url or stage.model.url}")
         print("  Ctrl-C ends it.\n", flush=True)
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(follow(stage.http, f"{stage.twilio_url}/_sim/events", self.take, ready))
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._follow(ready))
                 await ready.wait()
-                group.create_task(self.tell())
+                tasks.create_task(self.tell())
                 for slot in range(len(self._paths)):
-                    group.create_task(self.calls(slot))
+                    tasks.create_task(self.calls(slot))
+        except ExceptionGroup as group:
+            for error in group.exceptions:
+                if isinstance(error, DemoError):
+                    raise error from None
+            raise
         finally:
+            await asyncio.gather(*map(self._hang_up, list(self._ended)))
             await self.page.stop()
+
+    async def _follow(self, ready: asyncio.Event) -> None:
+        with contextlib.suppress(aiohttp.ClientError, OSError):
+            await follow(self._stage.http, f"{self._stage.twilio_url}/_sim/events", self.take, ready)
+        raise DemoError(f"the Twilio stand-in went away: {self._stage.last_words('twilio')}")
+
+
+def _title(path: Path) -> str:
+    """The title that a sample call has in the file beside it, else the recording's name."""
+    try:
+        return str(json.loads(path.with_suffix(".json").read_text())["title"])
+    except TROUBLES:
+        return path.name
+
+
+def _sentence(answer: Any) -> str:
+    """What a refusal says, without its JSON."""
+    told = answer.get("error", answer) if isinstance(answer, dict) else answer
+    if isinstance(told, dict):
+        return " ".join(str(told[key]) for key in ("message", "hint") if told.get(key)) or json.dumps(told)
+    return str(told)
 
 
 async def run_live(stage: Stage, paths: Sequence[Path], port: int) -> int:
-    """Runs the demo until SIGINT or SIGTERM. Raises DemoError if the port is taken."""
+    """Runs the demo until cancelled. Raises DemoError if the port is taken."""
     listener = listen(port)
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
     print("starting the stand-ins and a relay ...", flush=True)
-    async with stage:
-        live = asyncio.create_task(Live(stage, paths).run(listener))
-        stopped = asyncio.create_task(stop.wait())
-        await asyncio.wait({live, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        stopped.cancel()
-        if live.done():
-            await live
-        print("\nending: calls, relay, stand-ins ...", flush=True)
-        live.cancel()
-        await asyncio.gather(live, return_exceptions=True)
-    print("ended cleanly", flush=True)
+    try:
+        async with stage:
+            try:
+                await Live(stage, paths).run(listener)
+            finally:
+                print("\nending: calls, relay, stand-ins ...", flush=True)
+    finally:
+        listener.close()
     return 0

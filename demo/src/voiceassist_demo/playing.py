@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from voiceassist_crds import names
 from voiceassist_relay.logs import call_hash
+from voiceassist_sim.audio import CallRecording, load_call
 
 from .errors import DemoError
 from .feed import Event, follow
-from .report import CallFacts, assign_sessions
+from .report import CallFacts, assign_sessions, unequal
+from .silence import added, as_sent
 from .stage import Stage
 
 AFTER_SECONDS = 30.0
 """How long a call's suggestions may take to be stored after its end."""
+LATE_SECONDS = 60.0
+"""How much longer than its recording a call may take; its report then shows what is missing."""
 
 
 class Gathering:
@@ -44,6 +49,10 @@ class Gathering:
             facts = self.calls.get(str(event["uniqueName"]).removeprefix(names.suggestions_map("")))
             if facts is not None:
                 facts.items.append((event["at"], event["data"]))
+        elif event["type"] == "sync" and event.get("key") == names.STATUS_KEY:
+            facts = self.calls.get(str(event["uniqueName"]).removeprefix(names.suggestions_map("")))
+            if facts is not None:
+                facts.trouble = str(event["data"]["message"]) if event["data"]["state"] == "failed" else facts.trouble
 
 
 def stories(log: Path) -> dict[str, dict[str, Any]]:
@@ -62,17 +71,23 @@ def stories(log: Path) -> dict[str, dict[str, Any]]:
 async def play(stage: Stage, recordings: Sequence[Path]) -> list[CallFacts]:
     """Plays all recordings at once, one call each, to their ends."""
     gathering, ready = Gathering(), asyncio.Event()
+    loaded = {path: load_call(path) for path in recordings}
     feed = asyncio.create_task(follow(stage.http, f"{stage.twilio_url}/_sim/events", gathering.take, ready))
     try:
         await asyncio.wait_for(ready.wait(), 10)
-        calls = [await stage.new_call(recording, hangUp="recording") for recording in recordings]
+        calls = [await stage.new_call(recording.resolve(), hangUp="recording") for recording in recordings]
         for call in calls:
             gathering.add(call["callSid"])
         for call in calls:
             status, answer = await stage.act("start", call)
             if status != 200:
                 raise DemoError(f"/stream start answered {status}: {json.dumps(answer)}")
-        await asyncio.gather(*(gathering.ended[call["callSid"]].wait() for call in calls))
+        longest = max(recording.duration_ms for recording in loaded.values()) / 1000
+        ends = asyncio.create_task(_all(gathering.ended.values()))
+        await asyncio.wait({feed, ends}, timeout=longest + LATE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        ends.cancel()
+        if feed.done():
+            raise DemoError(f"the Twilio stand-in went away: {stage.last_words('twilio')}")
         facts = [gathering.calls[call["callSid"]] for call in calls]
         await _stored(stage, facts)
     finally:
@@ -83,7 +98,28 @@ async def play(stage: Stage, recordings: Sequence[Path]) -> list[CallFacts]:
         one.streams = [stream for stream in streams if stream["callSid"] == one.call_sid]
     if stage.model_url:
         assign_sessions(facts, (await stage.get(f"{stage.model_url}/_sim/sessions"))["sessions"])
+        for one, path in zip(facts, recordings, strict=True):
+            await _find_silence(stage, one, loaded[path])
     return facts
+
+
+async def _all(events: Iterable[asyncio.Event]) -> None:
+    for event in events:
+        await event.wait()
+
+
+async def _find_silence(stage: Stage, call: CallFacts, recording: CallRecording) -> None:
+    """Where other bytes were heard than were sent: whether it is only silence that the relay filled in."""
+    for track in unequal(call):
+        ledgers = [stream["tracks"][track] for stream in call.streams if track in stream["tracks"]]
+        if len(ledgers) != 1 or track not in call.sessions:
+            continue
+        sent = as_sent(recording.customer if track == "inbound" else recording.agent, ledgers[0]["bytes"])
+        if hashlib.sha256(sent).hexdigest() != ledgers[0]["sha256"]:
+            continue
+        found = added(sent, await stage.get_bytes(f"{stage.model_url}/_sim/sessions/{call.sessions[track]['id']}/audio"))
+        if found is not None:
+            call.filled[track] = found
 
 
 async def _stored(stage: Stage, facts: Sequence[CallFacts]) -> None:

@@ -50,9 +50,13 @@ class Child:
         child = cls(name, process, log, file)
         assert process.stdout is not None  # noqa: S101 - asked for above
         line = b""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(READY_SECONDS):
-                line = await process.stdout.readline()
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(READY_SECONDS):
+                    line = await process.stdout.readline()
+        except BaseException:  # told to stop meanwhile: nobody else knows of this process yet
+            await child.end()
+            raise
         try:
             child.ready = json.loads(line)
         except ValueError:

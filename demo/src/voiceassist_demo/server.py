@@ -32,9 +32,13 @@ def listen(port: int) -> socket.socket:
         listener.bind(("127.0.0.1", port))
     except OSError:
         listener.close()
-        raise DemoError(f"port {port} is taken; choose another one with --port (make demo ARGS='--port {port + 1}')") from None
+        raise DemoError(f"port {port} is taken; choose another one with --port (make demo ARGS='--port {_next(port)}')") from None
     listener.listen()
     return listener
+
+
+def _next(port: int) -> int:
+    return port + 1 if port < 65535 else port - 1
 
 
 class PageServer:

@@ -96,7 +96,7 @@ class Stage:
 
     async def __aenter__(self) -> Stage:
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.http = aiohttp.ClientSession()
+        self.http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60))
         try:
             await self._start()
         except BaseException:
@@ -141,9 +141,11 @@ class Stage:
         return child
 
     async def _end(self) -> None:
-        for child in reversed(self._children):
-            await child.end()
-        await self.http.close()
+        try:
+            for child in reversed(self._children):
+                await child.end()
+        finally:
+            await self.http.close()
 
     def config(self, **changes: Any) -> RelayConfig:
         """The relay's configuration, with changes laid over it one level deep."""
@@ -199,6 +201,19 @@ class Stage:
         """JSON from one of the parts."""
         async with self.http.get(url) as answer:
             return await answer.json(content_type=None)
+
+    async def get_bytes(self, url: str) -> bytes:
+        """Bytes from one of the parts."""
+        async with self.http.get(url) as answer:
+            return await answer.read()
+
+    def gone(self) -> list[str]:
+        """The parts that have ended although they should run: one line each, with the end of its log."""
+        return [f"{child.name} ended: {child.last_words()}" for child in self._children if not child.running]
+
+    def last_words(self, name: str) -> str:
+        """The end of a part's log."""
+        return next((child.last_words() for child in self._children if child.name == name), "")
 
     async def send(self, method: str, url: str, body: Any = None, **more: Any) -> tuple[int, Any]:
         """Sends JSON to one of the parts; gives the status and the JSON answer (None where there is none)."""

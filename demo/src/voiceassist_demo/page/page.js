@@ -43,7 +43,7 @@ function drawCall(view) {
   const state = $(".state", card);
   state.textContent = view.state;
   state.className = `state ${view.state}`;
-  const troubled = ["failed", "lost", "reconnecting"].includes(view.state) && view.endedAt === null;
+  const troubled = view.state === "failed" || (["lost", "reconnecting"].includes(view.state) && view.endedAt === null);
   $(".message", card).hidden = !troubled;
   $(".message", card).textContent = view.message;
   fill($(".words", card), view.words.map((word) => element("li", word.text, `${word.track}${word.final ? "" : " open"}`)));
@@ -110,7 +110,8 @@ function drawBars(bars) {
 
 function drawRelay(relay) {
   const facts = [];
-  if (!relay.pod) facts.push(["relay not answering", true]);
+  if (relay === null) facts.push(["the demo does not answer; trying again", true]);
+  else if (!relay.pod) facts.push(["relay not answering", true]);
   else {
     facts.push([`${relay.activeCalls} of ${relay.maxCalls} calls`, false]);
     facts.push([`model ${relay.model.ok ? "well" : relay.model.reason}`, !relay.model.ok], [`Sync ${relay.sync.ok ? "well" : relay.sync.reason}`, !relay.sync.ok]);
@@ -138,10 +139,15 @@ async function loadPrompt() {
 $("#prompt").addEventListener("submit", async (event) => {
   event.preventDefault();
   const output = $("#rolled");
-  const answer = await fetch("/prompt", { method: "PUT", body: JSON.stringify({ instructions: event.target.instructions.value }) });
-  const body = await answer.json();
-  output.className = answer.ok ? "" : "bad";
-  output.textContent = answer.ok ? `rolled out: ${body.revision}; the next call has it` : body.error;
+  try {
+    const answer = await fetch("/prompt", { method: "PUT", body: JSON.stringify({ instructions: event.target.instructions.value }) });
+    const body = await answer.json();
+    output.className = answer.ok ? "" : "bad";
+    output.textContent = answer.ok ? `rolled out: ${body.revision}; the next call has it` : body.error;
+  } catch {
+    output.className = "bad";
+    output.textContent = "the demo does not answer";
+  }
 });
 
 function connect() {
@@ -150,6 +156,12 @@ function connect() {
     const change = JSON.parse(message.data);
     if (change.board) {
       views = new Map();
+      const there = new Set(change.board.calls.map((view) => view.slot));
+      for (const [number, card] of slots) {
+        if (there.has(number)) continue;
+        card.remove();
+        slots.delete(number);
+      }
       change.calls = change.board.calls;
       change.bars = change.board.bars;
       change.relay = change.board.relay;
@@ -160,8 +172,11 @@ function connect() {
     if (change.relay) drawRelay(change.relay);
     drawClocks();
   };
-  feed.onerror = () => drawRelay({});
+  feed.onerror = () => {
+    drawRelay(null);
+    if (feed.readyState === EventSource.CLOSED) setTimeout(connect, 2000); // a refused feed does not come back by itself
+  };
 }
 
-loadPrompt();
+loadPrompt().catch(() => drawRelay(null));
 connect();
