@@ -73,8 +73,6 @@ def plan_documents(body: dict[str, Any], prompt: str | None, image: str) -> list
     seen = Observed(
         owner=owner,
         generation=1,
-        annotations=dict(metadata.get("annotations") or {}),
-        manager="",
         credentials=SecretFact(spec.twilio.credentials_secret_ref.name, True, keys, "1"),
         model_key=SecretFact(spec.model.api_key_secret_ref.name, True, keys, "1"),
         prompt=PromptFact(text),

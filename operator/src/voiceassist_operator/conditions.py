@@ -137,6 +137,14 @@ def _why_not_ready(seen: Observed) -> tuple[Reason, str]:
     return Reason.RELAYS_STARTING, "no relay pod is ready yet"
 
 
+def _known(seen: Observed, kind: ConditionType) -> Condition | None:
+    """A condition as the status has it."""
+    for entry in seen.status.get("conditions", []):
+        if entry["type"] == kind.value and entry["status"] != "Unknown" and entry["reason"] in {one.value for one in Reason}:
+            return Condition(kind, entry["status"] == "True", Reason(entry["reason"]), entry["message"])
+    return None
+
+
 _ENDPOINT = {
     Endpoint.DNS: Reason.DNS_FAILED,
     Endpoint.CERTIFICATE: Reason.CERTIFICATE_INVALID,
@@ -149,6 +157,9 @@ def endpoint_reachable(seen: Observed) -> Condition:
     """Whether the public address leads to our relays."""
     kind = ConditionType.ENDPOINT_REACHABLE
     if seen.endpoint is None:
+        # An operator that has just begun to lead has not dialled yet; what its forerunner found stands until then.
+        if (known := _known(seen, kind)) is not None:
+            return known
         return Condition(kind, None, Reason.UNKNOWN, "the public address was not tried yet")
     if seen.endpoint.result is Endpoint.OK:
         return Condition(kind, True, Reason.ENDPOINT_OK, "")

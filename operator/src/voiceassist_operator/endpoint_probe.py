@@ -24,12 +24,13 @@ async def probe_endpoint(host: str, path_prefix: str, auth_token: str, tls: ssl.
     """One dial of `wss://<host><path_prefix>/ws/probe/<nonce>`; takes 5 s at most and opens no model session."""
     nonce = secrets.token_hex(16)
     url = f"wss://{host}{path_prefix}{PROBE_PATH}/{nonce}"
-    dialled = url if port == 443 else url.replace(host, f"{host}:{port}", 1)
-    headers = {"X-Twilio-Signature": RequestValidator(auth_token).compute_signature(url, {}), "Host": host}
+    headers = {"X-Twilio-Signature": RequestValidator(auth_token).compute_signature(url, {})}
     try:
         async with asyncio.timeout(TIMEOUT_SECONDS):
             await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            async with connect(dialled, additional_headers=headers, ssl=tls, compression=None, proxy=None, close_timeout=1) as answered:
+            async with connect(
+                url, host=host, port=port, additional_headers=headers, ssl=tls, compression=None, proxy=None, close_timeout=1
+            ) as answered:
                 given = answered.response.headers.get(PROBE_HEADER, "") if answered.response is not None else ""
     except socket.gaierror:
         return EndpointFact(Endpoint.DNS, f"{host} has no address in DNS; point it at the ingress controller")

@@ -29,6 +29,10 @@ class PromptFact:
     instructions: str | None
     reason: Reason | None = None
     message: str = ""
+    manager: str = ""
+    """Field manager that last wrote the text."""
+    cause: str = ""
+    """Why it was changed, as the writer says by annotation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +97,6 @@ class Observed:
 
     owner: Owner
     generation: int
-    annotations: dict[str, str]
-    manager: str
-    """Field manager that last wrote the prompt."""
     credentials: SecretFact
     model_key: SecretFact
     prompt: PromptFact

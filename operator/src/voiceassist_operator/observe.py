@@ -14,7 +14,7 @@ from voiceassist_crds.status import RelayStatus
 from .cluster import Cluster
 from .facts import DeploymentFact, EndpointFact, Observed, PodFact, PromptFact, Ref, SecretFact
 from .polling import RelayPoller
-from .resources.common import CONFIG_ANNOTATION, LABEL_NAME, MANAGER, Manifest, Owner, label_value, relay_name
+from .resources.common import CAUSE_ANNOTATION, CONFIG_ANNOTATION, LABEL_NAME, MANAGER, Manifest, Owner, label_value, relay_name
 
 OWNED_KINDS = (
     ("v1", "ConfigMap"),
@@ -62,11 +62,9 @@ async def observe(around: Surroundings, body: Mapping[str, Any], rival: str, end
     return Observed(
         owner=owner,
         generation=metadata["generation"],
-        annotations=dict(metadata.get("annotations") or {}),
-        manager=_prompt_manager(metadata),
         credentials=await _secret(cluster, namespace, spec.twilio.credentials_secret_ref.name),
         model_key=await _secret(cluster, namespace, spec.model.api_key_secret_ref.name),
-        prompt=await _prompt(cluster, namespace, spec),
+        prompt=await _prompt(cluster, metadata, spec),
         deployment=deployment,
         pods=await _pods(around, owner),
         existing=existing,
@@ -92,13 +90,13 @@ async def _secret(cluster: Cluster, namespace: str, name: str) -> SecretFact:
     return SecretFact(name, True, keys, found["metadata"]["resourceVersion"])
 
 
-async def _prompt(cluster: Cluster, namespace: str, spec: VoiceAssistSpec) -> PromptFact:
+async def _prompt(cluster: Cluster, metadata: Mapping[str, Any], spec: VoiceAssistSpec) -> PromptFact:
     if spec.prompt.instructions is not None:
-        return PromptFact(spec.prompt.instructions)
+        return PromptFact(spec.prompt.instructions, manager=_writer(metadata, ("f:spec", "f:prompt")), cause=_cause(metadata))
     if spec.prompt.instructions_from is None:
         return PromptFact(None, Reason.INVALID_SPEC, "give one of prompt.instructions and prompt.instructionsFrom")
     ref = spec.prompt.instructions_from.config_map_key_ref
-    found = await cluster.get(("v1", "ConfigMap"), ref.name, namespace)
+    found = await cluster.get(("v1", "ConfigMap"), ref.name, metadata["namespace"])
     if found is None:
         return PromptFact(
             None,
@@ -114,14 +112,20 @@ async def _prompt(cluster: Cluster, namespace: str, spec: VoiceAssistSpec) -> Pr
             Reason.PROMPT_TOO_LONG,
             f"ConfigMap {ref.name}, key {ref.key}: {len(text)} characters; at most {MAX_INSTRUCTIONS} are allowed",
         )
-    return PromptFact(text)
+    writer = _writer(found["metadata"], ("f:data", f"f:{ref.key}"))
+    return PromptFact(text, manager=writer, cause=_cause(found["metadata"]) or _cause(metadata))
+
+
+def _cause(metadata: Mapping[str, Any]) -> str:
+    return str((metadata.get("annotations") or {}).get(CAUSE_ANNOTATION, ""))
 
 
 async def _pods(around: Surroundings, owner: Owner) -> tuple[PodFact, ...]:
     pods = await around.cluster.list(("v1", "Pod"), owner.namespace, owner.selector)
-    asked = [pod["status"].get("podIP") or "" for pod in pods]
-    answers = iter(await around.poller.ask_all([ip for ip in asked if ip]))
-    return tuple(_pod(pod, next(answers) if ip else None) for pod, ip in zip(pods, asked, strict=True))
+    owned = [pod for pod in pods if pod["metadata"].get("labels", {}).get(LABEL_NAME) == label_value(owner.name)]
+    asked = [(pod["metadata"]["name"], pod["status"].get("podIP") or "") for pod in owned]
+    answers = await around.poller.ask_all(asked)
+    return tuple(_pod(pod, answers.get(pod["metadata"]["name"])) for pod in owned)
 
 
 def _pod(pod: Manifest, status: RelayStatus | None) -> PodFact:
@@ -160,11 +164,11 @@ def _deployment(item: Manifest) -> DeploymentFact:
     )
 
 
-def _prompt_manager(metadata: Mapping[str, Any]) -> str:
-    """The field manager that owns the prompt; the newest where several do."""
+def _writer(metadata: Mapping[str, Any], path: tuple[str, str]) -> str:
+    """The field manager that owns a field; the newest where several do."""
     owners = [
         (entry.get("time") or "", entry.get("manager") or "")
         for entry in metadata.get("managedFields") or []
-        if "f:prompt" in (entry.get("fieldsV1") or {}).get("f:spec", {})
+        if path[1] in (entry.get("fieldsV1") or {}).get(path[0], {})
     ]
     return max(owners)[1] if owners else ""

@@ -14,7 +14,7 @@ from voiceassist_crds.reasons import ConditionType, Reason
 from .conditions import Blocker, Condition, behind, blockers, changed, conditions, current_pods, merge
 from .facts import Observed, PodFact, Ref
 from .relay_config import relay_config
-from .resources.common import CAUSE_ANNOTATION, CONFIG_ANNOTATION, SECRETS_ANNOTATION, Manifest, history_name
+from .resources.common import CONFIG_ANNOTATION, SECRETS_ANNOTATION, Manifest, history_name
 from .resources.config_map import history_config_map, relay_config_map
 from .resources.deployment import relay_deployment
 from .resources.network import relay_ingress, relay_network_policy, relay_service
@@ -136,8 +136,8 @@ def _history(seen: Observed, config: RelayConfig, now: str) -> list[dict[str, An
     entry = {
         "revision": revision,
         "time": now,
-        "manager": seen.manager[:200],
-        "cause": seen.annotations.get(CAUSE_ANNOTATION, "")[:500],
+        "manager": seen.prompt.manager[:200],
+        "cause": seen.prompt.cause[:500],
         "configMap": history_name(seen.owner.name, revision),
     }
     return [entry, *(one for one in old if one["revision"] != revision)][:HISTORY]

@@ -1,8 +1,9 @@
-"""Asks relay pods for their status on the private port; keeps the last answers. Secrets never travel here."""
+"""Asks relay pods for their status on the private port; an answer stands for a while. Secrets never travel here."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 
 import aiohttp
@@ -11,6 +12,8 @@ from pydantic import ValidationError
 from voiceassist_crds.names import PRIVATE_PORT
 from voiceassist_crds.status import RelayStatus
 
+STANDS_SECONDS = 15.0
+"""How long a relay's last answer stands while it gives no newer one: one lost answer is no news."""
 TIMEOUT_SECONDS = 1.5
 AT_ONCE = 50
 MAX_BYTES = 64 * 1024
@@ -22,9 +25,18 @@ class RelayPoller:
     def __init__(self, http: aiohttp.ClientSession, port: int = PRIVATE_PORT) -> None:
         self._http, self._port = http, port
         self._gate = asyncio.Semaphore(AT_ONCE)
+        self._answers: dict[tuple[str, str], tuple[RelayStatus, float]] = {}
 
-    async def ask(self, ip: str) -> RelayStatus | None:
-        """A pod's status; None where it does not answer with one in time."""
+    async def ask(self, pod: str, ip: str) -> RelayStatus | None:
+        """A pod's status, or its last one; None where it has given none for 15 s."""
+        answer, now = await self._ask(ip), time.monotonic()
+        if answer is not None:
+            self._answers[pod, ip] = answer, now
+            return answer
+        last, at = self._answers.get((pod, ip), (None, now))
+        return last if now - at < STANDS_SECONDS else None
+
+    async def _ask(self, ip: str) -> RelayStatus | None:
         host = f"[{ip}]" if ":" in ip else ip
         try:
             async with (
@@ -38,6 +50,9 @@ class RelayPoller:
         except (aiohttp.ClientError, OSError, TimeoutError, ValidationError):
             return None
 
-    async def ask_all(self, ips: Sequence[str]) -> list[RelayStatus | None]:
-        """The status of each, in order."""
-        return list(await asyncio.gather(*(self.ask(ip) for ip in ips)))
+    async def ask_all(self, pods: Sequence[tuple[str, str]]) -> dict[str, RelayStatus | None]:
+        """The status of each pod, given as name and address; those without an address are not asked."""
+        now = time.monotonic()
+        self._answers = {key: kept for key, kept in self._answers.items() if now - kept[1] < STANDS_SECONDS}
+        asked = [(pod, ip) for pod, ip in pods if ip]
+        return dict(zip((pod for pod, _ in asked), await asyncio.gather(*(self.ask(pod, ip) for pod, ip in asked)), strict=True))

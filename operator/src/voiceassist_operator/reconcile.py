@@ -24,7 +24,7 @@ from .errors import NotLeading, OperatorError, Retryable
 from .facts import EndpointFact, Observed
 from .metrics import OperatorMetrics
 from .observe import Surroundings, observe
-from .plan import RESYNC_SECONDS, make_plan, unreadable_status
+from .plan import RESYNC_SECONDS, Plan, make_plan, unreadable_status
 from .resources.common import Reference
 
 POLL_SECONDS = 5.0
@@ -70,6 +70,7 @@ class Keeper:
         self._around, self._applier, self._metrics, self._dialling = around, applier, metrics, dialling
         self._rival, self._resync = rival, resync_seconds
         self._wake = asyncio.Event()
+        self._stale = True
         self._seen: Observed | None = None
         self._observed_at = float("-inf")
         self._written = Written()
@@ -82,6 +83,7 @@ class Keeper:
 
     def wake(self) -> None:
         """Something happened that this object depends on."""
+        self._stale = True
         self._wake.set()
 
     async def run(self) -> None:
@@ -105,7 +107,8 @@ class Keeper:
 
     async def _pass(self) -> float | None:
         """One pass over what is there. Gives seconds until the next one, None when the object is gone."""
-        fresh = self._wake.is_set() or self._seen is None or time.monotonic() - self._observed_at >= self._resync
+        fresh = self._stale or self._seen is None or time.monotonic() - self._observed_at >= self._resync
+        self._stale = False
         self._wake.clear()
         begin, outcome, pause = time.monotonic(), "ok", RETRY_SECONDS
         try:
@@ -169,8 +172,7 @@ class Keeper:
         self.config_maps = frozenset({source["name"]} if source else ())
 
     async def _ask_relays(self, seen: Observed) -> Observed:
-        reachable = [pod for pod in seen.pods if pod.ip]
-        answers = dict(zip((pod.name for pod in reachable), await self._around.poller.ask_all([p.ip for p in reachable]), strict=True))
+        answers = await self._around.poller.ask_all([(pod.name, pod.ip) for pod in seen.pods])
         return replace(seen, pods=tuple(replace(pod, status=answers.get(pod.name)) for pod in seen.pods))
 
     async def _once(self, seen: Observed, *, fresh: bool) -> float:
@@ -186,20 +188,21 @@ class Keeper:
         if not seen.owner.spec.paused:
             seen = await self._applier.pods(seen, plan, self._written)
         self._seen = await self._applier.report(seen, plan, self._written)
-        self._note_rollout(plan.rolling)
+        self._note_rollout(plan, seen)
         if self._trouble and fresh:
             self._observed_at = float("-inf")
             return RETRY_SECONDS
         answering = any(pod.status is not None for pod in current_pods(seen))
-        return ROLLING_SECONDS if plan.rolling and answering else POLL_SECONDS
+        return ROLLING_SECONDS if plan.rolling and answering else min(POLL_SECONDS, self._resync)
 
-    def _note_rollout(self, rolling: bool) -> None:
+    def _note_rollout(self, plan: Plan, seen: Observed) -> None:
         now = time.monotonic()
-        if rolling and self._rolling_since is None:
-            self._rolling_since = now
-        elif not rolling and self._rolling_since is not None:
-            self._metrics.rolled_out(now - self._rolling_since)
-            self._log.info("rolled out", seconds=round(now - self._rolling_since, 2))
+        if plan.rolling:
+            self._rolling_since = self._rolling_since or now
+        elif self._rolling_since is not None:
+            if plan.config is not None and current_pods(seen):
+                self._metrics.rolled_out(now - self._rolling_since)
+                self._log.info("rolled out", revision=plan.config.config_revision, seconds=round(now - self._rolling_since, 2))
             self._rolling_since = None
 
     def _look_at_endpoint(self, seen: Observed) -> None:
@@ -212,12 +215,7 @@ class Keeper:
         if self._dial is None and time.monotonic() - self._dialled >= every and seen.credentials.found:
             self._dialled = time.monotonic()
             self._dial = asyncio.get_running_loop().create_task(self._dial_once(seen))
-            self._dial.add_done_callback(lambda _: self._wake_softly())
-
-    def _wake_softly(self) -> None:
-        """A dial ended: its result is taken at the next poll, at once while the object is not ready."""
-        if self._endpoint is None or self._endpoint.result != "ok":
-            self._wake.set()
+            self._dial.add_done_callback(lambda _: self._wake.set())  # a pass takes the result; nothing else is observed anew
 
     async def _dial_once(self, seen: Observed) -> EndpointFact | None:
         spec = seen.owner.spec

@@ -1,0 +1,281 @@
+"""A bench for the operator: the real process against a real API server, with relays whose answers the test decides."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx2
+from lightkube import Client, KubeConfig
+from lightkube.core.exceptions import ApiError
+
+from voiceassist_operator.cluster import KINDS, VOICEASSIST
+
+T = TypeVar("T")
+BIN = Path(__file__).parents[3] / ".venv/bin/voiceassist-operator"
+PATIENCE = 30.0
+ACCOUNT = "AC" + "0" * 31 + "1"
+SYNC = "IS" + "0" * 31 + "1"
+Manifest = dict[str, Any]
+
+
+def until(what: str, look: Callable[[], T], patience: float = PATIENCE) -> T:
+    """Waits until `look` gives something true, and gives that; an AssertionError or a missing object counts as "not yet"."""
+    deadline = time.monotonic() + patience
+    last: object = None
+    while True:
+        try:
+            found = look()
+            if found:
+                return found
+            last = found
+        except (AssertionError, ApiError, KeyError, StopIteration) as error:
+            last = error
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what}: not within {patience:.0f} s; last: {last!r}")
+        time.sleep(0.05)
+
+
+class Cluster:
+    """Objects of one namespace as dicts, as an administrator."""
+
+    def __init__(self, kubeconfig: Path, namespace: str) -> None:
+        self.namespace = namespace
+        config = KubeConfig.from_file(kubeconfig).get()
+        self._client = Client(config=config, trust_env=False, timeout=httpx2.Timeout(10.0))
+
+    def get(self, kind: tuple[str, str], name: str) -> Manifest:
+        return json.loads(json.dumps(self._client.get(KINDS[kind], name, namespace=self.namespace)))
+
+    def find(self, kind: tuple[str, str], name: str) -> Manifest | None:
+        try:
+            return self.get(kind, name)
+        except ApiError as error:
+            if error.status.code == 404:
+                return None
+            raise
+
+    def list(self, kind: tuple[str, str], labels: Mapping[str, str] | None = None) -> list[Manifest]:
+        found = self._client.list(KINDS[kind], namespace=self.namespace, labels=labels)
+        return [json.loads(json.dumps(one)) for one in found]
+
+    def create(self, manifest: Manifest) -> Manifest:
+        body = {**manifest, "metadata": {"namespace": self.namespace, **manifest["metadata"]}}
+        return json.loads(json.dumps(self._client.create(KINDS[body["apiVersion"], body["kind"]](body))))
+
+    def patch(self, kind: tuple[str, str], name: str, body: Manifest, *, status: bool = False, manager: str = "a-person") -> Manifest:
+        resource = KINDS[kind].Status if status else KINDS[kind]
+        merge = self._client.patch(resource, name, body, namespace=self.namespace, field_manager=manager, patch_type=_MERGE)
+        return json.loads(json.dumps(merge))
+
+    def delete(self, kind: tuple[str, str], name: str) -> None:
+        self._client.delete(KINDS[kind], name, namespace=self.namespace)
+
+    # The things of the tests
+
+    def secret(self, name: str, **data: str) -> None:
+        self.create({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data})
+
+    def secrets(self) -> None:
+        """The Secrets that `voiceassist` refers to."""
+        self.secret("twilio", authToken="token-not-to-be-logged", apiKeySid="SK1", apiKeySecret="secret-not-to-be-logged")
+        self.secret("model", apiKey="key-not-to-be-logged")
+
+    def assist(self, name: str = "support") -> Manifest:
+        return self.get(VOICEASSIST, name)
+
+    def condition(self, kind: str, name: str = "support") -> Manifest:
+        return next(one for one in self.assist(name)["status"]["conditions"] if one["type"] == kind)
+
+    def await_condition(self, kind: str, status: str, reason: str = "", name: str = "support", patience: float = PATIENCE) -> Manifest:
+        def look() -> Manifest | None:
+            found = self.condition(kind, name)
+            assert (found["status"], reason or found["reason"]) == (status, found["reason"]), found
+            return found
+
+        return until(f"{kind} {status} {reason}", look, patience)
+
+    def pods(self, name: str = "support") -> list[Manifest]:
+        """Relay pods that are not being deleted, by name."""
+        labels = {"app.kubernetes.io/name": "voiceassist-relay", "app.kubernetes.io/instance": name}
+        found = [pod for pod in self.list(("v1", "Pod"), labels) if "deletionTimestamp" not in pod["metadata"]]
+        return sorted(found, key=lambda pod: pod["metadata"]["name"])
+
+    def await_pods(self, count: int, name: str = "support") -> list[Manifest]:
+        return until(f"{count} pods", lambda: pods if len(pods := self.pods(name)) == count else None)
+
+
+def _merge_type() -> Any:
+    from lightkube.types import PatchType
+
+    return PatchType.MERGE
+
+
+_MERGE = _merge_type()
+
+
+def voiceassist(name: str = "support", **spec: Any) -> Manifest:
+    """An object; `spec` replaces parts of it at the top level."""
+    chosen = {
+        "host": f"{name}.example.test",
+        "twilio": {"accountSid": ACCOUNT, "credentialsSecretRef": {"name": "twilio"}, "sync": {"serviceSid": SYNC}},
+        "model": {"apiKeySecretRef": {"name": "model"}},
+        "prompt": {"instructions": "You help."},
+        "relay": {"drainTimeoutSeconds": 0},
+        **spec,
+    }
+    return {"apiVersion": VOICEASSIST[0], "kind": VOICEASSIST[1], "metadata": {"name": name}, "spec": chosen}
+
+
+class Relays:
+    """What kubelet and relays would do: each pod gets an address on loopback, and `/status` there answers as the test says."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, Manifest] = {}
+        self.asked: dict[str, int] = {}
+        self._addresses: dict[str, str] = {}
+        self._servers: list[ThreadingHTTPServer] = []
+        self._free: list[str] = []
+        relays = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                own = self.connection.getsockname()[0]
+                relays.asked[own] = relays.asked.get(own, 0) + 1
+                answer = relays.answers.get(own)
+                body = json.dumps(answer).encode()
+                self.send_response(200 if answer and self.path == "/status" else 404)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.port = self._listen(Handler)
+
+    def _listen(self, handler: type[BaseHTTPRequestHandler], count: int = 12) -> int:
+        addresses = [f"127.88.0.{number}" for number in range(1, count + 1)]
+        while True:
+            with socket.socket() as probe:
+                probe.bind((addresses[0], 0))
+                port = probe.getsockname()[1]
+            try:
+                for address in addresses:
+                    self._servers.append(ThreadingHTTPServer((address, port), handler))
+            except OSError:
+                self.close()
+                continue
+            break
+        for server in self._servers:
+            threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        self._free = addresses
+        return port
+
+    def close(self) -> None:
+        for server in self._servers:
+            if self._free:
+                server.shutdown()
+            server.server_close()
+        self._servers.clear()
+
+    def start(self, cluster: Cluster, pod: Manifest, **fields: Any) -> str:
+        """The pod runs, is ready and reports; gives its address."""
+        name = pod["metadata"]["name"]
+        address = self._addresses.setdefault(name, self._free[len(self._addresses) % len(self._free)])
+        self.report(name, **{"configRevision": pod["metadata"]["annotations"].get("voiceassist.dev/config-revision", ""), **fields})
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        status = {
+            "phase": "Running",
+            "podIP": address,
+            "podIPs": [{"ip": address}],
+            "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": now}],
+        }
+        cluster.patch(("v1", "Pod"), name, {"status": status}, status=True, manager="kubelet")
+        return address
+
+    def report(self, pod: str, **fields: Any) -> None:
+        """What the pod's relay says of itself from now on."""
+        address = self._addresses[pod]
+        well = {"ok": True, "since": 1.0}
+        before = self.answers.get(address) if (self.answers.get(address) or {}).get("pod") == pod else None
+        blank = {
+            "version": "0.1.0",
+            "pod": pod,
+            "configRevision": "",
+            "promptRevisions": {},
+            "activeCalls": 0,
+            "maxCalls": 60,
+            "draining": False,
+            "ready": True,
+            "model": well,
+            "sync": well,
+        }
+        self.answers[address] = {**blank, **(before or {}), **fields}
+
+    def hush(self, pod: str) -> None:
+        """The relay answers no more."""
+        self.answers.pop(self._addresses[pod], None)
+
+
+class Operator:
+    """The operator as a process."""
+
+    def __init__(self, kubeconfig: Path, log: Path, *arguments: str) -> None:
+        self._log = log
+        self._file = log.open("wb")
+        self.process = subprocess.Popen(
+            [BIN, "run", "--metrics-port", "0", "--log-format", "json", *arguments],
+            env={"KUBECONFIG": str(kubeconfig), "PATH": "/usr/bin:/bin"},
+            stderr=self._file,
+        )
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def events(self, event: str) -> list[Manifest]:
+        """Log lines with this event."""
+        lines = [json.loads(line) for line in self.log.splitlines() if line.startswith("{")]
+        return [line for line in lines if line.get("event") == event]
+
+    def await_event(self, event: str, patience: float = PATIENCE) -> Manifest:
+        def look() -> Manifest | None:
+            assert self.process.poll() is None, f"the operator ended with {self.process.returncode}:\n{self.log[-3000:]}"
+            return next(iter(self.events(event)), None)
+
+        return until(f"log line {event!r}", look, patience)
+
+    @property
+    def port(self) -> int:
+        return int(self.await_event("serving /metrics and /healthz")["port"])
+
+    def metrics(self) -> dict[str, float]:
+        """Samples by name and labels, as they are written."""
+        text = httpx2.get(f"http://127.0.0.1:{self.port}/metrics", trust_env=False).text
+        lines = [line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#")]
+        return {name: float(value) for name, value in lines}
+
+    def stop(self, number: int = 15, patience: float = PATIENCE) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        code = self.process.wait(patience)
+        self._file.close()
+        return code
+
+    def kill(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self._file.close()
+
+
+def names(items: Sequence[Manifest]) -> set[str]:
+    return {item["metadata"]["name"] for item in items}

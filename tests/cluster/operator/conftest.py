@@ -1,0 +1,54 @@
+"""Fixtures of the operator's tests: an API server of their own, so that no other operator is near and the audit log is theirs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cluster.lab import Lab, missing_prerequisites
+from cluster.operator.bench import Cluster, Operator, Relays
+
+CRD = Path(__file__).parents[3] / "crds/voiceassists.voiceassist.dev.yaml"
+
+
+@pytest.fixture(scope="session")
+def plane() -> Iterator[Lab]:
+    """A control plane with our CRD, without nodes."""
+    if missing := missing_prerequisites():
+        pytest.skip(f"NOT RUN: {'; '.join(missing)}")
+    with Lab() as lab:
+        lab.control_plane_only()
+        lab.kubectl("apply", "--server-side", "-f", CRD)
+        lab.kubectl("wait", "--for=condition=Established", "crd/voiceassists.voiceassist.dev")
+        yield lab
+
+
+@pytest.fixture(scope="session")
+def relays() -> Iterator[Relays]:
+    fleet = Relays()
+    yield fleet
+    fleet.close()
+
+
+@pytest.fixture
+def cluster(plane: Lab, request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """A namespace of the test's own."""
+    prefix = re.sub(r"[^a-z0-9]+", "-", request.node.originalname.removeprefix("test_").lower())
+    with plane.namespace(prefix) as name:
+        yield Cluster(plane.outside_kubeconfig(), name)
+
+
+@pytest.fixture(scope="module")
+def operator(plane: Lab, relays: Relays, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
+    """One operator for all namespaces, which looks at everything every 2 s."""
+    log = tmp_path_factory.mktemp("operator") / "log"
+    arguments = ("--all-namespaces", "--lease-namespace", "default", "--relay-port", str(relays.port), "--resync-seconds", "2")
+    process = Operator(plane.outside_kubeconfig(), log, *arguments)
+    try:
+        process.await_event("operator up", 60)
+        yield process
+    finally:
+        process.kill()

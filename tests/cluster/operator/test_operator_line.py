@@ -1,0 +1,228 @@
+"""The straight line against a real API server: what is missing is made, what is edited comes back, what is the same is left alone."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from cluster.lab import Lab
+from cluster.operator.bench import Cluster, Operator, Relays, names, until, voiceassist
+from voiceassist_operator.cluster import VOICEASSIST
+
+pytestmark = [pytest.mark.timeout(120, func_only=True), pytest.mark.usefixtures("operator")]
+
+OWNED = [
+    ("v1", "ConfigMap"),
+    ("v1", "ServiceAccount"),
+    ("v1", "Service"),
+    ("apps/v1", "Deployment"),
+    ("policy/v1", "PodDisruptionBudget"),
+    ("networking.k8s.io/v1", "Ingress"),
+    ("networking.k8s.io/v1", "NetworkPolicy"),
+]
+EDITS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
+    "ConfigMap": ({"data": {"relay.json": "{}"}}, ("data", "relay.json")),
+    "ServiceAccount": ({"automountServiceAccountToken": True}, ("automountServiceAccountToken",)),
+    "Service": ({"spec": {"selector": {"app.kubernetes.io/name": "other"}}}, ("spec", "selector")),
+    "Deployment": ({"spec": {"replicas": 7}}, ("spec", "replicas")),
+    "PodDisruptionBudget": ({"spec": {"maxUnavailable": 5}}, ("spec", "maxUnavailable")),
+    "Ingress": ({"spec": {"rules": [{"host": "evil.example.test"}]}}, ("spec", "rules")),
+    "NetworkPolicy": ({"spec": {"ingress": []}}, ("spec", "ingress")),
+}
+RELAY = "support-relay"
+
+
+def at(item: dict[str, Any], path: tuple[str, ...]) -> Any:
+    for part in path:
+        item = item[part]
+    return item
+
+
+def up(cluster: Cluster, **spec: Any) -> None:
+    """An object with its Secrets, and everything made for it."""
+    cluster.secrets()
+    cluster.create(voiceassist(**{"relay": {"replicas": 2, "drainTimeoutSeconds": 0, "networkPolicy": {"enabled": True}}, **spec}))
+    for kind in OWNED:
+        until(f"{kind[1]} is made", lambda kind=kind: cluster.find(kind, RELAY))
+
+
+def test_everything_is_made_and_the_conditions_are_true_to_life(plane: Lab, cluster: Cluster) -> None:
+    up(cluster)
+    cluster.await_pods(2)
+    ready = cluster.await_condition("Ready", "False", "RelaysStarting")
+    assert ready["observedGeneration"] == 1
+    assert cluster.condition("ModelReachable")["status"] == "Unknown"
+    cluster.await_condition("EndpointReachable", "False", "DNSFailed")
+    table = plane.kubectl("get", "va", "-n", cluster.namespace, "-o", "wide").splitlines()
+    assert table[0].split() == ["NAME", "READY", "REVISION", "RELAYS", "CALLS", "AGE", "MESSAGE"]
+    revision = cluster.assist()["status"]["prompt"]["currentRevision"]
+    assert table[1].split()[:5] == ["support", "False", revision, "0", "0"]
+    assert "no relay pod is ready yet" in table[1]
+    assert "key-not-to-be-logged" not in plane.kubectl("get", "cm,deploy,va", "-n", cluster.namespace, "-o", "yaml")
+
+
+@pytest.mark.parametrize("kind", OWNED, ids=lambda kind: kind[1])
+def test_what_is_deleted_comes_back(cluster: Cluster, kind: tuple[str, str]) -> None:
+    up(cluster)
+    before = cluster.get(kind, RELAY)["metadata"]["uid"]
+    cluster.delete(kind, RELAY)
+    until("it is back", lambda: (found := cluster.find(kind, RELAY)) and found["metadata"]["uid"] != before, 8)
+
+
+def test_what_is_edited_is_put_right_and_what_is_foreign_stays(cluster: Cluster) -> None:
+    up(cluster)
+    for kind in OWNED:
+        edit, path = EDITS[kind[1]]
+        wanted = at(cluster.get(kind, RELAY), path)
+        foreign = {"metadata": {"labels": {"team": "blue"}, "annotations": {"example.test/note": "mine"}}}
+        cluster.patch(kind, RELAY, {**edit, **foreign})
+        until(f"{kind[1]} is put right", lambda kind=kind, path=path, wanted=wanted: at(cluster.get(kind, RELAY), path) == wanted, 8)
+        metadata = cluster.get(kind, RELAY)["metadata"]
+        assert metadata["labels"]["team"] == "blue"
+        assert metadata["annotations"]["example.test/note"] == "mine"
+    service, ours = ("v1", "Service"), "voiceassist.dev/name"
+    cluster.patch(service, RELAY, {"spec": {"sessionAffinity": "ClientIP"}, "metadata": {"labels": {ours: "x"}}})
+    until("our label is put right", lambda: cluster.get(service, RELAY)["metadata"]["labels"][ours] == "support")
+    assert cluster.get(service, RELAY)["spec"]["sessionAffinity"] == "ClientIP"
+
+
+def test_nothing_is_written_when_nothing_changes(cluster: Cluster, relays: Relays, operator: Operator) -> None:
+    up(cluster)
+    for pod in cluster.await_pods(2):
+        until("annotated", lambda pod=pod: "annotations" in cluster.get(("v1", "Pod"), pod["metadata"]["name"])["metadata"])
+    for pod in cluster.await_pods(2):
+        relays.start(cluster, cluster.get(("v1", "Pod"), pod["metadata"]["name"]))
+    cluster.await_condition("PromptRolledOut", "True", "RolledOut")
+    cluster.await_condition("Ready", "False", "DNSFailed")
+
+    def versions() -> dict[tuple[str, str], str]:
+        kinds = [*OWNED, VOICEASSIST, ("v1", "Pod")]
+        return {(kind[1], item["metadata"]["name"]): item["metadata"]["resourceVersion"] for kind in kinds for item in cluster.list(kind)}
+
+    def settled() -> bool:
+        before = versions()
+        time.sleep(4)
+        return versions() == before
+
+    until("it has settled", settled)
+    before, begin = versions(), reconciles(operator)
+    until("10 resyncs", lambda: reconciles(operator) >= begin + 10, 60)
+    assert versions() == before
+
+
+def reconciles(operator: Operator) -> float:
+    return operator.metrics()['voiceassist_operator_reconcile_duration_seconds_count{outcome="ok"}']
+
+
+def test_scale_goes_through_the_object(plane: Lab, cluster: Cluster) -> None:
+    up(cluster)
+    cluster.await_pods(2)
+    plane.kubectl("scale", "va/support", "--replicas=3", "-n", cluster.namespace)
+    cluster.await_pods(3)
+    until("status", lambda: cluster.assist()["status"]["relay"]["replicas"] == 3)
+    scale = plane.kubectl("get", "--raw", f"/apis/voiceassist.dev/v1alpha1/namespaces/{cluster.namespace}/voiceassists/support/scale")
+    assert '"selector":"app.kubernetes.io/instance=support,app.kubernetes.io/name=voiceassist-relay"' in scale
+
+
+def test_paused_writes_nothing(cluster: Cluster) -> None:
+    up(cluster)
+    cluster.patch(VOICEASSIST, "support", {"spec": {"paused": True, "prompt": {"instructions": "Other."}}})
+    cluster.await_condition("Progressing", "False", "Paused")
+    revision = cluster.assist()["status"]["prompt"]["currentRevision"]
+    cluster.delete(("v1", "Service"), RELAY)
+    time.sleep(5)  # two resyncs and the event of the deletion
+    assert cluster.find(("v1", "Service"), RELAY) is None
+    assert cluster.assist()["status"]["prompt"]["currentRevision"] == revision
+    cluster.patch(VOICEASSIST, "support", {"spec": {"paused": False}})
+    until("the Service is back", lambda: cluster.find(("v1", "Service"), RELAY), 8)
+    until("the prompt is in force", lambda: cluster.assist()["status"]["prompt"]["currentRevision"] != revision, 8)
+
+
+def test_an_ingress_that_is_not_wanted_any_more_goes(cluster: Cluster) -> None:
+    up(cluster)
+    cluster.patch(VOICEASSIST, "support", {"spec": {"ingress": {"enabled": False}}})
+    until("the Ingress is gone", lambda: cluster.find(("networking.k8s.io/v1", "Ingress"), RELAY) is None)
+    assert "NetworkPolicy" in {kind[1] for kind in OWNED if cluster.find(kind, RELAY)}
+
+
+def test_secrets_that_are_missing_are_named_and_mended_without_a_restart(cluster: Cluster) -> None:
+    cluster.create(voiceassist())
+    ready = cluster.await_condition("Ready", "False", "SecretNotFound")
+    assert "Secret twilio (twilio.credentialsSecretRef) does not exist" in ready["message"]
+    assert "Secret model (model.apiKeySecretRef) does not exist; create it with key apiKey" in ready["message"]
+    cluster.secret("twilio", authToken="a", apiKeySid="SK1")
+    cluster.secret("model", apiKey="k")
+    ready = cluster.await_condition("Ready", "False", "SecretIncomplete")
+    assert "lacks apiKeySecret" in ready["message"]
+    assert cluster.find(("apps/v1", "Deployment"), RELAY) is None
+    cluster.patch(("v1", "Secret"), "twilio", {"stringData": {"apiKeySecret": "c"}})
+    cluster.await_condition("Ready", "False", "RelaysStarting")
+    assert cluster.find(("apps/v1", "Deployment"), RELAY)
+
+
+def test_one_address_belongs_to_the_older_object(cluster: Cluster) -> None:
+    cluster.secrets()
+    cluster.create(voiceassist("older", host="one.example.test"))
+    until("older is served", lambda: cluster.find(("apps/v1", "Deployment"), "older-relay"))
+    time.sleep(1.1)  # ages count in seconds
+    cluster.create(voiceassist("newer", host="one.example.test"))
+    conflict = cluster.await_condition("Ready", "False", "HostConflict", name="newer")
+    assert f"{cluster.namespace}/older" in conflict["message"]
+    assert cluster.find(("apps/v1", "Deployment"), "newer-relay") is None
+    assert cluster.condition("Ready", "older")["reason"] != "HostConflict"
+    cluster.create(voiceassist("beside", host="one.example.test", pathPrefix="/beside"))
+    cluster.await_condition("Ready", "False", "RelaysStarting", name="beside")
+    cluster.delete(VOICEASSIST, "older")
+    cluster.await_condition("Ready", "False", "RelaysStarting", name="newer", patience=8)
+
+
+def test_another_server_needs_the_operators_consent(cluster: Cluster) -> None:
+    cluster.secrets()
+    assist = voiceassist()
+    assist["spec"]["twilio"]["apiUrl"] = "http://sandbox/{product}"
+    cluster.create(assist)
+    ready = cluster.await_condition("Ready", "False", "CustomEndpointsNotAllowed")
+    assert "--allow-custom-endpoints" in ready["message"]
+
+
+def test_events_only_when_a_condition_changes(plane: Lab, cluster: Cluster, operator: Operator) -> None:
+    cluster.create(voiceassist())
+    cluster.await_condition("Ready", "False", "SecretNotFound")
+    begin = reconciles(operator)
+
+    def told() -> list[tuple[str, str, str]]:
+        events = cluster.list(("events.k8s.io/v1", "Event"))
+        return sorted((one["action"], one["reason"], one["type"]) for one in events if one["regarding"]["kind"] == "VoiceAssist")
+
+    until("events", lambda: ("Ready", "SecretNotFound", "Warning") in told())
+    before = told()
+    until("more reconciles", lambda: reconciles(operator) >= begin + 4, 60)
+    assert told() == before
+    assert len(before) == len(set(before))
+    assert "SecretNotFound" in plane.kubectl("describe", "va", "support", "-n", cluster.namespace)
+
+
+def test_deletion_waits_for_the_pods_and_leaves_nothing(cluster: Cluster) -> None:
+    up(cluster, relay={"replicas": 1, "drainTimeoutSeconds": 60})
+    [pod] = cluster.await_pods(1)
+    name = pod["metadata"]["name"]
+    cluster.patch(("v1", "Pod"), name, {"metadata": {"finalizers": ["example.test/call"]}})
+    cluster.delete(VOICEASSIST, "support")
+    until("the Deployment goes first", lambda: cluster.find(("apps/v1", "Deployment"), RELAY) is None)
+    until("the pod is ending", lambda: "deletionTimestamp" in cluster.get(("v1", "Pod"), name)["metadata"])
+    time.sleep(3)
+    assert cluster.find(VOICEASSIST, "support"), "the object waits for its pods"
+    assert cluster.find(("v1", "Service"), RELAY), "and the calls still have their address"
+    cluster.patch(("v1", "Pod"), name, {"metadata": {"finalizers": None}})
+    until("the object is gone", lambda: cluster.find(VOICEASSIST, "support") is None)
+    until("and what it owned", lambda: not [kind for kind in OWNED if RELAY in names(cluster.list(kind))])
+
+
+def test_deletion_never_waits_for_ever(cluster: Cluster) -> None:
+    """Without Secrets, with nothing made, the object goes at once."""
+    cluster.create(voiceassist())
+    cluster.await_condition("Ready", "False", "SecretNotFound")
+    cluster.delete(VOICEASSIST, "support")
+    until("gone", lambda: cluster.find(VOICEASSIST, "support") is None, 8)

@@ -1,0 +1,192 @@
+"""The CRD on a real API server: each rule refuses and accepts, and its message names the way out; defaults; examples; explain."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cluster.lab import CommandError, Lab
+from voiceassist_crds.resource import VoiceAssistSpec
+
+ROOT = Path(__file__).parents[2]
+CRD = ROOT / "crds/voiceassists.voiceassist.dev.yaml"
+ACCOUNT = "AC" + "0" * 32
+ABSENT = object()
+MINIMAL: dict[str, Any] = {
+    "host": "assist.example.com",
+    "twilio": {"accountSid": ACCOUNT, "credentialsSecretRef": {"name": "twilio"}},
+    "model": {"apiKeySecretRef": {"name": "model"}},
+    "prompt": {"instructions": "You help."},
+}
+# What is set (a path's parts are joined by dots; ABSENT takes it away), what is right in its place, and words of the message.
+RULES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
+    ({"rollout.strategy": "Canary"}, {"rollout.strategy": "Immediate"}, "rollout.strategy Canary is not in this version; use Immediate"),
+    ({"host": "https://assist.example.com"}, {"host": "a-1.example.com"}, "without scheme, port or path"),
+    ({"host": "Assist.example.com"}, {"host": "assist.example.com"}, "lower case"),
+    ({"host": "assist.example.com:8443"}, {"host": "x.y"}, "such as assist.example.com"),
+    ({"pathPrefix": "/assist/"}, {"pathPrefix": "/assist/v1"}, "begin with a slash and not end with one"),
+    ({"pathPrefix": "assist"}, {"pathPrefix": "/assist"}, "begin with a slash and not end with one"),
+    ({"twilio.edge": "dublin"}, {"twilio.edge": "dublin", "twilio.region": "ie1"}, "edge needs region; set both or neither"),
+    ({"twilio.accountSid": "AC123"}, {"twilio.accountSid": "AC" + "a" * 32}, "AC followed by 32 hexadecimal digits"),
+    ({"twilio.workspaceSid": "WW" + "0" * 32}, {"twilio.workspaceSid": "WS" + "0" * 32}, "WS followed by 32 hexadecimal digits"),
+    ({"twilio.sync.serviceSid": "default"}, {"twilio.sync.serviceSid": "IS" + "0" * 32}, "IS followed by 32 hexadecimal digits"),
+    ({"twilio.functions.mode": "Serverless"}, {"twilio.functions.mode": "Relay"}, "is not in this version; use Relay"),
+    ({"twilio.functions.mode": "Existing"}, {}, "is not in this version; use Relay"),
+    (
+        {"twilio.functions.allowedOrigins": ["flex.twilio.com"]},
+        {"twilio.functions.allowedOrigins": ["*", "http://localhost:3000"]},
+        "an origin is a scheme and a host",
+    ),
+    ({"twilio.flex.configure": True}, {"twilio.flex.configure": False}, "flex.configure is not in this version"),
+    ({"twilio.apiUrl": "http://sandbox"}, {"twilio.apiUrl": "http://sandbox/{product}"}, "that contains {product}"),
+    ({"twilio.apiUrl": "sandbox/{product}"}, {"twilio.apiUrl": "https://{product}.sandbox"}, "must be an http(s) URL"),
+    (
+        {"model.provider": "AzureOpenAI"},
+        {"model.provider": "AzureOpenAI", "model.url": "https://x.openai.azure.com"},
+        "model.url is required for providers AzureOpenAI and Compatible",
+    ),
+    (
+        {"model.url": "ws://models"},
+        {"model.url": "ws://models", "model.provider": "Compatible"},
+        "plain ws:// is for provider Compatible inside the cluster",
+    ),
+    ({"model.url": "wss://models/v1?x=1"}, {"model.url": "wss://models/v1"}, "without a query"),
+    (
+        {"model.turnDetection.eagerness": "Low"},
+        {"model.turnDetection": {"type": "SemanticVAD", "eagerness": "Low"}},
+        "is for type SemanticVAD",
+    ),
+    (
+        {"model.turnDetection": {"type": "SemanticVAD", "silenceDurationMs": 500}},
+        {"model.turnDetection": {"type": "ServerVAD", "silenceDurationMs": 500}},
+        "are for type ServerVAD",
+    ),
+    ({"prompt": {}}, {"prompt": {"instructions": "x"}}, "exactly one of prompt.instructions and prompt.instructionsFrom"),
+    (
+        {"prompt.instructionsFrom": {"configMapKeyRef": {"name": "a", "key": "b"}}},
+        {"prompt": {"instructionsFrom": {"configMapKeyRef": {"name": "a", "key": "b"}}}},
+        "exactly one of prompt.instructions and prompt.instructionsFrom",
+    ),
+    ({"relay.podLabels": {"voiceassist.dev/name": "x"}}, {"relay.podLabels": {"team": "x"}}, "those are the operator's"),
+    ({"relay.podLabels": {"app.kubernetes.io/name": "x"}}, {}, "podLabels must not begin with"),
+    ({"relay.podAnnotations": {"voiceassist.dev/x": "x"}}, {"relay.podAnnotations": {"example.com/x": "x"}}, "those are the operator's"),
+    # Bounds, enumerations and what is required: the API server's own messages.
+    ({"host": ABSENT}, {}, "spec.host: Required value"),
+    ({"model.apiKeySecretRef": ABSENT}, {}, "spec.model.apiKeySecretRef: Required value"),
+    ({"twilio.credentialsSecretRef": ABSENT}, {}, "spec.twilio.credentialsSecretRef: Required value"),
+    ({"prompt.instructions": "x" * 32769}, {"prompt.instructions": "\u20ac" * 32768}, "32768"),
+    ({"relay.replicas": -1}, {"relay.replicas": 0}, "greater than or equal to 0"),
+    ({"relay.drainTimeoutSeconds": 14401}, {"relay.drainTimeoutSeconds": 14400}, "less than or equal to 14400"),
+    ({"audio.tracks": "Agent"}, {"audio.tracks": "Customer"}, 'supported values: "Both", "Customer"'),
+    ({"model.truncation.retentionRatio": 0}, {"model.truncation.retentionRatio": 0.5}, "retentionRatio"),
+    ({"monitoring.interval": "fast"}, {"monitoring.interval": "1m"}, "interval"),
+]
+
+
+@pytest.fixture(scope="module")
+def ready(control_plane: Lab) -> Iterator[Lab]:
+    control_plane.kubectl("apply", "--server-side", "--force-conflicts", "-f", CRD)
+    control_plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd/voiceassists.voiceassist.dev")
+    yield control_plane
+
+
+def spec(changes: dict[str, Any]) -> dict[str, Any]:
+    made = copy.deepcopy(MINIMAL)
+    for path, value in changes.items():
+        *parents, last = path.split(".")
+        place = made
+        for part in parents:
+            place = place.setdefault(part, {})
+        if value is ABSENT:
+            del place[last]
+        else:
+            place[last] = value
+    return made
+
+
+def create(lab: Lab, body: dict[str, Any], namespace: str, *, dry: bool = True, name: str = "x") -> dict[str, Any]:
+    document = {"apiVersion": "voiceassist.dev/v1alpha1", "kind": "VoiceAssist", "metadata": {"name": name}, "spec": body}
+    options = ["--dry-run=server"] if dry else []
+    text = lab.kubectl("create", "-n", namespace, "--validate=strict", "-o", "json", *options, "-f", "-", stdin=json.dumps(document))
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+@pytest.mark.parametrize(("wrong", "right", "words"), RULES, ids=[f"{next(iter(rule[0]))}-{number}" for number, rule in enumerate(RULES)])
+def test_a_rule_refuses_and_accepts(ready: Lab, wrong: dict[str, Any], right: dict[str, Any], words: str) -> None:
+    with pytest.raises(CommandError) as refused:
+        create(ready, spec(wrong), "default")
+    assert words in str(refused.value)
+    create(ready, spec(right), "default")
+
+
+def test_every_rule_of_the_crd_is_in_the_table() -> None:
+    rules = re.findall(r'message: "(.+)"', CRD.read_text())
+    assert len(rules) > 15
+    unseen = [message for message in rules if not any(words in message for _, _, words in RULES) and "cannot be changed" not in message]
+    assert unseen == []
+
+
+def test_the_account_cannot_be_changed(ready: Lab, namespace: str) -> None:
+    create(ready, MINIMAL, namespace, dry=False)
+
+    def change(account: str) -> None:
+        patch = json.dumps({"spec": {"twilio": {"accountSid": account}}})
+        ready.kubectl("patch", "va", "x", "-n", namespace, "--type=merge", "-p", patch)
+
+    with pytest.raises(CommandError, match="create another VoiceAssist for the other account"):
+        change("AC" + "1" * 32)
+    change(ACCOUNT)
+
+
+def test_a_long_name_is_refused(ready: Lab) -> None:
+    with pytest.raises(CommandError, match="52"):
+        create(ready, MINIMAL, "default", name="x" * 53)
+    create(ready, MINIMAL, "default", name="x" * 52)
+
+
+def test_defaults_are_those_of_the_mirror(ready: Lab) -> None:
+    made = create(ready, MINIMAL, "default")["spec"]
+    assert VoiceAssistSpec.read(made) == VoiceAssistSpec.read(MINIMAL)
+    mirrored = VoiceAssistSpec.read(MINIMAL).model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    def differences(server: Any, mirror: Any, path: str) -> list[str]:
+        if isinstance(server, dict) and isinstance(mirror, dict):
+            empty = {key for key, value in mirror.items() if value in ({}, []) and key not in server}
+            found = [f"{path}.{key}" for key in set(server) ^ (set(mirror) - empty)]
+            return found + [line for key in set(server) & set(mirror) for line in differences(server[key], mirror[key], f"{path}.{key}")]
+        return [] if server == mirror else [path]
+
+    assert differences(made, mirrored, "spec") == []
+
+
+def examples() -> list[Path]:
+    return sorted(path for path in (ROOT / "examples").glob("*.yaml") if "kind: VoiceAssist\n" in path.read_text())
+
+
+@pytest.mark.parametrize("path", examples(), ids=lambda path: path.name)
+def test_examples_apply(ready: Lab, namespace: str, path: Path) -> None:
+    mine = [body for body in yaml.safe_load_all(path.read_text()) if body and body["kind"] == "VoiceAssist"]
+    assert mine
+    for body in mine:
+        body["metadata"].pop("namespace", None)
+        ready.kubectl("apply", "-n", namespace, "--validate=strict", "-f", "-", stdin=json.dumps(body))
+
+
+def test_it_is_found_by_its_short_name_and_category(ready: Lab, namespace: str) -> None:
+    create(ready, MINIMAL, namespace, dry=False)
+    assert "voiceassist.voiceassist.dev/x" in ready.kubectl("get", "all", "-n", namespace, "-o", "name")
+    assert ready.kubectl("get", "va", "-n", namespace, "-o", "name").strip() == "voiceassist.voiceassist.dev/x"
+
+
+@pytest.mark.parametrize("path", ["spec", "spec.model.turnDetection", "spec.prompt.instructionsFrom.configMapKeyRef", "status.prompt"])
+def test_explain_says_what_fields_are(ready: Lab, path: str) -> None:
+    text = ready.kubectl("explain", f"voiceassists.{path}")
+    assert "<no description>" not in text
