@@ -2,6 +2,8 @@ module voiceassist.dev/testcluster/helm
 
 go 1.26.0
 
+tool helm.sh/helm/v4/cmd/helm
+
 require (
 	dario.cat/mergo v1.0.1 // indirect
 	github.com/Azure/go-ansiterm v0.0.0-20250102033503-faa5f7b0171c // indirect
@@ -127,5 +129,3 @@ require (
 	sigs.k8s.io/structured-merge-diff/v6 v6.4.2 // indirect
 	sigs.k8s.io/yaml v1.6.0 // indirect
 )
-
-tool helm.sh/helm/v4/cmd/helm

@@ -8,6 +8,8 @@ replace github.com/gorilla/mux => github.com/containous/mux v0.0.0-2025052312054
 
 replace github.com/mailgun/minheap => github.com/containous/minheap v0.0.0-20190809180810-6e71eb837595
 
+tool github.com/traefik/traefik/v3/cmd/traefik
+
 require (
 	cloud.google.com/go/auth v0.18.1 // indirect
 	cloud.google.com/go/auth/oauth2adapt v0.2.8 // indirect
@@ -366,5 +368,3 @@ require (
 	sigs.k8s.io/structured-merge-diff/v6 v6.3.1 // indirect
 	sigs.k8s.io/yaml v1.6.0 // indirect
 )
-
-tool github.com/traefik/traefik/v3/cmd/traefik
