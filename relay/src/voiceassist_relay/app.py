@@ -76,10 +76,12 @@ class Relay:
         for check in self.checks:
             self.watch.on_change(check.changed)
         self.watch.on_change(self._changed)
+        self.watching.refresh()
 
     def _changed(self, _: Snapshot, new: Snapshot) -> None:
         for bridge in self.registry:
             bridge.use(new.config)
+        self.watching.refresh()
 
     def _begin(self, start: StreamStart, connection: MediaConnection) -> CallBridge:
         return CallBridge(

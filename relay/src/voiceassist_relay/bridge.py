@@ -51,7 +51,7 @@ class Publisher(Protocol):
     def transcript(self, track: Track, item: str, text: str, final: bool) -> None: ...  # noqa: D102
     def status(self, state: AssistState, reason: StatusReason, message: str) -> None: ...  # noqa: D102
     async def run(self) -> None: ...  # noqa: D102
-    async def finish(self, grace: float, *, lost: bool) -> None: ...  # noqa: D102
+    async def finish(self, grace: float, *, lost: bool | None) -> None: ...  # noqa: D102
 
 
 MakeLine = Callable[[StreamStart, RelayConfig, Prompt, ModelListener], Line]
@@ -258,7 +258,7 @@ class CallBridge:
             self._publisher.status(*_FAREWELL.get(reason, _FAREWELL["socket"]))
         try:
             async with asyncio.timeout(FLUSH_GRACE + 2):
-                await self._publisher.finish(FLUSH_GRACE, lost=reason != "stop")
+                await self._publisher.finish(FLUSH_GRACE, lost=None if reason in _SILENT else reason != "stop")
         except TimeoutError:
             self._log.error("suggestions may be lost: they could not be stored in time")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -15,7 +16,7 @@ import structlog
 from .errors import ConfigRefused
 from .metrics import RelayMetrics
 from .snapshot import Snapshot
-from .snapshot_files import read_snapshot, stamp
+from .snapshot_files import read_config, read_secrets, read_snapshot, secrets_version, stamp
 
 INTERVAL = 0.25
 
@@ -58,18 +59,11 @@ class ConfigWatch:
         seen = stamp(self._config, self._secrets)
         if seen == self._seen:
             return
-        try:
-            new = read_snapshot(self._config, self._secrets)
-            self._guard(new)
-        except ConfigRefused as error:
-            if str(error) != self.error:
-                self.error = str(error)
-                self._metrics.config_refused()
-                log.error("configuration refused, the old one stays", problem=self.error)
-            self._seen = seen  # a writer that was halfway changes the files' status again when it is done
+        self._seen = seen  # a writer that was halfway changes the files' status again when it is done
+        new, problems = self._read()
+        self._refused("; ".join(problems))
+        if new == self._snapshot:
             return
-        self._seen = seen
-        self.error = ""
         old, self._snapshot = self._snapshot, new
         if old.config != new.config:
             self._metrics.config_in_force(new.config.config_revision)
@@ -78,3 +72,25 @@ class ConfigWatch:
             log.info("secrets in force")
         for listener in self._listeners:
             listener(old, new)
+
+    def _read(self) -> tuple[Snapshot, list[str]]:
+        """What can be used of the files, and why the rest cannot: a bad configuration does not keep a new secret back, nor the reverse."""
+        problems, new = [], self._snapshot
+        try:
+            changed = replace(new, config=read_config(self._config))
+            self._guard(changed)
+            new = changed
+        except ConfigRefused as error:
+            problems.append(str(error))
+        try:
+            secrets = read_secrets(self._secrets, new.config.checks)
+            new = replace(new, secrets=secrets, secrets_version=secrets_version(self._config, self._secrets))
+        except ConfigRefused as error:
+            problems.append(str(error))
+        return new, problems
+
+    def _refused(self, problem: str) -> None:
+        if problem and problem != self.error:
+            self._metrics.config_refused()
+            log.error("configuration refused, the old one stays", problem=problem)
+        self.error = problem

@@ -95,11 +95,16 @@ class Registry:
         self._reserved -= 1
 
     def open(self, start: StreamStart, connection: MediaConnection) -> CallSink:
-        """Begins a call on a reserved place; of two connections of one call the higher generation wins, then the newer."""
+        """Begins a call on a reserved place.
+
+        Of two connections of one call the higher generation wins. Of two of one generation the newer wins if it carries the same
+        stream; a second stream of a generation that is live is nobody's, and is sent away.
+        """
         self._reserved -= 1
         old = self._calls.get(start.call_sid)
-        if old is not None:
-            if old.start.claims.generation > start.claims.generation:
+        if old is not None and not old.over:
+            theirs, ours = start.claims.generation, old.start.claims.generation
+            if theirs < ours or (theirs == ours and start.stream_sid != old.start.stream_sid):
                 connection.close(1008, "superseded")
                 return _Nowhere()
             old.replaced()

@@ -39,7 +39,8 @@ def stamp(config: Path, secrets: Path) -> Stamp:
     return tuple(seen)
 
 
-def _read_config(path: Path) -> RelayConfig:
+def read_config(path: Path) -> RelayConfig:
+    """Reads the configuration. Raises ConfigRefused that names each field that does not fit."""
     try:
         if path.stat().st_size > MAX_CONFIG_BYTES:
             raise ConfigRefused(f"{path}: larger than {MAX_CONFIG_BYTES} bytes")
@@ -68,13 +69,22 @@ def _read_secret(path: Path) -> str:
 
 def read_snapshot(config_path: Path, secrets_path: Path) -> Snapshot:
     """Reads and checks both. Raises ConfigRefused that names the file or field and what to do; no value is repeated."""
-    config = _read_config(config_path)
+    config = read_config(config_path)
+    return Snapshot(config, read_secrets(secrets_path, config.checks), secrets_version(config_path, secrets_path))
+
+
+def secrets_version(config_path: Path, secrets_path: Path) -> str:
+    """Changes with the secret files: the time of the newest."""
+    return str(max((entry[2] for entry in stamp(config_path, secrets_path) if entry[0] != str(config_path)), default=0))
+
+
+def read_secrets(secrets_path: Path, checks: Checks) -> Secrets:
+    """Reads the secrets directory. Raises ConfigRefused that names what is missing; no value is repeated."""
     secrets = Secrets(**{name: _read_secret(secrets_path / file) for name, file in SECRET_FILES.items()})
-    required = ["model_key"] if config.checks is Checks.OFF else ["auth_token", "model_key"]
+    required = ["model_key"] if checks is Checks.OFF else ["auth_token", "model_key"]
     missing = [SECRET_FILES[name] for name in required if not getattr(secrets, name)]
     if bool(secrets.api_key_sid) != bool(secrets.api_key_secret):
         missing.append(SECRET_FILES["api_key_secret" if secrets.api_key_sid else "api_key_sid"])
     if missing:
         raise ConfigRefused(f"{secrets_path}: {', '.join(missing)} missing or empty; put each value into a file of that name")
-    version = str(max((entry[2] for entry in stamp(config_path, secrets_path)[1:]), default=0))
-    return Snapshot(config, secrets, version)
+    return secrets

@@ -64,7 +64,7 @@ class Watching:
         )
 
     def refresh(self) -> None:
-        """Brings the gauges up to date before they are read."""
+        """Brings the gauges and the revisions in use up to date: at start, after a swap, and before they are read."""
         snapshot = self._watch.current()
         live = [bridge.revision for bridge in self._registry if isinstance(bridge, CallBridge)]
         self._metrics.use_revisions([*(p.revision for p in snapshot.config.prompts), *live])

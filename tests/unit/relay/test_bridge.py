@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -91,7 +92,7 @@ class Publisher:
     async def run(self) -> None:
         await self.over.wait()
 
-    async def finish(self, grace: float, *, lost: bool) -> None:
+    async def finish(self, grace: float, *, lost: bool | None) -> None:
         if self.hang:
             await asyncio.Event().wait()
         self.log.append(("finish", lost))
@@ -246,6 +247,25 @@ async def test_newer_generation_wins_and_an_older_one_is_sent_away() -> None:
     await house.registry.hang_up_all("drain", 5)
 
 
+async def test_a_second_stream_of_a_live_generation_is_sent_away() -> None:
+    house = House()
+    _, first, line, _ = house.call(1, 1)
+    assert house.registry.reserve()
+    second = Connection()
+    other = replace(start(1, 1), stream_sid=StreamSid("MZ" + "1" * 32))
+    house.registry.open(other, second).frame(True, b"x", 0.0)
+    assert (first.closed, second.closed, line.frames) == ([], [(1008, "superseded")], [])
+    await house.registry.hang_up_all("drain", 5)
+
+
+async def test_the_same_stream_again_replaces_its_older_connection() -> None:
+    house = House()
+    _, first, _, _ = house.call(1, 1)
+    _, second, _, _ = house.call(1, 1)
+    assert (first.closed, second.closed) == ([(1008, "replaced")], [])
+    await house.registry.hang_up_all("drain", 5)
+
+
 async def test_places() -> None:
     house = House(config(max_calls=2))
     assert house.registry.reserve()
@@ -262,6 +282,7 @@ async def test_document_says_stopped() -> None:
     assert await house.registry.wait_empty(5)
     assert connection.closed[0] == (1000, "stopped")
     assert publisher.states() == []
+    assert publisher.log[-1] == ("finish", None), "the Document is left alone"
     assert line.log == [("finish", 0.0)]
 
 

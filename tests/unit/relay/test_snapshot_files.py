@@ -133,6 +133,22 @@ def test_secret_rotation_and_a_secret_that_vanishes(files: Files) -> None:
     assert "model-api-key" in watch.error
 
 
+def test_a_bad_configuration_does_not_keep_a_new_secret_back(files: Files) -> None:
+    watch = files.watch()
+    files.config.write_text("{ half")
+    (files.secrets / "model-api-key").write_text("sk-2")
+    watch.look()
+    assert watch.current().secrets.model_key == "sk-2"
+    assert watch.current().config.prompts[0].instructions == "One."
+    assert "not JSON" in watch.error
+    (files.secrets / "model-api-key").write_text("two words")
+    files.write(prompts=[{"instructions": "Two."}])
+    watch.look()
+    assert watch.current().config.prompts[0].instructions == "Two."
+    assert watch.current().secrets.model_key == "sk-2"
+    assert "model-api-key" in watch.error
+
+
 def test_guard_applies_to_swaps_too(files: Files) -> None:
     def guard(snapshot: Snapshot) -> None:
         if snapshot.config.checks == "Off":
