@@ -13,6 +13,8 @@ from .lease import RENEW_EVERY, Seen, Step, lease_spec, may_write, next_step, no
 
 LEASE = ("coordination.k8s.io/v1", "Lease")
 LOOK_EVERY = 1.0
+TRY_SECONDS = 4.0
+"""For one renewal: two fit between the last renewal and the deadline."""
 
 log = structlog.get_logger("voiceassist.lease")
 
@@ -42,9 +44,11 @@ class Leadership:
 
     async def hold(self, cluster: Cluster) -> None:
         """Renews until the Lease is lost; then returns."""
+        renewed = True
         while True:
-            await asyncio.sleep(RENEW_EVERY)
-            if not await self._try(cluster) and not may_write(self._renewed, time.monotonic()):
+            await asyncio.sleep(RENEW_EVERY if renewed else LOOK_EVERY)
+            renewed = await self._try(cluster)
+            if not renewed and not may_write(self._renewed, time.monotonic()):
                 log.error("the Lease is lost", holder=self._seen.holder if self._seen else "")
                 return
 
@@ -62,6 +66,14 @@ class Leadership:
             log.warning("the Lease could not be given up; it runs out by itself", error=str(error))
 
     async def _try(self, cluster: Cluster) -> bool:
+        try:
+            async with asyncio.timeout(TRY_SECONDS):
+                return await self._try_once(cluster)
+        except TimeoutError:
+            log.warning("the Lease could not be read or written in time", seconds=TRY_SECONDS)
+            return False
+
+    async def _try_once(self, cluster: Cluster) -> bool:
         asked = time.monotonic()
         try:
             lease = await cluster.get(LEASE, self._name, self._namespace)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,13 @@ import pytest
 import yaml
 
 from cluster.lab import CommandError, Lab
+from cluster.operator.bench import Cluster
 from voiceassist_crds.resource import VoiceAssistSpec
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CRD = ROOT / "crds/voiceassists.voiceassist.dev.yaml"
+pytestmark = pytest.mark.timeout(120, func_only=True)
+
 ACCOUNT = "AC" + "0" * 32
 ABSENT = object()
 MINIMAL: dict[str, Any] = {
@@ -90,13 +92,6 @@ RULES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
 ]
 
 
-@pytest.fixture(scope="module")
-def ready(control_plane: Lab) -> Iterator[Lab]:
-    control_plane.kubectl("apply", "--server-side", "--force-conflicts", "-f", CRD)
-    control_plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd/voiceassists.voiceassist.dev")
-    yield control_plane
-
-
 def spec(changes: dict[str, Any]) -> dict[str, Any]:
     made = copy.deepcopy(MINIMAL)
     for path, value in changes.items():
@@ -120,11 +115,11 @@ def create(lab: Lab, body: dict[str, Any], namespace: str, *, dry: bool = True, 
 
 
 @pytest.mark.parametrize(("wrong", "right", "words"), RULES, ids=[f"{next(iter(rule[0]))}-{number}" for number, rule in enumerate(RULES)])
-def test_a_rule_refuses_and_accepts(ready: Lab, wrong: dict[str, Any], right: dict[str, Any], words: str) -> None:
+def test_a_rule_refuses_and_accepts(plane: Lab, wrong: dict[str, Any], right: dict[str, Any], words: str) -> None:
     with pytest.raises(CommandError) as refused:
-        create(ready, spec(wrong), "default")
+        create(plane, spec(wrong), "default")
     assert words in str(refused.value)
-    create(ready, spec(right), "default")
+    create(plane, spec(right), "default")
 
 
 def test_every_rule_of_the_crd_is_in_the_table() -> None:
@@ -134,26 +129,26 @@ def test_every_rule_of_the_crd_is_in_the_table() -> None:
     assert unseen == []
 
 
-def test_the_account_cannot_be_changed(ready: Lab, namespace: str) -> None:
-    create(ready, MINIMAL, namespace, dry=False)
+def test_the_account_cannot_be_changed(plane: Lab, cluster: Cluster) -> None:
+    create(plane, MINIMAL, cluster.namespace, dry=False)
 
     def change(account: str) -> None:
         patch = json.dumps({"spec": {"twilio": {"accountSid": account}}})
-        ready.kubectl("patch", "va", "x", "-n", namespace, "--type=merge", "-p", patch)
+        plane.kubectl("patch", "va", "x", "-n", cluster.namespace, "--type=merge", "-p", patch)
 
     with pytest.raises(CommandError, match="create another VoiceAssist for the other account"):
         change("AC" + "1" * 32)
     change(ACCOUNT)
 
 
-def test_a_long_name_is_refused(ready: Lab) -> None:
+def test_a_long_name_is_refused(plane: Lab) -> None:
     with pytest.raises(CommandError, match="52"):
-        create(ready, MINIMAL, "default", name="x" * 53)
-    create(ready, MINIMAL, "default", name="x" * 52)
+        create(plane, MINIMAL, "default", name="x" * 53)
+    create(plane, MINIMAL, "default", name="x" * 52)
 
 
-def test_defaults_are_those_of_the_mirror(ready: Lab) -> None:
-    made = create(ready, MINIMAL, "default")["spec"]
+def test_defaults_are_those_of_the_mirror(plane: Lab) -> None:
+    made = create(plane, MINIMAL, "default")["spec"]
     assert VoiceAssistSpec.read(made) == VoiceAssistSpec.read(MINIMAL)
     mirrored = VoiceAssistSpec.read(MINIMAL).model_dump(mode="json", by_alias=True, exclude_none=True)
 
@@ -172,21 +167,21 @@ def examples() -> list[Path]:
 
 
 @pytest.mark.parametrize("path", examples(), ids=lambda path: path.name)
-def test_examples_apply(ready: Lab, namespace: str, path: Path) -> None:
+def test_examples_apply(plane: Lab, cluster: Cluster, path: Path) -> None:
     mine = [body for body in yaml.safe_load_all(path.read_text()) if body and body["kind"] == "VoiceAssist"]
     assert mine
     for body in mine:
         body["metadata"].pop("namespace", None)
-        ready.kubectl("apply", "-n", namespace, "--validate=strict", "-f", "-", stdin=json.dumps(body))
+        plane.kubectl("apply", "-n", cluster.namespace, "--validate=strict", "-f", "-", stdin=json.dumps(body))
 
 
-def test_it_is_found_by_its_short_name_and_category(ready: Lab, namespace: str) -> None:
-    create(ready, MINIMAL, namespace, dry=False)
-    assert "voiceassist.voiceassist.dev/x" in ready.kubectl("get", "all", "-n", namespace, "-o", "name")
-    assert ready.kubectl("get", "va", "-n", namespace, "-o", "name").strip() == "voiceassist.voiceassist.dev/x"
+def test_it_is_found_by_its_short_name_and_category(plane: Lab, cluster: Cluster) -> None:
+    create(plane, MINIMAL, cluster.namespace, dry=False)
+    assert "voiceassist.voiceassist.dev/x" in plane.kubectl("get", "all", "-n", cluster.namespace, "-o", "name")
+    assert plane.kubectl("get", "va", "-n", cluster.namespace, "-o", "name").strip() == "voiceassist.voiceassist.dev/x"
 
 
 @pytest.mark.parametrize("path", ["spec", "spec.model.turnDetection", "spec.prompt.instructionsFrom.configMapKeyRef", "status.prompt"])
-def test_explain_says_what_fields_are(ready: Lab, path: str) -> None:
-    text = ready.kubectl("explain", f"voiceassists.{path}")
+def test_explain_says_what_fields_are(plane: Lab, path: str) -> None:
+    text = plane.kubectl("explain", f"voiceassists.{path}")
     assert "<no description>" not in text

@@ -1,0 +1,89 @@
+"""The Lease between real processes: one leads, hands over at once when asked to end, and writes nothing once its time is over."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from cluster.lab import Lab
+from cluster.operator.bench import Cluster, Operator, until, voiceassist
+from voiceassist_operator.cluster import VOICEASSIST
+from voiceassist_operator.lease import DEADLINE, DURATION
+
+pytestmark = pytest.mark.timeout(120, func_only=True)
+SERVICE, RELAY = ("v1", "Service"), "support-relay"
+
+
+@contextlib.contextmanager
+def replicas(plane: Lab, cluster: Cluster, folder: Path, count: int = 2) -> Iterator[list[Operator]]:
+    """Replicas with users of their own; the first one leads."""
+    made: list[Operator] = []
+    try:
+        for number in range(count):
+            user = plane.outside_kubeconfig(f"{cluster.namespace}-{number}", "system:masters")
+            made.append(Operator(user, folder / f"log{number}", "--namespace", cluster.namespace, "--lease-namespace", cluster.namespace))
+            made[-1].await_event("waiting for the Lease" if number else "operator up", 60)
+        yield made
+    finally:
+        for one in made:
+            one.kill()
+
+
+def test_one_leads_and_hands_over(plane: Lab, cluster: Cluster, tmp_path: Path) -> None:
+    cluster.secrets()
+    with replicas(plane, cluster, tmp_path) as (first, second):
+        cluster.create(voiceassist())
+        until("served", lambda: cluster.find(SERVICE, RELAY))
+        time.sleep(6)  # over a renewal
+        assert (first.metrics()["voiceassist_operator_leading"], second.metrics()["voiceassist_operator_leading"]) == (1, 0)
+        assert not second.events("leading")
+        begin = time.monotonic()
+        first.process.send_signal(signal.SIGTERM)
+        second.await_event("leading", 10)
+        assert time.monotonic() - begin < 6
+        assert first.stop() == 0
+        assert first.events("the Lease is given up")
+        cluster.delete(SERVICE, RELAY)
+        until("the second serves", lambda: cluster.find(SERVICE, RELAY), 15)
+
+
+def test_a_killed_leader_is_replaced_when_its_time_is_over(plane: Lab, cluster: Cluster, tmp_path: Path) -> None:
+    with replicas(plane, cluster, tmp_path) as (first, second):
+        time.sleep(2)
+        begin = time.monotonic()
+        first.kill()
+        second.await_event("leading", 40)
+        assert DURATION - 6 < time.monotonic() - begin < DURATION + 8
+
+
+def test_a_leader_that_slept_writes_nothing_and_ends(plane: Lab, cluster: Cluster, tmp_path: Path) -> None:
+    cluster.secrets()
+    with replicas(plane, cluster, tmp_path) as (first, second):
+        cluster.create(voiceassist())
+        until("served", lambda: cluster.find(SERVICE, RELAY))
+        first.process.send_signal(signal.SIGSTOP)
+        time.sleep(DEADLINE)
+        second.await_event("operator up", 40)
+        second.process.send_signal(signal.SIGSTOP)  # or it would put everything right before the first one could be tempted
+        try:
+            cluster.delete(SERVICE, RELAY)
+            cluster.patch(VOICEASSIST, "support", {"spec": {"prompt": {"instructions": "Changed while the leader slept."}}})
+            woken = datetime.now(UTC)
+            first.process.send_signal(signal.SIGCONT)
+            assert first.process.wait(30) == 1, first.log[-2000:]
+        finally:
+            second.process.send_signal(signal.SIGCONT)
+        assert first.events("the Lease is lost")
+        written = [
+            (event["verb"], event["requestURI"])
+            for event in plane.audit_events(f"{cluster.namespace}-0")
+            if event["verb"] not in {"get", "list", "watch"} and datetime.fromisoformat(event["requestReceivedTimestamp"]) > woken
+        ]
+        assert written == []
+        until("the second puts it right", lambda: cluster.find(SERVICE, RELAY), 15)

@@ -1,0 +1,115 @@
+"""The operator with the rights that the chart gives it: by the audit log, no request is denied and no right is without use."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cluster.lab import Lab
+from cluster.operator.bench import Cluster, Operator, Relays, names, until, voiceassist
+from voiceassist_operator.cluster import VOICEASSIST
+
+pytestmark = pytest.mark.timeout(120, func_only=True)
+CHART = Path(__file__).parents[3] / "charts/voiceassist"
+POD = ("v1", "Pod")
+WITHOUT_USE_HERE = {
+    # Asked for by the API server of clusters that enforce it for owner references with blockOwnerDeletion.
+    ("update", "voiceassist.dev", "voiceassists/finalizers"),
+}
+Right = tuple[str, str, str]
+
+
+def monitors(plane: Lab) -> None:
+    """The kind PodMonitor, as far as it matters here."""
+    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    crd = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "podmonitors.monitoring.coreos.com"},
+        "spec": {
+            "group": "monitoring.coreos.com",
+            "names": {"kind": "PodMonitor", "plural": "podmonitors"},
+            "scope": "Namespaced",
+            "versions": [{"name": "v1", "served": True, "storage": True, "schema": schema}],
+        },
+    }
+    plane.apply(crd)
+    plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd/podmonitors.monitoring.coreos.com")
+
+
+def chart(plane: Lab, namespace: str, *options: str) -> list[dict[str, Any]]:
+    text = plane.helm("template", "voiceassist", str(CHART), "--namespace", namespace, *options)
+    wanted = {"ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"}
+    return [body for body in yaml.safe_load_all(text) if body and body["kind"] in wanted]
+
+
+def granted(bodies: list[dict[str, Any]]) -> set[Right]:
+    rules = [rule for body in bodies for rule in body.get("rules", [])]
+    return {
+        (verb, group, resource) for rule in rules for group in rule["apiGroups"] for resource in rule["resources"] for verb in rule["verbs"]
+    }
+
+
+def test_no_request_is_denied_and_no_right_is_without_use(plane: Lab, cluster: Cluster, relays: Relays, tmp_path: Path) -> None:
+    monitors(plane)
+    bodies = chart(plane, cluster.namespace)
+    plane.apply(*bodies, namespace=cluster.namespace)
+    account = next(body["metadata"]["name"] for body in bodies if body["kind"] == "ServiceAccount")
+    lease = next(rule["resourceNames"][0] for body in bodies for rule in body.get("rules", []) if "resourceNames" in rule)
+    user = f"system:serviceaccount:{cluster.namespace}:{account}"
+    arguments = ("--namespace", cluster.namespace, "--lease-namespace", cluster.namespace, "--lease-name", lease)
+    operator = Operator(plane.outside_kubeconfig(user), tmp_path / "log", *arguments, "--relay-port", str(relays.port))
+    try:
+        operator.await_event("operator up", 60)
+        life(cluster, relays)
+        assert operator.stop() == 0
+    finally:
+        operator.kill()
+    used: set[Right] = set()
+    denied = []
+    for event in plane.audit_events(user):
+        if "objectRef" not in event:
+            continue
+        ref = event["objectRef"]
+        resource = "/".join(part for part in (ref["resource"], ref.get("subresource")) if part)
+        used.add((event["verb"], ref.get("apiGroup", ""), resource))
+        if event["responseStatus"].get("code") == 403 or event.get("annotations", {}).get("authorization.k8s.io/decision") == "forbid":
+            denied.append((event["verb"], event["requestURI"]))
+    assert denied == []
+    assert granted(bodies) - used == WITHOUT_USE_HERE
+    for secret in ("token-not-to-be-logged", "secret-not-to-be-logged", "key-not-to-be-logged"):
+        assert secret not in operator.log
+    assert "You help" not in operator.log
+    assert all(json.loads(line)["level"] in {"info", "warning"} for line in operator.log.splitlines()), operator.log
+
+
+def life(cluster: Cluster, relays: Relays) -> None:
+    """All that an object goes through."""
+    relay = {"replicas": 1, "drainTimeoutSeconds": 0, "networkPolicy": {"enabled": True}}
+    cluster.create(voiceassist(relay=relay))
+    cluster.await_condition("Ready", "False", "SecretNotFound")
+    cluster.secrets()
+    [pod] = cluster.await_pods(1)
+    name = pod["metadata"]["name"]
+    until("annotated", lambda: "annotations" in cluster.get(POD, name)["metadata"])
+    relays.start(cluster, cluster.get(POD, name))
+    cluster.await_condition("PromptRolledOut", "True")
+    until("a PodMonitor", lambda: cluster.find(("monitoring.coreos.com/v1", "PodMonitor"), "support-relay"))
+    first = cluster.assist()["status"]["prompt"]["history"][0]["configMap"]
+    for number in range(10):
+        before = cluster.assist()["status"]["prompt"]["currentRevision"]
+        cluster.patch(VOICEASSIST, "support", {"spec": {"prompt": {"instructions": f"You help {number}."}}})
+        until("in force", lambda before=before: cluster.assist()["status"]["prompt"]["currentRevision"] != before)
+    until("the first text is pruned", lambda: first not in names(cluster.list(("v1", "ConfigMap"))))
+    cluster.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "prompts"}, "data": {"a": "You help."}})
+    source = {"instructions": None, "instructionsFrom": {"configMapKeyRef": {"name": "prompts", "key": "a"}}}
+    off = {"ingress": {"enabled": False}, "relay": {"networkPolicy": {"enabled": False}}, "monitoring": {"podMonitor": False}}
+    cluster.patch(VOICEASSIST, "support", {"spec": {"prompt": source, **off}})
+    until("it is gone", lambda: cluster.find(("networking.k8s.io/v1", "Ingress"), "support-relay") is None)
+    until("it is gone", lambda: cluster.find(("monitoring.coreos.com/v1", "PodMonitor"), "support-relay") is None)
+    cluster.delete(VOICEASSIST, "support")
+    until("gone", lambda: cluster.find(VOICEASSIST, "support") is None)
