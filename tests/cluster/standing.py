@@ -26,8 +26,8 @@ VALUES = REPOSITORY / "tests" / "cluster" / "values.yaml"
 SANDBOX = REPOSITORY / "examples" / "sandbox.yaml"
 ACCOUNT = "AC00000000000000000000000000005a4d"
 API_KEY = "SK00000000000000000000000000005a4d"
-API_SECRET = "sandbox-api-key-secret-that-opens-nothing"  # noqa: S105 - the stand-in's own, of examples/sandbox.yaml
-CA_SECRET = "endpoint-ca"  # noqa: S105 - a name
+API_SECRET = "sandbox-api-key-secret-that-opens-nothing"
+CA_SECRET = "endpoint-ca"
 Json = dict[str, Any]
 T = TypeVar("T")
 
@@ -51,14 +51,16 @@ def eventually(what: str, look: Callable[[], T], seconds: float = 60.0, every: f
         time.sleep(every)
 
 
-def fetch(url: str, body: Any = None, *, method: str | None = None, form: bytes | None = None, headers: Mapping[str, str] | None = None) -> Any:
+def fetch(
+    url: str, body: Any = None, *, method: str | None = None, form: bytes | None = None, headers: Mapping[str, str] | None = None
+) -> Any:
     """JSON from a server of the cluster. Raises OSError with the answer's text when it is no success."""
     data = form if form is not None else (None if body is None else json.dumps(body).encode())
-    request = urllib.request.Request(url, data=data, method=method, headers=dict(headers or {}))  # noqa: S310 - loopback
+    request = urllib.request.Request(url, data=data, method=method, headers=dict(headers or {}))
     if body is not None:
         request.add_header("Content-Type", "application/json")
     try:
-        with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310 - loopback
+        with urllib.request.urlopen(request, timeout=20) as answer:
             return json.loads(answer.read() or b"null")
     except urllib.error.HTTPError as error:
         raise OSError(f"{url}: {error.code} {error.read().decode(errors='replace')[:500]}") from None
@@ -89,7 +91,7 @@ def released(lab: Lab, namespace: str, name: str = "voiceassist", **values: Any)
     lab.apply(authority_secret(lab), namespace=namespace)
     arguments = ["-n", namespace, "--values", VALUES, *helm_values(**values), "--wait", "--timeout", "3m"]
     try:
-        lab.helm("install", name, CHART, *arguments)
+        lab.helm("install", name, CHART, "--take-ownership", *arguments)  # the CRD stays when a release goes
         yield name
     finally:
         lab.helm("uninstall", name, "-n", namespace, "--ignore-not-found", "--wait=false")
@@ -189,11 +191,10 @@ def voiceassist(place: Sandbox, name: str = "support", instructions: str = "Writ
     }
 
 
-def tls_secret(lab: Lab, namespace: str, name: str = "support") -> Json:
-    """The object's certificate, signed by the cluster's authority."""
-    host = host_of(namespace, name)
-    pair = lab._plane.authority.issue(f"{namespace}-{name}", host)  # noqa: SLF001 - the one authority that everything here trusts
-    data = {"tls.crt": pair.certificate.read_text(), "tls.key": pair.key.read_text()}
+def tls_secret(lab: Lab, name: str = "support") -> Json:
+    """The object's certificate, signed by the cluster's authority: the one for every name below the ingress domain."""
+    pair = lab.folder / "pki"
+    data = {"tls.crt": (pair / "ingress.crt").read_text(), "tls.key": (pair / "ingress.key").read_text()}
     return {"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "metadata": {"name": f"{name}-tls"}, "stringData": data}
 
 
@@ -214,8 +215,17 @@ def wait_ready(lab: Lab, namespace: str, name: str = "support", seconds: int = 9
         lab.kubectl("wait", "--for=condition=Ready", f"voiceassist/{name}", "-n", namespace, f"--timeout={seconds}s")
     except CommandError as error:
         told = lab.kubectl("describe", f"voiceassist/{name}", "-n", namespace)
-        pods = lab.kubectl("get", "pods", "-n", namespace, "-o", "wide")
-        raise AssertionError(f"{error}\n{told}\n{pods}") from None
+        pods = lab.kubectl("get", "pods", "-A", "-o", "wide")
+        raise AssertionError(f"{error}\n{told}\n{pods}\n{operator_log(lab)}") from None
+
+
+def operator_log(lab: Lab) -> str:
+    """The last lines of every operator that runs."""
+    lines = []
+    for pod in lab.get("pods", "-A", "-l", "app.kubernetes.io/name=voiceassist-operator")["items"]:
+        metadata = pod["metadata"]
+        lines.append(lab.kubectl("logs", metadata["name"], "-n", metadata["namespace"], "--tail=30"))
+    return "\n".join(lines)
 
 
 def relay_pods(lab: Lab, namespace: str, name: str = "support") -> list[Json]:
@@ -242,7 +252,7 @@ def starts(pods: list[Json]) -> dict[str, int]:
 def standing(lab: Lab, namespace: str, name: str = "support", *, ready: bool = True, instructions: str = "", **relay: Any) -> Sandbox:
     """Stand-ins and one VoiceAssist in a namespace that the release watches."""
     place = sandbox(lab, namespace, host_of(namespace, name))
-    lab.apply(tls_secret(lab, namespace, name), namespace=namespace)
+    lab.apply(tls_secret(lab, name), namespace=namespace)
     body = voiceassist(place, name, **relay)
     if instructions:
         body["spec"]["prompt"]["instructions"] = instructions

@@ -1,0 +1,130 @@
+"""Plays calls on the cluster, as agents with the plugin would: /stream by the ingress controller, and what became of each."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import ssl
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from cluster.lab import Lab
+from cluster.lab.errors import CommandError
+from cluster.standing import Sandbox, relay_pods
+from voiceassist_demo.feed import follow
+from voiceassist_demo.playing import Gathering
+from voiceassist_demo.report import CallFacts, assign_sessions
+from voiceassist_relay.logs import call_hash
+
+RECORDINGS = "/opt/voiceassist/examples/calls"  # in the stand-in's image
+AFTER_SECONDS = 30.0
+END_SECONDS = 180.0
+
+
+class _Ingress(AbstractResolver):
+    """Every name is the ingress controller."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+
+    async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET) -> list[ResolveResult]:
+        return [ResolveResult(hostname=host, host="127.0.0.1", port=self._port, family=family, proto=0, flags=0)]
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+class Agents:
+    """The browsers of the agents: they know one public name, and reach it with TLS."""
+
+    def __init__(self, lab: Lab, host: str) -> None:
+        self._host, self._port = host, lab.ingress_port
+        self._trusted = ssl.create_default_context(cafile=str(lab.authority))
+
+    async def __aenter__(self) -> Agents:
+        connector = aiohttp.TCPConnector(resolver=_Ingress(self._port), ssl=self._trusted)
+        self._http = aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=30))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._http.close()
+
+    async def act(self, action: str, call: Mapping[str, Any]) -> tuple[int, Any]:
+        """What the plugin does: start or stop."""
+        body = {"action": action, "callSid": call["callSid"], "taskSid": call["taskSid"], "Token": call["flexToken"]}
+        async with self._http.post(f"https://{self._host}/stream", json=body) as answer:
+            return answer.status, await answer.json(content_type=None)
+
+
+async def new_call(http: aiohttp.ClientSession, place: Sandbox, recording: str, **more: Any) -> dict[str, Any]:
+    """A call at the stand-in with a task that an agent has accepted."""
+    async with http.post(f"{place.twilio}/_sim/calls", json={"recording": f"{RECORDINGS}/{recording}", **more}) as answer:
+        assert answer.status == 201, await answer.text()
+        return dict(await answer.json())
+
+
+async def _json(http: aiohttp.ClientSession, url: str) -> Any:
+    async with http.get(url) as answer:
+        return await answer.json()
+
+
+def stories(lab: Lab, place: Sandbox, name: str = "support") -> dict[str, dict[str, Any]]:
+    """The relays' last line about each call, by the call's hash."""
+    found = {}
+    for pod in relay_pods(lab, place.namespace, name):
+        try:
+            text = lab.kubectl("logs", pod["metadata"]["name"], "-n", place.namespace)
+        except CommandError:
+            continue
+        for line in text.splitlines():
+            if '"call over"' in line:
+                entry = json.loads(line)
+                found[entry["call"]] = entry
+    return found
+
+
+async def _play(lab: Lab, place: Sandbox, host: str, recordings: Sequence[str], name: str) -> list[CallFacts]:
+    gathering, ready = Gathering(), asyncio.Event()
+    async with aiohttp.ClientSession() as http, Agents(lab, host) as agents:
+        feed = asyncio.create_task(follow(http, f"{place.twilio}/_sim/events", gathering.take, ready))
+        try:
+            await asyncio.wait_for(ready.wait(), 20)
+            calls = [await new_call(http, place, recording, hangUp="recording") for recording in recordings]
+            for call in calls:
+                gathering.add(call["callSid"])
+            for status, answer in await asyncio.gather(*(agents.act("start", call) for call in calls)):
+                assert status == 200, answer
+            async with asyncio.timeout(END_SECONDS):
+                await asyncio.gather(*(gathering.ended[call["callSid"]].wait() for call in calls))
+            facts = [gathering.calls[call["callSid"]] for call in calls]
+            await _stored(lab, place, facts, name)
+        finally:
+            feed.cancel()
+            await asyncio.gather(feed, return_exceptions=True)
+        streams = (await _json(http, f"{place.twilio}/_sim/streams"))["streams"]
+        for one in facts:
+            one.streams = [stream for stream in streams if stream["callSid"] == one.call_sid]
+        assign_sessions(facts, (await _json(http, f"{place.model}/_sim/sessions"))["sessions"])
+    return facts
+
+
+async def _stored(lab: Lab, place: Sandbox, facts: Sequence[CallFacts], name: str) -> None:
+    """Waits for the relays' last word on every call; a call without one was never bridged, which the report shows."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + AFTER_SECONDS
+    while True:
+        told = await asyncio.to_thread(stories, lab, place, name)
+        if all(call_hash(one.call_sid) in told for one in facts) or loop.time() > deadline:
+            break
+        await asyncio.sleep(0.5)
+    for one in facts:
+        one.story = told.get(call_hash(one.call_sid), {})
+
+
+def play(lab: Lab, place: Sandbox, host: str, recordings: Sequence[str], name: str = "support") -> list[CallFacts]:
+    """Plays all recordings at once, one call each, to their ends; what became of them."""
+    return asyncio.run(_play(lab, place, host, recordings, name))
