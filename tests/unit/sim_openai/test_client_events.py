@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from contract.openai.strict_types import check_client_event
-from unit.sim_openai.client_events import ACCEPTED, BETA, REFUSED, update
+from unit.sim_openai.client_events import ACCEPTED, BETA, REFUSED, detection, update
 from unit.sim_openai.rig import call, dial
 from voiceassist_sim.openai import RealtimeServer
 
@@ -59,9 +59,7 @@ async def test_the_event_id_of_the_client_comes_back_in_the_error(server: Realti
         assert error["message"] == "Unknown parameter: 'session.modalities'."
 
 
-NO_NUMBER = (
-    '{"type":"session.update","session":{"type":"realtime","audio":{"input":{"turn_detection":{"type":"server_vad","threshold":NaN}}}}}'
-)
+NO_NUMBER = json.dumps(detection(threshold=0.5)).replace("0.5", "NaN")
 
 
 @pytest.mark.parametrize("raw", ["", "{", "null", "[]", '"text"', NO_NUMBER, "[" * 5000], ids=range(7))
