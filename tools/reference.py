@@ -17,7 +17,8 @@ OPENING = """# Reference of VoiceAssist
 <!-- Written by tools/reference.py from crds/voiceassists.voiceassist.dev.yaml; change that file and run the tool. -->
 
 `voiceassist.dev/v1alpha1`, kind `VoiceAssist`, short `va`. The same text is in the cluster: `kubectl explain voiceassist.spec`.
-What conditions mean: [conditions.md](conditions.md). An object with every field: [voiceassist-full.yaml](../examples/voiceassist-full.yaml).
+What conditions mean: [conditions.md](conditions.md).
+An object with every field: [voiceassist-full.yaml](../examples/voiceassist-full.yaml).
 """
 
 

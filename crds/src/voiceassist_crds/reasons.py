@@ -52,7 +52,6 @@ class Reason(StrEnum):
     CERTIFICATE_INVALID = "CertificateInvalid"
     CONNECTION_FAILED = "ConnectionFailed"
     PATH_NOT_ROUTED = "PathNotRouted"
-    INGRESS_DISABLED = "IngressDisabled"
     SYNC_OK = "SyncOK"
     SYNC_NOT_GIVEN = "SyncNotGiven"
     SYNC_REFUSED = "SyncRefused"

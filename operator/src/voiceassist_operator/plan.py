@@ -173,11 +173,21 @@ def _status(seen: Observed, config: RelayConfig | None, stopping: list[Blocker],
     return status
 
 
-def unreadable_status(old: dict[str, Any], generation: int, problems: Sequence[str], now: str) -> dict[str, Any]:
-    """The status of an object whose spec cannot be read: what was known stays, Ready says what does not fit."""
-    ready = Condition(ConditionType.READY, False, Reason.INVALID_SPEC, "; ".join(problems))
-    others = [entry for entry in old.get("conditions", []) if entry["type"] != ready.type.value]
+def unreadable(problems: Sequence[str]) -> Condition:
+    """Ready of an object whose spec cannot be read."""
+    return Condition(ConditionType.READY, False, Reason.INVALID_SPEC, "; ".join(problems))
+
+
+def leaving(pods: int) -> Condition:
+    """Ready of an object that is being deleted."""
+    text = f"being deleted: {pods} relay pods finish their calls, for relay.drainTimeoutSeconds at most"
+    return Condition(ConditionType.READY, False, Reason.DELETING, text)
+
+
+def status_with(old: dict[str, Any], ready: Condition, generation: int, now: str) -> dict[str, Any]:
+    """The status as it is known, with another Ready: for an object of which no more can be said."""
     known = old.get("conditions", [])
+    others = [entry for entry in known if entry["type"] != ready.type.value]
     return {**old, "observedGeneration": generation, "conditions": [*merge(known, [ready], generation, now), *others]}
 
 

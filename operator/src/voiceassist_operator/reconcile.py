@@ -6,7 +6,7 @@ import asyncio
 import base64
 import ssl
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -17,14 +17,14 @@ from voiceassist_crds.errors import ContractError
 
 from .apply import Applier, Written
 from .cluster import VOICEASSIST
-from .conditions import changed, current_pods
+from .conditions import Condition, changed, current_pods
 from .deletion import hold_on, let_go
 from .endpoint_probe import probe_endpoint
 from .errors import NotLeading, OperatorError, Retryable
 from .facts import EndpointFact, Observed
 from .metrics import OperatorMetrics
 from .observe import Surroundings, observe
-from .plan import RESYNC_SECONDS, Plan, make_plan, unreadable_status
+from .plan import RESYNC_SECONDS, Plan, leaving, make_plan, status_with, unreadable
 from .resources.common import Reference
 
 POLL_SECONDS = 5.0
@@ -140,7 +140,7 @@ class Keeper:
             if not waited_for:
                 self._log.info("let go")
                 raise _Gone
-            self._seen = None
+            await self._say(body, leaving(waited_for))
             self._log.info("being deleted: relay pods finish their calls", pods=waited_for)
             return LET_GO_SECONDS
         await hold_on(self._around.cluster, body)
@@ -148,14 +148,15 @@ class Keeper:
         try:
             self._seen = await observe(self._around, body, self._rival(), self._endpoint, self._trouble)
         except ContractError as error:
-            await self._unreadable(body, error.problems)
+            await self._say(body, unreadable(error.problems))
             raise
         self._observed_at = time.monotonic()
         return await self._once(self._seen, fresh=True)
 
-    async def _unreadable(self, body: Mapping[str, Any], problems: Sequence[str]) -> None:
+    async def _say(self, body: Mapping[str, Any], ready: Condition) -> None:
+        """Writes Ready alone: of an object of which no more can be said."""
         self._seen, metadata, old = None, body["metadata"], dict(body.get("status") or {})
-        status = unreadable_status(old, metadata["generation"], problems, _now())
+        status = status_with(old, ready, metadata["generation"], _now())
         if status != old:
             events = changed(old.get("conditions", []), status["conditions"])
             await self._applier.status(Reference(self.namespace, self.name, self.uid), old, status, events)
