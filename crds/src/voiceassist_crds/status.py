@@ -34,8 +34,8 @@ class RelayStatus(Model):
     """One relay's state."""
 
     version: str
-    namespace: str
-    name: str = Field(description="With the namespace, the VoiceAssist that this relay belongs to.")
+    namespace: str = ""
+    name: str = Field("", description="With the namespace, the VoiceAssist that this relay belongs to.")
     pod: str
     config_revision: str
     config_error: str = Field("", description="Why the newest file was refused; empty when it is in force.")

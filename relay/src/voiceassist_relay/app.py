@@ -171,7 +171,14 @@ async def serve(options: argparse.Namespace, guard: Guard) -> None:
         async with _running(*servers):
             print(json.dumps({"listening": ports}), flush=True)  # noqa: T201 - for whoever started us
             config = relay.watch.current().config
-            log.info("relay up", public=ports["public"], private=ports["private"], host=config.host, revision=config.config_revision)
+            log.info(
+                "relay up",
+                voiceassist=f"{config.namespace}/{config.name}",
+                public=ports["public"],
+                private=ports["private"],
+                host=config.host,
+                revision=config.config_revision,
+            )
             await relay.drain.run()
             await relay.functions.aclose()
             await relay.background.aclose(FUNCTIONS_GRACE)

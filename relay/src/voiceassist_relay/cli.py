@@ -62,11 +62,11 @@ def main() -> None:
     """Runs the relay until SIGTERM. Exit 2: the configuration or secrets cannot be used; 1: a port cannot be had."""
     options = parser().parse_args()
     guard = loopback_guard(options.host)
+    try:
+        guard(snapshot := read_snapshot(options.config, options.secrets))
+    except ConfigRefused as error:
+        sys.exit(_refused(error))
     if options.check:
-        try:
-            guard(snapshot := read_snapshot(options.config, options.secrets))
-        except ConfigRefused as error:
-            sys.exit(_refused(error))
         print(f"ok: configuration {snapshot.config.config_revision}, prompts {', '.join(p.revision for p in snapshot.config.prompts)}")
         return
     configure_logs(options.log_level, options.log_format)

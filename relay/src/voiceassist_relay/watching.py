@@ -49,6 +49,8 @@ class Watching:
         reasons = self.not_ready_reasons()
         return RelayStatus(
             version=__version__,
+            namespace=snapshot.config.namespace,
+            name=snapshot.config.name,
             pod=self._pod,
             config_revision=snapshot.config.config_revision,
             config_error=self._watch.error,

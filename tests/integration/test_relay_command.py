@@ -1,0 +1,95 @@
+"""`voiceassist-relay` as a command: what it says and how it ends when it cannot run, and what it answers when it does."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from voiceassist_demo.stage import Stage
+
+RELAY = str(Path(sys.executable).parent / "voiceassist-relay")
+SECRETS = {"twilio-auth-token": "t", "twilio-api-key-sid": "SK1", "twilio-api-key-secret": "s", "model-api-key": "m"}
+
+
+def files(folder: Path, secrets: dict[str, str] | None = None, **changes: Any) -> list[str]:
+    config = {
+        "host": "assist.example.com",
+        "twilio": {"accountSid": "AC" + "0" * 32, "syncServiceSid": "IS" + "0" * 32},
+        "prompts": [{"instructions": "Help."}],
+        **changes,
+    }
+    (folder / "relay.json").write_text(json.dumps(config))
+    (folder / "secrets").mkdir()
+    for name, value in (SECRETS if secrets is None else secrets).items():
+        (folder / "secrets" / name).write_text(value)
+    return ["--config", str(folder / "relay.json"), "--secrets", str(folder / "secrets")]
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([RELAY, *arguments], capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_check_says_ok(tmp_path: Path) -> None:
+    done = run(*files(tmp_path), "--check")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("ok: configuration ")
+
+
+@pytest.mark.parametrize(
+    ("changes", "secrets", "more", "words"),
+    [
+        ({"host": "two words"}, None, [], "host: 'two words' given"),
+        ({"limits": {"maxCall": 3}}, None, [], "limits.maxCall: 3 given, but there is no such field"),
+        ({}, {"model-api-key": "m"}, [], "twilio-auth-token missing or empty"),
+        ({"checks": "Off"}, None, [], "listens on 0.0.0.0; set checks to 'All', or --host 127.0.0.1"),
+        ({"checks": "Off"}, None, ["--host", "192.0.2.1"], "listens on 192.0.2.1"),
+    ],
+)
+def test_check_and_start_refuse_in_one_line(
+    tmp_path: Path, changes: dict[str, Any], secrets: dict[str, str] | None, more: list[str], words: str
+) -> None:
+    arguments = files(tmp_path, secrets, **changes)
+    for check in (["--check"], []):
+        done = run(*arguments, *more, *check)
+        assert done.returncode == 2
+        assert words in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+
+
+def test_checks_off_on_loopback_is_fine(tmp_path: Path) -> None:
+    assert run(*files(tmp_path, {"model-api-key": "m"}, checks="Off"), "--host", "127.0.0.1", "--check").returncode == 0
+
+
+def test_a_taken_port_is_one_line_with_the_way_out(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = run(*files(tmp_path), "--host", "127.0.0.1", "--port", str(taken.getsockname()[1]), "--metrics-port", "0")
+    assert done.returncode == 1
+    assert "choose another --port" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_help_names_the_secret_files() -> None:
+    text = " ".join(run("--help").stdout.split()).replace("- ", "-")
+    for word in (*SECRETS, "twilio-auth-token-secondary", "--check", "--metrics-port"):
+        assert word in text
+
+
+async def test_the_private_port_and_the_public_one(tmp_path: Path) -> None:
+    async with Stage(tmp_path / "stage") as stage:
+        private, public = stage.relay.private, stage.relay.public
+        for path, status in (("/healthz", 200), ("/readyz", 200), ("/status", 200), ("/metrics", 200), ("/stream", 404)):
+            assert (await stage.send("GET", private + path))[0] == status, path
+        for path in ("/metrics", "/healthz", "/readyz", "/status", "/docs", "/openapi.json"):
+            status, body = await stage.send("GET", public + path)
+            assert status == 404, f"{path} is not for the public"
+            assert body["error"]["message"]
+        told = await stage.get(f"{private}/status")
+        assert (told["namespace"], told["name"], told["pod"]) == ("default", "demo", "relay0")
+        assert told["promptRevisions"] == {stage.config().prompts[0].revision: 0}
+        assert (told["ready"], told["notReadyReasons"]) == (True, [])
