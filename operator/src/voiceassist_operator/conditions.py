@@ -115,6 +115,9 @@ def relay_available(seen: Observed) -> Condition:
     kind, wanted = ConditionType.RELAY_AVAILABLE, seen.owner.spec.relay.replicas
     ready = sum(pod.ready for pod in current_pods(seen))
     if ready:
+        reason, why = _why_not_ready(seen)
+        if reason is not Reason.RELAYS_STARTING:
+            return Condition(kind, True, Reason.RELAYS_AVAILABLE, f"{ready} of {wanted} relay pods are ready, but {why}")
         note = "" if ready >= wanted else f"{ready} of {wanted} relay pods are ready"
         return Condition(kind, True, Reason.RELAYS_AVAILABLE, note)
     if wanted == 0:
@@ -248,8 +251,11 @@ def _progressing(seen: Observed, parts: Sequence[Condition], stopping: Sequence[
 def _degraded(seen: Observed, summary: Condition) -> Condition:
     kind, wanted = ConditionType.DEGRADED, seen.owner.spec.relay.replicas
     ready = sum(pod.ready for pod in current_pods(seen))
+    reason, why = _why_not_ready(seen)
+    if ready and reason is not Reason.RELAYS_STARTING:  # the old pods serve while a new one cannot start
+        return Condition(kind, True, reason, f"{ready} of {wanted} relay pods are ready, but {why}")
     if 0 < ready < wanted:
-        return Condition(kind, True, _why_not_ready(seen)[0], f"{ready} of {wanted} relay pods are ready")
+        return Condition(kind, True, reason, f"{ready} of {wanted} relay pods are ready")
     return Condition(kind, False, Reason.RECONCILED if summary.status else Reason.NOT_READY, "")
 
 
