@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs the benchmarks in tests/load, one after the other. Figures depend on the machine: compare within one run.
 
-    tools/bench.py [NAME ...]
+tools/bench.py [NAME ...]
 """
 
 from __future__ import annotations

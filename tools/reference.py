@@ -43,7 +43,7 @@ def type_of(schema: dict[str, Any]) -> str:
         return " \\| ".join(f"`{choice}`" for choice in schema["enum"])
     low, high = schema.get("minimum"), schema.get("maximum")
     if low is not None or high is not None:
-        kind += f", {low} to {high}"
+        kind += f", {'above ' if schema.get('exclusiveMinimum') else ''}{low} to {high}"
     if "maxLength" in schema and kind == "string":
         kind += f", at most {schema['maxLength']} characters"
     return kind

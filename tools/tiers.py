@@ -39,7 +39,7 @@ class Tier:
 TIERS = (
     Tier("unit", fast=True, arguments=("-n", "2")),
     Tier("contract", fast=True),
-    Tier("integration"),
+    Tier("integration", arguments=("-n", "2", "--dist", "loadfile")),
     Tier("charts"),
     Tier("browser", programs={"chromium": "chromium"}),
     Tier("load"),
