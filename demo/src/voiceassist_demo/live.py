@@ -199,7 +199,7 @@ class Live:
                     raise error from None
             raise
         finally:
-            await asyncio.gather(*map(self._hang_up, list(self._ended)))
+            await asyncio.gather(*map(self._hang_up, self._calls.values()))  # the relay then need not drain them
             await self.page.stop()
 
     async def _follow(self, ready: asyncio.Event) -> None:
