@@ -23,6 +23,7 @@ BIN = Path(__file__).parents[3] / ".venv/bin/voiceassist-operator"
 PATIENCE = 30.0
 ACCOUNT = "AC" + "0" * 31 + "1"
 SYNC = "IS" + "0" * 31 + "1"
+CONFIG = "voiceassist.dev/config-revision"
 Manifest = dict[str, Any]
 
 
@@ -186,11 +187,18 @@ class Relays:
             server.server_close()
         self._servers.clear()
 
+    def start_all(self, cluster: Cluster, count: int, name: str = "support") -> list[str]:
+        """Every pod of an object runs and reports the configuration that it was announced; gives their names."""
+        pods = sorted(names(cluster.await_pods(count, name)))
+        for pod in pods:
+            self.start(cluster, until("pod annotated", lambda pod=pod: announced(cluster, pod)))
+        return pods
+
     def start(self, cluster: Cluster, pod: Manifest, **fields: Any) -> str:
         """The pod runs, is ready and reports; gives its address."""
         name = pod["metadata"]["name"]
         address = self._addresses.setdefault(name, self._free[len(self._addresses) % len(self._free)])
-        self.report(name, **{"configRevision": pod["metadata"]["annotations"].get("voiceassist.dev/config-revision", ""), **fields})
+        self.report(name, **{"configRevision": pod["metadata"]["annotations"].get(CONFIG, ""), **fields})
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         status = {
             "phase": "Running",
@@ -275,6 +283,12 @@ class Operator:
             self.process.kill()
             self.process.wait()
         self._file.close()
+
+
+def announced(cluster: Cluster, pod: str) -> Manifest | None:
+    """The pod, once a configuration was announced to it."""
+    found = cluster.get(("v1", "Pod"), pod)
+    return found if CONFIG in (found["metadata"].get("annotations") or {}) else None
 
 
 def names(items: Sequence[Manifest]) -> set[str]:

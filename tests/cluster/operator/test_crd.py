@@ -87,7 +87,7 @@ RULES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"relay.replicas": -1}, {"relay.replicas": 0}, "greater than or equal to 0"),
     ({"relay.drainTimeoutSeconds": 14401}, {"relay.drainTimeoutSeconds": 14400}, "less than or equal to 14400"),
     ({"audio.tracks": "Agent"}, {"audio.tracks": "Customer"}, 'supported values: "Both", "Customer"'),
-    ({"model.truncation.retentionRatio": 0}, {"model.truncation.retentionRatio": 0.5}, "retentionRatio"),
+    ({"model.truncation.retentionRatio": 0}, {"model.truncation.retentionRatio": 0.001}, "should be greater than 0"),
     ({"monitoring.interval": "fast"}, {"monitoring.interval": "1m"}, "interval"),
 ]
 

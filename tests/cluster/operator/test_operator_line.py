@@ -90,10 +90,7 @@ def test_what_is_edited_is_put_right_and_what_is_foreign_stays(cluster: Cluster)
 
 def test_nothing_is_written_when_nothing_changes(cluster: Cluster, relays: Relays, operator: Operator) -> None:
     up(cluster)
-    for pod in cluster.await_pods(2):
-        until("annotated", lambda pod=pod: "annotations" in cluster.get(("v1", "Pod"), pod["metadata"]["name"])["metadata"])
-    for pod in cluster.await_pods(2):
-        relays.start(cluster, cluster.get(("v1", "Pod"), pod["metadata"]["name"]))
+    relays.start_all(cluster, 2)
     cluster.await_condition("PromptRolledOut", "True", "RolledOut")
     cluster.await_condition("Ready", "False", "DNSFailed")
 
@@ -205,7 +202,7 @@ def test_events_only_when_a_condition_changes(plane: Lab, cluster: Cluster, oper
 
 
 def test_deletion_waits_for_the_pods_and_leaves_nothing(cluster: Cluster) -> None:
-    up(cluster, relay={"replicas": 1, "drainTimeoutSeconds": 60})
+    up(cluster, relay={"replicas": 1, "drainTimeoutSeconds": 60, "networkPolicy": {"enabled": True}})
     [pod] = cluster.await_pods(1)
     name = pod["metadata"]["name"]
     cluster.patch(("v1", "Pod"), name, {"metadata": {"finalizers": ["example.test/call"]}})
@@ -214,6 +211,7 @@ def test_deletion_waits_for_the_pods_and_leaves_nothing(cluster: Cluster) -> Non
     until("the pod is ending", lambda: "deletionTimestamp" in cluster.get(("v1", "Pod"), name)["metadata"])
     time.sleep(3)
     assert cluster.find(VOICEASSIST, "support"), "the object waits for its pods"
+    assert "1 relay pods finish their calls" in cluster.await_condition("Ready", "False", "Deleting")["message"]
     assert cluster.find(("v1", "Service"), RELAY), "and the calls still have their address"
     cluster.patch(("v1", "Pod"), name, {"metadata": {"finalizers": None}})
     until("the object is gone", lambda: cluster.find(VOICEASSIST, "support") is None)

@@ -8,12 +8,11 @@ from typing import Any
 
 import pytest
 
-from cluster.operator.bench import Cluster, Relays, names, until, voiceassist
+from cluster.operator.bench import CONFIG, Cluster, Relays, names, until, voiceassist
 from voiceassist_operator.cluster import VOICEASSIST
 
 pytestmark = [pytest.mark.timeout(120, func_only=True), pytest.mark.usefixtures("operator")]
 
-CONFIG = "voiceassist.dev/config-revision"
 COST = "controller.kubernetes.io/pod-deletion-cost"
 POD = ("v1", "Pod")
 
@@ -27,10 +26,7 @@ def running(cluster: Cluster, relays: Relays, replicas: int = 2, **spec: Any) ->
     """An object whose pods run and report its configuration."""
     cluster.secrets()
     cluster.create(voiceassist(**{"relay": {"replicas": replicas, "drainTimeoutSeconds": 0}, **spec}))
-    pods = sorted(names(cluster.await_pods(replicas)))
-    for pod in pods:
-        until("annotated", lambda pod=pod: CONFIG in annotations(cluster, pod))
-        relays.start(cluster, cluster.get(POD, pod))
+    pods = relays.start_all(cluster, replicas)
     cluster.await_condition("PromptRolledOut", "True", "RolledOut")
     return pods
 

@@ -15,7 +15,6 @@ from voiceassist_operator.cluster import VOICEASSIST
 
 pytestmark = pytest.mark.timeout(120, func_only=True)
 CHART = Path(__file__).parents[3] / "charts/voiceassist"
-POD = ("v1", "Pod")
 WITHOUT_USE_HERE = {
     # Asked for by the API server of clusters that enforce it for owner references with blockOwnerDeletion.
     ("update", "voiceassist.dev", "voiceassists/finalizers"),
@@ -93,10 +92,7 @@ def life(cluster: Cluster, relays: Relays) -> None:
     cluster.create(voiceassist(relay=relay))
     cluster.await_condition("Ready", "False", "SecretNotFound")
     cluster.secrets()
-    [pod] = cluster.await_pods(1)
-    name = pod["metadata"]["name"]
-    until("annotated", lambda: "annotations" in cluster.get(POD, name)["metadata"])
-    relays.start(cluster, cluster.get(POD, name))
+    relays.start_all(cluster, 1)
     cluster.await_condition("PromptRolledOut", "True")
     until("a PodMonitor", lambda: cluster.find(("monitoring.coreos.com/v1", "PodMonitor"), "support-relay"))
     first = cluster.assist()["status"]["prompt"]["history"][0]["configMap"]
