@@ -128,3 +128,16 @@ async def _stored(lab: Lab, place: Sandbox, facts: Sequence[CallFacts], name: st
 def play(lab: Lab, place: Sandbox, host: str, recordings: Sequence[str], name: str = "support") -> list[CallFacts]:
     """Plays all recordings at once, one call each, to their ends; what became of them."""
     return asyncio.run(_play(lab, place, host, recordings, name))
+
+
+async def _begin(lab: Lab, place: Sandbox, host: str, recording: str, more: Mapping[str, Any]) -> dict[str, Any]:
+    async with aiohttp.ClientSession() as http, Agents(lab, host) as agents:
+        call = await new_call(http, place, recording, **more)
+        status, answer = await agents.act("start", call)
+        assert status == 200, answer
+    return call
+
+
+def begin(lab: Lab, place: Sandbox, host: str, recording: str, **more: Any) -> dict[str, Any]:
+    """Begins one call, which goes on by itself."""
+    return asyncio.run(_begin(lab, place, host, recording, more))

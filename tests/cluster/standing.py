@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import time
 import urllib.error
@@ -10,24 +9,17 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
-
-import yaml
 
 from cluster.lab import Lab
 from cluster.lab.addresses import INGRESS, INGRESS_DOMAIN
 from cluster.lab.errors import CommandError
-from cluster.lab.images import image_name
 from cluster.lab.places import REPOSITORY
+from cluster.lab.sandbox import ACCOUNT, AUTHORITY_SECRET, authority_secret, sync_service, with_our_images
 
 CHART = REPOSITORY / "charts" / "voiceassist"
 VALUES = REPOSITORY / "tests" / "cluster" / "values.yaml"
 SANDBOX = REPOSITORY / "examples" / "sandbox.yaml"
-ACCOUNT = "AC00000000000000000000000000005a4d"
-API_KEY = "SK00000000000000000000000000005a4d"
-API_SECRET = "sandbox-api-key-secret-that-opens-nothing"
-CA_SECRET = "endpoint-ca"
 Json = dict[str, Any]
 T = TypeVar("T")
 
@@ -75,11 +67,6 @@ def service_url(lab: Lab, namespace: str, service: str) -> str:
 # The release
 
 
-def authority_secret(lab: Lab) -> Json:
-    """The Secret with the test cluster's authority, for endpoint.caSecret."""
-    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": CA_SECRET}, "stringData": {"ca.crt": lab.authority.read_text()}}
-
-
 def helm_values(**values: Any) -> list[str]:
     """--set options for dotted names, given with a double underscore for the dot."""
     return [f"--set={key.replace('__', '.')}={json.dumps(value) if isinstance(value, bool) else value}" for key, value in values.items()]
@@ -89,7 +76,17 @@ def helm_values(**values: Any) -> list[str]:
 def released(lab: Lab, namespace: str, name: str = "voiceassist", **values: Any) -> Iterator[str]:
     """The chart installed with the helm command in a namespace that exists; uninstalled afterwards."""
     lab.apply(authority_secret(lab), namespace=namespace)
-    arguments = ["-n", namespace, "--values", VALUES, *helm_values(**values), "--wait", "--timeout", "3m"]
+    arguments = [
+        "-n",
+        namespace,
+        "--values",
+        VALUES,
+        f"--set=endpoint.caSecret={AUTHORITY_SECRET}",
+        *helm_values(**values),
+        "--wait",
+        "--timeout",
+        "3m",
+    ]
     try:
         lab.helm("install", name, CHART, "--take-ownership", *arguments)  # the CRD stays when a release goes
         yield name
@@ -98,21 +95,6 @@ def released(lab: Lab, namespace: str, name: str = "voiceassist", **values: Any)
 
 
 # The stand-ins
-
-
-def with_our_images(text: str) -> list[Json]:
-    """The objects of a manifest, with the images' public names replaced by those that the cluster has."""
-
-    def replaced(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: replaced(item) for key, item in value.items()}
-        if isinstance(value, list):
-            return [replaced(item) for item in value]
-        if isinstance(value, str) and value.startswith("voiceassist-") and ":" in value:
-            return image_name(value.partition(":")[0].removeprefix("voiceassist-"))
-        return value
-
-    return [replaced(document) for document in yaml.safe_load_all(text) if document]
 
 
 def sandbox_objects(authority: str, *hosts: str) -> list[Json]:
@@ -139,21 +121,13 @@ class Sandbox:
     sync_service: str
 
 
-def sync_service(twilio: str, name: str = "sandbox") -> str:
-    """A Sync service with access control at the stand-in; its SID."""
-    key = base64.b64encode(f"{API_KEY}:{API_SECRET}".encode()).decode()
-    form = f"FriendlyName={name}&AclEnabled=true".encode()
-    made = fetch(f"{twilio}/sync/v1/Services", form=form, headers={"Authorization": f"Basic {key}"})
-    return str(made["sid"])
-
-
 def sandbox(lab: Lab, namespace: str, *hosts: str) -> Sandbox:
     """The stand-ins in a namespace, ready, with a Sync service."""
     lab.apply(*sandbox_objects(lab.authority.read_text(), *hosts), namespace=namespace)
     for name in ("sandbox-twilio", "sandbox-openai"):
         lab.kubectl("rollout", "status", f"deployment/{name}", "-n", namespace, "--timeout=100s")
     twilio, model = service_url(lab, namespace, "sandbox-twilio"), service_url(lab, namespace, "sandbox-openai")
-    return Sandbox(namespace, twilio, model, sync_service(twilio))
+    return Sandbox(namespace, twilio, model, sync_service(lab, namespace))
 
 
 # VoiceAssists
@@ -260,8 +234,3 @@ def standing(lab: Lab, namespace: str, name: str = "support", *, ready: bool = T
     if ready:
         wait_ready(lab, namespace, name)
     return place
-
-
-def calls_folder() -> Path:
-    """The sample calls of the repository."""
-    return REPOSITORY / "examples" / "calls"

@@ -2,28 +2,207 @@
 
 from __future__ import annotations
 
+import json
+import statistics
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
-from cluster.calling import play
+from cluster.calling import begin, play
 from cluster.lab import Lab
-from cluster.standing import host_of, released, standing
+from cluster.standing import (
+    condition,
+    eventually,
+    fetch,
+    host_of,
+    operator_log,
+    put,
+    relay_pods,
+    released,
+    sandbox,
+    standing,
+    starts,
+    status_urls,
+    tls_secret,
+    voiceassist,
+    wait_ready,
+)
 from voiceassist_demo.report import complaints, document
+
+CALLS = 20
+EDITS = 20
+BOUND_SECONDS = 5.0
+RECORDINGS = ("lost-parcel.wav", "card-charge.wav", "insurance-deductible.wav")
 
 
 @pytest.fixture(scope="module")
 def release(lab: Lab) -> Iterator[str]:
     """The operator, for every namespace: each test has its objects in its own."""
-    with lab.namespace("voiceassist-system") as home, released(lab, home, watch__allNamespaces=True, endpoint__caSecret="endpoint-ca"):
+    with lab.namespace("voiceassist-system") as home, released(lab, home, watch__allNamespaces=True):
         yield home
 
 
 @pytest.mark.usefixtures("release")
-def test_a_call_through_the_ingress(lab: Lab, namespace: str) -> None:
-    place = standing(lab, namespace)
-    facts = play(lab, place, host_of(namespace), ["lost-parcel.wav"])
+@pytest.mark.timeout(300, func_only=True)
+def test_twenty_calls_through_the_ingress(lab: Lab, namespace: str) -> None:
+    place = standing(lab, namespace, replicas=2)
+    facts = play(lab, place, host_of(namespace), [RECORDINGS[n % len(RECORDINGS)] for n in range(CALLS)])
     report = document(facts)
     assert complaints(report) == []
-    answers = [suggestion["answer"] for suggestion in report["calls"][0]["suggestions"]]
-    assert answers, "no suggestion in Sync"
+    assert len(report["calls"]) == CALLS
+    for call in report["calls"]:
+        assert call["suggestions"], f"call {call['callSid']} has no suggestion in Sync"
+        assert all(suggestion["answer"] for suggestion in call["suggestions"])
+    frames = sum(call["framesSent"] for call in report["calls"])
+    print(f"\n{CALLS} calls at once, {frames} frames, each heard once and in order; {report['totals']}")
+
+
+def _heard(urls: dict[str, str], pool: ThreadPoolExecutor) -> list[str]:
+    return [status["configRevision"] for status in pool.map(fetch, urls.values())]
+
+
+@pytest.mark.usefixtures("release")
+def test_a_prompt_edit_reaches_every_pod_in_time(lab: Lab, namespace: str) -> None:
+    place = standing(lab, namespace, replicas=2)
+    eventually("two pods", lambda: condition(lab, namespace, "Progressing").get("status") == "False")
+    before = starts(relay_pods(lab, namespace))
+    urls = status_urls(lab, namespace)
+    assert len(urls) == 2
+    body = voiceassist(place, replicas=2)
+    from_start, from_answer = [], []
+    with ThreadPoolExecutor(2) as pool:
+        (old,) = set(_heard(urls, pool))
+        for edit in range(EDITS):
+            body["spec"]["prompt"]["instructions"] = f"Write what the agent can say next, in short sentences. Edition {edit}."
+            began = time.monotonic()
+            put(lab, body)
+            applied = time.monotonic()
+            while old in (heard := _heard(urls, pool)) or len(set(heard)) > 1:
+                assert time.monotonic() - began < 2 * BOUND_SECONDS, f"edit {edit}: {heard}\n{operator_log(lab)}"
+                time.sleep(0.02)
+            done = time.monotonic()
+            from_start.append(done - began)
+            from_answer.append(done - applied)
+            old = heard[0]
+    for name, took in (("kubectl apply's start", from_start), ("kubectl apply's end", from_answer)):
+        print(f"\nprompt at every pod, from {name}: p50 {statistics.median(took):.2f} s, max {max(took):.2f} s of {EDITS}")
+    assert max(from_start) < BOUND_SECONDS
+    assert starts(relay_pods(lab, namespace)) == before
+    eventually("PromptRolledOut", lambda: condition(lab, namespace, "PromptRolledOut").get("status") == "True", 20)
+    status = lab.get("voiceassist", "support", "-n", namespace)["status"]["prompt"]
+    assert status["configRevision"] == old
+    assert len(status["history"]) == 10
+
+
+@pytest.mark.usefixtures("release")
+@pytest.mark.timeout(180, func_only=True)
+def test_scaling_down_takes_idle_pods_first(lab: Lab, namespace: str) -> None:
+    place = standing(lab, namespace, replicas=2)
+    eventually(
+        "two pods", lambda: len(status_urls(lab, namespace)) == 2 and condition(lab, namespace, "Progressing").get("status") == "False"
+    )
+
+    def newest() -> str:
+        # Without the deletion cost the ReplicaSet would take the pod that became ready last.
+        def since(pod: dict[str, Any]) -> tuple[str, str]:
+            ready = next(one for one in pod["status"]["conditions"] if one["type"] == "Ready")
+            return str(ready["lastTransitionTime"]), str(pod["metadata"]["creationTimestamp"])
+
+        return str(max(relay_pods(lab, namespace), key=since)["metadata"]["name"])
+
+    urls = status_urls(lab, namespace)
+    wanted = newest()
+    for _ in range(8):
+        call = begin(lab, place, host_of(namespace), "lost-parcel.wav", hangUp=None)
+        busy = eventually("the call", lambda: [name for name, url in urls.items() if fetch(url)["activeCalls"]], 20)
+        if busy == [wanted]:
+            break
+        fetch(f"{place.twilio}/_sim/calls/{call['callSid']}/complete", {}, method="POST")
+        eventually("the call's end", lambda: not [name for name, url in urls.items() if fetch(url)["activeCalls"]], 30)
+    assert busy == [wanted]
+    annotation = "controller.kubernetes.io/pod-deletion-cost"
+
+    def cost() -> bool:
+        pod = next(one for one in relay_pods(lab, namespace) if one["metadata"]["name"] == wanted)
+        return int(pod["metadata"].get("annotations", {}).get(annotation, "0")) > 0
+
+    eventually("the busy pod's cost", cost, 20)
+    lab.kubectl("scale", "voiceassist/support", "--replicas=1", "-n", namespace)
+    left = eventually("one pod", lambda: pods if len(pods := relay_pods(lab, namespace)) == 1 else None, 30)
+    assert left[0]["metadata"]["name"] == wanted
+    assert fetch(urls[wanted])["activeCalls"] == 1
+    assert lab.get("voiceassist", "support", "-n", namespace)["spec"]["relay"]["replicas"] == 1
+
+
+def _seen(lab: Lab, namespace: str, kind: str, reason: str, *words: str, seconds: float = 60.0) -> dict[str, Any]:
+    """Wait for a condition with a reason, whose message says these words to who asks kubectl."""
+
+    def look() -> dict[str, Any] | None:
+        found = condition(lab, namespace, kind)
+        return found if found.get("reason") == reason else None
+
+    try:
+        found = eventually(f"{kind} {reason}", look, seconds)
+    except AssertionError as error:
+        now = json.dumps(lab.get("voiceassist", "support", "-n", namespace).get("status", {}).get("conditions"), indent=1)
+        raise AssertionError(f"{error}\n{now}\n{operator_log(lab)}") from None
+    for word in words:
+        assert word in found["message"]
+    assert reason in lab.kubectl("describe", "voiceassist/support", "-n", namespace)
+    return found
+
+
+@pytest.mark.usefixtures("release")
+@pytest.mark.timeout(300, func_only=True)
+def test_what_is_wrong_is_told_and_mended(lab: Lab, namespace: str) -> None:
+    place = sandbox(lab, namespace, host_of(namespace))
+    secrets = {name: lab.get("secret", f"sandbox-{name}", "-n", namespace)["data"] for name in ("twilio", "openai")}
+    body = voiceassist(place)
+    body["spec"]["twilio"]["credentialsSecretRef"]["name"] = "mine"
+    body["spec"]["ingress"]["className"] = "nobody-s"
+    lab.apply(tls_secret(lab), namespace=namespace)
+    put(lab, body)
+
+    # A Secret that is not there.
+    _seen(lab, namespace, "Ready", "SecretNotFound", "Secret mine", "authToken", "create it")
+    assert "create it" in lab.kubectl("get", "va", "support", "-n", namespace, "-o", "wide")
+    assert relay_pods(lab, namespace) == []
+
+    # A Secret that lacks a key.
+    half = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "mine"}, "data": {"authToken": secrets["twilio"]["authToken"]}}
+    lab.apply(half, namespace=namespace)
+    _seen(lab, namespace, "Ready", "SecretIncomplete", "apiKeySecret", "apiKeySid", seconds=15)
+    lab.apply({**half, "data": secrets["twilio"]}, namespace=namespace)
+
+    # An ingress class that nobody serves.
+    _seen(lab, namespace, "EndpointReachable", "PathNotRouted", "404", "ingress.className")
+    _seen(lab, namespace, "Ready", "PathNotRouted", "ingress.className")
+    body["spec"]["ingress"]["className"] = "traefik"
+    pods = starts(relay_pods(lab, namespace))
+    put(lab, body)
+    wait_ready(lab, namespace, seconds=40)
+
+    # A model key that the model refuses.
+    def key(text: str) -> None:
+        lab.kubectl("patch", "secret", "sandbox-openai", "-n", namespace, "-p", json.dumps({"stringData": {"apiKey": text}}))
+
+    key("sk-wrong")
+    _seen(lab, namespace, "ModelReachable", "ModelRefused", "key", seconds=30)
+    _seen(lab, namespace, "Ready", "ModelRefused")
+    key("sk-sandbox")
+    wait_ready(lab, namespace, seconds=40)
+    assert starts(relay_pods(lab, namespace)) == pods, "a pod was restarted or replaced"
+
+    # An image that does not exist: the old pod goes on, the new one says what is wrong.
+    body["spec"]["relay"]["image"] = "localhost/no-such-relay:1"
+    put(lab, body)
+    _seen(lab, namespace, "Degraded", "ImagePullFailed", "no-such-relay", "relay.image")
+    assert condition(lab, namespace)["status"] == "True"
+    del body["spec"]["relay"]["image"]
+    put(lab, body)
+    eventually("no trouble left", lambda: condition(lab, namespace, "Degraded").get("status") == "False", 40)
+    eventually("the old pod alone", lambda: starts(relay_pods(lab, namespace)) == pods, 30)
+    wait_ready(lab, namespace, seconds=20)
