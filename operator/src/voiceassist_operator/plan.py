@@ -101,11 +101,16 @@ def ref(manifest: Manifest) -> Ref:
     return Ref(manifest["apiVersion"], manifest["kind"], manifest["metadata"]["name"])
 
 
+_OPTIONAL = {"ConfigMap", "Ingress", "NetworkPolicy", "PodMonitor"}
+"""Kinds of which an object may become unwanted; nothing else is ever deleted while the VoiceAssist is there."""
+
+
 def _unwanted(seen: Observed, apply: list[Manifest], config: RelayConfig) -> list[Ref]:
     """Objects of ours that are not wanted any more; of the history the newest revisions stay."""
     wanted = {ref(manifest) for manifest in apply}
     kept = {Ref("v1", "ConfigMap", history_name(seen.owner.name, entry["revision"])) for entry in _history(seen, config, "")}
-    return sorted(set(seen.existing) - wanted - kept, key=lambda one: (one.kind, one.name))
+    optional = {one for one in seen.existing if one.kind in _OPTIONAL}
+    return sorted(optional - wanted - kept, key=lambda one: (one.kind, one.name))
 
 
 def secrets_version(seen: Observed) -> str:

@@ -1,0 +1,176 @@
+"""Conditions as a table: one row for each cause; and how they merge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from unit.operator.making import ACCOUNT, LATER, NOW, SYNC, owner, pods, well
+from voiceassist_crds.reasons import ConditionType, Reason
+from voiceassist_crds.status import PeerReason, PeerStatus
+from voiceassist_operator.conditions import Condition, changed, merge
+from voiceassist_operator.facts import DeploymentFact, Endpoint, EndpointFact, Observed, PromptFact, SecretFact
+from voiceassist_operator.plan import make_plan
+
+
+def bad(reason: PeerReason) -> PeerStatus:
+    return PeerStatus(ok=False, reason=reason, message="it said so", since=2.0)
+
+
+def everywhere(**change: Any) -> Observed:
+    return pods(well(), dict(change), dict(change))
+
+
+def custom() -> Observed:
+    twilio = {
+        "accountSid": ACCOUNT,
+        "credentialsSecretRef": {"name": "twilio"},
+        "sync": {"serviceSid": SYNC},
+        "apiUrl": "http://x/{product}",
+    }
+    return replace(well(), owner=owner(twilio=twilio))
+
+
+def without_sync() -> Observed:
+    return replace(well(), owner=owner(twilio={"accountSid": ACCOUNT, "credentialsSecretRef": {"name": "twilio"}}))
+
+
+def known_endpoint() -> Observed:
+    entry = {"type": "EndpointReachable", "status": "True", "reason": "EndpointOK", "message": "", "lastTransitionTime": NOW}
+    return replace(well(), endpoint=None, status={"conditions": [entry]})
+
+
+ROWS: list[tuple[str, Callable[[], Observed], str, str, str, str]] = [
+    # name, what is seen, condition, status, reason, words of the message
+    ("well", well, "Ready", "True", "Ready", "agents are being helped"),
+    ("well", well, "Progressing", "False", "Reconciled", ""),
+    ("well", well, "Degraded", "False", "Reconciled", ""),
+    ("well", well, "PromptRolledOut", "True", "RolledOut", "at all 2 relays"),
+    (
+        "no secret",
+        lambda: replace(well(), credentials=SecretFact("twilio")),
+        "Ready",
+        "False",
+        "SecretNotFound",
+        "apiKeySecret, apiKeySid, authToken",
+    ),
+    ("empty key", lambda: replace(well(), model_key=SecretFact("model", True)), "Ready", "False", "SecretIncomplete", "lacks apiKey"),
+    ("rival", lambda: replace(well(), rival="a/b"), "Ready", "False", "HostConflict", "VoiceAssist a/b has host assist.example.com"),
+    ("custom", custom, "Ready", "False", "CustomEndpointsNotAllowed", "--allow-custom-endpoints"),
+    ("custom, allowed", lambda: replace(custom(), custom_endpoints=True), "Ready", "True", "Ready", ""),
+    ("no sync", without_sync, "Ready", "False", "SyncNotGiven", "twilio.sync.serviceSid"),
+    ("no sync", without_sync, "SyncConfigured", "False", "SyncNotGiven", ""),
+    (
+        "no prompt",
+        lambda: replace(well(), prompt=PromptFact(None, Reason.PROMPT_SOURCE_NOT_FOUND, "ConfigMap p")),
+        "Ready",
+        "False",
+        "PromptSourceNotFound",
+        "ConfigMap p",
+    ),
+    (
+        "long prompt",
+        lambda: replace(well(), prompt=PromptFact(None, Reason.PROMPT_TOO_LONG, "40000")),
+        "PromptRolledOut",
+        "False",
+        "NotReady",
+        "no valid configuration",
+    ),
+    ("no valid configuration", lambda: replace(well(), prompt=PromptFact("")), "Ready", "False", "InvalidSpec", "instructions"),
+    ("refused by the cluster", lambda: replace(well(), trouble="quota"), "Ready", "False", "ApplyFailed", "quota"),
+    ("paused", lambda: replace(well(), owner=owner(paused=True)), "Progressing", "False", "Paused", "spec.paused"),
+    ("starting", lambda: everywhere(ready=False), "RelayAvailable", "False", "RelaysStarting", "no relay pod is ready"),
+    ("scaled to none", lambda: replace(well(relay={"replicas": 0}), pods=()), "RelayAvailable", "False", "NoRelays", "scale it up"),
+    ("scaled to none", lambda: replace(well(relay={"replicas": 0}), pods=()), "PromptRolledOut", "False", "NoRelays", ""),
+    ("image", lambda: everywhere(ready=False, waiting_reason="ImagePullBackOff"), "Ready", "False", "ImagePullFailed", "relay.image"),
+    (
+        "crash",
+        lambda: everywhere(ready=False, waiting_reason="CrashLoopBackOff", restarts=4),
+        "Ready",
+        "False",
+        "RelaysCrashing",
+        "4 restarts",
+    ),
+    ("no node", lambda: everywhere(ready=False, unschedulable="0/2 nodes"), "Ready", "False", "Unschedulable", "0/2 nodes"),
+    (
+        "quota of pods",
+        lambda: replace(well(), pods=(), deployment=DeploymentFact(2, 0, 0, 0, True, "exceeded quota")),
+        "RelayAvailable",
+        "False",
+        "ApplyFailed",
+        "exceeded quota",
+    ),
+    ("one of two", lambda: pods(well(), {"ready": False}), "Ready", "True", "Ready", "1 of 2"),
+    ("one of two", lambda: pods(well(), {"ready": False}), "Degraded", "True", "RelaysStarting", "1 of 2"),
+    ("draining one", lambda: pods(well(), {"terminating": True, "ready": False}), "PromptRolledOut", "True", "RolledOut", "all 1"),
+    ("model refused", lambda: everywhere(told={"model": bad(PeerReason.REFUSED)}), "Ready", "False", "ModelRefused", "2 of 2 relays"),
+    ("quota", lambda: everywhere(told={"model": bad(PeerReason.QUOTA)}), "ModelReachable", "False", "ModelQuota", "it said so"),
+    ("model name", lambda: everywhere(told={"model": bad(PeerReason.MISCONFIGURED)}), "ModelReachable", "False", "ModelMisconfigured", ""),
+    ("model down", lambda: everywhere(told={"model": bad(PeerReason.SERVER_ERROR)}), "ModelReachable", "False", "ModelUnreachable", ""),
+    ("model unknown", lambda: everywhere(told={"model": bad(PeerReason.UNKNOWN)}), "ModelReachable", "Unknown", "Unknown", "no relay"),
+    ("model unknown", lambda: everywhere(told={"model": bad(PeerReason.UNKNOWN)}), "Ready", "False", "NotReady", ""),
+    ("sync key", lambda: everywhere(told={"sync": bad(PeerReason.REFUSED)}), "SyncConfigured", "False", "SyncRefused", ""),
+    ("sync service", lambda: everywhere(told={"sync": bad(PeerReason.MISCONFIGURED)}), "SyncConfigured", "False", "SyncNotFound", ""),
+    ("sync down", lambda: everywhere(told={"sync": bad(PeerReason.UNREACHABLE)}), "SyncConfigured", "False", "SyncUnreachable", ""),
+    ("silent", lambda: everywhere(status=None), "PromptRolledOut", "False", "PodsNotReporting", "2 of 2"),
+    ("silent", lambda: everywhere(status=None), "ModelReachable", "Unknown", "Unknown", ""),
+    ("behind", lambda: pods(well(), {"told": {"config_revision": "old"}}), "PromptRolledOut", "False", "RollingOut", "1 of 2"),
+    ("behind", lambda: pods(well(), {"told": {"config_revision": "old"}}), "Progressing", "True", "Reconciling", "pod-1"),
+    ("refused there", lambda: pods(well(), {"told": {"config_error": "bad"}}), "PromptRolledOut", "False", "ConfigRefused", "pod-1"),
+    (
+        "pods replaced",
+        lambda: replace(well(), deployment=DeploymentFact(2, 2, 1, 3, True)),
+        "Progressing",
+        "True",
+        "Reconciling",
+        "replaced",
+    ),
+    ("dns", lambda: replace(well(), endpoint=EndpointFact(Endpoint.DNS, "x")), "Ready", "False", "DNSFailed", "x"),
+    ("certificate", lambda: replace(well(), endpoint=EndpointFact(Endpoint.CERTIFICATE, "x")), "Ready", "False", "CertificateInvalid", "x"),
+    ("connection", lambda: replace(well(), endpoint=EndpointFact(Endpoint.CONNECTION, "x")), "Ready", "False", "ConnectionFailed", "x"),
+    ("path", lambda: replace(well(), endpoint=EndpointFact(Endpoint.PATH, "x")), "Ready", "False", "PathNotRouted", "x"),
+    ("not dialled", lambda: replace(well(), endpoint=None), "EndpointReachable", "Unknown", "Unknown", "not tried"),
+    ("dialled by a forerunner", known_endpoint, "Ready", "True", "Ready", ""),
+    ("by hand", well, "FlexConfigured", "False", "NotConfigured", "status.endpoints.functionsUrl"),
+    ("functions", well, "FunctionsConfigured", "True", "Configured", ""),
+]
+
+
+@pytest.mark.parametrize(("name", "seen", "kind", "status", "reason", "words"), ROWS, ids=[f"{row[0]}: {row[2]}" for row in ROWS])
+def test_conditions(name: str, seen: Callable[[], Observed], kind: str, status: str, reason: str, words: str) -> None:
+    written = make_plan(seen(), NOW).status["conditions"]
+    assert len({entry["type"] for entry in written}) == len(written) == len(ConditionType)
+    found = next(entry for entry in written if entry["type"] == kind)
+    assert (found["status"], found["reason"]) == (status, reason), found
+    assert words in found["message"]
+    assert found["observedGeneration"] == 3
+
+
+def test_all_that_is_missing_is_said_at_once() -> None:
+    seen = replace(well(), credentials=SecretFact("twilio"), model_key=SecretFact("model"))
+    message = make_plan(seen, NOW).status["conditions"][0]["message"]
+    assert "Secret twilio" in message
+    assert "Secret model" in message
+
+
+def condition(status: bool | None, reason: Reason, message: str = "") -> Condition:
+    return Condition(ConditionType.READY, status, reason, message)
+
+
+def test_a_transition_is_a_change_of_status() -> None:
+    first = merge([], [condition(False, Reason.RELAYS_STARTING)], 1, NOW)
+    assert first[0]["lastTransitionTime"] == NOW
+    same = merge(first, [condition(False, Reason.DNS_FAILED)], 2, LATER)
+    assert (same[0]["lastTransitionTime"], same[0]["observedGeneration"]) == (NOW, 2)
+    other = merge(same, [condition(True, Reason.READY)], 2, LATER)
+    assert other[0]["lastTransitionTime"] == LATER
+
+
+def test_an_event_is_worth_a_change_of_status_or_reason() -> None:
+    first = merge([], [condition(False, Reason.RELAYS_STARTING, "a")], 1, NOW)
+    assert changed([], first) == first
+    assert changed(first, merge(first, [condition(False, Reason.RELAYS_STARTING, "b")], 2, LATER)) == []
+    assert len(changed(first, merge(first, [condition(False, Reason.DNS_FAILED, "a")], 1, LATER))) == 1

@@ -1,0 +1,223 @@
+"""The plan: what is written for an object, what is taken away, what pods are told, the history, and when a status is worth writing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from unit.operator.making import LATER, NOW, config, owner, pods, status, well
+from voiceassist_crds.names import PRIVATE_PORT
+from voiceassist_operator.facts import Observed, PromptFact, Ref, SecretFact
+from voiceassist_operator.plan import DELETION_COST, HISTORY, Plan, make_plan, ref, status_with, unreadable, worth_writing
+from voiceassist_operator.relay_config import relay_config
+from voiceassist_operator.resources.common import MAX_NAME, Owner, history_name, label_value, relay_name
+from voiceassist_operator.resources.deployment import grace_seconds
+
+
+def made(plan: Plan, kind: str) -> dict[str, Any]:
+    found = [manifest for manifest in plan.apply if manifest["kind"] == kind]
+    return found[0]
+
+
+def kinds(plan: Plan) -> list[str]:
+    return [manifest["kind"] for manifest in plan.apply]
+
+
+BASE = ["ServiceAccount", "ConfigMap", "ConfigMap", "Deployment", "Service", "PodDisruptionBudget"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "monitors", "more"),
+    [
+        ({}, False, ["Ingress"]),
+        ({}, True, ["Ingress", "PodMonitor"]),
+        ({"monitoring": {"podMonitor": False}}, True, ["Ingress"]),
+        ({"ingress": {"enabled": False}}, False, []),
+        ({"relay": {"networkPolicy": {"enabled": True}}}, False, ["Ingress", "NetworkPolicy"]),
+    ],
+)
+def test_what_is_made(changes: dict[str, Any], monitors: bool, more: list[str]) -> None:
+    plan = make_plan(replace(well(**changes), pod_monitors=monitors), NOW)
+    assert kinds(plan) == [*BASE, *more]
+    for manifest in plan.apply:
+        [reference] = manifest["metadata"]["ownerReferences"]
+        assert (reference["uid"], reference["controller"]) == ("uid-1", True)
+        assert manifest["metadata"]["labels"]["voiceassist.dev/name"] == "support"
+        assert manifest["metadata"]["namespace"] == "team"
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        replace(well(), credentials=SecretFact("twilio")),
+        replace(well(), rival="a/b"),
+        replace(well(), prompt=PromptFact("")),
+        replace(well(), owner=owner(paused=True)),
+    ],
+    ids=["secret", "rival", "invalid", "paused"],
+)
+def test_nothing_is_written_while_something_stands_against_it(seen: Observed) -> None:
+    known = {"currentRevision": "before", "history": []}
+    plan = make_plan(replace(seen, status={"prompt": known}, existing={Ref("networking.k8s.io/v1", "Ingress", "old"): "1"}), NOW)
+    assert (plan.apply, plan.delete, plan.pods, plan.rolling) == ([], [], [], False)
+    assert plan.status["prompt"] == known
+
+
+def test_only_what_can_become_unwanted_is_taken_away() -> None:
+    others = {Ref("networking.k8s.io/v1", "Ingress", "old"): "1", Ref("v1", "Service", "old"): "1", Ref("v1", "ConfigMap", "old"): "2"}
+    plan = make_plan(replace(well(), existing={**others, Ref("v1", "ConfigMap", "support-relay"): "3"}), NOW)
+    assert plan.delete == [Ref("v1", "ConfigMap", "old"), Ref("networking.k8s.io/v1", "Ingress", "old")]
+
+
+def test_the_pods_are_restricted_and_know_no_api() -> None:
+    pod = made(make_plan(well(), NOW), "Deployment")["spec"]["template"]["spec"]
+    [container] = pod["containers"]
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert container["image"] == "registry.example/relay:1"
+    assert container["ports"][1] == {"name": "private", "containerPort": PRIVATE_PORT, "protocol": "TCP"}
+    assert all("subPath" not in mount for mount in container["volumeMounts"])
+    assert pod["topologySpreadConstraints"][0]["whenUnsatisfiable"] == "ScheduleAnyway"
+
+
+def test_new_pods_come_before_old_ones_leave_and_calls_may_end() -> None:
+    spec = made(make_plan(well(relay={"drainTimeoutSeconds": 600}), NOW), "Deployment")["spec"]
+    assert spec["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
+    assert spec["template"]["spec"]["terminationGracePeriodSeconds"] == 650
+    assert grace_seconds(owner(relay={"drainTimeoutSeconds": 0})) == 50
+
+
+def test_a_prompt_does_not_touch_the_deployment() -> None:
+    first, second = make_plan(well(), NOW), make_plan(replace(well(), prompt=PromptFact("Other.")), NOW)
+    assert made(first, "Deployment") == made(second, "Deployment")
+    assert made(first, "ConfigMap") != made(second, "ConfigMap")
+
+
+def test_the_private_port_is_in_no_service_and_no_ingress() -> None:
+    plan = make_plan(well(pathPrefix="/assist"), NOW)
+    assert [port["targetPort"] for port in made(plan, "Service")["spec"]["ports"]] == ["public"]
+    [path] = made(plan, "Ingress")["spec"]["rules"][0]["http"]["paths"]
+    assert (path["path"], path["backend"]["service"]["port"]) == ("/assist", {"name": "http"})
+
+
+def test_annotations_of_the_object_win_over_ours() -> None:
+    mine = {"nginx.ingress.kubernetes.io/proxy-read-timeout": "7", "example.com/x": "y"}
+    found = made(make_plan(well(ingress={"annotations": mine}), NOW), "Ingress")["metadata"]["annotations"]
+    assert mine.items() <= found.items()
+    assert found["nginx.ingress.kubernetes.io/proxy-send-timeout"] == "3600"
+
+
+def test_pods_are_told_what_is_new_and_their_price() -> None:
+    seen = pods(well(), {"told": {"active_calls": 4}}, {"terminating": True})
+    [patch] = make_plan(seen, NOW).pods
+    revision = config(seen).config_revision
+    told = {"voiceassist.dev/config-revision": revision, "voiceassist.dev/secrets-version": "11.12", DELETION_COST: "4"}
+    assert (patch.pod, patch.annotations) == ("pod-1", told)
+    again = pods(seen, {"annotations": told})
+    assert make_plan(again, NOW).pods == []
+    rotated = replace(again, model_key=replace(again.model_key, version="13"))
+    assert make_plan(rotated, NOW).pods[0].annotations == {"voiceassist.dev/secrets-version": "11.13"}
+
+
+@pytest.mark.parametrize(
+    ("told", "rolling"), [({}, False), ({"config_revision": "old"}, True), ({"active_calls": 3}, False)], ids=["same", "old", "busy"]
+)
+def test_rolling(told: dict[str, Any], rolling: bool) -> None:
+    assert make_plan(pods(well(), {"told": told}), NOW).rolling is rolling
+
+
+def test_history_is_the_last_ten_the_newest_first() -> None:
+    seen, revisions = well(), []
+    for number in range(HISTORY + 2):
+        prompt = PromptFact(f"Text {number}.", manager="m" * 300, cause=f"cause {number}")
+        plan = make_plan(replace(seen, prompt=prompt), f"2026-01-01T00:00:{number:02}Z")
+        seen = replace(seen, status=plan.status)
+        revisions.insert(0, plan.status["prompt"]["currentRevision"])
+    history = seen.status["prompt"]["history"]
+    assert [entry["revision"] for entry in history] == revisions[:HISTORY]
+    assert history[0]["time"] == "2026-01-01T00:00:11Z"
+    assert (history[0]["cause"], len(history[0]["manager"])) == ("cause 11", 200)
+    same = make_plan(replace(seen, prompt=PromptFact("Text 11.", cause="another")), LATER)
+    assert same.status["prompt"]["history"] == history, "a revision that stays is no new entry"
+    back = make_plan(replace(seen, prompt=PromptFact("Text 5.")), LATER).status["prompt"]["history"]
+    assert len(back) == HISTORY
+    assert [entry["revision"] for entry in back].count(back[0]["revision"]) == 1
+    kept = {Ref("v1", "ConfigMap", entry["configMap"]): "1" for entry in history}
+    gone = Ref("v1", "ConfigMap", history_name("support", revisions[-1]))
+    assert make_plan(replace(seen, prompt=PromptFact("Text 11."), existing={**kept, gone: "1"}), LATER).delete == [gone]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "since", "worth"),
+    [
+        ({"relay": {"activeCalls": 1}}, {"relay": {"activeCalls": 1}}, 1e9, False),
+        ({"relay": {"activeCalls": 1}}, {"relay": {"activeCalls": 2}}, 29.9, False),
+        ({"relay": {"activeCalls": 1}}, {"relay": {"activeCalls": 2}}, 30.0, True),
+        ({"relay": {"activeCalls": 1}}, {"relay": {"activeCalls": 2, "readyReplicas": 1}}, 0.0, True),
+        ({}, {"relay": {"activeCalls": 0}}, 0.0, False),
+        ({}, {"relay": {"activeCalls": 0}, "conditions": []}, 0.0, True),
+    ],
+)
+def test_worth_writing(old: dict[str, Any], new: dict[str, Any], since: float, worth: bool) -> None:
+    assert worth_writing(old, new, since) is worth
+
+
+def test_calls_of_draining_pods_count() -> None:
+    seen = pods(well(), {"told": {"active_calls": 2}}, {"terminating": True, "told": {"active_calls": 3}})
+    relay = make_plan(seen, NOW).status["relay"]
+    assert (relay["activeCalls"], relay["replicas"], relay["readyReplicas"]) == (5, 1, 1)
+
+
+def test_an_object_that_cannot_be_read_keeps_what_is_known() -> None:
+    known = make_plan(well(), NOW).status
+    said = status_with(known, unreadable(["spec.host: missing"]), 4, LATER)
+    assert said["prompt"] == known["prompt"]
+    assert (said["conditions"][0]["reason"], said["conditions"][0]["message"]) == ("InvalidSpec", "spec.host: missing")
+    assert len(said["conditions"]) == len(known["conditions"])
+
+
+NAMES = ["a", "support", "a.b.c", "x" * 52, "y" * 40 + "." + "z" * 11]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_are_within_limits(name: str) -> None:
+    plan = make_plan(replace(well(), owner=owner(name)), NOW)
+    for manifest in plan.apply:
+        assert len(manifest["metadata"]["name"]) <= MAX_NAME
+        assert "." not in manifest["metadata"]["name"]
+        assert all(len(value) <= 63 for value in manifest["metadata"]["labels"].values())
+    assert len({ref(manifest) for manifest in plan.apply}) == len(plan.apply)
+
+
+def test_names_differ_where_objects_differ() -> None:
+    long = [f"{'x' * 60}{number}" for number in range(3)]
+    for make in (relay_name, label_value, lambda name: history_name(name, "0123456789")):
+        assert len({make(name) for name in long}) == 3
+        assert make(long[0]) == make(long[0])
+
+
+def test_the_relays_configuration_has_what_the_spec_says() -> None:
+    one: Owner = owner(
+        pathPrefix="/a",
+        audio={"tracks": "Customer"},
+        rollout={"applyTo": "AllCalls"},
+        relay={"maxCallsPerPod": 7, "drainTimeoutSeconds": 60},
+        privacy={"transcripts": "Off"},
+        model={"apiKeySecretRef": {"name": "model"}, "transcription": {"enabled": False}, "maxOutputTokens": 99},
+    )
+    found = relay_config(one.namespace, one.name, one.spec, "Help.", "IS" + "1" * 32)
+    assert found.origin == "assist.example.com/a"
+    assert (found.limits.max_calls, found.limits.drain_timeout_seconds) == (7, 60)
+    assert (found.audio.tracks, found.rollout.apply_to, found.privacy.transcripts) == ("Customer", "AllCalls", "Off")
+    assert (found.model.transcription, found.model.max_output_tokens) == (None, 99)
+    assert found.twilio.sync_service_sid == "IS" + "1" * 32
+    assert [(prompt.instructions, prompt.weight) for prompt in found.prompts] == [("Help.", 100)]
+    assert status(found.config_revision).config_revision == found.config_revision
