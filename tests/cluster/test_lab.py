@@ -303,7 +303,7 @@ def owner() -> Iterator[tuple[subprocess.Popen[str], Path]]:
 def test_a_cluster_ends_with_its_owner(owner: tuple[subprocess.Popen[str], Path]) -> None:
     process, folder = owner
     processes = set(Enclosure.read(folder).processes())
-    assert len(processes) >= 4
+    assert len(processes) >= 3, "pause, etcd, the API server"
     process.kill()
     started = time.monotonic()
     within(20, lambda: leftovers(folder.name), lambda left: left == [])
