@@ -58,6 +58,17 @@ async def test_a_call_from_end_to_end(tmp_path: Path) -> None:
         assert metrics["active_calls"] == 0
         assert metrics['turns_total{outcome="suggested",revision="' + suggestion["revision"] + '"}'] == 1
         assert metrics['frames_total{outcome="forwarded",track="customer"}'] == stream["tracks"]["inbound"]["frames"]
+        for name in (
+            "frame_forward_seconds_count",
+            "event_loop_delay_seconds_count",
+            'stage_duration_seconds_count{stage="publish"}',
+            'sync_publish_seconds_count{outcome="ok"}',
+            'suggestion_latency_seconds_count{revision="' + suggestion["revision"] + '"}',
+            'tokens_total{cached="false",direction="input",modality="audio",model="' + stage.config().model.name + '"}',
+            'upgrades_total{outcome="accepted"}',
+        ):
+            assert metrics[name] > 0, name
+        assert (metrics['peer_up{peer="model"}'], metrics['peer_up{peer="sync"}']) == (1, 1)
         log = stage.relay.child.log.read_text()
     for word in (
         suggestion["answer"][:20],
@@ -70,7 +81,11 @@ async def test_a_call_from_end_to_end(tmp_path: Path) -> None:
     ):
         assert word not in log, "secrets, words and call SIDs stay out of logs"
     (story,) = [entry for entry in map(json.loads, log.splitlines()) if entry["event"] == "call over"]
-    assert (story["reason"], story["suggestions"]) == ("stop", 1)
+    assert (story["reason"], story["suggestions"], story["turns"]["suggested"]) == ("stop", 1, 1)
+    assert story["frames"]["customer"]["forwarded"] == stream["tracks"]["inbound"]["frames"]
+    assert story["frames"]["agent"]["forwarded"] == stream["tracks"]["outbound"]["frames"]
+    assert story["tokens"]["text_output"] > 0
+    assert (story["drops"], story["reconnects"], story["model_errors"]) == ({}, {}, {})
 
 
 async def test_customer_only_and_transcripts_off(tmp_path: Path) -> None:

@@ -96,22 +96,27 @@ class Relay:
             epoch=time.time,
         )
 
-    def _line(self, start: StreamStart, config: RelayConfig, prompt: Prompt, listener: ModelListener) -> ModelLine:
+    def _line(self, start: StreamStart, config: RelayConfig, prompt: Prompt, listener: ModelListener, metrics: RelayMetrics) -> ModelLine:
         return ModelLine(
             config=config,
             prompt=prompt,
             key=lambda: self.watch.current().secrets.model_key,
             listener=listener,
-            metrics=self.metrics,
+            metrics=metrics,
             call_hash=call_hash(start.call_sid),
             paused=start.claims.paused,
         )
 
     def _publisher(
-        self, start: StreamStart, prompt: Prompt, superseded: Callable[[str], None], opened: Callable[[CallDocument], None]
+        self,
+        start: StreamStart,
+        prompt: Prompt,
+        metrics: RelayMetrics,
+        superseded: Callable[[str], None],
+        opened: Callable[[CallDocument], None],
     ) -> CallPublisher:
         owner = Owner(start.call_sid, start.claims.generation, self._advertise, start.stream_sid, prompt.revision)
-        return CallPublisher(self._sync, self.watch.current, self.metrics, owner, superseded, opened=opened)
+        return CallPublisher(self._sync, self.watch.current, metrics, owner, superseded, opened=opened)
 
     def public_app(self) -> FastAPI:
         """The public port's routes; the websocket goes past it."""

@@ -18,8 +18,9 @@ from voiceassist_crds.messages import AssistState, CallDocument, StatusReason, T
 from voiceassist_crds.status import PeerReason
 
 from .boundaries import Finished, MediaConnection, ModelListener, StreamStart, TurnTiming
+from .latency import CallTimeline
 from .logs import call_hash
-from .metrics import RelayMetrics
+from .metrics import CallMetrics, RelayMetrics
 from .peer_health import PeerHealth
 from .prompt_choice import choose_prompt
 
@@ -54,9 +55,9 @@ class Publisher(Protocol):
     async def finish(self, grace: float, *, lost: bool | None) -> None: ...  # noqa: D102
 
 
-MakeLine = Callable[[StreamStart, RelayConfig, Prompt, ModelListener], Line]
-MakePublisher = Callable[[StreamStart, Prompt, Callable[[str], None], Callable[[CallDocument], None]], Publisher]
-"""(start, prompt, superseded, opened): `superseded(reason)` is called when the Document says that this stream is not wanted any
+MakeLine = Callable[[StreamStart, RelayConfig, Prompt, ModelListener, RelayMetrics], Line]
+MakePublisher = Callable[[StreamStart, Prompt, RelayMetrics, Callable[[str], None], Callable[[CallDocument], None]], Publisher]
+"""(start, prompt, metrics, superseded, opened): `superseded(reason)` is called when the Document says that this stream is not wanted any
 more, `opened(document)` when it is live."""
 
 _HEALTH = {
@@ -82,8 +83,7 @@ class Story:
 
     began: float
     suggestions: int = 0
-    turns: dict[str, int] = field(default_factory=dict)
-    worst_latency: float = 0.0
+    timeline: CallTimeline = field(default_factory=CallTimeline)
 
 
 class CallBridge:
@@ -103,11 +103,11 @@ class CallBridge:
         epoch: Callable[[], float],
     ) -> None:
         self.start = start
-        self._connection, self._metrics, self._health = connection, metrics, model_health
+        self._connection, self._metrics, self._health = connection, CallMetrics(metrics), model_health
         self._time, self._epoch = loop_time, epoch
         self._prompt = choose_prompt(config, start.call_sid)
-        self._line = make_line(start, config, self._prompt, self)
-        self._publisher = make_publisher(start, self._prompt, self._superseded, self._opened)
+        self._line = make_line(start, config, self._prompt, self, self._metrics)
+        self._publisher = make_publisher(start, self._prompt, self._metrics, self._superseded, self._opened)
         self.frame = self._line.frame  # the hot path: no step in between
         self._over = asyncio.Event()
         self._reason = ""
@@ -187,9 +187,6 @@ class CallBridge:
     def finished(self, suggestion: Finished) -> None:
         """A suggestion to store."""
         self._story.suggestions += 1
-        timing = suggestion.timing
-        if timing.stopped_speaking is not None and timing.finished is not None:
-            self._story.worst_latency = max(self._story.worst_latency, timing.finished - timing.stopped_speaking)
         self._publisher.finished(suggestion)
 
     def withdrawn(self, item: str, revision: str, reason: WithdrawnReason) -> None:
@@ -198,7 +195,7 @@ class CallBridge:
 
     def turn(self, outcome: str, revision: str, timing: TurnTiming) -> None:
         """A turn is handled."""
-        self._story.turns[outcome] = self._story.turns.get(outcome, 0) + 1
+        self._story.timeline.handled(outcome, timing)
         self._metrics.turn(outcome, revision, timing)
 
     def transcript(self, track: Track, item: str, text: str, final: bool) -> None:
@@ -271,7 +268,7 @@ class CallBridge:
             reason=self._reason,
             seconds=round(self._time() - story.began, 1),
             revision=self.revision,
-            turns=story.turns,
             suggestions=story.suggestions,
-            worst_latency_ms=round(story.worst_latency * 1000),
+            **story.timeline.summary(),
+            **self._metrics.summary(),
         )

@@ -56,12 +56,11 @@ class CallTimeline:
         if outcome == "suggested" and timing.stopped_speaking is not None and timing.finished is not None and len(self._latencies) < _KEPT:
             self._latencies.append(max(0.0, timing.finished - timing.stopped_speaking))
 
-    def summary(self) -> dict[str, int | None]:
+    def summary(self) -> dict[str, dict[str, int] | int | None]:
         """Turns by outcome, and the median and worst milliseconds from the customer's last syllable to the finished text."""
         ordered = sorted(self._latencies)
         return {
-            "turns": sum(self.outcomes.values()),
-            **dict(sorted(self.outcomes.items())),
+            "turns": dict(sorted(self.outcomes.items())),
             "latency_p50_ms": round(ordered[len(ordered) // 2] * 1000) if ordered else None,
             "latency_max_ms": round(ordered[-1] * 1000) if ordered else None,
         }

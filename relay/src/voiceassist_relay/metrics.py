@@ -7,6 +7,7 @@ time, further ones are counted as `other`, and a revision's series are removed w
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.exposition import generate_latest
@@ -210,3 +211,58 @@ class RelayMetrics:
     def peer(self, peer: str, up: bool) -> None:
         """The state of the model or of Sync."""
         self._peer_up.labels(peer).set(1 if up else 0)
+
+
+class CallMetrics(RelayMetrics):
+    """The relay's metrics as one call's parts write them: counted on, and summed for the call's last log line.
+
+    It has no metrics of its own: all that it does not sum is the shared ones'.
+    """
+
+    def __init__(self, shared: RelayMetrics) -> None:
+        self._shared = shared
+        self._frame_sums: dict[str, dict[str, int]] = {}
+        self._sums: dict[str, dict[str, int]] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._shared, name)
+
+    def frames(self, track: str, outcome: str, count: int = 1) -> None:
+        """As `RelayMetrics.frames`."""
+        _add(self._frame_sums.setdefault(str(track), {}), outcome, count)
+        self._shared.frames(track, outcome, count)
+
+    def dropped(self, queue: str, count: int = 1) -> None:
+        """As `RelayMetrics.dropped`."""
+        _add(self._sums.setdefault("drops", {}), queue, count)
+        self._shared.dropped(queue, count)
+
+    def tokens(self, model: str, modality: str, direction: str, cached: bool, count: int) -> None:
+        """As `RelayMetrics.tokens`."""
+        if count:
+            _add(self._sums.setdefault("tokens", {}), f"{modality}_{direction}{'_cached' if cached else ''}", count)
+        self._shared.tokens(model, modality, direction, cached, count)
+
+    def reconnected(self, reason: str) -> None:
+        """As `RelayMetrics.reconnected`."""
+        _add(self._sums.setdefault("reconnects", {}), reason, 1)
+        self._shared.reconnected(reason)
+
+    def model_error(self, code: str) -> None:
+        """As `RelayMetrics.model_error`."""
+        _add(self._sums.setdefault("model_errors", {}), code, 1)
+        self._shared.model_error(code)
+
+    def published(self, outcome: str, seconds: float) -> None:
+        """As `RelayMetrics.published`."""
+        _add(self._sums.setdefault("sync_writes", {}), outcome, 1)
+        self._shared.published(outcome, seconds)
+
+    def summary(self) -> dict[str, dict[str, Any]]:
+        """The call's own sums: frames by track and outcome; drops, tokens, reconnects, model_errors and sync_writes by kind."""
+        kinds = ("drops", "tokens", "reconnects", "model_errors", "sync_writes")
+        return {"frames": self._frame_sums, **{kind: self._sums.get(kind, {}) for kind in kinds}}
+
+
+def _add(sums: dict[str, int], key: str, count: int) -> None:
+    sums[key] = sums.get(key, 0) + count

@@ -272,5 +272,5 @@ def test_a_calls_summary() -> None:
     for latency in (0.5, 0.9, 0.7):
         call.handled("suggested", TurnTiming(1.0, 1.5, finished=1.0 + latency))
     call.handled("merged", TurnTiming(None, 1.0))
-    assert call.summary() == {"turns": 4, "merged": 1, "suggested": 3, "latency_p50_ms": 700, "latency_max_ms": 900}
+    assert call.summary() == {"turns": {"merged": 1, "suggested": 3}, "latency_p50_ms": 700, "latency_max_ms": 900}
     assert CallTimeline().summary()["latency_p50_ms"] is None

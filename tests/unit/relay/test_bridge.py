@@ -8,11 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from voiceassist_crds.config import Limits, Prompt, RelayConfig
 from voiceassist_crds.messages import AssistState, StatusReason
 from voiceassist_crds.names import CallSid, StreamSid
-from voiceassist_relay.boundaries import ModelListener, StreamClaims, StreamStart
+from voiceassist_relay.boundaries import Finished, ModelListener, StreamClaims, StreamStart, TurnTiming
 from voiceassist_relay.bridge import CallBridge
 from voiceassist_relay.drain import Drain
 from voiceassist_relay.metrics import RelayMetrics
@@ -55,6 +56,7 @@ class Line:
         self.over = asyncio.Event()
         self.failure: Exception | None = None
         self.on_finish: Callable[[], None] = lambda: None
+        self.metrics: RelayMetrics
 
     def frame(self, inbound: bool, payload: bytes, arrived: float) -> None:
         self.frames.append(payload)
@@ -114,11 +116,12 @@ class House:
         self.registry = Registry(self.begin, self.metrics, lambda: self.config.limits.max_calls)
 
     def begin(self, begun: StreamStart, connection: Any) -> CallBridge:
-        def line(_: StreamStart, __: RelayConfig, ___: Prompt, listener: ModelListener) -> Line:
+        def line(_: StreamStart, __: RelayConfig, ___: Prompt, listener: ModelListener, metrics: RelayMetrics) -> Line:
             self.lines.append(Line(listener))
+            self.lines[-1].metrics = metrics
             return self.lines[-1]
 
-        def publisher(_: StreamStart, __: Prompt, superseded: Callable[[str], None], ___: Any) -> Publisher:
+        def publisher(_: StreamStart, __: Prompt, ___: RelayMetrics, superseded: Callable[[str], None], ____: Any) -> Publisher:
             self.publishers.append(Publisher(superseded))
             return self.publishers[-1]
 
@@ -354,3 +357,43 @@ async def test_a_call_that_does_not_end_is_cancelled() -> None:
     publisher.hang = True
     await house.registry.hang_up_all("drain", 0.1)
     assert len(house.registry) == 0
+
+
+async def test_the_last_line_tells_the_whole_story_of_this_call_alone() -> None:
+    house = House()
+    sink, _, line, _ = house.call(1)
+    _, _, other, _ = house.call(2)
+    for metrics, count in ((line.metrics, 100), (other.metrics, 7)):
+        metrics.frames("customer", "forwarded", count)
+        metrics.dropped("drafts", 2)
+        metrics.tokens("m", "audio", "input", True, 30)
+        metrics.reconnected("stalled")
+        metrics.model_error("server_error")
+        metrics.published("ok", 0.1)
+        metrics.suggestion_published("r", TurnTiming(1.0, 1.5, finished=1.9), 2.0)
+    line.listener.turn("suggested", "r", TurnTiming(1.0, 1.5, finished=1.9))
+    line.listener.finished(Finished("i", "q", "a", "r", TurnTiming(1.0, 1.5, finished=1.9)))
+    with capture_logs() as logs:
+        sink.ended("stop")
+        for _ in range(50):
+            await asyncio.sleep(0)
+    (story,) = [entry for entry in logs if entry["event"] == "call over"]
+    told = {key: story[key] for key in story if key not in {"event", "log_level", "call", "seconds", "revision"}}
+    assert told == {
+        "generation": 1,
+        "reason": "stop",
+        "suggestions": 1,
+        "turns": {"suggested": 1},
+        "latency_p50_ms": 900,
+        "latency_max_ms": 900,
+        "frames": {"customer": {"forwarded": 100}},
+        "drops": {"drafts": 2},
+        "tokens": {"audio_input_cached": 30},
+        "reconnects": {"stalled": 1},
+        "model_errors": {"server_error": 1},
+        "sync_writes": {"ok": 1},
+    }
+    assert house.metric("frames_total", track="customer", outcome="forwarded") == 107, "and the process counts both"
+    assert house.metric("realtime_reconnects_total", reason="stalled") == 2
+    assert house.metric("suggestion_latency_seconds_count", revision="other") == 2
+    await house.registry.hang_up_all("drain", 5)
