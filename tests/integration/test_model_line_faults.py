@@ -341,10 +341,9 @@ async def test_a_flapping_model_is_dialled_with_patience(server) -> None:
     async with calling(server, config=relay_config(server, audio={"tracks": "Customer"})) as call:
         await call.live()
         server.set_faults({"kind": "drop", "ms": 1})
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(1.5)
         server.set_faults([])
-        assert len(server.sessions) < 60
-        await server.wait_for_sessions(len(server.sessions))
+        assert 5 <= len(server.sessions) <= 40  # 0.05 s and a little between two tries, as the limits of this test have it
         call.say(SILENCE * 25)
         call.ask(ASKED[0].audio)
         await turns(call, 1)

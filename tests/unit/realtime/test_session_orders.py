@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from unit.realtime.wire import Desk, plan_of
 from voiceassist_relay.realtime import actions as act
@@ -16,7 +16,7 @@ from voiceassist_relay.realtime.turns import Carry
 
 WHOLE = '{"relevant":true,"answer":"Yes, you can.","question":"Can I?"}'
 ARGUMENTS = st.sampled_from([WHOLE, WHOLE.replace("true", "false"), WHOLE[:30], "{}", "not json", '{"relevant":true,"answer":""}'])
-ITEMS = st.integers(1, 6).map(lambda number: f"item_{number}")
+ITEMS = st.integers(1, 8).map(lambda number: f"item_{number}")
 ENDINGS = st.sampled_from(["completed", "completed", "incomplete", "cancelled", "failed"])
 CODES = st.sampled_from(
     ["rate_limit_exceeded", "server_error", "conversation_already_has_active_response", "item_not_found", "session_expired", None]
@@ -32,7 +32,8 @@ class Orders(RuleBasedStateMachine):
         self.desk.audio(60_000)
         self.number = 1
         self.now = 0.0
-        self.committed: set[str] = set()
+        self.items = 0
+        self.open_items: list[str] = []
         self.expected = 0
         self.handled = 0
         self.shown: set[str] = set()
@@ -75,37 +76,45 @@ class Orders(RuleBasedStateMachine):
         self.now += 0.01
         self.do(self.desk.session.received(decode(json.dumps(event).encode()), self.now))
 
-    @rule(item=ITEMS, ms=st.integers(0, 60_000))
-    def speech_started(self, item, ms) -> None:
-        if f"{self.number}/{item}" not in self.committed:
-            self.server(type="input_audio_buffer.speech_started", item_id=item, audio_start_ms=ms)
+    @rule(parts=st.sampled_from(["started stopped committed", "started stopped committed", "committed", "started committed", "started"]))
+    def a_turn(self, parts) -> None:
+        self.items += 1
+        item = f"item_{self.items}"
+        if "started" in parts:
+            self.server(type="input_audio_buffer.speech_started", item_id=item, audio_start_ms=self.items * 100)
+        if "stopped" in parts:
+            self.server(type="input_audio_buffer.speech_stopped", item_id=item, audio_end_ms=self.items * 100 + 90)
+        if "committed" in parts:
+            self.is_committed(item)
+        else:
+            self.open_items.append(item)
 
-    @rule(item=ITEMS, ms=st.integers(0, 60_000))
-    def speech_stopped(self, item, ms) -> None:
-        self.server(type="input_audio_buffer.speech_stopped", item_id=item, audio_end_ms=ms)
+    @precondition(lambda self: self.open_items)
+    @rule()
+    def open_speech_ends(self) -> None:
+        self.is_committed(self.open_items.pop())
 
-    @rule(item=ITEMS)
-    def is_committed(self, item) -> None:
-        if f"{self.number}/{item}" not in self.committed:
-            self.committed.add(f"{self.number}/{item}")
-            if item not in self.desk.session._void:
-                self.expected += 1
-            self.server(type="input_audio_buffer.committed", item_id=item)
+    def is_committed(self, item: str) -> None:
+        if item not in self.desk.session._void:
+            self.expected += 1
+        self.server(type="input_audio_buffer.committed", item_id=item)
 
     @rule(item=ITEMS, text=st.sampled_from(["", "Can I return it?"]), kind=st.sampled_from(["delta", "completed", "failed"]))
     def words(self, item, text, kind) -> None:
         fields = {"delta": text} if kind == "delta" else {"transcript": text}
         self.server(type=f"conversation.item.input_audio_transcription.{kind}", item_id=item, **fields)
 
-    @rule(own=st.booleans())
+    @precondition(lambda self: self.active is None)
+    @rule(own=st.sampled_from([True, True, False]))
     def response_created(self, own) -> None:
-        if self.active is None and (self.outstanding or not own):
+        if self.outstanding or not own:
             self.responses += 1
             self.active = f"resp_{self.responses}"
             self.outstanding = 0
             metadata = {"kind": "suggestion"} if own else None
             self.server(type="response.created", response={"id": self.active, "metadata": metadata})
 
+    @precondition(lambda self: self.active is not None)
     @rule(arguments=ARGUMENTS, cut=st.integers(0, 60), whole=st.booleans(), status=st.sampled_from(["completed", "incomplete"]))
     def a_call(self, arguments, cut, whole, status) -> None:
         if self.active is None:
@@ -120,6 +129,7 @@ class Orders(RuleBasedStateMachine):
         if whole:
             self.server(type="response.output_item.done", response_id=self.active, item=entry | {"status": status, "arguments": arguments})
 
+    @precondition(lambda self: self.active is not None)
     @rule(text=st.sampled_from(["", "Offer it.", WHOLE]))
     def a_text(self, text) -> None:
         if self.active is not None:
@@ -127,6 +137,7 @@ class Orders(RuleBasedStateMachine):
                 type="response.output_text.done", response_id=self.active, item_id=f"text_{len(self.sent_ids)}_{self.now}", text=text
             )
 
+    @precondition(lambda self: self.active is not None)
     @rule(status=ENDINGS, code=CODES)
     def response_done(self, status, code) -> None:
         if self.active is not None:
@@ -136,6 +147,7 @@ class Orders(RuleBasedStateMachine):
                 type="response.done", response={"id": gone, "status": status, "status_details": details, "metadata": {"kind": "suggestion"}}
             )
 
+    @precondition(lambda self: self.outstanding and self.active is None)
     @rule(code=CODES)
     def refused(self, code) -> None:
         if self.outstanding and self.active is None:
@@ -193,6 +205,7 @@ class Orders(RuleBasedStateMachine):
         self.desk = Desk(self.desk.session.plan, number=self.number, memory=self.desk.memory)
         self.desk.audio(60_000)
         self.outstanding, self.active, self.sent_ids = 0, None, set()
+        self.items, self.open_items = 0, []
         self.do(self.desk.session.begin(carry, self.now))
 
     @invariant()
@@ -208,4 +221,4 @@ class Orders(RuleBasedStateMachine):
 
 
 TestOrders = Orders.TestCase
-TestOrders.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestOrders.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)

@@ -28,6 +28,8 @@ class Answering:
         self.held = True
         """Nothing is asked for: not begun yet, paused, or the settings are just changing."""
         self.ask_at: float | None = None
+        self.resets_in: float | None = None
+        """Seconds after which a limit that was used up is whole again, as the server last said."""
         self._context = context
         self._reply: Reply | None = None
         self._foreign: str | None = None
@@ -169,7 +171,10 @@ class Answering:
     def limited(self, now: float, wait: float | None) -> None:
         """The server wants fewer requests."""
         limits = self._context.limits
-        self._blocked_until = now + min(limits.rate_limit_wait if wait is None else wait, limits.rate_limit_longest)
+        for known in (wait, self.resets_in, limits.rate_limit_wait):
+            if known is not None:
+                self._blocked_until = now + min(known, limits.rate_limit_longest)
+                return
 
     def drop(self, outcome: str, reason: WithdrawnReason, now: float) -> None:
         """Every turn without an outcome gets this one; a running response is cancelled and its draft withdrawn."""
@@ -257,9 +262,7 @@ class Answering:
             self._settle(reply, "failed", now)
             self._context.do(GiveUp(fatal))
         elif "rate_limit_exceeded" in {error.code, error.type}:
-            wait = wait_in(error.message)
-            if wait is not None or self._blocked_until <= now:
-                self.limited(now, wait)
+            self.limited(now, wait_in(error.message))
             self._retry(reply, now)
         elif "server_error" in {error.code, error.type}:
             second = reply.turn is not None and reply.turn.attempts == 2

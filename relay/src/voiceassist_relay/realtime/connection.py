@@ -222,7 +222,9 @@ class ModelConnection(asyncio.Protocol):
             failure = from_handshake(response.status_code, bytes(response.body or b""), float(wait) if wait.isdecimal() else None)
             self.opened.set_exception(SessionFailed(failure))
         elif error is not None:
-            self.opened.set_exception(SessionFailed(Passing("handshake")))
+            status = self.status or 0  # a refusal whose body breaks off is one all the same
+            failure = from_handshake(status, b"", None) if status >= 400 else Passing("handshake")
+            self.opened.set_exception(SessionFailed(failure))
 
     # frames
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from types import TracebackType
+from weakref import WeakKeyDictionary
+
+_shared: WeakKeyDictionary[asyncio.AbstractEventLoop, Dials] = WeakKeyDictionary()
 
 
 class Dials:
@@ -11,6 +14,11 @@ class Dials:
 
     def __init__(self, most: int = 64) -> None:
         self._places = asyncio.Semaphore(most)
+
+    @classmethod
+    def shared(cls) -> Dials:
+        """The running loop's own, for all calls that are given no other."""
+        return _shared.setdefault(asyncio.get_running_loop(), cls())
 
     async def __aenter__(self) -> None:
         await self._places.acquire()

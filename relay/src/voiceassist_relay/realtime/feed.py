@@ -161,6 +161,11 @@ class Feed:
         """Whether nothing waits for the session."""
         return self._write is not None and not self._replay.pending
 
+    @property
+    def waiting(self) -> bool:
+        """Whether there is audio that no session got yet."""
+        return self._replay.fresh > 0
+
     def _slow(self, payload: bytes, arrived: float) -> None:
         if self._paused:
             self._paused_count += 1

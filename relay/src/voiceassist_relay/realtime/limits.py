@@ -29,6 +29,8 @@ class LineLimits:
 
     backoff_base: float = 0.25
     backoff_cap: float = 15.0
+    stable_after: float = 10.0
+    """A session that lived shorter counts as a failed attempt for the backoff."""
     tell_after: float = 2.0
     """How long a break may last before the agent is told of it."""
     session_life: float = 3600.0

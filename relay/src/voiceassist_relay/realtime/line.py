@@ -81,7 +81,7 @@ class ModelLine:
         self._log = _log.bind(call=call_hash)
         self._memory = Memory(min(limits.memory_characters, 2 * config.model.truncation.post_instructions_tokens), limits.words_characters)
         self._limiter = ResponseLimiter(config.model.max_responses_per_minute)
-        self._around = Surroundings(lambda: self._plan, key, metrics, limits, dials or Dials(), tls, chance)
+        self._around = Surroundings(lambda: self._plan, key, metrics, limits, dials or Dials.shared(), tls, chance)
         self._conversation = Side(_Conversation(self), Feed(Track.CUSTOMER, metrics, limits), self._around, paused=paused)
         self._agent: Side | None = None
         self._agent_task: asyncio.Task[None] | None = None

@@ -79,10 +79,14 @@ class Opener:
         self._around = around
         self._on_over = on_over
 
-    async def open(self, *, at_once: bool) -> Link:
-        """Tries until a session stands. Raises FinalFailure when another try makes no sense."""
-        around, attempt, hint = self._around, 0, None
-        wait = 0.0 if at_once else delay(0, around.chance(), around.limits)
+    async def open(self, attempt: int | None) -> Link:
+        """Tries until a session stands. `attempt`: failures before this one; None: dial at once. Raises FinalFailure.
+
+        That is, when another try makes no sense.
+        """
+        around, hint = self._around, None
+        wait = 0.0 if attempt is None else delay(attempt, around.chance(), around.limits)
+        attempt = attempt or 0
         while True:
             await asyncio.sleep(wait)
             key, plan = around.key(), around.plan()

@@ -118,11 +118,9 @@ class ConversationSession:
         elif kind == _UPDATED:
             self._updated(now)
         elif kind == "rate_limits.updated":
-            waits = [
-                limit.reset_seconds or 0.0 for limit in event.rate_limits or () if limit.remaining is not None and limit.remaining <= 0
-            ]
-            if waits:
-                self._answering.limited(now, max(waits))
+            used_up = [each.reset_seconds for each in event.rate_limits or () if each.remaining is not None and each.remaining <= 0]
+            resets = [seconds for seconds in used_up if seconds is not None]
+            self._answering.resets_in = max(resets, default=None)
         self._update_between_responses(now)
         return self._context.take()
 

@@ -82,6 +82,7 @@ class Side:
         self._opener = Opener(kind, around, self._changed.set)
         self._link: Link | None = None
         self._number = 0
+        self._short_lives = 0
         self._carry = Carry()
         self._left_at = self._heard_at = self._quiet_since = -math.inf
         self._recycle_at = self._leave_by = math.inf
@@ -98,7 +99,7 @@ class Side:
         """Keeps a session until cancelled. Raises FinalFailure."""
         self._tell = self._loop.call_later(self._limits.tell_after, self._kind.broken)
         try:
-            link = await self._opener.open(at_once=True)
+            link = await self._opener.open(None)
             while True:
                 self._attach(link)
                 link = await self._successor(link)
@@ -146,13 +147,15 @@ class Side:
                     if isinstance(link.over.failure, Fatal):
                         raise FinalFailure(link.over.failure)
                     self._leave(link.over.label)
-                    return await (task if task is not None and not _failed(task) else self._opener.open(at_once=False))
+                    return await (task if task is not None and not _failed(task) else self._opener.open(self._short_lives))
                 if self._replace is None:
                     continue
                 if task is None:
-                    task = asyncio.create_task(self._opener.open(at_once=False))
+                    task = asyncio.create_task(self._opener.open(0))
                     task.add_done_callback(lambda _: self._changed.set())
                 elif task.done() and _failed(task):
+                    if self._loop.time() >= self._leave_by:
+                        return task.result()  # this session is of no more use either
                     task, self._replace, self._recycle_at = None, None, math.inf  # no other session can be had: this one goes on
                 elif task.done() and task.result().over is not None:
                     task = None
@@ -183,6 +186,8 @@ class Side:
             self._kind.perform(actions)
         if link is not None:
             self._heard_at = link.heard_at
+            lived = now - link.opened_at
+            self._short_lives = self._short_lives + 1 if lived < self._limits.stable_after else 0
             self._shut(link)
         self._around.metrics.reconnected(why)
         _log.info("model_session_left", kind=self._kind.name, why=why)
@@ -279,7 +284,7 @@ class Side:
     def idle(self, now: float) -> bool:
         """Whether nothing is open, neither in a session nor between two."""
         if self.machine is None:
-            return not self._carry.turns and self._carry.replay_from is None and self._fatal is None and self._number > 0
+            return self._carry == Carry(not_before=self._carry.not_before) and not self.feed.waiting and self._number > 0
         return self.feed.flowing and self.machine.idle(now)
 
     def housekeep(self, now: float) -> None:
