@@ -59,6 +59,7 @@ async def test_only_json(server: TwilioServer, ask: Ask) -> None:
     for given in (
         {"form": {"account_sid": server.account_sid}},
         {"data": b"{", "headers": {"Content-Type": "application/json"}},
+        {"data": b'{"account_sid": "%s"}' % server.account_sid.encode(), "headers": {"Content-Type": "text/plain"}},
     ):
         reply = await ask("POST", CONFIGURATION, **given)
         assert (reply.status, reply.code) == (400, 20001)

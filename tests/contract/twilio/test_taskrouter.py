@@ -81,6 +81,7 @@ async def test_a_task_goes_its_way(workspace: Any, call: CreatedCall, clock: Clo
     task = workspace.tasks(call.task_sid)
     assert await refused(task.update_async(assignment_status="canceled", reason="x")) == (400, 20001)  # not from assigned
     assert await refused(task.update_async(assignment_status="sleeping")) == (400, 20001)
+    assert (await task.update_async(assignment_status="assigned")).assignment_status == "assigned"  # it is that already
     clock.pass_(1)
     wrapping = await task.update_async(assignment_status="wrapping", priority=3)
     assert (wrapping.assignment_status, wrapping.priority, wrapping.date_updated.timestamp()) == ("wrapping", 3, NOW + 1)
