@@ -60,6 +60,17 @@ async def test_items_are_deleted_and_retrieved(server: RealtimeServer, words: di
         assert (await caller.refused("conversation.item.delete", item_id=turn["item"]["id"]))["code"] == "item_delete_invalid_item_id"
 
 
+async def test_audio_of_an_item_comes_back_only_when_it_is_retrieved(server: RealtimeServer) -> None:
+    async with call(server) as caller:
+        item = {"type": "message", "role": "user", "content": [{"type": "input_audio", "audio": "//7+", "transcript": "hi"}]}
+        await caller.send("conversation.item.create", item=item)
+        added, done = await caller.expect("conversation.item.added", "conversation.item.done")
+        assert added["item"]["content"] == done["item"]["content"] == [{"type": "input_audio", "transcript": "hi"}]
+        await caller.send("conversation.item.retrieve", item_id=added["item"]["id"])
+        (event,) = await caller.expect("conversation.item.retrieved")
+        assert event["item"]["content"] == item["content"]
+
+
 async def test_an_output_belongs_to_a_call(server: RealtimeServer) -> None:
     async with call(server) as caller:
         item = {"type": "function_call_output", "call_id": "call_1", "output": '{"shown":true}'}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import random
 
 import pytest
 from hypothesis import assume, given, settings
@@ -140,6 +141,24 @@ def test_foreign_audio_inside_an_utterance_is_counted() -> None:
     audio = BY_ID["lost-parcel/c2"].audio
     heard = RECOGNISER.hear(audio[:8000] + bytes(range(100)) + audio[8000:])
     assert (heard.foreign, heard.matches[0].missing, heard.exact) == (100, 0, False)
+
+
+def test_an_utterance_may_begin_and_end_with_silent_bytes() -> None:
+    speech = SILENCE * 3 + random.Random(5).randbytes(4000).replace(SILENCE, b"\x80") + SILENCE * 3
+    utterance = Utterance("x/c1", "x", "customer", 0, 500, "", True, "", "", speech)
+    for offset in range(155, 161):
+        audio = SILENCE * offset + speech + SILENCE * 400
+        heard = Recogniser([utterance]).hear(audio, range(0, len(audio), 160))
+        assert heard.exact and heard.matches[0].heard == len(speech)
+
+
+def test_words_that_two_utterances_share_belong_to_the_one_that_is_spoken() -> None:
+    rng = random.Random(6)
+    shared = rng.randbytes(4000)
+    one = Utterance("x/c1", "x", "customer", 0, 500, "", True, "", "", rng.randbytes(1904) + shared + rng.randbytes(2000))
+    two = Utterance("x/c2", "x", "customer", 0, 500, "", True, "", "", rng.randbytes(2000) + shared + rng.randbytes(2000))
+    (match,) = Recogniser([one, two]).hear(two.audio[:3200] + two.audio[3360:]).matches
+    assert (match.utterance, match.missing) == (two, 160)
 
 
 def test_unknown_audio_matches_nothing() -> None:

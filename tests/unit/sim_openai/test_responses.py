@@ -77,6 +77,23 @@ async def test_what_is_not_relevant_is_said_so(server: RealtimeServer, words: di
         assert arguments(await respond(caller)) == {"relevant": False, "answer": "", "question": ""}
 
 
+async def test_what_is_not_required_is_left_out_where_nothing_is_relevant(server: RealtimeServer, words: dict[str, Utterance]) -> None:
+    loose = json.loads(json.dumps(SUGGEST))
+    loose["parameters"]["required"] = ["relevant"]
+    async with call(server, config=session_config(tools=[loose])) as caller:
+        await speak(caller, words["card-charge/c1"].audio)
+        assert arguments(await respond(caller)) == {"relevant": False}
+        await speak(caller, words["card-charge/c2"].audio)
+        assert arguments(await respond(caller)).keys() == {"relevant", "answer", "question"}
+
+
+async def test_silence_is_nothing_to_answer(server: RealtimeServer) -> None:
+    async with call(server, config=session_config(turn_detection=None)) as caller:
+        await caller.append(silence(800))
+        await caller.send("input_audio_buffer.commit")
+        assert arguments(await respond(caller))["relevant"] is False
+
+
 async def test_unknown_audio_is_answered_by_its_length_and_loudness(server: RealtimeServer) -> None:
     async with call(server) as caller:
         await speak(caller, tone(1240, -23))

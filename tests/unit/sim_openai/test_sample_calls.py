@@ -6,13 +6,14 @@ import json
 import shutil
 import subprocess
 import sys
+import wave
 from pathlib import Path
 
 import pytest
 
 from unit.sim_openai.rig import call, session_config, transcribe
 from voiceassist_sim.audio import load_call
-from voiceassist_sim.openai import Behaviour, RealtimeServer, SampleCall, default_calls, load_sample_calls
+from voiceassist_sim.openai import Behaviour, CallsError, RealtimeServer, SampleCall, default_calls, load_sample_calls
 
 FOLDER = default_calls()
 NAMES = sorted(path.stem for path in FOLDER.glob("*.json"))
@@ -92,6 +93,39 @@ def test_the_script_writes_the_files_that_are_here() -> None:
         pytest.skip(f"the files were made by espeak-ng 1.51, not by {version.strip()}")
     check = subprocess.run([sys.executable, FOLDER / "make_calls.py", "--check"], capture_output=True, text=True, check=False)
     assert check.returncode == 0, check.stdout
+
+
+UTTERANCE = {"id": "c1", "speaker": "customer", "startMs": 0, "endMs": 900, "text": "a", "relevant": True, "question": "q", "answer": "a"}
+
+
+@pytest.mark.parametrize(
+    ("script", "complaint"),
+    [
+        ("{", "cannot be read as JSON"),
+        ([], "an object with the list 'utterances' is expected"),
+        ({"utterances": 5}, "an object with the list 'utterances' is expected"),
+        ({"utterances": [5]}, "utterances[0].id must be given as str"),
+        ({"utterances": [UTTERANCE, {**UTTERANCE, "relevant": "yes"}]}, "utterances[1].relevant must be given as bool"),
+        ({"utterances": [{**UTTERANCE, "startMs": 1.5}]}, "utterances[0].startMs must be given as int"),
+        ({"utterances": [{**UTTERANCE, "speaker": "agent"}]}, "'agent' has no track in the recording"),
+        ({"utterances": [{**UTTERANCE, "speaker": "robot"}]}, "'robot' has no track in the recording"),
+        ({"utterances": [{**UTTERANCE, "endMs": 1001}]}, "utterances[0] lies outside the recording"),
+        ({"utterances": [{**UTTERANCE, "startMs": 900}]}, "utterances[0] lies outside the recording"),
+    ],
+)
+def test_a_script_that_does_not_fit_is_one_clear_line(tmp_path: Path, script: object, complaint: str) -> None:
+    path = tmp_path / "call.json"
+    path.write_text(script if isinstance(script, str) else json.dumps(script))
+    with wave.open(str(tmp_path / "call.wav"), "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(8000)
+        out.writeframes(bytes(16_000))
+    with pytest.raises(CallsError) as raised:
+        load_sample_calls(tmp_path)
+    assert complaint in str(raised.value) and str(raised.value).startswith(f"{path}: ")
+    path.write_text(json.dumps({"utterances": [UTTERANCE]}))
+    assert [one.id for one in load_sample_calls(tmp_path)[0].utterances] == ["call/c1"]
 
 
 def test_a_folder_that_does_not_exist_makes_everything_unknown(tmp_path: Path) -> None:

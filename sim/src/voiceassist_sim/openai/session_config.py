@@ -108,12 +108,11 @@ def updated_config(current: Json, update: Json, ground: Ground, *, spoken: bool 
     if current.get("tracing") is not None and "tracing" in update and update["tracing"] not in (None, current["tracing"]):
         raise Refused(INVALID, "The tracing configuration cannot be changed once tracing is enabled.", "session.tracing")
     effective = copy.deepcopy(current)
-    lenient = ground.behaviour.lenient_nulls
     for name, value in update.items():
         if name == "audio":
             if value is not None:
                 _update_audio(effective["audio"], value, ground, spoken)
-        elif value is not None or not lenient or name in ("tracing", "include", "prompt"):
+        elif value is not None or name in ("tracing", "include", "prompt"):
             effective[name] = copy.deepcopy(value)
     if ground.model is not None:
         check_answering(effective, ground, "session", given=update)
