@@ -25,6 +25,21 @@ from .resources.common import Owner
 IMAGE = f"ghcr.io/voiceassist/relay:{__version__}"
 
 
+class _Blocks(yaml.SafeDumper):
+    """Writes texts of several lines as such."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - as the base class has it
+        """Every document is to be read without the others."""
+        return True
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Blocks.add_representer(str, _text)
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     options = argparse.ArgumentParser(prog="voiceassist-operator", description="Keeps relay pods as VoiceAssist objects describe them.")
@@ -97,7 +112,7 @@ def main() -> None:
             for line in problems:
                 print(f"voiceassist-operator: {options.file}: {line}", file=sys.stderr)
             sys.exit(2)
-        print(yaml.safe_dump_all(documents, sort_keys=False, allow_unicode=True), end="")
+        print(yaml.dump_all(documents, Dumper=_Blocks, sort_keys=False, allow_unicode=True), end="")
         return
     configure_logs(options.log_level, options.log_format)
     from .service import run  # noqa: PLC0415 - --help and plan answer without loading it

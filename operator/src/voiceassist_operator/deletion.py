@@ -13,7 +13,7 @@ from .facts import Ref
 from .resources.common import LABEL_NAME, label_value, relay_name
 from .resources.deployment import CLOSE_SECONDS
 
-FINALIZER = f"{names.GROUP}/relays"
+FINALIZER = f"{names.GROUP}/finalizer"
 EXTRA_SECONDS = 30
 DRAIN_SECONDS = 3600
 

@@ -18,6 +18,7 @@ class OperatorMetrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
+        self._known: dict[tuple[str, str], set[str]] = {}
         buckets = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
         self._duration = Histogram(
             PREFIX + "reconcile_duration_seconds", "Reconciles by outcome.", ["outcome"], buckets=buckets, registry=self.registry
@@ -44,14 +45,17 @@ class OperatorMetrics:
 
     def conditions(self, namespace: str, name: str, conditions: Sequence[dict[str, Any]]) -> None:
         """The conditions of one object."""
+        known = self._known.setdefault((namespace, name), set())
         for condition in conditions:
+            known.add(condition["type"])
             for status in _STATUSES:
                 self._condition.labels(namespace, name, condition["type"], status).set(int(condition["status"] == status))
 
     def forget(self, namespace: str, name: str) -> None:
         """An object is gone."""
-        for labels in [key for key in list(self._condition._metrics) if key[:2] == (namespace, name)]:
-            self._condition.remove(*labels)
+        for kind in self._known.pop((namespace, name), set()):
+            for status in _STATUSES:
+                self._condition.remove(namespace, name, kind, status)
 
     def leading(self, yes: bool) -> None:
         """Whether this replica holds the Lease."""

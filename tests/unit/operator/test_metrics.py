@@ -1,0 +1,41 @@
+"""The operator's metrics, by what Prometheus reads."""
+
+from __future__ import annotations
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from voiceassist_operator.metrics import OperatorMetrics
+
+
+def samples(metrics: OperatorMetrics) -> dict[tuple[str, tuple[str, ...]], float]:
+    families = text_string_to_metric_families(metrics.render().decode())
+    return {(one.name, tuple(value for _, value in sorted(one.labels.items()))): one.value for family in families for one in family.samples}
+
+
+def test_conditions_of_an_object_come_and_go() -> None:
+    metrics = OperatorMetrics()
+    metrics.conditions("n", "a", [{"type": "Ready", "status": "False"}])
+    metrics.conditions("n", "b", [{"type": "Ready", "status": "True"}])
+    metrics.conditions("n", "a", [{"type": "Ready", "status": "Unknown"}])
+    name = "voiceassist_operator_condition"
+    found = {labels: value for (one, labels), value in samples(metrics).items() if one == name}
+    assert {labels for labels, value in found.items() if value} == {("a", "n", "Unknown", "Ready"), ("b", "n", "True", "Ready")}
+    metrics.forget("n", "a")
+    assert {labels[0] for (one, labels) in samples(metrics) if one == name} == {"b"}
+    metrics.forget("n", "a")
+
+
+def test_verbs_count() -> None:
+    metrics = OperatorMetrics()
+    metrics.reconciled("ok", 0.2)
+    metrics.wrote("Service")
+    metrics.rolled_out(1.2)
+    metrics.leading(True)
+    found = samples(metrics)
+    assert found["voiceassist_operator_reconcile_duration_seconds_count", ("ok",)] == 1
+    assert found["voiceassist_operator_writes_total", ("Service",)] == 1
+    assert found["voiceassist_operator_rollout_seconds_bucket", ("1.5",)] == 1
+    assert found["voiceassist_operator_leading", ()] == 1
+    assert {name for name, _ in found if not name.startswith("voiceassist_operator_")} <= {
+        name for name, _ in found if name.startswith("process_")
+    }
