@@ -185,6 +185,8 @@ class Keeper:
             trouble = await self._applier.objects(seen, plan, self._written)
             if trouble != self._trouble:
                 self._trouble = trouble
+                if trouble:
+                    self._log.warning("the cluster refused objects", trouble=trouble)
                 plan = make_plan(replace(seen, trouble=trouble), _now())
         if not seen.owner.spec.paused:
             seen = await self._applier.pods(seen, plan, self._written)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,13 @@ def granted(bodies: list[dict[str, Any]]) -> set[Right]:
     return {
         (verb, group, resource) for rule in rules for group in rule["apiGroups"] for resource in rule["resources"] for verb in rule["verbs"]
     }
+
+
+@pytest.fixture
+def cluster(plane: Lab) -> Iterator[Cluster]:
+    """A namespace with a short name: it is part of a certificate's common name, which may have 64 characters."""
+    with plane.namespace("rights") as name:
+        yield Cluster(plane.outside_kubeconfig(), name)
 
 
 def test_no_request_is_denied_and_no_right_is_without_use(plane: Lab, cluster: Cluster, relays: Relays, tmp_path: Path) -> None:
