@@ -79,8 +79,7 @@ class Relay:
         self.watching.refresh()
 
     def _changed(self, _: Snapshot, new: Snapshot) -> None:
-        for bridge in self.registry:
-            bridge.use(new.config)
+        self.registry.use(new.config)
         self.watching.refresh()
 
     def _begin(self, start: StreamStart, connection: MediaConnection) -> CallBridge:

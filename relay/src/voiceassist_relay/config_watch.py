@@ -71,7 +71,10 @@ class ConfigWatch:
         if old.secrets != new.secrets:
             log.info("secrets in force")
         for listener in self._listeners:
-            listener(old, new)
+            try:
+                listener(old, new)
+            except Exception:  # the watch goes on, and so do the others
+                log.exception("a part of the relay did not take the new configuration")
 
     def _read(self) -> tuple[Snapshot, list[str]]:
         """What can be used of the files, and why the rest cannot: a bad configuration does not keep a new secret back, nor the reverse."""

@@ -13,34 +13,56 @@ from urllib.parse import urlsplit
 import websockets.exceptions
 from websockets.asyncio.client import ClientConnection, connect
 
+from voiceassist_crds.messages import StatusReason
 from voiceassist_crds.status import PeerReason
 
 from .peer_check import Unwell
 from .realtime.client_events import conversation_update
 from .realtime.endpoint import conversation_endpoint
+from .realtime.failures import Fatal, from_close, from_code, from_handshake
 from .snapshot import Snapshot
 
 TIMEOUT = 10.0
 
-_REFUSED = frozenset({401, 403})
+_REASONS = {
+    StatusReason.MODEL_REFUSED: PeerReason.REFUSED,
+    StatusReason.MODEL_QUOTA: PeerReason.QUOTA,
+    StatusReason.MODEL_MISCONFIGURED: PeerReason.MISCONFIGURED,
+}
+_WORDS = {
+    PeerReason.REFUSED: "refused the key ({what}); put a valid one into the Secret's model key",
+    PeerReason.QUOTA: "says that the quota is used up ({what})",
+    PeerReason.RATE_LIMITED: "has too many requests of this account ({what})",
+    PeerReason.SERVER_ERROR: "has an error of its own ({what})",
+    PeerReason.MISCONFIGURED: "has no such path or model ({what}); check model.url and model.name",
+}
 
 
-def _of_status(status: int, host: str) -> Unwell:
-    if status in _REFUSED:
-        return Unwell(PeerReason.REFUSED, f"{host} refused the key (HTTP {status}); put a valid one into the Secret's model key")
-    if status == 404:
-        return Unwell(PeerReason.MISCONFIGURED, f"{host} has no such path or model (HTTP 404); check model.url and model.name")
-    if status == 429:
-        return Unwell(PeerReason.RATE_LIMITED, f"{host} answers 429: too many requests, or the quota is used up")
-    return Unwell(PeerReason.SERVER_ERROR, f"{host} answered the handshake with HTTP {status}")
+def _unwell(reason: PeerReason, host: str, what: str) -> Unwell:
+    return Unwell(reason, f"{host} {_WORDS[reason].format(what=what)}")
+
+
+def _of_handshake(status: int, body: bytes, host: str) -> Unwell:
+    failure = from_handshake(status, body, None)
+    if isinstance(failure, Fatal):
+        return _unwell(_REASONS[failure.reason], host, f"HTTP {status}")
+    return _unwell(PeerReason.RATE_LIMITED if status == 429 else PeerReason.SERVER_ERROR, host, f"HTTP {status}")
+
+
+def _of_close(code: int | None, reason: str, host: str) -> Unwell:
+    failure = from_close(code, reason)
+    return _unwell(_REASONS[failure.reason] if isinstance(failure, Fatal) else PeerReason.SERVER_ERROR, host, f"closed with {code}")
 
 
 def _of_error(error: dict[str, object], host: str) -> Unwell:
-    code, text = str(error.get("code")), str(error.get("message"))[:200]
-    if code in {"invalid_api_key", "account_deactivated"}:
-        return Unwell(PeerReason.REFUSED, f"{host} refused the key ({code})")
-    if code in {"insufficient_quota", "billing_hard_limit_reached"}:
-        return Unwell(PeerReason.QUOTA, f"{host} says that the quota is used up ({code})")
+    code, kind, text = str(error.get("code")), str(error.get("type")), str(error.get("message"))[:200]
+    fatal = from_code(code, kind)
+    if fatal is not None:
+        return _unwell(_REASONS[fatal.reason], host, code)
+    if "rate_limit_exceeded" in {code, kind}:
+        return _unwell(PeerReason.RATE_LIMITED, host, code)
+    if "server_error" in {code, kind}:
+        return _unwell(PeerReason.SERVER_ERROR, host, code)
     return Unwell(PeerReason.MISCONFIGURED, f"{host} refused the session's settings ({code}, {error.get('param')}): {text}")
 
 
@@ -59,7 +81,9 @@ async def check_model(snapshot: Snapshot) -> None:
         ):
             await _update(socket, update, host)
     except websockets.exceptions.InvalidStatus as error:
-        raise _of_status(error.response.status_code, host) from None
+        raise _of_handshake(error.response.status_code, error.response.body or b"", host) from None
+    except websockets.exceptions.ConnectionClosed as error:
+        raise _of_close(error.rcvd.code if error.rcvd else None, error.rcvd.reason if error.rcvd else "", host) from None
     except ssl.SSLError as error:
         raise Unwell(PeerReason.UNREACHABLE, f"{host}: TLS failed ({error.reason})") from None
     except TimeoutError:
@@ -72,6 +96,8 @@ async def _update(socket: ClientConnection, update: bytes, host: str) -> None:
     sent = False
     async for message in socket:
         event = json.loads(message)
+        if not isinstance(event, dict):
+            raise ValueError("a message is no object")
         match event.get("type"):
             case "session.created" if not sent:
                 sent = True
@@ -79,8 +105,9 @@ async def _update(socket: ClientConnection, update: bytes, host: str) -> None:
             case "session.updated":
                 return
             case "error":
-                raise _of_error(event.get("error") or {}, host)
-    raise Unwell(PeerReason.SERVER_ERROR, f"{host} closed the session at once (code {socket.close_code})")
+                error = event.get("error")
+                raise _of_error(error if isinstance(error, dict) else {}, host)
+    raise _of_close(socket.close_code, socket.close_reason or "", host)
 
 
 def model_relevant(snapshot: Snapshot) -> object:

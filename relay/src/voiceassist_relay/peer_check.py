@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from voiceassist_crds.status import PeerReason
+from voiceassist_crds.status import PeerReason, PeerStatus
 
 from .peer_health import PeerHealth
 from .snapshot import Snapshot
@@ -48,14 +48,20 @@ class PeerCheck:
             try:
                 await self._ask()
             except Unwell as unwell:
-                self._health.failed(unwell.reason, unwell.message, time.time())
-                if self._health.status is not before:
-                    log.error("peer is not well", peer=self._peer, reason=unwell.reason.value, problem=unwell.message)
+                self._unwell(unwell, before)
+            except Exception as error:  # a check that breaks is asked again, and must not leave the peer's state as it was for ever
+                log.exception("check failed", peer=self._peer)
+                self._unwell(Unwell(PeerReason.UNKNOWN, f"the check itself failed ({type(error).__name__}); see the relay's log"), before)
             else:
                 self._health.worked(time.time())
                 if not before.ok:
                     log.info("peer is well", peer=self._peer)
             await self._until_next()
+
+    def _unwell(self, unwell: Unwell, before: PeerStatus) -> None:
+        self._health.failed(unwell.reason, unwell.message, time.time())
+        if self._health.status is not before:
+            log.error("peer is not well", peer=self._peer, reason=unwell.reason.value, problem=unwell.message)
 
     async def _until_next(self) -> None:
         while True:

@@ -32,5 +32,5 @@ class PeerHealth:
         self._failures += 1
         if reason not in _FINAL and self._failures < FAILURES and self._status.ok:
             return
-        if self._status.ok or self._status.reason is not reason:
+        if self._status.ok or self._status.reason is not reason or self._failures == 1:
             self._status = PeerStatus(ok=False, reason=reason, message=message[:500], since=now)

@@ -133,6 +133,15 @@ class Registry:
         bridge = self._calls.get(CallSid(call_sid))
         return None if bridge is None or bridge.over else bridge
 
+    def use(self, config: RelayConfig) -> None:
+        """A new configuration is in force. A call that cannot take it ends; the others go on."""
+        for bridge in list(self._calls.values()):
+            try:
+                bridge.use(config)
+            except Exception:
+                log.exception("call failed", call=call_hash(bridge.start.call_sid))
+                bridge.hang_up("error")
+
     async def wait_empty(self, timeout: float) -> bool:
         """Waits until no call is left, at most `timeout` seconds; tells whether none is."""
         try:

@@ -312,6 +312,22 @@ async def test_a_new_prompt_reaches_live_calls_only_if_asked(apply_to: str, expe
     await house.registry.hang_up_all("drain", 5)
 
 
+async def test_a_call_that_cannot_take_a_configuration_ends_and_the_others_take_it() -> None:
+    house = House()
+    _, first, bad, _ = house.call(1)
+    _, second, good, _ = house.call(2)
+
+    def broken(*_: Any) -> None:
+        raise RuntimeError("bug")
+
+    bad.use = broken  # type: ignore[method-assign]
+    house.registry.use(config("AllCalls", "New."))
+    assert first.closed == [(1001, "error")]
+    assert second.closed == []
+    assert good.log == [("use", "New.")]
+    await house.registry.hang_up_all("drain", 5)
+
+
 async def test_drain_serves_then_waits_then_ends_in_order() -> None:
     house = House()
     _, connection, _, publisher = house.call(1)

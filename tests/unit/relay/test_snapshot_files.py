@@ -120,6 +120,21 @@ def test_swap_and_refusal(files: Files) -> None:
     assert len(infos) == 1
 
 
+def test_a_listener_that_fails_keeps_no_other_from_the_news(files: Files) -> None:
+    watch = files.watch()
+    heard: list[str] = []
+
+    def broken(_: Snapshot, __: Snapshot) -> None:
+        raise RuntimeError("bug")
+
+    watch.on_change(broken)
+    watch.on_change(lambda _, new: heard.append(new.config.prompts[0].instructions))
+    for text in ("Two.", "Three."):
+        files.write(prompts=[{"instructions": text}])
+        watch.look()
+    assert heard == ["Two.", "Three."]
+
+
 def test_secret_rotation_and_a_secret_that_vanishes(files: Files) -> None:
     watch = files.watch()
     version = watch.current().secrets_version
