@@ -15,6 +15,7 @@ from typing import Any
 import aiohttp
 
 from voiceassist_crds import names
+from voiceassist_crds.errors import ContractError
 from voiceassist_sim.audio import CallRecording, load_call
 
 from .board import Board, CallView
@@ -64,6 +65,8 @@ class Live:
         return dict(json.loads(self._stage.relay.config.read_text()))
 
     def _set_prompt(self, text: str) -> str:
+        if not text.strip():
+            raise ContractError("prompt", ["the prompt is empty; write what the model is to do"])
         config = self._stage.config(prompts=[{"instructions": text}])
         write_whole(self._stage.relay.config, config.to_json())
         return config.prompts[0].revision

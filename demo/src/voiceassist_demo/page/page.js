@@ -55,7 +55,8 @@ function drawCall(view) {
     return item;
   });
   items.push(...view.drafts.map((draft) => element("li", draft.answer, "draft")));
-  if (items.length === 0) items.push(element("li", "Nothing to say yet: the customer has asked nothing.", "none"));
+  const nothing = view.state === "failed" ? "No suggestions for this call." : "Nothing to say yet: the customer has asked nothing.";
+  if (items.length === 0) items.push(element("li", nothing, "none"));
   fill($(".suggestions", card), items);
 }
 
@@ -87,7 +88,7 @@ function drawBars(bars) {
     svg.append(made);
     return made;
   };
-  for (let tick = 0; tick <= most; tick += 250) {
+  for (let tick = 0; tick <= most && bars.length > 0; tick += 250) {
     add("line", { x1: left + tick * scale, x2: left + tick * scale, y1: 0, y2: height - 16, stroke: "var(--line)" });
     if (tick % 500 === 0) add("text", { x: left + tick * scale, y: height - 4 }, tick === 0 ? "0 ms" : `${tick}`);
   }
