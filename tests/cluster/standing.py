@@ -74,7 +74,7 @@ def helm_values(**values: Any) -> list[str]:
 
 @contextmanager
 def released(lab: Lab, namespace: str, name: str = "voiceassist", **values: Any) -> Iterator[str]:
-    """The chart installed with the helm command in a namespace that exists; uninstalled afterwards."""
+    """The chart installed with the helm command in a namespace that exists; uninstalled afterwards, when its objects are gone."""
     lab.apply(authority_secret(lab), namespace=namespace)
     arguments = [
         "-n",
@@ -88,8 +88,10 @@ def released(lab: Lab, namespace: str, name: str = "voiceassist", **values: Any)
         "3m",
     ]
     try:
-        lab.helm("install", name, CHART, "--take-ownership", *arguments)  # the CRD stays when a release goes
+        lab.helm("install", name, CHART, "--take-ownership", "--force-conflicts", *arguments)  # the CRD stays when a release goes
         yield name
+        where = ["--all-namespaces"] if values.get("watch__allNamespaces") else ["-n", namespace]
+        lab.kubectl("delete", "voiceassists", "--all", *where, "--timeout=60s")
     finally:
         lab.helm("uninstall", name, "-n", namespace, "--ignore-not-found", "--wait=false")
 
