@@ -36,22 +36,22 @@ def sign(key: str, url: str, params: list[tuple[str, str]] | None = None) -> str
 
 
 def test_the_published_vector():
-    assert auth.verify_upgrade(["authtok"], "wss://relay.example.com/media", "5RyyovjKfuKsQz9D1epgpo/HUxI=")
+    assert auth.signing_token(["authtok"], "wss://relay.example.com/media", "5RyyovjKfuKsQz9D1epgpo/HUxI=")
 
 
 @pytest.mark.parametrize("signed", [URL, URL + "/", URL.replace(".com/", ".com:443/"), URL.replace(".com/", ".com:443/") + "/"])
 @pytest.mark.parametrize("tokens", [(KEY,), (KEY, OTHER), (OTHER, KEY), ("", KEY)])
 def test_an_upgrade_is_recognised_in_every_form_that_twilio_may_sign(signed, tokens):
-    assert auth.verify_upgrade(tokens, URL, sign(KEY, signed))
-    assert auth.verify_upgrade(tokens, URL + "/", sign(KEY, signed))
+    assert auth.signing_token(tokens, URL, sign(KEY, signed))
+    assert auth.signing_token(tokens, URL + "/", sign(KEY, signed))
     assert auth.signing_token(tokens, URL, sign(KEY, signed)) == KEY
 
 
 def test_an_explicit_port_passes_with_and_without_it():
     url = "wss://assist.example.com:8443/ws/x"
-    assert auth.verify_upgrade([KEY], url, sign(KEY, url))
-    assert auth.verify_upgrade([KEY], url, sign(KEY, "wss://assist.example.com/ws/x"))
-    assert not auth.verify_upgrade([KEY], url, sign(KEY, "wss://assist.example.com:443/ws/x"))
+    assert auth.signing_token([KEY], url, sign(KEY, url))
+    assert auth.signing_token([KEY], url, sign(KEY, "wss://assist.example.com/ws/x"))
+    assert not auth.signing_token([KEY], url, sign(KEY, "wss://assist.example.com:443/ws/x"))
 
 
 @pytest.mark.parametrize(
@@ -67,19 +67,19 @@ def test_an_explicit_port_passes_with_and_without_it():
     ],
 )
 def test_a_signature_over_another_address_is_refused(signed):
-    assert not auth.verify_upgrade([KEY], URL, sign(KEY, signed))
+    assert not auth.signing_token([KEY], URL, sign(KEY, signed))
 
 
 def test_a_wrong_key_and_no_key_are_refused():
-    assert not auth.verify_upgrade([OTHER], URL, sign(KEY, URL))
-    assert not auth.verify_upgrade([], URL, sign(KEY, URL))
-    assert not auth.verify_upgrade([""], URL, sign("", URL))
+    assert not auth.signing_token([OTHER], URL, sign(KEY, URL))
+    assert not auth.signing_token([], URL, sign(KEY, URL))
+    assert not auth.signing_token([""], URL, sign("", URL))
 
 
 @given(header=st.text(max_size=200), url=st.text(max_size=80))
 def test_junk_never_raises(header, url):
-    assert not auth.verify_upgrade([KEY], url, header)
-    assert not auth.verify_upgrade([KEY], f"wss://h:{url}/x", header)
+    assert not auth.signing_token([KEY], url, header)
+    assert not auth.signing_token([KEY], f"wss://h:{url}/x", header)
     assert not auth.verify_callback([KEY], url, {header: url}, header)
     assert not auth.verify_peer([KEY], header, "POST", url, 0)
     assert not auth.verify_peer([KEY], "1.x", "POST", url + "\udc80", 1)
@@ -88,7 +88,7 @@ def test_junk_never_raises(header, url):
 
 
 def test_a_port_that_cannot_be_is_refused_and_does_not_raise():
-    assert not auth.verify_upgrade([KEY], "wss://h:99999/x", sign(KEY, "wss://h:99999/x"))
+    assert not auth.signing_token([KEY], "wss://h:99999/x", sign(KEY, "wss://h:99999/x"))
 
 
 # callbacks

@@ -9,4 +9,11 @@ from pydantic.alias_generators import to_camel
 class Model(BaseModel):
     """A part of the contract."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, strict=False)
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        extra="forbid",
+        frozen=True,
+        strict=False,
+        hide_input_in_errors=True,  # an error may be logged, and its input may be spoken words
+    )

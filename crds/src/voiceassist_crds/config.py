@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from .base import Model
 from .errors import from_validation
-from .names import STREAM_PATH, TOKEN_PATH, WS_PATH, Revision
+from .names import STREAM_PATH, WS_PATH, Revision
 from .revisions import digest
 
 MAX_INSTRUCTIONS = 32768
@@ -322,14 +322,9 @@ class RelayConfig(Model):
         """Where the Flex plugin finds `/stream` and `/token`."""
         return self.public_url(STREAM_PATH).removesuffix(STREAM_PATH)
 
-    @property
-    def token_url(self) -> str:
-        """The public address of `/token`."""
-        return self.public_url(TOKEN_PATH)
-
 
 def prompt_revision(config: RelayConfig, instructions: str) -> Revision:
-    """Revision of what alters answers: instructions, model, turn detection, transcription, reasoning. 10 hex digits."""
+    """Revision of what alters answers: instructions, model, turn detection, reasoning, output limit. 10 hex digits."""
     model = config.model
     return digest(
         {

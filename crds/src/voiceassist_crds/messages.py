@@ -51,7 +51,6 @@ class StatusReason(StrEnum):
     MODEL_QUOTA = "ModelQuota"
     MODEL_MISCONFIGURED = "ModelMisconfigured"
     RELAY_STOPPING = "RelayStopping"
-    TAKEN_OVER = "TakenOver"
 
 
 class WithdrawnReason(StrEnum):

@@ -36,11 +36,6 @@ _DEFAULT_PORTS = {"wss": 443, "https": 443}
 # Twilio's signatures
 
 
-def verify_upgrade(tokens: Iterable[str], url: str, header: str) -> bool:
-    """Whether Twilio signed a websocket upgrade to `url` (the configured public wss address) with one of the auth tokens."""
-    return signing_token(tokens, url, header) is not None
-
-
 def signing_token(tokens: Iterable[str], url: str, header: str) -> str | None:
     """The auth token that `header`, an `X-Twilio-Signature` over `url`, was made with; None if none fits. Never raises."""
     return _signed_by(tokens, url, {}, header)

@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from voiceassist_crds import names
-from voiceassist_crds.messages import STREAM_MESSAGE, CallDocument, CallState
+from voiceassist_crds.messages import STREAM_MESSAGE, CallDocument, CallState, Draft
 from voiceassist_crds.schema import FOLDER, SCHEMAS, schema_text
 
 CALL = "CA" + "0" * 32
@@ -32,6 +32,14 @@ def test_schema_agrees_with_the_model_on_messages() -> None:
             jsonschema.validate(bad, schema)
         with pytest.raises(ValidationError):
             STREAM_MESSAGE.validate_python(bad)
+
+
+def test_an_error_that_is_logged_repeats_no_spoken_word() -> None:
+    with pytest.raises(ValidationError) as caught:
+        STREAM_MESSAGE.validate_python({"type": "draft", "id": "i", "revision": "r", "part": 1, "answer": ["my card is 4929"]})
+    with pytest.raises(ValidationError) as other:
+        Draft(id="i", revision="r", part=0, answer="my card is 4929", spoken="4929")  # type: ignore[call-arg]
+    assert "4929" not in str(caught.value) + repr(other.value)
 
 
 def test_names() -> None:

@@ -159,8 +159,3 @@ class Functions:
         wait = table.wait(person.identity, self._deps.monotonic())
         if wait > 0:
             raise RequestRefused(429, "rate", "Too many requests of this worker.", "Wait a moment.", retry_after=wait)
-
-
-def functions_router(deps: FunctionsDeps) -> APIRouter:
-    """The public functions' routes, for the app of the public port. See `Functions` where `aclose` is wanted too."""
-    return Functions(deps).router()

@@ -41,10 +41,6 @@ class Liveness:
         """The event came, or is no longer expected."""
         self._owed.pop(event, None)
 
-    def forgive(self) -> None:
-        """Nothing is owed any more."""
-        self._owed.clear()
-
     def stalled(self, now: float) -> str | None:
         """What did not come in time; None while all is well. To be asked at every housekeeping."""
         late = now - self._looked > self._limits.housekeeping + _LATE

@@ -113,11 +113,6 @@ class Fault:
         return self.code if isinstance(self.code, int) else 1011
 
     @property
-    def in_session(self) -> bool:
-        """Whether it hits a session (not a handshake, a response or a turn)."""
-        return self.kind in SESSION
-
-    @property
     def error_code(self) -> str:
         """The code of an ``error`` event."""
         return self.code if isinstance(self.code, str) else "server_error"
