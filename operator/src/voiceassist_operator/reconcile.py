@@ -114,7 +114,7 @@ class Keeper:
         try:
             pause = await (self._fresh_pass() if fresh else self._poll_pass())
         except NotLeading:
-            outcome = "not_leading"
+            outcome, self._seen = "not_leading", None  # all is looked at again, should we lead on
         except _Gone:
             return None
         except OperatorError as error:

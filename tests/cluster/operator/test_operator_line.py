@@ -159,6 +159,17 @@ def test_secrets_that_are_missing_are_named_and_mended_without_a_restart(cluster
     assert cluster.find(("apps/v1", "Deployment"), RELAY)
 
 
+def test_what_the_cluster_refuses_is_said_in_its_words(cluster: Cluster) -> None:
+    cluster.secrets()
+    cluster.create(voiceassist(relay={"resources": {"requests": {"cpu": "lots"}}}))
+    refused = cluster.await_condition("Ready", "False", "ApplyFailed")
+    assert "apply Deployment support-relay" in refused["message"]
+    assert cluster.find(("v1", "Service"), RELAY), "what can be written is written all the same"
+    cluster.patch(VOICEASSIST, "support", {"spec": {"relay": {"resources": {"requests": {"cpu": "100m"}}}}})
+    cluster.await_condition("Ready", "False", "RelaysStarting")
+    assert cluster.find(("apps/v1", "Deployment"), RELAY)
+
+
 def test_one_address_belongs_to_the_older_object(cluster: Cluster) -> None:
     cluster.secrets()
     cluster.create(voiceassist("older", host="one.example.test"))

@@ -1,0 +1,29 @@
+"""The liveness probe: a watch that delivers nothing is told by a heartbeat that does not come back."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from voiceassist_operator.keepers import Keepers
+from voiceassist_operator.metrics import OperatorMetrics
+from voiceassist_operator.service import DEAF_SECONDS, Health
+
+
+def never(*_: object) -> object:
+    raise AssertionError("no keeper is made here")
+
+
+def test_a_replica_that_waits_for_the_lease_is_well() -> None:
+    assert Health(OperatorMetrics()).problem() == ""
+
+
+@pytest.mark.parametrize(("namespace", "name", "well"), [("own", "heartbeat", True), ("other", "heartbeat", False), ("own", "x", False)])
+def test_a_deaf_watch(namespace: str, name: str, well: bool) -> None:
+    health = Health(OperatorMetrics())
+    health.keepers = keepers = Keepers(never, ("own", "heartbeat"))  # type: ignore[arg-type]  # makes none
+    assert health.problem() == ""
+    keepers.heard_at = time.monotonic() - DEAF_SECONDS - 1
+    keepers.heard(namespace, name)
+    assert (health.problem() == "") is well
