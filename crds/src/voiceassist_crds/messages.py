@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import Field, TypeAdapter
+from pydantic import ConfigDict, Field, TypeAdapter
 
 from .base import Model
 
@@ -120,7 +120,7 @@ class Status(Message):
 
 
 StreamMessage = Annotated[Draft | Suggestion | Withdrawn | Transcript | Status, Field(discriminator="type")]
-STREAM_MESSAGE: TypeAdapter[StreamMessage] = TypeAdapter(StreamMessage)
+STREAM_MESSAGE: TypeAdapter[StreamMessage] = TypeAdapter(StreamMessage, config=ConfigDict(hide_input_in_errors=True))
 
 
 class CallState(StrEnum):
