@@ -93,3 +93,7 @@ async def test_the_private_port_and_the_public_one(tmp_path: Path) -> None:
         assert (told["namespace"], told["name"], told["pod"]) == ("default", "demo", "relay0")
         assert told["promptRevisions"] == {stage.config().prompts[0].revision: 0}
         assert (told["ready"], told["notReadyReasons"]) == (True, [])
+        for port, refusals in ((public, 1), (private, 2)):
+            async with stage.http.get(port + "/healthz", headers={"X-Long": "x" * 17_000}) as answer:
+                assert answer.status == 431
+            assert (await stage.metrics())['http_refused_total{reason="head_too_big"}'] == refusals, "both ports are bounded, and counted"

@@ -1,0 +1,68 @@
+"""`make test`: a tier that cannot run here is named in the summary, and fails in CI."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def tiers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
+    """The tool, with one tier that can run (one test), one that lacks a program, and one whose own script names what is missing."""
+    spec = importlib.util.spec_from_file_location("tiers_tool", ROOT / "tools/tiers.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "tiers_tool", module)
+    spec.loader.exec_module(module)
+    for name in ("good", "lacking", "scripted"):
+        (tmp_path / "tests" / name).mkdir(parents=True)
+        (tmp_path / "tests" / name / "test_it.py").write_text("def test_it():\n    pass\n")
+    (tmp_path / "needs.py").write_text("print('no such kernel module')\n")
+    monkeypatch.setattr(module, "ROOT", tmp_path)
+    monkeypatch.setattr(module, "PYTHON", Path(sys.executable))
+    monkeypatch.setattr(module, "CI", False)
+    monkeypatch.setattr(module.os, "geteuid", lambda: 1000)
+    found = (
+        module.Tier("good", fast=True),
+        module.Tier("lacking", programs={"no-such-program": "no-such-package"}),
+        module.Tier("scripted", prerequisites="needs.py"),
+    )
+    monkeypatch.setattr(module, "TIERS", found)
+    return module
+
+
+def summary(tiers: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
+    monkeypatch.setattr(sys, "argv", ["tiers.py", *arguments])
+    code = tiers.main()
+    return code, capsys.readouterr().out.split("=== summary")[1]
+
+
+def test_what_cannot_run_is_named_with_the_way_out(tiers: ModuleType, monkeypatch, capsys) -> None:
+    code, text = summary(tiers, monkeypatch, capsys)
+    assert code == 0
+    lines = {line.split()[0]: line for line in text.strip().splitlines()}
+    assert "ok" in lines["good"]
+    assert "1 passed" in lines["good"]
+    assert "NOT RUN  missing: no-such-package; install with: sudo apt-get install no-such-package" in lines["lacking"]
+    assert "NOT RUN  no such kernel module" in lines["scripted"]
+
+
+def test_in_ci_that_is_a_failure(tiers: ModuleType, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(tiers, "CI", True)
+    assert summary(tiers, monkeypatch, capsys, "lacking")[0] == 1
+    assert summary(tiers, monkeypatch, capsys, "good")[0] == 0
+
+
+def test_a_failing_test_fails_and_fast_takes_the_quick_ones_only(tiers: ModuleType, monkeypatch, capsys) -> None:
+    (tiers.ROOT / "tests/good/test_it.py").write_text("def test_it():\n    assert False\n")
+    code, text = summary(tiers, monkeypatch, capsys, "--fast")
+    assert code == 1
+    assert "FAILED" in text
+    assert "lacking" not in text
