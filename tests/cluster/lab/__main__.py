@@ -36,7 +36,7 @@ namespace {namespace} the stand-ins for Twilio and the model, the operator, and 
   make cluster-down                     removes it, and leaves nothing
 
 In that shell, `kubectl describe voiceassist sandbox` tells how it is, `kubectl edit voiceassist sandbox` changes its prompt, and
-the head of examples/sandbox.yaml tells how to start a call. The cluster reaches nothing outside, and nothing outside reaches it.
+docs/tutorial.md plays a call (section 5). The cluster reaches nothing outside, and nothing outside reaches it.
 Logs of its programs: {folder}/log
 """
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import platform
 import re
+from functools import cache
 from pathlib import Path
 
-from cluster.lab.cache import Log, Recipe, ensure, file_inputs
+from cluster.lab.cache import Log, Recipe, file_inputs
 from cluster.lab.errors import LabError
 from cluster.lab.golang import go_environment, go_tool
 from cluster.lab.places import RECIPE
@@ -44,6 +45,7 @@ def _go_recipe(
     )
 
 
+@cache
 def kubernetes() -> Recipe:
     """etcd, the control plane, kubelet, kube-proxy and kubectl."""
     version = module_version(RECIPE / "kubernetes", "k8s.io/kubernetes")
@@ -58,23 +60,27 @@ def kubernetes() -> Recipe:
     return _go_recipe("kubernetes", "Kubernetes and etcd", usually, "k8s.io/kubernetes", ".", stamps, KUBERNETES_COMMANDS)
 
 
+@cache
 def coredns() -> Recipe:
     """The cluster's DNS server."""
     return _go_recipe("coredns", "CoreDNS", "3 min the first time, 20 s with Go's build cache", "github.com/coredns/coredns", ".")
 
 
+@cache
 def traefik() -> Recipe:
     """The ingress controller."""
     module = "github.com/traefik/traefik/v3"
     return _go_recipe("traefik", "Traefik", "8 min the first time, 30 s with Go's build cache", module, f"{module}/cmd/traefik")
 
 
+@cache
 def helm() -> Recipe:
     """The helm command."""
     module = "helm.sh/helm/v4"
     return _go_recipe("helm", "Helm", "4 min the first time, 20 s with Go's build cache", module, f"{module}/cmd/helm")
 
 
+@cache
 def pause() -> Recipe:
     """The program that holds namespaces open; static, so it needs no image to run from."""
     source = RECIPE / "pause" / "pause.c"
@@ -88,8 +94,3 @@ def pause() -> Recipe:
 def all_programs() -> tuple[Recipe, ...]:
     """Every program of the cluster, quick ones first."""
     return (pause(), coredns(), helm(), traefik(), kubernetes())
-
-
-def command_folders() -> list[Path]:
-    """Folders for PATH with kubectl and helm, and what else was built. Builds what is missing."""
-    return [ensure(recipe) for recipe in (kubernetes(), helm())]
