@@ -112,6 +112,12 @@ def test_base_url(region: str | None, edge: str | None, expected: str) -> None:
     assert parse(twilio={**MINIMAL["twilio"], "region": region, "edge": edge}).twilio.base_url("sync") == expected
 
 
+def test_another_server_for_every_product() -> None:
+    config = parse(twilio={**MINIMAL["twilio"], "apiUrl": "http://sandbox/{product}/", "region": "ie1"})
+    assert config.twilio.base_url("sync") == "http://sandbox/sync"
+    assert config.twilio.base_url("flex-api") == "http://sandbox/flex-api"
+
+
 def test_urls() -> None:
     config = parse(pathPrefix="/a/b")
     assert config.stream_url("CA1") == "wss://assist.example.com/a/b/ws/CA1"

@@ -1,0 +1,146 @@
+"""Every field of RelayConfig has a test that sees it change something: the table says which."""
+
+from __future__ import annotations
+
+import json
+import re
+import types
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Union, get_args, get_origin
+
+import pytest
+from pydantic import BaseModel
+
+from voiceassist_crds.config import ModelConfig, RelayConfig
+from voiceassist_crds.errors import ContractError
+from voiceassist_relay.prompt_choice import choose_prompt
+from voiceassist_relay.realtime.client_events import conversation_update, transcription_update
+
+TESTS = Path(__file__).parents[2]
+HERE = "unit/relay/test_every_field.py"
+SETTINGS = f"{HERE}::test_what_a_session_is_told_follows_the_configuration"
+LINE, START, HTTP = "integration/test_line.py::", "integration/test_functions_start.py::", "integration/test_functions_http.py::"
+
+SEEN_BY = {
+    "version": f"{HERE}::test_another_version_is_refused",
+    "namespace": "integration/test_relay_command.py::test_the_private_port_and_the_public_one",
+    "name": "integration/test_relay_command.py::test_the_private_port_and_the_public_one",
+    "configRevision": LINE + "test_configuration_swap_and_secret_rotation",
+    "host": "integration/test_gate.py::test_let_in_with_either_token_and_every_form_of_the_address",
+    "pathPrefix": HTTP + "test_the_path_prefix_is_that_of_the_configuration_in_force",
+    "twilio.accountSid": "unit/media/test_protocol.py::test_a_start_that_does_not_fit",
+    "twilio.syncServiceSid": HTTP + "test_the_token_opens_what_was_granted_and_nothing_else",
+    "twilio.syncTtlSeconds": "integration/test_publisher.py::test_everything_ends_by_itself_even_if_it_lives_on",
+    "twilio.legacyStream": START + "test_the_original_plugins_stream_name_has_no_suffix",
+    "twilio.workspaceSid": "integration/test_functions_access.py::test_the_workspace_is_asked_for_once_where_it_is_not_configured",
+    "twilio.apiUrl": "unit/crds/test_config.py::test_another_server_for_every_product",
+    "twilio.region": HTTP + "test_a_regions_token_names_the_region",
+    "twilio.edge": "unit/crds/test_config.py::test_base_url",
+    "functions.allowedOrigins": HTTP + "test_pages_of_configured_origins_may_ask",
+    "audio.tracks": LINE + "test_customer_only_and_transcripts_off",
+    "model.provider": LINE + "test_other_providers",
+    "model.url": LINE + "test_other_providers",
+    "model.name": "unit/realtime/test_events.py::test_endpoints",
+    "model.authHeader": LINE + "test_other_providers",
+    "model.turnDetection.type": SETTINGS,
+    "model.turnDetection.threshold": SETTINGS,
+    "model.turnDetection.prefixPaddingMs": SETTINGS,
+    "model.turnDetection.silenceDurationMs": SETTINGS,
+    "model.turnDetection.eagerness": SETTINGS,
+    "model.transcription.model": SETTINGS,
+    "model.transcription.agentModel": SETTINGS,
+    "model.transcription.language": SETTINGS,
+    "model.noiseReduction": SETTINGS,
+    "model.maxOutputTokens": SETTINGS,
+    "model.reasoningEffort": SETTINGS,
+    "model.maxResponsesPerMinute": "integration/test_model_line.py::test_the_rate_cap_lets_turns_merge",
+    "model.truncation.retentionRatio": SETTINGS,
+    "model.truncation.postInstructionsTokens": SETTINGS,
+    "prompts.revision": LINE + "test_configuration_swap_and_secret_rotation",
+    "prompts.weight": "unit/relay/test_prompt_choice.py::test_shares_follow_the_weights",
+    "prompts.instructions": LINE + "test_configuration_swap_and_secret_rotation",
+    "promptSalt": f"{HERE}::test_the_salt_of_the_configuration_spreads_calls_anew",
+    "rollout.applyTo": LINE + "test_all_calls_take_a_new_prompt",
+    "limits.maxCalls": LINE + "test_full_relay_refuses_before_the_upgrade_and_the_stream_starts_elsewhere",
+    "limits.drainTimeoutSeconds": LINE + "test_drain_timeout_ends_live_calls_in_order",
+    "limits.drainGraceSeconds": LINE + "test_drain",
+    "privacy.transcripts": LINE + "test_customer_only_and_transcripts_off",
+    "checks": "integration/test_gate.py::test_without_checks_neither_signature_nor_token_is_needed_but_the_call_must_fit",
+}
+
+
+def models(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models in a field's type, behind unions and lists."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    elif get_origin(annotation) in {Union, types.UnionType, list}:
+        for inner in get_args(annotation):
+            yield from models(inner)
+
+
+def leaves(model: type[BaseModel], path: str = "") -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        here = path + (field.alias or name)
+        inner = list(models(field.annotation))
+        for one in inner:
+            yield from leaves(one, here + ".")
+        if not inner:
+            yield here
+
+
+def test_every_field_is_in_the_table() -> None:
+    assert sorted(leaves(RelayConfig)) == sorted(SEEN_BY)
+
+
+@pytest.mark.parametrize("place", sorted(set(SEEN_BY.values())))
+def test_the_tests_are_there(place: str) -> None:
+    path, name = place.split("::")
+    assert re.search(rf"^(async )?def {name}\(", (TESTS / path).read_text(), re.MULTILINE), place
+
+
+def config(**changes: Any) -> dict[str, Any]:
+    twilio = {"accountSid": "AC" + "0" * 32, "syncServiceSid": "IS" + "0" * 32}
+    return {"host": "a.example.com", "twilio": twilio, "prompts": [{"instructions": "Help."}], **changes}
+
+
+def test_another_version_is_refused() -> None:
+    with pytest.raises(ContractError, match="version: 2 given"):
+        RelayConfig.parse(json.dumps(config(version=2)))
+
+
+def test_the_salt_of_the_configuration_spreads_calls_anew() -> None:
+    prompts = [{"revision": "aaaa", "instructions": "A.", "weight": 50}, {"revision": "bbbb", "instructions": "B.", "weight": 50}]
+    one, other = (RelayConfig.model_validate(config(prompts=prompts, promptSalt=salt)) for salt in ("one", "other"))
+    calls = [f"CA{n:032x}" for n in range(100)]
+    assert [choose_prompt(one, c).revision for c in calls] != [choose_prompt(other, c).revision for c in calls]  # type: ignore[arg-type]
+
+
+def test_what_a_session_is_told_follows_the_configuration() -> None:
+    model = ModelConfig.model_validate(
+        {
+            "turnDetection": {"type": "ServerVAD", "threshold": 0.4, "prefixPaddingMs": 200, "silenceDurationMs": 700},
+            "transcription": {"model": "whisper-1", "agentModel": "gpt-4o-transcribe", "language": "de-DE"},
+            "noiseReduction": "FarField",
+            "maxOutputTokens": 77,
+            "reasoningEffort": "High",
+            "truncation": {"retentionRatio": 0.6, "postInstructionsTokens": 1234},
+        }
+    )
+    session = json.loads(conversation_update(model, "Help.", "e"))["session"]
+    vad = {"type": "server_vad", "threshold": 0.4, "prefix_padding_ms": 200, "silence_duration_ms": 700}
+    assert session["audio"]["input"] == {
+        "format": {"type": "audio/pcmu"},
+        "noise_reduction": {"type": "far_field"},
+        "transcription": {"model": "whisper-1", "language": "de"},
+        "turn_detection": {**vad, "create_response": False, "interrupt_response": False},
+    }
+    assert (session["max_output_tokens"], session["reasoning"]) == (77, {"effort": "high"})
+    assert session["truncation"] == {"type": "retention_ratio", "retention_ratio": 0.6, "token_limits": {"post_instructions": 1234}}
+    agent = json.loads(transcription_update(model, "e", detection=True))["session"]["audio"]["input"]
+    assert (agent["transcription"], agent["turn_detection"]) == ({"model": "gpt-4o-transcribe", "language": "de"}, vad)
+    assert agent["noise_reduction"] == {"type": "far_field"}
+    semantic = ModelConfig.model_validate({"turnDetection": {"type": "SemanticVAD", "eagerness": "High"}, "transcription": None})
+    heard = json.loads(conversation_update(semantic, "Help.", "e"))["session"]["audio"]["input"]
+    assert heard["turn_detection"] == {"type": "semantic_vad", "eagerness": "high", "create_response": False, "interrupt_response": False}
+    assert (heard["transcription"], heard["noise_reduction"]) == (None, None)
