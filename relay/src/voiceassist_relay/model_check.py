@@ -81,7 +81,7 @@ async def check_model(snapshot: Snapshot) -> None:
         ):
             await _update(socket, update, host)
     except websockets.exceptions.InvalidStatus as error:
-        raise _of_handshake(error.response.status_code, error.response.body or b"", host) from None
+        raise _of_handshake(error.response.status_code, bytes(error.response.body or b""), host) from None
     except websockets.exceptions.ConnectionClosed as error:
         raise _of_close(error.rcvd.code if error.rcvd else None, error.rcvd.reason if error.rcvd else "", host) from None
     except ssl.SSLError as error:
