@@ -68,11 +68,14 @@ class Keepers:
         self._claims = Claims()
         self._by_uid: dict[str, Keeper] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._closed = False
         self.heard_at = time.monotonic()
         """When the watch last delivered our own heartbeat."""
 
     def there(self, body: Mapping[str, Any]) -> None:
         """An object is there, or has changed."""
+        if self._closed:
+            return
         metadata = body["metadata"]
         uid = metadata["uid"]
         for other in self._claims.note(body):
@@ -91,7 +94,8 @@ class Keepers:
         self._wake(uid)
 
     async def close(self) -> None:
-        """Ends all keepers, and waits until they have ended."""
+        """Ends all keepers, and waits until they have ended; no other ones are made after that."""
+        self._closed = True
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()

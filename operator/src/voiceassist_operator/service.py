@@ -102,11 +102,16 @@ def trusted(ca: str | None) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=ca)
 
 
+def listen_for_signals(stop: asyncio.Event) -> None:
+    """SIGTERM and SIGINT set the event."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+
+
 async def run(options: argparse.Namespace) -> int:
     """Runs until SIGTERM (0) or until the Lease is lost (1: the pod starts again and waits for its turn)."""
-    loop, stop = asyncio.get_running_loop(), asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    stop = asyncio.Event()
+    listen_for_signals(stop)
     own = options.lease_namespace or own_namespace()
     watched = "*" if options.all_namespaces else (options.namespace or own)
     me = f"{os.environ.get('POD_NAME') or socket.gethostname()}-{os.urandom(3).hex()}"
@@ -156,7 +161,7 @@ async def _lead(
     register(registry, keepers)
     beats = watched in {"*", own}
     health.keepers = keepers if beats else None
-    ended = asyncio.Event()
+    ended, begun = asyncio.Event(), asyncio.Event()
     kopf_task = asyncio.create_task(
         kopf.operator(
             registry=registry,
@@ -165,23 +170,27 @@ async def _lead(
             clusterwide=watched == "*",
             namespaces=[] if watched == "*" else [watched],
             stop_flag=ended,
+            ready_flag=begun,
             identity=cast(Any, os.environ.get("POD_NAME") or socket.gethostname()),  # not by the user's name: a pod's user may have none
         )
     )
     holding = asyncio.create_task(leadership.hold(cluster))
-    stopping = asyncio.create_task(stop.wait())
+    stopping, beginning = asyncio.create_task(stop.wait()), asyncio.create_task(begun.wait())
     others = [asyncio.create_task(beat(cluster, own))] if beats else []
     log.info("operator up", watched=watched, image=options.relay_image, custom_endpoints=options.allow_custom_endpoints)
     try:
+        await asyncio.wait({kopf_task, beginning, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        listen_for_signals(stop)  # again, as kopf has put handlers of its own in their place
         await asyncio.wait({kopf_task, holding, stopping}, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        ended.set()
-        for task in (holding, stopping, *others):
+        for task in (holding, stopping, beginning, *others):
             task.cancel()
         await keepers.close()
+        await leadership.release(cluster)  # nothing is written any more; kopf, which only watches, may take its time
+        ended.set()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(STOP_SECONDS):
-                await asyncio.gather(kopf_task, holding, stopping, *others, return_exceptions=True)
+                await asyncio.gather(kopf_task, holding, stopping, beginning, *others, return_exceptions=True)
     for task in (kopf_task, holding):
         if task.done() and not task.cancelled() and (problem := task.exception()) is not None:
             log.error("ended by an error", task=task.get_name(), error=f"{type(problem).__name__}: {problem}")

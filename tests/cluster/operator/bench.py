@@ -279,6 +279,7 @@ class Operator:
         return code
 
     def kill(self) -> None:
+        print(self.log[-20_000:])  # shown by pytest where a test failed
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()

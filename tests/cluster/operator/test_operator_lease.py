@@ -46,7 +46,7 @@ def test_one_leads_and_hands_over(plane: Lab, cluster: Cluster, tmp_path: Path) 
         begin = time.monotonic()
         first.process.send_signal(signal.SIGTERM)
         second.await_event("leading", 10)
-        assert time.monotonic() - begin < 6
+        assert time.monotonic() - begin < 4
         assert first.process.wait(30) == 0
         assert first.events("the Lease is given up")
         cluster.delete(SERVICE, RELAY)

@@ -69,7 +69,9 @@ def test_no_request_is_denied_and_no_right_is_without_use(plane: Lab, cluster: C
     lease = next(rule["resourceNames"][0] for body in bodies for rule in body.get("rules", []) if "resourceNames" in rule)
     user = f"system:serviceaccount:{cluster.namespace}:{account}"
     arguments = ("--namespace", cluster.namespace, "--lease-namespace", cluster.namespace, "--lease-name", lease)
-    operator = Operator(plane.outside_kubeconfig(user), tmp_path / "log", *arguments, "--relay-port", str(relays.port))
+    kubeconfig = tmp_path / "kubeconfig"  # a path without the colons of the user's name, which would separate several paths
+    kubeconfig.write_text(plane.outside_kubeconfig(user).read_text())
+    operator = Operator(kubeconfig, tmp_path / "log", *arguments, "--relay-port", str(relays.port))
     try:
         operator.await_event("operator up", 60)
         life(cluster, relays)
