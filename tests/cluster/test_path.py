@@ -106,7 +106,7 @@ def test_scaling_down_takes_idle_pods_first(lab: Lab, namespace: str) -> None:
     )
 
     def newest() -> str:
-        # Without the deletion cost the ReplicaSet would take the pod that became ready last.
+        # Without the deletion cost a ReplicaSet prefers the younger pod, or, of about the same age, either.
         def since(pod: dict[str, Any]) -> tuple[str, str]:
             ready = next(one for one in pod["status"]["conditions"] if one["type"] == "Ready")
             return str(ready["lastTransitionTime"]), str(pod["metadata"]["creationTimestamp"])
