@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from voiceassist_crds.resource import VoiceAssistSpec
 from voiceassist_crds.status import RelayStatus
 
 from .cluster import Cluster
+from .errors import OperatorError
 from .facts import DeploymentFact, EndpointFact, Observed, PodFact, PromptFact, Ref, SecretFact
 from .polling import RelayPoller
 from .resources.common import CAUSE_ANNOTATION, CONFIG_ANNOTATION, LABEL_NAME, MANAGER, Manifest, Owner, label_value, relay_name
@@ -25,7 +27,28 @@ OWNED_KINDS = (
     ("networking.k8s.io/v1", "Ingress"),
     ("networking.k8s.io/v1", "NetworkPolicy"),
 )
+ASK_KIND_SECONDS = 60.0
 POD_MONITOR = ("monitoring.coreos.com/v1", "PodMonitor")
+
+
+class OptionalKind:
+    """A kind that the cluster may or may not know; asked again every minute, as somebody may bring it later."""
+
+    def __init__(self, cluster: Cluster, kind: tuple[str, str], namespace: str) -> None:
+        self._cluster, self._kind, self._namespace = cluster, kind, namespace
+        self._known, self._asked_at = False, float("-inf")
+
+    async def known(self) -> bool:
+        """Whether the cluster knows it."""
+        if time.monotonic() - self._asked_at >= ASK_KIND_SECONDS:
+            self._asked_at = time.monotonic()
+            try:
+                await self._cluster.list(self._kind, self._namespace, {"app.kubernetes.io/managed-by": MANAGER})
+            except OperatorError:
+                self._known = False
+            else:
+                self._known = True
+        return self._known
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +59,7 @@ class Surroundings:
     poller: RelayPoller
     default_image: str
     custom_endpoints: bool
-    pod_monitors: bool
+    pod_monitors: OptionalKind
 
 
 async def observe(around: Surroundings, body: Mapping[str, Any], rival: str, endpoint: EndpointFact | None, trouble: str = "") -> Observed:
@@ -48,7 +71,8 @@ async def observe(around: Surroundings, body: Mapping[str, Any], rival: str, end
     labels = {LABEL_NAME: label_value(name), "app.kubernetes.io/managed-by": MANAGER}
     existing: dict[Ref, str] = {}
     deployment, config_revision = None, ""
-    kinds = (*OWNED_KINDS, POD_MONITOR) if around.pod_monitors else OWNED_KINDS
+    pod_monitors = await around.pod_monitors.known()
+    kinds = (*OWNED_KINDS, POD_MONITOR) if pod_monitors else OWNED_KINDS
     for kind in kinds:
         for item in await cluster.list(kind, namespace, labels):
             if not _owned(item, owner.uid):
@@ -69,7 +93,7 @@ async def observe(around: Surroundings, body: Mapping[str, Any], rival: str, end
         pods=await _pods(around, owner),
         existing=existing,
         config_revision=config_revision,
-        pod_monitors=around.pod_monitors,
+        pod_monitors=pod_monitors,
         rival=rival,
         endpoint=endpoint,
         custom_endpoints=around.custom_endpoints,

@@ -26,7 +26,7 @@ from .handlers import register, settings
 from .keepers import Claims, Keepers
 from .leadership import Leadership
 from .metrics import OperatorMetrics
-from .observe import POD_MONITOR, Surroundings
+from .observe import POD_MONITOR, OptionalKind, Surroundings
 from .polling import RelayPoller
 from .reconcile import Dialling, Keeper
 from .resources.common import MANAGER
@@ -39,15 +39,6 @@ DEAF_SECONDS = 90.0
 """Without a heartbeat through the watch for so long, the liveness probe fails."""
 
 log = structlog.get_logger("voiceassist.operator")
-
-
-async def knows_pod_monitors(cluster: Cluster, namespace: str) -> bool:
-    """Whether the cluster has the Prometheus operator's PodMonitor."""
-    try:
-        await cluster.list(POD_MONITOR, namespace)
-    except OperatorError:
-        return False
-    return True
 
 
 async def beat(cluster: Cluster, namespace: str) -> None:
@@ -148,7 +139,7 @@ async def _lead(
         RelayPoller(http, options.relay_port),
         options.relay_image,
         options.allow_custom_endpoints,
-        await knows_pod_monitors(cluster, watched),
+        OptionalKind(cluster, POD_MONITOR, watched),
     )
     applier, dialling = Applier(cluster, metrics), Dialling(trusted(options.endpoint_ca), options.endpoint_port)
 
