@@ -19,8 +19,8 @@ from ..auth import signing_token
 from ..snapshot import Snapshot
 
 MAX_TARGET_CHARS = 512
-UPGRADES_PER_SECOND = 200.0
-UPGRADES_BURST = 400.0
+UPGRADES_PER_SECOND = 500.0
+UPGRADES_BURST = 1000.0
 """Upgrades that are looked at closely; a process takes at most 1000 calls, so this is far above any honest load."""
 
 _CALL = re.compile(CALL_SID_PATTERN)
