@@ -64,6 +64,11 @@ class Agents:
         async with self._http.post(f"https://{self._host}/stream", json=body) as answer:
             return answer.status, await answer.json(content_type=None)
 
+    async def knock(self) -> None:
+        """A request that means nothing: an ingress controller that takes turns among the pods goes on to the next."""
+        async with self._http.get(f"https://{self._host}/nothing") as answer:
+            await answer.read()
+
 
 async def new_call(http: aiohttp.ClientSession, place: Sandbox, recording: str, **more: Any) -> dict[str, Any]:
     """A call at the stand-in with a task that an agent has accepted."""
@@ -187,3 +192,13 @@ async def _begin(lab: Lab, place: Sandbox, host: str, recording: str, more: Mapp
 def begin(lab: Lab, place: Sandbox, host: str, recording: str, **more: Any) -> dict[str, Any]:
     """Begins one call, which goes on by itself."""
     return asyncio.run(_begin(lab, place, host, recording, more))
+
+
+async def _knock(lab: Lab, host: str) -> None:
+    async with Agents(lab, host) as agents:
+        await agents.knock()
+
+
+def knock(lab: Lab, host: str) -> None:
+    """One request that means nothing."""
+    asyncio.run(_knock(lab, host))
