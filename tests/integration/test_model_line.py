@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import ssl
 from collections.abc import AsyncIterator
 
 import pytest
+import uvloop
 
 from integration.model_line_rig import (
     FRAME,
@@ -17,11 +19,14 @@ from integration.model_line_rig import (
     ledgers,
     prompt,
     relay_config,
+    self_signed,
     speech,
 )
 from voiceassist_crds.messages import AssistState, Track, WithdrawnReason
 from voiceassist_relay.realtime.silence import FRAME as FILL
 from voiceassist_sim.openai import Behaviour, RealtimeServer, load_sample_calls
+
+pytestmark = pytest.mark.filterwarnings('ignore:Overriding the "event_loop_policy" fixture')  # the hook is for whole folders only
 
 CALLS = load_sample_calls()
 WORDS = {utterance.id: utterance for call in CALLS for utterance in call.utterances}
@@ -35,6 +40,12 @@ def quick(**changes: object) -> Behaviour:
     return Behaviour(
         **({"first_token_ms": 10, "delta_ms": 1, "transcription_delay_ms": 5, "transcription_delta_ms": 1, "seed": 1} | changes)
     )  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def event_loop_policy() -> uvloop.EventLoopPolicy:
+    """The loop that the relay runs on."""
+    return uvloop.EventLoopPolicy()
 
 
 @pytest.fixture
@@ -217,7 +228,7 @@ async def test_a_track_that_falls_silent_on_the_wire_is_filled_with_silence(serv
 
 
 async def test_pause_keeps_every_byte_from_the_model(server) -> None:
-    server.behaviour.change({"firstTokenMs": 2000})
+    server.behaviour.change({"firstTokenMs": 8000})
     async with calling(server) as call:
         await call.live()
         call.ask(ASKED[0].audio)
@@ -409,3 +420,20 @@ async def test_a_model_of_the_first_generation_gets_no_reasoning(server) -> None
         await call.live()
         assert ledgers(server)[0].errors == []
         assert ledgers(server)[0].updates == 1
+
+
+async def test_over_tls_only_with_a_certificate_that_can_be_trusted(tmp_path) -> None:
+    certificate, key = self_signed(tmp_path)
+    async with RealtimeServer(behaviour=quick(), calls=CALLS, tls=(certificate, key)) as server:
+        config = relay_config(server, audio={"tracks": "Customer"})
+        trusting = ssl.create_default_context(cafile=str(certificate))
+        async with calling(server, config=config, tls=lambda: trusting) as call:
+            await call.live()
+            call.ask(ASKED[0].audio)
+            await turns(call, 1)
+            assert outcomes(call) == ["suggested"]
+            assert ledgers(server)[0].sha256 == digest(call.said[True])
+        async with calling(server, config=config) as call:
+            await call.heard.until(lambda: call.heard.states, "told")
+            assert call.heard.states[0][0] is AssistState.RECONNECTING
+            assert len(server.sessions) == 1

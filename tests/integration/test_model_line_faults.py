@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from integration.model_line_rig import FRAME, QUICK, SILENCE, Call, calling, digest, ledgers, relay_config, speech
 from integration.test_model_line import AGENT, ASKED, CALLS, quick
 from voiceassist_crds.messages import AssistState, StatusReason, Track
+from voiceassist_relay.realtime.dials import Dials
 from voiceassist_sim.openai import RealtimeServer
 
 
@@ -277,6 +279,88 @@ async def test_audio_that_waits_is_bounded_and_the_oldest_is_dropped(server) -> 
         call.line._conversation.feed.flush()
         assert call.count("customer", "dropped") == 300
         assert call.sample("queue_drops_total", queue="model_audio") == 300
+
+
+async def test_a_session_is_left_in_the_middle_of_a_sentence_rather_than_lost(server) -> None:
+    server.behaviour.change({"sessionSeconds": 3.0})
+    limits = replace(QUICK, recycle_from=0.5, recycle_to=0.5, recycle_margin=0.8)
+    config = relay_config(server, audio={"tracks": "Customer"})
+    spoken = max(ASKED, key=lambda each: each.end_ms - each.start_ms)
+    async with calling(server, config=config, limits=limits) as call:
+        await call.live()
+        server.behaviour.change({"sessionSeconds": 60.0})
+        await call.talk(SILENCE * 10 + spoken.audio + SILENCE * 40)
+        await turns(call, 1)
+        assert [each.answer for each in call.heard.suggestions] == [spoken.answer]
+        assert len(server.sessions) == 2
+        assert server.sessions[0].closed_by == "client"
+        assert not ledgers(server)[0].turns
+        assert ledgers(server)[-1].turns[0].heard.exact
+        assert states(call) == [AssistState.LIVE]
+
+
+async def test_pause_while_there_is_no_session_drops_what_waited_for_one(server) -> None:
+    server.behaviour.change({"deltaMs": 50})
+    async with calling(server, config=relay_config(server, audio={"tracks": "Customer"})) as call:
+        await call.live()
+        call.ask(ASKED[0].audio)
+        await call.heard.until(lambda: call.heard.drafts and call.heard.final_words(Track.CUSTOMER), "a draft")
+        server.behaviour.change({"deltaMs": 1})
+        server.set_faults({"kind": "refuse", "status": 503})
+        server.drop()
+        await call.heard.until(lambda: call.heard.withdrawals, "the break")
+        call.say(ASKED[1].audio)
+        call.line.pause()
+        assert call.heard.outcomes == ["paused"]
+        server.set_faults([])
+        await server.wait_for_sessions(2)
+        await asyncio.sleep(0.2)
+        assert ledgers(server)[1].bytes_heard == 0
+        assert not list(server.sessions[1].protocol.conversation)  # not a word either, before the agent resumes
+        call.line.resume()
+        call.said[True] = b""
+        call.ask(ASKED[2].audio)
+        await turns(call, 2)
+        assert ledgers(server)[1].sha256 == digest(call.said[True])
+        assert ASKED[2].answer in call.heard.suggestions[0].answer
+
+
+async def test_the_last_words_of_a_call_are_answered_even_if_they_fall_into_a_break(server) -> None:
+    async with calling(server, config=relay_config(server, audio={"tracks": "Customer"}), grace=5) as call:
+        await call.live()
+        server.drop()
+        await asyncio.sleep(0)
+        call.say(SILENCE * 25 + ASKED[0].audio)
+    assert call.heard.outcomes == ["suggested"]
+    assert call.heard.suggestions[0].answer == ASKED[0].answer
+
+
+async def test_only_so_many_sessions_are_dialled_at_once(server) -> None:
+    server.set_faults({"kind": "slow", "ms": 50})
+    open_now = most = 0
+
+    class Counting(Dials):
+        async def __aenter__(self) -> None:
+            nonlocal open_now, most
+            await super().__aenter__()
+            open_now += 1
+            most = max(most, open_now)
+
+        async def __aexit__(self, *error: object) -> None:
+            nonlocal open_now
+            open_now -= 1
+            await super().__aexit__(None, None, None)
+
+    dials = Counting(3)
+    config = relay_config(server, audio={"tracks": "Customer"})
+    async with AsyncExitStack() as stack:
+        calls = [await stack.enter_async_context(calling(server, config=config, dials=dials)) for _ in range(12)]
+        for call in calls:
+            await call.live()
+        assert most == 3
+        server.drop()
+        await server.wait_for_sessions(24)
+        assert most == 3
 
 
 # errors within a session

@@ -225,7 +225,8 @@ class ModelLine:
     # the agent's track
 
     def _add_agent(self) -> None:
-        self._agent = Side(_Agent(self), Feed(Track.AGENT, self._metrics, self._limits), self._around, paused=self._paused)
+        kind = _Agent(self)
+        kind.side = self._agent = Side(kind, Feed(Track.AGENT, self._metrics, self._limits), self._around, paused=self._paused)
         if self._paused:
             self._agent.feed.pause()
         self._put_agent = self._agent.feed.put
@@ -344,6 +345,7 @@ class _Agent:
     name = "agent"
 
     def __init__(self, line: ModelLine) -> None:
+        self.side: Side | None = None
         self._line = line
         self._refused: str | None = None
 
@@ -368,14 +370,14 @@ class _Agent:
 
         def tap(payload: bytes, arrived: float) -> None:
             self.perform(session.frame(payload, arrived))
-            if session.deadline is not None and self._line._agent is not None:
-                self._line._agent.arm()
+            if session.deadline is not None and self.side is not None:
+                self.side.arm()
 
         return session, tap
 
     def perform(self, actions: list[Action]) -> None:
-        if self._line._agent is not None:
-            self._line._perform(self._line._agent, actions)
+        if self.side is not None and self.side is self._line._agent:
+            self._line._perform(self.side, actions)
 
     def attached(self) -> None:
         """The agent need not know."""

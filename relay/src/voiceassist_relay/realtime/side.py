@@ -90,6 +90,7 @@ class Side:
         self._fatal: Fatal | None = None
         self._fill = SilenceFill()
         self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at = math.inf
         self._tell: asyncio.TimerHandle | None = None
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -326,9 +327,10 @@ class Side:
             times.append(self._fill.due_at(max(self.feed.last_arrival, self._quiet_since)))
         if not times:
             self._disarm()
-        elif self._alarm is None or self._alarm.when() > min(times) + 1e-3 or self._alarm.cancelled():
+        elif self._alarm is None or self._alarm_at > min(times) + 1e-3:
             self._disarm()
-            self._alarm = self._loop.call_at(min(times), self._wake)
+            self._alarm_at = min(times)  # kept here: uvloop's handles of what is due at once do not tell
+            self._alarm = self._loop.call_at(self._alarm_at, self._wake)
 
     def _disarm(self) -> None:
         if self._alarm is not None:
