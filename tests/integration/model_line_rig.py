@@ -41,6 +41,7 @@ QUICK = LineLimits(
     backoff_base=0.02,
     backoff_cap=0.1,
     tell_after=0.3,
+    replay_idle=0.3,
     housekeeping=0.1,
 )
 
