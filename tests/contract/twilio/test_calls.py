@@ -111,6 +111,8 @@ async def test_canceling_is_for_calls_that_are_not_answered(server: TwilioServer
 
 async def test_no_twiml_is_run(call: Any) -> None:
     assert await refused(call.update_async(twiml="<Response/>")) == (400, 20001)
+    assert await refused(call.update_async(status="completed", url="https://example.com/twiml")) == (400, 20001)
+    assert (await call.fetch_async()).status == "in-progress"
     assert await refused(call.update_async(status="ringing")) == (400, 20001)
     assert await refused(call.update_async()) == (400, 20001)
 

@@ -13,6 +13,7 @@ from twilio.rest import Client
 
 from contract.twilio.conftest import NOW, Ask, basic
 from voiceassist_sim.twilio import TwilioServer
+from voiceassist_sim.twilio.control_settings import parse_address
 
 URL = "wss://assist.example.com/ws/call"
 
@@ -226,6 +227,11 @@ async def test_settings_by_http(ask: Ask, server: TwilioServer) -> None:
     assert server.credentials.auth_token == "rotated-token"
     assert server.connect_to == {"assist.example.com": ("127.0.0.1", 4000)}
     assert (await ask("GET", "/sync/v1/Services", headers=basic(new, "new-secret"))).status == 200
+    everything = dict.fromkeys(reply.body["lenient"], False)
+    least = {"lenient": everything, "sync": reply.body["sync"], "maxForkedTracks": 1, "authTokenSecondary": None}
+    changed = await ask("PUT", "/_sim/settings", json=least)
+    assert changed.body["lenient"] == everything
+    assert changed.body["hasSecondaryAuthToken"] is False
     await ask(
         "PUT", "/_sim/settings", json={"apiKeys": {new: None}, "connectTo": {"assist.example.com": None}, "maxConcurrentRequests": None}
     )
@@ -241,6 +247,14 @@ async def test_settings_by_http(ask: Ask, server: TwilioServer) -> None:
         {"lenient": {"unknown_fields": "yes"}},
         {"sync": {"messages": 5}},
         {"sync": {"messages": {"per_second": 0}}},
+        {"sync": {"messages": {"per_second": 1, "burst_seconds": 0}}},
+        {"sync": []},
+        {"lenient": []},
+        {"sync": {"message_bytes": 1.5}},
+        {"sync": {"message_bytes": True}},
+        {"authToken": 5},
+        {"apiKeys": {"SK1": 5}},
+        {"connectTo": {"host": 5}},
         {"sync": {"messages": {"rate": 1}}},
         {"sync": {"message_bytes": -1}},
         {"sync": {"other": 1}},
@@ -255,6 +269,14 @@ async def test_bad_settings_change_nothing(ask: Ask, bad: dict[str, Any]) -> Non
     before = (await ask("GET", "/_sim/settings")).body
     assert (await ask("PUT", "/_sim/settings", json={"lenient": {"any_json_data": True}, "maxForkedTracks": 3, **bad})).status == 400
     assert (await ask("GET", "/_sim/settings")).body == before
+
+
+@pytest.mark.parametrize("bad", ["", "host", "host:", ":80", "host:x", "host:0", "host:65536", "host:²"])
+def test_addresses(bad: str) -> None:
+    assert parse_address("127.0.0.1:65535") == ("127.0.0.1", 65535)
+    assert parse_address("[::1]:1") == ("::1", 1)
+    with pytest.raises(ValueError, match="ADDRESS:PORT"):
+        parse_address(bad)
 
 
 async def test_only_json_objects(ask: Ask) -> None:

@@ -34,6 +34,8 @@ async def test_services(client: Client) -> None:
     made = await services.create_async(friendly_name="a", reachability_debouncing_window=2000, webhooks_from_rest_enabled=True)
     assert (made.friendly_name, made.acl_enabled, made.webhooks_from_rest_enabled) == ("a", False, True)
     changed = await services(made.sid).update_async(acl_enabled=True, friendly_name="b")
+    assert (await services(made.sid).update_async(webhook_url="https://example.com/sync")).webhook_url == "https://example.com/sync"
+    assert (await services(made.sid).update_async(webhook_url="")).webhook_url is None
     assert (changed.acl_enabled, changed.friendly_name, changed.reachability_debouncing_window) == (True, "b", 2000)
     assert (await services(made.sid).fetch_async()).acl_enabled is True
     assert [one.sid for one in await services.list_async()] == [made.sid]
@@ -287,7 +289,10 @@ async def test_a_list_and_its_items(service: Any) -> None:
     first = await items(0).fetch_async()
     await items(0).update_async(data={"n": 100}, if_match=first.revision)
     assert await refused(items(0).update_async(data={}, if_match=first.revision)) == (412, 54155)
-    assert await refused(items("first").fetch_async()) == (400, 20001)
+    for bad in ("first", "-1", "²", "1" * 16):
+        assert await refused(items(bad).fetch_async()) == (400, 20001)
+    assert await refused(items("1" * 15).fetch_async()) == (404, 54151)
+    assert (await items(1).update_async(ttl=30)).data == {"n": 1}
     assert await refused(items.create_async(data="null")) == (400, 54156)
     assert await service.sync_lists("history").delete_async() is True
     assert await refused(service.sync_lists(made.sid).fetch_async()) == (404, 54150)
@@ -317,7 +322,19 @@ async def test_pages(service: Any, ask: Ask, server: TwilioServer) -> None:
     assert len(third["items"]) == 20
     back = (await ask("GET", third["meta"]["previous_page_url"].removeprefix(server.url))).body
     assert back["items"] == second["items"]
-    for query in ("PageSize=101", "PageSize=0", "Page=1", "PageToken=x", "Order=up", "Bounds=x", "PageSize=1&PageSize=2"):
+    for query in (
+        "PageSize=101",
+        "PageSize=0",
+        "Page=1",
+        "PageToken=x",
+        "PageToken=XX50",
+        "PageToken=PTx",
+        "PageToken=PT%C2%B2",
+        "PageToken=PT" + "1" * 14,
+        "Order=up",
+        "Bounds=x",
+        "PageSize=1&PageSize=2",
+    ):
         reply = await ask("GET", f"{path}?{query}")
         assert (reply.status, reply.code) == (400, 20001), query
 

@@ -51,6 +51,6 @@ def _start(request: ApiRequest, number: int) -> int:
         if number:
             raise bad_parameter("Page is given without PageToken: follow meta.next_page_url instead of counting pages")
         return 0
-    if not token.startswith("PT") or not token[2:].isdigit() or len(token) > 15:
+    if not token.startswith("PT") or not (token.isascii() and token[2:].isdigit()) or len(token) > 15:
         raise bad_parameter("PageToken is not one that this API gave")
     return int(token[2:])
