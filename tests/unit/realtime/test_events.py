@@ -13,7 +13,7 @@ from unit.realtime.wire import plan_of
 from voiceassist_crds.config import AuthHeader, ModelConfig
 from voiceassist_relay.realtime import client_events as client
 from voiceassist_relay.realtime.endpoint import conversation_endpoint, same_place, transcription_endpoint
-from voiceassist_relay.realtime.events import BETA_NAMES, PASSED_OVER, USED, NotAnEvent, decode
+from voiceassist_relay.realtime.events import BETA_NAMES, PASSED_OVER, USED, NotAnEvent, decode, whole_characters
 from voiceassist_relay.realtime.tool import SUGGEST
 
 JSON = st.recursive(
@@ -41,6 +41,9 @@ def test_any_bytes_raise_nothing_else(data) -> None:
 
 def test_half_a_surrogate_pair_in_a_delta_can_be_read() -> None:
     assert decode(b'{"type":"response.output_text.delta","delta":"a\\ud83d"}').delta == "a\ud83d"
+    assert decode(b'{"type":"x","text":"a\\ud83d","transcript":"\\ud83d\\ude00"}').text == "a\ufffd"
+    assert decode(b'{"type":"x","text":"a\\ud83d","transcript":"\\ud83d\\ude00"}').transcript == "\U0001f600"
+    assert whole_characters("\ud83d" + "\ude00 é") == "\U0001f600 é"
 
 
 def test_old_names_are_mapped_and_the_sets_do_not_overlap() -> None:

@@ -219,11 +219,24 @@ def decode(message: bytes) -> ServerEvent:
     return event
 
 
+def whole_characters(text: str) -> str:
+    """Joins halves of surrogate pairs that lie side by side; a half that stands alone becomes a replacement character."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def _decode_surrogates(message: bytes, error: Exception) -> ServerEvent:
-    """A second try for a piece of text that ends between the halves of a surrogate pair, which msgspec refuses."""
+    """A second try for a piece of text that ends between the halves of a surrogate pair, which msgspec refuses.
+
+    Only a `delta` keeps its half: the next one may bring the other.
+    """
     if b"\\u" not in message:
         raise NotAnEvent(str(error)) from None
     try:
-        return msgspec.convert(json.loads(message), ServerEvent)
+        document = json.loads(message)
+        if not isinstance(document, dict):
+            raise NotAnEvent(str(error)) from None
+        delta = document.pop("delta", None)
+        document = json.loads(whole_characters(json.dumps(document, ensure_ascii=False)))
+        return msgspec.convert(document | {"delta": delta}, ServerEvent)
     except (ValueError, msgspec.MsgspecError, RecursionError):
         raise NotAnEvent(str(error)) from None

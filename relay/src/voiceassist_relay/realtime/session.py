@@ -15,7 +15,7 @@ from .actions import Action, FillSilence, GiveUp, ModelFault, Replace, Send, Tok
 from .answering import Answering
 from .audio_clock import AudioClock
 from .context import Context
-from .events import ErrorInfo, ServerEvent
+from .events import ErrorInfo, ServerEvent, whole_characters
 from .failures import HARMLESS_CODES, from_code, label, wait_in
 from .memory import Seed
 from .plan import Plan
@@ -255,7 +255,7 @@ class ConversationSession:
         if event.type.endswith(".delta") and event.delta:
             text = (self._partial.get(key, "") + event.delta)[: context.limits.words_characters]
             _keep(self._partial, key, text)
-            context.do(Words(Track.CUSTOMER, key, text, final=False))
+            context.do(Words(Track.CUSTOMER, key, whole_characters(text), final=False))
         elif event.type.endswith(".completed"):
             text = (event.transcript or "")[: context.limits.words_characters]
             self._partial.pop(key, None)

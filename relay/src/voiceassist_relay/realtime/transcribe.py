@@ -12,7 +12,7 @@ from voiceassist_crds.messages import Track
 from . import client_events
 from .actions import Action, AgentSpoke, FillSilence, GiveUp, ModelFault, Replace, Send, TokensUsed, Words
 from .audio_clock import AudioClock, payload_ms
-from .events import ErrorInfo, ServerEvent
+from .events import ErrorInfo, ServerEvent, whole_characters
 from .failures import HARMLESS_CODES, from_code, label
 from .gate import EnergyGate, GateEvent, loudness
 from .limits import LineLimits
@@ -211,7 +211,7 @@ class TranscriptionSession:
             self._partial[key] = text
             if len(self._partial) > _MOST_ITEMS:
                 del self._partial[next(iter(self._partial))]
-            self._actions.append(Words(Track.AGENT, key, text, final=False))
+            self._actions.append(Words(Track.AGENT, key, whole_characters(text), final=False))
             return
         if event.type.endswith(".completed"):
             turn = self._open.pop(item, None)
