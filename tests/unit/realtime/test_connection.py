@@ -255,6 +255,7 @@ async def test_nobody_listens() -> None:
         (Frame(Opcode.TEXT, b"a", fin=False).serialize(mask=False) + text(b"b"), Lost(None, "protocol error")),
         (b"", Lost(None, "")),
     ],
+    ids=["close", "refused", "masked", "reserved bits", "too big", "interrupted fragments", "end of stream"],
 )
 async def test_ends(frames, lost) -> None:
     async def script(reader, writer, request):
