@@ -169,7 +169,8 @@ class ModelLine:
                         self._stirred.clear()
                         await self._stirred.wait()
             except TimeoutError:
-                self._log.info("call_ended_with_open_turns")
+                if not all(side.idle(self._loop.time()) for side in sides):
+                    self._log.info("call_ended_with_open_turns")
             self._drop("dropped")
         self._over.set()
         if self._running:
