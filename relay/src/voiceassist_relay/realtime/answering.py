@@ -162,7 +162,8 @@ class Answering:
         if taken:
             self._foreign = ""
             self.ask_at = now + self._context.limits.first_output
-            self._again(reply)
+            if not reply.settled:  # a pause in between has told its turns' outcome
+                self._again(reply)
         elif not reply.settled:
             self._failed(reply, error, now)
             self.ask(now)
@@ -244,6 +245,7 @@ class Answering:
                     self._told(reply, self._context.key(item_id), arguments, now)
                 else:
                     self._context.do(ModelFault("empty_response"))
+                    self._withdraw(reply, WithdrawnReason.INCOMPLETE)
                     self._settle(reply, "dropped", now)
             case "incomplete":
                 self._withdraw(reply, WithdrawnReason.INCOMPLETE)
