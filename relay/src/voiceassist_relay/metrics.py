@@ -168,7 +168,7 @@ class RelayMetrics:
         self._restarts.labels(outcome).inc()
 
     def reconnected(self, reason: str) -> None:
-        """A model session was replaced: closed, stalled, expiring, error."""
+        """A model session was replaced: closed, stalled, expiring, error, configuration."""
         self._reconnects.labels(reason).inc()
 
     def model_error(self, code: str) -> None:
