@@ -103,8 +103,11 @@ class ControlPlane:
         }
         return self._daemon("apiserver", self._programs.kubernetes / "kube-apiserver", *_flags(options))
 
-    def controller_manager(self) -> Daemon:
-        """The built-in controllers."""
+    def controller_manager(self, *, nodes: bool) -> Daemon:
+        """The built-in controllers.
+
+        Without nodes every pod is an orphan, which the collector of such pods marks as failed every 20 s: it stays off then.
+        """
         options = {
             "kubeconfig": self.kubeconfig("controller-manager", "system:kube-controller-manager"),
             "service-account-private-key-file": self._account_key,
@@ -114,6 +117,7 @@ class ControlPlane:
             "allocate-node-cidrs": "true",
             "leader-elect": "false",
             "bind-address": "127.0.0.1",
+            "controllers": "*" if nodes else "*,-pod-garbage-collector-controller",
         }
         return self._daemon("controller-manager", self._programs.kubernetes / "kube-controller-manager", *_flags(options))
 

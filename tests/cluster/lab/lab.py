@@ -83,13 +83,13 @@ class Lab:
     def control_plane_only(self) -> Self:
         """etcd, the API server and the controller manager: all that a test needs in which no pod has to run. Raises LabError."""
         with self._timed("control plane"), self._down_after_failure():
-            self._start_control_plane()
+            self._start_control_plane(nodes=False)
         return self
 
     def up(self, nodes: int = 1) -> Self:
         """Everything: the control plane, nodes, DNS, services and an ingress controller. Raises LabError."""
         with self._timed(f"up with {nodes} node(s)"), self._down_after_failure():
-            self._start_control_plane()
+            self._start_control_plane(nodes=True)
             plane = self._plane
             for daemon in (plane.scheduler(), plane.coredns(), plane.proxy(), plane.traefik()):
                 self._start(daemon)
@@ -137,7 +137,7 @@ class Lab:
         lab._enclosure = enclosure
         return lab
 
-    def _start_control_plane(self) -> None:
+    def _start_control_plane(self, *, nodes: bool) -> None:
         if self._enclosure is not None:
             raise LabError("this cluster is up already")
         reap()
@@ -151,7 +151,7 @@ class Lab:
         self._start(plane.etcd())
         self._start(plane.api_server())
         self._wait("the API server", lambda: self.kubectl("get", "--raw", "/readyz") == "ok", "etcd", "apiserver")
-        self._start(plane.controller_manager())
+        self._start(plane.controller_manager(nodes=nodes))
 
     def _start_node(self) -> Node:
         assert self._programs is not None
