@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+import uvloop
 import websockets
 
 from unit.sim_openai.rig import TIMEOUT_S, Caller, call, dial, session_config, silence, tone, transcribe
@@ -284,3 +286,14 @@ async def test_sessions_are_dropped_by_kind_and_by_id(server: RealtimeServer) ->
         assert await three.settle() == []
         assert server.drop() == 1
         assert await three.closed() == 1006
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_a_dropped_connection_is_cut_on_every_loop(new_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    async def drop_one() -> int:
+        async with RealtimeServer(calls=[]) as server, call(server) as caller:
+            assert server.drop() == 1
+            return await caller.closed()
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        assert runner.run(drop_one()) == 1006

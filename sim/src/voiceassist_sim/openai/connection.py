@@ -8,7 +8,7 @@ import json
 import time
 from collections import deque
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
@@ -23,6 +23,13 @@ MAX_WAITING_EVENTS = 20_000
 CLOSE_TIMEOUT_S = 2.0
 SEND_TIMEOUT_S = 30.0
 """How long one frame may wait for a client that does not read; then the connection is cut."""
+
+
+@runtime_checkable
+class _Abortable(Protocol):
+    """A transport that can be cut: uvloop's are no subclasses of asyncio's."""
+
+    def abort(self) -> None: ...
 
 
 def wall_ms() -> float:
@@ -221,7 +228,7 @@ class Session:
     def drop(self) -> None:
         """Cut the connection without a close frame."""
         self.closed_by = self.closed_by or "fault"
-        if isinstance(self._transport, asyncio.WriteTransport):
+        if isinstance(self._transport, _Abortable):
             self._transport.abort()
 
     def say_close(self, close: Close) -> None:
