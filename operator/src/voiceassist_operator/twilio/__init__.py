@@ -1,0 +1,1 @@
+"""Twilio as desired state: Sync, function URLs and Functions, Flex configuration."""
