@@ -51,6 +51,7 @@ class RelayMetrics:
         self._forward = histogram("frame_forward_seconds", "A media frame from socket to socket (one in 50 is timed).", _FAST)
         self.active_calls = gauge("active_calls", "Calls bridged now.")
         self.max_calls = gauge("max_calls", "Calls that this relay takes at once.")
+        self.tasks = gauge("tasks", "Tasks of the process's event loop: as many as before once its calls are over.")
         self.draining = gauge("draining", "1 while the relay finishes its calls before it ends.")
         self._frames = counter("frames_total", "Audio frames by track and what became of them.", "track", "outcome")
         self._drops = counter("queue_drops_total", "Entries dropped from a full queue, by that queue's rule.", "queue")

@@ -94,6 +94,7 @@ class Watching:
         @router.get("/metrics")
         async def metrics() -> Response:
             self.refresh()
+            self._metrics.tasks.set(len(asyncio.all_tasks()))
             return Response(self._metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
         return router
