@@ -286,9 +286,14 @@ def test_an_unclear_or_refused_creation_counts_only_while_its_generation_does() 
     assert (again.generation, again.restarts, again.deadline) == (2, 1, NOW + STARTING_SECONDS)
     failed = create_failed(waiting, generation=1)
     assert failed is not None and failed.state is CallState.LOST
-    for other in (again, document(CallState.STOPPED), document(CallState.LIVE), document(CallState.LOST)):
+    for other in (again, document(CallState.STOPPED), document(CallState.LIVE, generation=2), document(CallState.LOST)):
         assert isinstance(create_unclear(other, CALL, generation=1, now=NOW), Superseded)
         assert create_failed(other, generation=1) is None
+    assert create_failed(document(CallState.LIVE), generation=1) is None
+
+
+def test_an_unclear_creation_whose_stream_is_live_has_worked() -> None:
+    assert create_unclear(document(CallState.LIVE), CALL, generation=1, now=NOW) == AlreadyRunning(document(CallState.LIVE))
 
 
 def test_a_created_stream_is_wanted_by_its_own_generation_only() -> None:
@@ -426,7 +431,9 @@ class Relays(RuleBasedStateMachine):
             self.flights.remove(flight)
             return
         again = create_unclear(found, CALL, generation=flight.generation, now=self.now)
-        if isinstance(again, Superseded):
+        if isinstance(again, AlreadyRunning):
+            flight.stage = "confirm"
+        elif isinstance(again, Superseded):
             self.flights.remove(flight)
         else:
             assert self.write(revision, again)

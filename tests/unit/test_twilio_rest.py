@@ -325,6 +325,13 @@ def test_backoff_grows_and_gives_up() -> None:
     assert policy.delay(6, 0.5) is None
 
 
+def test_no_attempt_begins_too_late() -> None:
+    policy = RetryPolicy(first=2.0, longest=2.0, attempts=None, within=8.0)
+    assert policy.delay(1, 0.5, elapsed=7.0) == 1.0
+    assert policy.delay(1, 0.5, elapsed=7.1) is None, "attempts that hang take their time too"
+    assert policy.delay(50, 0.5, elapsed=0.1) == 1.0
+
+
 @pytest.mark.parametrize(
     ("errors", "idempotent", "calls"),
     [

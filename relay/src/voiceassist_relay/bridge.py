@@ -26,8 +26,10 @@ from .prompt_choice import choose_prompt
 
 TURN_GRACE = 5.0
 """Seconds that an open turn may take after the stream's end."""
+FLUSH_SECONDS = 180.0
+"""Seconds that finished suggestions may take to be stored after the call's end: longer than Sync may be away (120 s)."""
 FLUSH_GRACE = 20.0
-"""Seconds that finished suggestions may take to be stored after the call's end."""
+"""The same where the relay itself is about to end."""
 
 log = structlog.get_logger("voiceassist.call")
 
@@ -253,9 +255,10 @@ class CallBridge:
             return
         if reason not in _SILENT and not self._failed:
             self._publisher.status(*_FAREWELL.get(reason, _FAREWELL["socket"]))
+        grace = FLUSH_GRACE if reason == "drain" else FLUSH_SECONDS
         try:
-            async with asyncio.timeout(FLUSH_GRACE + 2):
-                await self._publisher.finish(FLUSH_GRACE, lost=None if reason in _SILENT else reason != "stop")
+            async with asyncio.timeout(grace + 2):
+                await self._publisher.finish(grace, lost=None if reason in _SILENT else reason != "stop")
         except TimeoutError:
             self._log.error("suggestions may be lost: they could not be stored in time")
 

@@ -182,8 +182,13 @@ def decide_paused(document: CallDocument | None, paused: bool, *, worker: str) -
     return SetPaused(changed, changed=document.paused != paused, tell=document.state is CallState.LIVE)
 
 
-def create_unclear(document: CallDocument, call_sid: str, *, generation: int, now: float) -> CallDocument | Superseded:
-    """Creating the stream of `generation` may or may not have worked: what to write before the next one is created."""
+def create_unclear(document: CallDocument, call_sid: str, *, generation: int, now: float) -> CallDocument | AlreadyRunning | Superseded:
+    """Creating the stream of `generation` may or may not have worked: what to write before the next one is created.
+
+    AlreadyRunning: it did work, for its stream is live by now.
+    """
+    if document.generation == generation and document.state is CallState.LIVE:
+        return AlreadyRunning(document)
     if document.generation != generation or document.state is not CallState.STARTING:
         return Superseded(document)
     return _next_generation(document, call_sid, now)

@@ -18,20 +18,26 @@ class RetryPolicy:
     """Exponential backoff with full jitter. Times in seconds.
 
     The wait before attempt n + 1 is anywhere in [0, min(longest, first * 2**(n-1))], and never less than Twilio asked for
-    by Retry-After (bounded by `longest_asked`). `attempts` counts the first one; None is without end.
+    by Retry-After (bounded by `longest_asked`). `attempts` counts the first one; None is without end. With `within`, no attempt
+    begins later than so long after the first, however few there were: attempts that hang take their time too.
     """
 
     first: float = 0.2
     longest: float = 5.0
     attempts: int | None = 4
     longest_asked: float = 30.0
+    within: float | None = None
 
-    def delay(self, failures: int, chance: float, asked: float | None = None) -> float | None:
-        """Wait after the given number of failures (1 or more); None: give up. `chance` is drawn evenly from [0, 1)."""
+    def delay(self, failures: int, chance: float, asked: float | None = None, elapsed: float = 0.0) -> float | None:
+        """Wait after the given number of failures (1 or more), `elapsed` after the first attempt began; None: give up.
+
+        `chance` is drawn evenly from [0, 1).
+        """
         if self.attempts is not None and failures >= self.attempts:
             return None
         ceiling = min(self.longest, self.first * 2.0 ** min(failures - 1, 32))
-        return max(ceiling * chance, min(asked or 0.0, self.longest_asked))
+        wait = max(ceiling * chance, min(asked or 0.0, self.longest_asked))
+        return None if self.within is not None and elapsed + wait > self.within else wait
 
 
 async def retrying(
@@ -47,7 +53,8 @@ async def retrying(
     TwilioBusy is always repeated (nothing was done); TwilioUnclear only where doing it twice does no harm (`idempotent`);
     TwilioRefused never. `await retrying(RetryPolicy(), lambda: rest.request(...), idempotent=True)`.
     """
-    failures = 0
+    loop, failures = asyncio.get_running_loop(), 0
+    began = loop.time()
     while True:
         try:
             return await attempt()
@@ -55,7 +62,7 @@ async def retrying(
             failures += 1
             if isinstance(error, TwilioUnclear) and not idempotent:
                 raise
-            delay = policy.delay(failures, chance(), error.retry_after)
+            delay = policy.delay(failures, chance(), error.retry_after, loop.time() - began)
             if delay is None:
                 raise
         await sleep(delay)

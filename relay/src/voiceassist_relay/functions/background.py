@@ -8,7 +8,8 @@ from typing import Any
 
 import structlog
 
-MAX_TASKS = 512
+MAX_TASKS = 2048
+"""Twice the calls that one relay may have (1000): if it dies, a callback for each may come to one other relay at once."""
 _CANCEL_SECONDS = 5.0
 
 log = structlog.get_logger("voiceassist.functions")

@@ -21,8 +21,8 @@ from .limits import Rate
 
 SUFFIX_CHARS: Final = 16
 _ALPHABET: Final = string.ascii_letters + string.digits
-_ASK: Final = RetryPolicy(first=0.1, longest=1.0, attempts=3, longest_asked=2.0)
-_FOLLOW: Final = RetryPolicy(first=0.2, longest=5.0, attempts=8)
+_ASK: Final = RetryPolicy(first=0.1, longest=1.0, attempts=8, longest_asked=2.0, within=8.0)
+_FOLLOW: Final = RetryPolicy(first=0.2, longest=4.0, attempts=None, within=180.0)
 _STREAM_RATE: Final = Rate(per_second=5.0, burst=20)
 _FEEDBACK_RATE: Final = Rate(per_second=1.0, burst=20)
 
@@ -54,9 +54,9 @@ class Timing:
     """Waits and rates of the functions, in seconds; what a test makes shorter."""
 
     ask: RetryPolicy = _ASK
-    """While a browser waits for the answer."""
+    """While a browser waits for the answer: so often that one request in five may fail."""
     follow: RetryPolicy = _FOLLOW
-    """After the answer: Map, Stream, permission, status."""
+    """After the answer, and on callbacks: Map, Stream, permission, status. Longer than Sync may be away (120 s)."""
     peer_seconds: float = 2.0
     """For one relay to answer another."""
     stop_seconds: float = 2.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -52,22 +54,33 @@ class CallDocuments:
         """Writes over what was seen (None: creates). False: somebody else was quicker. Raises TwilioError.
 
         After an unclear answer the Document is read: it counts as written if it says exactly what was to be written. That no
-        other relay wrote the very same is certain enough: every start carries its deadline to the microsecond.
+        other relay wrote the very same is certain enough: every start carries its deadline to the microsecond. If nothing was
+        written, it is tried again; should an attempt that was given up arrive after all, the next one is refused for it, and
+        reading tells that it was ours.
         """
-        try:
-            await retrying(self._policy, lambda: self._put(call_sid, document, over), idempotent=False)
-        except TwilioUnclear:
-            now = await self.read(call_sid)
-            if now is not None and now.document == document:
+        loop, failures = asyncio.get_running_loop(), 0
+        began = loop.time()
+        while True:
+            try:
+                await retrying(self._policy, lambda: self._put(call_sid, document, over), idempotent=False)
+            except TwilioUnclear as error:
+                now = await self.read(call_sid)
+                if now is not None and now.document == document:
+                    return True
+                if (now.revision if now else None) != (over.revision if over else None):
+                    return False
+                failures += 1
+                delay = self._policy.delay(failures, random.random(), error.retry_after, loop.time() - began)  # noqa: S311 - jitter
+                if delay is None:
+                    raise  # nothing was written, and Sync is not well
+            except TwilioRefused as error:
+                if not (is_taken(error) or is_stale(error) or (over is not None and is_missing(error))):
+                    raise
+                now = await self.read(call_sid) if failures else None
+                return now is not None and now.document == document
+            else:
                 return True
-            if (now.revision if now else None) == (over.revision if over else None):
-                raise  # nothing was written, and Sync is not well
-            return False
-        except TwilioRefused as error:
-            if is_taken(error) or is_stale(error) or (over is not None and is_missing(error)):
-                return False
-            raise
-        return True
+            await asyncio.sleep(delay)
 
     async def settle(
         self, call_sid: str, decide: Callable[[CallDocument | None], D], wanted: Callable[[D], CallDocument | None]

@@ -43,7 +43,8 @@ class Functions:
         self._assignments = Assignments(deps.rest, deps.current, deps.now, timing.ask)
         self._starting = Starting(deps, documents, streams, telling, peers)
         self._controlling = Controlling(deps, documents, streams, telling, peers)
-        self._callbacks = StreamCallbacks(deps, documents, streams, telling, peers, self._starting)
+        patient = CallDocuments(deps.sync, deps.current, timing.follow)  # nobody waits for the answer to a callback
+        self._callbacks = StreamCallbacks(deps, patient, streams, telling, peers, self._starting)
         self._stream_rate = RateTable(timing.stream_rate)
         self._feedback_rate = RateTable(timing.feedback_rate)
 

@@ -122,7 +122,10 @@ class Starting:
                     raise
                 log.warning("stream creation unclear", call=call_hash(call_sid), generation=document.generation, status=error.status)
                 doubtful = document.stream_name
-                document = await self._next(call_sid, document.generation)  # first, so that the end of the other ends nothing else
+                decision = await self._next(call_sid, document.generation)  # first, so that the end of the other ends nothing else
+                if isinstance(decision, AlreadyRunning):
+                    return decision.document
+                document = decision
                 await self._streams.stop_quietly(call_sid, doubtful)
                 await self._streams.create(call_sid, document)
         except TwilioError as error:
@@ -168,17 +171,18 @@ class Starting:
             return False
         return await self._peers.has(call_sid, document) is Asked.GONE
 
-    async def _next(self, call_sid: str, generation: int) -> CallDocument:
-        """Writes the generation after an unclear one. Raises RequestRefused if somebody else has gone on meanwhile."""
+    async def _next(self, call_sid: str, generation: int) -> CallDocument | AlreadyRunning:
+        """Writes the generation after an unclear one, unless that has gone live. Raises RequestRefused if somebody else has gone on
+        meanwhile."""
 
-        def decide(found: CallDocument | None) -> CallDocument | Superseded | None:
+        def decide(found: CallDocument | None) -> CallDocument | AlreadyRunning | Superseded | None:
             return None if found is None else create_unclear(found, call_sid, generation=generation, now=self._deps.now())
 
-        def wanted(decision: CallDocument | Superseded | None) -> CallDocument | None:
+        def wanted(decision: CallDocument | AlreadyRunning | Superseded | None) -> CallDocument | None:
             return decision if isinstance(decision, CallDocument) else None
 
         _, decision = await self._documents.settle(call_sid, decide, wanted)
-        if isinstance(decision, CallDocument):
+        if isinstance(decision, CallDocument | AlreadyRunning):
             return decision
         raise RequestRefused(
             409, "superseded", "callSid: the assist was stopped or started again meanwhile.", "Start it again if it does not run."

@@ -40,8 +40,9 @@ from .place import CallPlace, Owner
 from .status_writer import StatusWriter
 from .stream_sender import StreamSender
 
-DOCUMENT_SHARE = 0.75
-"""Of the time to flush, how much may pass before the Document is brought to its end although suggestions still wait."""
+DOCUMENT_SHARE, DOCUMENT_SECONDS = 0.75, 15.0
+"""Of the time to flush, how much may pass before the Document is brought to its end although suggestions still wait: this share of it,
+and so many seconds at most."""
 _ITEMS = 256
 """Items whose `part` numbers are remembered."""
 
@@ -183,7 +184,7 @@ class CallPublisher:
         self._stream.forget_unfinished()
         await asyncio.sleep(0)  # a task for `run` may have been made in this very moment
         if self._running and not self._over.is_set():
-            flush = asyncio.create_task(self._flush(grace * DOCUMENT_SHARE, lost))
+            flush = asyncio.create_task(self._flush(min(grace * DOCUMENT_SHARE, DOCUMENT_SECONDS), lost))
             over = asyncio.create_task(self._over.wait())
             try:
                 await asyncio.wait({flush, over}, timeout=grace, return_when=asyncio.FIRST_COMPLETED)
