@@ -5,9 +5,9 @@ PYTHON ?= python3
 export PYTHON
 BIN := .venv/bin
 TIERS ?=
-PACKAGES := voiceassist_crds voiceassist_relay voiceassist_sim voiceassist_operator voiceassist_demo
+PACKAGES := voiceassist_crds voiceassist_relay voiceassist_sim voiceassist_operator voiceassist_demo voiceassist_monitoring
 
-.PHONY: help setup demo test test-fast lint format bench schemas lock clean
+.PHONY: help setup demo test test-fast lint format bench schemas monitoring lock clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,7 @@ lint: setup ## ruff, mypy (strict), the layers, the schemas
 	@$(BIN)/mypy $(addprefix -p ,$(PACKAGES))
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/python -m voiceassist_crds.schema --check
+	@$(BIN)/voiceassist-monitoring check
 
 format: setup ## let ruff format and mend
 	@$(BIN)/ruff format -q .
@@ -40,6 +41,9 @@ format: setup ## let ruff format and mend
 
 schemas: setup ## write the JSON Schemas anew
 	@$(BIN)/python -m voiceassist_crds.schema
+
+monitoring: setup ## write the rules and dashboards anew from docs/slo.md and monitoring/
+	@$(BIN)/voiceassist-monitoring write
 
 lock: setup ## write requirements/*.lock anew
 	@cd requirements && for f in relay operator sim dev; do ../$(BIN)/uv pip compile -q --universal --python-version 3.11 \

@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENT = ROOT / "docs/architecture.md"
 BEGIN, END = "<!-- tree: written by tools/architecture.py -->", "<!-- end of tree -->"
-PACKAGES = ("crds", "relay", "operator", "sim", "demo")
+PACKAGES = ("crds", "relay", "operator", "sim", "demo", "monitoring")
 WIDTH = 34
 
 

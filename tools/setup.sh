@@ -15,5 +15,5 @@ if ! .venv/bin/python -c 'import uv' 2>/dev/null; then
   .venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r .venv/uv.txt
 fi
 .venv/bin/uv pip sync -q --python .venv/bin/python --require-hashes requirements/dev.lock
-.venv/bin/uv pip install -q --python .venv/bin/python --no-deps --no-build-isolation -e crds -e relay -e sim -e operator -e demo
+.venv/bin/uv pip install -q --python .venv/bin/python --no-deps --no-build-isolation -e crds -e relay -e sim -e operator -e demo -e monitoring
 echo "$want" >"$stamp"

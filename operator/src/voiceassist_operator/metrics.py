@@ -26,11 +26,20 @@ class OperatorMetrics:
         self._condition = Gauge(
             PREFIX + "condition", "1 for the status that a condition has.", ["namespace", "name", "type", "status"], registry=self.registry
         )
+        self._reason = Gauge(
+            PREFIX + "condition_reason",
+            "1 for the reason that a condition has.",
+            ["namespace", "name", "type", "reason"],
+            registry=self.registry,
+        )
+        self._reasons: dict[tuple[str, str, str], str] = {}
         self._leading = Gauge(PREFIX + "leading", "1 while this replica holds the Lease.", registry=self.registry)
         self._writes = Counter(PREFIX + "writes_total", "Writes to the cluster, by kind.", ["kind"], registry=self.registry)
+        self._rolled: set[tuple[str, str]] = set()
         self._rollout = Histogram(
             PREFIX + "rollout_seconds",
             "From a new configuration until every relay reports it.",
+            ["namespace", "name"],
             buckets=(0.25, 0.5, 1, 1.5, 2, 3, 5, 10, 30, 60),
             registry=self.registry,
         )
@@ -50,12 +59,25 @@ class OperatorMetrics:
             known.add(condition["type"])
             for status in _STATUSES:
                 self._condition.labels(namespace, name, condition["type"], status).set(int(condition["status"] == status))
+            self._note_reason((namespace, name, condition["type"]), condition["reason"])
+
+    def _note_reason(self, key: tuple[str, str, str], reason: str) -> None:
+        before = self._reasons.get(key)
+        if before != reason:
+            if before is not None:
+                self._reason.remove(*key, before)
+            self._reasons[key] = reason
+            self._reason.labels(*key, reason).set(1)
 
     def forget(self, namespace: str, name: str) -> None:
         """An object is gone."""
         for kind in self._known.pop((namespace, name), set()):
             for status in _STATUSES:
                 self._condition.remove(namespace, name, kind, status)
+            self._reason.remove(namespace, name, kind, self._reasons.pop((namespace, name, kind)))
+        if (namespace, name) in self._rolled:
+            self._rolled.discard((namespace, name))
+            self._rollout.remove(namespace, name)
 
     def leading(self, yes: bool) -> None:
         """Whether this replica holds the Lease."""
@@ -65,6 +87,7 @@ class OperatorMetrics:
         """A write to the cluster."""
         self._writes.labels(kind).inc()
 
-    def rolled_out(self, seconds: float) -> None:
-        """Every relay reports a new configuration."""
-        self._rollout.observe(seconds)
+    def rolled_out(self, namespace: str, name: str, seconds: float) -> None:
+        """Every relay of an object reports a new configuration."""
+        self._rolled.add((namespace, name))
+        self._rollout.labels(namespace, name).observe(seconds)

@@ -14,13 +14,17 @@ def samples(metrics: OperatorMetrics) -> dict[tuple[str, tuple[str, ...]], float
 
 def test_conditions_of_an_object_come_and_go() -> None:
     metrics = OperatorMetrics()
-    metrics.conditions("n", "a", [{"type": "Ready", "status": "False"}])
-    metrics.conditions("n", "b", [{"type": "Ready", "status": "True"}])
-    metrics.conditions("n", "a", [{"type": "Ready", "status": "Unknown"}])
+    metrics.conditions("n", "a", [{"type": "Ready", "status": "False", "reason": "NotReady"}])
+    metrics.conditions("n", "b", [{"type": "Ready", "status": "True", "reason": "Ready"}])
+    metrics.conditions("n", "a", [{"type": "Ready", "status": "Unknown", "reason": "Unknown"}])
     name = "voiceassist_operator_condition"
     found = {labels: value for (one, labels), value in samples(metrics).items() if one == name}
     assert {labels for labels, value in found.items() if value} == {("a", "n", "Unknown", "Ready"), ("b", "n", "True", "Ready")}
+    reasons = {labels for one, labels in samples(metrics) if one == "voiceassist_operator_condition_reason"}
+    assert reasons == {("a", "n", "Unknown", "Ready"), ("b", "n", "Ready", "Ready")}, "one reason a condition: the last"
+    metrics.rolled_out("n", "a", 1.0)
     metrics.forget("n", "a")
+    assert not [labels for _, labels in samples(metrics) if "a" in labels]
     assert {labels[0] for (one, labels) in samples(metrics) if one == name} == {"b"}
     metrics.forget("n", "a")
 
@@ -29,12 +33,12 @@ def test_verbs_count() -> None:
     metrics = OperatorMetrics()
     metrics.reconciled("ok", 0.2)
     metrics.wrote("Service")
-    metrics.rolled_out(1.2)
+    metrics.rolled_out("n", "a", 1.2)
     metrics.leading(True)
     found = samples(metrics)
     assert found["voiceassist_operator_reconcile_duration_seconds_count", ("ok",)] == 1
     assert found["voiceassist_operator_writes_total", ("Service",)] == 1
-    assert found["voiceassist_operator_rollout_seconds_bucket", ("1.5",)] == 1
+    assert found["voiceassist_operator_rollout_seconds_bucket", ("1.5", "a", "n")] == 1
     assert found["voiceassist_operator_leading", ()] == 1
     assert {name for name, _ in found if not name.startswith("voiceassist_operator_")} <= {
         name for name, _ in found if name.startswith("process_")

@@ -1,0 +1,1 @@
+"""VoiceAssist: recording rules, alerts and dashboards as code."""

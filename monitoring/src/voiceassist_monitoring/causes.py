@@ -1,0 +1,104 @@
+"""Causes worth waking for: alerts on a fault itself, where the objectives would tell too late or not at all. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .slo import BY
+from .windows import MINUTE, Scale, Severity
+
+_WHOM = "{{ $labels.namespace }}/{{ $labels.name }}"
+_CONDITION = "voiceassist_operator_condition"
+_REASON = "voiceassist_operator_condition_reason"
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """One alert. `promql` may hold `{w}`: a window of `window` seconds, scaled. `lasting` is seconds until it fires."""
+
+    alert: str
+    severity: Severity
+    promql: str
+    lasting: int
+    summary: str
+    description: str
+    window: int = 5 * MINUTE
+
+    def expression(self, scale: Scale) -> str:
+        """The expression at a scale."""
+        return self.promql.replace("{w}", scale.duration(self.window))
+
+
+CAUSES = (
+    Cause(
+        "VoiceAssistNoRelayReady",
+        Severity.CRITICAL,
+        f'max {BY} ({_CONDITION}{{type="RelayAvailable",status="False"}}) == 1\n'
+        f'unless on (namespace, name) max {BY} ({_REASON}{{type="RelayAvailable",reason="NoRelays"}}) == 1',
+        2 * MINUTE,
+        f"No relay of {_WHOM} is ready: no agent gets suggestions",
+        "The operator sees no ready relay pod, though nobody wants none. New calls are refused, calls on pods that went away are lost.",
+    ),
+    Cause(
+        "VoiceAssistModelRefusing",
+        Severity.CRITICAL,
+        f'min {BY} (voiceassist_relay_peer_up{{peer="model"}}) == 0',
+        2 * MINUTE,
+        f"The model refuses or cannot be reached from a relay of {_WHOM}",
+        "At least one relay cannot open sessions with the model: its key, its quota, its settings, or the way there.",
+    ),
+    Cause(
+        "VoiceAssistSyncFailing",
+        Severity.CRITICAL,
+        f'min {BY} (voiceassist_relay_peer_up{{peer="sync"}}) == 0',
+        2 * MINUTE,
+        f"Twilio Sync fails for a relay of {_WHOM}: suggestions do not reach agents",
+        "At least one relay cannot write to Sync. Finished suggestions are kept up to a bound and written when it is back.",
+    ),
+    Cause(
+        "VoiceAssistCredentialsRefused",
+        Severity.CRITICAL,
+        f'max {BY} ({_REASON}{{reason=~"TwilioCredentialsRefused|ModelRefused|SyncRefused"}}) == 1',
+        1 * MINUTE,
+        f"Credentials of {_WHOM} are refused",
+        "Twilio or the model refuses what is in a Secret. Nothing is tried again until the Secret changes.",
+    ),
+    Cause(
+        "VoiceAssistPromptStuck",
+        Severity.WARNING,
+        f'max {BY} ({_CONDITION}{{type="PromptRolledOut",status="False"}}) == 1\n'
+        f'and on (namespace, name) max {BY} ({_CONDITION}{{type="RelayAvailable",status="True"}}) == 1',
+        3 * MINUTE,
+        f"A prompt of {_WHOM} does not reach all relays",
+        "Relays are ready, but some do not report the configuration in force: agents are helped with an older prompt.",
+    ),
+    Cause(
+        "VoiceAssistOperatorNotReconciling",
+        Severity.WARNING,
+        "(absent(voiceassist_operator_leading == 1) == 1)\n"
+        "or (sum(increase(voiceassist_operator_reconcile_duration_seconds_count[{w}])) == 0)",
+        5 * MINUTE,
+        "No operator keeps the VoiceAssists",
+        "No replica of the operator leads, or the one that does has not reconciled anything. Calls go on; changes and repairs wait.",
+        5 * MINUTE,
+    ),
+    Cause(
+        "VoiceAssistNearCapacity",
+        Severity.WARNING,
+        f"sum {BY} (voiceassist_relay_active_calls) / sum {BY} (voiceassist_relay_max_calls) > 0.85",
+        10 * MINUTE,
+        f"The relays of {_WHOM} are nearly full",
+        "{{ $value | humanizePercentage }} of the calls that its relays take at once are up. Beyond that, calls are refused.",
+    ),
+    Cause(
+        "VoiceAssistStreamsLost",
+        Severity.WARNING,
+        f'sum {BY} (rate(voiceassist_relay_streams_lost_total{{reason=~"socket|idle|error|protocol|relay"}}[{{w}}]))\n'
+        f'/ sum {BY} (rate(voiceassist_relay_upgrades_total{{outcome="accepted"}}[{{w}}])) > 0.05\n'
+        f'and sum {BY} (increase(voiceassist_relay_streams_lost_total{{reason=~"socket|idle|error|protocol|relay"}}[{{w}}])) >= 3',
+        0,
+        f"Streams of {_WHOM} break off",
+        "{{ $value | humanizePercentage }} of the streams ended other than by the call's end: their agents lost their assistant.",
+        15 * MINUTE,
+    ),
+)
