@@ -204,7 +204,7 @@ class Keeper:
             self._rolling_since = self._rolling_since or now
         elif self._rolling_since is not None:
             if plan.config is not None and current_pods(seen):
-                self._metrics.rolled_out(now - self._rolling_since)
+                self._metrics.rolled_out(self.namespace, self.name, now - self._rolling_since)
                 self._log.info("rolled out", revision=plan.config.config_revision, seconds=round(now - self._rolling_since, 2))
             self._rolling_since = None
 
