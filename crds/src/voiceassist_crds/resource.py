@@ -54,17 +54,26 @@ class SyncSpec(_Part):
     legacy_stream: bool = False
 
 
+class ExistingFunctions(_Part):
+    """A Functions environment that the user deployed."""
+
+    service_sid: str
+    environment_sid: str
+
+
 class FunctionsSpec(_Part):
     """Where the plugin finds /stream and /token."""
 
     mode: Literal["Relay", "Existing", "Serverless"] = "Relay"
+    existing: ExistingFunctions | None = None
     allowed_origins: list[str] = Field(default_factory=lambda: ["https://flex.twilio.com"])
 
 
 class FlexSpec(_Part):
     """The account's Flex configuration."""
 
-    configure: bool = False
+    configure: bool = True
+    queues: list[str] = Field(default_factory=list)
 
 
 class TwilioSpec(_Part):

@@ -60,8 +60,7 @@ def blockers(seen: Observed) -> list[Blocker]:
     if seen.prompt.instructions is None:
         found.append(Blocker(seen.prompt.reason or Reason.PROMPT_SOURCE_NOT_FOUND, seen.prompt.message))
     if not spec.twilio.sync.service_sid:
-        text = "twilio.sync.serviceSid is not given; create a Sync service with AclEnabled and put its SID there"
-        found.append(Blocker(Reason.SYNC_NOT_GIVEN, text))
+        found.append(Blocker(Reason.TWILIO_PENDING, "the Sync service is not made yet"))
     return found
 
 
@@ -74,9 +73,7 @@ def sync_configured(seen: Observed) -> Condition:
     """Whether the relays can write to Sync."""
     kind = ConditionType.SYNC_CONFIGURED
     if not seen.owner.spec.twilio.sync.service_sid:
-        return Condition(
-            kind, False, Reason.SYNC_NOT_GIVEN, "twilio.sync.serviceSid is not given; create a Sync service and put its SID there"
-        )
+        return Condition(kind, False, Reason.TWILIO_PENDING, "the Sync service is not made yet")
     return _peer(kind, seen, "sync", Reason.SYNC_OK, _SYNC_REASONS)
 
 
@@ -204,7 +201,7 @@ def conditions(seen: Observed, config: RelayConfig | None, stopping: Sequence[Bl
         endpoint_reachable(seen),
         prompt_rolled_out(seen, config),
     ]
-    by_hand = "in this version the plugin's functions URL is set by hand: see status.endpoints.functionsUrl"
+    by_hand = "the plugin's functions URL is set by hand: see status.endpoints.functionsUrl"
     parts.append(Condition(ConditionType.FUNCTIONS_CONFIGURED, True, Reason.CONFIGURED, "served by the relays"))
     parts.append(Condition(ConditionType.FLEX_CONFIGURED, False, Reason.NOT_CONFIGURED, by_hand))
     summary = _ready(seen, parts, stopping)

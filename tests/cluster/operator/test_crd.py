@@ -21,6 +21,7 @@ pytestmark = pytest.mark.timeout(120, func_only=True)
 
 ACCOUNT = "AC" + "0" * 32
 ABSENT = object()
+EXISTING = {"serviceSid": "ZS" + "0" * 32, "environmentSid": "ZE" + "0" * 32}
 MINIMAL: dict[str, Any] = {
     "host": "assist.example.com",
     "twilio": {"accountSid": ACCOUNT, "credentialsSecretRef": {"name": "twilio"}},
@@ -39,14 +40,54 @@ RULES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"twilio.accountSid": "AC123"}, {"twilio.accountSid": "AC" + "a" * 32}, "AC followed by 32 hexadecimal digits"),
     ({"twilio.workspaceSid": "WW" + "0" * 32}, {"twilio.workspaceSid": "WS" + "0" * 32}, "WS followed by 32 hexadecimal digits"),
     ({"twilio.sync.serviceSid": "default"}, {"twilio.sync.serviceSid": "IS" + "0" * 32}, "IS followed by 32 hexadecimal digits"),
-    ({"twilio.functions.mode": "Serverless"}, {"twilio.functions.mode": "Relay"}, "is not in this version; use Relay"),
-    ({"twilio.functions.mode": "Existing"}, {}, "is not in this version; use Relay"),
+    (
+        {"twilio.functions.mode": "Existing"},
+        {"twilio.functions": {"mode": "Existing", "existing": EXISTING}},
+        "functions.existing is required for mode Existing; give the serviceSid and environmentSid",
+    ),
+    (
+        {"twilio.functions.existing": EXISTING},
+        {"twilio.functions.mode": "Relay"},
+        "functions.existing is for mode Existing only; remove it, or set functions.mode to Existing",
+    ),
+    (
+        {"twilio.functions": {"mode": "Serverless", "existing": EXISTING}},
+        {"twilio.functions.mode": "Serverless"},
+        "is for mode Existing only",
+    ),
+    (
+        {"twilio.functions": {"mode": "Existing", "existing": {**EXISTING, "serviceSid": "default"}}},
+        {},
+        "functions.existing.serviceSid must be ZS followed by 32 hexadecimal digits",
+    ),
+    (
+        {"twilio.functions": {"mode": "Existing", "existing": {**EXISTING, "environmentSid": "ZS" + "0" * 32}}},
+        {},
+        "functions.existing.environmentSid must be ZE followed by 32 hexadecimal digits",
+    ),
+    (
+        {"twilio.functions": {"mode": "Existing", "existing": {"serviceSid": "ZS" + "0" * 32}}},
+        {},
+        "existing.environmentSid: Required value",
+    ),
+    ({"twilio.functions.mode": "Worker"}, {}, 'supported values: "Relay", "Existing", "Serverless"'),
     (
         {"twilio.functions.allowedOrigins": ["flex.twilio.com"]},
         {"twilio.functions.allowedOrigins": ["*", "http://localhost:3000"]},
         "an origin is a scheme and a host",
     ),
-    ({"twilio.flex.configure": True}, {"twilio.flex.configure": False}, "flex.configure is not in this version"),
+    (
+        {"twilio.flex": {"configure": False, "queues": ["Support"]}},
+        {"twilio.flex": {"configure": True, "queues": ["Support", "WQ" + "0" * 32]}},
+        "remove flex.queues, or let the operator configure Flex",
+    ),
+    ({"twilio.flex.queues": ["Support", "Support"]}, {"twilio.flex.configure": False}, "Duplicate value"),
+    ({"twilio.flex.queues": [""]}, {"twilio.flex.queues": ["x" * 200]}, "should be at least 1 chars long"),
+    (
+        {"twilio.flex.queues": [str(n) for n in range(101)]},
+        {"twilio.flex.queues": [str(n) for n in range(100)]},
+        "must have at most 100 items",
+    ),
     ({"twilio.apiUrl": "http://sandbox"}, {"twilio.apiUrl": "http://sandbox/{product}"}, "that contains {product}"),
     ({"twilio.apiUrl": "sandbox/{product}"}, {"twilio.apiUrl": "https://{product}.sandbox"}, "must be an http(s) URL"),
     (

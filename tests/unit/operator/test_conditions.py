@@ -61,8 +61,8 @@ ROWS: list[tuple[str, Callable[[], Observed], str, str, str, str]] = [
     ("rival", lambda: replace(well(), rival="a/b"), "Ready", "False", "HostConflict", "VoiceAssist a/b has host assist.example.com"),
     ("custom", custom, "Ready", "False", "CustomEndpointsNotAllowed", "--allow-custom-endpoints"),
     ("custom, allowed", lambda: replace(custom(), custom_endpoints=True), "Ready", "True", "Ready", ""),
-    ("no sync", without_sync, "Ready", "False", "SyncNotGiven", "twilio.sync.serviceSid"),
-    ("no sync", without_sync, "SyncConfigured", "False", "SyncNotGiven", ""),
+    ("no sync", without_sync, "Ready", "False", "TwilioPending", "Sync service"),
+    ("no sync", without_sync, "SyncConfigured", "False", "TwilioPending", ""),
     (
         "no prompt",
         lambda: replace(well(), prompt=PromptFact(None, Reason.PROMPT_SOURCE_NOT_FOUND, "ConfigMap p")),
