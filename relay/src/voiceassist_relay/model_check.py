@@ -84,6 +84,11 @@ async def check_model(snapshot: Snapshot) -> None:
         raise _of_handshake(error.response.status_code, bytes(error.response.body or b""), host) from None
     except websockets.exceptions.ConnectionClosed as error:
         raise _of_close(error.rcvd.code if error.rcvd else None, error.rcvd.reason if error.rcvd else "", host) from None
+    except ssl.SSLCertVerificationError as error:
+        raise Unwell(
+            PeerReason.MISCONFIGURED,
+            f"{host} shows a certificate that cannot be trusted ({error.verify_message}); check model.url, or what stands between",
+        ) from None
     except ssl.SSLError as error:
         raise Unwell(PeerReason.UNREACHABLE, f"{host}: TLS failed ({error.reason})") from None
     except TimeoutError:

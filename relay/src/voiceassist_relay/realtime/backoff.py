@@ -6,12 +6,15 @@ from .limits import LineLimits
 
 
 def delay(attempt: int, chance: float, limits: LineLimits, hint: float | None = None) -> float:
-    """Seconds before try number `attempt` (0: the first after a break). `chance` is even in [0, 1); `hint` is the server's own wish."""
+    """Seconds before try number `attempt` (0: the first after a break). `chance` is even in [0, 1); `hint` is the server's own wish.
+
+    All who were given one hint at one moment are spread over a quarter of it behind its end.
+    """
     ceiling = min(limits.backoff_cap, limits.backoff_base * 2.0 ** min(attempt, 20))
-    wait = chance * ceiling
-    if hint is not None:
-        wait += min(max(0.0, hint), limits.rate_limit_longest)
-    return wait
+    if hint is None:
+        return chance * ceiling
+    least = min(max(0.0, hint), limits.rate_limit_longest)
+    return least + chance * max(ceiling, least / 4)
 
 
 def recycle_after(life: float, chance: float, limits: LineLimits) -> float:

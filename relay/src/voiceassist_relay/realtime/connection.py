@@ -18,7 +18,7 @@ from websockets.uri import WebSocketURI, parse_uri
 
 from ..errors import SessionFailed
 from .endpoint import Endpoint
-from .failures import Passing, from_handshake
+from .failures import Passing, from_handshake, from_tls
 from .limits import LineLimits
 
 MAX_MESSAGE = 1 << 20
@@ -315,6 +315,6 @@ async def _open(connection: ModelConnection, uri: WebSocketURI, limits: LineLimi
         failure = from_handshake(status, b"", None) if status >= 400 else Passing("timeout")
         raise SessionFailed(failure) from None
     except ssl.SSLError as error:
-        raise SessionFailed(Passing(f"tls: {error.reason or 'error'}")) from None
+        raise SessionFailed(from_tls(error)) from None
     except OSError as error:
         raise SessionFailed(Passing(f"network: {error.strerror or type(error).__name__}")) from None

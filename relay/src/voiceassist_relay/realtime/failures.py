@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import ssl
 from dataclasses import dataclass
 
 import msgspec
@@ -30,6 +31,17 @@ OTHER_CODES = frozenset(
 )
 _COUNTED = KEY_CODES | QUOTA_CODES | FIELD_CODES | MODEL_CODES | HARMLESS_CODES | OTHER_CODES
 
+_IN_WORDS = {
+    "timeout": "does not answer",
+    "no session.updated": "does not take the session's settings in time",
+    "handshake": "answers with something else than a session",
+    "rate_limited": "has too many requests of this account",
+    "server_error": "has an error of its own",
+    "tls": "and the relay agree on no encryption",
+    "certificate": "shows a certificate that cannot be trusted; tell your administrator",
+}
+_CERTIFICATE_WAIT = 15.0  # nothing that mends itself within seconds
+
 _WAIT = re.compile(r"try again in (\d+(?:\.\d+)?)(ms|s)")
 
 
@@ -43,10 +55,21 @@ class Fatal:
 
 @dataclass(frozen=True, slots=True)
 class Passing:
-    """Worth another try; `wait` is what the server asked for."""
+    """Worth another try; `wait` is what the server asked for, or what is wise."""
 
     label: str
     wait: float | None = None
+    reason: StatusReason = StatusReason.MODEL_UNREACHABLE
+    """What the agent and the relay's health are told, should it last."""
+
+    def in_words(self) -> str:
+        """What happened, to follow the words "the model's service"; empty where there is nothing to say."""
+        kind, _, detail = self.label.partition(": ")
+        if kind.startswith("http_"):
+            return f"answers {kind.removeprefix('http_')}"
+        if kind == "network":
+            return f"cannot be reached ({detail})"
+        return _IN_WORDS.get(kind, "")
 
 
 Failure = Fatal | Passing
@@ -91,6 +114,13 @@ def from_close(code: int | None, reason: str) -> Failure:
     if code == 3000:
         return _refused("closed the session with 3000")
     return Passing("expiring" if "maximum duration" in reason else "closed")
+
+
+def from_tls(error: ssl.SSLError) -> Passing:
+    """No encrypted connection could be made."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return Passing(f"certificate: {error.verify_message}", _CERTIFICATE_WAIT, StatusReason.MODEL_MISCONFIGURED)
+    return Passing(f"tls: {error.reason or 'error'}")
 
 
 def from_code(code: str | None, kind: str | None) -> Fatal | None:

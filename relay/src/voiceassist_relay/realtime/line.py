@@ -22,7 +22,7 @@ from .client_events import takes_turn_detection
 from .context import Context
 from .dials import Dials
 from .endpoint import Endpoint, conversation_endpoint, same_place, transcription_endpoint
-from .failures import Fatal
+from .failures import Fatal, Passing
 from .feed import Feed, Tap
 from .limiter import ResponseLimiter
 from .limits import DEFAULT_LIMITS, LineLimits
@@ -254,17 +254,19 @@ class ModelLine:
             self._told = AssistState.LIVE
             self._listener.state(AssistState.LIVE, StatusReason.STARTED, "Listening.")
 
-    def _tell_broken(self) -> None:
+    def _tell_broken(self, why: Passing | None) -> None:
         if self._told is AssistState.RECONNECTING or self._paused or self._ending:
             return
         lost = self._told is AssistState.LIVE
         self._told = AssistState.RECONNECTING
         what = "The connection to the model was lost" if lost else "The model cannot be reached"
+        words = why.in_words() if why is not None else ""
         kept = round(self._limits.replay_seconds)
         self._listener.state(
             AssistState.RECONNECTING,
-            StatusReason.MODEL_UNREACHABLE,
-            f"{what}; trying again. The last {kept} seconds of the call are kept and will be heard.",
+            StatusReason.MODEL_UNREACHABLE if why is None else why.reason,
+            f"{what}{f' (its service {words})' if words else ''}; trying again. "
+            f"The last {kept} seconds of the call are kept and will be heard.",
         )
 
     def _perform(self, side: Side, actions: list[Action]) -> None:
@@ -336,8 +338,8 @@ class _Conversation:
     def attached(self) -> None:
         self._line._tell_live()
 
-    def broken(self) -> None:
-        self._line._tell_broken()
+    def broken(self, why: Passing | None) -> None:
+        self._line._tell_broken(why)
 
 
 class _Agent:
@@ -383,7 +385,7 @@ class _Agent:
     def attached(self) -> None:
         """The agent need not know."""
 
-    def broken(self) -> None:
+    def broken(self, why: Passing | None) -> None:
         """The agent need not know: suggestions go on."""
 
     def _detection(self, plan: Plan) -> bool:

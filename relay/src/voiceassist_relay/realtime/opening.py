@@ -75,18 +75,27 @@ class Opener:
     def __init__(self, kind: SessionKind, around: Surroundings, on_over: Callable[[], None]) -> None:
         self.link: Link | None = None
         """The latest link, while it is being opened and until it is taken."""
+        self.failure: Passing | None = None
+        """Why the latest attempt failed; None once a session stands."""
         self._kind = kind
         self._around = around
         self._on_over = on_over
+        self._failures = 0  # attempts that failed and sessions that did not last, in a row
 
-    async def open(self, attempt: int | None) -> Link:
-        """Tries until a session stands. `attempt`: failures before this one; None: dial at once. Raises FinalFailure.
+    def lived(self, seconds: float, *, over: bool) -> None:
+        """A session has lived so many seconds: one that lasted lets the backoff begin anew, any other that is over counts as a failure."""
+        if seconds >= self._around.limits.stable_after:
+            self._failures = 0
+        elif over:
+            self._failures += 1
+
+    async def open(self, *, at_once: bool = False) -> Link:
+        """Tries until a session stands; the first try waits too, unless it is to be made `at_once`. Raises FinalFailure.
 
         That is, when another try makes no sense.
         """
         around, hint = self._around, None
-        wait = 0.0 if attempt is None else delay(attempt, around.chance(), around.limits)
-        attempt = attempt or 0
+        wait = 0.0 if at_once else delay(self._failures, around.chance(), around.limits)
         while True:
             await asyncio.sleep(wait)
             key, plan = around.key(), around.plan()
@@ -94,6 +103,7 @@ class Opener:
             try:
                 async with around.dials:
                     await link.open(self._kind.endpoint(plan, key), self._kind.update(plan, UPDATE_ID), around.tls())
+                self.failure = None
                 return link
             except NoTurnDetection:
                 self._kind.no_turn_detection()
@@ -103,9 +113,9 @@ class Opener:
                 failure = error.failure
             if isinstance(failure, Passing):
                 around.metrics.model_error("connect")
-                hint = failure.wait
-                _log.info("model_session_failed", kind=self._kind.name, why=failure.label, attempt=attempt)
+                self.failure, hint = failure, failure.wait
+                _log.info("model_session_failed", kind=self._kind.name, why=failure.label, attempt=self._failures)
             elif key == around.key():  # a key that was just replaced gets no final word
                 raise FinalFailure(failure)
-            attempt += 1
-            wait = delay(attempt, around.chance(), around.limits, hint)
+            self._failures += 1
+            wait = delay(self._failures, around.chance(), around.limits, hint)

@@ -12,7 +12,7 @@ from .actions import Action
 from .audio_clock import AudioClock
 from .backoff import recycle_after
 from .events import ServerEvent
-from .failures import Fatal
+from .failures import Fatal, Passing
 from .feed import Feed, Tap
 from .link import Link
 from .liveness import Liveness
@@ -63,8 +63,8 @@ class Kind(SessionKind, Protocol):
     def attached(self) -> None:
         """A session took over."""
 
-    def broken(self) -> None:
-        """There has been no session for a while that the agent should know of."""
+    def broken(self, why: Passing | None) -> None:
+        """There has been no session for a while that the agent should know of; `why` no other could be had, if one was tried."""
 
 
 class Side:
@@ -82,7 +82,6 @@ class Side:
         self._opener = Opener(kind, around, self._changed.set)
         self._link: Link | None = None
         self._number = 0
-        self._short_lives = 0
         self._carry = Carry()
         self._left_at = self._heard_at = self._quiet_since = -math.inf
         self._recycle_at = self._leave_by = math.inf
@@ -98,9 +97,9 @@ class Side:
 
     async def run(self) -> None:
         """Keeps a session until cancelled. Raises FinalFailure."""
-        self._tell = self._loop.call_later(self._limits.tell_after, self._kind.broken)
+        self._tell = self._loop.call_later(self._limits.tell_after, self._broken)
         try:
-            link = await self._opener.open(None)
+            link = await self._opener.open(at_once=True)
             while True:
                 self._attach(link)
                 link = await self._successor(link)
@@ -126,6 +125,8 @@ class Side:
         carry, self._carry = self._carry, Carry()
         self._kind.perform(self.machine.begin(carry, now))
         self.feed.attach(link.writer, clock, self._since(carry), tap)
+        if not link.writable:
+            self.feed.writable(False)  # what it was told first fills its socket already
         if link.plan != plan:
             self.use(plan)
         self._quieten()
@@ -148,17 +149,19 @@ class Side:
                     if isinstance(link.over.failure, Fatal):
                         raise FinalFailure(link.over.failure)
                     self._leave(link.over.label)
-                    return await (task if task is not None and not _failed(task) else self._opener.open(self._short_lives))
+                    return await (task if task is not None and not _failed(task) else self._opener.open())
                 if self._replace is None:
                     continue
                 if task is None:
-                    task = asyncio.create_task(self._opener.open(0))
+                    self._opener.lived(self._loop.time() - link.opened_at, over=False)
+                    task = asyncio.create_task(self._opener.open())
                     task.add_done_callback(lambda _: self._changed.set())
                 elif task.done() and _failed(task):
                     if self._loop.time() >= self._leave_by:
                         return task.result()  # this session is of no more use either
                     task, self._replace, self._recycle_at = None, None, math.inf  # no other session can be had: this one goes on
                 elif task.done() and task.result().over is not None:
+                    self._opener.lived(self._loop.time() - task.result().opened_at, over=True)
                     task = None
                     self._changed.set()
                 elif task.done() and (self._at_turns_end or self._loop.time() >= self._leave_by):
@@ -181,14 +184,13 @@ class Side:
         self._disarm()
         self._left_at = now
         self._quieten()
-        self._tell = self._loop.call_later(self._limits.tell_after, self._kind.broken)
+        self._tell = self._loop.call_later(self._limits.tell_after, self._broken)
         if machine is not None:
             actions, self._carry = machine.abandon()
             self._kind.perform(actions)
         if link is not None:
             self._heard_at = link.heard_at
-            lived = now - link.opened_at
-            self._short_lives = self._short_lives + 1 if lived < self._limits.stable_after else 0
+            self._opener.lived(now - link.opened_at, over=why != "configuration")
             self._shut(link)
         self._around.metrics.reconnected(why)
         _log.info("model_session_left", kind=self._kind.name, why=why)
@@ -336,6 +338,9 @@ class Side:
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
+
+    def _broken(self) -> None:
+        self._kind.broken(self._opener.failure)
 
     def _quieten(self) -> None:
         if self._tell is not None:

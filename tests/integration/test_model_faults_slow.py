@@ -1,0 +1,97 @@
+"""A model that is slow for one call only: that call is bounded and its losses are counted, every frame of the others arrives."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import replace
+
+import pytest
+import uvloop
+
+from integration.light_model import LightModel, Manner, payload
+from integration.model_line_rig import PATIENCE, QUICK, Call, calling, relay_config
+
+pytestmark = pytest.mark.filterwarnings('ignore:Overriding the "event_loop_policy" fixture')
+
+FRAMES = 600
+OTHERS = 5
+LIMITS = replace(QUICK, replay_seconds=4.0, pong=60.0)  # 200 frames wait at most; slow, and yet not taken for dead
+
+
+@pytest.fixture
+def event_loop_policy() -> uvloop.EventLoopPolicy:
+    return uvloop.EventLoopPolicy()
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[LightModel]:
+    async with LightModel() as server:
+        yield server
+
+
+async def until(condition, what: str) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not condition():
+            await asyncio.sleep(0.01)
+    assert condition(), what
+
+
+def written_at_most(call: Call, characters: int) -> bool:
+    """Whether no more than so many bytes wait in the call's socket."""
+    link = call.line._conversation._link
+    assert link is not None
+    return link._connection._stream.get_write_buffer_size() <= characters  # type: ignore[union-attr]
+
+
+async def talk(calls: list[Call]) -> None:
+    """All calls speak at the same time, ten times as fast as people do."""
+    loop = asyncio.get_running_loop()
+    for number in range(FRAMES):
+        for index, call in enumerate(calls):
+            call.line.frame(True, payload(index, number, loop.time()), loop.time())
+        await asyncio.sleep(0.002)
+
+
+@pytest.mark.parametrize("manner", [Manner(handshake=1.5), Manner(answer=0.7), Manner(reads=False)], ids=["handshake", "answer", "reads"])
+async def test_only_the_slow_call_is_affected(server, manner) -> None:
+    server.manners["sk-slow"] = manner
+    config = relay_config(server, audio={"tracks": "Customer"})
+    async with AsyncExitStack() as stack:
+        slow = await stack.enter_async_context(calling(server, config=config, key="sk-slow", limits=LIMITS))
+        others = [await stack.enter_async_context(calling(server, config=config, limits=LIMITS)) for _ in range(OTHERS)]
+        for call in others:
+            await call.live()
+        if not manner.reads:
+            await slow.live()
+            for number in range(20_000):  # until the kernel's buffers are full, and then some
+                slow.line.frame(True, payload(OTHERS, number, 0.0), asyncio.get_running_loop().time())
+                if number % 500 == 0:
+                    await asyncio.sleep(0)
+                    assert written_at_most(slow, 3 * LIMITS.write_buffer_bytes)
+        await talk([*others, slow])
+        await until(lambda: sum(server.accounts[n].runs[-1][1] == FRAMES - 1 for n in range(OTHERS)) == OTHERS, "all frames")
+        for index, call in enumerate(others):
+            account = server.accounts[index]
+            assert (account.runs, account.disordered) == ([[0, FRAMES - 1]], 0)
+            call.line._conversation.feed.flush()
+            assert call.count("customer", "forwarded") == FRAMES
+            assert call.count("customer", "dropped") == 0
+        kept = int(LIMITS.replay_seconds * 50)
+        if manner.reads:
+            await slow.live()
+            accounts = server.accounts
+            await until(lambda: OTHERS in accounts and accounts[OTHERS].runs[0][1] == FRAMES - 1, "what was kept")
+            (run,) = accounts[OTHERS].runs
+            assert accounts[OTHERS].disordered == 0
+            lost = run[0]
+        else:
+            assert written_at_most(slow, 3 * LIMITS.write_buffer_bytes)
+            lost = None
+        slow.line._conversation.feed.flush()
+        dropped = slow.count("customer", "dropped")
+        assert len(slow.line._conversation.feed._replay.frames) <= kept + 50  # the ring is shortened once in 50 frames
+        assert dropped == lost if lost is not None else dropped > 0
+        assert slow.sample("queue_drops_total", queue="model_audio") == dropped
+        assert server.errors == []
