@@ -36,6 +36,9 @@ class OperatorMetrics:
         self._leading = Gauge(PREFIX + "leading", "1 while this replica holds the Lease.", registry=self.registry)
         self._writes = Counter(PREFIX + "writes_total", "Writes to the cluster, by kind.", ["kind"], registry=self.registry)
         self._rolled: set[tuple[str, str]] = set()
+        self._twilio = Counter(
+            PREFIX + "twilio_requests_total", "Requests to Twilio, by product and outcome.", ["product", "outcome"], registry=self.registry
+        )
         self._rollout = Histogram(
             PREFIX + "rollout_seconds",
             "From a new configuration until every relay reports it.",
@@ -86,6 +89,10 @@ class OperatorMetrics:
     def wrote(self, kind: str) -> None:
         """A write to the cluster."""
         self._writes.labels(kind).inc()
+
+    def twilio_request(self, product: str, outcome: str) -> None:
+        """A request to Twilio ended, each repetition by itself: ok, refused, busy (429), unclear (5xx, no answer)."""
+        self._twilio.labels(product, outcome).inc()
 
     def rolled_out(self, namespace: str, name: str, seconds: float) -> None:
         """Every relay of an object reports a new configuration."""
