@@ -42,6 +42,28 @@ KEPT: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "flex-api": ("twilio_flex_v1.json", ("get /v1/Configuration", "post /v1/Configuration", "get /v1/account/provision/status")),
 }
+SERVICE = "/v1/Services/{ServiceSid}"
+KEPT["serverless"] = (
+    "twilio_serverless_v1.json",
+    (
+        *(f"{method} /v1/Services" for method in ("get", "post")),
+        *(f"{method} /v1/Services/{{Sid}}" for method in ("get", "post", "delete")),
+        *(f"{method} {SERVICE}/Environments" for method in ("get", "post")),
+        *(f"{method} {SERVICE}/Environments/{{Sid}}" for method in ("get", "delete")),
+        *(f"{method} {SERVICE}/Environments/{{EnvironmentSid}}/Variables" for method in ("get", "post")),
+        *(f"{method} {SERVICE}/Environments/{{EnvironmentSid}}/Variables/{{Sid}}" for method in ("get", "post", "delete")),
+        *(f"{method} {SERVICE}/Environments/{{EnvironmentSid}}/Deployments" for method in ("get", "post")),
+        f"get {SERVICE}/Environments/{{EnvironmentSid}}/Deployments/{{Sid}}",
+        *(f"{method} {SERVICE}/Functions" for method in ("get", "post")),
+        *(f"{method} {SERVICE}/Functions/{{Sid}}" for method in ("get", "post", "delete")),
+        f"get {SERVICE}/Functions/{{FunctionSid}}/Versions",
+        f"get {SERVICE}/Functions/{{FunctionSid}}/Versions/{{Sid}}",
+        f"get {SERVICE}/Functions/{{FunctionSid}}/Versions/{{Sid}}/Content",
+        *(f"{method} {SERVICE}/Builds" for method in ("get", "post")),
+        *(f"{method} {SERVICE}/Builds/{{Sid}}" for method in ("get", "delete")),
+        f"get {SERVICE}/Builds/{{Sid}}/Status",
+    ),
+)
 DROPPED = ("description", "summary", "examples", "example", "tags", "x-twilio", "contact", "termsOfService", "x-maturity")
 
 

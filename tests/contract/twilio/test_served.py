@@ -20,7 +20,7 @@ async def test_the_operations_are_those_of_the_specification(server: TwilioServe
 
 
 async def test_the_form_fields_are_those_of_the_specification(server: TwilioServer) -> None:
-    for product in ("api", "sync"):
+    for product in ("api", "sync", "serverless"):
         for route in server.products()[product].routes:
             if route.method != "POST":
                 continue
@@ -28,11 +28,13 @@ async def test_the_form_fields_are_those_of_the_specification(server: TwilioServ
             schema = item["post"]["requestBody"]["content"]["application/x-www-form-urlencoded"]["schema"]
             for name in schema["properties"]:
                 assert route.takes(name), (product, route.template, name)
-            assert route.fields <= set(schema["properties"]), (product, route.template)
+            assert route.fields | route.repeated <= set(schema["properties"]), (product, route.template)
+            arrays = {name for name, one in schema["properties"].items() if one["type"] == "array"}
+            assert route.repeated == arrays, (product, route.template)
 
 
 async def test_what_is_not_served_is_not_found(server: TwilioServer, ask) -> None:
-    for path in ("/serverless/v1/Services", "/serverless-upload/v1/x", "/nothing/v1", "/sync/v2/Services", "/"):
+    for path in ("/serverless/v1/Services/ZS1/Assets", "/serverless-upload/v1/x", "/nothing/v1", "/sync/v2/Services", "/"):
         reply = await ask("GET", path)
         assert (reply.status, reply.code) == (404, 20404), path
 

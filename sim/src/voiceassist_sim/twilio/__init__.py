@@ -6,11 +6,13 @@ from .app import Exchange, TwilioServer
 from .errors import TwilioError
 from .faults import FaultKind, FaultRule
 from .limits import Rate
-from .settings import Lenient, Settings, SyncLimits
+from .serverless_model import BuildPlan, Outcome
+from .settings import Lenient, ServerlessLimits, Settings, SyncLimits
 from .sync_model import Change, Kind
 
 __all__ = [
     "ApiKey",
+    "BuildPlan",
     "Change",
     "CreatedCall",
     "Exchange",
@@ -18,7 +20,9 @@ __all__ = [
     "FaultRule",
     "Kind",
     "Lenient",
+    "Outcome",
     "Rate",
+    "ServerlessLimits",
     "Settings",
     "SyncLimits",
     "TwilioError",

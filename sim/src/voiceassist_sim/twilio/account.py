@@ -18,6 +18,9 @@ from .faults import Faults
 from .flex import FlexConfiguration
 from .iam import FlexTokens
 from .journal import Journal
+from .serverless_code import ServerlessCode
+from .serverless_routes import ServerlessRoutes
+from .serverless_store import ServerlessStore
 from .settings import Settings
 from .sids import SidSource
 from .stream_runner import StreamRunner
@@ -85,6 +88,7 @@ class Account:
         self.feed = EventFeed()
         self.faults = Faults()
         self.sync = SyncStore(self.sids, self.settings, self._changed)
+        self.serverless = ServerlessStore(self.sids, self.settings)
         self.taskrouter = TaskRouter(self.sids)
         self.flex_tokens = FlexTokens(self.account_sid, self.sids.secret)
         self.flex = FlexConfiguration(self.account_sid, self.taskrouter.workspace_sid, clock())
@@ -113,14 +117,15 @@ class Account:
     def products(self) -> dict[str, Router]:
         """The operations by product, as served under ``/{product}``."""
         sid, settings = self.account_sid, self.settings
+        code = ServerlessCode(sid, self.serverless, settings)
         return {
             "api": Router(CallRoutes(sid, self.calls, settings, self.streams.start).routes()),
             "sync": Router(SyncRoutes(sid, self.sync, settings).routes()),
             "iam": Router(self.flex_tokens.routes()),
             "taskrouter": Router(TaskRouterRoutes(sid, self.taskrouter).routes()),
             "flex-api": Router(self.flex.routes()),
-            "serverless": Router([]),
-            "serverless-upload": Router([]),
+            "serverless": Router([*ServerlessRoutes(sid, self.serverless).routes(), *code.routes()]),
+            "serverless-upload": Router(code.upload_routes()),
         }
 
     # Credentials

@@ -18,6 +18,16 @@ class Body(StrEnum):
     NONE = "none"
     FORM = "form"
     JSON = "json"
+    MULTIPART = "multipart"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of a multipart body; ``filename`` and ``content_type`` as they were given, ``None`` if absent."""
+
+    content: bytes
+    filename: str | None = None
+    content_type: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +44,8 @@ class ApiRequest:
     params: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, str] = field(default_factory=dict)
     form: Mapping[str, str] = field(default_factory=dict)
+    lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    parts: Mapping[str, Part] = field(default_factory=dict)
     json: Any = None
     if_match: str | None = None
 
@@ -64,10 +76,12 @@ class Route:
     body: Body = Body.NONE
     fields: frozenset[str] = frozenset()
     field_pattern: re.Pattern[str] | None = None
+    repeated: frozenset[str] = frozenset()
+    """Those of the fields that may be given more than once: arrays."""
 
     def takes(self, name: str) -> bool:
         """Whether ``name`` is a form field of this operation."""
-        return name in self.fields or bool(self.field_pattern and self.field_pattern.fullmatch(name))
+        return name in self.fields or name in self.repeated or bool(self.field_pattern and self.field_pattern.fullmatch(name))
 
 
 class Router:

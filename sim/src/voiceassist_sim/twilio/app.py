@@ -19,8 +19,9 @@ from .auth import authenticate, check_account
 from .control import control_routes
 from .errors import TwilioError, bad_parameter, not_found, server_error, too_many_requests
 from .faults import HANG_SECONDS, FaultKind, FaultRule
-from .fields import parse_form, parse_json
+from .fields import parse_form, parse_json, parse_lists
 from .journal import RequestEntry
+from .multipart import parse_multipart
 from .settings import Settings
 
 SWEEP_SECONDS: Final = 1.0
@@ -199,7 +200,6 @@ class TwilioServer(Account):
             raise not_found(unquote(path))
         route, params = self._products[product].find(request.method, f"/{rest}")
         check_account(params, self.credentials)
-        form, json = self._parse(request, route, seen.body)
         return route.handler(
             ApiRequest(
                 method=request.method,
@@ -208,17 +208,21 @@ class TwilioServer(Account):
                 now=self.clock(),
                 params=params,
                 query=_query(request),
-                form=form,
-                json=json,
+                **self._parse(request, route, seen.body),
                 if_match=request.headers.get("If-Match"),
             )
         )
 
-    def _parse(self, request: web.Request, route: Route, body: bytes) -> tuple[dict[str, str], Any]:
-        content_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    def _parse(self, request: web.Request, route: Route, body: bytes) -> dict[str, Any]:
+        """What the operation reads from the body, by the names in `ApiRequest`."""
+        header = request.headers.get("Content-Type", "")
+        content_type = header.partition(";")[0].strip().lower()
         if route.body is Body.FORM:
-            return parse_form(body, content_type, route, ignore_unknown=self.settings.lenient.unknown_fields), None
-        return {}, parse_json(body, content_type) if route.body is Body.JSON else None
+            form = parse_form(body, content_type, route, ignore_unknown=self.settings.lenient.unknown_fields)
+            return {"form": form, "lists": parse_lists(body, route)}
+        if route.body is Body.MULTIPART:
+            return {"parts": parse_multipart(body, header)}
+        return {"json": parse_json(body, content_type)} if route.body is Body.JSON else {}
 
     async def _read(self, request: web.Request) -> bytes:
         try:

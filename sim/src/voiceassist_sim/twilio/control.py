@@ -16,6 +16,7 @@ from aiohttp import web
 
 from .account import Account
 from .control_events import live_feed
+from .control_serverless import deployed_json, plan_builds, serverless_json, settle_build
 from .control_settings import change_settings, settings_json
 from .errors import TwilioError, bad_parameter
 from .faults import FaultRule
@@ -55,6 +56,10 @@ def control_routes(account: Account) -> list[web.RouteDef]:
         ("GET", "/_sim/sync", control.sync_dump),
         ("GET", "/_sim/sync/messages", control.sync_messages),
         ("GET", "/_sim/sync/{service}/view", control.sync_view),
+        ("GET", "/_sim/serverless", control.serverless),
+        ("GET", "/_sim/serverless/environments/{ref}", control.deployed),
+        ("PUT", "/_sim/serverless/builds", control.plan_builds),
+        ("POST", "/_sim/serverless/builds/{sid}", control.settle_build),
         ("GET", "/_sim/requests", control.requests),
         ("GET", "/_sim/faults", control.faults),
         ("PUT", "/_sim/faults", control.faults),
@@ -219,6 +224,23 @@ class _Control:
         view = self._account.view(request.query.get("token", ""), request.match_info["service"])
         shown = {kind.word: view.read(kind, request.query[kind.word]) for kind in Kind if kind.word in request.query}
         return web.json_response(shown)
+
+    # Serverless
+
+    async def serverless(self, _: web.Request) -> web.Response:
+        return web.json_response(serverless_json(self._account.serverless))
+
+    async def deployed(self, request: web.Request) -> web.Response:
+        return web.json_response(deployed_json(self._account.serverless, request.match_info["ref"]))
+
+    async def plan_builds(self, request: web.Request) -> web.Response:
+        return web.json_response(plan_builds(self._account.serverless, await _json(request)))
+
+    async def settle_build(self, request: web.Request) -> web.Response:
+        given = await _json(request)
+        _known(given, "status")
+        status = _one_of(given, "status", "completed", "failed")
+        return web.json_response(settle_build(self._account.serverless, request.match_info["sid"], status, self._account.clock()))
 
     # The rest
 

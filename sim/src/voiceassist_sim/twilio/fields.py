@@ -30,10 +30,19 @@ def parse_form(body: bytes, content_type: str, route: Route, *, ignore_unknown: 
             if ignore_unknown:
                 continue
             raise bad_parameter(f"Unknown parameter {name[:80]!r}")
-        if name in form:
+        if name in form and name not in route.repeated:
             raise bad_parameter(f"Parameter {name!r} is given more than once")
         form[name] = value
     return form
+
+
+def parse_lists(body: bytes, route: Route) -> dict[str, tuple[str, ...]]:
+    """The array fields of a form body that `parse_form` found good, in the order in which they came."""
+    lists: dict[str, tuple[str, ...]] = {}
+    for name, value in parse_qsl(body.decode("utf-8"), keep_blank_values=True) if route.repeated else ():
+        if name in route.repeated:
+            lists[name] = (*lists.get(name, ()), value)
+    return lists
 
 
 def parse_json(body: bytes, content_type: str) -> Any:
@@ -79,6 +88,14 @@ def choice(form: Mapping[str, str], name: str, allowed: Iterable[str]) -> str | 
     if text is not None and text not in options:
         raise bad_parameter(f"{name} must be one of {', '.join(options)}, not {text[:40]!r}")
     return text
+
+
+def text(form: Mapping[str, str], name: str, most: int, *, needed: bool = False) -> str | None:
+    """A text field of at most so many characters; it must be there and not be empty if it is ``needed``."""
+    value = required(form, name) if needed else form.get(name)
+    if value is not None and len(value) > most:
+        raise bad_parameter(f"{name} may have {most} characters, not {len(value)}")
+    return value
 
 
 def required(form: Mapping[str, str], name: str) -> str:

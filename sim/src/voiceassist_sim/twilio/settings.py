@@ -67,11 +67,30 @@ class SyncLimits:
 
 
 @dataclass(slots=True)
+class ServerlessLimits:
+    """How long builds take, which runtimes there are, and how many of each thing there may be (``None``: no such limit)."""
+
+    build_seconds: float = 0.0
+    """Seconds on the stand-in's clock that a build is ``building`` at least."""
+    build_polls: int = 1
+    """How often a build that was asked for says ``building`` before it says what it came to."""
+    runtimes: tuple[str, ...] = ("node20", "node22", "node24")
+    """What runs; a runtime that did once is refused with 82007."""
+    max_services: int | None = None
+    max_environments: int | None = None
+    max_variables: int | None = None
+    max_functions: int | None = None
+    max_builds: int | None = None
+    """Caps per account, service, environment, service and service; one more is refused with 400/20001."""
+
+
+@dataclass(slots=True)
 class Settings:
     """Everything that can be set live."""
 
     lenient: Lenient = field(default_factory=Lenient)
     sync: SyncLimits = field(default_factory=SyncLimits)
+    serverless: ServerlessLimits = field(default_factory=ServerlessLimits)
     max_concurrent_requests: int | None = None
     """More requests than this at the same time are refused with 429/20429; ``None``: no such limit."""
     max_forked_tracks: int = 4
