@@ -14,15 +14,13 @@ import pytest
 from twilio.jwt.access_token import AccessToken
 
 from integration.functions_rig import PREFIX, QUICK, REVISION, Relay, rigged, until
+from integration.functions_table import ADDRESSES, BODIES, FLEX, QUERIES, SID, TOKENS, Case, each
 from voiceassist_crds.names import suggestions_map
 from voiceassist_relay.functions import endpoints
 from voiceassist_relay.functions.limits import Rate
-from voiceassist_relay.functions.requests import MAX_BODY_BYTES
 from voiceassist_relay.snapshot import Secrets, Snapshot
 from voiceassist_sim.twilio.faults import FaultKind, FaultRule
 from voiceassist_sim.twilio.sync_model import Kind
-
-FLEX = "https://flex.twilio.com"
 
 
 async def error(relay: Relay, method: str, path: str, **arguments: Any) -> tuple[int, str, str]:
@@ -52,57 +50,27 @@ async def test_a_start_as_json_as_a_form_and_with_the_token_in_the_header(way: s
         assert relay.counted("http_requests_total", path="/stream", status="200") == 1
 
 
-SID = "CA" + "1" * 32
-
-
-@pytest.mark.parametrize(
-    ("arguments", "status", "named"),
-    [
-        ({"json": {}}, 400, "action: missing"),
-        ({}, 400, "action: missing"),
-        ({"json": {"action": "begin", "callSid": SID}}, 400, "action: 'begin' given; input should be 'start', 'stop', 'pause' or 'resume'"),
-        ({"json": {"action": "stop"}}, 400, "callSid: missing"),
-        ({"json": {"action": "stop", "callSid": "CA1"}}, 400, "callSid: 'CA1' given"),
-        ({"json": {"action": "stop", "callSid": 7}}, 400, "callSid: 7 given"),
-        ({"json": {"action": "stop", "callSid": "CA" + "A" * 32}}, 400, "callSid"),
-        ({"json": {"action": "stop", "callSid": "x" * 300}}, 400, "callSid: a text of 300 characters given"),
-        ({"json": {"action": "start", "callSid": SID, "taskSid": "WT1"}}, 400, "taskSid: 'WT1' given"),
-        (
-            {"json": {"action": "stop", "callSid": SID, "CallSid": SID}},
-            400,
-            "no such field: CallSid; allowed: action, callSid, taskSid, Token",
-        ),
-        ({"json": {"action": "stop", "callSid": SID, "Token": 5}}, 400, "Token: a number given; it must be a text"),
-        ({"json": {"action": "stop", "callSid": SID, "Token": "a b"}}, 400, "Token: a text of 3 characters"),
-        ({"json": ["start"]}, 400, "a list; it must be a JSON object"),
-        ({"data": b"{", "headers": {"Content-Type": "application/json"}}, 400, "not JSON"),
-        ({"data": b"[" * 9000, "headers": {"Content-Type": "application/json"}}, 400, "not JSON"),
-        (
-            {"data": b'{"action":"stop","action":"start"}', "headers": {"Content-Type": "application/json"}},
-            400,
-            "action: given more than once",
-        ),
-        (
-            {"data": b"action=stop&action=start", "headers": {"Content-Type": "application/x-www-form-urlencoded"}},
-            400,
-            "action: given more than once",
-        ),
-        ({"data": b"action=%ff", "headers": {"Content-Type": "application/x-www-form-urlencoded"}}, 400, "not a form"),
-        ({"data": b"x", "headers": {"Content-Type": "text/plain"}}, 415, "Content-Type: 'text/plain' given; allowed: application/json"),
-        ({"data": b"x", "headers": {"Content-Type": "multipart/form-data; boundary=x"}}, 415, "Content-Type"),
-        ({"json": {"action": "stop", "callSid": SID}, "headers": {"Authorization": "Basic abc"}}, 400, "Authorization"),
-        ({"json": {"action": "stop", "callSid": SID, "Token": "a"}, "headers": {"Authorization": "Bearer b"}}, 400, "different tokens"),
-        ({"data": b"x" * (MAX_BODY_BYTES + 1), "headers": {"Content-Type": "application/json"}}, 413, f"{MAX_BODY_BYTES} bytes"),
-    ],
-)
-async def test_what_does_not_fit_is_named(arguments: dict[str, Any], status: int, named: str) -> None:
+@pytest.mark.parametrize("case", each(BODIES))
+async def test_what_does_not_fit_is_named(case: Case) -> None:
     async with rigged() as rig:
         relay = rig.relays[0]
-        answered, code, message = await error(relay, "POST", "/stream", **arguments)
-        assert (answered, named in message) == (status, True), message
-        assert code in {"invalid", "content_type", "too_large"}
+        answered, code, message = await error(relay, case.method, case.path, **case.arguments)
+        assert (answered, code, case.named in message) == (case.status, case.code, True), message
         assert rig.asked("POST", "/Tokens/validate") == 0
-        assert relay.counted("http_requests_total", path="/stream", status=str(status)) == 1
+        assert relay.counted("http_requests_total", path="/stream", status=str(case.status)) == 1
+
+
+@pytest.mark.parametrize("case", each((*ADDRESSES, *QUERIES, *TOKENS)))
+async def test_the_table_that_others_are_held_to(case: Case) -> None:
+    async with rigged() as rig:
+        call = rig.call()
+        told = case.filled({"call": call.call_sid, "task": call.task_sid, "token": call.flex_token})
+        answered, code, message = await error(rig.relays[0], case.method, case.path, **told)
+        assert (answered, code, case.named in message) == (case.status, case.code, True), message
+        if case in QUERIES:
+            _, body, _ = await rig.relays[0].request(case.method, case.path, **told)
+            assert "docs/migrating.md" in body["error"]["hint"]
+            assert rig.asked("POST", "/Tokens/validate") == 0
 
 
 async def test_a_body_without_end_is_cut_off() -> None:
@@ -224,12 +192,11 @@ async def test_the_path_prefix_is_that_of_the_configuration_in_force() -> None:
         ({"page": "1"}, "no query string"),
     ],
 )
-@pytest.mark.parametrize(("method", "path"), [("GET", "/token"), ("POST", "/token"), ("POST", "/stream"), ("POST", "/feedback")])
-async def test_nothing_is_taken_from_the_query(method: str, path: str, query: dict[str, str], named: str) -> None:
+async def test_feedback_takes_nothing_from_the_query(query: dict[str, str], named: str) -> None:
     async with rigged() as rig:
         call = rig.call()
         headers = {"Authorization": f"Bearer {call.flex_token}"}
-        status, body, _ = await rig.relays[0].request(method, path, params=query, headers=headers)
+        status, body, _ = await rig.relays[0].request("POST", "/feedback", params=query, headers=headers)
         assert (status, body["error"]["code"]) == (400, "query")
         assert named in body["error"]["message"] and "docs/migrating.md" in body["error"]["hint"]
         assert rig.asked("POST", "/Tokens/validate") == 0
@@ -348,23 +315,10 @@ async def test_without_an_api_key_the_missing_secret_is_named(missing: dict[str,
         assert isinstance(relay.snapshot.secrets, Secrets)
 
 
-@pytest.mark.parametrize(("method", "path"), [("GET", "/token"), ("POST", "/token"), ("POST", "/feedback"), ("POST", "/stream")])
-async def test_no_function_without_a_token(method: str, path: str) -> None:
+async def test_no_feedback_without_a_token() -> None:
     async with rigged() as rig:
-        call = rig.call()
-        body = {
-            "/stream": {"action": "stop", "callSid": call.call_sid},
-            "/feedback": {"callSid": call.call_sid, "id": "g1-x", "revision": REVISION, "verdict": "up"},
-        }.get(path, {})
-        arguments: dict[str, Any] = {} if method == "GET" else {"json": body}
-        assert (await error(rig.relays[0], method, path, **arguments))[:2] == (401, "token_missing")
-
-
-async def test_the_token_function_takes_no_other_fields() -> None:
-    async with rigged() as rig:
-        call = rig.call()
-        status, _, message = await error(rig.relays[0], "POST", "/token", json={"Token": call.flex_token, "identity": "somebody"})
-        assert status == 400 and "no such field: identity" in message
+        body = {"callSid": rig.call().call_sid, "id": "g1-x", "revision": REVISION, "verdict": "up"}
+        assert (await error(rig.relays[0], "POST", "/feedback", json=body))[:2] == (401, "token_missing")
 
 
 # feedback
