@@ -41,6 +41,7 @@ TIERS = (
     Tier("contract", fast=True),
     Tier("integration", arguments=("-n", "2", "--dist", "loadfile")),
     Tier("charts"),
+    Tier("monitoring", programs={"promtool": "prometheus", "prometheus": "prometheus"}),
     Tier("browser", programs={"chromium": "chromium"}),
     Tier("load"),
     Tier("cluster", prerequisites="tests/cluster/prerequisites.py"),

@@ -58,7 +58,7 @@ CAUSES = (
     Cause(
         "VoiceAssistCredentialsRefused",
         Severity.CRITICAL,
-        f'max {BY} ({_REASON}{{reason=~"TwilioCredentialsRefused|ModelRefused|SyncRefused"}}) == 1',
+        f'max {BY} ({_REASON}{{reason=~"TwilioRefused|TwilioSuspended|ModelRefused|SyncRefused"}}) == 1',
         1 * MINUTE,
         f"Credentials of {_WHOM} are refused",
         "Twilio or the model refuses what is in a Secret. Nothing is tried again until the Secret changes.",

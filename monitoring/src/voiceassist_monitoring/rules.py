@@ -47,7 +47,7 @@ def _burn_rule(slo: Slo, window: BurnWindow, scale: Scale) -> Rule:
         "annotations": {
             "summary": f"{slo.title}: the error budget of {whom} burns {window.rate:g} times too fast",
             "description": (
-                f"{{{{ $value | humanizePercentage }}}} of the events of the last {long} were bad, and it still goes on in the last {short}; "
+                f"{{{{ $value | humanizePercentage }}}} of the events of the last {long} were bad, as were those of the last {short}; "
                 f"the objective of {slo.objective:.4g} over {slo.window} allows {slo.budget:.4g}."
             ),
             "runbook_url": f"{RUNBOOKS}/{slo.alert}.md",

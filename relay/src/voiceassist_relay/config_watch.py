@@ -38,6 +38,7 @@ class ConfigWatch:
         self._snapshot = snapshot
         self._listeners: list[Callable[[Snapshot, Snapshot], None]] = []
         self.error = ""
+        metrics.belongs_to(snapshot.config.namespace, snapshot.config.name)
         metrics.config_in_force(snapshot.config.config_revision)
 
     def current(self) -> Snapshot:

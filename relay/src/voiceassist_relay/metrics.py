@@ -15,6 +15,7 @@ from prometheus_client.exposition import generate_latest
 from voiceassist_crds.reasons import Refusal
 
 from .boundaries import TurnTiming
+from .exposition import Labelled
 
 PREFIX = "voiceassist_relay_"
 MAX_REVISIONS = 4
@@ -73,10 +74,15 @@ class RelayMetrics:
         self._config_refused = counter("config_refused_total", "Configuration files refused; the old one stayed.")
         self._peer_up = gauge("peer_up", "1 while the model or Sync is well.", "peer")
         self._config_revision = ""
+        self._owner: dict[str, str] = {}
+
+    def belongs_to(self, namespace: str, name: str) -> None:
+        """Whose relay this is: every series bears the namespace and the name of its VoiceAssist, however it is scraped."""
+        self._owner = {"namespace": namespace, "name": name}
 
     def render(self) -> bytes:
         """The exposition in Prometheus's text format."""
-        return generate_latest(self.registry)
+        return generate_latest(Labelled(self.registry, self._owner))
 
     # revisions as labels
 

@@ -21,12 +21,12 @@ def relay_pod_monitor(owner: Owner) -> Manifest | None:
     monitoring = owner.spec.monitoring
     if not monitoring.pod_monitor:
         return None
-    endpoint = {"port": "private", "path": "/metrics", "interval": monitoring.interval}
+    # The relays name their namespace and object themselves: their labels stand.
+    endpoint = {"port": "private", "path": "/metrics", "interval": monitoring.interval, "honorLabels": True}
     body = {
         "spec": {
             "selector": {"matchLabels": owner.selector},
             "namespaceSelector": {"matchNames": [owner.namespace]},
-            "podTargetLabels": ["voiceassist.dev/name"],
             "podMetricsEndpoints": [endpoint],
         }
     }
