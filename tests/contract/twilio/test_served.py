@@ -29,7 +29,7 @@ async def test_the_form_fields_are_those_of_the_specification(server: TwilioServ
             for name in schema["properties"]:
                 assert route.takes(name), (product, route.template, name)
             assert route.fields | route.repeated <= set(schema["properties"]), (product, route.template)
-            arrays = {name for name, one in schema["properties"].items() if one["type"] == "array"}
+            arrays = {name for name, one in schema["properties"].items() if one.get("type") == "array"}
             assert route.repeated == arrays, (product, route.template)
 
 

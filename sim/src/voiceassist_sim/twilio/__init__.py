@@ -5,6 +5,8 @@ from .account import CreatedCall
 from .app import Exchange, TwilioServer
 from .errors import TwilioError
 from .faults import FaultKind, FaultRule
+from .flex_writers import OtherWriter, When
+from .journal import Count
 from .limits import Rate
 from .serverless_model import BuildPlan, Outcome
 from .settings import Lenient, ServerlessLimits, Settings, SyncLimits
@@ -14,12 +16,14 @@ __all__ = [
     "ApiKey",
     "BuildPlan",
     "Change",
+    "Count",
     "CreatedCall",
     "Exchange",
     "FaultKind",
     "FaultRule",
     "Kind",
     "Lenient",
+    "OtherWriter",
     "Outcome",
     "Rate",
     "ServerlessLimits",
@@ -27,4 +31,5 @@ __all__ = [
     "SyncLimits",
     "TwilioError",
     "TwilioServer",
+    "When",
 ]

@@ -16,6 +16,7 @@ from .calls import Call, Calls, HangUp
 from .events import EventFeed
 from .faults import Faults
 from .flex import FlexConfiguration
+from .holds import Holds
 from .iam import FlexTokens
 from .journal import Journal
 from .serverless_code import ServerlessCode
@@ -87,6 +88,7 @@ class Account:
         self.journal = Journal()
         self.feed = EventFeed()
         self.faults = Faults()
+        self.holds = Holds()
         self.sync = SyncStore(self.sids, self.settings, self._changed)
         self.serverless = ServerlessStore(self.sids, self.settings)
         self.taskrouter = TaskRouter(self.sids)

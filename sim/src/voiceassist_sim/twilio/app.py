@@ -17,7 +17,7 @@ from .account import Account
 from .api import Answer, ApiRequest, Body, Route, Router
 from .auth import authenticate, check_account
 from .control import control_routes
-from .errors import TwilioError, bad_parameter, not_found, server_error, too_many_requests
+from .errors import TwilioError, bad_parameter, not_found, server_error, suspended, too_many_requests
 from .faults import HANG_SECONDS, FaultKind, FaultRule
 from .fields import parse_form, parse_json, parse_lists
 from .journal import RequestEntry
@@ -152,6 +152,7 @@ class TwilioServer(Account):
         code: int | None = None
         status = 0
         self._running += 1
+        self.journal.running(self._running)
         try:
             answer, cut = await self._answer(request, path, seen)
             if cut:
@@ -176,25 +177,35 @@ class TwilioServer(Account):
             rule = strike.rule
             seen.fault = rule.kind.value if rule else FaultKind.LATENCY.value if strike.wait_before or strike.wait_after else None
             await asyncio.sleep(strike.wait_before)
-            if rule is not None and not rule.after and rule.kind is not FaultKind.STORED_THEN_500:
+            if rule is not None and not rule.processed:
                 return await self._fail(rule)
+            held = rule is not None and rule.kind is FaultKind.HOLD
+            if held and rule is not None and not rule.after:
+                await self.holds.hold()
             answer = self._process(request, path, seen)
             await asyncio.sleep(strike.wait_after)
-            return (answer, False) if rule is None else await self._fail(rule)
+            if held and rule is not None and rule.after:
+                await self.holds.hold()
+            return (answer, False) if rule is None or held else await self._fail(rule)
         except TwilioError as refusal:
             return Answer(refusal.status, refusal.body(), refusal.headers), False
 
     async def _fail(self, rule: FaultRule) -> tuple[Answer, bool]:
         if rule.kind is FaultKind.TOO_MANY:
-            raise too_many_requests(retry_after=rule.retry_after)
+            raise too_many_requests(rule.message or "Too Many Requests", rule.code or 20429, rule.retry_after)
         if rule.kind is FaultKind.HANG:
             await asyncio.sleep(HANG_SECONDS)
         if rule.kind in (FaultKind.HANG, FaultKind.CUT):
             return Answer(500), True
-        raise server_error(rule.status)
+        usual = server_error(rule.status)
+        if rule.kind is FaultKind.REFUSE:
+            usual = TwilioError(rule.status, 20000 + rule.status, "Refused")
+        raise TwilioError(rule.status, rule.code or usual.code, rule.message or usual.message)
 
     def _process(self, request: web.Request, path: str, seen: _Seen) -> Answer:
         seen.user = authenticate(request.headers.get("Authorization"), self.credentials)
+        if self.settings.suspended is not None:
+            raise suspended(self.settings.suspended)
         product, _, rest = path.removeprefix("/").partition("/")
         if product not in self._products:
             raise not_found(unquote(path))

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import json
 import tempfile
-from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from .account import Account
+from .control_admin import admin_operations
+from .control_bodies import Handler, guarded, known, one_of, read_json
 from .control_events import live_feed
-from .control_serverless import deployed_json, plan_builds, serverless_json, settle_build
 from .control_settings import change_settings, settings_json
 from .errors import TwilioError, bad_parameter
 from .faults import FaultRule
@@ -27,7 +26,6 @@ from .taskrouter import Worker
 if TYPE_CHECKING:
     from voiceassist_sim.audio import CallRecording
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 MAX_UPLOAD_BYTES = 64 << 20
 
 
@@ -56,18 +54,16 @@ def control_routes(account: Account) -> list[web.RouteDef]:
         ("GET", "/_sim/sync", control.sync_dump),
         ("GET", "/_sim/sync/messages", control.sync_messages),
         ("GET", "/_sim/sync/{service}/view", control.sync_view),
-        ("GET", "/_sim/serverless", control.serverless),
-        ("GET", "/_sim/serverless/environments/{ref}", control.deployed),
-        ("PUT", "/_sim/serverless/builds", control.plan_builds),
-        ("POST", "/_sim/serverless/builds/{sid}", control.settle_build),
         ("GET", "/_sim/requests", control.requests),
+        ("POST", "/_sim/faults/release", control.release),
         ("GET", "/_sim/faults", control.faults),
         ("PUT", "/_sim/faults", control.faults),
         ("GET", "/_sim/settings", control.settings),
         ("PUT", "/_sim/settings", control.settings),
         ("GET", "/_sim/events", lambda request: live_feed(account, request)),
     ]
-    return [*(web.route(method, path, _guarded(handler)) for method, path, handler in table), web.route("*", "/_sim/{rest:.*}", _nothing)]
+    table += admin_operations(account)
+    return [*(web.route(method, path, guarded(handler)) for method, path, handler in table), web.route("*", "/_sim/{rest:.*}", _nothing)]
 
 
 class _Control:
@@ -110,8 +106,8 @@ class _Control:
         )
 
     async def create_call(self, request: web.Request) -> web.Response:
-        given = await _json(request, limit=MAX_UPLOAD_BYTES)
-        _known(given, "recording", "worker", "status", "reservation", "playFrom", "hangUp", "attributes")
+        given = await read_json(request, limit=MAX_UPLOAD_BYTES)
+        known(given, "recording", "worker", "status", "reservation", "playFrom", "hangUp", "attributes")
         hang_up = given.get("hangUp")
         if hang_up not in (None, "recording") and (isinstance(hang_up, bool) or not isinstance(hang_up, int | float) or hang_up < 0):
             raise bad_parameter("hangUp must be null, 'recording' or a number of seconds")
@@ -121,9 +117,9 @@ class _Control:
         created = self._account.create_call(
             await _recording(given.get("recording")),
             worker_sid=self._worker(given.get("worker")).sid,
-            status=_one_of(given, "status", "in-progress", "ringing", "queued"),
-            reservation=_one_of(given, "reservation", "accepted", "pending", "rejected", "timeout", "wrapping", "completed"),
-            play_from="now" if _one_of(given, "playFrom", "first-stream", "now") == "now" else "first-stream",
+            status=one_of(given, "status", "in-progress", "ringing", "queued"),
+            reservation=one_of(given, "reservation", "accepted", "pending", "rejected", "timeout", "wrapping", "completed"),
+            play_from="now" if one_of(given, "playFrom", "first-stream", "now") == "now" else "first-stream",
             hang_up=hang_up,
             attributes=attributes,
         )
@@ -134,18 +130,18 @@ class _Control:
         return web.json_response({})
 
     async def complete_call(self, request: web.Request) -> web.Response:
-        given = await _json(request)
-        _known(given, "status")
-        status = _one_of(given, "status", "completed", "failed", "canceled", "no-answer", "busy")
+        given = await read_json(request)
+        known(given, "status")
+        status = one_of(given, "status", "completed", "failed", "canceled", "no-answer", "busy")
         self._account.complete_call(request.match_info["sid"], status)
         return web.json_response({})
 
     async def transfer(self, request: web.Request) -> web.Response:
-        given = await _json(request)
-        _known(given, "worker", "status")
+        given = await read_json(request)
+        known(given, "worker", "status")
         self._account.task_of(request.match_info["sid"])
         worker = self._worker(given.get("worker"))
-        held = self._account.transfer(request.match_info["sid"], worker.sid, status=_one_of(given, "status", "accepted", "pending"))
+        held = self._account.transfer(request.match_info["sid"], worker.sid, status=one_of(given, "status", "accepted", "pending"))
         return web.json_response(self._worker_json(worker) | {"reservationSid": held.sid}, status=201)
 
     # Workers
@@ -157,12 +153,12 @@ class _Control:
         )
 
     async def add_worker(self, request: web.Request) -> web.Response:
-        given = await _json(request)
+        given = await read_json(request)
         return web.json_response(self._worker_json(self._worker(given)), status=201)
 
     async def flex_token(self, request: web.Request) -> web.Response:
-        given = await _json(request)
-        _known(given, "ttl", "withWorker")
+        given = await read_json(request)
+        known(given, "ttl", "withWorker")
         ttl = given.get("ttl", 3600)
         if isinstance(ttl, bool) or not isinstance(ttl, int | float):
             raise bad_parameter("ttl must be a number of seconds")
@@ -170,18 +166,18 @@ class _Control:
         return web.json_response({"flexToken": token}, status=201)
 
     async def revoke_token(self, request: web.Request) -> web.Response:
-        given = await _json(request)
+        given = await read_json(request)
         return web.json_response({"revoked": self._account.flex_tokens.revoke(str(given.get("token", "")))})
 
     async def set_reservation(self, request: web.Request) -> web.Response:
-        given = await _json(request)
+        given = await read_json(request)
         self._account.set_reservation(request.match_info["sid"], str(given.get("status", "")))
         return web.json_response({})
 
     async def end_task(self, request: web.Request) -> web.Response:
-        given = await _json(request)
+        given = await read_json(request)
         taskrouter = self._account.taskrouter
-        status = _one_of(given, "status", "wrapping", "completed", "canceled")
+        status = one_of(given, "status", "wrapping", "completed", "canceled")
         taskrouter.end_task(taskrouter.task(request.match_info["sid"]), status, self._account.clock())
         return web.json_response({})
 
@@ -198,13 +194,13 @@ class _Control:
 
     async def stream_faults(self, request: web.Request) -> web.Response:
         if request.method == "PUT":
-            self._account.streams.faults.update(await _json(request))
+            self._account.streams.faults.update(await read_json(request))
         return web.json_response(self._account.streams.faults.to_json())
 
     async def call_stream_faults(self, request: web.Request) -> web.Response:
         self._account.calls.get(request.match_info["sid"])
         faults = self._account.streams.faults_of(request.match_info["sid"])
-        faults.update(await _json(request))
+        faults.update(await read_json(request))
         return web.json_response(faults.to_json())
 
     # Sync
@@ -225,41 +221,27 @@ class _Control:
         shown = {kind.word: view.read(kind, request.query[kind.word]) for kind in Kind if kind.word in request.query}
         return web.json_response(shown)
 
-    # Serverless
-
-    async def serverless(self, _: web.Request) -> web.Response:
-        return web.json_response(serverless_json(self._account.serverless))
-
-    async def deployed(self, request: web.Request) -> web.Response:
-        return web.json_response(deployed_json(self._account.serverless, request.match_info["ref"]))
-
-    async def plan_builds(self, request: web.Request) -> web.Response:
-        return web.json_response(plan_builds(self._account.serverless, await _json(request)))
-
-    async def settle_build(self, request: web.Request) -> web.Response:
-        given = await _json(request)
-        _known(given, "status")
-        status = _one_of(given, "status", "completed", "failed")
-        return web.json_response(settle_build(self._account.serverless, request.match_info["sid"], status, self._account.clock()))
-
     # The rest
+
+    async def release(self, _: web.Request) -> web.Response:
+        return web.json_response({"released": self._account.holds.release()})
 
     async def requests(self, _: web.Request) -> web.Response:
         return web.json_response(self._account.journal.requests_json())
 
     async def faults(self, request: web.Request) -> web.Response:
         if request.method == "PUT":
-            given = await _json(request)
-            _known(given, "rules", "seed")
+            given = await read_json(request)
+            known(given, "rules", "seed")
             rules = given.get("rules", [])
             if not isinstance(rules, list) or not all(isinstance(rule, dict) for rule in rules):
                 raise bad_parameter("rules must be a list of objects")
             self._account.faults.set([FaultRule.of(rule) for rule in rules], int(given.get("seed", 0)))
-        return web.json_response(self._account.faults.as_json())
+        return web.json_response(self._account.faults.as_json() | {"held": self._account.holds.count})
 
     async def settings(self, request: web.Request) -> web.Response:
         if request.method == "PUT":
-            change_settings(self._account, await _json(request))
+            change_settings(self._account, await read_json(request))
         return web.json_response(settings_json(self._account))
 
     # Inside
@@ -270,7 +252,7 @@ class _Control:
         given = given or {}
         if not isinstance(given, dict):
             raise bad_parameter("worker must be a worker's SID or an object")
-        _known(given, "name", "identity", "roles")
+        known(given, "name", "identity", "roles")
         roles = given.get("roles", ["agent"])
         if not isinstance(roles, list) or not all(isinstance(role, str) for role in roles):
             raise bad_parameter("roles must be a list of texts")
@@ -318,49 +300,6 @@ def _load(path: Path) -> CallRecording:
     from voiceassist_sim.audio import load_call  # noqa: PLC0415  # numpy is loaded only when a recording is
 
     return load_call(path)
-
-
-async def _json(request: web.Request, limit: int = 1 << 20) -> dict[str, Any]:
-    """The body as an object; an empty body is an empty one."""
-    body = bytearray()
-    async for chunk in request.content.iter_chunked(1 << 16):
-        body += chunk
-        if len(body) > limit:
-            raise TwilioError(413, 20001, f"A body may have {limit} bytes")
-    if not body:
-        return {}
-    if request.content_type != "application/json":
-        raise bad_parameter("Content-Type must be application/json")
-    given = json.loads(bytes(body))
-    if not isinstance(given, dict):
-        raise bad_parameter("The body must be a JSON object")
-    return given
-
-
-def _known(given: Mapping[str, Any], *names: str) -> None:
-    unknown = sorted(set(given) - set(names))
-    if unknown:
-        raise bad_parameter(f"Unknown field {', '.join(unknown)}; there are: {', '.join(names)}")
-
-
-def _one_of(given: Mapping[str, Any], name: str, *allowed: str) -> str:
-    """A field of a closed set; the first value allowed is the default."""
-    value = given.get(name, allowed[0])
-    if value not in allowed:
-        raise bad_parameter(f"{name} must be one of {', '.join(allowed)}")
-    return str(value)
-
-
-def _guarded(handler: Handler) -> Handler:
-    async def guarded(request: web.Request) -> web.StreamResponse:
-        try:
-            return await handler(request)
-        except TwilioError as refusal:
-            return web.json_response(refusal.body(), status=refusal.status)
-        except (ValueError, TypeError, OSError) as error:
-            return web.json_response(bad_parameter(str(error)).body(), status=400)
-
-    return guarded
 
 
 async def _nothing(request: web.Request) -> web.StreamResponse:

@@ -9,9 +9,21 @@ from typing import Any
 from .account import Account
 from .errors import bad_parameter
 from .limits import Rate
-from .settings import Lenient, SyncLimits
+from .serverless_model import NODE_RUNTIMES
+from .settings import SUSPENDED_CODES, Lenient, ServerlessLimits, SyncLimits
 
-_TOP = ("lenient", "sync", "maxConcurrentRequests", "maxForkedTracks", "authToken", "authTokenSecondary", "apiKeys", "connectTo")
+_TOP = (
+    "lenient",
+    "sync",
+    "serverless",
+    "suspended",
+    "maxConcurrentRequests",
+    "maxForkedTracks",
+    "authToken",
+    "authTokenSecondary",
+    "apiKeys",
+    "connectTo",
+)
 
 
 def settings_json(account: Account) -> dict[str, Any]:
@@ -19,6 +31,8 @@ def settings_json(account: Account) -> dict[str, Any]:
     return {
         "lenient": asdict(account.settings.lenient),
         "sync": asdict(account.settings.sync),
+        "serverless": asdict(account.settings.serverless),
+        "suspended": account.settings.suspended,
         "maxConcurrentRequests": account.settings.max_concurrent_requests,
         "maxForkedTracks": account.settings.max_forked_tracks,
         "apiKeys": list(account.credentials.keys),
@@ -31,13 +45,17 @@ def change_settings(account: Account, given: Mapping[str, Any]) -> None:
     """Change the settings that are given; nothing changes unless all of them fit.
 
     ``apiKeys`` maps SIDs to secrets (null deletes a key); ``connectTo`` maps hosts to ``ADDRESS:PORT`` (null deletes an entry);
-    ``sync`` maps a rate's name to ``{"per_second", "burst_seconds"}`` and a bound's name to a number.
+    ``sync`` maps a rate's name to ``{"per_second", "burst_seconds"}`` and a bound's name to a number; ``serverless`` maps its fields to
+    values.
     """
     unknown = sorted(set(given) - set(_TOP))
     if unknown:
         raise bad_parameter(f"Unknown setting {', '.join(unknown)}; there are: {', '.join(_TOP)}")
     lenient = _lenient(given.get("lenient", {}))
     limits = _limits(given.get("sync", {}))
+    serverless = _serverless(given.get("serverless", {}))
+    if given.get("suspended") not in (None, *SUSPENDED_CODES):
+        raise bad_parameter(f"suspended must be null or one of {', '.join(map(str, SUSPENDED_CODES))}")
     keys = _texts(given, "apiKeys")
     hosts = {host: None if text is None else parse_address(text) for host, text in _texts(given, "connectTo").items()}
     most = {name: _count(given[name], name) for name in ("maxConcurrentRequests", "maxForkedTracks") if name in given}
@@ -47,6 +65,9 @@ def change_settings(account: Account, given: Mapping[str, Any]) -> None:
         setattr(account.settings.lenient, name, flag)
     for name, limit in limits.items():
         setattr(account.settings.sync, name, limit)
+    for name, value in serverless.items():
+        setattr(account.settings.serverless, name, value)
+    account.settings.suspended = given.get("suspended", account.settings.suspended)
     for sid, secret in keys.items():
         if secret is None:
             account.remove_api_key(sid)
@@ -96,6 +117,25 @@ def _limits(given: Any) -> dict[str, Rate | int]:
             limits[name] = rate
         else:
             limits[name] = _count(value, f"sync.{name}") or 0
+    return limits
+
+
+def _serverless(given: Any) -> dict[str, Any]:
+    names = [item.name for item in fields(ServerlessLimits)]
+    if not isinstance(given, dict) or not set(given) <= set(names):
+        raise bad_parameter(f"serverless must be an object; there are: {', '.join(names)}")
+    limits: dict[str, Any] = {}
+    for name, value in given.items():
+        if name == "runtimes":
+            if not isinstance(value, list) or not set(value) <= set(NODE_RUNTIMES):
+                raise bad_parameter(f"serverless.runtimes must be a list of: {', '.join(NODE_RUNTIMES)}")
+            limits[name] = tuple(value)
+        elif name.startswith("max_"):
+            limits[name] = _count(value, f"serverless.{name}")
+        elif isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+            raise bad_parameter(f"serverless.{name} must be a number, not below 0")
+        else:
+            limits[name] = value
     return limits
 
 

@@ -40,6 +40,14 @@ def unauthorized(message: str = "Authenticate") -> TwilioError:
     return TwilioError(401, 20003, message, headers={"WWW-Authenticate": 'Basic realm="Twilio API"'})
 
 
+def suspended(code: int) -> TwilioError:
+    """What a suspended account gets. The catalogue names three codes for it: 20003, 20005 and 20403; with which HTTP status 20005 comes,
+    and which product answers with which, is not documented."""
+    if code == 20003:
+        return unauthorized("Authenticate")
+    return TwilioError(403, code, "Account not active" if code == 20005 else "The account lacks permission to access the Twilio API")
+
+
 def not_found(path: str) -> TwilioError:
     """404/20404: no such resource at this path."""
     return TwilioError(404, 20404, f"The requested resource {path} was not found")

@@ -18,6 +18,8 @@ class FaultKind(StrEnum):
 
     TOO_MANY = "429"
     """429/20429, not processed."""
+    REFUSE = "refuse"
+    """``status`` (400 to 599), ``code`` and ``message``, not processed: a key without a permission, a name that is taken."""
     SERVER_ERROR = "5xx"
     """500/20500 (or ``status``), not processed."""
     STORED_THEN_500 = "stored-then-500"
@@ -26,6 +28,8 @@ class FaultKind(StrEnum):
     """``seconds`` pass before the request is processed; with ``after`` between processing and answer."""
     HANG = "hang"
     """No answer; not processed, or with ``after`` processed."""
+    HOLD = "hold"
+    """The request is held until it is released: then processed, or with ``after`` processed at once and answered then."""
     CUT = "cut"
     """The connection is cut; not processed, or with ``after`` processed."""
 
@@ -33,7 +37,10 @@ class FaultKind(StrEnum):
 @dataclass(frozen=True, slots=True)
 class FaultRule:
     """One rule. It strikes ``share`` of the requests whose path (with the product, as in ``/sync/v1/Services``) contains the regular
-    expression ``path`` and whose method is ``method`` (``None``: any), at most ``times`` times (``None``: without end).
+    expression ``path`` and whose method is ``method`` (``None``: any; ``POST,DELETE``: either), at most ``times`` times (``None``:
+    without end), after the first ``skip`` of them went by.
+
+    ``code`` and ``message`` stand in the body of a refusal or a server error, in place of the usual ones.
     """
 
     kind: FaultKind
@@ -45,6 +52,9 @@ class FaultRule:
     after: bool = False
     status: int = 500
     retry_after: int | None = None
+    skip: int = 0
+    code: int | None = None
+    message: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kind", FaultKind(self.kind))
@@ -54,10 +64,20 @@ class FaultRule:
             raise ValueError(f"path is not a regular expression: {error}") from None
         if not 0.0 <= self.share <= 1.0:
             raise ValueError("share must be between 0 and 1")
-        if not 500 <= self.status <= 599:
-            raise ValueError("status must be between 500 and 599")
+        lowest = 400 if self.kind is FaultKind.REFUSE else 500
+        if not lowest <= self.status <= 599:
+            raise ValueError(f"status must be between {lowest} and 599")
+        if isinstance(self.skip, bool) or not isinstance(self.skip, int) or self.skip < 0:
+            raise ValueError("skip must be a whole number, not below 0")
+        if self.code is not None and (isinstance(self.code, bool) or not isinstance(self.code, int) or self.code < 10000):
+            raise ValueError("code must be one of Twilio's error codes")
         if not 0.0 <= self.seconds <= HANG_SECONDS:
             raise ValueError(f"seconds must be between 0 and {HANG_SECONDS}")
+
+    @property
+    def processed(self) -> bool:
+        """Whether the request is processed all the same."""
+        return self.after or self.kind in (FaultKind.STORED_THEN_500, FaultKind.HOLD)
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> FaultRule:
@@ -86,12 +106,14 @@ class Faults:
     rules: list[FaultRule] = field(default_factory=list)
     seed: int = 0
     fired: list[int] = field(default_factory=list)
+    _passed: list[int] = field(default_factory=list)
     _chance: random.Random = field(default_factory=lambda: random.Random(0))
 
     def set(self, rules: Iterable[FaultRule], seed: int = 0) -> None:
         """Replace all rules; the same seed and the same requests give the same strikes."""
         self.rules, self.seed = list(rules), seed
         self.fired = [0] * len(self.rules)
+        self._passed = [0] * len(self.rules)
         self._chance = random.Random(seed)
 
     def strike(self, method: str, path: str) -> Strike:
@@ -115,8 +137,11 @@ class Faults:
         return {"seed": self.seed, "rules": [asdict(rule) | {"fired": fired} for rule, fired in zip(self.rules, self.fired, strict=True)]}
 
     def _strikes(self, number: int, rule: FaultRule, method: str, path: str) -> bool:
-        if rule.method not in (None, method) or re.search(rule.path, path) is None:
+        if (rule.method is not None and method not in rule.method.split(",")) or re.search(rule.path, path) is None:
             return False
         if rule.times is not None and self.fired[number] >= rule.times:
+            return False
+        if self._passed[number] < rule.skip:
+            self._passed[number] += 1
             return False
         return rule.share >= 1.0 or self._chance.random() < rule.share

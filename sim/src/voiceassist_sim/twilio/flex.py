@@ -9,6 +9,7 @@ from typing import Any, Final
 from .api import Answer, ApiRequest, Body, Route, route
 from .dates import iso
 from .errors import bad_parameter
+from .flex_writers import OtherWriter, OtherWriters, When, laid_over
 from .sids import is_sid
 
 _OBJECTS: Final = (
@@ -55,6 +56,12 @@ class FlexConfiguration:
         self._workspace_sid = workspace_sid
         self._created = now
         self._updated = now
+        self.writers = OtherWriters()
+        """Who writes between a client's requests."""
+        self.writes = 0
+        """How often it was written through the API."""
+        self.other_writes = 0
+        """How often others wrote it."""
         self._values: dict[str, Any] = dict.fromkeys((*_OBJECTS, *_LISTS, *_FLAGS, *_SIDS, *_TEXTS, *_FIXED))
         self._values |= {
             "ui_attributes": {},
@@ -82,7 +89,9 @@ class FlexConfiguration:
 
     def fetch(self, request: ApiRequest) -> Answer:
         """The configuration."""
-        return Answer(200, self._shown(request))
+        answer = Answer(200, self._shown(request))
+        self._let_write(When.AFTER_GET, self._values, request.now)
+        return answer
 
     def update(self, request: ApiRequest) -> Answer:
         """Replace the top-level fields that are given; 400/20001 without the account's SID, for an unknown field or a wrong type."""
@@ -94,13 +103,44 @@ class FlexConfiguration:
         changes = {name: value for name, value in given.items() if name != "account_sid"}
         for name, value in changes.items():
             _check(name, value)
+        before = dict(self._values)
         self._values |= copy.deepcopy(changes)
         self._updated = request.now
-        return Answer(200, self._shown(request))
+        self.writes += 1
+        answer = Answer(200, self._shown(request))
+        self._let_write(When.AFTER_POST, before, request.now)
+        return answer
 
     def provisioning(self, request: ApiRequest) -> Answer:
         """Whether the account is a Flex account: it is."""
         return Answer(200, {"status": "active", "url": request.url(request.path)})
+
+    def values(self) -> dict[str, Any]:
+        """The configuration without its dates, for a look from outside."""
+        return copy.deepcopy(self._values)
+
+    def edit(self, changes: Mapping[str, Any], now: float) -> None:
+        """What somebody does by hand: lay ``changes`` over the configuration; 400/20001 for an unknown field or a wrong type."""
+        self._write(OtherWriter(When.AFTER_GET, changes), self._values, now)
+
+    def let_others_write(self, *writers: OtherWriter) -> None:
+        """Let these write when their moment comes, instead of those before; 400/20001 as for `edit`."""
+        for writer in writers:
+            for name, value in writer.changes.items():
+                _check(name, laid_over(None, value))
+        self.writers.set(*writers)
+
+    def _let_write(self, when: When, before: Mapping[str, Any], now: float) -> None:
+        for writer in self.writers.due(when):
+            self._write(writer, before if writer.stale else self._values, now)
+
+    def _write(self, writer: OtherWriter, base: Mapping[str, Any], now: float) -> None:
+        written = {name: laid_over(base.get(name), value) for name, value in writer.changes.items()}
+        for name, value in written.items():
+            _check(name, value)
+        self._values |= written
+        self._updated = now
+        self.other_writes += 1
 
     def _shown(self, request: ApiRequest) -> dict[str, Any]:
         dates = {"date_created": iso(self._created), "date_updated": iso(self._updated)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -11,6 +11,7 @@ from .sync_model import Change
 
 REQUESTS_KEPT: Final = 10_000
 CHANGES_KEPT: Final = 20_000
+MARKS_KEPT: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,27 @@ class RequestEntry:
     fault: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A moment to count from."""
+
+    total: int
+    counts: Counter[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """The requests since a mark, as exact after ten thousand as after ten; ``by`` counts by product and method."""
+
+    total: int
+    by: dict[str, dict[str, int]]
+    most_at_once: int
+
+    def of(self, product: str | None = None, method: str | None = None) -> int:
+        """Those to one product, or with one method, or both."""
+        return sum(n for name, row in self.by.items() if product in (None, name) for verb, n in row.items() if method in (None, verb))
+
+
 class Journal:
     """The last requests and the last Sync changes, with counts of all that there ever were."""
 
@@ -35,11 +57,39 @@ class Journal:
         self._changes: deque[Change] = deque(maxlen=CHANGES_KEPT)
         self.total_requests = 0
         self.total_changes = 0
+        self._counts: Counter[tuple[str, str]] = Counter()
+        self._marks: dict[int, Mark] = {}
+        self._next_mark = 1
+        self._most_at_once = 0
 
     def add_request(self, entry: RequestEntry) -> None:
         """Keep a request."""
         self._requests.append(entry)
         self.total_requests += 1
+        self._counts[entry.path.removeprefix("/").partition("/")[0], entry.method] += 1
+
+    def running(self, requests: int) -> None:
+        """So many are served at this moment."""
+        self._most_at_once = max(self._most_at_once, requests)
+
+    def mark(self) -> int:
+        """Count from here; `since` takes what this gives. The highest number of requests at once is counted from the latest mark."""
+        number, self._next_mark = self._next_mark, self._next_mark + 1
+        self._marks[number] = Mark(self.total_requests, Counter(self._counts))
+        if len(self._marks) > MARKS_KEPT:
+            del self._marks[next(iter(self._marks))]
+        self._most_at_once = 0
+        return number
+
+    def since(self, mark: int | None = None) -> Count:
+        """The finished requests since a mark, or all; raises ValueError for a mark that is not known (any more)."""
+        if mark is not None and mark not in self._marks:
+            raise ValueError(f"there is no mark {mark}")
+        begin = Mark(0, Counter()) if mark is None else self._marks[mark]
+        by: dict[str, dict[str, int]] = {}
+        for (product, method), number in sorted((self._counts - begin.counts).items()):
+            by.setdefault(product, {})[method] = number
+        return Count(self.total_requests - begin.total, by, self._most_at_once)
 
     def add_change(self, change: Change) -> None:
         """Keep a Sync change or message."""

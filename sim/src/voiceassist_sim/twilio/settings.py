@@ -6,6 +6,7 @@ Where the vendor's documents leave something open, the stand-in is strict by def
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from typing import Final
 
 from .limits import Rate
 
@@ -66,6 +67,9 @@ class SyncLimits:
     max_ttl: int = 31_536_000
 
 
+SUSPENDED_CODES: Final = (20003, 20005, 20403)
+
+
 @dataclass(slots=True)
 class ServerlessLimits:
     """How long builds take, which runtimes there are, and how many of each thing there may be (``None``: no such limit)."""
@@ -93,6 +97,8 @@ class Settings:
     serverless: ServerlessLimits = field(default_factory=ServerlessLimits)
     max_concurrent_requests: int | None = None
     """More requests than this at the same time are refused with 429/20429; ``None``: no such limit."""
+    suspended: int | None = None
+    """The account is suspended and every request is refused: 20003 (with 401), 20005 or 20403 (with 403)."""
     max_forked_tracks: int = 4
     """Tracks of one call that may be forked at the same time; a stream of both tracks uses two."""
     max_body_bytes: int = 1 << 20
