@@ -255,19 +255,37 @@ async def test_a_client_that_waits_for_100_gets_it():
 
 
 @on_uvloop
-async def test_one_connection_too_many_is_closed_at_once_and_calls_count_too():
+async def test_one_connection_too_many_takes_the_place_of_the_one_that_has_asked_nothing_for_the_longest_time():
     async with running(limits=HttpLimits(connections=3)) as rig:
         _, sink = await rig.stream()
         idle = [await rig.connect() for _ in range(2)]
         await rig.until(lambda: len(rig.server.server_state.connections) == 3)
+        client = await ask(rig, POST + b"Content-Length: 0\r\n\r\n")
+        assert await client.head() == 200
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+            await idle[0].reader.readexactly(1)
+        assert rig.turned_away == [HttpRefusal.DISPLACED]
+        half = await ask(rig, POST + b"Content-Length: 5\r\n\r\nab")
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+            await idle[1].reader.readexactly(1)
+        idle.append(await rig.connect())
+        await client.reader.readexactly(2)
+        assert await client.reader.read() == b"", "an answered one is older than a request that is half there"
+        half.writer.write(b"cde")
+        assert await half.head() == 200
+        assert rig.turned_away == [HttpRefusal.DISPLACED] * 3
+        assert sink.endings == []
+
+
+@on_uvloop
+async def test_one_call_too_many_is_closed_at_once():
+    """Calls are not displaced, and neither is a request that is being answered."""
+    async with running(limits=HttpLimits(connections=1)) as rig:
+        _, sink = await rig.stream()
         over = await rig.connect()
         with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
             await over.reader.readexactly(1)
         assert rig.turned_away == [HttpRefusal.CONNECTIONS]
-        idle[0].writer.close()
-        await rig.until(lambda: len(rig.server.server_state.connections) == 2)
-        client = await ask(rig, POST + b"Content-Length: 0\r\n\r\n")
-        assert await client.head() == 200
         assert sink.endings == []
 
 

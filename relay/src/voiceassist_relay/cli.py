@@ -15,6 +15,7 @@ from voiceassist_crds.config import Checks, is_loopback
 from .config_watch import Guard
 from .errors import ConfigRefused
 from .logs import configure_logs
+from .server.descriptors import raise_limit
 from .snapshot import Snapshot
 from .snapshot_files import read_snapshot
 
@@ -69,6 +70,7 @@ def main() -> None:
     if options.check:
         print(f"ok: configuration {snapshot.config.config_revision}, prompts {', '.join(p.revision for p in snapshot.config.prompts)}")
         return
+    raise_limit()
     configure_logs(options.log_level, options.log_format)
     from .app import serve  # noqa: PLC0415 - --help and --check answer without loading it
 

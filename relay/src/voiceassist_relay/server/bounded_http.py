@@ -2,7 +2,8 @@
 
 uvicorn itself takes headers of any size and waits for ever for the rest of a request. Counted is what comes over the wire, so
 chunked framing and headers that never end count too. The application hears of a request when it is whole. One request at a
-time: what a client sends before its answer is not read.
+time: what a client sends before its answer is not read. When there is no room for another connection, the one that has asked
+nothing for the longest time goes: sockets that are only held open keep nobody out.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ class BoundedHttp(HttpToolsProtocol):
 
     limits: HttpLimits
     on_refused: OnRefused
+    unasked: dict[BoundedHttp, None]
+    """This port's connections without a whole request, in the order in which they came or got their last answer."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -56,16 +59,29 @@ class BoundedHttp(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """A client has come."""
         super().connection_made(transport)
-        if len(self.connections) > self.limits.connections:
+        if len(self.connections) > self.limits.connections and not self._displace():
             self._stage = _Stage.OVER
             self.on_refused(HttpRefusal.CONNECTIONS)
             transport.abort()
             return
+        self.unasked[self] = None
         _tune(transport, self.limits.stall_seconds)
         self._within(self.limits.head_seconds, HttpRefusal.HEAD_TIMEOUT)
 
+    def _displace(self) -> bool:
+        """Ends the connection that has asked nothing for the longest time; False if there is none."""
+        longest = next(iter(self.unasked), None)
+        if longest is None:
+            return False
+        del self.unasked[longest]
+        longest._stage = _Stage.OVER
+        longest.on_refused(HttpRefusal.DISPLACED)
+        longest.transport.abort()
+        return True
+
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone, or was sent away."""
+        self.unasked.pop(self, None)
         self._stage = _Stage.OVER
         self._in_time()
         self._unset_keepalive_if_required()
@@ -126,6 +142,7 @@ class BoundedHttp(HttpToolsProtocol):
         return False
 
     def _hand_over(self, rest: bytes) -> None:
+        self.unasked.pop(self, None)
         self._in_time()
         self._stage = _Stage.OVER
         self.flow.resume_reading()
@@ -191,6 +208,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The request is whole: the application's turn."""
+        self.unasked.pop(self, None)
         self._in_time()
         self._stage = _Stage.ANSWER
         super().on_message_complete()
@@ -203,6 +221,7 @@ class BoundedHttp(HttpToolsProtocol):
         if self._stage is _Stage.ANSWER:
             self._stage = _Stage.HEAD
             self._taken = 0
+            self.unasked[self] = None
         super().on_response_complete()
 
     # refusing
@@ -221,6 +240,7 @@ class BoundedHttp(HttpToolsProtocol):
         asked = self._taken > 0 or self._stage is _Stage.BODY
         self._stage = _Stage.OVER
         self._ready = None
+        self.unasked.pop(self, None)
         self._in_time()
         self.on_refused(refusal)
         if asked and not self.transport.is_closing():
@@ -250,7 +270,7 @@ class BoundedHttp(HttpToolsProtocol):
 
 def bounded_http(limits: HttpLimits, on_refused: OnRefused) -> type[BoundedHttp]:
     """The protocol class with its limits; `on_refused` is called once per refusal and counts it."""
-    return type("BoundedHttp", (BoundedHttp,), {"limits": limits, "on_refused": staticmethod(on_refused)})
+    return type("BoundedHttp", (BoundedHttp,), {"limits": limits, "on_refused": staticmethod(on_refused), "unasked": {}})
 
 
 def _tune(transport: asyncio.BaseTransport, stall_seconds: float) -> None:

@@ -19,7 +19,8 @@ class HttpLimits:
     body_seconds: float = 10.0
     """From the end of the head to the end of the body."""
     connections: int = 2_000
-    """All that are open at once, calls included; further ones are closed at once."""
+    """All that are open at once, calls included. One more takes the place of the one that has been without a whole request for the
+    longest time; where there is none such, it is closed at once."""
     keep_alive_seconds: int = 75
     """Between requests. Longer than an ingress keeps its side (60 s), so that it is never us who close under a request."""
     stall_seconds: float = 30.0
@@ -30,6 +31,7 @@ class HttpRefusal(StrEnum):
     """Why a request or connection was turned away before the application saw it."""
 
     CONNECTIONS = "connections"
+    DISPLACED = "displaced"
     HEAD_TOO_BIG = "head_too_big"
     HEAD_TIMEOUT = "head_timeout"
     BODY_TOO_BIG = "body_too_big"
