@@ -1,4 +1,4 @@
-"""All keepers of this replica: one task for each VoiceAssist, woken by what happened; and who has which address."""
+"""All keepers of this replica: one task for each VoiceAssist, woken by what happened; and who has which address and queues."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Any
 
 from .reconcile import Keeper
 from .resources.common import label_value
+from .twilio.flex_plan import DEFAULT, Older
+from .twilio.wanted import Neighbours
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -22,21 +24,43 @@ class Claim:
     uid: str
     address: tuple[str, str]
     """Host and path prefix."""
+    account: str = ""
+    """Twilio account."""
+    queues: frozenset[str] = frozenset()
+    """What it claims in the account's Flex configuration: queues, or the default; nothing where that is configured by hand."""
+
+    @property
+    def key(self) -> str:
+        """Its key in the Flex configuration."""
+        return f"{self.namespace}/{self.name}"
 
 
 class Claims:
-    """Which VoiceAssist claims which address, as the watch tells it."""
+    """Which VoiceAssist claims which address, and which queues in Flex, as the watch tells it."""
 
     def __init__(self) -> None:
         self._by_uid: dict[str, Claim] = {}
+        self._leaving: dict[str, Claim] = {}
+        """Objects that are being deleted: what is left of them in Flex counts no more."""
 
     def note(self, body: Mapping[str, Any]) -> set[str]:
         """An object as it is now; one that is being deleted claims nothing. Gives the uids whose lot may have changed."""
         metadata, spec = body["metadata"], body.get("spec") or {}
-        if "deletionTimestamp" in metadata:
-            return self.drop(metadata["uid"])
         address = (spec.get("host") or "", spec.get("pathPrefix") or "")
-        claim = Claim(metadata["creationTimestamp"], metadata["namespace"], metadata["name"], metadata["uid"], address)
+        twilio = spec.get("twilio") or {}
+        claim = Claim(
+            metadata["creationTimestamp"],
+            metadata["namespace"],
+            metadata["name"],
+            metadata["uid"],
+            address,
+            twilio.get("accountSid") or "",
+            _queues(twilio.get("flex") or {}),
+        )
+        if "deletionTimestamp" in metadata:
+            changed = self.drop(claim.uid)
+            self._leaving[claim.uid] = claim
+            return changed
         before = self._by_uid.get(claim.uid)
         if before == claim:
             return set()
@@ -45,6 +69,7 @@ class Claims:
 
     def drop(self, uid: str) -> set[str]:
         """An object is gone. Gives the uids whose lot may have changed."""
+        self._leaving.pop(uid, None)
         claim = self._by_uid.pop(uid, None)
         return self._others(claim) if claim else set()
 
@@ -56,8 +81,27 @@ class Claims:
         first = min(claim for claim in self._by_uid.values() if claim.address == mine.address)
         return "" if first is mine else f"{first.namespace}/{first.name}"
 
+    def neighbours(self, uid: str) -> Neighbours:
+        """The objects of this one's Twilio account: which of them claim queues before it, and which there are at all."""
+        mine = self._by_uid.get(uid)
+        if mine is None:
+            return Neighbours()
+        same = [one for one in self._by_uid.values() if one.account == mine.account and one is not mine]
+        older = tuple(Older(one.key, one.queues & mine.queues) for one in sorted(same) if one < mine and one.queues & mine.queues)
+        return Neighbours(older, frozenset(one.key for one in (*same, *self._leaving.values()) if one.account == mine.account))
+
     def _others(self, claim: Claim) -> set[str]:
-        return {one.uid for one in self._by_uid.values() if one.address == claim.address and one.uid != claim.uid}
+        return {
+            one.uid
+            for one in self._by_uid.values()
+            if one.uid != claim.uid and (one.address == claim.address or (one.account == claim.account and one.queues & claim.queues))
+        }
+
+
+def _queues(flex: Mapping[str, Any]) -> frozenset[str]:
+    if not flex.get("configure", True):
+        return frozenset()
+    return frozenset(flex.get("queues") or [DEFAULT])
 
 
 class Keepers:

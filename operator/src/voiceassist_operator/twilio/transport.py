@@ -28,6 +28,7 @@ from yarl import URL
 
 from ..errors import TwilioRefused, TwilioUnavailable
 from ..metrics import OperatorMetrics
+from .address import Address
 from .refusals import Refusal, is_busy, is_unclear, problem, refusal
 
 TIMEOUT_SECONDS = 10.0
@@ -40,25 +41,6 @@ RETRY_SECONDS = 5.0
 
 Form = Mapping[str, Any]
 """A form body: a list becomes a repeated field, true and false are written as Twilio writes them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where Twilio's products are: the public ones of a region and an edge, or another server for all of them."""
-
-    api_url: str | None = None
-    """Contains {product}."""
-    region: str | None = None
-    edge: str | None = None
-
-    def base(self, product: str) -> str:
-        """Base URL of a product (sync, serverless, serverless-upload, flex-api), without a slash at the end."""
-        if self.api_url is not None:
-            return self.api_url.replace("{product}", product).rstrip("/")
-        if self.region is None:
-            return f"https://{product}.twilio.com"
-        middle = f"{self.edge}.{self.region}" if self.edge else self.region
-        return f"https://{product}.{middle}.twilio.com"
 
 
 @dataclass(frozen=True, slots=True)

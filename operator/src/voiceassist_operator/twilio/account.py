@@ -1,0 +1,126 @@
+"""An account's Sync services and Flex configuration as typed operations; only what the operator uses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from ..errors import TwilioRefused
+from .refusals import Refusal
+from .transport import TwilioTransport
+
+PAGE_SIZE = 100
+MAX_SERVICES = 5000
+CONFIGURATION = "/v1/Configuration"
+
+
+@dataclass(frozen=True, slots=True)
+class SyncSettings:
+    """Settings of a Sync service, by the names that the `twilio` package gives them; the defaults are what ours has."""
+
+    acl_enabled: bool = True
+    webhook_url: str = ""
+    webhooks_from_rest_enabled: bool = False
+    reachability_webhooks_enabled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SyncService:
+    """A Sync service."""
+
+    sid: str
+    friendly_name: str
+    settings: SyncSettings
+    created: float = 0.0
+    """Epoch seconds."""
+
+
+class SyncOperations:
+    """The Sync services of an account, by the `twilio` package."""
+
+    def __init__(self, transport: TwilioTransport) -> None:
+        self._services = transport.client.sync.v1.services
+
+    async def named(self, friendly_name: str) -> tuple[SyncService, ...]:
+        """All services of this name; names are not unique. One request for each 100 services of the account."""
+        found = await self._services.list_async(limit=MAX_SERVICES, page_size=PAGE_SIZE)
+        return tuple(_service(one) for one in found if one.friendly_name == friendly_name)
+
+    async def fetch(self, sid: str) -> SyncService | None:
+        """A service; None where the account has none of this SID."""
+        try:
+            return _service(await self._services(sid).fetch_async())
+        except TwilioRefused as error:
+            if error.kind is Refusal.NOT_FOUND:
+                return None
+            raise
+
+    async def create(self, friendly_name: str) -> SyncService:
+        """A new service with our settings. After an unclear answer it may be there: list before it is asked for again."""
+        return _service(await self._services.create_async(friendly_name=friendly_name, **_given(SyncSettings())))
+
+    async def update(self, sid: str, changes: Mapping[str, Any]) -> None:
+        """Changes `friendly_name` or settings of a service."""
+        await self._services(sid).update_async(**changes)
+
+    async def delete(self, sid: str) -> None:
+        """Deletes a service with all that is in it; one that is gone is no error."""
+        try:
+            await self._services(sid).delete_async()
+        except TwilioRefused as error:
+            if error.kind is not Refusal.NOT_FOUND:
+                raise
+
+    async def empty(self, sid: str) -> bool:
+        """Whether there is nothing in a service; one that is gone is empty. Four requests at most."""
+        service = self._services(sid)
+        try:
+            for kind in (service.documents, service.sync_maps, service.sync_lists, service.sync_streams):
+                if await kind.list_async(limit=1):
+                    return False
+        except TwilioRefused as error:
+            if error.kind is not Refusal.NOT_FOUND:
+                raise
+        return True
+
+
+def _given(settings: SyncSettings) -> dict[str, Any]:
+    """Settings as a new service is given them: what is empty is left out."""
+    return {name: getattr(settings, name) for name in SyncSettings.__slots__ if getattr(settings, name) != ""}
+
+
+def _service(one: Any) -> SyncService:
+    settings = SyncSettings(
+        bool(one.acl_enabled), one.webhook_url or "", bool(one.webhooks_from_rest_enabled), bool(one.reachability_webhooks_enabled)
+    )
+    return SyncService(one.sid, one.friendly_name or "", settings, one.date_created.timestamp() if one.date_created else 0.0)
+
+
+class FlexOperations(Protocol):
+    """What keeping an entry needs of the Flex configuration."""
+
+    async def fetch(self) -> dict[str, Any]:
+        """The configuration."""
+
+    async def update(self, changes: Mapping[str, Any]) -> None:
+        """Replaces these top-level fields, each as a whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlexConfiguration:
+    """The Flex configuration over REST: the `twilio` package cannot write JSON bodies."""
+
+    transport: TwilioTransport = field(repr=False)
+
+    async def fetch(self) -> dict[str, Any]:
+        """The configuration."""
+        return await self.transport.ask("flex-api", "GET", CONFIGURATION)
+
+    async def update(self, changes: Mapping[str, Any]) -> None:
+        """Replaces these top-level fields, each as a whole. Writing the same again does no harm to what is ours, but to others':
+
+        so it is not repeated after an unclear answer; the caller reads again.
+        """
+        body = {"account_sid": self.transport.login.account_sid, **changes}
+        await self.transport.ask("flex-api", "POST", CONFIGURATION, json=body)
