@@ -40,6 +40,7 @@ TIERS = (
     Tier("unit", fast=True, arguments=("-n", "2")),
     Tier("contract", fast=True),
     Tier("integration", arguments=("-n", "2", "--dist", "loadfile")),
+    Tier("functions", programs={"node": "nodejs", "npm": "npm"}, prerequisites="tests/functions/prerequisites.py"),
     Tier("charts"),
     Tier("monitoring", programs={"promtool": "prometheus", "prometheus": "prometheus"}),
     Tier("browser", programs={"chromium": "chromium"}),
