@@ -1,0 +1,65 @@
+"""SIGTERM under fifty calls, every part a process of its own: readiness fails first, live calls go on to their end, nothing is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import time
+from pathlib import Path
+
+from integration.faults_rig import Polls, all_live, all_over, asking, assert_nothing_lost, finished, kept, value
+from integration.line_rig import start, streams
+from voiceassist_demo.stage import Stage
+
+CALLS = 50
+CONFIG = {"audio": {"tracks": "Customer"}, "limits": {"maxCalls": 60, "drainGraceSeconds": 5, "drainTimeoutSeconds": 60}}
+LATE = 2.0
+"""After SIGTERM: a balancer may still send calls here that late, and later."""
+
+
+async def test_a_relay_that_is_told_to_end_ends_no_call(tmp_path: Path) -> None:
+    recording, short = asking(tmp_path, 11), asking(tmp_path, 3)
+    async with Stage(tmp_path / "stage", config=CONFIG) as stage:
+        relay = stage.relay
+        other = await stage.start_relay()
+        calls = await asyncio.gather(*(start(stage, recording) for _ in range(CALLS)))
+        await all_live(stage, calls)
+        before = value(await stage.metrics(), "upgrades_total", outcome="accepted")
+
+        polls = Polls(relay)
+        polling = asyncio.create_task(polls.run())
+        relay.child.signal(signal.SIGTERM)
+        told = time.monotonic()
+        await asyncio.sleep(LATE)
+        late = await start(stage, short, relay=other)  # the public name still leads to the relay that ends
+        await all_live(stage, [late], 5)
+        metrics = await stage.metrics()
+        assert value(metrics, "upgrades_total", outcome="accepted") == before + 1, "the upgrade is served by the relay that ends"
+        assert value(metrics, "active_calls") == CALLS + 1, "no call has ended"
+
+        code = await asyncio.wait_for(relay.child.wait(), 60)
+        gone = time.monotonic()
+        await polling
+        assert code == 0
+        assert polls.unready_at is not None
+        assert polls.calls_at_unready == CALLS, "readiness fails while every call goes on"
+        assert polls.unready_at - told < LATE, "a balancer that asks every second or two knows before the grace of 5 s is over"
+        assert all(at > polls.metrics_at[-1] for at, _ in polls.failed), "metrics answer without a gap"
+        assert gone - polls.metrics_at[-1] < 2.0, "and until the end"
+
+        await all_over(stage, [*calls, late], 5)
+        held = await kept(stage, [*calls, late])
+        total = assert_nothing_lost(await finished(stage), held)
+        assert total > CALLS
+        assert {one.document["state"] for one in held if one.document} == {"stopped"}
+        assert {one.status["reason"] for one in held if one.status} == {"CallEnded"}
+        for call in [*calls, late]:
+            (stream,) = await streams(stage, call)
+            assert stream["error"] is None, "Twilio saw every stream end in good order"
+        log = [json.loads(line) for line in relay.child.log.read_text().splitlines()]
+        assert log[-1]["event"] == "relay down"
+        assert [entry["reason"] for entry in log if entry["event"] == "call over"] == ["stop"] * (CALLS + 1)
+    print(f"\nSIGTERM under {CALLS} calls: unready after {polls.unready_at - told:.1f} s; a call that came {LATE:g} s later was served;")
+    print(f"{total} suggestions, all stored; ended with exit code 0 after {gone - told:.1f} s;")
+    print(f"metrics answered {len(polls.metrics_at)} times, the last {gone - polls.metrics_at[-1]:.1f} s before the end")
