@@ -29,6 +29,11 @@ MATRIX: dict[str, dict[str, Any]] = {
     },
     "labelled": {"podLabels": {"team": "telephony"}, "podAnnotations": {"example.com/a": "1"}, "imagePullSecrets": [{"name": "pull"}]},
     "monitored": {"podMonitor": {"enabled": True, "interval": "1m"}},
+    "watched": {
+        "prometheusRule": {"enabled": True, "labels": {"release": "prometheus"}},
+        "dashboards": {"enabled": True, "labels": {"grafana_dashboard": "1"}, "annotations": {"grafana_folder": "Calls"}},
+        "prices": [{"model": "m", "modality": "text", "direction": "input", "cached": "false", "usdPerMillionTokens": 0.6}],
+    },
     "renamed": {"fullnameOverride": "assistant"},
     "tagged": {"image": {"tag": "1.2.3"}, "relayImage": {"repository": "registry.example.com/relay", "tag": "4.5.6"}},
     "no resources": {"resources": {}},
@@ -161,6 +166,11 @@ def _fields(schema: dict[str, Any], path: str = "") -> list[tuple[str, dict[str,
     return found
 
 
+def _freely_named(value: str) -> bool:
+    """Whether a value's last part is the user's own name: a label, or a resource."""
+    return value.startswith(("resources.", "dashboards.labels."))
+
+
 def test_every_value_is_described() -> None:
     schema = json.loads((CHART / "values.schema.json").read_text())
     described = dict(_fields(schema))
@@ -174,11 +184,30 @@ def test_every_value_is_described() -> None:
         ]
 
     defaults = names(yaml.safe_load((CHART / "values.yaml").read_text()))
-    missing = [name for name in defaults if name not in described and name.rpartition(".")[0].partition(".")[0] != "resources"]
+    missing = [name for name in defaults if name not in described and not _freely_named(name)]
     assert missing == []
     documented = (ROOT / "docs" / "install.md").read_text()
     leaves = [name for name, field in described.items() if "properties" not in field and name != "global"]
     assert [name for name in leaves if f"`{name}`" not in documented] == []
+
+
+def test_rules_and_dashboards_are_the_generated_ones_to_the_letter() -> None:
+    """Their own templates ({{ $labels.name }}) are Prometheus's and Grafana's, not Helm's."""
+    found = objects(MATRIX["watched"])
+    files = CHART / "files" / "monitoring"
+    rule = one(found, "PrometheusRule")
+    assert rule["metadata"]["labels"]["release"] == "prometheus"
+    *shipped, prices = rule["spec"]["groups"]
+    assert shipped == yaml.safe_load((files / "rules.yaml").read_text())["groups"]
+    labels = {"model": "m", "modality": "text", "direction": "input", "cached": "false"}
+    assert prices["rules"] == [{"record": "voiceassist:token_price_usd", "expr": "vector(6e-07)", "labels": labels}]
+    maps = [each for each in found if each["kind"] == "ConfigMap"]
+    assert {name: text for each in maps for name, text in each["data"].items()} == {
+        path.name: path.read_text() for path in (files / "dashboards").iterdir()
+    }
+    assert all(each["metadata"]["labels"]["grafana_dashboard"] == "1" for each in maps)
+    assert all(each["metadata"]["annotations"] == {"grafana_folder": "Calls"} for each in maps)
+    assert not [each for each in objects() if each["kind"] in {"PrometheusRule", "ConfigMap"}], "only where they are wanted"
 
 
 def test_the_notes_name_the_next_command() -> None:

@@ -6,6 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from .dashboards import boards
+from .dashboards.rendering import to_json
 from .rulefile import plain
 from .rules import groups
 from .slo import SloError, read_slos
@@ -17,7 +19,7 @@ OUT = Path("charts/voiceassist/files/monitoring")
 def wanted(slo_text: str) -> dict[str, str]:
     """Every generated file by its path below `OUT`."""
     slos = read_slos(slo_text)
-    return {"rules.yaml": plain(groups(slos))}
+    return {"rules.yaml": plain(groups(slos)), **{f"dashboards/{board.uid}.json": to_json(board) for board in boards(slos)}}
 
 
 def write(slo: Path, out: Path) -> int:

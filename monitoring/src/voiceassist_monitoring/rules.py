@@ -7,10 +7,9 @@ from typing import Any
 
 from .causes import CAUSES, Cause
 from .slo import Slo
-from .windows import BurnWindow, Scale, Severity
+from .windows import TRUE, BurnWindow, Scale, Severity
 
 RUNBOOKS = "https://github.com/voiceassist/voiceassist/blob/main/docs/runbooks"
-TRUE = Scale()
 Rule = dict[str, Any]
 Group = dict[str, Any]
 

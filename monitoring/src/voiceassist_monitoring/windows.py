@@ -58,6 +58,10 @@ class Scale:
         return tuple(window for window in BURN_WINDOWS if window.long <= self.longest)
 
 
+TRUE = Scale()
+"""Times as they are stated."""
+
+
 def duration(seconds: float) -> str:
     """A duration in Prometheus's notation, in the largest unit that divides it: 300 is 5m, 0.5 is 500ms."""
     for unit, size in (("d", DAY), ("h", HOUR), ("m", MINUTE), ("s", 1)):

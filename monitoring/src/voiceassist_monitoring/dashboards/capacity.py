@@ -1,0 +1,151 @@
+"""Capacity: how full the relays are, what a call and a frame cost them, and what they drop or refuse. Pure."""
+
+from __future__ import annotations
+
+from .board import BY, CHOSEN, RANGE, Board, Kind, Panel, Query, Row, Unit, gauge, quantile, rate
+
+_FORWARDED = rate("voiceassist_relay_frames_total", extra=',outcome="forwarded"')
+
+_OF_RELAYS = "and on (instance) voiceassist_relay_max_calls"
+
+CAPACITY = Board(
+    "voiceassist-capacity",
+    "VoiceAssist / Relay capacity",
+    "How full the relays are, what calls cost them, and what they drop.",
+    (
+        Row(
+            "Calls",
+            (
+                Panel(
+                    "Share of places taken",
+                    "Above 85 % for 10 minutes somebody is told.",
+                    Unit.PERCENT,
+                    (Query(f"{gauge('voiceassist_relay_active_calls')} / {gauge('voiceassist_relay_max_calls')}"),),
+                    steps=((0.0, "green"), (0.7, "orange"), (0.85, "red")),
+                ),
+                Panel(
+                    "Calls by relay",
+                    "Calls on each relay.",
+                    Unit.COUNT,
+                    (Query(f"voiceassist_relay_active_calls{{{CHOSEN}}}", "{{name}} {{instance}}"),),
+                ),
+                Panel(
+                    "Draining relays",
+                    "Relays that finish their calls and take no new ones.",
+                    Unit.COUNT,
+                    (Query(gauge("voiceassist_relay_draining")),),
+                ),
+            ),
+        ),
+        Row(
+            "What it costs",
+            (
+                Panel(
+                    "CPU for each frame",
+                    "Seconds of CPU for every audio frame sent on, all else that a relay does included.",
+                    Unit.SECONDS,
+                    (Query(f"sum {BY} (rate(process_cpu_seconds_total{{{CHOSEN}}}[{RANGE}]) {_OF_RELAYS})\n/ {_FORWARDED}"),),
+                ),
+                Panel(
+                    "Memory for each call",
+                    "Resident memory of the relays, divided by their calls; high with few calls, as a relay without any has some too.",
+                    Unit.BYTES,
+                    (
+                        Query(
+                            f"sum {BY} (process_resident_memory_bytes{{{CHOSEN}}} {_OF_RELAYS})\n"
+                            f"/ {gauge('voiceassist_relay_active_calls')}"
+                        ),
+                    ),
+                ),
+                Panel(
+                    "Event loop delay",
+                    "How late a timer fires in 99 of 100 cases. Over 50 ms the relay has too much to do.",
+                    Unit.SECONDS,
+                    (Query(quantile(0.99, "voiceassist_relay_event_loop_delay_seconds", "instance"), "{{name}} {{instance}}"),),
+                ),
+            ),
+        ),
+        Row(
+            "What goes wrong",
+            (
+                Panel(
+                    "Frames by outcome",
+                    "Audio frames a second: forwarded is right; filled is silence of ours; replayed was sent again after a break.",
+                    Unit.PER_SECOND,
+                    (Query(rate("voiceassist_relay_frames_total", "outcome"), "{{name}} {{outcome}}"),),
+                    Kind.STACKED,
+                ),
+                Panel(
+                    "Drops by queue",
+                    "Entries dropped from full queues a second; none is right.",
+                    Unit.PER_SECOND,
+                    (Query(rate("voiceassist_relay_queue_drops_total", "queue"), "{{name}} {{queue}}"),),
+                ),
+                Panel(
+                    "Refused",
+                    "Upgrades and streams refused a second, by reason.",
+                    Unit.PER_SECOND,
+                    (
+                        Query(
+                            rate("voiceassist_relay_upgrades_total", "outcome", extra=',outcome!~"accepted|probe"'), "{{name}} {{outcome}}"
+                        ),
+                    ),
+                ),
+                Panel(
+                    "Gaps in streams",
+                    "Messages that Twilio sent and we did not get, and holes in their times, a second.",
+                    Unit.PER_SECOND,
+                    (Query(rate("voiceassist_relay_media_gaps_total", "kind"), "{{name}} {{kind}}"),),
+                ),
+                Panel(
+                    "Reconnects to the model",
+                    "Model sessions replaced a second, by reason; expiring is planned.",
+                    Unit.PER_SECOND,
+                    (Query(rate("voiceassist_relay_realtime_reconnects_total", "reason"), "{{name}} {{reason}}"),),
+                ),
+                Panel(
+                    "Turned away by the server's bounds",
+                    "Connections and requests a second that were too many, too big or too slow.",
+                    Unit.PER_SECOND,
+                    (Query(rate("voiceassist_relay_http_refused_total", "reason"), "{{name}} {{reason}}"),),
+                ),
+                Panel(
+                    "The model's errors",
+                    "Errors that the model's server reported, a second.",
+                    Unit.PER_SECOND,
+                    (Query(rate("voiceassist_relay_realtime_errors_total", "code"), "{{name}} {{code}}"),),
+                ),
+                Panel(
+                    "Requests to the functions",
+                    "Requests to /stream, /token and the callbacks a second, by status.",
+                    Unit.PER_SECOND,
+                    (Query(rate("voiceassist_relay_http_requests_total", "path", "status"), "{{name}} {{path}} {{status}}"),),
+                ),
+                Panel(
+                    "Streams started again",
+                    "Streams that died before their start, by what became of them, a second.",
+                    Unit.PER_SECOND,
+                    (Query(rate("voiceassist_relay_stream_restarts_total", "outcome"), "{{name}} {{outcome}}"),),
+                ),
+                Panel(
+                    "Unknown messages",
+                    "Messages of Twilio's or the model's that we do not know, a second: a sign that a vendor has changed something.",
+                    Unit.PER_SECOND,
+                    (Query(rate("voiceassist_relay_unknown_messages_total", "peer"), "{{name}} {{peer}}"),),
+                ),
+                Panel(
+                    "Tasks",
+                    "Tasks of the relays' event loops: they go with the calls.",
+                    Unit.COUNT,
+                    (Query(gauge("voiceassist_relay_tasks")),),
+                ),
+                Panel(
+                    "Requests to Twilio",
+                    "Requests of the relays to Twilio a second, by outcome.",
+                    Unit.PER_SECOND,
+                    (Query(rate("voiceassist_relay_twilio_requests_total", "outcome"), "{{name}} {{outcome}}"),),
+                ),
+            ),
+        ),
+    ),
+)
