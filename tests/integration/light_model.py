@@ -15,6 +15,7 @@ import json
 import struct
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -59,18 +60,19 @@ class Account:
 
 
 class LightModel:
-    """The server. `manner` is for all keys but those in `manners`."""
+    """The server. `manner` is for all keys but those in `manners`; both may change at any time."""
 
-    def __init__(self, manner: Manner | None = None, manners: dict[str, Manner] | None = None) -> None:
+    def __init__(self, manner: Manner | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self.manner = manner or Manner()
-        self.manners = manners or {}
+        self.manners: dict[str, Manner] = {}
+        self.clock = clock
         self.peers: list[Peer] = []
         self.accounts: dict[int, Account] = {}
         self.delays: list[float] = []
         """Seconds from handing a frame over to its arrival here, of all frames."""
         self.errors: list[str] = []
         self.dials: list[float] = []
-        """Moments (monotonic) at which connections came."""
+        """Moments at which connections came."""
         self.opened: list[float] = []
         """Moments at which sessions stood."""
         self.opening = self.peak = 0
@@ -146,7 +148,7 @@ class Peer(asyncio.Protocol):
         self._transport = transport
         server = self.server
         server.peers.append(self)
-        server.dials.append(time.monotonic())
+        server.dials.append(server.clock())
         self._opening = True
         server.opening += 1
         server.peak = max(server.peak, server.opening)
@@ -166,7 +168,22 @@ class Peer(asyncio.Protocol):
         self._flush()
 
     def cut(self) -> None:
+        """As a machine that dies: the connection is reset."""
+        self.stands = False
         self._transport.abort()
+
+    def close(self, code: int, reason: str = "") -> None:
+        """In order, with a close frame."""
+        self._ws.send_close(code, reason)
+        self._flush()
+
+    def end(self) -> None:
+        """As a proxy does: the connection ends without a close frame."""
+        self._transport.close()
+
+    def babble(self) -> None:
+        """What is no websocket frame."""
+        self._transport.write(b"\xff\xff\xff\xff" * 4)
 
     def _opened(self) -> None:
         if self._opening:
@@ -207,7 +224,7 @@ class Peer(asyncio.Protocol):
             return
         self._opened()
         self.stands = True
-        self.server.opened.append(time.monotonic())
+        self.server.opened.append(self.server.clock())
         self._say({"type": "session.updated", "session": {}})
         if not self.manner.reads:
             self._transport.pause_reading()
@@ -219,7 +236,7 @@ class Peer(asyncio.Protocol):
         account = self.server.accounts.setdefault(call, Account())
         if not self.stands:
             self.server.errors.append("audio before session.updated")
-        self.server.delays.append(time.monotonic() - moment)
+        self.server.delays.append(self.server.clock() - moment)
         if self._run is None:
             self._run = [number, number]
             account.runs.append(self._run)

@@ -116,10 +116,10 @@ class Recorder:
     def final_words(self, track: Track) -> list[str]:
         return [text for who, _, text, final in self.words if who is track and final]
 
-    async def until(self, condition: Callable[[], Any], what: str = "") -> None:
+    async def until(self, condition: Callable[[], Any], what: str = "", patience: float = PATIENCE) -> None:
         """Waits for news until the condition holds."""
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(patience):
                 while not condition():
                     self._news.clear()
                     await self._news.wait()

@@ -9,12 +9,22 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import uvloop
 
 from integration.model_line_rig import FRAME, QUICK, SILENCE, Call, calling, digest, ledgers, relay_config, speech
 from integration.test_model_line import AGENT, ASKED, CALLS, quick
 from voiceassist_crds.messages import AssistState, StatusReason, Track
 from voiceassist_relay.realtime.dials import Dials
 from voiceassist_sim.openai import RealtimeServer
+
+
+pytestmark = pytest.mark.filterwarnings('ignore:Overriding the "event_loop_policy" fixture')  # the hook is for whole folders only
+
+
+@pytest.fixture
+def event_loop_policy() -> uvloop.EventLoopPolicy:
+    """The loop that the relay runs on."""
+    return uvloop.EventLoopPolicy()
 
 
 @pytest.fixture

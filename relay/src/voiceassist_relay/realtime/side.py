@@ -153,7 +153,6 @@ class Side:
                 if self._replace is None:
                     continue
                 if task is None:
-                    self._opener.lived(self._loop.time() - link.opened_at, over=False)
                     task = asyncio.create_task(self._opener.open())
                     task.add_done_callback(lambda _: self._changed.set())
                 elif task.done() and _failed(task):
@@ -235,6 +234,8 @@ class Side:
 
     def replace(self, reason: str, *, now: bool) -> None:
         """The session is to be replaced; `now`: even in the middle of a turn."""
+        if self._replace is None and self._link is not None:
+            self._opener.lived(self._loop.time() - self._link.opened_at, over=False)
         self._replace = self._replace or reason
         if now:
             self._leave_by = self._loop.time()
