@@ -13,8 +13,10 @@ from .audio_clock import AudioClock, payload_ms
 from .client_events import APPEND_HEAD, APPEND_TAIL, append
 from .connection import next_mask, text_frame
 from .limits import LineLimits
+from .pace import Pace
 from .replay import FRAME_CHARACTERS, Replay
 from .silence import FRAME as SILENCE
+from .silence import FRAME_SECONDS
 
 SAMPLE = 50
 """One frame in so many is timed, and then the counters are written."""
@@ -26,7 +28,10 @@ Tap = Callable[[bytes, float], None]
 
 
 class Feed:
-    """Frames go straight to the session while it takes them; otherwise they wait in the ring, at most 30 s, the oldest dropped."""
+    """Frames go straight to the session while it takes them; otherwise they wait in the ring, at most 30 s, the oldest dropped.
+
+    Frames of a stream that is faster than real time are dropped: on the way straight through this is looked at once in `SAMPLE` frames.
+    """
 
     __slots__ = (
         "_again",
@@ -39,11 +44,13 @@ class Feed:
         "_keep",
         "_left",
         "_metrics",
+        "_pace",
         "_paused",
         "_paused_count",
         "_replay",
         "_slot",
         "_tap",
+        "_too_fast",
         "_track",
         "_writable",
         "_write",
@@ -63,7 +70,8 @@ class Feed:
         self._paused = False
         self._closed = False
         self._left = SAMPLE
-        self._forwarded = self._again = self._filled = self._paused_count = self._dropped = 0
+        self._pace = Pace()
+        self._forwarded = self._again = self._filled = self._paused_count = self._dropped = self._too_fast = 0
 
     def put(self, payload: bytes, arrived: float) -> None:
         """One frame of base64 mu-law, as it came. Never raises."""
@@ -134,7 +142,9 @@ class Feed:
 
     def flush(self) -> None:
         """Writes the counters."""
-        self._forwarded += SAMPLE - self._left
+        straight = SAMPLE - self._left
+        self._forwarded += straight
+        self._pace.took(straight * FRAME_SECONDS)
         self._left = SAMPLE
         metrics, track = self._metrics, self._track
         if self._forwarded:
@@ -148,7 +158,10 @@ class Feed:
         if self._dropped:
             metrics.frames(track, "dropped", self._dropped)
             metrics.dropped("model_audio", self._dropped)
-        self._forwarded = self._again = self._filled = self._paused_count = self._dropped = 0
+        if self._too_fast:
+            metrics.frames(track, "dropped", self._too_fast)
+            metrics.dropped("too_fast", self._too_fast)
+        self._forwarded = self._again = self._filled = self._paused_count = self._dropped = self._too_fast = 0
 
     @property
     def last_arrival(self) -> float:
@@ -171,20 +184,26 @@ class Feed:
             self._paused_count += 1
         elif self._closed or len(payload) > _MOST_CHARACTERS:
             self._dropped += 1
-        elif self._write is None or not self._writable or self._replay.pending:
-            self._wait(payload, arrived)
+        elif not self._pace.room(arrived):
+            self._too_fast += 1
         else:
-            self._replay.sent(arrived, payload)
-            self._put_out(payload, arrived)
-            self._forwarded += 1
-            self._dropped += self._replay.shrink()
+            self._pace.took(payload_ms(payload) / 1000)
+            if self._write is None or not self._writable or self._replay.pending:
+                self._wait(payload, arrived)
+            else:
+                self._replay.sent(arrived, payload)
+                self._put_out(payload, arrived)
+                self._forwarded += 1
+                self._dropped += self._replay.shrink()
+                if self._fast is None:
+                    self._pump()
         self._left_slow()
 
     def _wait(self, payload: bytes, arrived: float) -> None:
         self._dropped += self._replay.wait(arrived, payload)
 
     def _left_slow(self) -> None:
-        if self._forwarded + self._paused_count + self._dropped >= SAMPLE:
+        if self._forwarded + self._paused_count + self._dropped + self._too_fast >= SAMPLE:
             self.flush()
 
     def _pump(self) -> None:
@@ -219,3 +238,5 @@ class Feed:
         self._metrics.frame_forwarded(max(0.0, monotonic() - arrived))
         self._replay.shrink()
         self.flush()
+        if not self._pace.room(arrived):
+            self._fast = None
