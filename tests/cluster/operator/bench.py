@@ -16,13 +16,12 @@ import httpx2
 from lightkube import Client, KubeConfig
 from lightkube.core.exceptions import ApiError
 
+from cluster.operator.clouds import ACCOUNT, API_KEY, API_SECRET, AUTH_TOKEN, shared
 from voiceassist_operator.cluster import KINDS, VOICEASSIST
 
 T = TypeVar("T")
 BIN = Path(__file__).parents[3] / ".venv/bin/voiceassist-operator"
 PATIENCE = 30.0
-ACCOUNT = "AC" + "0" * 31 + "1"
-SYNC = "IS" + "0" * 31 + "1"
 CONFIG = "voiceassist.dev/config-revision"
 Manifest = dict[str, Any]
 
@@ -86,7 +85,7 @@ class Cluster:
 
     def secrets(self) -> None:
         """The Secrets that `voiceassist` refers to."""
-        self.secret("twilio", authToken="token-not-to-be-logged", apiKeySid="SK1", apiKeySecret="secret-not-to-be-logged")
+        self.secret("twilio", authToken=AUTH_TOKEN, apiKeySid=API_KEY, apiKeySecret=API_SECRET)
         self.secret("model", apiKey="key-not-to-be-logged")
 
     def assist(self, name: str = "support") -> Manifest:
@@ -123,10 +122,17 @@ _MERGE = _merge_type()
 
 
 def voiceassist(name: str = "support", **spec: Any) -> Manifest:
-    """An object; `spec` replaces parts of it at the top level."""
+    """An object; `spec` replaces parts of it at the top level. Nothing is to be made for it at Twilio."""
+    twilio, service = shared()
     chosen = {
         "host": f"{name}.example.test",
-        "twilio": {"accountSid": ACCOUNT, "credentialsSecretRef": {"name": "twilio"}, "sync": {"serviceSid": SYNC}},
+        "twilio": {
+            "accountSid": ACCOUNT,
+            "credentialsSecretRef": {"name": "twilio"},
+            "sync": {"serviceSid": service},
+            "flex": {"configure": False},
+            "apiUrl": twilio.template,
+        },
         "model": {"apiKeySecretRef": {"name": "model"}},
         "prompt": {"instructions": "You help."},
         "relay": {"drainTimeoutSeconds": 0},
@@ -236,11 +242,12 @@ class Relays:
 class Operator:
     """The operator as a process."""
 
-    def __init__(self, kubeconfig: Path, log: Path, *arguments: str) -> None:
+    def __init__(self, kubeconfig: Path, log: Path, *arguments: str, custom_endpoints: bool = True) -> None:
         self._log = log
         self._file = log.open("wb")
+        consent = ["--allow-custom-endpoints"] if custom_endpoints else []
         self.process = subprocess.Popen(
-            [BIN, "run", "--metrics-port", "0", "--log-format", "json", *arguments],
+            [BIN, "run", "--metrics-port", "0", "--log-format", "json", *consent, *arguments],
             env={"KUBECONFIG": str(kubeconfig), "PATH": "/usr/bin:/bin"},
             stderr=self._file,
         )

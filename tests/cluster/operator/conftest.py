@@ -10,6 +10,7 @@ import pytest
 
 from cluster.lab import Lab, missing_prerequisites
 from cluster.operator.bench import Cluster, Operator, Relays
+from cluster.operator.clouds import clouds
 
 CRD = Path(__file__).parents[3] / "crds/voiceassists.voiceassist.dev.yaml"
 
@@ -24,6 +25,14 @@ def plane() -> Iterator[Lab]:
         lab.kubectl("apply", "--server-side", "-f", CRD)
         lab.kubectl("wait", "--for=condition=Established", "crd/voiceassists.voiceassist.dev")
         yield lab
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _clouds() -> Iterator[None]:
+    """Ends the Twilio stand-ins with the session, if any were started."""
+    yield
+    if clouds.cache_info().currsize:
+        clouds().close()
 
 
 @pytest.fixture(scope="session")

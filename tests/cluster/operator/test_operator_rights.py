@@ -130,3 +130,19 @@ def life(cluster: Cluster, relays: Relays) -> None:
     until("it is gone", lambda: cluster.find(("monitoring.coreos.com/v1", "PodMonitor"), "support-relay") is None)
     cluster.delete(VOICEASSIST, "support")
     until("gone", lambda: cluster.find(VOICEASSIST, "support") is None)
+
+
+def test_another_server_needs_the_operators_consent(plane: Lab, cluster: Cluster, tmp_path: Path) -> None:
+    arguments = ("--namespace", cluster.namespace, "--lease-namespace", cluster.namespace)
+    operator = Operator(plane.outside_kubeconfig(), tmp_path / "log", *arguments, custom_endpoints=False)
+    try:
+        operator.await_event("operator up", 60)
+        cluster.secrets()
+        cluster.create(voiceassist())
+        ready = cluster.await_condition("Ready", "False", "CustomEndpointsNotAllowed")
+        assert "--allow-custom-endpoints" in ready["message"]
+        assert cluster.find(("apps/v1", "Deployment"), "support-relay") is None
+        cluster.delete(VOICEASSIST, "support")
+        until("gone", lambda: cluster.find(VOICEASSIST, "support") is None)
+    finally:
+        operator.kill()
