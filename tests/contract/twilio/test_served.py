@@ -58,3 +58,17 @@ def test_the_check_itself_finds_what_does_not_fit() -> None:
     assert problems(b'{"sid": null}', status=201)  # not declared for this operation
     assert problems(b'{"sid": null}', path="/v1/Elsewhere")
     assert problems(b'{"message": "no"}', status=404)
+
+
+def test_the_check_of_requests_finds_what_does_not_fit() -> None:
+    def problems(body: bytes, query: str = "", method: str = "POST") -> list[str]:
+        check = AnswerCheck()
+        answer = b'{"sid": null}' if method == "POST" else b'{"services": []}'
+        status = 201 if method == "POST" else 200
+        check(Exchange("sync", method, "/v1/Services", query, body, status, {"Content-Type": "application/json"}, answer))
+        return check.problems
+
+    assert problems(b"AclEnabled=true&FriendlyName=x") == []
+    assert problems(b"AclEnabled=perhaps")
+    assert problems(b"", "PageSize=5", "GET") == []
+    assert problems(b"", "PageSize=many", "GET")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from .errors import bad_parameter, conflict, not_found
@@ -125,7 +126,7 @@ class ServerlessStore:
     @property
     def plans(self) -> list[BuildPlan]:
         """What is planned and has not been used up."""
-        return list(self._plans)
+        return [plan for plan in self._plans if plan.times != 0]
 
     def create_build(
         self, service: ServerlessService, version_sids: Sequence[str], dependencies: Sequence[Mapping[str, str]], runtime: str, now: float
@@ -179,15 +180,14 @@ class ServerlessStore:
         del service.builds[build.sid]
 
     def _next_plan(self) -> BuildPlan:
-        while self._plans:
-            plan = self._plans[0]
-            if plan.times is None:
-                return plan
-            self._plans[0] = BuildPlan(plan.outcome, plan.message, int(plan.times) - 1, plan.seconds, plan.polls)
-            if plan.times > 0:
-                return plan
+        while self._plans and self._plans[0].times == 0:
             self._plans.pop(0)
-        return PLAN_WITHOUT_ORDERS
+        if not self._plans:
+            return PLAN_WITHOUT_ORDERS
+        plan = self._plans[0]
+        if plan.times is not None:
+            self._plans[0] = replace(plan, times=plan.times - 1)
+        return plan
 
     # Deployments
 
