@@ -90,11 +90,10 @@ class Kept:
     readers: set[str]
     document: dict[str, Any] | None
 
-    def of(self, generation: int) -> list[Answered]:
-        """The suggestions of one generation, in the order of their keys."""
-        start = f"g{generation}-"
-        ours = [one for one in self.items if one["id"].startswith(start)]
-        return [Answered(one["id"].removeprefix(start), one["question"], one["answer"]) for one in ours]
+    def of(self, generation: int | None = None) -> list[Answered]:
+        """The suggestions of one generation, or of all, in the order of their keys."""
+        told = [(*one["id"].split("-", 1), one["question"], one["answer"]) for one in self.items]
+        return [Answered(*rest) for prefix, *rest in told if generation is None or prefix == f"g{generation}"]
 
 
 async def kept(stage: Stage, calls: Iterable[Call]) -> list[Kept]:
@@ -114,20 +113,22 @@ async def kept(stage: Stage, calls: Iterable[Call]) -> list[Kept]:
     return found
 
 
-def assert_nothing_lost(said: list[list[Answered]], held: list[Kept], generation: int = 1) -> int:
+def assert_nothing_lost(said: list[list[Answered]], held: list[Kept]) -> int:
     """Every suggestion that the model finished is in the Map of one call: once, in order, and nothing else is. How many there are."""
     for one in held:
         assert [item["seq"] for item in one.items] == list(range(1, len(one.items) + 1)), "numbers without a gap"
-    stored = sorted([one.of(generation) for one in held if one.of(generation)], key=repr)
+    stored = sorted([one.of() for one in held if one.items], key=repr)
     assert stored == sorted([one for one in said if one], key=repr)
     return sum(len(one) for one in stored)
 
 
 async def all_over(stage: Stage, calls: list[Call], seconds: float) -> None:
-    """Waits until every call's Document says how it ended, which comes behind its last suggestion."""
+    """Waits until each call's Document and status say how it ended, which comes behind its last suggestion."""
+    over = {"stopped", "lost"}
 
     async def ended() -> bool:
-        return all(one.document is not None and one.document["state"] in {"stopped", "lost"} for one in await kept(stage, calls))
+        held = await kept(stage, calls)
+        return all(one.document and one.status and {one.document["state"], one.status["state"]} <= over for one in held)
 
     await until(ended, seconds, "the end of every call")
 

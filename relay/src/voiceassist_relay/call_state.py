@@ -3,7 +3,7 @@
     (none) --start--> starting --went_live--> live --ended/stream_died--> lost
                         |  ^  `--stop--> stopped <--stop, ended--'           |
                         |  `------- a later start, generation + 1 -----------'   (also from stopped, and from an overdue starting)
-                        `--stream_died (twice), create_unclear (once)--> starting, generation + 1
+                        `--stream_died (twice), create_unclear--> starting, generation + 1
 
 Every decision is taken on a Document that was read at some revision, and counts only if it can still be written at that
 revision (If-Match). Whoever writes a new generation creates at most one stream for it, so a generation has at most one stream;

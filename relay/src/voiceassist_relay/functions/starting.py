@@ -6,6 +6,8 @@ once; an answer that leaves open whether it was created is followed by another g
 
 from __future__ import annotations
 
+import asyncio
+import random
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -109,34 +111,43 @@ class Starting:
         return Started(call_sid, document, Outcome.WATCHING)
 
     async def create_stream(self, call_sid: str, document: CallDocument) -> CallDocument:
-        """Creates the stream of a generation that the caller has just written, and of the next one if that stays unclear.
+        """Creates the stream of a generation that the caller has just written, and of the next ones while that stays unclear.
 
         Returns the Document whose stream was created. Raises RequestRefused; the Document then says lost (or what somebody
         else has made of it), so that a later start works.
         """
+        loop, policy, failures = asyncio.get_running_loop(), self._deps.timing.ask, 0
+        began = loop.time()
         try:
-            try:
-                await self._streams.create(call_sid, document)
-            except (TwilioUnclear, TwilioRefused) as error:
-                if isinstance(error, TwilioRefused) and error.status != _NAME_IN_USE:
-                    raise
-                log.warning("stream creation unclear", call=call_hash(call_sid), generation=document.generation, status=error.status)
-                doubtful = document.stream_name
-                decision = await self._next(call_sid, document.generation)  # first, so that the end of the other ends nothing else
-                if isinstance(decision, AlreadyRunning):
-                    return decision.document
-                document = decision
-                await self._streams.stop_quietly(call_sid, doubtful)
-                await self._streams.create(call_sid, document)
+            while True:
+                try:
+                    await self._streams.create(call_sid, document)
+                except (TwilioUnclear, TwilioRefused) as error:
+                    if isinstance(error, TwilioRefused) and error.status != _NAME_IN_USE:
+                        raise
+                    failures += 1
+                    delay = policy.delay(failures, random.random(), error.retry_after, loop.time() - began)  # noqa: S311 - jitter
+                    if delay is None:
+                        raise
+                    log.warning("stream creation unclear", call=call_hash(call_sid), generation=document.generation, status=error.status)
+                    decision = await self._next(call_sid, document.generation)
+                    if isinstance(decision, AlreadyRunning):
+                        return decision.document
+                    doubtful, document = document.stream_name, decision  # written first, so that the end of the other ends nothing else
+                    await self._streams.stop_quietly(call_sid, doubtful)
+                    await asyncio.sleep(delay)
+                else:
+                    return document
         except TwilioError as error:
+            live = await self._give_up(call_sid, document.generation)
+            if isinstance(error, TwilioUnclear) and live is not None:
+                return live
             if isinstance(error, TwilioUnclear):
                 self._later("stop unclear", self._streams.stop_quietly(call_sid, document.stream_name))
-            await self._give_up(call_sid, document.generation)
             raise stream_refused(error, self._deps.current().secrets) from error
         except RequestRefused:
             await self._give_up(call_sid, document.generation)
             raise
-        return document
 
     def follow(self, call_sid: str, document: CallDocument, *, created: bool) -> None:
         """Leaves to the background what the audio need not wait for."""
@@ -188,16 +199,21 @@ class Starting:
             409, "superseded", "callSid: the assist was stopped or started again meanwhile.", "Start it again if it does not run."
         )
 
-    async def _give_up(self, call_sid: str, generation: int) -> None:
-        """Writes that the generation is lost. If that fails, its deadline frees the call."""
+    async def _give_up(self, call_sid: str, generation: int) -> CallDocument | None:
+        """Writes that the generation is lost; if its stream is live after all, returns the Document that says so.
+
+        If it cannot be written, the deadline frees the call.
+        """
 
         def decide(found: CallDocument | None) -> CallDocument | None:
             return None if found is None else create_failed(found, generation=generation)
 
         try:
-            await self._documents.settle(call_sid, decide, lambda wanted: wanted)
+            before, _ = await self._documents.settle(call_sid, decide, lambda wanted: wanted)
         except (TwilioError, RequestRefused):
             log.warning("call's state not written", call=call_hash(call_sid), generation=generation)
+            return None
+        return before if before is not None and before.state is CallState.LIVE and before.generation == generation else None
 
     async def _confirm(self, call_sid: str, document: CallDocument) -> None:
         """Stops the stream just created if it is not asked for any more: a stop, or a later start, may have come in between."""
