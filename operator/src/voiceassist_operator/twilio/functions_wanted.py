@@ -1,4 +1,4 @@
-"""What a VoiceAssist wants of /stream and /token at Twilio, what is remembered of them in its status, and what came of a look. Pure data."""
+"""What a VoiceAssist wants of /stream and /token at Twilio, what its status remembers of them, and what came of a look. Pure data."""
 
 from __future__ import annotations
 
