@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import base64
 import json
+import math
 import os
 import time
 from collections.abc import Callable
@@ -99,10 +100,15 @@ class State:
 
 
 def measure(name: str, step: Callable[[bytes], object], items: list[bytes]) -> None:
-    began = time.process_time()
-    for item in items:
-        step(item)
-    print(f"{name:34} {(time.process_time() - began) / len(items) * 1e6:6.2f} us")
+    """The best of twenty parts: what else the machine does makes some of them slower, and none faster."""
+    part = len(items) // 20
+    best = math.inf
+    for at in range(0, part * 20, part):
+        began = time.thread_time()
+        for item in items[at : at + part]:
+            step(item)
+        best = min(best, (time.thread_time() - began) / part)
+    print(f"{name:34} {best * 1e6:6.2f} us")
 
 
 async def main(count: int) -> None:

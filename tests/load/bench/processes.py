@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -26,6 +27,12 @@ MOST_CALLS = 1000
 
 class Silent(Exception):
     """A process did not answer in time, or ended."""
+
+
+def raise_limits() -> None:
+    """As many open files as are allowed: a call of two tracks has three sockets on each side. Children inherit it."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 class Process:
@@ -119,6 +126,7 @@ class Rig:
 def rig(folder: Path, name: str, tracks: int, cores: Cores, *, tls: bool, most: int = MOST_CALLS, source: Path | None = None) -> Iterator[Rig]:
     """Starts everything for one relay and ends it. `source`: a tree to run our relay from instead of the installed one."""
     children: list[Process] = []
+    raise_limits()
 
     def start(command: list[str | Path], core: int | None, environment: dict[str, str] | None = None) -> Process:
         children.append(Process(command, core, environment))

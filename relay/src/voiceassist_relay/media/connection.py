@@ -32,7 +32,7 @@ from ..metrics import RelayMetrics
 from ..snapshot import CurrentSnapshot
 from .frames import MAX_MESSAGE_BYTES, FrameDecoder
 from .gate import UPGRADES_BURST, UPGRADES_PER_SECOND, Admitted, Denied, Load, Probed, TokenBucket, Upgrade, admit, denied
-from .protocol import Audio, Ignored, Note, Opening, Refused, StartTerms, Stopped, StreamProtocol
+from .protocol import Audio, Ignored, Note, Opening, Received, Refused, StartTerms, Stopped, StreamProtocol
 
 SIGNATURE_HEADER = "X-Twilio-Signature"
 UNREAD_BYTES = 65_536
@@ -112,6 +112,7 @@ class MediaSocket(asyncio.Protocol):
 
     def __init__(self, around: Surroundings, connections: set[Any]) -> None:
         self._around = around
+        self._clock = around.clock
         self._connections = connections
         self._wire = ServerProtocol(max_size=MAX_MESSAGE_BYTES, logger=_silent)
         self._decoder: FrameDecoder | None = None  # there after 101
@@ -141,12 +142,19 @@ class MediaSocket(asyncio.Protocol):
         if decoder is None:
             self._handshake(data)
             return
-        arrived = self._last = self._around.clock()
+        arrived = self._last = self._clock()
         messages = decoder.feed(data)
-        if not self._deaf:
+        stream = self._stream
+        if stream is not None and not self._deaf:
             try:
                 for message in messages:
-                    self._receive(message, arrived)
+                    event = stream.receive(message)
+                    if type(event) is Audio and self._sink is not None:
+                        self._sink.frame(event.inbound, event.payload, arrived)
+                        if event.lost or event.hole or event.unknown_fields:
+                            self._remark(event)
+                    else:
+                        self._take(stream, event)
                     if self._deaf:
                         break
             except Exception:
@@ -230,24 +238,19 @@ class MediaSocket(asyncio.Protocol):
 
     # after 101
 
-    def _receive(self, message: bytes | bytearray, arrived: float) -> None:
-        stream, sink, call_sid = self._stream, self._sink, self._call_sid
-        if stream is None or call_sid is None:  # a probe
-            return
-        event = stream.receive(message)
-        if type(event) is Audio and sink is not None:
-            sink.frame(event.inbound, event.payload, arrived)
-            if event.lost:
-                self._around.metrics.gap("sequence", event.lost)
-            if event.hole:
-                self._around.metrics.gap("timestamp")
-            if event.unknown_fields:
-                self._unknown(event.unknown_fields)
-            return
+    def _remark(self, audio: Audio) -> None:
+        if audio.lost:
+            self._around.metrics.gap("sequence", audio.lost)
+        if audio.hole:
+            self._around.metrics.gap("timestamp")
+        self._unknown(audio.unknown_fields)
+
+    def _take(self, stream: StreamProtocol, event: Received) -> None:
+        """All that is no audio."""
         match event:
             case Opening():
                 self._unknown(event.unknown_fields)
-                self._open(stream, event, call_sid)
+                self._open(stream, event)
             case Stopped():
                 self._unknown(event.unknown_fields)
                 if event.lost:
@@ -265,8 +268,10 @@ class MediaSocket(asyncio.Protocol):
                 elif event.note is not Note.DUPLICATE:
                     self._unknown(1)
 
-    def _open(self, stream: StreamProtocol, opening: Opening, call_sid: CallSid) -> None:
-        around = self._around
+    def _open(self, stream: StreamProtocol, opening: Opening) -> None:
+        around, call_sid = self._around, self._call_sid
+        if call_sid is None:
+            return
         snapshot = around.current()
         config = snapshot.config
         terms = StartTerms(call_sid, config.twilio.account_sid, snapshot.secrets.auth_tokens, config.checks is not Checks.OFF)

@@ -7,6 +7,7 @@ object that also did the handshake, which answers it or fails the connection; at
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 
 from websockets.frames import CloseCode, Frame, Opcode
@@ -27,6 +28,9 @@ _MASKED = 0x80
 _OPCODES = frozenset(Opcode)
 _LENGTH_16 = _MASKED | 126
 _LENGTH_64 = _MASKED | 127
+_COMMON = _FINAL_TEXT << 8 | _LENGTH_16
+_COMMON_BODY = 8
+_header = struct.Struct(">HH").unpack_from
 _NOTHING: Sequence[bytes | bytearray] = ()
 
 
@@ -36,7 +40,7 @@ class FrameDecoder:
     After a `feed`: take the messages; if `touched`, look at `failure` and send what `wire.data_to_send()` has (pongs, a close).
     """
 
-    __slots__ = ("_fragments", "_held", "_limit", "_passing", "_wanted", "closed", "failure", "touched", "wire")
+    __slots__ = ("_between", "_fragments", "_held", "_limit", "_passing", "_wanted", "closed", "failure", "touched", "wire")
 
     def __init__(self, wire: ServerProtocol) -> None:
         self.wire = wire
@@ -51,9 +55,18 @@ class FrameDecoder:
         self._wanted = 0  # bytes that `_held` must have before another look is worth it
         self._passing = 0  # bytes of the frame in progress that still go to `wire`
         self._fragments: bytearray | None = None
+        self._between = True  # nothing is held, passing or in fragments: the next byte begins a message
 
     def feed(self, data: bytes) -> Sequence[bytes | bytearray]:
         """The messages that `data` completes, in order. Never raises, whatever the bytes are."""
+        size = len(data) - _COMMON_BODY
+        if self._between and 0 <= size <= self._limit and _header(data) == (_COMMON, size):  # what is read is one message, as a rule
+            return (apply_mask(data[_COMMON_BODY:], data[4:_COMMON_BODY]),)
+        messages = self._take(data)
+        self._between = not (self._held or self._passing or self.closed) and self._fragments is None
+        return messages
+
+    def _take(self, data: bytes) -> Sequence[bytes | bytearray]:
         if self._held:
             self._held += data
             if len(self._held) < self._wanted:

@@ -1,0 +1,133 @@
+"""From samples to rows: which samples are void, medians, the ratio to the limit, spread (pure)."""
+
+from __future__ import annotations
+
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+FULL = 0.70
+"""The share of its core that the relay, and the generator, stay under in the row of the highest count."""
+SATURATED = 0.85
+"""A generator that uses more of its core than this measures itself."""
+LATE_US = 10_000.0
+"""A generator whose frames leave later than this (p99) is not the load that it says it is."""
+FRAMES_PER_SECOND = 50
+LIMIT, SANS_IO, OURS = "limit", "sans-io", "ours"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What was measured: a relay under a load. `step`: 1, 100 or highest."""
+
+    relay: str
+    step: str
+    tracks: int
+    tls: bool
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One measurement of a cell. Shares are of one core; `others` is what the rest of the machine used of the relay's core."""
+
+    cell: Cell
+    calls: int
+    frames: int
+    appends: int
+    wrong: int
+    cpu_us: float
+    p50_us: float
+    p99_us: float
+    late_us: float
+    generator_share: float
+    relay_share: float
+    kb: float
+    others: float = 0.0
+    first_wrong: str = ""
+
+    @property
+    def cpu_us_per_frame(self) -> float:
+        """User and system time of the relay's process for each frame."""
+        return self.cpu_us / max(1, self.frames)
+
+    @property
+    def fault(self) -> str:
+        """What of the audio was not as it must be; empty if all of it was."""
+        if self.wrong:
+            return f"{self.wrong} wrong: {self.first_wrong}"
+        in_flight = max(50, self.frames // 20, self.calls * 2)
+        if abs(self.frames - self.appends) > in_flight and not self.void:
+            return f"{self.frames} frames, {self.appends} appends"
+        return ""
+
+    @property
+    def void(self) -> str:
+        """Why the sample says nothing about the relay; empty if it does."""
+        if self.generator_share > SATURATED:
+            return f"the generator used {self.generator_share:.0%} of its core"
+        if self.late_us > LATE_US:
+            return f"the generator was {self.late_us / 1000:.1f} ms late (p99)"
+        return ""
+
+
+def fitting(share: float, generator_share: float, calls: int, most: int) -> int:
+    """How many calls bring the busier of relay and generator just under `FULL`, judged by what so many calls took."""
+    room = (FULL - 0.04) / max(share, generator_share, 1e-3)
+    return max(1, min(most, int(calls * room)))
+
+
+def rows(samples: Iterable[Sample]) -> list[dict[str, Any]]:
+    """The table's rows, in the order in which cells were first measured; cells with void samples only have none."""
+    by_cell: dict[Cell, list[Sample]] = defaultdict(list)
+    for sample in samples:
+        by_cell[sample.cell].append(sample)
+    sound = {cell: good for cell, found in by_cell.items() if (good := [s for s in found if not s.void])}
+
+    def cpu(cell: Cell) -> float:
+        return statistics.median(s.cpu_us_per_frame for s in sound[cell])
+
+    made = []
+    for cell, good in sound.items():
+        limit = Cell(LIMIT, cell.step, cell.tracks, cell.tls)
+        made.append(
+            {
+                "relay": cell.relay,
+                "calls": round(statistics.median(s.calls for s in good)),
+                "tracks": cell.tracks,
+                "tls": cell.tls,
+                "cpuUsPerFrame": round(cpu(cell), 2),
+                "ratioToLimit": round(cpu(cell) / cpu(limit), 2) if limit in sound else None,
+                "p50Ms": round(statistics.median(s.p50_us for s in good) / 1000, 3),
+                "p99Ms": round(statistics.median(s.p99_us for s in good) / 1000, 3),
+                "kbPerCall": round(statistics.median(s.kb for s in good), 1),
+            }
+        )
+    return made
+
+
+def beside(samples: Iterable[Sample]) -> list[dict[str, Any]]:
+    """What is said of each row beside it: spread, shares of the cores, calls that would fill `FULL` of one, void samples."""
+    by_cell: dict[Cell, list[Sample]] = defaultdict(list)
+    for sample in samples:
+        by_cell[sample.cell].append(sample)
+    made = []
+    for cell, found in by_cell.items():
+        costs = [s.cpu_us_per_frame for s in found if not s.void]
+        entry: dict[str, Any] = {
+            "relay": cell.relay,
+            "step": cell.step,
+            "tracks": cell.tracks,
+            "tls": cell.tls,
+            "samples": len(found),
+            "void": [s.void for s in found if s.void],
+            "generatorShare": round(statistics.median(s.generator_share for s in found), 3),
+            "relayShare": round(statistics.median(s.relay_share for s in found), 3),
+            "othersShare": round(max(s.others for s in found), 3),
+        }
+        if costs:
+            entry["spreadUs"] = [round(min(costs), 2), round(max(costs), 2)]
+            entry["callsPerCore"] = int(FULL * 1e6 / (statistics.median(costs) * FRAMES_PER_SECOND * cell.tracks))
+        made.append(entry)
+    return made
