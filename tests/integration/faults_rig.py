@@ -118,7 +118,9 @@ def assert_nothing_lost(said: list[list[Answered]], held: list[Kept]) -> int:
     for one in held:
         assert [item["seq"] for item in one.items] == list(range(1, len(one.items) + 1)), "numbers without a gap"
     stored = sorted([one.of() for one in held if one.items], key=repr)
-    assert stored == sorted([one for one in said if one], key=repr)
+    wanted = sorted([one for one in said if one], key=repr)
+    missing = [one for one in wanted if one not in stored]
+    assert stored == wanted, f"{len(missing)} of {len(wanted)} conversations differ; the first: {missing[:1]}"
     return sum(len(one) for one in stored)
 
 
@@ -131,6 +133,15 @@ async def all_over(stage: Stage, calls: list[Call], seconds: float) -> None:
         return all(one.document and one.status and {one.document["state"], one.status["state"]} <= over for one in held)
 
     await until(ended, seconds, "the end of every call")
+
+
+async def all_flushed(stage: Stage, seconds: float, relay: RelayProcess | None = None) -> None:
+    """Waits until no call is left at a relay: each has ended, and what it had for Sync is stored or given up."""
+
+    async def idle() -> bool:
+        return value(await stage.metrics(relay), "active_calls") == 0
+
+    await until(idle, seconds, "the end of every flush")
 
 
 async def set_faults(stage: Stage, *rules: Mapping[str, Any], seed: int = 0) -> None:

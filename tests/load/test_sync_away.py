@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from integration.faults_rig import all_live, all_over, asking, assert_nothing_lost, finished, kept, set_faults, struck, value
+from integration.faults_rig import all_flushed, all_live, all_over, asking, assert_nothing_lost, finished, kept, set_faults, struck, value
 from integration.line_rig import start, until
 from voiceassist_demo.stage import Stage
 
@@ -50,6 +50,7 @@ async def test_nothing_is_lost_while_sync_is_away(tmp_path: Path) -> None:
         away = time.monotonic() - began
 
         await all_over(stage, calls, 60)
+        await all_flushed(stage, 30)
         back = time.monotonic()
         held = await kept(stage, calls)
         total = assert_nothing_lost(await finished(stage), held)

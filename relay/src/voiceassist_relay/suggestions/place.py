@@ -90,14 +90,17 @@ class CallPlace:
             group.create_task(self._ensure_stream())
         return document
 
-    async def close(self, lost: bool, seq: int) -> None:
-        """Writes into the Document that the stream is over, if the Document is still this stream's; `seq` is the highest number used."""
+    async def close(self, lost: bool, seq: Callable[[], int]) -> None:
+        """Writes into the Document that the stream is over, if the Document is still this stream's.
+
+        `seq` gives the highest number used, at the moment of writing: while Sync is away, that may be long after this is asked for.
+        """
 
         def over(document: CallDocument | None) -> CallDocument | None:
             if document is None:
                 return None
             other = document.generation == self.owner.generation and document.stream_sid not in {"", self.owner.stream_sid}
-            return None if other else ended(document, lost, seq, generation=self.owner.generation)
+            return None if other else ended(document, lost, seq(), generation=self.owner.generation)
 
         await self._change_document(over)
 

@@ -218,7 +218,7 @@ class CallPublisher:
         if lost is None:
             return
         try:
-            await self._place.close(lost, self._map.seq)
+            await self._place.close(lost, lambda: self._map.seq)
         except TwilioRefused as error:
             self._log.error("the call's Document could not be brought to its end", status=error.status, code=error.code)
 
