@@ -303,7 +303,7 @@ async def test_a_callback_outlives_faults_of_sync() -> None:
         relay = rig.relays[0]
         call = await live(rig, relay)
         rig.twilio.set_faults(
-            FaultRule(FaultKind.SERVER_ERROR, "/Documents", method="GET", times=2),
+            FaultRule(FaultKind.SERVER_ERROR, "/Documents", method="GET", times=QUICK.follow.attempts - 1),
             FaultRule(FaultKind.STORED_THEN_500, "/Documents", method="POST", times=1),
             FaultRule(FaultKind.TOO_MANY, "/Maps", times=2),
         )
