@@ -146,7 +146,7 @@ def plan_serverless(wanted: FunctionsWanted, sources: tuple[Source, ...], facts:
     building = [build for build in same if build.status == "building" and now - build.created < HANG_SECONDS]
     if building:
         since = max(0.0, now - building[0].created)
-        text = f"Twilio has been building the Functions for {since:.0f} s ({building[0].sid})"
+        text = f"Twilio is building the Functions ({building[0].sid})"
         return Plan(
             State.STEPS if steps else State.BUILDING, tuple(steps), tuple(drift), text, min(15.0, max(2.0, since / 4)), building[0].sid
         )

@@ -197,10 +197,11 @@ class FunctionsKeeper:
             if self._searched:
                 return outcome
             found = await account.service(unique_name(wanted.uid))  # made by an operator that did not live to record it
-            self._searched = True
             if found is None:
+                self._searched = True
                 return outcome
             memory = self._memory = replace(memory, service_sid=found.sid)
+        self._searched = True
         if wanted.mode is FunctionsMode.EXISTING and wanted.existing_service_sid == memory.service_sid:
             return outcome
         if memory.retire_at is None:
