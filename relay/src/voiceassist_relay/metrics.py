@@ -55,6 +55,7 @@ class RelayMetrics:
         self.tasks = gauge("tasks", "Tasks of the process's event loop: as many as before once its calls are over.")
         self.draining = gauge("draining", "1 while the relay finishes its calls before it ends.")
         self._frames = counter("frames_total", "Audio frames by track and what became of them.", "track", "outcome")
+        self._frame_children: dict[tuple[str, str], Counter] = {}
         self._drops = counter("queue_drops_total", "Entries dropped from a full queue, by that queue's rule.", "queue")
         self._loop_delay = histogram("event_loop_delay_seconds", "How late a timer of 100 ms fires.", _FAST)
         self._upgrades = counter("upgrades_total", "Websocket upgrades and streams by outcome.", "outcome")
@@ -139,7 +140,10 @@ class RelayMetrics:
 
     def frames(self, track: str, outcome: str, count: int = 1) -> None:
         """Counts frames: track customer or agent; outcome forwarded, filled, replayed, paused, dropped, unused, duplicate, malformed."""
-        self._frames.labels(track, outcome).inc(count)
+        child = self._frame_children.get((track, outcome))
+        if child is None:  # found once: each call writes here every second
+            child = self._frame_children[track, outcome] = self._frames.labels(track, outcome)
+        child.inc(count)
 
     def frame_forwarded(self, seconds: float) -> None:
         """A sampled frame's way from socket to socket."""

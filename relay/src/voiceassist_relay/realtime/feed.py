@@ -19,7 +19,7 @@ from .silence import FRAME as SILENCE
 from .silence import FRAME_SECONDS
 
 SAMPLE = 50
-"""One frame in so many is timed, and then the counters are written."""
+"""One frame in so many is timed and looked at for its pace. Counters are written by `flush`, about once a second."""
 _MOST_CHARACTERS = 16_384
 _HEAD = b"\x81\xfe" + (len(APPEND_HEAD) + FRAME_CHARACTERS + len(APPEND_TAIL)).to_bytes(2, "big")
 
@@ -35,6 +35,7 @@ class Feed:
 
     __slots__ = (
         "_again",
+        "_arrived",
         "_clock",
         "_closed",
         "_dropped",
@@ -61,6 +62,7 @@ class Feed:
         self._metrics = metrics
         self._replay = Replay(limits.replay_seconds)
         self._keep = self._replay.frames.append
+        self._arrived = self._replay.arrivals.append
         self._clock = AudioClock()
         self._slot = self._clock.slots.append
         self._fast: Write | None = None
@@ -83,7 +85,8 @@ class Feed:
                 self._fast = self._write = None
                 self._wait(payload, arrived)
                 return
-            self._keep((arrived, payload))
+            self._keep(payload)
+            self._arrived(arrived)
             self._slot(arrived)
             self._left -= 1
             if not self._left:
@@ -142,10 +145,7 @@ class Feed:
 
     def flush(self) -> None:
         """Writes the counters."""
-        straight = SAMPLE - self._left
-        self._forwarded += straight
-        self._pace.took(straight * FRAME_SECONDS)
-        self._left = SAMPLE
+        self._count()
         metrics, track = self._metrics, self._track
         if self._forwarded:
             metrics.frames(track, "forwarded", self._forwarded)
@@ -234,9 +234,16 @@ class Feed:
         if self._tap is not None:
             self._tap(payload, arrived)
 
+    def _count(self) -> None:
+        """Counts the frames that went straight through."""
+        straight = SAMPLE - self._left
+        self._forwarded += straight
+        self._pace.took(straight * FRAME_SECONDS)
+        self._left = SAMPLE
+
     def _sample(self, arrived: float) -> None:
         self._metrics.frame_forwarded(max(0.0, monotonic() - arrived))
         self._replay.shrink()
-        self.flush()
+        self._count()
         if not self._pace.room(arrived):
             self._fast = None

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections import deque
+from bisect import bisect_left
 from collections.abc import Iterator
-from itertools import islice
 
 FRAME_CHARACTERS = 216
 """Base64 of 160 bytes: 20 ms of mu-law, the one common size."""
 
 
 class Replay:
-    """Frames (arrival, base64 payload), oldest first. `frames.append` is the hot path for frames of the common size.
+    """Frames in base64, oldest first, and when each arrived. Appending to both is the hot path for frames of the common size.
 
-    `fresh` counts the frames at the end that no session got yet, `pending` those that the present session did not get.
+    Two lists and not one of pairs: there is no object per frame that the garbage collector would look at, and what is old goes in
+    one step. `fresh` counts the frames at the end that no session got yet, `pending` those that the present session did not get.
     """
 
     def __init__(self, seconds: float) -> None:
-        self.frames: deque[tuple[float, bytes]] = deque()
+        self.frames: list[bytes] = []
+        self.arrivals: list[float] = []
         self.fresh = 0
         self.pending = 0
         self._most_frames = int(seconds * 50)
@@ -34,17 +35,17 @@ class Replay:
 
     def sent(self, arrived: float, payload: bytes) -> None:
         """Keeps a frame of any size that the present session got."""
-        self.frames.append((arrived, payload))
+        self.frames.append(payload)
+        self.arrivals.append(arrived)
         if len(payload) != FRAME_CHARACTERS:
             self._odd += 1
             self._surplus += len(payload) - FRAME_CHARACTERS
 
     def shrink(self) -> int:
         """Holds the bound; returns how many frames were lost that no session got."""
-        while len(self.frames) > self._most_frames or (
-            len(self.frames) > 1 and len(self.frames) * FRAME_CHARACTERS + self._surplus > self._most_characters
-        ):
-            self._drop()
+        self._drop(len(self.frames) - self._most_frames)
+        while len(self.frames) > 1 and len(self.frames) * FRAME_CHARACTERS + self._surplus > self._most_characters:
+            self._drop(1)
         self.pending = min(self.pending, len(self.frames))
         lost = max(0, self.fresh - len(self.frames))
         self.fresh -= lost
@@ -52,18 +53,11 @@ class Replay:
 
     def trim(self, before: float) -> None:
         """Forgets frames that arrived earlier, except those still to be written, and the very last one."""
-        keep, frames = max(1, self.pending), self.frames
-        drop = self._drop if self._odd else frames.popleft
-        while len(frames) > keep and frames[0][0] < before:
-            drop()
+        self._drop(min(bisect_left(self.arrivals, before), len(self.frames) - max(1, self.pending)))
 
     def rewind(self, since: float) -> None:
         """A new session takes over: it gets all frames that arrived at `since` or later, and all that no session got."""
-        again = 0
-        for arrived, _ in reversed(self.frames):
-            if arrived < since:
-                break
-            again += 1
+        again = len(self.arrivals) - bisect_left(self.arrivals, since)
         self.pending = max(again, self.fresh)
 
     def take(self) -> Iterator[tuple[float, bytes, bool]]:
@@ -72,7 +66,7 @@ class Replay:
         Each frame counts as written when it is given out; the caller may stop at any point and go on later.
         """
         start = len(self.frames) - self.pending
-        for arrived, payload in list(islice(self.frames, start, None)):
+        for arrived, payload in zip(self.arrivals[start:], self.frames[start:], strict=True):
             again = self.pending > self.fresh
             self.pending -= 1
             if not again:
@@ -83,16 +77,22 @@ class Replay:
         """Forgets everything; returns how many frames no session got."""
         lost, self.fresh, self.pending, self._odd, self._surplus = self.fresh, 0, 0, 0, 0
         self.frames.clear()
+        self.arrivals.clear()
         return lost
 
     @property
     def last_arrival(self) -> float | None:
         """When the latest frame arrived."""
-        return self.frames[-1][0] if self.frames else None
+        return self.arrivals[-1] if self.arrivals else None
 
-    def _drop(self) -> tuple[float, bytes]:
-        frame = self.frames.popleft()
-        if len(frame[1]) != FRAME_CHARACTERS:
-            self._odd -= 1
-            self._surplus -= len(frame[1]) - FRAME_CHARACTERS
-        return frame
+    def _drop(self, count: int) -> None:
+        """Forgets so many of the oldest frames; none if there are fewer than one."""
+        if count < 1:
+            return
+        if self._odd:
+            for payload in self.frames[:count]:
+                if len(payload) != FRAME_CHARACTERS:
+                    self._odd -= 1
+                    self._surplus -= len(payload) - FRAME_CHARACTERS
+        del self.frames[:count]
+        del self.arrivals[:count]
