@@ -135,6 +135,13 @@ async def all_over(stage: Stage, calls: list[Call], seconds: float) -> None:
     await until(ended, seconds, "the end of every call")
 
 
+async def hang_up(stage: Stage, calls: Iterable[Call]) -> None:
+    """Both sides of these calls go on talking, and then the calls are over: however slow the machine, not earlier."""
+    for call in calls:
+        status, _ = await stage.send("POST", f"{stage.twilio_url}/_sim/calls/{call['callSid']}/complete", {})
+        assert status == 200
+
+
 async def all_flushed(stage: Stage, seconds: float, relay: RelayProcess | None = None) -> None:
     """Waits until no call is left at a relay: each has ended, and what it had for Sync is stored or given up."""
 

@@ -11,7 +11,20 @@ from typing import Any
 
 import aiohttp
 
-from integration.faults_rig import all_live, all_over, asking, callback, finished, kept, lead_to, set_faults, states, struck
+from integration.faults_rig import (
+    all_flushed,
+    all_live,
+    all_over,
+    asking,
+    callback,
+    finished,
+    hang_up,
+    kept,
+    lead_to,
+    set_faults,
+    states,
+    struck,
+)
 from integration.line_rig import Watch, start, streams, until
 from voiceassist_crds import names
 from voiceassist_demo.stage import Stage
@@ -40,7 +53,7 @@ async def names_of(stage: Stage, call: dict[str, Any], *, active: bool) -> list[
 async def test_a_killed_relays_agents_are_told_and_may_start_again(tmp_path: Path) -> None:
     async with Stage(tmp_path / "stage", config=CONFIG) as stage, Watch(stage) as watch:
         other = await stage.start_relay()
-        calls = await asyncio.gather(*(start(stage, asking(tmp_path, 13)) for _ in range(8)))
+        calls = await asyncio.gather(*(start(stage, asking(tmp_path, 90), hangUp=None) for _ in range(8)))
         await until(lambda: all(watch.items(call) for call in calls), 20, "a suggestion in every call")
         before = await kept(stage, calls)
         await lead_to(stage, other)
@@ -62,7 +75,9 @@ async def test_a_killed_relays_agents_are_told_and_may_start_again(tmp_path: Pat
         for call in calls:
             assert await names_of(stage, call, active=True) == [f"assist_{call['callSid']}_2"]
         await until(lambda: all(any(item["id"].startswith("g2-") for item in watch.items(call)) for call in calls), 20, "new suggestions")
+        await hang_up(stage, calls)
         await all_over(stage, calls, 30)
+        await all_flushed(stage, 30, other)
 
         said = await finished(stage)
         for old, new in zip(before, await kept(stage, calls), strict=True):
@@ -76,10 +91,10 @@ async def test_a_killed_relays_agents_are_told_and_may_start_again(tmp_path: Pat
 
 async def test_a_relay_that_dies_while_it_starts_calls_blocks_no_later_start(tmp_path: Path) -> None:
     """Killed between Document and stream, and between the stream and the answer to the agent."""
-    recording = asking(tmp_path, 30)
+    recording = asking(tmp_path, 90)
     async with Stage(tmp_path / "stage", config=CONFIG) as stage:
         doomed = await stage.start_relay()
-        without, with_stream = [await stage.new_call(recording, hangUp="recording") for _ in range(2)]
+        without, with_stream = [await stage.new_call(recording) for _ in range(2)]
         rule = {"kind": "hang", "method": "POST", "path": f"/Calls/{without['callSid']}/Streams"}
         after = {"kind": "hang", "method": "POST", "path": f"/Calls/{with_stream['callSid']}/Streams", "after": True}
         await set_faults(stage, rule, after)
@@ -127,7 +142,7 @@ async def test_a_relay_that_dies_while_it_starts_calls_blocks_no_later_start(tmp
 
 async def test_unclear_answers_from_twilio_double_no_stream_and_block_no_start(tmp_path: Path) -> None:
     """The creation of a call's stream is done, or not, and the answer never comes, or is an error."""
-    recording = asking(tmp_path, 20)
+    recording = asking(tmp_path, 90)
     kinds: list[dict[str, Any]] = [
         {"kind": "hang"},
         {"kind": "hang", "after": True},
@@ -137,7 +152,7 @@ async def test_unclear_answers_from_twilio_double_no_stream_and_block_no_start(t
         {"kind": "stored-then-500"},
     ]
     async with Stage(tmp_path / "stage", config=CONFIG) as stage:
-        calls = [await stage.new_call(recording, hangUp="recording") for _ in kinds]
+        calls = [await stage.new_call(recording) for _ in kinds]
         path = "/Calls/{}/Streams.json$"
         await set_faults(
             stage, *({**kind, "times": 1, "path": path.format(call["callSid"])} for kind, call in zip(kinds, calls, strict=True))
@@ -160,7 +175,7 @@ async def test_unclear_answers_from_twilio_double_no_stream_and_block_no_start(t
 async def test_callbacks_that_come_twice_late_or_to_a_stranger_change_nothing_wrongly(tmp_path: Path) -> None:
     async with Stage(tmp_path / "stage", config=CONFIG) as stage, Watch(stage) as watch:
         strangers = [await stage.start_relay(), await stage.start_relay()]
-        call = await start(stage, asking(tmp_path, 14))
+        call = await start(stage, asking(tmp_path, 90), hangUp=None)
         await all_live(stage, [call])
         (first,) = await streams(stage, call)
         await lead_to(stage, strangers[0])

@@ -7,7 +7,7 @@ import itertools
 from pathlib import Path
 from typing import Any
 
-from integration.faults_rig import all_flushed, all_live, all_over, asking, assert_nothing_lost, finished, kept, set_faults, struck, value
+from integration.faults_rig import all_flushed, all_over, asking, assert_nothing_lost, finished, kept, set_faults, struck, value
 from integration.line_rig import Watch, start, streams
 from voiceassist_crds import names
 from voiceassist_demo.stage import Stage
@@ -20,7 +20,6 @@ CALLS = 10
 async def play(stage: Stage, watch: Watch, recording: Path) -> int:
     """Starts calls, lets them go to their ends, and holds what Twilio has against what the model said. How many suggestions."""
     calls = await asyncio.gather(*(start(stage, recording) for _ in range(CALLS)))
-    await all_live(stage, calls)
     await all_over(stage, calls, 60)
     await all_flushed(stage, 30)
     held = await kept(stage, calls)

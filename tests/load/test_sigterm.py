@@ -7,23 +7,24 @@ import json
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
-from integration.faults_rig import Polls, all_live, all_over, asking, assert_nothing_lost, finished, kept, value
+from integration.faults_rig import Polls, all_live, all_over, asking, assert_nothing_lost, finished, hang_up, kept, states, value
 from integration.line_rig import start, streams
 from voiceassist_demo.stage import Stage
 
 CALLS = 50
-CONFIG = {"audio": {"tracks": "Customer"}, "limits": {"maxCalls": 60, "drainGraceSeconds": 5, "drainTimeoutSeconds": 60}}
+CONFIG: dict[str, Any] = {"audio": {"tracks": "Customer"}, "limits": {"maxCalls": 60, "drainGraceSeconds": 5, "drainTimeoutSeconds": 60}}
 LATE = 2.0
 """After SIGTERM: a balancer may still send calls here that late, and later."""
 
 
 async def test_a_relay_that_is_told_to_end_ends_no_call(tmp_path: Path) -> None:
-    recording, short = asking(tmp_path, 11), asking(tmp_path, 3)
+    talk = asking(tmp_path, 90)
     async with Stage(tmp_path / "stage", config=CONFIG) as stage:
         relay = stage.relay
         other = await stage.start_relay()
-        calls = await asyncio.gather(*(start(stage, recording) for _ in range(CALLS)))
+        calls = await asyncio.gather(*(start(stage, talk, hangUp=None) for _ in range(CALLS)))
         await all_live(stage, calls)
         before = value(await stage.metrics(), "upgrades_total", outcome="accepted")
 
@@ -32,12 +33,15 @@ async def test_a_relay_that_is_told_to_end_ends_no_call(tmp_path: Path) -> None:
         relay.child.signal(signal.SIGTERM)
         told = time.monotonic()
         await asyncio.sleep(LATE)
-        late = await start(stage, short, relay=other)  # the public name still leads to the relay that ends
+        late = await start(stage, talk, relay=other, hangUp=None)  # the public name still leads to the relay that ends
         await all_live(stage, [late], 5)
         metrics = await stage.metrics()
         assert value(metrics, "upgrades_total", outcome="accepted") == before + 1, "the upgrade is served by the relay that ends"
         assert value(metrics, "active_calls") == CALLS + 1, "no call has ended"
 
+        await asyncio.sleep(CONFIG["limits"]["drainGraceSeconds"])
+        assert set(await states(stage, [*calls, late])) == {"live"}, "the grace is over, and they go on"
+        await hang_up(stage, [*calls, late])
         code = await asyncio.wait_for(relay.child.wait(), 60)
         gone = time.monotonic()
         await polling

@@ -13,7 +13,19 @@ from pathlib import Path
 
 import pytest
 
-from integration.faults_rig import all_flushed, all_live, all_over, asking, assert_nothing_lost, finished, kept, set_faults, struck, value
+from integration.faults_rig import (
+    all_flushed,
+    all_live,
+    all_over,
+    asking,
+    assert_nothing_lost,
+    finished,
+    hang_up,
+    kept,
+    set_faults,
+    struck,
+    value,
+)
 from integration.line_rig import start, until
 from voiceassist_demo.stage import Stage
 
@@ -26,12 +38,12 @@ CONFIG = {"audio": {"tracks": "Customer"}, "limits": {"maxCalls": 60, "drainTime
 
 @pytest.mark.timeout(90 + 2 * AWAY)
 async def test_nothing_is_lost_while_sync_is_away(tmp_path: Path) -> None:
-    staying, leaving = asking(tmp_path, AWAY + 9), asking(tmp_path, 7)
+    talk = asking(tmp_path, AWAY + 60)
     async with Stage(tmp_path / "stage", config=CONFIG) as stage:
-        calls = await asyncio.gather(*(start(stage, leaving if n < LEAVE else staying) for n in range(STAY + LEAVE)))
+        calls = await asyncio.gather(*(start(stage, talk, hangUp=None) for _ in range(STAY + LEAVE)))
         await all_live(stage, calls)
         await set_faults(stage, {"kind": "5xx", "path": "/Permissions/"})
-        calls += await asyncio.gather(*(start(stage, staying) for _ in range(JUST_BEFORE)))
+        calls += await asyncio.gather(*(start(stage, talk, hangUp=None) for _ in range(JUST_BEFORE)))
         await all_live(stage, calls)
         began = time.monotonic()
 
@@ -40,6 +52,8 @@ async def test_nothing_is_lost_while_sync_is_away(tmp_path: Path) -> None:
             struck_at_all += await struck(stage)
             await set_faults(stage, {**rule, "path": SYNC})
             stored = sum(len(one.items) for one in await kept(stage, calls))
+            if not struck_at_all:
+                await hang_up(stage, calls[:LEAVE])
             await asyncio.sleep(AWAY * share)
             assert sum(len(one.items) for one in await kept(stage, calls)) == stored, "it is away"
             assert (await stage.send("GET", f"{stage.relay.private}/readyz"))[0] == 200, "no reason to send calls elsewhere"
@@ -49,6 +63,8 @@ async def test_nothing_is_lost_while_sync_is_away(tmp_path: Path) -> None:
         await set_faults(stage)
         away = time.monotonic() - began
 
+        await asyncio.sleep(3)
+        await hang_up(stage, calls[LEAVE:])
         await all_over(stage, calls, 60)
         await all_flushed(stage, 30)
         back = time.monotonic()
