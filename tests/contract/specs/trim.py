@@ -59,6 +59,7 @@ KEPT["serverless"] = (
         f"get {SERVICE}/Functions/{{FunctionSid}}/Versions",
         f"get {SERVICE}/Functions/{{FunctionSid}}/Versions/{{Sid}}",
         f"get {SERVICE}/Functions/{{FunctionSid}}/Versions/{{Sid}}/Content",
+        f"get {SERVICE}/Assets",
         *(f"{method} {SERVICE}/Builds" for method in ("get", "post")),
         *(f"{method} {SERVICE}/Builds/{{Sid}}" for method in ("get", "delete")),
         f"get {SERVICE}/Builds/{{Sid}}/Status",

@@ -34,7 +34,7 @@ async def test_the_form_fields_are_those_of_the_specification(server: TwilioServ
 
 
 async def test_what_is_not_served_is_not_found(server: TwilioServer, ask) -> None:
-    for path in ("/serverless/v1/Services/ZS1/Assets", "/serverless-upload/v1/x", "/nothing/v1", "/sync/v2/Services", "/"):
+    for path in ("/serverless/v1/Services/ZS1/Environments/ZE1/Logs", "/serverless-upload/v1/x", "/nothing/v1", "/sync/v2/Services", "/"):
         reply = await ask("GET", path)
         assert (reply.status, reply.code) == (404, 20404), path
 

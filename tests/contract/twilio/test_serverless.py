@@ -214,6 +214,7 @@ async def test_every_list_has_pages(desk: Desk) -> None:
         assert [one.sid for one in await rows.list_async(page_size=2)] == whole, name
         assert desk.server.journal.since(mark).total == (count + 1) // 2, name  # the pages were followed
         assert len(await rows.list_async(limit=3)) == 3, name
+    assert await desk.service.assets.list_async() == []
     reply = await desk.ask("GET", f"{SERVICES}?PageSize=1001")
     assert (reply.status, reply.code) == (400, 20001)
 

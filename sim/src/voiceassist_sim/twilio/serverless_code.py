@@ -43,6 +43,7 @@ class ServerlessCode:
             route("GET", _VERSIONS, self.list_versions),
             route("GET", f"{_VERSIONS}/{{Sid}}", self.fetch_version),
             route("GET", f"{_VERSIONS}/{{Sid}}/Content", self.fetch_content),
+            route("GET", f"{SERVICES}/{{ServiceSid}}/Assets", self.list_assets),
             route("GET", _BUILDS, self.list_builds),
             Route(
                 "POST",
@@ -132,6 +133,11 @@ class ServerlessCode:
         return Answer(201, self._shapes.version(request, service, made))
 
     # Builds
+
+    def list_assets(self, request: ApiRequest) -> Answer:
+        """A service's assets: none, as they cannot be made here; the vendor's toolkit asks for them."""
+        self._service(request)
+        return Answer(200, page(request, "assets", [], max_page_size=MAX_PAGE_SIZE))
 
     def _build(self, request: ApiRequest) -> tuple[ServerlessService, Build]:
         service = self._service(request)
