@@ -85,9 +85,13 @@ class Held:
 
     def __init__(self) -> None:
         self.calls: dict[str, HeldCall] = {}
+        self.over: set[str] = set()
 
     def find(self, call_sid: str) -> HeldCall | None:
         return self.calls.get(call_sid)
+
+    def had(self, call_sid: str) -> bool:
+        return call_sid in self.calls or call_sid in self.over
 
 
 class _Server(uvicorn.Server):

@@ -243,6 +243,20 @@ async def test_when_a_relay_crashes_another_tells_the_agent() -> None:
         assert (await other.stream("start", call))[1]["outcome"] == "restarted"
 
 
+async def test_a_stream_whose_end_its_relay_has_seen_is_counted_there_alone() -> None:
+    """The callback can be quicker than the relay's own word in the Document: the agent is told, and nothing is counted twice."""
+    async with rigged(2) as rig:
+        owner, other = rig.relays
+        call = await live(rig, owner)
+        rig.route_to(other)
+        owner.silent_end = True
+        owner.held.over.add(call.call_sid)
+        await owner.cut_all()
+        await until(lambda: (found := rig.document(call.call_sid)) and found.state is CallState.LOST)
+        await rig.idle()
+        assert other.counted("streams_lost_total", reason="relay") == 0
+
+
 async def test_a_relay_that_reports_its_lost_stream_itself_is_not_contradicted() -> None:
     async with rigged() as rig:
         relay = rig.relays[0]

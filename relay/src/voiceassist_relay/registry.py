@@ -15,6 +15,9 @@ from .boundaries import CallSink, MediaConnection, StreamStart
 from .logs import call_hash
 from .metrics import RelayMetrics
 
+REMEMBERED_CALLS = 1000
+"""So many of the last calls are known to have been here; the oldest is forgotten."""
+
 log = structlog.get_logger("voiceassist.calls")
 
 
@@ -66,6 +69,7 @@ class Registry:
         self._begin, self._metrics, self._max_calls = begin, metrics, max_calls
         self._calls: dict[CallSid, Bridge] = {}
         self._tasks: dict[asyncio.Task[None], Bridge] = {}
+        self._had: dict[CallSid, None] = {}
         self._reserved = 0
         self.refusing = False
         self._empty = asyncio.Event()
@@ -110,6 +114,7 @@ class Registry:
             old.replaced()
         bridge = self._begin(start, connection)
         self._calls[start.call_sid] = bridge
+        self._remember(start.call_sid)
         task = asyncio.get_running_loop().create_task(bridge.run(), name=f"call {call_hash(start.call_sid)}")
         self._tasks[task] = bridge
         self._empty.clear()
@@ -132,6 +137,16 @@ class Registry:
         """The live call with this SID, if its audio is here; not one that only flushes."""
         bridge = self._calls.get(CallSid(call_sid))
         return None if bridge is None or bridge.over else bridge
+
+    def had(self, call_sid: str) -> bool:
+        """Whether this process has or had the call's audio, among the last calls: then it counts, or has counted, its end."""
+        return call_sid in self._had
+
+    def _remember(self, call_sid: CallSid) -> None:
+        self._had.pop(call_sid, None)
+        self._had[call_sid] = None
+        if len(self._had) > REMEMBERED_CALLS:
+            del self._had[next(iter(self._had))]
 
     def use(self, config: RelayConfig) -> None:
         """A new configuration is in force. A call that cannot take it ends; the others go on."""

@@ -48,6 +48,9 @@ class LiveCalls(Protocol):
     def find(self, call_sid: str) -> LiveCall | None:
         """The call, while its stream is connected here."""
 
+    def had(self, call_sid: str) -> bool:
+        """Whether its stream is or was connected to this process."""
+
 
 @dataclass(frozen=True, slots=True)
 class Timing:

@@ -21,6 +21,7 @@ from ..logs import call_hash
 from .deps import FunctionsDeps, LiveCall
 
 NO_SUCH_CALL: Final = "no_such_call"
+CALL_OVER: Final = "call_over"
 ACTIONS: Final = ("pause", "resume")
 _MAX_ANSWER = 4096
 _PORT = re.compile(r"[0-9]{1,5}")
@@ -33,7 +34,9 @@ class Asked(Enum):
 
     DONE = auto()
     GONE = auto()
-    """It is no more, or does not have the call."""
+    """It is no more, or never had the call: it was started anew."""
+    OVER = auto()
+    """It had the call, and has seen its end."""
     UNKNOWN = auto()
     """It could not be asked: no address is known, or it does not take our proof."""
 
@@ -95,6 +98,8 @@ class Peers:
             return Asked.GONE
         if status == 404 and NO_SUCH_CALL.encode() in body:
             return Asked.GONE
+        if status == 404 and CALL_OVER.encode() in body:
+            return Asked.OVER
         log.warning("relay did not do as asked", call=call_hash(call_sid), status=status)
         return Asked.UNKNOWN
 
@@ -122,6 +127,8 @@ def _answer(deps: FunctionsDeps, request: Request, action: str | None) -> Respon
     if action not in {None, *ACTIONS} or not is_call_sid(call_sid):
         return _error(404, "not_found", f"known: /calls/{CALL_SID_PATTERN} and its {', '.join(ACTIONS)}")
     local = deps.calls.find(call_sid)
+    if local is None and deps.calls.had(call_sid):
+        return _error(404, CALL_OVER, "the call's stream at this relay is over")
     if local is None:
         return _error(404, NO_SUCH_CALL, "this relay does not have the call")
     if action is not None:
