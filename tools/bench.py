@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Runs the benchmarks in tests/load, one after the other. Figures depend on the machine: compare within one run.
+"""Runs the benchmark of tests/load/bench, or one of the cost scripts beside it. Figures depend on the machine: compare within one run.
 
-tools/bench.py [NAME ...]
+tools/bench.py [--json] [--quick] [--write]      the whole: relays, the limit, the table
+tools/bench.py media_frame_cost | model_frame_cost      what a frame costs by stage, without sockets
 """
 
 from __future__ import annotations
 
-import argparse
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,16 +16,14 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def main() -> int:
-    """Exit 0 if every benchmark ran to its end."""
-    there = {path.stem: path for path in sorted((ROOT / "tests/load").glob("*_cost.py"))}
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name", nargs="*", choices=[[], *there], help=", ".join(there))
-    chosen = parser.parse_args().name or list(there)
-    code = 0
-    for name in chosen:
-        print(f"=== {name}", flush=True)
-        code |= subprocess.run([sys.executable, there[name]], cwd=ROOT, check=False).returncode
-    return code
+    """Exit code of what was run."""
+    arguments = sys.argv[1:]
+    costs = {path.stem: path for path in (ROOT / "tests/load").glob("*_cost.py")}
+    if arguments and arguments[0] in costs:
+        command = [sys.executable, costs[arguments[0]], *arguments[1:]]
+    else:
+        command = [sys.executable, "-m", "load.bench", *arguments]
+    return subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT / "tests")}, check=False).returncode
 
 
 if __name__ == "__main__":

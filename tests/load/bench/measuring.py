@@ -53,10 +53,25 @@ def _busy(core: int | None) -> tuple[int, int]:
     return sum(numbers) - numbers[3] - numbers[4], sum(numbers)
 
 
+def settle(there: Rig, seconds: float = 20.0) -> None:
+    """Waits until the relay has written to Sync what the calls' beginnings and ends owe: that is no part of a frame's cost."""
+    if "private" not in there.ports:
+        return
+    end, last = time.monotonic() + seconds, -1.0
+    while time.monotonic() < end:
+        lines = [line for line in there.scrape().splitlines() if line.startswith("voiceassist_relay_twilio_requests_total{")]
+        requests = sum(float(line.rsplit(" ", 1)[1]) for line in lines)
+        if requests == last:
+            return
+        last = requests
+        time.sleep(0.4)
+
+
 def sample(there: Rig, cell: Cell, calls: int, seconds: float, base_kb: int, cores: Cores) -> Sample:
     """Brings the load to so many calls and measures it."""
     grown = there.ask(f"grow {calls} {RAMP}")
-    time.sleep(min(0.5, seconds / 3))
+    settle(there)
+    time.sleep(min(0.3, seconds / 3))
     before = _busy(cores.relay)
     seen = there.ask(f"measure {seconds}")
     after = _busy(cores.relay)
@@ -110,7 +125,9 @@ def measure(scope: Scope, cores: Cores) -> list[Sample]:
                             last = got[-1]
                             more = fitting(last.relay_share, last.generator_share, calls, scope.most)
                             if number == 0 and name == OURS and (more > calls * 1.1 or last.relay_share >= 0.7):
-                                highest[name, tracks, tls] = calls = more  # the cost of a frame falls with the load: once more, nearer to the mark
+                                highest[name, tracks, tls] = calls = (
+                                    more  # the cost of a frame falls with the load: once more, nearer to the mark
+                                )
                                 if more > got[-1].calls:
                                     got[-1] = sample(there, Cell(name, "highest", tracks, tls), calls, scope.seconds, base, cores)
                         samples += got

@@ -123,8 +123,10 @@ class Rig:
 
 
 @contextlib.contextmanager
-def rig(folder: Path, name: str, tracks: int, cores: Cores, *, tls: bool, most: int = MOST_CALLS, source: Path | None = None) -> Iterator[Rig]:
-    """Starts everything for one relay and ends it. `source`: a tree to run our relay from instead of the installed one."""
+def rig(
+    folder: Path, name: str, tracks: int, cores: Cores, *, tls: bool, most: int = MOST_CALLS, launcher: list[str | Path] | None = None
+) -> Iterator[Rig]:
+    """Starts everything for one relay and ends it. `launcher`: what runs our relay instead of its command."""
     children: list[Process] = []
     raise_limits()
 
@@ -150,9 +152,7 @@ def rig(folder: Path, name: str, tracks: int, cores: Cores, *, tls: bool, most: 
             relay = start([sys.executable, HERE / "sans_io_relay.py", url, str(tracks)], cores.relay, environment)
         else:
             stub = start([sys.executable, HERE / "sync_stub.py"], cores.others).read()["listening"]["public"]
-            if source is not None:
-                environment["PYTHONPATH"] = str(source)
-            relay = start(_our_command(folder, url, stub, tracks), cores.relay, environment)
+            relay = start(_our_command(folder, url, stub, tracks, launcher), cores.relay, environment)
         ports = relay.read()["listening"]
         generator.ask(f"relay {ports['public']} {relay.pid}")
         generator.ask(f"tracks {tracks}")
@@ -164,7 +164,7 @@ def rig(folder: Path, name: str, tracks: int, cores: Cores, *, tls: bool, most: 
             child.kill()
 
 
-def _our_command(folder: Path, url: str, stub: int, tracks: int) -> list[str | Path]:
+def _our_command(folder: Path, url: str, stub: int, tracks: int, launcher: list[str | Path] | None) -> list[str | Path]:
     """The real command with every feature on: checks, transcription, transcripts, Sync."""
     config = {
         "host": calls.HOST,
@@ -179,6 +179,6 @@ def _our_command(folder: Path, url: str, stub: int, tracks: int) -> list[str | P
     secrets.mkdir(exist_ok=True)
     for name, value in calls.SECRETS.items():
         (secrets / name).write_text(value)
-    program = Path(sys.executable).with_name("voiceassist-relay")
+    program = launcher or [Path(sys.executable).with_name("voiceassist-relay")]
     ports: list[str | Path] = ["--host", "127.0.0.1", "--port", "0", "--metrics-port", "0"]
-    return [sys.executable, program, "--config", path, "--secrets", secrets, *ports, "--log-level", "warning"]
+    return [sys.executable, *program, "--config", path, "--secrets", secrets, *ports, "--log-level", "warning"]

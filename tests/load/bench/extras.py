@@ -1,0 +1,163 @@
+"""What the table does not say: starts and ends of calls, memory over time, a scrape, and frames joined into one append."""
+
+from __future__ import annotations
+
+import statistics
+import time
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+from voiceassist_relay.realtime.limits import DEFAULT_LIMITS
+from voiceassist_relay.realtime.replay import FRAME_CHARACTERS, Replay
+
+from .measuring import sample, say, scratch, settle, warm
+from .processes import HERE, Cores, Rig, rig
+from .rows import OURS, Cell
+
+BURST = 200
+SCRAPED = 500
+
+
+def _cpu_ms(pid: int) -> float:
+    """CPU that a process has used, in ms: the kernel's clock of that process."""
+    return time.clock_gettime((~pid << 3) | 2) * 1000
+
+
+def replay_kb() -> float:
+    """KB that the replay buffer of one track holds while nobody speaks, in the middle between two trims."""
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    replay = Replay(DEFAULT_LIMITS.replay_seconds)
+    for number in range(int((DEFAULT_LIMITS.replay_idle + DEFAULT_LIMITS.housekeeping / 2) * 50)):
+        replay.sent(number / 50, bytes(bytearray(FRAME_CHARACTERS)))
+    kb = (tracemalloc.get_traced_memory()[0] - before) / 1024
+    tracemalloc.stop()
+    return round(kb, 1)
+
+
+def loop_block(scrape: str, before: str = "") -> float | None:
+    """The bucket, in ms, that the longest delay of the event loop since `before` falls in; None above the last one."""
+
+    def counts(text: str) -> dict[float, float]:
+        lines = [line for line in text.splitlines() if line.startswith("voiceassist_relay_event_loop_delay_seconds_bucket")]
+        return {float(line.split('le="')[1].split('"')[0]): float(line.rsplit(" ", 1)[1]) for line in lines}
+
+    now, then = counts(scrape), counts(before)
+    grown = {le: count - then.get(le, 0) for le, count in now.items()}
+    total = max(grown.values(), default=0)
+    longest = next(le for le, count in sorted(grown.items()) if count >= total)
+    return None if longest == float("inf") else longest * 1000
+
+
+def starts(there: Rig, calls: int, cycles: int) -> dict[str, Any]:
+    """Calls that begin and end, again and again: what one costs, and what stays behind."""
+    warm(there)
+    kept, costs, waits = [there.rss_kb()], [], []
+    for _ in range(cycles):
+        before = _cpu_ms(there.relay.pid)
+        grown = there.ask(f"grow {calls} 40")
+        settle(there)
+        waits.append((grown["startP50Ms"], grown["startP99Ms"]))
+        there.ask("end")
+        settle(there)
+        costs.append((_cpu_ms(there.relay.pid) - before) / calls)
+        kept.append(there.rss_kb())
+    half = len(kept) // 2
+    return {
+        "calls": calls * cycles,
+        "cpuMsPerCall": round(min(costs), 2),
+        "firstFrameP50Ms": round(statistics.median(wait[0] for wait in waits), 2),
+        "firstFrameP99Ms": round(statistics.median(wait[1] for wait in waits), 2),
+        "keptKbPerCall": round((kept[-1] - kept[half]) / (calls * (len(kept) - 1 - half)), 2),
+    }
+
+
+def burst(there: Rig, calls: int = BURST) -> dict[str, Any]:
+    """So many calls within one second."""
+    before = there.scrape()
+    grown = there.ask(f"grow {calls} {calls}")
+    settle(there)
+    found = {
+        "calls": calls,
+        "failed": grown["failed"],
+        "firstFrameP50Ms": grown["startP50Ms"],
+        "firstFrameP99Ms": grown["startP99Ms"],
+        "seconds": grown["seconds"],
+        "longestLoopDelayUnderMs": loop_block(there.scrape(), before),
+    }
+    there.ask("end")
+    settle(there)
+    return found
+
+
+def scrapes(there: Rig, calls: int, count: int = 20) -> dict[str, Any]:
+    """/metrics while so many calls are open: the whole request takes longer than it blocks the loop."""
+    there.ask(f"grow {calls} 100")
+    settle(there)
+    took = []
+    for _ in range(count):
+        began = time.perf_counter()
+        there.scrape()
+        took.append((time.perf_counter() - began) * 1000)
+        time.sleep(0.05)
+    return {"calls": calls, "bestMs": round(min(took), 2), "medianMs": round(statistics.median(took), 2)}
+
+
+def memory(there: Rig, calls: int, moments: tuple[float, ...]) -> dict[str, Any]:
+    """KB for each call at some moments after the calls began."""
+    base = warm(there)
+    there.ask(f"grow {calls} 50")
+    began = time.monotonic()
+    found = []
+    for moment in moments:
+        time.sleep(max(0.0, began + moment - time.monotonic()))
+        found.append(round((there.rss_kb() - base) / calls, 1))
+    replay = 2 * replay_kb()
+    return {
+        "calls": calls,
+        "seconds": list(moments),
+        "kbPerCall": found,
+        "replayKb": replay,
+        "besideReplayKb": round(found[-1] - replay, 1),
+    }
+
+
+def joined(folder: Path, cores: Cores, calls: int, seconds: float, rounds: int) -> list[dict[str, Any]]:
+    """1, 2 and 3 frames in one append: CPU of a frame, and how long it takes."""
+    found: dict[int, list[Any]] = {1: [], 2: [], 3: []}
+    for _ in range(rounds):
+        for frames, samples in found.items():
+            with rig(folder, OURS, 1, cores, tls=False, launcher=[HERE / "joining_relay.py", str(frames)]) as there:
+                base = warm(there)
+                samples.append(sample(there, Cell(OURS, "joined", 1, False), calls, seconds, base, cores))
+    alone = statistics.median(s.cpu_us_per_frame for s in found[1])
+    return [
+        {
+            "ms": 20 * frames,
+            "cpuUsPerFrame": round(cost := statistics.median(s.cpu_us_per_frame for s in samples), 2),
+            "saves": round(1 - cost / alone, 3),
+            "p50Ms": round(statistics.median(s.p50_us for s in samples) / 1000, 2),
+            "p99Ms": round(statistics.median(s.p99_us for s in samples) / 1000, 2),
+        }
+        for frames, samples in found.items()
+    ]
+
+
+def measure_extras(cores: Cores, *, quick: bool) -> dict[str, Any]:
+    """All of it, for our relay with every feature on."""
+    found: dict[str, Any] = {}
+    with scratch() as folder:
+        with rig(folder, OURS, 2, cores, tls=False) as there:
+            found["start"] = starts(there, 20 if quick else 50, 2 if quick else 6)
+            found["burst"] = burst(there)
+            say(f"starts: {found['start']}, burst: {found['burst']}")
+        with rig(folder, OURS, 2, cores, tls=False) as there:
+            found["memory"] = memory(there, 100, (5.0,) if quick else (10.0, 25.0, 40.0, 55.0))
+            say(f"memory: {found['memory']}")
+        with rig(folder, OURS, 1, cores, tls=False) as there:
+            found["scrape"] = scrapes(there, 100 if quick else SCRAPED)
+            say(f"scrape: {found['scrape']}")
+        found["joined"] = joined(folder, cores, 100 if quick else 300, 1.0 if quick else 2.5, 1 if quick else 3)
+        say(f"joined: {found['joined']}")
+    return found

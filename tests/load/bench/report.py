@@ -1,0 +1,103 @@
+"""The result as a table in Markdown, and its place in docs/performance.md."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
+BUSY = 0.05
+"""Share of the relay's core that something else used: more, and the figures are marked."""
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were taken on."""
+    names = [line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    done = subprocess.run(["cc", "-dumpversion"], capture_output=True, text=True, check=False)
+    return {
+        "cpu": names[0] if names else platform.machine(),
+        "cores": len(names),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "cc": done.stdout.strip(),
+    }
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
+
+
+def table(result: dict[str, Any]) -> str:
+    """The rows with what is said beside them."""
+    more = {(b["relay"], b["step"], b["tracks"], b["tls"]): b for b in result["beside"]}
+    lines = [
+        "| relay | calls | tracks | model socket | CPU us/frame (least to most) | x limit | p50 ms | p99 ms | KB/call | calls per core | generator |",
+        "|---|--:|--:|---|--:|--:|--:|--:|--:|--:|--:|",
+    ]
+    for row in result["rows"]:
+        step = str(row["calls"]) if row["calls"] in (1, result["middle"]) else "highest"
+        beside = more[row["relay"], step, row["tracks"], row["tls"]]
+        low, high = beside["spreadUs"]
+        lines.append(
+            f"| {row['relay']} | {row['calls']} | {row['tracks']} | {'TLS' if row['tls'] else 'plain'} | "
+            f"{row['cpuUsPerFrame']:.1f} ({low:.1f} to {high:.1f}) | {_number(row['ratioToLimit'], 2)} | {row['p50Ms']:.2f} | "
+            f"{row['p99Ms']:.2f} | {row['kbPerCall']:.0f} | {beside['callsPerCore']} | {beside['generatorShare']:.0%} |"
+        )
+    return "\n".join(lines)
+
+
+def _extras(extras: dict[str, Any]) -> list[str]:
+    start, burst, memory, scrape = extras["start"], extras["burst"], extras["memory"], extras["scrape"]
+    flat = ", ".join(f"{kb:.0f} KB after {at:.0f} s" for kb, at in zip(memory["kbPerCall"], memory["seconds"], strict=True))
+    delay = burst["longestLoopDelayUnderMs"]
+    return [
+        "| what | figure |",
+        "|---|---|",
+        f"| a call's start, its end and the audio between (over {start['calls']} calls) | {start['cpuMsPerCall']:.1f} ms CPU |",
+        f"| from the connection to the first frame at the model | p50 {start['firstFrameP50Ms']:.0f} ms, p99 {start['firstFrameP99Ms']:.0f} ms |",
+        f"| memory kept for a call that has ended | {start['keptKbPerCall']:.1f} KB |",
+        f"| {burst['calls']} calls that begin in one second | {burst['failed']} failed; first frame p50 {burst['firstFrameP50Ms']:.0f} ms, "
+        f"p99 {burst['firstFrameP99Ms']:.0f} ms; the loop's longest delay {'over 1000' if delay is None else f'under {delay:.0f}'} ms |",
+        f"| memory of one of {memory['calls']} calls with both sessions | {flat} |",
+        f"| of that, the two replay buffers | {memory['replayKb']:.0f} KB; beside them {memory['besideReplayKb']:.0f} KB |",
+        f"| a scrape of /metrics with {scrape['calls']} calls | {scrape['bestMs']:.1f} ms at best, {scrape['medianMs']:.1f} ms as a rule |",
+        *(
+            f"| {joined['ms']} ms of audio in one append | {joined['cpuUsPerFrame']:.1f} us/frame, saves {joined['saves']:.0%}; "
+            f"p50 {joined['p50Ms']:.1f} ms, p99 {joined['p99Ms']:.1f} ms |"
+            for joined in extras["joined"]
+        ),
+    ]
+
+
+def text(result: dict[str, Any]) -> str:
+    """All of the result."""
+    there = result["machine"]
+    lines = [
+        f"Taken on {result['date']} with `{result['command']}`: {there['cpu']}, {there['cores']} cores, Linux {there['kernel']}, "
+        f"Python {there['python']}, {result['rounds']} round(s).",
+        "",
+    ]
+    if result["busy"]:
+        lines += [
+            f"**The machine was busy**: other work used up to {result['othersShare']:.0%} of the relay's core. Trust ratios at most.",
+            "",
+        ]
+    lines += [table(result)]
+    if result["void"]:
+        lines += ["", f"Void and left out: {'; '.join(result['void'])}."]
+    if result["faults"]:
+        lines += ["", f"Wrong audio: {'; '.join(result['faults'])}."]
+    if result.get("extras"):
+        lines += ["", *_extras(result["extras"])]
+    return "\n".join(lines)
+
+
+def write(document: Path, result: dict[str, Any]) -> None:
+    """Puts the result between the document's markers. Raises ValueError if they are missing."""
+    before, found, rest = document.read_text().partition(BEGIN)
+    _, closed, after = rest.partition(END)
+    if not found or not closed:
+        raise ValueError(f"{document} lacks {BEGIN} or {END}")
+    document.write_text(f"{before}{BEGIN}\n\n{text(result)}\n\n{END}{after}")
