@@ -303,6 +303,17 @@ async def test_a_change_of_the_object_is_no_drift() -> None:
         rig.assert_as_wanted()
 
 
+async def test_a_change_by_hand_while_no_operator_ran_is_told_too() -> None:
+    async with rigged() as rig:
+        await rig.settle()
+        _edited(rig)
+        rig.restart()
+        rig.memory = replace(rig.memory, right=True)
+        await rig.settle()
+        assert rig.drift == ["variable STREAM_URL of the Functions was 'wss://evil.example.com/ws': put right"]
+        assert not rig.memory.right
+
+
 async def test_other_variables_and_other_functions_are_left_alone() -> None:
     async with rigged() as rig:
         await rig.settle()

@@ -42,7 +42,10 @@ class FunctionsKeeper:
         `account` is this object's access to Twilio, `memory` what `status.functions` says, `now` epoch seconds.
         Errors of the transport do not leave this method: they are in the outcome, with what was done before them.
         """
-        self._drift, self._memory = [], memory
+        if memory.right:
+            at = memory.environment_sid if wanted.mode is FunctionsMode.SERVERLESS else wanted.existing_environment_sid
+            self._variables.setdefault(at, {"STREAM_URL": wanted.stream_url})  # the Sync service may be another one by now
+        self._drift, self._memory = [], replace(memory, right=False)
         serverless = ServerlessAccount(account)
         try:
             if wanted.mode is FunctionsMode.SERVERLESS:

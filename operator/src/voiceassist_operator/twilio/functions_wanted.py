@@ -60,6 +60,11 @@ class FunctionsMemory:
     build_sid: str = ""
     retire_at: float | None = None
     """Epoch seconds from which on the service, no longer wanted, is deleted; in the status as RFC 3339 `retireAt`."""
+    right: bool = False
+    """The condition says that the functions were as this generation of the object wants them: what differs was changed by hand.
+
+    Not in `status.functions`; it counts for the first look only.
+    """
 
 
 @dataclass(frozen=True, slots=True)
