@@ -138,20 +138,31 @@ class Applier:
     async def _event(self, to: Reference, condition: Mapping[str, Any]) -> None:
         bad = condition["status"] == "False" and condition["type"] not in {"Progressing", "Degraded", "FlexConfigured"}
         bad = bad or (condition["status"] == "True" and condition["type"] == "Degraded")
-        moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        note = f"{condition['type']} is {condition['status']}" + (f": {condition['message']}" if condition["message"] else "")
+        text = f"{condition['type']} is {condition['status']}" + (f": {condition['message']}" if condition["message"] else "")
+        await self._write_event(to, condition["reason"], condition["type"], text, warning=bad)
+
+    async def note(self, to: Reference, reason: str, action: str, text: str, *, warning: bool = False) -> None:
+        """Writes an event about something that is no condition; one that cannot be written is only logged."""
+        try:
+            await self._write_event(to, reason, action, text, warning=warning)
+        except NotLeading:
+            raise
+        except OperatorError as error:
+            log.warning("event not written", namespace=to.namespace, name=to.name, error=str(error), text=text)
+
+    async def _write_event(self, to: Reference, reason: str, action: str, text: str, *, warning: bool) -> None:
         await self._cluster.create(
             {
                 "apiVersion": "events.k8s.io/v1",
                 "kind": "Event",
                 "metadata": {"generateName": f"{to.name}-", "namespace": to.namespace},
-                "eventTime": moment,
+                "eventTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
                 "reportingController": MANAGER,
                 "reportingInstance": self._instance[:128],
-                "action": condition["type"],
-                "reason": condition["reason"],
-                "type": "Warning" if bad else "Normal",
-                "note": note[:1000],
+                "action": action,
+                "reason": reason,
+                "type": "Warning" if warning else "Normal",
+                "note": text[:1000],
                 "regarding": {
                     "apiVersion": VOICEASSIST[0],
                     "kind": VOICEASSIST[1],

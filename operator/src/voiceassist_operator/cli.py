@@ -17,12 +17,19 @@ from voiceassist_crds.resource import VoiceAssistSpec
 
 from .conditions import blockers
 from .errors import OperatorError
-from .facts import Observed, PromptFact, SecretFact
+from .facts import Observed, PromptFact, SecretFact, TwilioFact
 from .logs import configure_logs
 from .plan import RESYNC_SECONDS, make_plan
 from .resources.common import Owner
+from .twilio.outcome import SyncMemory
+from .twilio.schedule import LET_GO_SECONDS
+from .twilio.schedule import RESYNC_SECONDS as TWILIO_RESYNC_SECONDS
+from .twilio.wanted import TwilioMemory
 
 IMAGE = f"ghcr.io/voiceassist/relay:{__version__}"
+
+MADE_LATER = "IS" + "0" * 32
+"""Stands for the Sync service that the operator would make."""
 
 
 class _Blocks(yaml.SafeDumper):
@@ -53,6 +60,18 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--allow-custom-endpoints", action="store_true", help="let objects name another server in place of Twilio (twilio.apiUrl)"
     )
+    run.add_argument(
+        "--twilio-resync-seconds",
+        type=float,
+        default=TWILIO_RESYNC_SECONDS,
+        help="look at each object's Sync service, functions and Flex entry this often, and repair them (default %(default)g)",
+    )
+    run.add_argument(
+        "--twilio-let-go-seconds",
+        type=float,
+        default=LET_GO_SECONDS,
+        help="let a deleted object go after this time without relays, even if Twilio could not be tidied up (default %(default)g)",
+    )
     run.add_argument("--lease-name", default="voiceassist-operator", help="the Lease that the leading replica holds (default %(default)s)")
     run.add_argument("--lease-namespace", help="where the Lease is (default: the operator's own namespace)")
     run.add_argument("--metrics-port", type=int, default=8081, help="port for /metrics and /healthz (default %(default)s)")
@@ -72,7 +91,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def plan_documents(body: dict[str, Any], prompt: str | None, image: str) -> list[dict[str, Any]]:
-    """What would be written, given that the Secrets are there. Raises ContractError."""
+    """What would be written to the cluster, given that the Secrets are there; asks nobody. Raises ContractError."""
     if body.get("kind") != names.KIND or body.get("apiVersion") != f"{names.GROUP}/{names.VERSION}":
         given = f"{body.get('apiVersion')} {body.get('kind')}"
         raise ContractError("file", [f"kind: {given} given; it must be {names.GROUP}/{names.VERSION} {names.KIND}"])
@@ -93,6 +112,7 @@ def plan_documents(body: dict[str, Any], prompt: str | None, image: str) -> list
         prompt=PromptFact(text),
         pod_monitors=True,
         custom_endpoints=True,
+        twilio=TwilioFact(memory=TwilioMemory(SyncMemory(MADE_LATER, made=True))),
     )
     if stopping := blockers(seen):
         raise ContractError("file", [f"{blocker.reason}: {blocker.message}" for blocker in stopping])

@@ -3,35 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import replace
 
 from voiceassist_crds.config import RelayConfig
 from voiceassist_crds.reasons import ConditionType, Reason
 from voiceassist_crds.status import PeerReason, PeerStatus
 
+from .condition import Blocker, Condition, known_condition
 from .facts import Endpoint, Observed, PodFact
+from .twilio_conditions import flex_condition, functions_condition, sync_blocker, sync_condition
 
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """One condition; `status` None is Unknown."""
-
-    type: ConditionType
-    status: bool | None
-    reason: Reason
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Blocker:
-    """Why nothing can be deployed: what is missing and what to do."""
-
-    reason: Reason
-    message: str
-
-
-_NEEDED = {"authToken", "apiKeySid", "apiKeySecret"}
+CREDENTIALS = frozenset({"authToken", "apiKeySid", "apiKeySecret"})
+"""Keys of the Secret of Twilio's credentials."""
 
 
 def blockers(seen: Observed) -> list[Blocker]:
@@ -47,8 +30,8 @@ def blockers(seen: Observed) -> list[Blocker]:
         found.append(Blocker(Reason.CUSTOM_ENDPOINTS_NOT_ALLOWED, text))
     model = spec.model.api_key_secret_ref
     for secret, needed, where in (
-        (seen.credentials, _NEEDED, "twilio.credentialsSecretRef"),
-        (seen.model_key, {model.key}, "model.apiKeySecretRef"),
+        (seen.credentials, CREDENTIALS, "twilio.credentialsSecretRef"),
+        (seen.model_key, frozenset({model.key}), "model.apiKeySecretRef"),
     ):
         if not secret.found:
             keys = ", ".join(sorted(needed))
@@ -59,8 +42,8 @@ def blockers(seen: Observed) -> list[Blocker]:
             found.append(Blocker(Reason.SECRET_INCOMPLETE, text))
     if seen.prompt.instructions is None:
         found.append(Blocker(seen.prompt.reason or Reason.PROMPT_SOURCE_NOT_FOUND, seen.prompt.message))
-    if not spec.twilio.sync.service_sid:
-        found.append(Blocker(Reason.TWILIO_PENDING, "the Sync service is not made yet"))
+    if (blocker := sync_blocker(seen)) is not None:
+        found.append(blocker)
     return found
 
 
@@ -70,11 +53,8 @@ def current_pods(seen: Observed) -> list[PodFact]:
 
 
 def sync_configured(seen: Observed) -> Condition:
-    """Whether the relays can write to Sync."""
-    kind = ConditionType.SYNC_CONFIGURED
-    if not seen.owner.spec.twilio.sync.service_sid:
-        return Condition(kind, False, Reason.TWILIO_PENDING, "the Sync service is not made yet")
-    return _peer(kind, seen, "sync", Reason.SYNC_OK, _SYNC_REASONS)
+    """Whether the Sync service is as it should be, and the relays can write to it."""
+    return sync_condition(seen, _peer(ConditionType.SYNC_CONFIGURED, seen, "sync", Reason.SYNC_OK, _SYNC_REASONS))
 
 
 def model_reachable(seen: Observed) -> Condition:
@@ -137,14 +117,6 @@ def _why_not_ready(seen: Observed) -> tuple[Reason, str]:
     return Reason.RELAYS_STARTING, "no relay pod is ready yet"
 
 
-def _known(seen: Observed, kind: ConditionType) -> Condition | None:
-    """A condition as the status has it."""
-    for entry in seen.status.get("conditions", []):
-        if entry["type"] == kind.value and entry["status"] != "Unknown" and entry["reason"] in {one.value for one in Reason}:
-            return Condition(kind, entry["status"] == "True", Reason(entry["reason"]), entry["message"])
-    return None
-
-
 _ENDPOINT = {
     Endpoint.DNS: Reason.DNS_FAILED,
     Endpoint.CERTIFICATE: Reason.CERTIFICATE_INVALID,
@@ -158,8 +130,8 @@ def endpoint_reachable(seen: Observed) -> Condition:
     kind = ConditionType.ENDPOINT_REACHABLE
     if seen.endpoint is None:
         # An operator that has just begun to lead has not dialled yet; what its forerunner found stands until then.
-        if (known := _known(seen, kind)) is not None:
-            return known
+        if (known := known_condition(seen.status, kind)) is not None:
+            return replace(known, generation=None)
         return Condition(kind, None, Reason.UNKNOWN, "the public address was not tried yet")
     if seen.endpoint.result is Endpoint.OK:
         return Condition(kind, True, Reason.ENDPOINT_OK, "")
@@ -201,11 +173,9 @@ def conditions(seen: Observed, config: RelayConfig | None, stopping: Sequence[Bl
         endpoint_reachable(seen),
         prompt_rolled_out(seen, config),
     ]
-    by_hand = "the plugin's functions URL is set by hand: see status.endpoints.functionsUrl"
-    parts.append(Condition(ConditionType.FUNCTIONS_CONFIGURED, True, Reason.CONFIGURED, "served by the relays"))
-    parts.append(Condition(ConditionType.FLEX_CONFIGURED, False, Reason.NOT_CONFIGURED, by_hand))
+    parts += [functions_condition(seen), flex_condition(seen)]
     summary = _ready(seen, parts, stopping)
-    return [summary, *parts, _progressing(seen, parts, stopping), _degraded(seen, summary)]
+    return [summary, *parts, _progressing(seen, parts, stopping), _degraded(seen, summary, parts)]
 
 
 _COUNTED = (
@@ -213,6 +183,7 @@ _COUNTED = (
     ConditionType.SYNC_CONFIGURED,
     ConditionType.MODEL_REACHABLE,
     ConditionType.ENDPOINT_REACHABLE,
+    ConditionType.FUNCTIONS_CONFIGURED,
 )
 
 
@@ -223,12 +194,13 @@ def _ready(seen: Observed, parts: Sequence[Condition], stopping: Sequence[Blocke
     if seen.trouble:
         return Condition(kind, False, Reason.APPLY_FAILED, seen.trouble)
     by_type = {part.type: part for part in parts}
+    about = min((part.generation for kind, part in by_type.items() if kind in _COUNTED and part.generation is not None), default=None)
     for wanted in _COUNTED:
         part = by_type[wanted]
         if part.status is not True:
-            return Condition(kind, False, part.reason if part.status is False else Reason.NOT_READY, part.message)
+            return Condition(kind, False, part.reason if part.status is False else Reason.NOT_READY, part.message, about)
     note = by_type[ConditionType.RELAY_AVAILABLE].message
-    return Condition(kind, True, Reason.READY, note or "agents are being helped")
+    return Condition(kind, True, Reason.READY, note or "agents are being helped", about)
 
 
 def _progressing(seen: Observed, parts: Sequence[Condition], stopping: Sequence[Blocker]) -> Condition:
@@ -245,7 +217,7 @@ def _progressing(seen: Observed, parts: Sequence[Condition], stopping: Sequence[
     return Condition(kind, True, Reason.RECONCILING, rolled.message if rolled.status is not True else "relay pods are being replaced")
 
 
-def _degraded(seen: Observed, summary: Condition) -> Condition:
+def _degraded(seen: Observed, summary: Condition, parts: Sequence[Condition]) -> Condition:
     kind, wanted = ConditionType.DEGRADED, seen.owner.spec.relay.replicas
     ready = sum(pod.ready for pod in current_pods(seen))
     reason, why = _why_not_ready(seen)
@@ -253,31 +225,7 @@ def _degraded(seen: Observed, summary: Condition) -> Condition:
         return Condition(kind, True, reason, f"{ready} of {wanted} relay pods are ready, but {why}")
     if 0 < ready < wanted:
         return Condition(kind, True, reason, f"{ready} of {wanted} relay pods are ready")
+    flex = next(part for part in parts if part.type is ConditionType.FLEX_CONFIGURED)
+    if flex.status is False and flex.reason is not Reason.NOT_CONFIGURED:
+        return Condition(kind, True, flex.reason, f"the plugin may not find the functions: {flex.message}")
     return Condition(kind, False, Reason.RECONCILED if summary.status else Reason.NOT_READY, "")
-
-
-def merge(old: Sequence[Mapping[str, Any]], new: Sequence[Condition], generation: int, now: str) -> list[dict[str, Any]]:
-    """The conditions as they are written: `lastTransitionTime` moves only when the status changes."""
-    before = {entry.get("type"): entry for entry in old}
-    merged = []
-    for condition in new:
-        status = "Unknown" if condition.status is None else str(condition.status)
-        known = before.get(condition.type.value)
-        since = known["lastTransitionTime"] if known is not None and known.get("status") == status else now
-        merged.append(
-            {
-                "type": condition.type.value,
-                "status": status,
-                "reason": condition.reason.value,
-                "message": condition.message[:4000],
-                "observedGeneration": generation,
-                "lastTransitionTime": since,
-            }
-        )
-    return merged
-
-
-def changed(old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Conditions whose status or reason is not what it was: each is worth one event."""
-    before = {entry.get("type"): (entry.get("status"), entry.get("reason")) for entry in old}
-    return [entry for entry in new if before.get(entry["type"]) != (entry["status"], entry["reason"])]

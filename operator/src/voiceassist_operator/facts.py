@@ -10,6 +10,10 @@ from voiceassist_crds.reasons import Reason
 from voiceassist_crds.status import RelayStatus
 
 from .resources.common import Owner
+from .twilio.functions_wanted import FunctionsOutcome
+from .twilio.outcome import FlexOutcome, SyncOutcome
+from .twilio.outcome import Problem as TwilioProblem
+from .twilio.wanted import TwilioMemory
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +96,20 @@ class Ref:
 
 
 @dataclass(frozen=True, slots=True)
+class TwilioFact:
+    """The last look at Twilio; a part that was not looked at yet is None."""
+
+    generation: int | None = None
+    """The newest generation of the object that asks for what was looked at."""
+    sync: SyncOutcome | None = None
+    functions: FunctionsOutcome | None = None
+    functions_problem: TwilioProblem | None = None
+    flex: FlexOutcome | None = None
+    memory: TwilioMemory = field(default_factory=TwilioMemory)
+    """What is to be remembered in the status."""
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """Everything that a plan is made of."""
 
@@ -111,6 +129,9 @@ class Observed:
     rival: str = ""
     """An older VoiceAssist with this host and prefix, as namespace/name."""
     endpoint: EndpointFact | None = None
+    twilio: TwilioFact = field(default_factory=TwilioFact)
+    created: str = ""
+    """When the object was created, RFC 3339."""
     custom_endpoints: bool = False
     """Whether `apiUrl` is allowed here."""
     status: dict[str, Any] = field(default_factory=dict)

@@ -55,7 +55,7 @@ class Claims:
             metadata["uid"],
             address,
             twilio.get("accountSid") or "",
-            _queues(twilio.get("flex") or {}),
+            _queues(twilio.get("flex") or {}) if twilio.get("accountSid") else frozenset(),
         )
         if "deletionTimestamp" in metadata:
             changed = self.drop(claim.uid)

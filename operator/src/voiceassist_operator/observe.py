@@ -96,6 +96,7 @@ async def observe(around: Surroundings, body: Mapping[str, Any], rival: str, end
         pod_monitors=pod_monitors,
         rival=rival,
         endpoint=endpoint,
+        created=metadata["creationTimestamp"],
         custom_endpoints=around.custom_endpoints,
         status=dict(body.get("status") or {}),
         trouble=trouble,

@@ -11,7 +11,8 @@ from voiceassist_crds.errors import ContractError
 from voiceassist_crds.names import WS_PATH
 from voiceassist_crds.reasons import ConditionType, Reason
 
-from .conditions import Blocker, Condition, behind, blockers, changed, conditions, current_pods, merge
+from .condition import Blocker, Condition, changed, merge
+from .conditions import behind, blockers, conditions, current_pods
 from .facts import Observed, PodFact, Ref
 from .relay_config import relay_config
 from .resources.common import CONFIG_ANNOTATION, SECRETS_ANNOTATION, Manifest, history_name
@@ -19,6 +20,8 @@ from .resources.config_map import history_config_map, relay_config_map
 from .resources.deployment import relay_deployment
 from .resources.network import relay_ingress, relay_network_policy, relay_service
 from .resources.others import relay_disruption_budget, relay_pod_monitor, relay_service_account
+from .twilio.functions_wanted import memory_to_status
+from .twilio_conditions import functions_url, sync_service_sid
 
 HISTORY = 10
 CALLS_EVERY_SECONDS = 30
@@ -71,7 +74,7 @@ def make_plan(seen: Observed, now: str) -> Plan:
 
 def _config(seen: Observed) -> tuple[RelayConfig | None, Blocker | None]:
     owner = seen.owner
-    instructions, service = seen.prompt.instructions, owner.spec.twilio.sync.service_sid
+    instructions, service = seen.prompt.instructions, sync_service_sid(seen)
     if instructions is None or not service:
         return None, None
     try:
@@ -162,11 +165,10 @@ def _status(seen: Observed, config: RelayConfig | None, stopping: list[Blocker],
         },
         "endpoints": {
             "streamUrl": f"wss://{owner.spec.host}{owner.spec.path_prefix}{WS_PATH}/{{callSid}}",
-            "functionsUrl": f"https://{owner.spec.host}{owner.spec.path_prefix}",
+            "functionsUrl": functions_url(seen),
         },
+        **_twilio_status(seen),
     }
-    if owner.spec.twilio.sync.service_sid:
-        status["sync"] = {"serviceSid": owner.spec.twilio.sync.service_sid}
     if config is not None and not stopping and not owner.spec.paused:
         status["prompt"] = {
             "currentRevision": config.prompts[0].revision,
@@ -178,15 +180,27 @@ def _status(seen: Observed, config: RelayConfig | None, stopping: list[Blocker],
     return status
 
 
+def _twilio_status(seen: Observed) -> dict[str, Any]:
+    """What must be remembered of Twilio: whoever keeps the object next starts from there."""
+    memory, sid = seen.twilio.memory, sync_service_sid(seen)
+    status: dict[str, Any] = {}
+    if sid:
+        status["sync"] = {"serviceSid": sid, "made": memory.sync.made and memory.sync.sid == sid}
+    if functions := memory_to_status(memory.functions):
+        status["functions"] = functions
+    if memory.flex_written:
+        status["flex"] = {"written": True}
+    return status
+
+
 def unreadable(problems: Sequence[str]) -> Condition:
     """Ready of an object whose spec cannot be read."""
     return Condition(ConditionType.READY, False, Reason.INVALID_SPEC, "; ".join(problems))
 
 
-def leaving(pods: int) -> Condition:
+def leaving(waits_for: str) -> Condition:
     """Ready of an object that is being deleted."""
-    text = f"being deleted: {pods} relay pods finish their calls, for relay.drainTimeoutSeconds at most"
-    return Condition(ConditionType.READY, False, Reason.DELETING, text)
+    return Condition(ConditionType.READY, False, Reason.DELETING, f"being deleted: {waits_for}")
 
 
 def status_with(old: dict[str, Any], ready: Condition, generation: int, now: str) -> dict[str, Any]:

@@ -14,11 +14,14 @@ from typing import Any
 import structlog
 
 from voiceassist_crds.errors import ContractError
+from voiceassist_crds.resource import VoiceAssistSpec
+from voiceassist_crds.status import PeerReason
 
 from .apply import Applier, Written
 from .cluster import VOICEASSIST
-from .conditions import Condition, changed, current_pods
-from .deletion import hold_on, let_go
+from .condition import Condition, changed
+from .conditions import CREDENTIALS, current_pods
+from .deletion import Farewell, hold_on
 from .endpoint_probe import probe_endpoint
 from .errors import NotLeading, OperatorError, Retryable
 from .facts import EndpointFact, Observed
@@ -26,6 +29,12 @@ from .metrics import OperatorMetrics
 from .observe import Surroundings, observe
 from .plan import RESYNC_SECONDS, Plan, leaving, make_plan, status_with, unreadable
 from .resources.common import Reference
+from .twilio.keeping import TwilioKeeper
+from .twilio.leaving import TwilioLeaving
+from .twilio.schedule import LET_GO_SECONDS as TWILIO_LET_GO_SECONDS
+from .twilio.schedule import RESYNC_SECONDS as TWILIO_RESYNC_SECONDS
+from .twilio.transport import TwilioPool
+from .twilio.wanted import Neighbours, TwilioWanted, memory_of, twilio_wanted
 
 POLL_SECONDS = 5.0
 ROLLING_SECONDS = 0.25
@@ -35,6 +44,16 @@ PROBE_SECONDS = 30.0
 PROBE_BAD_SECONDS = 5.0
 
 log = structlog.get_logger("voiceassist.reconcile")
+
+
+@dataclass(frozen=True, slots=True)
+class TwilioSide:
+    """How the operator keeps objects' Twilio accounts."""
+
+    pool: TwilioPool
+    resync_seconds: float = TWILIO_RESYNC_SECONDS
+    let_go_seconds: float = TWILIO_LET_GO_SECONDS
+    """How long an object that is being deleted waits for Twilio when its relays are gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +80,17 @@ class Keeper:
         applier: Applier,
         metrics: OperatorMetrics,
         dialling: Dialling,
+        twilio: TwilioSide,
         rival: Callable[[], str],
+        neighbours: Callable[[], Neighbours],
         resync_seconds: float = RESYNC_SECONDS,
     ) -> None:
         self.uid, self.name, self.namespace = uid, name, namespace
         self.secrets: frozenset[str] = frozenset()
         self.config_maps: frozenset[str] = frozenset()
         self._around, self._applier, self._metrics, self._dialling = around, applier, metrics, dialling
-        self._rival, self._resync = rival, resync_seconds
+        self._rival, self._neighbours, self._resync = rival, neighbours, resync_seconds
+        self._side = twilio
         self._wake = asyncio.Event()
         self._stale = True
         self._seen: Observed | None = None
@@ -80,6 +102,9 @@ class Keeper:
         self._trouble = ""
         self._rolling_since: float | None = None
         self._log = log.bind(namespace=namespace, name=name)
+        self._twilio = TwilioKeeper(around.cluster, twilio.pool, namespace, name, twilio.resync_seconds, self.wake)
+        self._leaving: TwilioLeaving | None = None
+        self._farewell: Farewell | None = None
 
     def wake(self) -> None:
         """Something happened that this object depends on."""
@@ -96,6 +121,9 @@ class Keeper:
         finally:
             if self._dial is not None:
                 self._dial.cancel()
+            self._twilio.cancel()
+            if self._leaving is not None:
+                self._leaving.cancel()
             self._metrics.forget(self.namespace, self.name)
 
     async def _pause(self, seconds: float) -> None:
@@ -136,13 +164,7 @@ class Keeper:
         if body is None or body["metadata"]["uid"] != self.uid:
             raise _Gone
         if "deletionTimestamp" in body["metadata"]:
-            waited_for = await let_go(self._around.cluster, body, time.time())
-            if not waited_for:
-                self._log.info("let go")
-                raise _Gone
-            await self._say(body, leaving(waited_for))
-            self._log.info("being deleted: relay pods finish their calls", pods=waited_for)
-            return LET_GO_SECONDS
+            return await self._leave(body)
         await hold_on(self._around.cluster, body)
         self._refer(body)
         try:
@@ -152,6 +174,56 @@ class Keeper:
             raise
         self._observed_at = time.monotonic()
         return await self._once(self._seen, fresh=True)
+
+    async def _leave(self, body: Mapping[str, Any]) -> float:
+        """The next step of a deletion."""
+        if self._farewell is None:
+            memory = memory_of(body.get("status") or {}, body["metadata"]["generation"])
+            self._leaving = TwilioLeaving(
+                self._around.cluster,
+                self._side.pool,
+                self._twilio,
+                self.namespace,
+                self.name,
+                self._wanted_at_last(body),
+                memory,
+                self.wake,
+            )
+            self._farewell = Farewell(self._around.cluster, self._applier, self._leaving, self._side.let_go_seconds)
+        waits_for = await self._farewell.step(body, Reference(self.namespace, self.name, self.uid))
+        if not waits_for:
+            self._log.info("let go")
+            raise _Gone
+        await self._say(body, leaving(waits_for))
+        self._log.info("being deleted", waits_for=waits_for)
+        return LET_GO_SECONDS
+
+    def _wanted_at_last(self, body: Mapping[str, Any]) -> TwilioWanted | None:
+        """What an object that goes had wanted of Twilio; None where Twilio may not be asked for it."""
+        try:
+            spec = VoiceAssistSpec.read(body["spec"])
+        except ContractError:
+            return None
+        if spec.twilio.api_url and not self._around.custom_endpoints:
+            return None
+        return twilio_wanted(self.namespace, self.name, self.uid, body["metadata"]["creationTimestamp"], spec, "", Neighbours())
+
+    def _wanted_now(self, seen: Observed) -> TwilioWanted | None:
+        """What an object wants of Twilio; None while nothing may be asked there."""
+        owner, secret = seen.owner, seen.credentials
+        if owner.spec.paused or seen.rival or (owner.spec.twilio.api_url and not seen.custom_endpoints):
+            return None
+        if not secret.found or CREDENTIALS - secret.keys:
+            return None
+        return twilio_wanted(owner.namespace, owner.name, owner.uid, seen.created, owner.spec, secret.version, self._neighbours())
+
+    def _ask_twilio(self, seen: Observed) -> Observed:
+        """Tells the keeper of the Twilio side what is wanted, and takes what it knows; never waits for it."""
+        fact = self._twilio.want(self._wanted_now(seen), memory_of(seen.status, seen.generation), seen.generation)
+        told = [pod.status.sync for pod in current_pods(seen) if pod.status is not None]
+        if any(one.reason is PeerReason.MISCONFIGURED for one in told):
+            self._twilio.doubt()
+        return replace(seen, twilio=fact)
 
     async def _say(self, body: Mapping[str, Any], ready: Condition) -> None:
         """Writes Ready alone: of an object of which no more can be said."""
@@ -179,7 +251,9 @@ class Keeper:
     async def _once(self, seen: Observed, *, fresh: bool) -> float:
         """Plan, apply, report. Gives seconds until the relays are asked again."""
         self._look_at_endpoint(seen)
-        seen = replace(seen, endpoint=self._endpoint, trouble=self._trouble)
+        seen = self._ask_twilio(replace(seen, endpoint=self._endpoint, trouble=self._trouble))
+        for text in self._twilio.take_drift():
+            await self._applier.note(seen.owner.reference, "RepairedAtTwilio", "Twilio", text)
         plan = make_plan(seen, _now())
         if fresh and not seen.owner.spec.paused:
             trouble = await self._applier.objects(seen, plan, self._written)

@@ -28,8 +28,9 @@ from .leadership import Leadership
 from .metrics import OperatorMetrics
 from .observe import POD_MONITOR, OptionalKind, Surroundings
 from .polling import RelayPoller
-from .reconcile import Dialling, Keeper
+from .reconcile import Dialling, Keeper, TwilioSide
 from .resources.common import MANAGER
+from .twilio.transport import TwilioPool
 
 HEARTBEAT = "voiceassist-operator-heartbeat"
 BEAT_SECONDS = 20.0
@@ -142,10 +143,12 @@ async def _lead(
         OptionalKind(cluster, POD_MONITOR, watched),
     )
     applier, dialling = Applier(cluster, metrics), Dialling(trusted(options.endpoint_ca), options.endpoint_port)
+    pool = TwilioPool(metrics, leadership.may_write)
+    twilio = TwilioSide(pool, options.twilio_resync_seconds, options.twilio_let_go_seconds)
 
     def keeper(uid: str, name: str, namespace: str, claims: Claims) -> Keeper:
-        rival = functools.partial(claims.rival, uid)
-        return Keeper(uid, name, namespace, around, applier, metrics, dialling, rival, options.resync_seconds)
+        rival, neighbours = functools.partial(claims.rival, uid), functools.partial(claims.neighbours, uid)
+        return Keeper(uid, name, namespace, around, applier, metrics, dialling, twilio, rival, neighbours, options.resync_seconds)
 
     keepers = Keepers(keeper, (own, HEARTBEAT))
     registry = kopf.OperatorRegistry()
@@ -177,6 +180,7 @@ async def _lead(
         for task in (holding, stopping, beginning, *others):
             task.cancel()
         await keepers.close()
+        await pool.close()
         await leadership.release(cluster)  # nothing is written any more; kopf, which only watches, may take its time
         ended.set()
         with contextlib.suppress(TimeoutError):

@@ -16,11 +16,13 @@ ACCOUNT, SYNC = "AC" + "0" * 32, "IS" + "0" * 32
 NOW, LATER = "2026-01-01T00:00:00Z", "2026-01-01T00:00:09Z"
 WELL = PeerStatus(ok=True, since=1.0)
 
+TWILIO: dict[str, Any] = {"accountSid": ACCOUNT, "credentialsSecretRef": {"name": "twilio"}, "sync": {"serviceSid": SYNC}}
+
 
 def spec(**changes: Any) -> VoiceAssistSpec:
     base: dict[str, Any] = {
         "host": "assist.example.com",
-        "twilio": {"accountSid": ACCOUNT, "credentialsSecretRef": {"name": "twilio"}, "sync": {"serviceSid": SYNC}},
+        "twilio": TWILIO,
         "model": {"apiKeySecretRef": {"name": "model"}},
         "prompt": {"instructions": "You help."},
     }

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from unit.operator.making import ACCOUNT, LATER, NOW, SYNC, owner, pods, well
+from unit.operator.making import ACCOUNT, LATER, NOW, SYNC, TWILIO, owner, pods, well
 from voiceassist_crds.reasons import ConditionType, Reason
 from voiceassist_crds.status import PeerReason, PeerStatus
-from voiceassist_operator.conditions import Condition, changed, merge
+from voiceassist_operator.condition import Condition, changed, merge
 from voiceassist_operator.facts import DeploymentFact, Endpoint, EndpointFact, Observed, PromptFact, SecretFact
 from voiceassist_operator.plan import make_plan
 
@@ -41,6 +41,10 @@ def without_sync() -> Observed:
 def known_endpoint() -> Observed:
     entry = {"type": "EndpointReachable", "status": "True", "reason": "EndpointOK", "message": "", "lastTransitionTime": NOW}
     return replace(well(), endpoint=None, status={"conditions": [entry]})
+
+
+def by_hand() -> Observed:
+    return well(twilio={**TWILIO, "flex": {"configure": False}})
 
 
 ROWS: list[tuple[str, Callable[[], Observed], str, str, str, str]] = [
@@ -134,7 +138,8 @@ ROWS: list[tuple[str, Callable[[], Observed], str, str, str, str]] = [
     ("path", lambda: replace(well(), endpoint=EndpointFact(Endpoint.PATH, "x")), "Ready", "False", "PathNotRouted", "x"),
     ("not dialled", lambda: replace(well(), endpoint=None), "EndpointReachable", "Unknown", "Unknown", "not tried"),
     ("dialled by a forerunner", known_endpoint, "Ready", "True", "Ready", ""),
-    ("by hand", well, "FlexConfigured", "False", "NotConfigured", "status.endpoints.functionsUrl"),
+    ("by hand", by_hand, "FlexConfigured", "False", "NotConfigured", "status.endpoints.functionsUrl"),
+    ("new", well, "FlexConfigured", "Unknown", "TwilioPending", "not looked at yet"),
     ("functions", well, "FunctionsConfigured", "True", "Configured", ""),
 ]
 

@@ -69,6 +69,10 @@ class FlexPlan:
         url = self.seen.get("functionsUrl") if isinstance(self.seen, Mapping) else None
         return url if isinstance(url, str) else ""
 
+    def ours(self, uid: str) -> bool:
+        """Whether the entry that is there is the object's own."""
+        return _is_ours(self.seen, uid)
+
 
 def plan_flex(wanted: FlexWanted, functions_url: str, configuration: Mapping[str, Any]) -> FlexPlan:
     """The plan for an object that is there."""

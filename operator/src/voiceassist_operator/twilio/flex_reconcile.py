@@ -51,10 +51,11 @@ async def reconcile_flex(
         where = "without Flex in this account set twilio.flex.configure to false"
         problem = problem_of(error, secret, Reason.FLEX_NOT_FOUND, where, keys="authToken")
         return FlexOutcome(problem=problem, drift=tuple(told))
+    ours = plan.ours(wanted.uid)
     if plan.write is not None:
         text = f"what is written to the Flex configuration is gone when it is read again, {ROUNDS} times; somebody else overwrites it"
-        return FlexOutcome(plan.url_in_flex, plan.seen, wrote, Problem(Reason.FLEX_CONTENDED, text), tuple(told))
-    return FlexOutcome(plan.url_in_flex, plan.seen, wrote, plan.problem, tuple(told))
+        return FlexOutcome(plan.url_in_flex, plan.seen, ours, wrote, Problem(Reason.FLEX_CONTENDED, text), tuple(told))
+    return FlexOutcome(plan.url_in_flex, plan.seen, ours, wrote, plan.problem, tuple(told))
 
 
 async def free_flex(account: FlexOperations, lock: asyncio.Lock, wanted: FlexWanted) -> tuple[str, ...]:

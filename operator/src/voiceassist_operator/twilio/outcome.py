@@ -53,6 +53,8 @@ class FlexOutcome:
     """The functions URL that is in Flex for this object, "" for none; None where that is not known."""
     entry: Mapping[str, Any] | None = None
     """The entry as it is now."""
+    ours: bool = False
+    """Whether it is ours, to be removed with the object."""
     wrote: bool = False
     problem: Problem | None = None
     drift: tuple[str, ...] = ()

@@ -50,7 +50,7 @@ class SyncSeen:
 class SyncPlan:
     """What is to be done; with nothing to do, `use` is the service."""
 
-    use: SyncMemory = SyncMemory()
+    use: SyncMemory = field(default_factory=SyncMemory)
     create: bool = False
     update: Mapping[str, Any] = field(default_factory=dict)
     """Changes of the service in use."""

@@ -98,12 +98,17 @@ class TwilioPool:
         self.metrics, self.may_write, self.timeout, self.backoff, self.chance = metrics, may_write, timeout, backoff, chance
         self._concurrent = concurrent
         self._gates: WeakValueDictionary[tuple[str, str], asyncio.Semaphore] = WeakValueDictionary()
+        self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
         self._session: aiohttp.ClientSession | None = None
         self._closed = False
 
     def gate(self, address: Address, account_sid: str) -> asyncio.Semaphore:
         """The gate of an account, the same for all its objects as long as one of them holds it."""
         return self._gates.setdefault((address.base(""), account_sid), asyncio.Semaphore(self._concurrent))
+
+    def flex_lock(self, address: Address, account_sid: str) -> asyncio.Lock:
+        """Keeps this operator's own writers of an account's Flex configuration apart, as each writes all of it."""
+        return self._locks.setdefault((address.base(""), account_sid), asyncio.Lock())
 
     def session(self) -> aiohttp.ClientSession:
         """The connections; no cookies, no proxies from the environment."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from voiceassist_crds.reasons import ConditionType, Reason
@@ -36,6 +36,11 @@ class Credentials:
     version: str = ""
     """The Secret's resourceVersion."""
 
+    @property
+    def place(self) -> tuple[str, Address]:
+        """Which account, and where."""
+        return self.account_sid, self.address
+
 
 @dataclass(frozen=True, slots=True)
 class TwilioWanted:
@@ -52,18 +57,13 @@ class TwilioWanted:
 class TwilioMemory:
     """What the status remembers."""
 
-    sync: SyncMemory = SyncMemory()
-    functions: FunctionsMemory = FunctionsMemory()
+    sync: SyncMemory = field(default_factory=SyncMemory)
+    functions: FunctionsMemory = field(default_factory=FunctionsMemory)
     functions_url: str = ""
     flex_right: bool = False
     """Whether our entry in Flex was as the object of this generation describes it."""
     flex_written: bool = False
     """Whether we wrote an entry that has to be removed."""
-
-    @property
-    def nothing_made(self) -> bool:
-        """Whether nothing is known to be at Twilio that would have to be freed."""
-        return not (self.sync.made or self.functions.service_sid or self.flex_written)
 
 
 def twilio_wanted(

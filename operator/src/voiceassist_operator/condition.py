@@ -1,0 +1,67 @@
+"""A condition and a blocker as data, and how conditions are merged into a status. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from voiceassist_crds.reasons import ConditionType, Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One condition; `status` None is Unknown."""
+
+    type: ConditionType
+    status: bool | None
+    reason: Reason
+    message: str
+    generation: int | None = None
+    """The object's generation that it is about, where that is an older one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blocker:
+    """Why nothing can be deployed: what is missing and what to do."""
+
+    reason: Reason
+    message: str
+
+
+_REASONS = {one.value for one in Reason}
+
+
+def known_condition(status: Mapping[str, Any], kind: ConditionType) -> Condition | None:
+    """A condition as the status has it."""
+    for entry in status.get("conditions") or []:
+        if entry["type"] == kind.value and entry["status"] != "Unknown" and entry["reason"] in _REASONS:
+            return Condition(kind, entry["status"] == "True", Reason(entry["reason"]), entry["message"], entry.get("observedGeneration"))
+    return None
+
+
+def merge(old: Sequence[Mapping[str, Any]], new: Sequence[Condition], generation: int, now: str) -> list[dict[str, Any]]:
+    """The conditions as they are written: `lastTransitionTime` moves only when the status changes."""
+    before = {entry.get("type"): entry for entry in old}
+    merged = []
+    for condition in new:
+        status = "Unknown" if condition.status is None else str(condition.status)
+        known = before.get(condition.type.value)
+        since = known["lastTransitionTime"] if known is not None and known.get("status") == status else now
+        merged.append(
+            {
+                "type": condition.type.value,
+                "status": status,
+                "reason": condition.reason.value,
+                "message": condition.message[:4000],
+                "observedGeneration": generation if condition.generation is None else condition.generation,
+                "lastTransitionTime": since,
+            }
+        )
+    return merged
+
+
+def changed(old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Conditions whose status or reason is not what it was: each is worth one event."""
+    before = {entry.get("type"): (entry.get("status"), entry.get("reason")) for entry in old}
+    return [entry for entry in new if before.get(entry["type"]) != (entry["status"], entry["reason"])]
