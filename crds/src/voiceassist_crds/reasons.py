@@ -103,6 +103,7 @@ class Refusal(StrEnum):
     TOKEN_OTHER_CALL = "token_other_call"  # noqa: S105
     BINARY = "binary"
     TOO_BIG = "too_big"
+    TOO_MANY = "too_many"
     NOT_JSON = "not_json"
     PROTOCOL_ERROR = "protocol_error"
     REPLACED = "replaced"

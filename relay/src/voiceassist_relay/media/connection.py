@@ -30,7 +30,7 @@ from ..errors import TokenRefused
 from ..logs import call_hash
 from ..metrics import RelayMetrics
 from ..snapshot import CurrentSnapshot
-from .frames import MAX_MESSAGE_BYTES, FrameDecoder
+from .frames import MAX_MESSAGE_BYTES, OTHER_MESSAGES, OTHERS_PER_SECOND, FrameDecoder
 from .gate import UPGRADES_BURST, UPGRADES_PER_SECOND, Admitted, Denied, Load, Probed, TokenBucket, Upgrade, admit, denied
 from .protocol import Audio, Ignored, Note, Opening, Received, Refused, StartTerms, Stopped, StreamProtocol
 
@@ -123,6 +123,7 @@ class MediaSocket(asyncio.Protocol):
         self._settled = False  # the upgrade's outcome is counted
         self._deaf = False  # what still arrives has no effect
         self._closing = False  # we have begun the closing handshake
+        self._others = TokenBucket(OTHERS_PER_SECOND, OTHER_MESSAGES)
         self._last = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport
@@ -154,7 +155,7 @@ class MediaSocket(asyncio.Protocol):
                         if event.lost or event.hole or event.unknown_fields:
                             self._remark(event)
                     else:
-                        self._take(stream, event)
+                        self._take(stream, event, arrived)
                     if self._deaf:
                         break
             except Exception:
@@ -162,6 +163,7 @@ class MediaSocket(asyncio.Protocol):
                 self._refuse(Refusal.INTERNAL_ERROR)
         if decoder.touched:
             decoder.touched = False
+            decoder.grant(arrived)
             self._answered(decoder)
 
     def eof_received(self) -> None:
@@ -245,7 +247,7 @@ class MediaSocket(asyncio.Protocol):
             self._around.metrics.gap("timestamp")
         self._unknown(audio.unknown_fields)
 
-    def _take(self, stream: StreamProtocol, event: Received) -> None:
+    def _take(self, stream: StreamProtocol, event: Received, arrived: float) -> None:
         """All that is no audio."""
         match event:
             case Opening():
@@ -260,6 +262,9 @@ class MediaSocket(asyncio.Protocol):
             case Refused():
                 self._refuse(event.refusal)
             case Ignored():
+                if not self._others.take(arrived):
+                    self._refuse(Refusal.TOO_MANY)
+                    return
                 self._unknown(event.unknown_fields)
                 if event.note is Note.EXPECTED:
                     return

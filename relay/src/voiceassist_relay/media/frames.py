@@ -23,6 +23,13 @@ from voiceassist_crds.reasons import Refusal
 MAX_MESSAGE_BYTES = 65_536
 """Largest message that is taken; a larger one is refused with 1009."""
 
+OTHERS_PER_SECOND = 20.0
+"""Pings, fragments and messages without audio that a stream may have in the long run: far more than Twilio sends."""
+OTHER_FRAMES = 200
+"""Pings and fragments that may come at once: each costs as much as ten common frames, and holds up the other calls."""
+OTHER_MESSAGES = 1000
+"""Messages without audio that may come at once."""
+
 _FINAL_TEXT = 0x81
 _MASKED = 0x80
 _OPCODES = frozenset(Opcode)
@@ -40,16 +47,31 @@ class FrameDecoder:
     After a `feed`: take the messages; if `touched`, look at `failure` and send what `wire.data_to_send()` has (pongs, a close).
     """
 
-    __slots__ = ("_between", "_fragments", "_held", "_limit", "_passing", "_wanted", "closed", "failure", "touched", "wire")
+    __slots__ = (
+        "_between",
+        "_fragments",
+        "_granted",
+        "_held",
+        "_limit",
+        "_passing",
+        "_spare",
+        "_wanted",
+        "closed",
+        "failure",
+        "touched",
+        "wire",
+    )
 
     def __init__(self, wire: ServerProtocol) -> None:
         self.wire = wire
         self.failure: Refusal | None = None
-        """Why the peer's bytes ended the connection: binary, too_big or protocol_error."""
+        """Why the peer's bytes ended the connection: binary, too_big, too_many or protocol_error."""
         self.closed = False
         """Whether no further message can come: the peer's close was seen or the connection has failed."""
         self.touched = False
         """Whether `wire` took part since this was last set to False, and so may have something to send."""
+        self._spare = OTHER_FRAMES  # frames of another shape that are taken before the connection is failed
+        self._granted = 0.0
         self._limit = MAX_MESSAGE_BYTES if wire.max_message_size is None else wire.max_message_size
         self._held = bytearray()  # the beginning of a frame; never more than one frame of the common shape
         self._wanted = 0  # bytes that `_held` must have before another look is worth it
@@ -108,6 +130,9 @@ class FrameDecoder:
             after = body + size
             if first != _FINAL_TEXT or length == _LENGTH_64 or size > self._limit or self._fragments is not None:
                 self._passing = after - at
+                self._spare -= 1
+                if self._spare < 0:
+                    self._fail(CloseCode.POLICY_VIOLATION, Refusal.TOO_MANY)
             elif end < after:
                 self._hold(data, at, after - at)
                 break
@@ -115,6 +140,20 @@ class FrameDecoder:
                 messages.append(apply_mask(data[body:after], data[body - 4 : body]))
                 at = after
         return messages
+
+    def grant(self, now: float) -> None:
+        """Lets in further frames of another shape, as many as are due at `now` (seconds of a steady clock); to be called when `touched`."""
+        more = int((now - self._granted) * OTHERS_PER_SECOND)
+        if more > 0:
+            self._spare = min(OTHER_FRAMES, self._spare + more)
+            self._granted = now
+
+    def _fail(self, code: CloseCode, failure: Refusal) -> None:
+        self.wire.fail(code, failure.value)
+        self.failure = failure
+        self.touched = self.closed = True
+        self._passing = 0
+        self._fragments = None
 
     def _hold(self, data: bytes, at: int, wanted: int) -> None:
         self._held += data[at:] if at else data
