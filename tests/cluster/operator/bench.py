@@ -16,7 +16,7 @@ import httpx2
 from lightkube import Client, KubeConfig
 from lightkube.core.exceptions import ApiError
 
-from cluster.operator.clouds import ACCOUNT, API_KEY, API_SECRET, AUTH_TOKEN, shared
+from cluster.operator.clouds import API_KEY, API_SECRET, AUTH_TOKEN, shared
 from voiceassist_operator.cluster import KINDS, VOICEASSIST
 
 T = TypeVar("T")
@@ -127,7 +127,7 @@ def voiceassist(name: str = "support", **spec: Any) -> Manifest:
     chosen = {
         "host": f"{name}.example.test",
         "twilio": {
-            "accountSid": ACCOUNT,
+            "accountSid": twilio.account_sid,
             "credentialsSecretRef": {"name": "twilio"},
             "sync": {"serviceSid": service},
             "flex": {"configure": False},

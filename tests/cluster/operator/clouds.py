@@ -16,9 +16,10 @@ import httpx2
 
 from voiceassist_sim.twilio import TwilioServer
 
-ACCOUNT = "AC" + "0" * 31 + "1"
 AUTH_TOKEN = "token-not-to-be-logged"
 API_KEY, API_SECRET = "SK" + "0" * 31 + "1", "secret-not-to-be-logged"
+TESTER, TESTER_SECRET = "SK" + "f" * 32, "of-the-second-writer"
+"""The key of whoever else writes: the journal tells its requests from the operator's."""
 Json = dict[str, Any]
 
 
@@ -27,6 +28,7 @@ class Twilio:
     """One account at its own address, driven over HTTP as an administrator or a second writer would."""
 
     url: str
+    account_sid: str
     _http: httpx2.Client = field(default_factory=lambda: httpx2.Client(trust_env=False, timeout=10.0))
 
     @property
@@ -34,9 +36,11 @@ class Twilio:
         """For `twilio.apiUrl`."""
         return f"{self.url}/{{product}}"
 
-    def ask(self, method: str, path: str, *, form: Json | None = None, body: Any = None, query: Json | None = None) -> Json:
-        """A request to a product, signed in as the account; an error fails the test."""
-        answer = self._http.request(method, self.url + path, data=form, json=body, params=query, auth=(ACCOUNT, AUTH_TOKEN))
+    def ask(self, method: str, path: str, *, form: Json | None = None, body: Any = None, file: str | None = None) -> Json:
+        """A request to a product, signed in as somebody else than the operator; an error fails the test."""
+        files = None if file is None else {"Content": ("function.js", file, "application/javascript")}
+        url, login = self.url + path, (TESTER, TESTER_SECRET)
+        answer = self._http.request(method, url, data=form, json=body, files=files, auth=login)
         assert answer.status_code < 300, (method, path, answer.status_code, answer.text)
         return json.loads(answer.text) if answer.text else {}
 
@@ -68,21 +72,21 @@ class Twilio:
 
     def write_flex(self, **fields: Any) -> None:
         """A second writer."""
-        self.ask("POST", "/flex-api/v1/Configuration", body={"account_sid": ACCOUNT, **fields})
+        self.ask("POST", "/flex-api/v1/Configuration", body={"account_sid": self.account_sid, **fields})
 
     # What was asked
 
     def requests(self, since: int = 0) -> list[Json]:
-        """The requests to products, without the first `since` that ever came."""
+        """The operator's requests, without the first `since` that anybody ever sent."""
         found = self.sim("GET", "/requests")
-        return found["requests"][max(0, since - (found["total"] - found["kept"])) :]
+        return [one for one in found["requests"][max(0, since - (found["total"] - found["kept"])) :] if one["user"] != TESTER]
 
     def total(self) -> int:
-        """How many requests ever came."""
+        """How many requests ever came, from anybody."""
         return int(self.sim("GET", "/requests")["total"])
 
     def writes(self, since: int = 0) -> list[tuple[str, str, int]]:
-        """Requests that changed something, as method, path and status."""
+        """The operator's requests that change something, as method, path and status."""
         return [(one["method"], one["path"], one["status"]) for one in self.requests(since) if one["method"] != "GET"]
 
     # What goes wrong
@@ -111,7 +115,7 @@ class Clouds:
         self._process.stdin.flush()
         line = self._process.stdout.readline()
         assert line, "the stand-ins' process has ended"
-        return Twilio(json.loads(line)["url"])
+        return Twilio(**json.loads(line))
 
     def close(self) -> None:
         self._process.terminate()
@@ -139,13 +143,15 @@ async def serve() -> None:
     """An account for each line on standard input, until that ends."""
     loop = asyncio.get_running_loop()
     servers: list[TwilioServer] = []
+    keys = {API_KEY: API_SECRET, TESTER: TESTER_SECRET}
     for number in itertools.count():
         if not await loop.run_in_executor(None, sys.stdin.readline):
             break
-        server = TwilioServer(account_sid=ACCOUNT, auth_token=AUTH_TOKEN, api_keys={API_KEY: API_SECRET}, seed=time.time_ns() + number)
+        account = f"AC{number:032x}"
+        server = TwilioServer(account_sid=account, auth_token=AUTH_TOKEN, api_keys=keys, seed=time.time_ns() + number)
         await server.start()
         servers.append(server)
-        print(json.dumps({"url": server.url}), flush=True)
+        print(json.dumps({"url": server.url, "account_sid": account}), flush=True)
     for server in servers:
         await server.close()
 
