@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
-from integration.model_line_rig import ledgers, relay_config
+from integration.model_line_rig import ledgers, relay_config, self_signed
 from voiceassist_crds.status import PeerReason
 from voiceassist_relay.model_check import check_model
 from voiceassist_relay.peer_check import Unwell
@@ -62,3 +63,12 @@ async def test_a_wrong_key_and_nobody_there(server: RealtimeServer) -> None:
     with pytest.raises(Unwell) as gone:
         await check_model(snapshot(server, model={"url": "ws://127.0.0.1:9/v1"}))
     assert gone.value.reason is PeerReason.UNREACHABLE
+
+
+async def test_a_certificate_that_cannot_be_trusted_has_a_name_of_its_own(tmp_path: Path) -> None:
+    async with RealtimeServer(tls=self_signed(tmp_path)) as server:
+        with pytest.raises(Unwell) as caught:
+            await check_model(snapshot(server))
+        assert caught.value.reason is PeerReason.MISCONFIGURED
+        assert "certificate that cannot be trusted" in caught.value.message
+        assert server.sessions == []

@@ -22,7 +22,7 @@ from integration.model_line_rig import (
     self_signed,
     speech,
 )
-from voiceassist_crds.messages import AssistState, Track, WithdrawnReason
+from voiceassist_crds.messages import AssistState, StatusReason, Track, WithdrawnReason
 from voiceassist_relay.realtime.silence import FRAME as FILL
 from voiceassist_sim.openai import Behaviour, RealtimeServer, load_sample_calls
 
@@ -435,5 +435,7 @@ async def test_over_tls_only_with_a_certificate_that_can_be_trusted(tmp_path) ->
             assert ledgers(server)[0].sha256 == digest(call.said[True])
         async with calling(server, config=config) as call:
             await call.heard.until(lambda: call.heard.states, "told")
-            assert call.heard.states[0][0] is AssistState.RECONNECTING
+            state, reason, message = call.heard.states[0]
+            assert (state, reason) == (AssistState.RECONNECTING, StatusReason.MODEL_MISCONFIGURED)
+            assert "certificate that cannot be trusted" in message
             assert len(server.sessions) == 1

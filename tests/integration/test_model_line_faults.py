@@ -17,7 +17,6 @@ from voiceassist_crds.messages import AssistState, StatusReason, Track
 from voiceassist_relay.realtime.dials import Dials
 from voiceassist_sim.openai import RealtimeServer
 
-
 pytestmark = pytest.mark.filterwarnings('ignore:Overriding the "event_loop_policy" fixture')  # the hook is for whole folders only
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ssl
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +14,7 @@ from voiceassist_relay.boundaries import TurnTiming
 from voiceassist_relay.latency import CallTimeline, TurnTimeline
 from voiceassist_relay.realtime.backoff import delay, recycle_after
 from voiceassist_relay.realtime.events import ErrorInfo
-from voiceassist_relay.realtime.failures import Fatal, Passing, from_close, from_handshake, from_update, label, wait_in
+from voiceassist_relay.realtime.failures import Fatal, Passing, from_close, from_handshake, from_tls, from_update, label, wait_in
 from voiceassist_relay.realtime.limiter import ResponseLimiter
 from voiceassist_relay.realtime.limits import LineLimits
 from voiceassist_relay.realtime.liveness import Liveness
@@ -57,6 +59,7 @@ def test_backoff_is_jittered_and_capped(attempt, chance) -> None:
     assert delay(attempt, chance, LIMITS, 3.0) >= 3.0
     assert delay(attempt, chance, LIMITS, 1e9) <= LIMITS.backoff_cap + LIMITS.rate_limit_longest
     assert delay(0, chance, LIMITS) <= 0.25
+    assert delay(0, chance, LIMITS, 20.0) == pytest.approx(20.0 + chance * 5.0)  # who was told the same does not come at the same moment
 
 
 @given(st.floats(0, 1))
@@ -142,6 +145,22 @@ def test_closes() -> None:
     assert from_close(1011, "internal error") == Passing("closed")
     assert from_close(1001, "Your session hit the maximum duration of 60 minutes.") == Passing("expiring")
     assert from_close(None, "") == Passing("closed")
+
+
+def test_a_certificate_that_cannot_be_trusted_is_told_and_asked_again_slowly() -> None:
+    error = ssl.SSLCertVerificationError("no")
+    error.verify_message = "self-signed certificate"
+    passing = from_tls(error)
+    assert (passing.reason, passing.wait) == (StatusReason.MODEL_MISCONFIGURED, 15.0)
+    assert "certificate" in passing.in_words()
+    assert from_tls(ssl.SSLError(1, "wrong version")).reason is StatusReason.MODEL_UNREACHABLE
+
+
+def test_what_happened_in_words() -> None:
+    assert Passing("http_503").in_words() == "answers 503"
+    assert Passing("network: Connection refused").in_words() == "cannot be reached (Connection refused)"
+    assert Passing("timeout").in_words() == "does not answer"
+    assert Passing("closed").in_words() == ""
 
 
 def test_a_refused_setting_is_named() -> None:

@@ -119,8 +119,8 @@ def from_close(code: int | None, reason: str) -> Failure:
 def from_tls(error: ssl.SSLError) -> Passing:
     """No encrypted connection could be made."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return Passing(f"certificate: {error.verify_message}", _CERTIFICATE_WAIT, StatusReason.MODEL_MISCONFIGURED)
-    return Passing(f"tls: {error.reason or 'error'}")
+        return Passing(f"certificate: {getattr(error, 'verify_message', 'not valid')}", _CERTIFICATE_WAIT, StatusReason.MODEL_MISCONFIGURED)
+    return Passing(f"tls: {getattr(error, 'reason', None) or 'error'}")
 
 
 def from_code(code: str | None, kind: str | None) -> Fatal | None:

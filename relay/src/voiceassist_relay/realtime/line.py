@@ -250,7 +250,7 @@ class ModelLine:
     # what the sides ask for
 
     def _tell_live(self) -> None:
-        if self._told is not AssistState.LIVE and not self._paused:
+        if self._told is not AssistState.LIVE and not self._paused and not self._ending:
             self._told = AssistState.LIVE
             self._listener.state(AssistState.LIVE, StatusReason.STARTED, "Listening.")
 
