@@ -324,7 +324,10 @@ class RelayConfig(Model):
 
 
 def prompt_revision(config: RelayConfig, instructions: str) -> Revision:
-    """Revision of what alters answers: instructions, model, turn detection, reasoning, output limit. 10 hex digits."""
+    """Revision of what alters answers: instructions, model, turn detection, reasoning, output limit. 10 hex digits.
+
+    The tool's definition belongs to the relay's release and is left out: operator and relay must agree though their versions differ.
+    """
     model = config.model
     return digest(
         {

@@ -1,4 +1,9 @@
-"""The one tool that the model is made to call, and how the agent's words are marked for it."""
+"""The one tool that the model is made to call, and how the agent's words are marked for it.
+
+The prompt's revision does not cover it. Operator and relay compute that revision each for itself and must agree, also while an upgrade
+has only one of them; and a release that words the tool better is no new prompt, to be rolled out in steps or back. Suggestions of two
+releases are told apart by the version in the relay's `/status`.
+"""
 
 from __future__ import annotations
 
