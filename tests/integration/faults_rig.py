@@ -30,6 +30,9 @@ QUESTIONS = (
 PAUSE_MS = 2000
 """Silence behind each: the turn ends, and the answer is written."""
 
+SELDOM = 0.3
+"""Seconds between two looks at all that Sync holds: what many calls have stored is much, and the stand-in has calls to serve."""
+
 Call = Mapping[str, Any]
 
 
@@ -124,11 +127,18 @@ def assert_nothing_lost(said: list[list[Answered]], held: list[Kept]) -> int:
     return sum(len(one) for one in stored)
 
 
+def strays(said: list[list[Answered]], held: list[Kept]) -> list[list[Answered]]:
+    """Conversations of which nothing was stored: of streams that were made, heard, and found not wanted before they were live."""
+    stored = {one.item for call in held for one in call.of()}
+    return [one for one in said if one and not any(answered.item in stored for answered in one)]
+
+
 async def all_over(stage: Stage, calls: list[Call], seconds: float) -> None:
     """Waits until each call's Document and status say how it ended, which comes behind its last suggestion."""
     over = {"stopped", "lost"}
 
     async def ended() -> bool:
+        await asyncio.sleep(SELDOM)
         held = await kept(stage, calls)
         return all(one.document and one.status and {one.document["state"], one.status["state"]} <= over for one in held)
 
@@ -146,6 +156,7 @@ async def all_flushed(stage: Stage, seconds: float, relay: RelayProcess | None =
     """Waits until no call is left at a relay: each has ended, and what it had for Sync is stored or given up."""
 
     async def idle() -> bool:
+        await asyncio.sleep(SELDOM)
         return value(await stage.metrics(relay), "active_calls") == 0
 
     await until(idle, seconds, "the end of every flush")
@@ -176,6 +187,7 @@ async def all_live(stage: Stage, calls: list[Call], seconds: float = 20.0) -> No
     """Waits until the Documents of all these calls say live."""
 
     async def live() -> bool:
+        await asyncio.sleep(SELDOM)
         return set(await states(stage, calls)) == {"live"}
 
     await until(live, seconds, "every call live")

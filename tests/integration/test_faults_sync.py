@@ -7,7 +7,7 @@ import itertools
 from pathlib import Path
 from typing import Any
 
-from integration.faults_rig import all_flushed, all_over, asking, assert_nothing_lost, finished, kept, set_faults, struck, value
+from integration.faults_rig import all_flushed, all_over, asking, assert_nothing_lost, finished, kept, set_faults, strays, struck, value
 from integration.line_rig import Watch, start, streams
 from voiceassist_crds import names
 from voiceassist_demo.stage import Stage
@@ -23,19 +23,22 @@ async def play(stage: Stage, watch: Watch, recording: Path) -> int:
     await all_over(stage, calls, 60)
     await all_flushed(stage, 30)
     held = await kept(stage, calls)
-    total = assert_nothing_lost(await finished(stage), held)
-    assert total >= CALLS
+    said = await finished(stage)
+    unwanted = strays(said, held)
+    total = assert_nothing_lost([one for one in said if one not in unwanted], held)
+    made = sum([len(await streams(stage, call)) for call in calls])
+    assert len(unwanted) <= made - CALLS, "only a stream that was given up may have been heard for nothing"
+    assert all(one.items for one in held)
     for call, one in zip(calls, held, strict=True):
         assert one.readers == {call["identity"]}
         assert one.document is not None and one.status is not None
         assert (one.document["state"], one.document["seq"], one.status["state"]) == ("stopped", len(one.items), "stopped")
-        generation, made = one.document["generation"], await streams(stage, call)
+        generation, tried = one.document["generation"], [stream["name"] for stream in await streams(stage, call)]
         assert generation == call["answer"]["generation"], "no start was taken over by itself"
-        assert len({stream["name"] for stream in made}) == len(made), "no stream was made twice"
-        carried = [stream["name"] for stream in made if stream["tracks"].get("inbound", {}).get("frames", 0) > 100]
-        assert carried == [call["answer"]["streamName"]], "one stream carried the call"
+        assert len(set(tried)) == len(tried), "no stream was made twice"
+        assert tried[-1] == call["answer"]["streamName"] == names.stream_name(call["callSid"], generation)
         assert_shown_once(watch, call, one.items)
-    assert value(await stage.metrics(), "queue_drops_total", queue="suggestions") == 0
+    assert value(await stage.metrics(), "queue_drops_total", queue="suggestions") <= sum(len(one) for one in unwanted)
     return total
 
 
