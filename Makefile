@@ -7,7 +7,7 @@ BIN := .venv/bin
 TIERS ?=
 PACKAGES := voiceassist_crds voiceassist_relay voiceassist_sim voiceassist_operator voiceassist_demo voiceassist_monitoring
 
-.PHONY: help setup demo test test-fast lint format bench schemas monitoring lock clean
+.PHONY: help setup demo test test-fast lint format bench soak fuzz schemas monitoring lock clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,8 +24,11 @@ test: setup ## every tier of tests (TIERS="unit contract" for some)
 test-fast: setup ## the quick tiers, under 2 minutes
 	@$(BIN)/python tools/tiers.py --fast
 
-bench: setup ## what a frame costs, by stage (no claim: compare within one run)
-	@$(BIN)/python tools/bench.py
+bench: setup ## what a frame costs beside the limit, and a call (QUICK=1, JSON=1; WRITE=1 puts it into docs/performance.md)
+	@$(BIN)/python tools/bench.py $(if $(QUICK),--quick) $(if $(JSON),--json) $(if $(WRITE),--write)
+
+soak: setup ## calls come and go for MINUTES=30; memory, tasks and sockets must end where they began
+	@$(BIN)/python tools/soak.py --minutes $(or $(MINUTES),30) $(ARGS)
 
 lint: setup ## ruff, mypy (strict), the layers, the schemas
 	@$(BIN)/ruff check .

@@ -213,7 +213,7 @@ def decode(message: bytes) -> ServerEvent:
     """Reads one message. Raises NotAnEvent if it is no JSON object with a `type`, or a field has another kind of value."""
     try:
         event = _decoder.decode(message)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         event = _decode_surrogates(message, error)
     event.type = BETA_NAMES.get(event.type, event.type)
     return event
