@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -202,16 +203,21 @@ def all_right(kept: list[Kept], patience: float = 60.0) -> None:
 
 
 @contextlib.contextmanager
-def operators(plane: Lab, cluster: Cluster, folder: Path, *arguments: str) -> Iterator[Any]:
-    """Gives a function that starts operators of the test's own, each with a Lease of its own, so that none waits for another."""
+def operators(plane: Lab, cluster: Cluster | None, folder: Path, *arguments: str) -> Iterator[Any]:
+    """Gives a function that starts operators of the test's own, each with a Lease of its own, so that none waits for another.
+
+    Without `cluster` they keep the objects of all namespaces.
+    """
     started: list[Operator] = []
+    where = ("--namespace", cluster.namespace) if cluster is not None else ("--all-namespaces",)
 
     def start(*more: str) -> Operator:
         number = len(started)
         one = Operator(
             plane.outside_kubeconfig(),
             folder / f"log{number}",
-            *("--namespace", cluster.namespace, "--lease-namespace", cluster.namespace, "--lease-name", f"test-{number}"),
+            *(*where, "--lease-namespace", cluster.namespace if cluster is not None else "default"),
+            *("--lease-name", f"twilio-{os.getpid()}-{next(_numbers)}"),
             *("--twilio-resync-seconds", str(RESYNC), *arguments, *more),
         )
         started.append(one)

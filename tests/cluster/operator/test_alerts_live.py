@@ -79,6 +79,7 @@ class Kept:
         self.cluster.patch(VOICEASSIST, "support", {"spec": {"prompt": {"instructions": f"You help. {time.time()}"}}})
 
     def take_it(self) -> None:
+        time.sleep(4)  # with the time that it took to fire more than the 5 s of the objective
         for pod in self.pods:
             manifest = self.cluster.get(("v1", "Pod"), pod)
             self.relays.report(pod, configRevision=manifest["metadata"]["annotations"]["voiceassist.dev/config-revision"])
