@@ -13,7 +13,7 @@ CONFIRM_SECONDS = 30.0
 """After a write to the Flex configuration: somebody who read it before us may write it after us."""
 STANDING_SECONDS = 300.0
 """After a refusal that somebody may mend at Twilio: an account suspended, something gone, a queue claimed."""
-FIRST_FAILURE, LONGEST_FAILURE = 5.0, 300.0
+FIRST_FAILURE, LONGEST_FAILURE = 2.0, 300.0
 
 
 @dataclass(frozen=True, slots=True)

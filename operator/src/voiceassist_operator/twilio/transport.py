@@ -36,7 +36,7 @@ CONCURRENT = 4
 """Requests of this operator to one account under way at once. Twilio counts all of an account's together: the relays need theirs."""
 GATE_SECONDS = 60.0
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
-RETRY_SECONDS = 5.0
+RETRY_SECONDS = 2.0
 """After the last attempt: when the caller may try again, unless Twilio named a longer time."""
 
 Form = Mapping[str, Any]
