@@ -153,6 +153,7 @@ def voiceassist(place: Sandbox, name: str = "support", instructions: str = "Writ
                 "accountSid": ACCOUNT,
                 "credentialsSecretRef": {"name": "sandbox-twilio"},
                 "sync": {"serviceSid": place.sync_service},
+                "flex": {"configure": False},  # objects of several tests share the account
                 "apiUrl": "http://sandbox-twilio/{product}",
             },
             "model": {"provider": "Compatible", "url": "ws://sandbox-openai/v1/realtime", "apiKeySecretRef": {"name": "sandbox-openai"}},

@@ -19,7 +19,7 @@ from cluster.lab.places import KEPT, REPOSITORY
 from cluster.lab.prerequisites import install_packages, missing_prerequisites
 from cluster.lab.programs import all_programs
 from cluster.lab.progress import say, spelled, step
-from cluster.lab.sandbox import AUTHORITY_SECRET, authority_secret, sandbox_voiceassist, sync_service, with_our_images
+from cluster.lab.sandbox import AUTHORITY_SECRET, authority_secret, sandbox_voiceassist, with_our_images
 
 RECORD = KEPT / "lab.json"
 NAMESPACE = "voiceassist"
@@ -110,7 +110,7 @@ def furnish(lab: Lab) -> None:
         values: list[str | Path] = ["--values", CHART_VALUES, "--set", f"endpoint.caSecret={AUTHORITY_SECRET}"]
         lab.helm("install", "voiceassist", CHART, "-n", NAMESPACE, *values, "--wait", "--timeout", "100s")
     with step("applying a VoiceAssist", "10 s"):
-        lab.apply(sandbox_voiceassist(sync_service(lab, NAMESPACE)), namespace=NAMESPACE)
+        lab.apply(sandbox_voiceassist(), namespace=NAMESPACE)
         lab.kubectl("wait", "--for=condition=Ready", "voiceassist/sandbox", *wait)
 
 

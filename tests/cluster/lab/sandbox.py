@@ -52,12 +52,11 @@ def sync_service(lab: Lab, namespace: str) -> str:
         return str(json.load(answer)["sid"])
 
 
-def sandbox_voiceassist(service_sid: str) -> dict[str, Any]:
+def sandbox_voiceassist() -> dict[str, Any]:
     """A VoiceAssist whose clouds are the stand-ins."""
     twilio = {
         "accountSid": ACCOUNT,
         "credentialsSecretRef": {"name": "sandbox-twilio"},
-        "sync": {"serviceSid": service_sid},
         "apiUrl": "http://sandbox-twilio/{product}",
     }
     model = {"provider": "Compatible", "url": "ws://sandbox-openai/v1/realtime", "apiKeySecretRef": {"name": "sandbox-openai"}}

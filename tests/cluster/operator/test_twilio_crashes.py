@@ -135,8 +135,8 @@ def test_a_crash_in_each_write(plane: Lab, cluster: Cluster, tmp_path: Path) -> 
 
         def repair(write: Write, name: str) -> Kept:
             one = spare[write.mode].pop()
-            hold(one, write, landed="after" in name)
             spoil(one, write)
+            hold(one, write, landed="after" in name)
             return one
 
         repaired = stage(start, REPAIRING, repair, all_right)
