@@ -27,6 +27,9 @@ test-fast: setup ## the quick tiers, under 2 minutes
 bench: setup ## what a frame costs beside the limit, and a call (QUICK=1, JSON=1; WRITE=1 puts it into docs/performance.md)
 	@$(BIN)/python tools/bench.py $(if $(QUICK),--quick) $(if $(JSON),--json) $(if $(WRITE),--write)
 
+fuzz: setup ## what the relay reads from others, with new seeds for MINUTES=5; findings go to tests/fuzz_corpus
+	@$(BIN)/python tools/fuzz.py --minutes $(or $(MINUTES),5) $(ARGS)
+
 soak: setup ## calls come and go for MINUTES=30; memory, tasks and sockets must end where they began
 	@$(BIN)/python tools/soak.py --minutes $(or $(MINUTES),30) $(ARGS)
 

@@ -21,8 +21,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
-from fuzz.mutation import CORPUS, mutated, seeds  # noqa: E402
-from fuzz.targets import TARGETS, Target  # noqa: E402
+from fuzzing.mutation import CORPUS, mutated, seeds  # noqa: E402
+from fuzzing.targets import TARGETS, Target  # noqa: E402
 
 SLOW_SECONDS = 1.0
 

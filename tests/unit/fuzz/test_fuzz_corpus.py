@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fuzz.mutation import CORPUS, mutated, seeds
-from fuzz.targets import TARGETS
+from fuzzing.mutation import CORPUS, mutated, seeds
+from fuzzing.targets import TARGETS
 
 FILES = [(path.parent.name, path.name) for path in sorted(CORPUS.glob("*/*"))]
 
