@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import statistics
 import time
+import urllib.parse
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -13,7 +15,9 @@ import pytest
 
 from cluster.calling import begin, frames_filled, knock, play
 from cluster.lab import Lab
+from cluster.lab.sandbox import ACCOUNT
 from cluster.standing import (
+    Sandbox,
     condition,
     eventually,
     fetch,
@@ -208,3 +212,85 @@ def test_what_is_wrong_is_told_and_mended(lab: Lab, namespace: str) -> None:
     eventually("no trouble left", lambda: condition(lab, namespace, "Degraded").get("status") == "False", 40)
     eventually("the old pod alone", lambda: starts(relay_pods(lab, namespace)) == pods, 30)
     wait_ready(lab, namespace, seconds=20)
+
+
+class Account:
+    """Twilio's side of a namespace, as its administrator sees it."""
+
+    def __init__(self, lab: Lab, place: Sandbox) -> None:
+        data = lab.get("secret", "sandbox-twilio", "-n", place.namespace)["data"]
+        self._login = base64.b64encode(f"{ACCOUNT}:{base64.b64decode(data['authToken']).decode()}".encode()).decode()
+        self._url = place.twilio
+
+    def ask(self, path: str, **form: str) -> Any:
+        """A GET, or with a form a POST."""
+        data = urllib.parse.urlencode(form).encode() if form else None
+        return fetch(f"{self._url}{path}", form=data, headers={"Authorization": f"Basic {self._login}"})
+
+    def made(self) -> list[str]:
+        """Names of the Sync services that the operator made."""
+        found = self.ask("/sync/v1/Services")["services"]
+        return [one["friendly_name"] for one in found if one["friendly_name"].startswith("voiceassist/")]
+
+    def functions(self) -> list[dict[str, Any]]:
+        """The Functions services that the operator made, with what runs in them."""
+        found: list[dict[str, Any]] = fetch(f"{self._url}/_sim/serverless")["services"]
+        return [one for one in found if one["uniqueName"].startswith("voiceassist-")]
+
+    def flex(self) -> dict[str, Any]:
+        """Our entries in the Flex configuration."""
+        attributes = self.ask("/flex-api/v1/Configuration")["ui_attributes"]
+        return dict(attributes.get("custom_data", {}).get("voice_assist", {}).get("instances", {}))
+
+
+@pytest.mark.usefixtures("release")
+@pytest.mark.timeout(300, func_only=True)
+def test_all_three_modes_in_turn_with_a_call_up(lab: Lab, namespace: str) -> None:
+    """Everything at Twilio comes from the object; the mode changes under a call, which loses nothing; with the object all of it goes."""
+    host, key = host_of(namespace), f"{namespace}/support"
+    place = sandbox(lab, namespace, host)
+    account = Account(lab, place)
+    lab.apply(tls_secret(lab), namespace=namespace)
+    body = voiceassist(place)
+    twilio = body["spec"]["twilio"]
+    del twilio["sync"], twilio["flex"]
+    put(lab, body)
+    wait_ready(lab, namespace)
+    [service] = account.made()
+    assert service.startswith(f"voiceassist/{key}/")
+    eventually("Flex", lambda: account.flex().get(key, {}).get("functionsUrl") == f"https://{host}", 20)
+    assert account.flex()[key]["default"] is True
+    assert account.functions() == []
+    by_hand = account.ask("/serverless/v1/Services", UniqueName="by-hand", FriendlyName="by hand")["sid"]
+    environments = f"/serverless/v1/Services/{by_hand}/Environments"
+    environment = account.ask(environments, UniqueName="production", DomainSuffix="prod")["sid"]
+
+    def variables() -> dict[str, str]:
+        return {one["key"]: one["value"] for one in account.ask(f"{environments}/{environment}/Variables")["variables"]}
+
+    with ThreadPoolExecutor(1) as pool:
+        playing = pool.submit(play, lab, place, host, ["lost-parcel.wav"])
+        eventually("the call", lambda: any(fetch(url)["activeCalls"] for url in status_urls(lab, namespace).values()), 30)
+        twilio["functions"] = {"mode": "Existing", "existing": {"serviceSid": by_hand, "environmentSid": environment}}
+        put(lab, body)
+        eventually("the variables", lambda: variables().get("STREAM_URL") == f"wss://{host}/ws", 20)
+        assert variables()["SYNC_SERVICE_SID"] == lab.get("voiceassist", "support", "-n", namespace)["status"]["sync"]["serviceSid"]
+        # Nothing is deployed there, so the plugin is not led to it.
+        eventually("a word", lambda: condition(lab, namespace, "FunctionsConfigured").get("reason") == "FunctionsNotFound", 20)
+        assert account.flex()[key]["functionsUrl"] == f"https://{host}"
+        twilio["functions"] = {"mode": "Serverless"}
+        put(lab, body)
+        eventually("Flex", lambda: account.flex()[key]["functionsUrl"].endswith(".twil.io"), 40)
+        assert not playing.done(), "the call was to be up all the time"
+        [functions] = account.functions()
+        deployed = functions["environments"][0]["deployed"]
+        assert sorted(one["path"] for one in deployed["functions"]) == ["/forward", "/stream", "/token"]
+        assert deployed["variables"]["STREAM_URL"] == f"wss://{host}/ws"
+        report = document(playing.result(), filled=frames_filled(lab, namespace))
+    assert "\n".join(complaints(report)) == ""
+    assert report["calls"][0]["suggestions"]
+    wait_ready(lab, namespace)
+    assert account.made() == [service]
+    lab.kubectl("delete", "voiceassist", "support", "-n", namespace, "--timeout=60s")
+    assert (account.made(), account.functions(), account.flex()) == ([], [], {})
+    assert variables()["STREAM_URL"] == f"wss://{host}/ws", "what is the user's stays"
