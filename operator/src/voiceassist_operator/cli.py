@@ -21,6 +21,7 @@ from .facts import Observed, PromptFact, SecretFact, TwilioFact
 from .logs import configure_logs
 from .plan import RESYNC_SECONDS, make_plan
 from .resources.common import Owner
+from .twilio.functions_wanted import GRACE_SECONDS
 from .twilio.outcome import SyncMemory
 from .twilio.schedule import LET_GO_SECONDS
 from .twilio.schedule import RESYNC_SECONDS as TWILIO_RESYNC_SECONDS
@@ -71,6 +72,12 @@ def parser() -> argparse.ArgumentParser:
         type=float,
         default=LET_GO_SECONDS,
         help="let a deleted object go after this time without relays, even if Twilio could not be tidied up (default %(default)g)",
+    )
+    run.add_argument(
+        "--functions-grace-seconds",
+        type=float,
+        default=GRACE_SECONDS,
+        help="after a change of functions.mode let the Functions at Twilio go on this long for open browser tabs (default %(default)g)",
     )
     run.add_argument("--lease-name", default="voiceassist-operator", help="the Lease that the leading replica holds (default %(default)s)")
     run.add_argument("--lease-namespace", help="where the Lease is (default: the operator's own namespace)")

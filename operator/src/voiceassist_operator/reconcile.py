@@ -29,6 +29,7 @@ from .metrics import OperatorMetrics
 from .observe import Surroundings, observe
 from .plan import RESYNC_SECONDS, Plan, leaving, make_plan, status_with, unreadable
 from .resources.common import Reference
+from .twilio.functions_wanted import GRACE_SECONDS
 from .twilio.keeping import TwilioKeeper
 from .twilio.leaving import TwilioLeaving
 from .twilio.schedule import LET_GO_SECONDS as TWILIO_LET_GO_SECONDS
@@ -54,6 +55,8 @@ class TwilioSide:
     resync_seconds: float = TWILIO_RESYNC_SECONDS
     let_go_seconds: float = TWILIO_LET_GO_SECONDS
     """How long an object that is being deleted waits for Twilio when its relays are gone."""
+    grace_seconds: float = GRACE_SECONDS
+    """How long functions that are no longer wanted go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +218,8 @@ class Keeper:
             return None
         if not secret.found or CREDENTIALS - secret.keys:
             return None
-        return twilio_wanted(owner.namespace, owner.name, owner.uid, seen.created, owner.spec, secret.version, self._neighbours())
+        grace = self._side.grace_seconds
+        return twilio_wanted(owner.namespace, owner.name, owner.uid, seen.created, owner.spec, secret.version, self._neighbours(), grace)
 
     def _ask_twilio(self, seen: Observed) -> Observed:
         """Tells the keeper of the Twilio side what is wanted, and takes what it knows; never waits for it."""

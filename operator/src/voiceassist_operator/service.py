@@ -144,7 +144,7 @@ async def _lead(
     )
     applier, dialling = Applier(cluster, metrics), Dialling(trusted(options.endpoint_ca), options.endpoint_port)
     pool = TwilioPool(metrics, leadership.may_write)
-    twilio = TwilioSide(pool, options.twilio_resync_seconds, options.twilio_let_go_seconds)
+    twilio = TwilioSide(pool, options.twilio_resync_seconds, options.twilio_let_go_seconds, options.functions_grace_seconds)
 
     def keeper(uid: str, name: str, namespace: str, claims: Claims) -> Keeper:
         rival, neighbours = functools.partial(claims.rival, uid), functools.partial(claims.neighbours, uid)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from voiceassist_crds.reasons import ConditionType, Reason
@@ -11,7 +11,7 @@ from voiceassist_crds.resource import VoiceAssistSpec
 
 from .address import Address
 from .flex_plan import FlexWanted, Older
-from .functions_wanted import FunctionsMemory, FunctionsMode, FunctionsWanted, memory_from_status
+from .functions_wanted import GRACE_SECONDS, FunctionsMemory, FunctionsMode, FunctionsWanted, memory_from_status
 from .outcome import SyncMemory
 from .sync_plan import SyncWanted, friendly_name
 
@@ -67,9 +67,16 @@ class TwilioMemory:
 
 
 def twilio_wanted(
-    namespace: str, name: str, uid: str, created: str, spec: VoiceAssistSpec, secret_version: str, neighbours: Neighbours
+    namespace: str,
+    name: str,
+    uid: str,
+    created: str,
+    spec: VoiceAssistSpec,
+    secret_version: str,
+    neighbours: Neighbours,
+    grace_seconds: float = GRACE_SECONDS,
 ) -> TwilioWanted:
-    """From the spec, `created` as RFC 3339."""
+    """From the spec, `created` as RFC 3339. `grace_seconds`: how long functions that are no longer wanted go on."""
     twilio = spec.twilio
     existing = twilio.functions.existing
     return TwilioWanted(
@@ -87,6 +94,7 @@ def twilio_wanted(
             sync_service_sid="",
             existing_service_sid=existing.service_sid if existing else "",
             existing_environment_sid=existing.environment_sid if existing else "",
+            grace_seconds=grace_seconds,
         ),
         FlexWanted(
             key=f"{namespace}/{name}",
@@ -103,17 +111,16 @@ def twilio_wanted(
 def memory_of(status: Mapping[str, Any], generation: int) -> TwilioMemory:
     """Reads the status of an object of this generation."""
     sync = status.get("sync") or {}
-    right = any(
-        entry["type"] == ConditionType.FLEX_CONFIGURED.value
-        and entry["status"] == "True"
-        and entry["reason"] == Reason.CONFIGURED.value
-        and entry.get("observedGeneration") == generation
+    right = {
+        entry["type"]
         for entry in status.get("conditions") or []
-    )
+        if entry["status"] == "True" and entry["reason"] == Reason.CONFIGURED.value and entry.get("observedGeneration") == generation
+    }
+    functions = memory_from_status(status.get("functions") or {})
     return TwilioMemory(
         SyncMemory(sync.get("serviceSid") or "", bool(sync.get("made"))),
-        memory_from_status(status.get("functions") or {}),
+        replace(functions, right=ConditionType.FUNCTIONS_CONFIGURED.value in right),
         (status.get("endpoints") or {}).get("functionsUrl") or "",
-        right,
+        ConditionType.FLEX_CONFIGURED.value in right,
         bool((status.get("flex") or {}).get("written")),
     )
