@@ -25,12 +25,17 @@ def _cpu_ms(pid: int) -> float:
 
 
 def replay_kb() -> float:
-    """KB that the replay buffer of one track holds while nobody speaks, in the middle between two trims."""
+    """KB that the replay buffer of one track holds while nobody speaks, on an average.
+
+    Audio is kept for as long as the model's server may have died unheard: from the last byte that came from it, two seconds back. A
+    server with nothing to say is heard at every ping.
+    """
+    seconds = DEFAULT_LIMITS.replay_idle + DEFAULT_LIMITS.ping_every / 2 + DEFAULT_LIMITS.housekeeping / 2
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
     replay = Replay(DEFAULT_LIMITS.replay_seconds)
-    for number in range(int((DEFAULT_LIMITS.replay_idle + DEFAULT_LIMITS.housekeeping / 2) * 50)):
-        replay.sent(number / 50, bytes(bytearray(FRAME_CHARACTERS)))
+    for number in range(int(seconds * 50)):
+        replay.sent(number / 50, bytes(bytearray(FRAME_CHARACTERS)))  # each frame bytes of its own
     kb = (tracemalloc.get_traced_memory()[0] - before) / 1024
     tracemalloc.stop()
     return round(kb, 1)

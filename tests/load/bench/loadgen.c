@@ -1,6 +1,6 @@
 // The load of the benchmark: Twilio's side (one or two tracks, a frame each 20 ms) and the model's side of many calls, in one thread.
 //   loadgen CALLS_FILE CERT KEY      then commands on standard input, each answered by one line of JSON:
-//   relay PORT PID | tracks N | grow CALLS PER_SECOND | measure SECONDS | end
+//   relay PORT PID | tracks N | grow CALLS PER_SECOND [PATIENCE_SECONDS] | measure SECONDS | end
 // CALLS_FILE, for each call: the upgrade request, then `connected` and `start` as text; each with its length before it (32 bits, little end).
 #define _GNU_SOURCE
 #include "model_side.h"
@@ -193,7 +193,7 @@ static void look(uint64_t now) {
 
 static void command(char *line, uint64_t now) {
   int a = 0, b = 0;
-  double seconds = 0;
+  double seconds = 0, patience = 60;
   busy_until = now + 60000000000ull;
   if (sscanf(line, "relay %d %d", &a, &b) == 2) {
     relay_port = a;
@@ -201,7 +201,8 @@ static void command(char *line, uint64_t now) {
     printf("{\"ok\": true"), said();
   } else if (sscanf(line, "tracks %d", &a) == 1) {
     tracks = a, printf("{\"ok\": true"), said();
-  } else if (sscanf(line, "grow %d %lf", &a, &seconds) == 2) {
+  } else if (sscanf(line, "grow %d %lf %lf", &a, &seconds, &patience) >= 2) {
+    busy_until = now + (uint64_t)(patience * 1e9);
     grow_began = now - (uint64_t)(open_calls / seconds * 1e9), target = a < scripts ? a : scripts, per_second = seconds, doing = GROWING;
     memset(first_frame, 0, sizeof first_frame);
   } else if (sscanf(line, "measure %lf", &seconds) == 1) {

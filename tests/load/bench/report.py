@@ -33,7 +33,7 @@ def table(result: dict[str, Any]) -> str:
     """The rows with what is said beside them."""
     more = {(b["relay"], b["step"], b["tracks"], b["tls"]): b for b in result["beside"]}
     lines = [
-        "| relay | calls | tracks | model socket | CPU us/frame (least to most) | x limit | p50 ms | p99 ms | KB/call | calls per core | generator |",
+        "| relay | calls | tracks | model socket | CPU us/frame (range) | x limit | p50 ms | p99 ms | KB/call | calls/core | generator |",
         "|---|--:|--:|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for row in result["rows"]:
@@ -56,7 +56,8 @@ def _extras(extras: dict[str, Any]) -> list[str]:
         "| what | figure |",
         "|---|---|",
         f"| a call's start, its end and the audio between (over {start['calls']} calls) | {start['cpuMsPerCall']:.1f} ms CPU |",
-        f"| from the connection to the first frame at the model | p50 {start['firstFrameP50Ms']:.0f} ms, p99 {start['firstFrameP99Ms']:.0f} ms |",
+        f"| from the connection to the first frame at the model | p50 {start['firstFrameP50Ms']:.0f} ms, "
+        f"p99 {start['firstFrameP99Ms']:.0f} ms |",
         f"| memory kept for a call that has ended | {start['keptKbPerCall']:.1f} KB |",
         f"| {burst['calls']} calls that begin in one second | {burst['failed']} failed; first frame p50 {burst['firstFrameP50Ms']:.0f} ms, "
         f"p99 {burst['firstFrameP99Ms']:.0f} ms; the loop's longest delay {'over 1000' if delay is None else f'under {delay:.0f}'} ms |",

@@ -133,7 +133,7 @@ def test_trim_keeps_what_is_to_be_written_and_the_last_frame() -> None:
     ring.arrivals.extend(map(float, range(10)))
     ring.wait(10.0, COMMON)
     ring.trim(100.0)
-    assert ring.arrivals == [10.0]
+    assert list(ring.arrivals) == [10.0]
     assert ring.last_arrival == 10.0
     assert [again for _, _, again in ring.take()] == [False]
     assert ring.clear() == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left
 from collections.abc import Iterator
 
@@ -18,7 +19,7 @@ class Replay:
 
     def __init__(self, seconds: float) -> None:
         self.frames: list[bytes] = []
-        self.arrivals: list[float] = []
+        self.arrivals: array[float] = array("d")
         self.fresh = 0
         self.pending = 0
         self._most_frames = int(seconds * 50)
@@ -77,7 +78,7 @@ class Replay:
         """Forgets everything; returns how many frames no session got."""
         lost, self.fresh, self.pending, self._odd, self._surplus = self.fresh, 0, 0, 0, 0
         self.frames.clear()
-        self.arrivals.clear()
+        del self.arrivals[:]
         return lost
 
     @property

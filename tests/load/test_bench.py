@@ -1,0 +1,81 @@
+"""The benchmark itself: exact audio through every relay, the form of its result, and what it does not let pass. No figure is judged."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from .bench.__main__ import result_of
+from .bench.measuring import Scope, measure
+from .bench.processes import RELAYS, Cores, rig
+from .bench.report import BEGIN, END, write
+from .bench.rows import Cell, Sample, beside, fitting, rows
+
+pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
+
+SOUND = Sample(Cell("limit", "100", 1, False), 100, 10_000, 10_000, 0, 100_000.0, 100.0, 500.0, 300.0, 0.3, 0.1, 36.0)
+KEYS = ["relay", "calls", "tracks", "tls", "cpuUsPerFrame", "ratioToLimit", "p50Ms", "p99Ms", "kbPerCall"]
+
+
+@pytest.mark.parametrize(("tracks", "tls"), [(1, False), (2, True)])
+def test_every_relay_carries_every_frame_untouched_and_in_order(tmp_path: Path, tracks: int, tls: bool) -> None:
+    scope = Scope(seconds=0.4, rounds=1, loads=((tracks, tls),), middle=4, most=6)
+    samples = measure(scope, Cores(None, None))
+    assert {sample.cell.relay for sample in samples} == set(RELAYS)
+    assert [sample.first_wrong for sample in samples if sample.wrong] == []
+    assert all(sample.appends > 0 for sample in samples)
+    result = json.loads(json.dumps(result_of(samples, scope, None, "make bench")))
+    assert all(list(row) == KEYS for row in result["rows"])
+    document = tmp_path / "performance.md"
+    document.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    write(document, result)
+    text = document.read_text()
+    assert text.startswith("before\n")
+    assert text.endswith(f"{END}\nafter\n")
+    assert "old" not in text
+    assert text.count("\n| ours |") == sum(row["relay"] == "ours" for row in result["rows"])
+
+
+def test_audio_that_is_not_the_next_frame_is_seen(tmp_path: Path) -> None:
+    """A relay that sends the agent's track into the customer's session: the generator says so."""
+    with rig(tmp_path, "limit", 1, Cores(None, None), tls=False, most=2) as there:
+        there.ask("tracks 2")  # of which this relay knows nothing: it puts both into one session
+        there.ask("grow 1 50 1")
+        seen = there.ask("measure 0.3")
+        assert seen["wrong"] > 0
+        assert "another frame than the next one" in seen["first"]
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [({"generator_share": 0.9}, "the generator used 90% of its core"), ({"late_us": 25_000.0}, "the generator was 25.0 ms late (p99)")],
+)
+def test_a_run_with_the_generator_saturated_is_void(change: dict[str, float], why: str) -> None:
+    void = dataclasses.replace(SOUND, cpu_us=1.0, **change)
+    assert void.void == why
+    assert rows([void]) == []
+    assert [row["cpuUsPerFrame"] for row in rows([SOUND, void])] == [10.0]
+    assert beside([SOUND, void])[0]["void"] == [why]
+
+
+def test_audio_that_is_missing_is_a_fault() -> None:
+    assert SOUND.fault == ""
+    assert "9000 appends" in dataclasses.replace(SOUND, appends=9_000).fault
+    assert "3 wrong: x" in dataclasses.replace(SOUND, wrong=3, first_wrong="x").fault
+
+
+def test_the_ratio_is_to_the_limit_under_the_same_load() -> None:
+    ours = dataclasses.replace(SOUND, cell=Cell("ours", "100", 1, False), cpu_us=200_000.0)
+    other = dataclasses.replace(ours, cell=Cell("ours", "100", 2, False))
+    found = rows([ours, dataclasses.replace(ours, cpu_us=180_000.0), dataclasses.replace(ours, cpu_us=900_000.0), SOUND, other])
+    assert [(row["relay"], row["tracks"], row["ratioToLimit"]) for row in found] == [("ours", 1, 2.0), ("limit", 1, 1.0), ("ours", 2, None)]
+
+
+def test_the_highest_count_keeps_both_cores_under_the_mark() -> None:
+    assert fitting(0.3, 0.2, 100, 1000) == 220
+    assert fitting(0.2, 0.3, 100, 1000) == 220  # the generator is the one that is full
+    assert fitting(0.01, 0.01, 100, 1000) == 1000
