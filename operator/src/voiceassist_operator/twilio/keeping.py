@@ -152,6 +152,7 @@ class TwilioKeeper:
         access = await open_account(self._cluster, self._pool, self._namespace, wanted.credentials)
         before = self._fact.flex
         was_right = self._fact.memory.flex_right if self._looked is None else self._looked == wanted and _well(before)
+        url_before = self._fact.memory.functions_url
         problems: list[Problem | None] = []
         functions: FunctionsOutcome | None = None
         flex: FlexOutcome | None = None
@@ -161,7 +162,7 @@ class TwilioKeeper:
             functions, problem = await self._look_at_functions(access, wanted)
             problems.append(problem)
         if "flex" not in self._refused:
-            flex = await self._look_at_flex(access, wanted, was_right)
+            flex = await self._look_at_flex(access, wanted, was_right and url_before == self._fact.memory.functions_url)
             problems.append(flex.problem)
         passing = [one for one in problems if one is not None and one.passing]
         if (not passing or self._failures) and self._looked != wanted:
