@@ -34,6 +34,8 @@ class Kept:
     name: str
     mode: str = "Relay"
     spec: Any = None
+    mark: int = 0
+    """How many requests there had been when a test began to count."""
 
     @classmethod
     def make(cls, cluster: Cluster, name: str, mode: str = "Relay", twilio: Twilio | None = None, **parts: Any) -> Kept:

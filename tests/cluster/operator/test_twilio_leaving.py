@@ -14,14 +14,14 @@ from cluster.operator.clouds import API_KEY, API_SECRET, AUTH_TOKEN
 from voiceassist_operator.cluster import VOICEASSIST
 
 pytestmark = [pytest.mark.timeout(200, func_only=True), pytest.mark.usefixtures("keeping")]
-PATIENCE = 8.0
+PATIENCE = 12.0
 DOWN = {"kind": "5xx", "status": 503}
 LET_GO = "voiceassist.dev/let-go"
 
 
 @pytest.fixture(scope="module")
 def keeping(plane: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
-    """One operator for all namespaces, which waits for Twilio for 8 s when an object goes."""
+    """One operator for all namespaces, which waits for Twilio for 12 s when an object goes."""
     with operators(plane, None, tmp_path_factory.mktemp("operator"), "--twilio-let-go-seconds", str(PATIENCE)) as start:
         yield start()
 

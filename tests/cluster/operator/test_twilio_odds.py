@@ -43,7 +43,7 @@ def test_every_fifth_request_fails(plane: Lab, cluster: Cluster, tmp_path: Path)
                 assert (shown["FunctionsConfigured"], shown["FlexConfigured"]) == ("True", "True"), one.name
             return True
 
-        until("all is made under faults", made, 120)
+        until("all is made under faults", made, 150)
         asked = [entry for one in kept for entry in one.twilio.requests()]
         struck = [entry for entry in asked if entry["fault"]]
         assert len(struck) > len(asked) / 10, "the faults did strike"
