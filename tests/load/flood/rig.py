@@ -103,6 +103,6 @@ async def flooded(folder: Path, calls: int = CALLS, **config: Any) -> AsyncItera
 
 
 def unharmed(quiet: Watched, loud: Watched) -> None:
-    """The other calls' p99 under the flood: within ten times that of the quiet run and 100 ms, on machines that do other work too."""
+    """The other calls' p99 under the flood: within ten times that of the quiet run and half a second; the machine may do other work."""
     assert loud.seen["disorder"] == quiet.seen["disorder"] == 0
-    assert loud.seen["p99Ms"] <= 10 * quiet.seen["p99Ms"] + 100, f"quiet: {quiet}; loud: {loud}"
+    assert loud.seen["p99Ms"] <= 10 * quiet.seen["p99Ms"] + 500, f"quiet: {quiet}; loud: {loud}"
