@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import json
 import os
 import signal
@@ -173,6 +174,8 @@ async def serve(options: argparse.Namespace, guard: Guard) -> None:
             (QuietServer(server_config(relay.private_app(), on_refused=relay.metrics.http_refused)), private),
         )
         async with _running(*servers):
+            gc.collect()
+            gc.freeze()  # what is there by now stays: the collector would look through it again and again, and hold up every call
             print(json.dumps({"listening": ports}), flush=True)  # noqa: T201 - for whoever started us
             config = relay.watch.current().config
             log.info(

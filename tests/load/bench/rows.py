@@ -75,7 +75,7 @@ class Sample:
 def fitting(share: float, generator_share: float, calls: int, most: int) -> int:
     """How many calls bring the busier of relay and generator just under `FULL`, judged by what so many calls took."""
     room = (FULL - 0.04) / max(share, generator_share, 1e-3)
-    return max(1, min(most, int(calls * room)))
+    return max(1, min(most, round(calls * room)))
 
 
 def rows(samples: Iterable[Sample]) -> list[dict[str, Any]]:
