@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-RESYNC_SECONDS = 2400.0
+RESYNC_SECONDS = 3600.0
 """Between looks at an object at rest, 15 % less at most. A look costs 2 requests (the list of Sync services, the Flex configuration), with
-functions at Twilio 5: at rest 8.8 an hour at most, 3.5 in mode Relay."""
+functions at Twilio 5: at rest 5.9 an hour at most."""
 LET_GO_SECONDS = 600.0
 """How long an object that is being deleted waits for Twilio when its relays are gone, unless the operator is told otherwise."""
 CONFIRM_SECONDS = 30.0
