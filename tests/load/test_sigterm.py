@@ -9,7 +9,19 @@ import time
 from pathlib import Path
 from typing import Any
 
-from integration.faults_rig import Polls, all_live, all_over, asking, assert_nothing_lost, finished, hang_up, kept, states, value
+from integration.faults_rig import (
+    Polls,
+    all_live,
+    all_over,
+    asking,
+    assert_nothing_lost,
+    finished,
+    hang_up,
+    kept,
+    set_faults,
+    states,
+    value,
+)
 from integration.line_rig import start, streams
 from voiceassist_demo.stage import Stage
 
@@ -39,6 +51,7 @@ async def test_a_relay_that_is_told_to_end_ends_no_call(tmp_path: Path) -> None:
         assert value(metrics, "upgrades_total", outcome="accepted") == before + 1, "the upgrade is served by the relay that ends"
         assert value(metrics, "active_calls") == CALLS + 1, "no call has ended"
 
+        await set_faults(stage, {"kind": "latency", "path": "/Items", "seconds": 2.0})  # so that something is under way at the end
         await asyncio.sleep(CONFIG["limits"]["drainGraceSeconds"] - 1)
         assert set(await states(stage, [*calls, late])) == {"live"}, "the grace is over, and they go on"
         hung_up = time.monotonic()
