@@ -43,7 +43,7 @@ TIERS = (
     Tier("functions", programs={"node": "nodejs", "npm": "npm"}, prerequisites="tests/functions/prerequisites.py"),
     Tier("charts"),
     Tier("monitoring", programs={"promtool": "prometheus", "prometheus": "prometheus"}),
-    Tier("browser", programs={"chromium": "chromium"}),
+    Tier("browser", programs={"chromium": "chromium", "prometheus": "prometheus"}),
     Tier("load"),
     Tier("cluster", prerequisites="tests/cluster/prerequisites.py"),
 )

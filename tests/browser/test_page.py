@@ -53,6 +53,22 @@ def test_calls_run(page: Page, demo: Demo) -> None:
     expect(facts.locator(".bad")).to_have_count(0)
 
 
+def test_objectives_are_drawn_from_prometheus_own_answers(page: Page, demo: Demo) -> None:
+    """Three objectives, each with its share as Prometheus tells it at the same moment, and a way there."""
+    page.goto(demo.url)
+    drawn = page.locator("#objectives .objective")
+    expect(drawn).to_have_count(3, timeout=30_000)
+    expect(drawn.first.locator("b")).to_have_text(re.compile(r"^[\d.]+ %$"), timeout=60_000)
+    expect(drawn.first.locator("polyline")).to_have_attribute("points", re.compile(r"\d+\.\d,\d+\.\d"))
+    address = page.locator("#watched a").get_attribute("href")
+    assert address is not None
+    query = f"{address}/api/v1/query?query=1-voiceassist:suggestion_latency:error_ratio_rate5m"
+    told = page.request.get(query).json()["data"]["result"]
+    assert [one["metric"]["name"] for one in told] == ["demo"]
+    shown = float((drawn.first.locator("b").text_content() or "").removesuffix(" %"))
+    assert shown == pytest.approx(100 * float(told[0]["value"][1]), abs=15), "a few seconds apart"
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(("width", "height"), [(1440, 1000), (390, 800)])
 def test_it_fits(browser: Browser, demo: Demo, tmp_path: Path, width: int, height: int, scheme: str) -> None:

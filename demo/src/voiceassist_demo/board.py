@@ -57,6 +57,8 @@ class Board:
         self.calls: dict[str, CallView] = {}
         self.bars: deque[Json] = deque(maxlen=KEPT_BARS)
         self.relay: Json = {}
+        self.watched: Json | None = None
+        """What Prometheus says of the objectives; empty where there is none, None until it has spoken."""
         self._counts: dict[str, float] = {}
         self._sums: dict[str, float] = {}
 
@@ -132,4 +134,4 @@ class Board:
     def to_json(self) -> Json:
         """The whole board, for a page that has just opened."""
         views = sorted(self.calls.values(), key=lambda view: view.slot)
-        return {"calls": [view.to_json() for view in views], "bars": list(self.bars), "relay": self.relay}
+        return {"calls": [view.to_json() for view in views], "bars": list(self.bars), "relay": self.relay, "watched": self.watched}

@@ -22,13 +22,16 @@ from .board import Board, CallView
 from .errors import DemoError
 from .feed import Event, follow
 from .meters import STEP_MS, both
+from .objectives import Objectives, rules, sample_slos
+from .prometheus import Prometheus, available
 from .server import PageServer, listen
-from .stage import Stage, write_whole
+from .stage import Stage, free_port, write_whole
 
 PAUSE_SECONDS = 4.0
 STAGGER_SECONDS = 5.0
 TICK_SECONDS = 0.2
 LOOK_SECONDS = 2.0
+SCRAPE_SECONDS = 1.0
 LATE_SECONDS = 60.0
 """How much longer than its recording a call may take before the next one follows."""
 TROUBLE_SECONDS = 8.0
@@ -51,6 +54,7 @@ class Live:
         self.page = PageServer(self.board.to_json, self._prompt, self._set_prompt)
         self._dirty: set[str] = set()
         self._ended: dict[str, asyncio.Event] = {}
+        self._prometheus: Prometheus | None = None
         self._calls: dict[int, str] = {}
         self._told: set[str] = set()
 
@@ -157,7 +161,7 @@ class Live:
             change["levels"] = self._levels()
             if turn % 5 == 0:
                 await self._look()
-                change["bars"], change["relay"] = list(self.board.bars), self.board.relay
+                change["bars"], change["relay"], change["watched"] = list(self.board.bars), self.board.relay, self.board.watched
             self.page.tell(change)
 
     def _levels(self) -> dict[str, dict[str, float]]:
@@ -180,6 +184,14 @@ class Live:
         except TROUBLES:
             self.board.relay = {}
 
+    def watch(self, prometheus: Prometheus) -> None:
+        """Has the relay scraped, and the objectives drawn from what Prometheus says."""
+        self._prometheus = prometheus
+        prometheus.scrape({"relay": [self._stage.relay.private.removeprefix("http://")]})
+
+    def _watched(self, found: dict[str, Any]) -> None:
+        self.board.watched = found
+
     async def run(self, listener: socket.socket) -> None:
         """Runs until cancelled. Raises DemoError if Twilio's stand-in, which everything here hangs on, goes away."""
         ready = asyncio.Event()
@@ -188,9 +200,15 @@ class Live:
         print(f"\nVoiceAssist demo: http://127.0.0.1:{at}")
         print(f"  relay       {stage.relay.public}   metrics {stage.relay.private}/metrics   status {stage.relay.private}/status")
         print(f"  stand-ins   Twilio {stage.twilio_url}   model {stage.model_url or stage.model.url}")
+        watched = self._prometheus.url if self._prometheus else "not on this machine (Debian: apt-get install prometheus)"
+        print(f"  Prometheus  {watched}")
         print("  Ctrl-C ends it.\n", flush=True)
         try:
             async with asyncio.TaskGroup() as tasks:
+                if self._prometheus is None:
+                    self.board.watched = {}
+                else:
+                    tasks.create_task(Objectives(self._prometheus, sample_slos(), self._watched).run())
                 tasks.create_task(self._follow(ready))
                 await ready.wait()
                 tasks.create_task(self.tell())
@@ -232,9 +250,13 @@ async def run_live(stage: Stage, paths: Sequence[Path], port: int) -> int:
     listener = listen(port)
     print("starting the stand-ins and a relay ...", flush=True)
     try:
-        async with stage:
+        async with stage, contextlib.AsyncExitStack() as stack:
+            live = Live(stage, paths)
+            if available():
+                prometheus = Prometheus(stage.folder / "prometheus", free_port(), rules(sample_slos(), SCRAPE_SECONDS), SCRAPE_SECONDS)
+                live.watch(await stack.enter_async_context(prometheus))
             try:
-                await Live(stage, paths).run(listener)
+                await live.run(listener)
             finally:
                 print("\nending: calls, relay, stand-ins ...", flush=True)
     finally:

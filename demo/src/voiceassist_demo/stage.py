@@ -237,11 +237,15 @@ class Stage:
         return await self.send("POST", f"{(relay or self.relay).public}/stream", body)
 
     async def metrics(self, relay: RelayProcess | None = None) -> dict[str, float]:
-        """The relay's metrics: `name{labels}` to value, without the prefix."""
+        """The relay's metrics: `name{labels}` to value, without the prefix and the labels that every series of a relay bears."""
         async with self.http.get(f"{(relay or self.relay).private}/metrics") as answer:
             text = await answer.text()
-        pattern = re.compile(r"^voiceassist_relay_(\S+) (\S+)$", re.MULTILINE)
-        return {name: float(value) for name, value in pattern.findall(text)}
+        pattern = re.compile(r"^voiceassist_relay_(\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
+        found = {}
+        for name, labels, value in pattern.findall(text):
+            own = ",".join(label for label in re.findall(r'\w+="[^"]*"', labels) if label.split("=")[0] not in {"name", "namespace"})
+            found[f"{name}{{{own}}}" if own else name] = float(value)
+        return found
 
 
 def free_port() -> int:

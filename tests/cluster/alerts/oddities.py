@@ -31,7 +31,10 @@ async def everything_once(lane: Lane) -> None:
     await asyncio.sleep(5)
     await lane.streams(signature="true", skip=[], unknown_events_every=0)
     call = await lane.begin(lane.recording)
-    if call is not None:
-        body = {"Token": call["flexToken"], "callSid": call["callSid"], "suggestionId": "g1_item", "verdict": "up"}
-        await stage.send("POST", f"{relay.public}/feedback", body)
+    assert call is not None
+    revision = stage.config().prompts[0].revision
+    for verdict in ("up", "down"):
+        body = {"Token": call["flexToken"], "callSid": call["callSid"], "id": "1:item", "revision": revision, "verdict": verdict}
+        status, answer = await stage.send("POST", f"{relay.public}/feedback", body)
+        assert status == 200, answer
     await asyncio.sleep(4)

@@ -123,6 +123,39 @@ function drawRelay(relay) {
   $("#facts").replaceChildren(...facts.map(([text, bad]) => element("li", text, bad ? "bad" : "")));
 }
 
+// One line for each objective: the share of good events as Prometheus recorded it, with the objective as a dashed line.
+function drawObjective(one) {
+  const row = element("div", undefined, "objective");
+  const last = one.points.at(-1);
+  const short = last !== undefined && last[1] < one.objective;
+  const percent = (share, digits) => `${(100 * share).toFixed(digits)} %`;
+  row.append(element("span", one.title), element("b", last === undefined ? "no events yet" : percent(last[1], 1), short ? "bad" : ""));
+  const width = 344, height = 38, seconds = 600, floor = Math.min(one.objective - (1 - one.objective), ...one.points.map((point) => point[1]));
+  const x = (ago) => width - (width * ago) / seconds, y = (share) => 3 + ((height - 6) * (1 - share)) / (1 - floor);
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  const goal = document.createElementNS(svg.namespaceURI, "line");
+  for (const [key, value] of Object.entries({ x1: 0, x2: width, y1: y(one.objective), y2: y(one.objective) })) goal.setAttribute(key, value);
+  const line = document.createElementNS(svg.namespaceURI, "polyline");
+  line.setAttribute("points", one.points.map(([ago, share]) => `${x(ago).toFixed(1)},${y(share).toFixed(1)}`).join(" "));
+  line.setAttribute("class", short ? "bad" : "");
+  svg.append(goal, line);
+  row.append(svg, element("small", `objective ${percent(one.objective, one.objective < 0.99 ? 0 : 1)}, over the last ${one.window}`));
+  return row;
+}
+
+function drawWatched(watched) {
+  const note = $("#watched");
+  if (!watched.url) {
+    note.textContent = "Prometheus is not on this machine; with it (Debian: apt-get install prometheus) the objectives are drawn here.";
+    return;
+  }
+  const link = element("a", "Prometheus");
+  link.href = watched.url;
+  note.replaceChildren("The last ten minutes, drawn from the answers of ", link, watched.trouble ? ` — which says: ${watched.trouble}` : ".");
+  $("#objectives").replaceChildren(...watched.objectives.map(drawObjective));
+}
+
 $("#legend").replaceChildren(...STAGES.map(([name, words]) => {
   const item = element("li");
   const mark = element("i");
@@ -166,11 +199,13 @@ function connect() {
       change.calls = change.board.calls;
       change.bars = change.board.bars;
       change.relay = change.board.relay;
+      change.watched = change.board.watched;
     }
     change.calls?.forEach(drawCall);
     if (change.levels) drawLevels(change.levels);
     if (change.bars) drawBars(change.bars);
     if (change.relay) drawRelay(change.relay);
+    if (change.watched) drawWatched(change.watched);
     drawClocks();
   };
   feed.onerror = () => {
