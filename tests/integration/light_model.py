@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import socket
 import struct
 import sys
 import time
@@ -66,6 +67,8 @@ class LightModel:
         self.manner = manner or Manner()
         self.manners: dict[str, Manner] = {}
         self.clock = clock
+        self.receive_buffer = 0
+        """Bytes that the kernel holds for a session that is not read; 0: as it likes. Set before `start`."""
         self.peers: list[Peer] = []
         self.accounts: dict[int, Account] = {}
         self.delays: list[float] = []
@@ -82,7 +85,10 @@ class LightModel:
 
     async def start(self, port: int = 0) -> None:
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Peer(self), "127.0.0.1", port, backlog=2048)
+        listener = socket.create_server(("127.0.0.1", port), backlog=2048)
+        if self.receive_buffer:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self.receive_buffer)  # what it accepts inherits
+        self._server = await loop.create_server(lambda: Peer(self), sock=listener, backlog=2048)
         self.url = f"ws://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/v1/realtime"
 
     async def stop(self) -> None:

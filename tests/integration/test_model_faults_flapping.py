@@ -137,7 +137,7 @@ async def test_what_the_server_asks_for_is_heeded_and_those_who_were_asked_at_on
         again = server.dials[len(chances) :]
         assert len(again) == len(chances)
         assert min(again) - first >= 20 * 0.98
-        assert all(gap >= 20 / 4 * 0.2 for gap in gaps(again)), again
+        assert max(again) - min(again) >= 20 / 4 * 0.6, again
         for call in calls:
             await call.live()
 
