@@ -11,12 +11,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from cluster.lab.errors import BuildError
 from functions.packages import node_modules, node_version
 
-OLDEST = 20
+OLDEST = 18
 
 if __name__ == "__main__":
     found = node_version()
     if int(found.lstrip("v").split(".")[0]) < OLDEST:
-        print(f"Node.js {found} is too old for twilio-run; install version {OLDEST} or newer")
+        print(f"Node.js {found} is too old for the functions; install version {OLDEST} or newer")
     else:
         try:
             node_modules()

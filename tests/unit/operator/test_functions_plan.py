@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from voiceassist_crds.resource import VoiceAssistSpec
+from voiceassist_operator.cli import parser
 from voiceassist_operator.twilio.functions_facts import (
     Build,
     CreateBuild,
@@ -50,6 +52,7 @@ from voiceassist_operator.twilio.functions_wanted import (
     memory_from_status,
     memory_to_status,
 )
+from voiceassist_operator.twilio.wanted import Neighbours, memory_of, twilio_wanted
 
 ROOT = Path(__file__).parents[3]
 WANTED = FunctionsWanted(
@@ -323,6 +326,34 @@ def test_the_lock_names_no_registry() -> None:
 def test_the_status_keeps_what_is_remembered(status: dict[str, str], memory: FunctionsMemory) -> None:
     assert memory_from_status(status) == memory
     assert memory_to_status(memory) == status
+
+
+@pytest.mark.parametrize(
+    ("condition", "right"),
+    [
+        ({"status": "True", "reason": "Configured", "observedGeneration": 3}, True),
+        ({"status": "True", "reason": "Configured", "observedGeneration": 2}, False),
+        ({"status": "False", "reason": "FunctionsDeploying", "observedGeneration": 3}, False),
+    ],
+)
+def test_a_change_is_blamed_on_somebody_only_where_the_object_is_the_same(condition: dict[str, Any], right: bool) -> None:
+    status = {"conditions": [{"type": "FunctionsConfigured", **condition}, {"type": "FlexConfigured", "status": "False", "reason": "x"}]}
+    memory = memory_of(status, 3)
+    assert (memory.functions.right, memory.flex_right) == (right, False)
+
+
+def test_the_grace_is_an_option_of_the_operator() -> None:
+    assert parser().parse_args(["run"]).functions_grace_seconds == 86_400
+    grace = parser().parse_args(["run", "--functions-grace-seconds", "60"]).functions_grace_seconds
+    document = {
+        "host": "assist.example.com",
+        "twilio": {"accountSid": "AC" + "1" * 32, "credentialsSecretRef": {"name": "twilio"}},
+        "model": {"apiKeySecretRef": {"name": "model"}},
+        "prompt": {"instructions": "Help."},
+    }
+    spec = VoiceAssistSpec.read(document)
+    wanted = twilio_wanted("prod", "desk", "uid", "2026-01-01T00:00:00Z", spec, "1", Neighbours(), grace)
+    assert (wanted.functions.grace_seconds, wanted.functions.mode) == (60, FunctionsMode.RELAY)
 
 
 def test_a_status_that_cannot_be_read_is_forgotten() -> None:
