@@ -18,6 +18,7 @@ MATRIX: dict[str, dict[str, Any]] = {
     "another namespace": {"watch": {"namespace": "calls"}},
     "no CRD": {"crds": {"install": False}},
     "sandbox": {"allowCustomEndpoints": True, "endpoint": {"caSecret": "authority", "port": 8443}, "logLevel": "debug"},
+    "Twilio": {"twilio": {"resyncSeconds": 1800, "letGoSeconds": 0, "functionsGraceSeconds": 3600}},
     "own account": {"serviceAccount": {"create": False, "name": "mine"}},
     "annotated account": {"serviceAccount": {"annotations": {"example.com/role": "arn:x/y"}}},
     "placed": {
@@ -132,6 +133,9 @@ def test_values_become_arguments_that_the_operator_takes() -> None:
         assert options.namespace == (None if options.all_namespaces else watch.get("namespace", "assist"))
         assert options.allow_custom_endpoints is values.get("allowCustomEndpoints", False)
         assert options.endpoint_port == values.get("endpoint", {}).get("port", 443)
+        twilio = {"resyncSeconds": 3600, "letGoSeconds": 600, "functionsGraceSeconds": 86400, **values.get("twilio", {})}
+        given = (options.twilio_resync_seconds, options.twilio_let_go_seconds, options.functions_grace_seconds)
+        assert given == (twilio["resyncSeconds"], twilio["letGoSeconds"], twilio["functionsGraceSeconds"])
         assert bool(options.endpoint_ca) is bool(values.get("endpoint", {}).get("caSecret"))
         assert options.relay_image.startswith(values.get("relayImage", {}).get("repository", "ghcr.io/voiceassist/relay"))
 
@@ -144,6 +148,7 @@ BAD: dict[str, dict[str, Any]] = {
     "policy": {"image": {"pullPolicy": "Sometimes"}},
     "repository": {"relayImage": {"repository": ""}},
     "port": {"endpoint": {"port": 70000}},
+    "resync": {"twilio": {"resyncSeconds": 1}},
     "level": {"logLevel": "loud"},
     "interval": {"podMonitor": {"interval": "often"}},
     "namespace": {"watch": {"namespace": "Not_A_Name"}},

@@ -83,7 +83,9 @@ class Rig:
             "model": {"apiKeySecretRef": {"name": "model"}},
             "prompt": {"instructions": "Help."},
         }
-        return twilio_wanted(NAMESPACE, NAME, uid, CREATED, VoiceAssistSpec.read(document), str(self.secrets.version), self.neighbours)
+        return twilio_wanted(
+            NAMESPACE, NAME, uid, CREATED, VoiceAssistSpec.read(document), str(self.secrets.version), self.neighbours, 86400.0
+        )
 
     def look(self, *, paused: bool = False) -> TwilioFact:
         """What a pass of the object's keeper does."""

@@ -84,6 +84,7 @@ class Farewell:
                 f"Twilio is waited for, to remove what was made{left}: {leaving.trouble}; after {self._patience:.0f} s, or at once with "
                 f'annotation {LET_GO_ANNOTATION}: "true", it is left behind'
             )
+        await self._tell(to)  # what was freed while the pods were counted
         if leaving.left:
             text = f"left behind at Twilio, to be removed by hand: {', '.join(leaving.left)}; {leaving.trouble or 'not waited for'}"
             log.error("left behind at Twilio", namespace=to.namespace, name=to.name, left=leaving.left, trouble=leaving.trouble)

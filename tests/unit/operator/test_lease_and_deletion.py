@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
-from voiceassist_operator.deletion import CLOSE_SECONDS, EXTRA_SECONDS, let_go_at
+from voiceassist_operator.deletion import CLOSE_SECONDS, EXTRA_SECONDS, LET_GO_ANNOTATION, let_go_at, waits_for_twilio
 from voiceassist_operator.keepers import Claims
 from voiceassist_operator.leadership import TRY_SECONDS
 from voiceassist_operator.lease import DEADLINE, DURATION, RENEW_EVERY, Seen, Step, lease_spec, may_write, next_step, note
+from voiceassist_operator.twilio.flex_plan import DEFAULT, Older
+from voiceassist_operator.twilio.wanted import Neighbours
 
 
 @pytest.mark.parametrize(
@@ -67,6 +69,23 @@ def test_an_object_goes_at_last(spec: dict[str, Any], drain: int) -> None:
     assert let_go_at(body) == 60 + drain + CLOSE_SECONDS + EXTRA_SECONDS
 
 
+@pytest.mark.parametrize(
+    ("annotations", "gone_for", "after", "waits"),
+    [
+        ({}, 0.0, 0.0, True),
+        ({}, 599.0, 0.0, True),
+        ({}, 600.0, 0.0, False),
+        ({LET_GO_ANNOTATION: "true"}, 0.0, 0.0, False),
+        ({LET_GO_ANNOTATION: "false"}, 0.0, 0.0, True),
+        ({}, 0.0, 601.0, False),
+    ],
+    ids=["at first", "nearly", "long enough", "told to", "told not to", "operators that were started again and again"],
+)
+def test_twilio_is_not_waited_for_for_ever(annotations: dict[str, str], gone_for: float, after: float, waits: bool) -> None:
+    body = {"metadata": {"deletionTimestamp": "1970-01-01T00:01:00Z", "annotations": annotations}, "spec": {}}
+    assert waits_for_twilio(body, gone_for, 600.0, let_go_at(body) + after) is waits
+
+
 def claim(uid: str, created: str, host: str = "h", prefix: str = "", **metadata: Any) -> dict[str, Any]:
     names = {"uid": uid, "name": uid, "namespace": "n", "creationTimestamp": created}
     return {"metadata": {**names, **metadata}, "spec": {"host": host, "pathPrefix": prefix}}
@@ -93,3 +112,29 @@ def test_an_object_that_is_being_deleted_claims_nothing() -> None:
     claims.note(claim("a", "2026-01-01T00:00:01Z"))
     assert claims.drop("a") == {"b"}
     assert claims.drop("a") == set()
+
+
+def in_flex(uid: str, created: str, queues: list[str] | None = None, account: str = "AC1", **more: Any) -> dict[str, Any]:
+    body = claim(uid, created, host=uid, **more)
+    body["spec"]["twilio"] = {"accountSid": account, "flex": {"queues": queues or [], "configure": queues is not None}}
+    return body
+
+
+def test_the_older_object_keeps_its_queues() -> None:
+    claims, old, new = Claims(), "2026-01-01T00:00:01Z", "2026-01-01T00:00:02Z"
+    assert claims.note(in_flex("b", new, ["care", "sales"])) == set()
+    assert claims.note(in_flex("a", old, ["sales", "more"])) == {"b"}, "who may have lost is told"
+    assert claims.note(in_flex("c", old, ["sales"], account="AC2")) == set(), "another account"
+    assert claims.note(in_flex("d", old, None)) == set(), "configured by hand"
+    assert claims.note(in_flex("e", old, [])) == set(), "the default is no queue"
+    known = frozenset({"n/a", "n/d", "n/e"})
+    assert claims.neighbours("b") == Neighbours((Older("n/a", frozenset({"sales"})),), known)
+    assert claims.neighbours("a").older == ()
+    assert claims.neighbours("unknown") == Neighbours()
+    claims.note(in_flex("f", new, []))
+    assert claims.neighbours("f").older == (Older("n/e", frozenset({DEFAULT})),)
+    assert claims.note(in_flex("a", old, ["sales"], deletionTimestamp="2026-01-01T00:00:09Z")) == {"b"}
+    after = claims.neighbours("b")
+    assert (after.older, "n/a" in after.known) == ((), True), "what is left of it in Flex counts no more"
+    claims.drop("a")
+    assert "n/a" not in claims.neighbours("b").known
