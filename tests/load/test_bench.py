@@ -62,9 +62,9 @@ def test_a_run_with_the_generator_saturated_is_void(change: dict[str, float], wh
     assert beside([SOUND, void])[0]["void"] == [why]
 
 
-def test_audio_that_is_missing_is_a_fault() -> None:
-    assert SOUND.fault == ""
-    assert "9000 appends" in dataclasses.replace(SOUND, appends=9_000).fault
+def test_wrong_audio_is_a_fault_and_a_relay_that_is_behind_says_nothing() -> None:
+    assert (SOUND.fault, SOUND.void) == ("", "")
+    assert dataclasses.replace(SOUND, appends=9_000).void == "the relay was behind: 10000 frames, 9000 appends"
     assert "3 wrong: x" in dataclasses.replace(SOUND, wrong=3, first_wrong="x").fault
 
 

@@ -29,7 +29,7 @@ static int scripts, ep, tracks = 1, relay_port, open_calls, live_calls, failed_c
 static clockid_t relay_clock;
 static train wheel[WHEEL][MOST_CALLS * TRACKS / 16];
 static int in_slot[WHEEL];
-static uint32_t first_frame[BUCKETS];  // from connect to the model's first append, all tracks; by 10 us
+static uint32_t first_frame[BUCKETS];  // from connect to the model's first append, all tracks; by 100 us
 static SSL_CTX *tls;
 static int target;
 static double per_second;
@@ -123,7 +123,7 @@ static void call_heard(int number, int track) {
   c->heard |= 1 << track;
   if (c->heard == (1 << tracks) - 1 && c->state == SENDING) {
     live_calls++;
-    bucket(first_frame, (now_ns() - c->began) / 10);
+    bucket(first_frame, (now_ns() - c->began) / 100);
   }
 }
 
@@ -172,7 +172,7 @@ static void look(uint64_t now) {
       if (calls[i].state == CLOSED) client_begin(i, now), opened++;
     if (live_calls + failed_calls < target && now < busy_until) return;
     printf("{\"live\": %d, \"failed\": %d, \"models\": %d, \"startP50Ms\": %.2f, \"startP99Ms\": %.2f, \"seconds\": %.2f", live_calls, failed_calls,
-           models_open, quantile(first_frame, .5) / 100, quantile(first_frame, .99) / 100, (double)(now - grow_began) / 1e9);
+           models_open, quantile(first_frame, .5) / 10, quantile(first_frame, .99) / 10, (double)(now - grow_began) / 1e9);
     said();
   } else if (doing == MEASURING && now >= busy_until) {
     double wall = (double)(now - window_began);

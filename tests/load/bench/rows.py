@@ -55,12 +55,7 @@ class Sample:
     @property
     def fault(self) -> str:
         """What of the audio was not as it must be; empty if all of it was."""
-        if self.wrong:
-            return f"{self.wrong} wrong: {self.first_wrong}"
-        in_flight = max(50, self.frames // 20, self.calls * 2)
-        if abs(self.frames - self.appends) > in_flight and not self.void:
-            return f"{self.frames} frames, {self.appends} appends"
-        return ""
+        return f"{self.wrong} wrong: {self.first_wrong}" if self.wrong else ""
 
     @property
     def void(self) -> str:
@@ -69,6 +64,8 @@ class Sample:
             return f"the generator used {self.generator_share:.0%} of its core"
         if self.late_us > LATE_US:
             return f"the generator was {self.late_us / 1000:.1f} ms late (p99)"
+        if abs(self.frames - self.appends) > max(50, self.frames // 20, self.calls * 2):
+            return f"the relay was behind: {self.frames} frames, {self.appends} appends"
         return ""
 
 
