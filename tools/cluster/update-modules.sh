@@ -4,9 +4,10 @@
 #   tools/cluster/update-modules.sh coredns 1.15.0
 #   tools/cluster/update-modules.sh traefik 3.6.12
 #   tools/cluster/update-modules.sh helm 4.3.1
+#   tools/cluster/update-modules.sh prometheus-operator 0.88.0
 # Needs Go and the module proxy. CoreDNS decides which Go is the oldest that will do; tests/cluster/lab/golang.py repeats that version.
 set -euo pipefail
-[ $# = 2 ] || { sed -n '2,7s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[ $# = 2 ] || { sed -n '2,8s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 what=$1 version=$2
 cd "$(dirname "$0")/../../tests/cluster/recipe/$what"
 export GOTOOLCHAIN=local GOFLAGS=-mod=mod GOWORK=off
@@ -39,8 +40,12 @@ case $what in
     go get -tool "github.com/traefik/traefik/v3/cmd/traefik@v$version"
     ;;
   helm) go get -tool "helm.sh/helm/v4/cmd/helm@v$version" ;;
+  prometheus-operator) # its files alone are wanted, not what it is compiled from
+    go mod edit -require="github.com/prometheus-operator/prometheus-operator@v$version" -go="$go_version" -toolchain=none
+    go mod download -json github.com/prometheus-operator/prometheus-operator >/dev/null
+    ;;
   *) echo "update-modules: no such program: $what" >&2; exit 2 ;;
 esac
 go mod edit -go="$go_version" -toolchain=none
-go list -mod=readonly -deps . >/dev/null 2>&1 || go list -mod=readonly -deps tool >/dev/null
+[ "$what" = prometheus-operator ] || go list -mod=readonly -deps . >/dev/null 2>&1 || go list -mod=readonly -deps tool >/dev/null
 echo "update-modules: $what is at $version; $(grep -c . go.sum) lines in go.sum"

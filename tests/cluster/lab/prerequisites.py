@@ -26,6 +26,7 @@ PROGRAMS = {
     "buildah": "buildah",
     "debootstrap": "debootstrap",
     "mount": "mount",
+    "prometheus": "prometheus",
 }
 CNI_FOLDERS = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
 FREE = 6  # GB: Go's modules and build cache, the programs, the images

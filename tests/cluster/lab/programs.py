@@ -1,17 +1,21 @@
-"""The cluster's programs, compiled from Go modules (and one C file) into the cache."""
+"""The cluster's programs, compiled from Go modules (and one C file) into the cache, and the kinds that a module has as files."""
 
 from __future__ import annotations
 
+import json
 import platform
 import re
+import shutil
+import subprocess
 from functools import cache
 from pathlib import Path
 
 from cluster.lab.cache import Log, Recipe, file_inputs
-from cluster.lab.errors import LabError
+from cluster.lab.errors import BuildError, LabError
 from cluster.lab.golang import go_environment, go_tool
 from cluster.lab.places import RECIPE
 
+MONITORING_KINDS = ("podmonitors", "prometheusrules")
 KUBERNETES_COMMANDS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl")
 _MACHINE = platform.machine().encode()
 
@@ -91,6 +95,27 @@ def pause() -> Recipe:
     return Recipe("pause", "the pause program", "1 s", (*file_inputs(source), _MACHINE), make)
 
 
+@cache
+def monitoring_kinds() -> Recipe:
+    """The Prometheus operator's CustomResourceDefinitions, as its module has them: `<plural>.yaml` for each of MONITORING_KINDS."""
+    folder, module = RECIPE / "prometheus-operator", "github.com/prometheus-operator/prometheus-operator"
+    version = module_version(folder, module)
+
+    def make(place: Path, log: Log) -> None:
+        go = go_tool()
+        log.run([go, "mod", "download", module], cwd=folder, env=go_environment(go))  # go.sum decides whether it is the right one
+        asked = [go, "mod", "download", "-json", module]
+        told = subprocess.run(asked, cwd=folder, env=go_environment(go), capture_output=True, text=True, check=False)
+        if told.returncode:
+            raise BuildError(f"go does not say where {module} is: {told.stderr.strip() or told.stdout.strip()}")
+        files = Path(json.loads(told.stdout)["Dir"]) / "example" / "prometheus-operator-crd"
+        for kind in MONITORING_KINDS:
+            shutil.copyfile(files / f"monitoring.coreos.com_{kind}.yaml", place / f"{kind}.yaml")
+
+    inputs = (*file_inputs(*sorted(folder.iterdir())), " ".join(MONITORING_KINDS).encode())
+    return Recipe("monitoring-kinds", f"the kinds of the Prometheus operator {version}", "5 s", inputs, make)
+
+
 def all_programs() -> tuple[Recipe, ...]:
     """Every program of the cluster, quick ones first."""
-    return (pause(), coredns(), helm(), traefik(), kubernetes())
+    return (pause(), monitoring_kinds(), coredns(), helm(), traefik(), kubernetes())
