@@ -153,7 +153,9 @@ class Kept:
         assert len(ours) == 1, ours
         assert (ours[0]["include_credentials"], ours[0]["ui_editable"]) == (False, False)
         service = ours[0]["sid"]
-        [environment] = self.twilio.within(service, "Environments")
+        environments = self.twilio.within(service, "Environments")
+        assert len(environments) == 1, environments
+        environment = environments[0]
         assert self.variables(service, environment["sid"]) == variables
         functions = self.twilio.within(service, "Functions")
         assert len(functions) == len(PATHS), functions
@@ -162,7 +164,9 @@ class Kept:
         ]
         assert {one["path"]: one["visibility"] for one in versions} == PATHS
         assert len(versions) == len(PATHS), versions
-        [build] = self.twilio.within(service, "Builds")
+        builds = self.twilio.within(service, "Builds")
+        assert len(builds) == 1, builds
+        build = builds[0]
         assert (build["status"], environment["build_sid"]) == ("completed", build["sid"])
         assert {one["sid"] for one in build["function_versions"]} == {one["sid"] for one in versions}
         assert status["functions"]["serviceSid"] == service

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from cluster.lab import CommandError, Lab
+from cluster.lab import Lab
+from cluster.monitoring_kinds import bring_monitoring_kinds
 from cluster.operator.bench import Cluster, Operator, Relays, names, until, voiceassist
 from voiceassist_operator.cluster import VOICEASSIST
 
@@ -21,33 +22,6 @@ WITHOUT_USE_HERE = {
     ("update", "voiceassist.dev", "voiceassists/finalizers"),
 }
 Right = tuple[str, str, str]
-
-
-def monitors(plane: Lab) -> None:
-    """The kind PodMonitor, as far as it matters here."""
-    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
-    crd = {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": "podmonitors.monitoring.coreos.com"},
-        "spec": {
-            "group": "monitoring.coreos.com",
-            "names": {"kind": "PodMonitor", "plural": "podmonitors"},
-            "scope": "Namespaced",
-            "versions": [{"name": "v1", "served": True, "storage": True, "schema": schema}],
-        },
-    }
-    plane.apply(crd)
-    plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd/podmonitors.monitoring.coreos.com")
-    until("the kind is served", lambda: served(plane))
-
-
-def served(plane: Lab) -> bool:
-    try:
-        plane.kubectl("get", "podmonitors", "-n", "default")
-    except CommandError:
-        return False
-    return True
 
 
 def chart(plane: Lab, namespace: str, *options: str) -> list[dict[str, Any]]:
@@ -71,7 +45,7 @@ def cluster(plane: Lab) -> Iterator[Cluster]:
 
 
 def test_no_request_is_denied_and_no_right_is_without_use(plane: Lab, cluster: Cluster, relays: Relays, tmp_path: Path) -> None:
-    monitors(plane)
+    bring_monitoring_kinds(plane)
     bodies = chart(plane, cluster.namespace)
     plane.apply(*bodies, namespace=cluster.namespace)
     account = next(body["metadata"]["name"] for body in bodies if body["kind"] == "ServiceAccount")

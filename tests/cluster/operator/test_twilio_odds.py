@@ -125,7 +125,7 @@ def test_from_one_mode_to_the_next(plane: Lab, cluster: Cluster, tmp_path: Path)
         kept.mode = kept.spec["twilio"]["functions"]["mode"] = "Serverless"
         all_right([kept])
         assert kept.serverless()[0]["sid"] == service, "taken up again"
-        assert "retireAt" not in cluster.assist("x")["status"]["functions"]
+        until("nothing is to be retired", lambda: "retireAt" not in cluster.assist("x")["status"]["functions"])
         cluster.patch(VOICEASSIST, "x", {"spec": {"twilio": {"functions": {"mode": "Relay"}}}})
         kept.mode = "Relay"
         until("it is to be retired", lambda: cluster.assist("x")["status"]["functions"]["retireAt"])

@@ -135,6 +135,8 @@ def test_somebody_who_overwrites_flex_again_and_again_is_told_of(cluster: Cluste
     cluster.secrets()
     kept = Kept.make(cluster, "x").create()
     all_right([kept])
+    # Each read takes a while, so that the other writer is always in between the operator's write and its reading back.
+    kept.twilio.faults({"kind": "latency", "method": "GET", "path": "^/flex-api/", "seconds": 0.3})
     done = threading.Event()
 
     def overwrite() -> None:
@@ -148,6 +150,7 @@ def test_somebody_who_overwrites_flex_again_and_again_is_told_of(cluster: Cluste
     finally:
         done.set()
         writer.join()
+        kept.twilio.faults()
     kept.twilio.write_flex(ui_attributes=FOREIGN)
     all_right([kept])
 

@@ -33,6 +33,8 @@ class FunctionsKeeper:
         """Whether a service of ours that nothing remembers was looked for."""
         self._refused = 0
         """Builds in a row that Twilio did not even begin."""
+        self._refusal: tuple[float, str] | None = None
+        """Of the last of them: epoch seconds before which no other one is asked for, and what to tell."""
         self._drift: list[str] = []
         self._memory = FunctionsMemory()
 
@@ -89,12 +91,17 @@ class FunctionsKeeper:
             if not plan.steps:
                 self._note(facts, wanted, plan)
                 return self._deployed(facts, plan)
-            for step in plan.steps:
+            steps = plan.steps
+            if self._refusal is not None and now < self._refusal[0]:
+                steps = tuple(step for step in steps if not isinstance(step, CreateBuild))
+                if not steps:
+                    return self._wait_for_build(facts, wanted, plan, now)
+            for step in steps:
                 try:
                     facts = self._facts = await account.take(step, facts)
                 except TwilioRefused as error:
                     if isinstance(step, CreateBuild) and error.kind is Refusal.BAD_REQUEST:
-                        return self._build_refused(facts, wanted, plan, error)
+                        return self._build_refused(facts, wanted, plan, error, now)
                     if error.kind not in _LOOK_AGAIN or looked_again:
                         if isinstance(step, CreateService) and error.kind is Refusal.TAKEN:
                             return _name_taken(step, error)
@@ -103,7 +110,7 @@ class FunctionsKeeper:
                     facts = self._facts = await account.look(unique_name(wanted.uid), ENVIRONMENT, _names())
                     break
                 if isinstance(step, CreateBuild | Deploy):
-                    self._refused = 0
+                    self._refused, self._refusal = 0, None
                 self._note(facts, wanted, plan)
         text = f"somebody else keeps changing the Functions service {self._memory.service_sid}; it is tried again"
         return FunctionsOutcome(False, Reason.FUNCTIONS_DEPLOYING, text, None, next_look=60.0)
@@ -153,12 +160,21 @@ class FunctionsKeeper:
         reason = Reason.FUNCTIONS_BUILD_FAILED if plan.state is State.FAILED else Reason.FUNCTIONS_DEPLOYING
         return FunctionsOutcome(False, reason, plan.message, None, next_look=plan.next_look)
 
-    def _build_refused(self, facts: ServerlessFacts, wanted: FunctionsWanted, plan: Plan, error: TwilioRefused) -> FunctionsOutcome:
-        self._note(facts, wanted, plan)
+    def _build_refused(
+        self, facts: ServerlessFacts, wanted: FunctionsWanted, plan: Plan, error: TwilioRefused, now: float
+    ) -> FunctionsOutcome:
         wait = RETRY_SECONDS[min(self._refused, len(RETRY_SECONDS) - 1)]
         self._refused += 1
-        text = f"{error}; it is tried again in {wait / 60:.0f} minutes, and mode Relay works meanwhile"
-        return FunctionsOutcome(False, Reason.FUNCTIONS_BUILD_FAILED, text, None, next_look=wait)
+        when = datetime.fromtimestamp(now + wait, UTC).strftime("%Y-%m-%d %H:%M UTC")
+        self._refusal = (now + wait, f"{error}; the next attempt is at {when}, and mode Relay works meanwhile")
+        return self._wait_for_build(facts, wanted, plan, now)
+
+    def _wait_for_build(self, facts: ServerlessFacts, wanted: FunctionsWanted, plan: Plan, now: float) -> FunctionsOutcome:
+        """A refused build leaves no trace at Twilio: whatever makes us look again before its time, it is not asked for."""
+        assert self._refusal is not None  # noqa: S101 - asked before
+        again, text = self._refusal
+        self._note(facts, wanted, plan)
+        return FunctionsOutcome(False, Reason.FUNCTIONS_BUILD_FAILED, text, None, next_look=max(1.0, again - now))
 
     # Existing
 

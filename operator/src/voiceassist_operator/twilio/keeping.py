@@ -190,7 +190,7 @@ class TwilioKeeper:
         url = fact.flex.url if fact.flex is not None else None
         believed = fact.memory.functions_url if fact.memory.flex_written else ""
         at_twilio = wanted.functions.mode is not FunctionsMode.RELAY or bool(fact.memory.functions.service_sid)
-        if wanted.flex.configure and url is None and at_twilio:
+        if wanted.flex.configure and url is None and at_twilio and "flex" not in self._refused:
             url = await read_url(FlexConfiguration(access.account), wanted.flex)
         in_flex = (believed if url is None else url) if wanted.flex.configure else None
         asked = replace(wanted.functions, sync_service_sid=fact.memory.sync.sid, url_in_flex=in_flex)
