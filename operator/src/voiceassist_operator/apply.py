@@ -46,6 +46,15 @@ class Written:
                 del times[gone]
 
 
+def replacing(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """A merge patch that makes `new` of `old`: what is no longer there is taken away, at every depth."""
+    patch: dict[str, Any] = dict.fromkeys(old.keys() - new.keys())
+    for key, value in new.items():
+        before = old.get(key)
+        patch[key] = replacing(before, value) if isinstance(value, Mapping) and isinstance(before, Mapping) else value
+    return patch
+
+
 def digest(manifest: Manifest) -> str:
     """A digest of what is wanted."""
     return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
@@ -124,8 +133,7 @@ class Applier:
 
     async def status(self, to: Reference, old: Manifest, new: Manifest, events: Sequence[Mapping[str, Any]]) -> None:
         """Writes a status and its events."""
-        status: Manifest = {key: None for key in old if key not in new} | new
-        await self._cluster.patch(VOICEASSIST, to.name, to.namespace, {"status": status}, sub="status")
+        await self._cluster.patch(VOICEASSIST, to.name, to.namespace, {"status": replacing(old, new)}, sub="status")
         self._metrics.wrote("VoiceAssist")
         for condition in events:
             try:

@@ -9,6 +9,7 @@ import pytest
 
 from unit.operator.making import LATER, NOW, config, owner, pods, status, well
 from voiceassist_crds.names import PRIVATE_PORT
+from voiceassist_operator.apply import replacing
 from voiceassist_operator.facts import Observed, PromptFact, Ref, SecretFact
 from voiceassist_operator.plan import DELETION_COST, HISTORY, Plan, make_plan, ref, status_with, unreadable, worth_writing
 from voiceassist_operator.relay_config import relay_config
@@ -221,3 +222,19 @@ def test_the_relays_configuration_has_what_the_spec_says() -> None:
     assert found.twilio.sync_service_sid == "IS" + "1" * 32
     assert [(prompt.instructions, prompt.weight) for prompt in found.prompts] == [("Help.", 100)]
     assert status(found.config_revision).config_revision == found.config_revision
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "patch"),
+    [
+        ({}, {"a": 1}, {"a": 1}),
+        ({"a": 1, "b": 2}, {"a": 1}, {"a": 1, "b": None}),
+        ({"f": {"sid": "ZS1", "retireAt": "then"}}, {"f": {"sid": "ZS1"}}, {"f": {"sid": "ZS1", "retireAt": None}}),
+        ({"f": {"x": {"y": 1}}}, {"f": {"x": {"z": 2}}}, {"f": {"x": {"y": None, "z": 2}}}),
+        ({"list": [{"a": 1}]}, {"list": [{"b": 1}]}, {"list": [{"b": 1}]}),
+        ({"f": {"sid": "ZS1"}}, {"f": 3}, {"f": 3}),
+        ({"f": {"sid": "ZS1"}}, {}, {"f": None}),
+    ],
+)
+def test_a_status_is_replaced_at_every_depth(old: dict[str, Any], new: dict[str, Any], patch: dict[str, Any]) -> None:
+    assert replacing(old, new) == patch
