@@ -30,7 +30,7 @@ from ..errors import TokenRefused
 from ..logs import call_hash
 from ..metrics import RelayMetrics
 from ..snapshot import CurrentSnapshot
-from .frames import MAX_MESSAGE_BYTES, OTHER_MESSAGES, OTHERS_PER_SECOND, FrameDecoder
+from .frames import MAX_MESSAGE_BYTES, OTHER_MESSAGES, OTHER_MESSAGES_PER_SECOND, FrameDecoder
 from .gate import UPGRADES_BURST, UPGRADES_PER_SECOND, Admitted, Denied, Load, Probed, TokenBucket, Upgrade, admit, denied
 from .protocol import Audio, Ignored, Note, Opening, Received, Refused, StartTerms, Stopped, StreamProtocol
 
@@ -123,7 +123,7 @@ class MediaSocket(asyncio.Protocol):
         self._settled = False  # the upgrade's outcome is counted
         self._deaf = False  # what still arrives has no effect
         self._closing = False  # we have begun the closing handshake
-        self._others = TokenBucket(OTHERS_PER_SECOND, OTHER_MESSAGES)
+        self._others = TokenBucket(OTHER_MESSAGES_PER_SECOND, OTHER_MESSAGES)
         self._last = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport

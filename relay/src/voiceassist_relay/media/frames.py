@@ -23,10 +23,12 @@ from voiceassist_crds.reasons import Refusal
 MAX_MESSAGE_BYTES = 65_536
 """Largest message that is taken; a larger one is refused with 1009."""
 
-OTHERS_PER_SECOND = 20.0
-"""Pings, fragments and messages without audio that a stream may have in the long run: far more than Twilio sends."""
-OTHER_FRAMES = 200
+OTHER_FRAMES_PER_SECOND = 400.0
+"""Pings and fragments that a stream may have in the long run: both tracks with every message in three fragments are 300."""
+OTHER_FRAMES = 1000
 """Pings and fragments that may come at once: each costs as much as ten common frames, and holds up the other calls."""
+OTHER_MESSAGES_PER_SECOND = 20.0
+"""Messages without audio that a stream may have in the long run: far more than Twilio sends."""
 OTHER_MESSAGES = 1000
 """Messages without audio that may come at once."""
 
@@ -143,7 +145,7 @@ class FrameDecoder:
 
     def grant(self, now: float) -> None:
         """Lets in further frames of another shape, as many as are due at `now` (seconds of a steady clock); to be called when `touched`."""
-        more = int((now - self._granted) * OTHERS_PER_SECOND)
+        more = int((now - self._granted) * OTHER_FRAMES_PER_SECOND)
         if more > 0:
             self._spare = min(OTHER_FRAMES, self._spare + more)
             self._granted = now
