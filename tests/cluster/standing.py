@@ -154,7 +154,7 @@ def voiceassist(place: Sandbox, name: str = "support", instructions: str = "Writ
                 "credentialsSecretRef": {"name": "sandbox-twilio"},
                 "sync": {"serviceSid": place.sync_service},
                 "flex": {"configure": False},  # objects of several tests share the account
-                "apiUrl": "http://sandbox-twilio/{product}",
+                "apiUrl": f"http://sandbox-twilio.{place.namespace}/{{product}}",  # for the operator, too, which may be elsewhere
             },
             "model": {"provider": "Compatible", "url": "ws://sandbox-openai/v1/realtime", "apiKeySecretRef": {"name": "sandbox-openai"}},
             "prompt": {"instructions": instructions},
