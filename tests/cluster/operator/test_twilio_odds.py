@@ -134,4 +134,4 @@ def test_from_one_mode_to_the_next(plane: Lab, cluster: Cluster, tmp_path: Path)
         cluster.patch(VOICEASSIST, "x", {"status": {"functions": {"retireAt": "2020-01-01T00:00:00Z"}}}, status=True)
         start()
         all_right([kept])
-        assert "functions" not in cluster.assist("x")["status"]
+        until("the status forgets it", lambda: "functions" not in cluster.assist("x")["status"])
