@@ -19,6 +19,7 @@ from voiceassist_crds.status import PeerReason
 
 from .boundaries import Finished, MediaConnection, ModelListener, StreamStart, TurnTiming
 from .latency import CallTimeline
+from .lazy_event import LazyEvent
 from .logs import call_hash
 from .metrics import CallMetrics, RelayMetrics
 from .peer_health import PeerHealth
@@ -111,7 +112,7 @@ class CallBridge:
         self._line = make_line(start, config, self._prompt, self, self._metrics)
         self._publisher = make_publisher(start, self._prompt, self._metrics, self._superseded, self._opened)
         self.frame = self._line.frame  # the hot path: no step in between
-        self._over = asyncio.Event()
+        self._over = LazyEvent()
         self._reason = ""
         self._failed = False
         self._paused = start.claims.paused

@@ -14,6 +14,7 @@ from voiceassist_crds.config import Prompt, RelayConfig
 from voiceassist_crds.messages import AssistState, StatusReason, Track
 
 from ..boundaries import ModelListener
+from ..lazy_event import LazyEvent
 from ..metrics import RelayMetrics
 from . import actions as act
 from .actions import Action
@@ -73,9 +74,9 @@ class ModelLine:
         self._limits = limits
         self._paused = paused
         self._told: AssistState | None = None
-        self._stirred = asyncio.Event()
-        self._over = asyncio.Event()
-        self._gone = asyncio.Event()
+        self._stirred = LazyEvent()
+        self._over = LazyEvent()
+        self._gone = LazyEvent()
         self._running = False
         self._ending = False
         self._log = _log.bind(call=call_hash)

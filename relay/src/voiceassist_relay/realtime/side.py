@@ -8,6 +8,7 @@ from typing import Protocol
 
 import structlog
 
+from ..lazy_event import LazyEvent
 from .actions import Action
 from .audio_clock import AudioClock
 from .backoff import recycle_after
@@ -78,7 +79,7 @@ class Side:
         self._limits = around.limits
         self._paused = paused
         self._loop = asyncio.get_running_loop()
-        self._changed = asyncio.Event()
+        self._changed = LazyEvent()
         self._opener = Opener(kind, around, self._changed.set)
         self._link: Link | None = None
         self._number = 0

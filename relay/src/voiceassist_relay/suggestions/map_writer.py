@@ -14,6 +14,7 @@ from voiceassist_crds.names import suggestion_key
 
 from ..boundaries import TurnTiming
 from ..errors import TwilioRefused
+from ..lazy_event import LazyEvent
 from ..metrics import RelayMetrics
 from ..sync_client import is_missing, is_taken
 from .fit import item_payload
@@ -61,8 +62,8 @@ class MapWriter:
         self._place, self._metrics, self._stored, self._chance = place, metrics, stored, chance
         self._queue: deque[Waiting] = deque()
         self._writing: Waiting | None = None
-        self._wake = asyncio.Event()
-        self._idle = asyncio.Event()
+        self._wake = LazyEvent()
+        self._idle = LazyEvent()
         self._idle.set()
         self.seq = 0
         """The highest number known to be used."""

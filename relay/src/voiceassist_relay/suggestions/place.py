@@ -16,6 +16,7 @@ from voiceassist_crds.names import CallSid, call_document, stream_name, suggesti
 
 from ..call_state import Superseded, ended, went_live
 from ..errors import TwilioRefused
+from ..lazy_event import LazyEvent
 from ..sync_client import Container, Revisioned, SyncClient, is_missing, is_stale, is_taken
 from .numbering import number_of
 from .persistence import Backoff, Chance, Ousted, persist
@@ -50,7 +51,7 @@ class Made:
     """An object's SID once it is known, and a lock so that it is made anew once only."""
 
     sid: str = ""
-    ready: asyncio.Event = field(default_factory=asyncio.Event)
+    ready: LazyEvent = field(default_factory=LazyEvent)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def be(self, sid: str) -> None:

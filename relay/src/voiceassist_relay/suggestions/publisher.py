@@ -27,6 +27,7 @@ from voiceassist_crds.messages import (
 
 from ..boundaries import Finished, TurnTiming
 from ..errors import TwilioRefused
+from ..lazy_event import LazyEvent
 from ..logs import call_hash
 from ..metrics import RelayMetrics
 from ..snapshot import CurrentSnapshot
@@ -85,9 +86,9 @@ class CallPublisher:
         self._renew_seconds = twilio.sync_ttl_seconds / 2 if renew_seconds is None else renew_seconds
         self._statuses = 0
         self._closing = False
-        self._is_open = asyncio.Event()
-        self._over = asyncio.Event()
-        self._ended = asyncio.Event()
+        self._is_open = LazyEvent()
+        self._over = LazyEvent()
+        self._ended = LazyEvent()
         self._running = False
         self._ousted = False
         self._log = log.bind(call=call_hash(owner.call_sid), generation=owner.generation)

@@ -10,6 +10,7 @@ from voiceassist_crds.messages import Status
 from voiceassist_crds.names import STATUS_KEY
 
 from ..errors import TwilioRefused
+from ..lazy_event import LazyEvent
 from ..metrics import RelayMetrics
 from ..sync_client import Revisioned, is_missing, is_stale, is_taken
 from .fit import item_payload
@@ -26,8 +27,8 @@ class StatusWriter:
         self._place, self._metrics, self._chance = place, metrics, chance
         self._newest: Status | None = None
         self._revision: str | None = None
-        self._wake = asyncio.Event()
-        self._idle = asyncio.Event()
+        self._wake = LazyEvent()
+        self._idle = LazyEvent()
         self._idle.set()
 
     def offer(self, status: Status) -> None:

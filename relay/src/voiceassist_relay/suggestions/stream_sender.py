@@ -10,6 +10,7 @@ import structlog
 from voiceassist_crds.messages import Draft, Status, StreamMessage, Transcript
 
 from ..errors import TwilioError, TwilioRefused
+from ..lazy_event import LazyEvent
 from ..metrics import RelayMetrics
 from ..sync_client import is_missing
 from .coalescer import Coalescer, Lane, lane_of
@@ -35,9 +36,9 @@ class StreamSender:
     def __init__(self, place: CallPlace, metrics: RelayMetrics, chance: Chance) -> None:
         self._place, self._metrics, self._chance = place, metrics, chance
         self._coalescer = Coalescer()
-        self._wake = {lane: asyncio.Event() for lane in Lane}
+        self._wake = {lane: LazyEvent() for lane in Lane}
         self._under_way: dict[Lane, StreamMessage] = {}
-        self._idle = asyncio.Event()
+        self._idle = LazyEvent()
         self._idle.set()
 
     def offer(self, message: StreamMessage) -> None:
