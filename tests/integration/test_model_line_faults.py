@@ -84,6 +84,7 @@ async def test_a_refusal_is_final_and_the_agent_is_told_why(server, fault, reaso
         await asyncio.sleep(0.3)
         assert len(server.rejected) + len(server.sessions) == attempts
         assert states(call) == [AssistState.FAILED]
+        assert call.sample("realtime_errors_total", code=reason.value) == 1
 
 
 @pytest.mark.parametrize("as_error", [True, False])

@@ -116,6 +116,7 @@ class Opener:
                 self.failure, hint = failure, failure.wait
                 _log.info("model_session_failed", kind=self._kind.name, why=failure.label, attempt=self._failures)
             elif key == around.key():  # a key that was just replaced gets no final word
+                around.metrics.model_error(failure.reason.value)
                 raise FinalFailure(failure)
             self._failures += 1
             wait = delay(self._failures, around.chance(), around.limits, hint)
