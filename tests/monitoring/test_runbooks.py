@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from cluster.alerts.runbook import QUERY
 from unit.test_metric_names import NAME, SERIES
 from voiceassist_crds.reasons import ConditionType, Reason
 from voiceassist_monitoring.rules import alert_names
@@ -37,6 +38,12 @@ def test_a_runbook_has_its_headings_and_says_how_it_was_followed(page: str) -> N
     assert re.findall(r"^## (.*)$", PAGES[page], re.MULTILINE) == HEADINGS
     assert PAGES[page].startswith(f"# {page}\n")
     assert PAGES[page].rstrip().splitlines()[-1].startswith("Followed against: ")
+    assert "tests/cluster/operator/test_alerts_live.py" in PAGES[page].rstrip().splitlines()[-1]
+
+
+@pytest.mark.parametrize("page", ALERTS)
+def test_every_query_stands_below_a_sentence_that_the_live_test_finds(page: str) -> None:
+    assert [query.strip() for query in blocks(page, "promql")] == [query for _, query in QUERY.findall(PAGES[page])]
 
 
 def test_promtool_takes_every_query(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 from voiceassist_demo.prometheus import Prometheus
 
+from .runbook import Follower
+
 LOOK_SECONDS = 0.5
 PREFIX = "VoiceAssist"
 
@@ -31,6 +33,7 @@ class Watcher:
     """What fires, looked at twice a second; `log` holds each moment's alerts by object (the operator's own under an empty name)."""
 
     prometheus: Prometheus
+    follower: Follower
     log: list[tuple[float, dict[str, frozenset[str]]]] = field(default_factory=list)
 
     @contextlib.asynccontextmanager
@@ -67,8 +70,16 @@ class Watcher:
             assert time.monotonic() < deadline, f"{what}: {sorted(self.firing(name))} fire, not {sorted(wanted)}, after {patience:.0f} s"
             await asyncio.sleep(LOOK_SECONDS / 2)
 
+    async def follow(self, name: str, alerts: frozenset[str]) -> None:
+        """The runbooks of alerts that fire for an object."""
+        for alert in sorted(alerts):
+            await self.follower.follow(alert, name)
+
     async def run(self, name: str, rows: list[Row]) -> dict[str, tuple[float, float]]:
-        """Each fault in turn: exactly its alerts fire, no other at any moment, and they clear. Gives seconds to fire and to clear."""
+        """Each fault in turn: exactly its alerts fire, no other at any moment, and they clear. Gives seconds to fire and to clear.
+
+        While they fire, their runbooks are followed.
+        """
         times = {}
         for row in rows:
             what, begin = f"{name}, {row.fault}", time.monotonic()
@@ -76,8 +87,10 @@ class Watcher:
             await self.until(name, row.fires, row.patience, what)
             fired = time.monotonic()
             assert self.seen(name, begin) <= row.fires, f"{what}: {sorted(self.seen(name, begin))} fired"
+            await self.follow(name, row.fires)
             await row.off()
             await self.until(name, row.after, row.patience, f"{what}, lifted")
+            await self.follow(name, row.after)
             await self.until(name, frozenset(), row.patience, f"{what}, cleared")
             assert self.seen(name, begin) <= row.fires | row.after, f"{what}: {sorted(self.seen(name, begin))} fired"
             times[row.fault] = (fired - begin, time.monotonic() - fired)
