@@ -40,6 +40,8 @@ class Source(Protocol):
 async def draw_all(prometheus: Source, slos: Sequence[Slo], scale: Scale, begin: float, end: float, folder: Path) -> None:
     """Writes a picture of each board, `<uid>.svg`, with the data between two moments."""
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+    seen = [float(one["values"][0][0]) for one in await prometheus.series("up", begin, end, 1)]
+    begin = max(begin, min(seen, default=begin))  # before its first scrape there is nothing to be seen
     for board in boards(slos, scale):
         data = {panel.title: await _lines(prometheus, panel, begin, end) for panel in board.panels}
         await asyncio.to_thread((folder / f"{board.uid}.svg").write_text, draw(board, data, begin, end))
@@ -166,7 +168,7 @@ def _legend(legends: list[str], width: float) -> str:
     for number, legend in enumerate(names):
         x, y = 12 + number % 3 * room, HEIGHT - 27 + number // 3 * 16
         parts.append(f'<rect x="{x:.1f}" y="{y - 8}" width="9" height="9" rx="2" fill="{COLOURS[number % len(COLOURS)]}"/>')
-        parts.append(f'<text x="{x + 13:.1f}" y="{y}">{escape(_short(legend, room - 18))}</text>')
+        parts.append(f'<text x="{x + 13:.1f}" y="{y}">{escape(_short(legend, room - 22, 6.2))}</text>')
     if len(names) < len(legends):
         parts.append(f'<text class="m" x="{12 + 2 * room:.1f}" y="{HEIGHT - 11}">and {len(legends) - len(names)} more</text>')
     return "".join(parts)
@@ -220,5 +222,9 @@ def tell(value: float, unit: Unit) -> str:
         case Unit.BYTES if value >= 1e6:
             return f"{value / 1e6:.4g} MB"
         case Unit.PER_SECOND:
-            return f"{value:.3g}/s"
+            return f"{_count(value)}/s"
+    return _count(value)
+
+
+def _count(value: float) -> str:
     return f"{value:.3g}" if value < 1000 else f"{value:.0f}"
