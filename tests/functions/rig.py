@@ -27,6 +27,10 @@ class TwilioRun:
         self._folder, self._variables, self._sources, self._fork = folder, variables, sources, fork
         self._dialled, self._listening, self._log = folder / "dialled", folder / "listening", folder / "log"
 
+    def _told(self) -> list[str]:
+        """The ports that the recorder has written down; a file that is there may still be empty."""
+        return self._listening.read_text().split() if self._listening.exists() else []
+
     async def __aenter__(self) -> TwilioRun:
         self._lay_out()
         arguments = ["node", "--require", str(self._folder / "recorder.cjs"), str(node_modules() / "twilio-run/bin/twilio-run.js"), "start"]
@@ -43,10 +47,10 @@ class TwilioRun:
                 start_new_session=True,
             )
         try:
-            await until(lambda: self._listening.exists() or self._process.returncode is not None, START_SECONDS)
+            await until(lambda: self._told() or self._process.returncode is not None, START_SECONDS)
             if self._process.returncode is not None:
                 raise RuntimeError(f"twilio-run ended: {self._log.read_text(errors='replace')[-2000:]}")
-            self.url = f"http://127.0.0.1:{self._listening.read_text().split()[0]}"
+            self.url = f"http://127.0.0.1:{self._told()[0]}"
             self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30))
         except BaseException:
             await self._end()
