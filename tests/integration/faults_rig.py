@@ -183,7 +183,7 @@ async def states(stage: Stage, calls: list[Call]) -> list[str]:
     return ["" if one.document is None else one.document["state"] for one in await kept(stage, calls)]
 
 
-async def all_live(stage: Stage, calls: list[Call], seconds: float = 20.0) -> None:
+async def all_live(stage: Stage, calls: list[Call], seconds: float = 45.0) -> None:
     """Waits until the Documents of all these calls say live."""
 
     async def live() -> bool:
