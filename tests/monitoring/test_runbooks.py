@@ -12,7 +12,7 @@ import yaml
 from cluster.alerts.runbook import QUERY
 from unit.test_metric_names import NAME, SERIES
 from voiceassist_crds.reasons import ConditionType, Reason
-from voiceassist_monitoring.rules import alert_names
+from voiceassist_monitoring.rules import alert_names, groups
 from voiceassist_monitoring.slo import Slo, read_slos
 
 ROOT = Path(__file__).parents[2]
@@ -93,3 +93,11 @@ def test_commands_are_kubectls_and_the_log_lines_are_in_the_code(page: str) -> N
         for pattern in re.findall(r"grep (?:-E )?'([^']*)'", command):
             for words in pattern.split("|"):
                 assert words in SOURCE, words
+
+
+def test_the_documents_table_has_every_alert_with_its_severities(slos: tuple[Slo, ...]) -> None:
+    shipped: dict[str, set[str]] = {}
+    for rule in (rule for group in groups(slos) for rule in group["rules"] if "alert" in rule):
+        shipped.setdefault(rule["alert"], set()).add(rule["labels"]["severity"])
+    rows = re.findall(r"^\| \[(\w+)\]\(runbooks/\1\.md\) \| ([a-z, ]+) \|", (ROOT / "docs/observability.md").read_text(), re.MULTILINE)
+    assert {alert: set(told.split(", ")) for alert, told in rows} == shipped

@@ -188,6 +188,7 @@ async def test_each_fault_fires_exactly_its_alerts(kept: Kept, operator: Operato
             await asyncio.sleep(3)
             await panels_return_data(prometheus, begin)
             await records_agree(prometheus)
+            await series_are_few(prometheus)
             operator.process.kill()
             await watcher.until("", alerts("OperatorNotReconciling"), 60, "the operator is killed")
             await watcher.follow("", alerts("OperatorNotReconciling"))
@@ -206,6 +207,14 @@ async def panels_return_data(prometheus: Prometheus, begin: float) -> None:
                 if not any(value[1] != "NaN" for series in found for value in series["values"]):
                     empty.append(f"{board.title}: {panel.title}: {query.promql}")
     assert not empty, "\n".join(empty)
+
+
+async def series_are_few(prometheus: Prometheus) -> None:
+    """No relay has as many as 400 series, after everything that is counted has happened."""
+    counts = [int(one["value"][1]) for one in await prometheus.query('scrape_samples_scraped{job="relays"}')]
+    print(f"series of the relays: {counts}", flush=True)
+    assert len(counts) == 3
+    assert max(counts) < 400, counts
 
 
 async def records_agree(prometheus: Prometheus) -> None:
