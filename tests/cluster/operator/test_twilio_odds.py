@@ -66,6 +66,7 @@ def test_two_operators_at_once_make_one_of_everything(plane: Lab, cluster: Clust
     with operators(plane, cluster, tmp_path) as start:
         first, second = start(), start()
         for one in kept:
+            one.alone = False
             one.create()
         all_right(kept)
         time.sleep(2 * RESYNC)
