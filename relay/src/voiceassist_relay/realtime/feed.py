@@ -235,15 +235,15 @@ class Feed:
             self._tap(payload, arrived)
 
     def _count(self) -> None:
-        """Counts the frames that went straight through."""
+        """Counts the frames that went straight through, and holds the replay's bound for them."""
         straight = SAMPLE - self._left
+        self._dropped += self._replay.shrink()
         self._forwarded += straight
         self._pace.took(straight * FRAME_SECONDS)
         self._left = SAMPLE
 
     def _sample(self, arrived: float) -> None:
         self._metrics.frame_forwarded(max(0.0, monotonic() - arrived))
-        self._replay.shrink()
         self._count()
         if not self._pace.room(arrived):
             self._fast = None
