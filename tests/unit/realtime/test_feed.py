@@ -216,3 +216,16 @@ def test_frames_of_every_size_keep_the_clock_right(size) -> None:
     feed.put(base64.b64encode(bytes(size)), 1.0)
     assert clock.ms == pytest.approx(size / 8)
     assert socket.got == [bytes(size)]
+
+
+def test_the_replay_stays_bounded_however_often_counters_are_written() -> None:
+    limits = LineLimits(replay_seconds=2.0)  # 100 frames
+    feed = Feed("customer", RelayMetrics(), limits)
+    socket = Socket(feed)
+    feed.attach(socket.write, AudioClock(), 0.0)
+    for number in range(1000):
+        feed.put(payload(number), number / 50)
+        if number % (SAMPLE - 1) == 0:
+            feed.flush()
+        assert len(feed._replay.frames) <= 100 + SAMPLE
+    assert len(socket.got) == 1000

@@ -18,7 +18,7 @@ from typing import Any
 import structlog
 from websockets.frames import CloseCode
 from websockets.http11 import Request, Response
-from websockets.protocol import OPEN
+from websockets.protocol import OPEN, SERVER, Protocol
 from websockets.server import ServerProtocol
 
 from voiceassist_crds.config import Checks
@@ -114,7 +114,8 @@ class MediaSocket(asyncio.Protocol):
         self._around = around
         self._clock = around.clock
         self._connections = connections
-        self._wire = ServerProtocol(max_size=MAX_MESSAGE_BYTES, logger=_silent)
+        self._opening: ServerProtocol | None = ServerProtocol(max_size=MAX_MESSAGE_BYTES, logger=_silent)
+        self._wire: Protocol = self._opening
         self._decoder: FrameDecoder | None = None  # there after 101
         self._stream: StreamProtocol | None = None  # there after 101, unless it is a probe
         self._call_sid: CallSid | None = None
@@ -190,47 +191,48 @@ class MediaSocket(asyncio.Protocol):
     # before 101
 
     def _handshake(self, data: bytes) -> None:
-        if self._deaf:
+        wire, around = self._opening, self._around
+        if self._deaf or wire is None:
             return
-        wire, around = self._wire, self._around
         wire.receive_data(data)
         request = next((event for event in wire.events_received() if isinstance(event, Request)), None)
         if request is None:
             if wire.handshake_exc is not None:
-                self._deny(denied(Refusal.BAD_HANDSHAKE))
+                self._deny(wire, denied(Refusal.BAD_HANDSHAKE))
             return
         upgrade = Upgrade(request.path, tuple(request.headers.get_all(SIGNATURE_HEADER)))
         load = Load(full=around.calls.full, refusing=around.calls.refusing)
         decision = admit(upgrade, around.current(), load, around.upgrades, around.clock())
         if isinstance(decision, Denied):
-            self._deny(decision)
+            self._deny(wire, decision)
             return
         call_sid = decision.call_sid if isinstance(decision, Admitted) else None
         response = wire.accept(request)
         if response.status_code != 101:
-            self._deny(Denied(Refusal.BAD_HANDSHAKE, response.status_code, call_sid=call_sid), response)
+            self._deny(wire, Denied(Refusal.BAD_HANDSHAKE, response.status_code, call_sid=call_sid), response)
             return
         if call_sid is not None and not around.calls.reserve():
-            self._deny(denied(Refusal.FULL, call_sid))
+            self._deny(wire, denied(Refusal.FULL, call_sid))
             return
         self._call_sid = call_sid
         self._placed = call_sid is not None
         if isinstance(decision, Probed) and decision.answer:
             response.headers[PROBE_HEADER] = decision.answer
         wire.send_response(response)
-        self._decoder = FrameDecoder(wire)
+        self._flush()
+        self._opening, self._wire = None, Protocol(SERVER, max_size=MAX_MESSAGE_BYTES, logger=_silent)  # the request's head is not kept
+        self._decoder = FrameDecoder(self._wire)
         if isinstance(decision, Probed):
             self._settle(Refusal.PROBE)
             self._close(CloseCode.NORMAL_CLOSURE, "")
         else:
             self._stream = StreamProtocol()
-            self._flush()
 
-    def _deny(self, decision: Denied, response: Response | None = None) -> None:
+    def _deny(self, wire: ServerProtocol, decision: Denied, response: Response | None = None) -> None:
         self._call_sid = decision.call_sid
         self._refused(decision.refusal, decision.status)
         if response is None:
-            response = self._wire.reject(decision.status, f"{decision.refusal}\n")
+            response = wire.reject(decision.status, f"{decision.refusal}\n")
         if decision.retry_after is not None:
             response.headers["Retry-After"] = str(decision.retry_after)
         self._deaf = True
@@ -307,8 +309,8 @@ class MediaSocket(asyncio.Protocol):
             self._transport.abort()
 
     def _start_overdue(self) -> None:
-        if self._decoder is None:
-            self._deny(Denied(Refusal.BAD_HANDSHAKE, 408))
+        if self._opening is not None:
+            self._deny(self._opening, Denied(Refusal.BAD_HANDSHAKE, 408))
         else:
             self._refuse(Refusal.START_TIMEOUT)
 

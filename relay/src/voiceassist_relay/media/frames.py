@@ -11,7 +11,7 @@ import struct
 from collections.abc import Sequence
 
 from websockets.frames import CloseCode, Frame, Opcode
-from websockets.server import ServerProtocol
+from websockets.protocol import Protocol
 
 try:
     from websockets.speedups import apply_mask
@@ -64,7 +64,7 @@ class FrameDecoder:
         "wire",
     )
 
-    def __init__(self, wire: ServerProtocol) -> None:
+    def __init__(self, wire: Protocol) -> None:
         self.wire = wire
         self.failure: Refusal | None = None
         """Why the peer's bytes ended the connection: binary, too_big, too_many or protocol_error."""

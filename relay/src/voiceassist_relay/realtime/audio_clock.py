@@ -5,8 +5,10 @@ from __future__ import annotations
 from array import array
 
 SLOT_MS = 20
-KEPT_SLOTS = 1000
-"""Slots kept for look-ups (20 s); `trim` lets half as many more gather before it cuts."""
+KEPT_SLOTS = 600
+"""Slots kept for look-ups (12 s): a server that says nothing for 10 s is given up, and so is never asked about older audio."""
+SPARE_SLOTS = 25
+"""Slots above it that `trim` lets gather before it cuts."""
 
 
 def payload_ms(payload: bytes) -> float:
@@ -48,7 +50,7 @@ class AudioClock:
 
     def trim(self) -> None:
         """Forgets what is too old to be asked about; to be called about once a second."""
-        if len(self.slots) > KEPT_SLOTS * 3 // 2:
+        if len(self.slots) > KEPT_SLOTS + SPARE_SLOTS:
             surplus = len(self.slots) - KEPT_SLOTS
             del self.slots[:surplus]
             self._cut += surplus

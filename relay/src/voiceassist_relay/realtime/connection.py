@@ -12,7 +12,8 @@ from typing import Protocol, cast
 from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidStatus, InvalidURI
 from websockets.frames import Frame, Opcode
-from websockets.protocol import State
+from websockets.protocol import Protocol as Wire
+from websockets.protocol import Side, State
 from websockets.speedups import apply_mask
 from websockets.uri import WebSocketURI, parse_uri
 
@@ -82,8 +83,13 @@ class ModelConnection(asyncio.Protocol):
         self._time = loop.time
         self._receiver = receiver
         self._limits = limits
-        self._headers = endpoint.headers
-        self._ws = ClientProtocol(uri, max_size=MAX_MESSAGE)
+        opening = ClientProtocol(uri, max_size=MAX_MESSAGE)
+        request = opening.connect()
+        for name, value in endpoint.headers:
+            request.headers[name] = value
+        opening.send_request(request)
+        self._ws: Wire = opening
+        """First of the handshake, then one that knows nothing of it: a call would keep both heads for an hour."""
         self._open = False
         self._transport: asyncio.Transport | None = None
         self._rest = b""
@@ -99,10 +105,6 @@ class ModelConnection(asyncio.Protocol):
         """TCP, and TLS where it is used, are up."""
         self._transport = cast(asyncio.Transport, transport)  # uvloop's are not of the class, and have its methods
         self._stream.set_write_buffer_limits(high=self._limits.write_buffer_bytes)
-        request = self._ws.connect()
-        for name, value in self._headers:
-            request.headers[name] = value
-        self._ws.send_request(request)
         self._flush()
 
     def data_received(self, data: bytes) -> None:
@@ -215,6 +217,7 @@ class ModelConnection(asyncio.Protocol):
             return
         if self._ws.state is State.OPEN:
             self._open = True
+            self._ws = Wire(Side.CLIENT, max_size=MAX_MESSAGE)
             self.opened.set_result(None)
         elif isinstance(error, InvalidStatus):
             response = error.response

@@ -29,7 +29,16 @@ OTHER_CODES = frozenset(
         "item_not_found",
     }
 )
-_COUNTED = KEY_CODES | QUOTA_CODES | FIELD_CODES | MODEL_CODES | HARMLESS_CODES | OTHER_CODES
+_COUNTED = {
+    **{code: code for code in HARMLESS_CODES | OTHER_CODES},
+    **dict.fromkeys(KEY_CODES, "account_deactivated"),
+    "invalid_api_key": "invalid_api_key",
+    "permission_denied": "permission_denied",
+    **dict.fromkeys(QUOTA_CODES, "insufficient_quota"),
+    **dict.fromkeys(FIELD_CODES, "setting_refused"),
+    **dict.fromkeys(MODEL_CODES, "model_not_found"),
+}
+"""What codes are counted as (`metric_labels.MODEL_ERRORS`): several that ask for the same remedy are one."""
 
 _IN_WORDS = {
     "timeout": "does not answer",
@@ -82,7 +91,7 @@ class _Body(msgspec.Struct):
 def label(code: str | None, kind: str | None = None) -> str:
     """A closed set of labels for metrics."""
     if code in _COUNTED:
-        return str(code)
+        return _COUNTED[code]
     return kind if kind in {"server_error", "rate_limit_exceeded", "invalid_request_error"} else "other"
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 MINUTE = 60.0
 
 
@@ -12,12 +10,12 @@ class ResponseLimiter:
 
     def __init__(self, per_minute: int) -> None:
         self.per_minute = per_minute
-        self._asked: deque[float] = deque()
+        self._asked: list[float] = []
 
     def free_at(self, now: float) -> float:
         """When the next response may be asked for: `now`, or later."""
         while self._asked and self._asked[0] <= now - MINUTE:
-            self._asked.popleft()
+            del self._asked[0]
         if len(self._asked) < self.per_minute:
             return now
         return self._asked[len(self._asked) - self.per_minute] + MINUTE

@@ -6,7 +6,6 @@ Server events and the clock go in, actions come out. What the call keeps from se
 from __future__ import annotations
 
 import math
-from collections import deque
 
 from voiceassist_crds.messages import Track, WithdrawnReason
 
@@ -41,8 +40,8 @@ class ConversationSession:
         self._seeded = False
         self._paused = paused
         self._speaking: dict[str, Turn] = {}
-        self._turns: deque[Turn] = deque(maxlen=_MOST_TRANSCRIPTS)
-        self._void: deque[str] = deque(maxlen=_MOST_SPEAKING)
+        self._turns: list[Turn] = []
+        self._void: list[str] = []
         self._partial: dict[str, str] = {}
         self._early: dict[str, str] = {}
         self._deaf_until_ms = -math.inf
@@ -158,7 +157,7 @@ class ConversationSession:
         if self._begun:
             self._context.do(Send(client_events.buffer_clear(self._context.name("b"))))
         self._deaf_until_ms = self._clock.ms
-        self._void.extend(self._speaking)
+        self._void = [*self._void, *self._speaking][-_MOST_SPEAKING:]
         self._speaking.clear()
         self._expect_until, self._commit_at = -math.inf, None
         self._hold()
@@ -234,6 +233,7 @@ class ConversationSession:
         turn = self._speaking.pop(item, None) or Turn(item, context.key(item))
         turn.line.committed = now
         self._turns.append(turn)
+        del self._turns[:-_MOST_TRANSCRIPTS]
         self._committed_until = now if turn.ended is None else turn.ended
         self._expect_until = -math.inf
         began = now if turn.started is None else turn.started

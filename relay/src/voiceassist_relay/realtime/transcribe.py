@@ -5,8 +5,6 @@ The server's turn detection makes items of the audio; for a model that refuses i
 
 from __future__ import annotations
 
-from collections import deque
-
 from voiceassist_crds.messages import Track
 
 from . import client_events
@@ -44,7 +42,7 @@ class TranscriptionSession:
         self._names = 0
         self._open: dict[str, Turn] = {}
         """Items that were begun and whose words are not known, oldest first."""
-        self._gated: deque[float] = deque(maxlen=_MOST_ITEMS)
+        self._gated: list[float] = []
         self._partial: dict[str, str] = {}
         self._uncommitted_ms = 0.0
         self._updating: tuple[str, Plan] | None = None
@@ -194,7 +192,7 @@ class TranscriptionSession:
             del self._open[next(iter(self._open))]
 
     def _committed(self, item: str, now: float) -> None:
-        began = self._gated.popleft() if self._gated else None
+        began = self._gated.pop(0) if self._gated else None
         if item not in self._open:
             self._begins(Turn(item, self._key(item), now if began is None else began))
         for other in list(self._open):
@@ -251,6 +249,7 @@ class TranscriptionSession:
 
     def _commit(self, began: float) -> None:
         self._gated.append(began)
+        del self._gated[:-_MOST_ITEMS]
         self._uncommitted_ms = 0.0
         self._send(client_events.buffer_commit(self._name("b")))
 

@@ -7,7 +7,6 @@ for KEPT, and what is KEPT goes first. Time is an argument, in seconds of any cl
 
 from __future__ import annotations
 
-from collections import deque
 from enum import Enum
 
 from voiceassist_crds.messages import Draft, StreamMessage, Suggestion, Transcript, Withdrawn
@@ -39,13 +38,13 @@ class Coalescer:
     """The messages of one call that wait for the Stream."""
 
     def __init__(self, *, per_second: int = MESSAGES_PER_SECOND, latest_per_second: int = LATEST_PER_SECOND, bound: int = BOUND) -> None:
-        self._kept: deque[StreamMessage] = deque()
+        self._kept: list[StreamMessage] = []
         self._drafts: dict[str, Draft] = {}
         self._transcripts: dict[str, Transcript] = {}
         self._over: dict[str, None] = {}
         self._per_second, self._bound = per_second, bound
         self._spacing = 1.0 / latest_per_second
-        self._sent: deque[float] = deque(maxlen=per_second)
+        self._sent: list[float] = []
         self._latest_ready = _NEVER
         self._drafts_in_row = 0
 
@@ -86,7 +85,7 @@ class Coalescer:
                 if message.final or message.id not in self._over:
                     self._transcripts.setdefault(message.id, message)
             case _:
-                self._kept.appendleft(message)
+                self._kept.insert(0, message)
         return self._overflow()
 
     def ready_at(self, lane: Lane) -> float | None:
@@ -102,8 +101,9 @@ class Coalescer:
         if ready is None or now < ready:
             return None
         self._sent.append(now)
+        del self._sent[: -self._per_second]
         if lane is Lane.KEPT:
-            return self._kept.popleft()
+            return self._kept.pop(0)
         self._latest_ready = now + self._spacing
         if self._drafts and (not self._transcripts or self._drafts_in_row < DRAFTS_IN_ROW):
             self._drafts_in_row += 1
@@ -142,4 +142,4 @@ class Coalescer:
         if self._transcripts:
             unfinished = (item for item, message in self._transcripts.items() if not message.final)
             return self._transcripts.pop(next(unfinished, next(iter(self._transcripts))))
-        return self._kept.popleft()
+        return self._kept.pop(0)

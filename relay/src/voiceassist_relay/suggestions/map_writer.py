@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -60,7 +59,7 @@ class MapWriter:
 
     def __init__(self, place: CallPlace, metrics: RelayMetrics, stored: Callable[[Suggestion], None], chance: Chance) -> None:
         self._place, self._metrics, self._stored, self._chance = place, metrics, stored, chance
-        self._queue: deque[Waiting] = deque()
+        self._queue: list[Waiting] = []
         self._writing: Waiting | None = None
         self._wake = LazyEvent()
         self._idle = LazyEvent()
@@ -75,7 +74,7 @@ class MapWriter:
     def offer(self, suggestion: Waiting) -> None:
         """Takes a suggestion to store; returns at once."""
         if len(self._queue) >= MAX_WAITING:
-            self._give_up(self._queue.popleft())
+            self._give_up(self._queue.pop(0))
         self._queue.append(suggestion)
         self._idle.clear()
         self._wake.set()
@@ -109,7 +108,7 @@ class MapWriter:
             await self._wake.wait()
             self._wake.clear()
             while self._queue:
-                self._writing = self._queue.popleft()
+                self._writing = self._queue.pop(0)
                 await self._store(self._writing)
                 self._writing = None
             self._idle.set()
