@@ -121,9 +121,20 @@ async def test_once_plays_any_recording_and_every_frame_arrives(tmp_path: Path) 
     assert set(told) == {"calls", "totals"}
     assert len({call["callSid"] for call in told["calls"]}) == 5
     for call in told["calls"]:
-        assert set(call) == {"callSid", "framesSent", "framesHeard", "framesFilled", "bytesEqual", "turns", "handled", "suggestions"}
+        assert set(call) == {
+            "callSid",
+            "framesSent",
+            "framesHeard",
+            "framesFilled",
+            "framesReplayed",
+            "bytesEqual",
+            "wrong",
+            "turns",
+            "handled",
+            "suggestions",
+        }
         assert call["framesSent"] == call["framesHeard"] > 400
-        assert call["bytesEqual"] is True
+        assert (call["bytesEqual"], call["wrong"]) == (True, [])
         assert call["turns"] == call["handled"] >= 1
         (suggestion,) = call["suggestions"]
         assert set(suggestion) == {"seq", "question", "answer", "latencyMs"}
@@ -147,10 +158,11 @@ async def test_a_prompt_takes_effect_and_the_report_for_people(tmp_path: Path) -
     assert re.search(r"ours p50 \d+ ms, p99 \d+ ms", out)
 
 
-async def test_lost_frames_are_exit_code_1(tmp_path: Path) -> None:
-    """The model's connection is cut in the middle of the call: no session hears every frame once and in order."""
-    async with demo("--once", "--json", "--keep", tmp_path / "keep", "--wav", cut(tmp_path, "a2", "c2")) as process:
-        url = await model_of(tmp_path / "keep")
+@asynccontextmanager
+async def broken_in_the_middle(folder: Path, faults: list[dict[str, Any]]) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A call whose customer's session is cut in its middle; the faults are there for what is dialled then."""
+    async with demo("--once", "--json", "--keep", folder / "keep", "--wav", cut(folder, "a2", "c2")) as process:
+        url = await model_of(folder / "keep")
         async with aiohttp.ClientSession() as http:
 
             async def heard() -> bool:
@@ -158,13 +170,37 @@ async def test_lost_frames_are_exit_code_1(tmp_path: Path) -> None:
                     return any(one["bytesHeard"] > 36000 for one in (await answer.json())["sessions"])
 
             await until(heard, 60, "audio before the one that is played to the next session again")
+            async with http.put(f"{url}/_sim/faults", json=faults) as answer:
+                assert answer.status == 200, await answer.text()
             async with http.post(f"{url}/_sim/drop", json={"kind": "realtime"}) as answer:
                 assert (await answer.json())["dropped"] == 1
+        yield process
+
+
+async def test_a_call_whose_session_was_replaced_is_whole(tmp_path: Path) -> None:
+    """What the second session hears again is told as such, and everything together is what was spoken."""
+    async with broken_in_the_middle(tmp_path, []) as process:
         out, error = await asyncio.wait_for(process.communicate(), 60)
+    assert (process.returncode, error.decode()) == (0, "")
+    told = json.loads(out)
+    (call,) = told["calls"]
+    assert (call["bytesEqual"], call["wrong"]) == (True, [])
+    assert call["framesSent"] == call["framesHeard"]
+    assert 0 < call["framesReplayed"] <= told["totals"]["framesReplayed"]
+    assert call["turns"] == call["handled"] == 1
+    assert [one["question"] for one in call["suggestions"]] == [QUESTION]
+
+
+async def test_lost_frames_are_exit_code_1(tmp_path: Path) -> None:
+    """No session is to be had after the one that is cut: the call's end is heard by nobody."""
+    async with broken_in_the_middle(tmp_path, [{"kind": "refuse", "session": "realtime"}]) as process:
+        out, error = await asyncio.wait_for(process.communicate(), 90)
     assert process.returncode == 1, error.decode()
     (call,) = json.loads(out)["calls"]
     assert call["bytesEqual"] is False
-    assert re.search(rf"voiceassist-demo: call {call['callSid']}: \d+ frames sent, \d+ heard, and not the same bytes", error.decode())
+    assert call["framesHeard"] < call["framesSent"]
+    lost = rf"voiceassist-demo: call {call['callSid']}: \d+ frames sent, \d+ heard, and not the same bytes; inbound: the last \d+ frames"
+    assert re.search(lost, error.decode())
 
 
 # ---- the real service's path

@@ -12,7 +12,7 @@ import pytest
 
 from integration.line_rig import Watch, cut, sessions, start, streams, until
 from voiceassist_crds import names
-from voiceassist_demo.report import FRAME_BYTES
+from voiceassist_demo.chain import FRAME_BYTES
 from voiceassist_demo.stage import Stage, write_whole
 
 

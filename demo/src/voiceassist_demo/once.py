@@ -32,11 +32,14 @@ def recordings(wavs: Sequence[Path], folder: Path, count: int | None) -> list[Pa
 
 
 async def run_once(stage: Stage, paths: Sequence[Path], *, as_json: bool) -> int:
-    """Plays, prints, and gives the exit code: 0 if every frame arrived once and in order and every turn was handled."""
+    """Plays, prints, and gives the exit code: 0 if every frame arrived in order, once but for replays, and every turn was handled."""
     facts = await play(stage, paths)
     metrics = await stage.metrics()
-    filled = sum(value for name, value in metrics.items() if name.startswith("frames_total{") and 'outcome="filled"' in name)
-    report = document(facts, filled=round(filled), ledger=bool(stage.model_url))
+    filled, replayed = (
+        round(sum(value for name, value in metrics.items() if name.startswith("frames_total{") and f'outcome="{outcome}"' in name))
+        for outcome in ("filled", "replayed")
+    )
+    report = document(facts, filled=filled, replayed=replayed, ledger=bool(stage.model_url))
     if as_json:
         print(json.dumps(report, indent=1, ensure_ascii=False))
     else:
@@ -53,6 +56,8 @@ def _plain(report: dict[str, Any]) -> list[str]:
         heard = f"{call['framesHeard']} heard, {'the same bytes' if call['bytesEqual'] else 'NOT the same bytes'}; "
         if call["framesFilled"]:
             heard += f"{call['framesFilled']} frames of silence filled in; "
+        if call["framesReplayed"]:
+            heard += f"{call['framesReplayed']} frames heard again by a session that took over; "
         heard = "; " if call["bytesEqual"] is None else f", {heard}"
         lines.append(f"call {number}: {call['framesSent']} frames sent{heard}{call['handled']} of {call['turns']} turns handled")
         for suggestion in call["suggestions"]:

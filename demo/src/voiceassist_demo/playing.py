@@ -13,11 +13,12 @@ from voiceassist_crds import names
 from voiceassist_relay.logs import call_hash
 from voiceassist_sim.audio import CallRecording, load_call
 
+from .chain import as_sent
 from .errors import DemoError
 from .feed import Event, follow
-from .report import CallFacts, assign_sessions, unequal
-from .silence import added, as_sent
+from .report import CallFacts
 from .stage import Stage
+from .whose import KINDS, Track, claim_parts, claim_whole
 
 AFTER_SECONDS = 30.0
 """How long a call's suggestions may take to be stored after its end."""
@@ -97,9 +98,9 @@ async def play(stage: Stage, recordings: Sequence[Path]) -> list[CallFacts]:
     for one in facts:
         one.streams = [stream for stream in streams if stream["callSid"] == one.call_sid]
     if stage.model_url:
-        assign_sessions(facts, (await stage.get(f"{stage.model_url}/_sim/sessions"))["sessions"])
         for one, path in zip(facts, recordings, strict=True):
-            await _find_silence(stage, one, loaded[path])
+            one.tracks = sent(one, loaded[path])
+        await _listen(stage, [track for one in facts for track in one.tracks.values()])
     return facts
 
 
@@ -108,18 +109,22 @@ async def _all(events: Iterable[asyncio.Event]) -> None:
         await event.wait()
 
 
-async def _find_silence(stage: Stage, call: CallFacts, recording: CallRecording) -> None:
-    """Where other bytes were heard than were sent: whether it is only silence that the relay filled in."""
-    for track in unequal(call):
-        ledgers = [stream["tracks"][track] for stream in call.streams if track in stream["tracks"]]
-        if len(ledgers) != 1 or track not in call.sessions:
-            continue
-        sent = as_sent(recording.customer if track == "inbound" else recording.agent, ledgers[0]["bytes"])
-        if hashlib.sha256(sent).hexdigest() != ledgers[0]["sha256"]:
-            continue
-        found = added(sent, await stage.get_bytes(f"{stage.model_url}/_sim/sessions/{call.sessions[track]['id']}/audio"))
-        if found is not None:
-            call.filled[track] = found
+def sent(call: CallFacts, recording: CallRecording) -> dict[str, Track]:
+    """What Twilio sent of a call, by track. Its audio is left open where it is not the recording's, as with a second stream."""
+    tracks: dict[str, Track] = {}
+    for stream in call.streams:
+        for name, ledger in stream["tracks"].items():
+            audio = as_sent(recording.customer if name == "inbound" else recording.agent, ledger["bytes"])
+            known = hashlib.sha256(audio).hexdigest() == ledger["sha256"] and name not in tracks
+            size = ledger["bytes"] + (tracks[name].size if name in tracks else 0)
+            tracks[name] = Track(KINDS[name], ledger["sha256"], size, audio if known else None)
+    return tracks
+
+
+async def _listen(stage: Stage, tracks: Sequence[Track]) -> None:
+    """Gives each track the sessions that heard it."""
+    left = claim_whole(tracks, (await stage.get(f"{stage.model_url}/_sim/sessions"))["sessions"])
+    claim_parts(tracks, [(one, await stage.get_bytes(f"{stage.model_url}/_sim/sessions/{one['id']}/audio")) for one in left])
 
 
 async def _stored(stage: Stage, facts: Sequence[CallFacts]) -> None:

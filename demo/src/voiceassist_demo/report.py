@@ -10,15 +10,14 @@ measurement.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .silence import added_before
+from .chain import FRAME_BYTES, FRAME_MS
+from .whose import Track
 
 Json = Mapping[str, Any]
-FRAME_BYTES = 160
-FRAME_MS = 20
 HANDLED = frozenset({"suggested", "not_relevant", "merged"})
 
 
@@ -33,34 +32,30 @@ class CallFacts:
     items: list[tuple[float, Json]] = field(default_factory=list)
     """Finished suggestions with the epoch seconds of their acceptance."""
     story: Json = field(default_factory=dict)
-    sessions: dict[str, Json] = field(default_factory=dict)
-    """Model sessions by the track that they heard: inbound, outbound."""
-    filled: dict[str, list[int]] = field(default_factory=dict)
-    """By track, where silence that Twilio had not sent stands in what was heard (frame numbers), if nothing else differs."""
+    tracks: dict[str, Track] = field(default_factory=dict)
+    """What was sent and heard, by track: inbound, outbound. Empty for a real service."""
     trouble: str = ""
     """What the relay told the agent last, if the assistance failed."""
 
 
-def assign_sessions(calls: Sequence[CallFacts], sessions: Iterable[Json]) -> None:
-    """Finds the session of each call and track by what was heard: the same bytes first, then the same amount."""
-    free = list(sessions)
-    wanted = [(call, track, sent) for call in calls for stream in call.streams for track, sent in stream["tracks"].items()]
-    for exact in (True, False):
-        for call, track, sent in wanted:
-            if track in call.sessions:
-                continue
-            kind = "realtime" if track == "inbound" else "transcription"
-            alike = [s for s in free if s["kind"] == kind and (s["sha256"] == sent["sha256"] if exact else s["bytesHeard"] > 0)]
-            if alike:
-                best = min(alike, key=lambda s: abs(s["bytesHeard"] - sent["bytes"]))
-                free.remove(best)
-                call.sessions[track] = best
+def wrong(call: CallFacts) -> list[str]:
+    """What was heard otherwise than it was sent, by track; empty if every frame was heard, in order, and nothing else but replays."""
+    return [f"{name}: {fault}" for name, track in call.tracks.items() for fault in track.chain.wrong()]
 
 
-def unequal(call: CallFacts) -> list[str]:
-    """The tracks of which other bytes were heard than were sent."""
-    tracks = [(track, ledger["sha256"]) for stream in call.streams for track, ledger in stream["tracks"].items()]
-    return [track for track, digest in tracks if call.sessions.get(track, {}).get("sha256") != digest]
+def turns_heard(call: CallFacts) -> int:
+    """How many turns the customer's sessions heard; one that a later session heard again, in a replay, counts once."""
+    count = spoken_until = 0
+    for heard in call.tracks["inbound"].heard if "inbound" in call.tracks else []:
+        until = spoken_until
+        for turn in heard.session["turns"]:
+            begin, end = turn["loudMs"] // FRAME_MS, turn["spokenMs"] // FRAME_MS
+            if heard.stretch is not None:
+                begin, end = heard.stretch.position(begin), heard.stretch.position(end)
+            count += heard.stretch is None or begin >= spoken_until
+            until = max(until, end)
+        spoken_until = until
+    return count
 
 
 def percentile(values: Sequence[float], share: float) -> float | None:
@@ -76,34 +71,37 @@ def latency(call: CallFacts, accepted: float, item: Json) -> dict[str, int] | No
 
     The suggestion's id ends with the id of the item that the response wrote.
     """
-    session = call.sessions.get("inbound", {})
     written = str(item["id"]).split("-", 1)[-1]
-    turns = {turn["item"]: turn for turn in session.get("turns", [])}
-    for response in session.get("responses", []):
-        heard = [turns[turn] for turn in response["turns"] if turn in turns]
-        if written not in response["outputItems"] or not heard or response["doneAtMs"] is None:
-            continue
-        turn = heard[-1]
-        spoken_ms = turn["spokenMs"] - FRAME_MS * added_before(call.filled.get("inbound", []), turn["spokenMs"] // FRAME_MS)
-        total = (accepted - call.playing_at) * 1000 - spoken_ms
-        model = (turn["endMs"] - turn["spokenMs"]) + response["modelMs"]
-        return {"total": round(total), "model": round(model), "ours": round(total - model)}
+    for heard in call.tracks["inbound"].heard if "inbound" in call.tracks else []:
+        turns = {turn["item"]: turn for turn in heard.session["turns"]}
+        for response in heard.session["responses"]:
+            answered = [turns[turn] for turn in response["turns"] if turn in turns]
+            if written not in response["outputItems"] or not answered or response["doneAtMs"] is None or heard.stretch is None:
+                continue
+            turn = answered[-1]
+            frame, rest = divmod(turn["spokenMs"], FRAME_MS)
+            total = (accepted - call.playing_at) * 1000 - (FRAME_MS * heard.stretch.position(frame) + rest)
+            model = (turn["endMs"] - turn["spokenMs"]) + response["modelMs"]
+            return {"total": round(total), "model": round(model), "ours": round(total - model)}
     return None
 
 
 def call_report(call: CallFacts, *, ledger: bool = True) -> dict[str, Any]:
     """One call's part of the document; `ledger`: the model's stand-in told what it heard."""
-    bytes_sent = sum(track["bytes"] for stream in call.streams for track in stream["tracks"].values())
-    heard = sum(int(session["bytesHeard"]) for session in call.sessions.values()) // FRAME_BYTES
-    filled = sum(len(frames) for frames in call.filled.values())
+    heard = sum(int(one.session["bytesHeard"]) for track in call.tracks.values() for one in track.heard) // FRAME_BYTES
+    filled = sum(track.chain.filled for track in call.tracks.values())
+    replayed = sum(track.chain.replayed for track in call.tracks.values())
+    found = wrong(call)
     outcomes = dict(call.story.get("turns", {}))
-    turns = len(call.sessions.get("inbound", {}).get("turns", [])) if ledger else sum(outcomes.values())
+    turns = turns_heard(call) if ledger else sum(outcomes.values())
     return {
         "callSid": call.call_sid,
         "framesSent": sum(stream["framesSent"] for stream in call.streams),
-        "framesHeard": heard - filled if ledger else None,
+        "framesHeard": heard - filled - replayed if ledger else None,
         "framesFilled": filled if ledger else None,
-        "bytesEqual": bytes_sent > 0 and set(unequal(call)) <= set(call.filled) if ledger else None,
+        "framesReplayed": replayed if ledger else None,
+        "bytesEqual": not found and any(track.size for track in call.tracks.values()) if ledger else None,
+        "wrong": found if ledger else None,
         "turns": turns,
         "handled": sum(count for outcome, count in outcomes.items() if outcome in HANDLED),
         "suggestions": [
@@ -118,8 +116,8 @@ def call_report(call: CallFacts, *, ledger: bool = True) -> dict[str, Any]:
     }
 
 
-def document(calls: Sequence[CallFacts], *, filled: int = 0, ledger: bool = True) -> dict[str, Any]:
-    """The whole document; `filled`: frames of silence that the relay says it filled in."""
+def document(calls: Sequence[CallFacts], *, filled: int = 0, replayed: int = 0, ledger: bool = True) -> dict[str, Any]:
+    """The whole document; `filled`, `replayed`: frames of silence, and frames sent again, as the relay counts them."""
     reports = [call_report(call, ledger=ledger) for call in calls]
     latencies = [s["latencyMs"] for report in reports for s in report["suggestions"] if s["latencyMs"] is not None]
 
@@ -132,6 +130,7 @@ def document(calls: Sequence[CallFacts], *, filled: int = 0, ledger: bool = True
         "totals": {
             "suggestions": sum(len(report["suggestions"]) for report in reports),
             "framesFilled": filled,
+            "framesReplayed": replayed,
             "latencyMs": spread("total"),
             "oursMs": spread("ours"),
         },
@@ -139,7 +138,10 @@ def document(calls: Sequence[CallFacts], *, filled: int = 0, ledger: bool = True
 
 
 def complaints(report: Json) -> list[str]:
-    """What is not as it should be: every frame once and in order, every turn handled. Empty when all is well."""
+    """What is not as it should be: every frame once and in order but for replays, every turn handled. Empty when all is well.
+
+    Silence and replays are the relay's doing, and it counts them when it sends them: more than it counted cannot have come from it.
+    """
     found = []
     if not report["calls"]:
         found.append("no call was played")
@@ -147,12 +149,19 @@ def complaints(report: Json) -> list[str]:
         if call["framesSent"] == 0:
             found.append(f"call {call['callSid']}: Twilio sent no audio: the relay did not take the call's stream")
         elif call["bytesEqual"] is False:
-            found.append(f"call {call['callSid']}: {call['framesSent']} frames sent, {call['framesHeard']} heard, and not the same bytes")
+            found.append(
+                f"call {call['callSid']}: {call['framesSent']} frames sent, {call['framesHeard']} heard, and not the same bytes"
+                + "".join(f"; {one}" for one in call["wrong"])
+            )
         if call["handled"] != call["turns"]:
             found.append(f"call {call['callSid']}: {call['turns']} turns, {call['handled']} handled")
         if call["turns"] == 0:
             found.append(f"call {call['callSid']}: no turn was heard")
-    heard, told = sum(call["framesFilled"] or 0 for call in report["calls"]), report["totals"]["framesFilled"]
-    if heard > told:
-        found.append(f"{heard} frames of silence were heard that nobody had sent; the relay says that it filled in {told}")
+    for key, what in (
+        ("framesFilled", "frames of silence were heard that nobody had sent; the relay says that it filled in"),
+        ("framesReplayed", "frames were heard again; the relay says that it sent again"),
+    ):
+        heard, told = sum(call[key] or 0 for call in report["calls"]), report["totals"][key]
+        if heard > told:
+            found.append(f"{heard} {what} {told}")
     return found

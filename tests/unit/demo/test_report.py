@@ -1,27 +1,25 @@
-"""The report of `--once`: whose session is whose, what was lost, how long it took, and each complaint."""
+"""The report of `--once`: what was lost, how long it took, and each complaint."""
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 import pytest
 
-from voiceassist_demo.report import CallFacts, assign_sessions, call_report, complaints, document, latency, percentile, unequal
+from voiceassist_demo.chain import Stretch
+from voiceassist_demo.report import CallFacts, call_report, complaints, document, latency, percentile, turns_heard
+from voiceassist_demo.whose import Track
 
-FRAMES = 50
-
-
-def digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def session(audio: str, kind: str = "realtime", **more: Any) -> dict[str, Any]:
-    return {"id": f"sess_{audio}", "kind": kind, "sha256": digest(audio), "bytesHeard": FRAMES * 160, "turns": [], "responses": [], **more}
+FRAMES = 200
+WHOLE = Stretch(0, FRAMES)
 
 
-def turn(item: str = "item_t1", spoken: int = 2000) -> dict[str, Any]:
-    return {"item": item, "spokenMs": spoken, "endMs": spoken + 500}
+def session(frames: int = FRAMES, **more: Any) -> dict[str, Any]:
+    return {"id": "sess_1", "bytesHeard": frames * 160, "turns": [], "responses": [], **more}
+
+
+def turn(item: str = "item_t1", spoken: int = 2000, loud: int | None = None) -> dict[str, Any]:
+    return {"item": item, "loudMs": spoken - 1000 if loud is None else loud, "spokenMs": spoken, "endMs": spoken + 500}
 
 
 def response(*written: str, turns: tuple[str, ...] = ("item_t1",), model_ms: float | None = 300.0) -> dict[str, Any]:
@@ -29,56 +27,25 @@ def response(*written: str, turns: tuple[str, ...] = ("item_t1",), model_ms: flo
     return {"outputItems": list(written), "turns": list(turns), "doneAtMs": done, "modelMs": model_ms}
 
 
-def stream(customer: str, agent: str | None = None, frames: int = FRAMES) -> dict[str, Any]:
-    tracks = {"inbound": customer} | ({} if agent is None else {"outbound": agent})
-    return {
-        "framesSent": frames * len(tracks),
-        "tracks": {name: {"sha256": digest(audio), "bytes": frames * 160} for name, audio in tracks.items()},
-    }
+def track(*heard: tuple[dict[str, Any], Stretch], kind: str = "realtime") -> Track:
+    """A track and the sessions that heard it, each with its stretch."""
+    made = Track(kind, "", FRAMES * 160)
+    for told, stretch in heard:
+        made.take(told, stretch)
+    return made
 
 
 def suggestion(seq: int = 1, item: str = "item_s1", **more: Any) -> dict[str, Any]:
     return {"id": f"1-{item}", "seq": seq, "question": "Where?", "answer": "Here.", **more}
 
 
-def good(sid: str = "CA1", customer: str = "c", agent: str = "a") -> CallFacts:
+def good(sid: str = "CA1") -> CallFacts:
     """A call in which all is well: 2 s of speech, half a second of silence, 300 ms of writing, 12 ms of ours."""
-    call = CallFacts(sid, streams=[stream(customer, agent)], playing_at=1000.0, story={"turns": {"suggested": 1}})
+    call = CallFacts(sid, streams=[{"framesSent": 2 * FRAMES}], playing_at=1000.0, story={"turns": {"suggested": 1}})
     call.items = [(1002.812, suggestion())]
-    heard = session(customer, turns=[turn()], responses=[response("item_s1")])
-    call.sessions = {"inbound": heard, "outbound": session(agent, "transcription")}
+    heard = session(turns=[turn()], responses=[response("item_s1")])
+    call.tracks = {"inbound": track((heard, WHOLE)), "outbound": track((session(), WHOLE), kind="transcription")}
     return call
-
-
-# ---- whose session is whose
-
-
-def test_sessions_go_to_the_calls_whose_bytes_they_heard() -> None:
-    calls = [CallFacts("CA1", streams=[stream("one", "agent one")]), CallFacts("CA2", streams=[stream("two", "agent two")])]
-    heard = [session("agent two", "transcription"), session("two"), session("agent one", "transcription"), session("one")]
-    assign_sessions(calls, heard)
-    assert [call.sessions["inbound"]["id"] for call in calls] == ["sess_one", "sess_two"]
-    assert [call.sessions["outbound"]["id"] for call in calls] == ["sess_agent one", "sess_agent two"]
-
-
-def test_a_session_that_heard_something_else_goes_to_the_call_of_like_length_that_has_none() -> None:
-    calls = [CallFacts("CA1", streams=[stream("one", frames=100)]), CallFacts("CA2", streams=[stream("two", frames=50)])]
-    assign_sessions(calls, [session("broken", bytesHeard=49 * 160), session("one", bytesHeard=100 * 160)])
-    assert calls[0].sessions["inbound"]["id"] == "sess_one"
-    assert calls[1].sessions["inbound"]["id"] == "sess_broken"
-    assert unequal(calls[1]) == ["inbound"]
-
-
-def test_the_relays_own_check_of_the_model_is_nobodys_session() -> None:
-    call = CallFacts("CA1", streams=[stream("one")])
-    assign_sessions([call], [session("", bytesHeard=0)])
-    assert call.sessions == {}
-
-
-def test_one_session_is_not_given_to_two_calls_that_sent_the_same() -> None:
-    calls = [CallFacts(sid, streams=[stream("same")]) for sid in ("CA1", "CA2")]
-    assign_sessions(calls, [session("same", id="first"), session("same", id="second")])
-    assert {call.sessions["inbound"]["id"] for call in calls} == {"first", "second"}
 
 
 # ---- latency
@@ -102,21 +69,37 @@ def test_latency_is_from_the_last_loud_sample_to_sync_and_ours_is_what_the_model
 def test_latency_is_found_by_the_written_item_not_by_words() -> None:
     call = good()
     responses = [response("item_s0", turns=("item_t0",), model_ms=1.0), response("item_x", "item_s1")]
-    call.sessions["inbound"] = session("c", turns=[turn("item_t0", 100), turn()], responses=responses)
+    call.tracks["inbound"] = track((session(turns=[turn("item_t0", 100), turn()], responses=responses), WHOLE))
     assert latency(call, *call.items[0]) == {"total": 812, "model": 800, "ours": 12}
 
 
 def test_of_several_turns_the_last_counts() -> None:
     call = good()
     responses = [response("item_s1", turns=("item_t0", "item_t1"))]
-    call.sessions["inbound"] = session("c", turns=[turn("item_t0", 100), turn()], responses=responses)
+    call.tracks["inbound"] = track((session(turns=[turn("item_t0", 100), turn()], responses=responses), WHOLE))
     assert latency(call, *call.items[0]) == {"total": 812, "model": 800, "ours": 12}
 
 
 def test_silence_that_was_filled_in_before_the_last_word_is_not_time_of_the_call() -> None:
     call = good()
-    call.filled = {"inbound": [10, 11, 140]}  # two frames before frame 100, where the customer stopped
+    heard = call.tracks["inbound"].heard[0].session
+    call.tracks["inbound"] = track((heard, Stretch(0, FRAMES, (10, 11, 140))))  # two frames before frame 100, where the customer stopped
     assert latency(call, *call.items[0]) == {"total": 852, "model": 800, "ours": 52}
+
+
+def test_in_a_session_that_took_over_time_begins_where_its_replay_does() -> None:
+    call = good()
+    later = session(FRAMES - 40, turns=[turn(spoken=1200)], responses=[response("item_s1")])
+    call.tracks["inbound"] = track((session(60, turns=[turn(spoken=100)]), Stretch(0, 60)), (later, Stretch(40, FRAMES)))
+    assert latency(call, *call.items[0]) == {"total": 812, "model": 800, "ours": 12}
+
+
+def test_of_a_session_that_heard_something_else_no_latency_is_known() -> None:
+    call = good()
+    heard = call.tracks["inbound"].heard[0].session
+    call.tracks["inbound"] = track()
+    call.tracks["inbound"].spoil(heard, [])
+    assert latency(call, *call.items[0]) is None
 
 
 @pytest.mark.parametrize(
@@ -126,7 +109,7 @@ def test_silence_that_was_filled_in_before_the_last_word_is_not_time_of_the_call
 )
 def test_without_its_response_the_latency_is_unknown(responses: list[dict[str, Any]]) -> None:
     call = good()
-    call.sessions["inbound"] = session("c", turns=[turn()], responses=responses)
+    call.tracks["inbound"] = track((session(turns=[turn()], responses=responses), WHOLE))
     assert latency(call, *call.items[0]) is None
 
 
@@ -142,7 +125,9 @@ def test_the_documents_shape() -> None:
                 "framesSent": 2 * FRAMES,
                 "framesHeard": 2 * FRAMES,
                 "framesFilled": 0,
+                "framesReplayed": 0,
                 "bytesEqual": True,
+                "wrong": [],
                 "turns": 1,
                 "handled": 1,
                 "suggestions": [
@@ -150,7 +135,13 @@ def test_the_documents_shape() -> None:
                 ],
             }
         ],
-        "totals": {"suggestions": 1, "framesFilled": 0, "latencyMs": {"p50": 812, "p99": 812}, "oursMs": {"p50": 12, "p99": 12}},
+        "totals": {
+            "suggestions": 1,
+            "framesFilled": 0,
+            "framesReplayed": 0,
+            "latencyMs": {"p50": 812, "p99": 812},
+            "oursMs": {"p50": 12, "p99": 12},
+        },
     }
     assert complaints(told) == []
 
@@ -164,21 +155,38 @@ def test_suggestions_stand_in_the_order_of_their_numbers_and_unknown_latencies_s
     assert told["totals"]["latencyMs"] == {"p50": 812, "p99": 812}
 
 
-def test_silence_that_was_filled_in_is_counted_apart() -> None:
+def test_silence_that_was_filled_in_and_what_was_heard_again_are_counted_apart() -> None:
     call = good()
-    call.sessions["inbound"] = session("c and silence", turns=[turn()], responses=[], bytesHeard=(FRAMES + 3) * 160)
-    call.filled = {"inbound": [48, 49, 50]}
+    first = session(103, turns=[turn()]), Stretch(0, 100, (48, 49, 50))
+    call.tracks["inbound"] = track(first, (session(FRAMES - 90), Stretch(90, FRAMES)))
     report = call_report(call)
-    assert (report["framesHeard"], report["framesFilled"], report["bytesEqual"]) == (2 * FRAMES, 3, True)
-    assert complaints(document([call], filled=3)) == []
+    assert (report["framesHeard"], report["framesFilled"], report["framesReplayed"], report["bytesEqual"]) == (2 * FRAMES, 3, 10, True)
+    assert complaints(document([call], filled=3, replayed=10)) == []
+
+
+@pytest.mark.parametrize(
+    ("first", "later", "count"),
+    [
+        ([], [turn(spoken=1500)], 1),
+        ([turn(spoken=1000)], [turn(spoken=2500)], 2),
+        ([turn(spoken=1000)], [turn(spoken=900, loud=0)], 1),
+        ([turn(spoken=1000)], [turn(spoken=300, loud=0), turn(spoken=2500)], 2),
+        ([turn(spoken=700, loud=0), turn(spoken=1900)], [], 2),
+    ],
+    ids=["in the later one", "one in each", "the same one again", "the same one again and another", "in the first"],
+)
+def test_a_turn_that_is_heard_again_in_a_replay_counts_once(first: list[Any], later: list[Any], count: int) -> None:
+    call = good()
+    call.tracks["inbound"] = track((session(100, turns=first), Stretch(0, 100)), (session(turns=later), Stretch(20, FRAMES)))
+    assert turns_heard(call) == count
 
 
 def test_a_real_service_keeps_no_ledger_and_the_relays_own_numbers_stand() -> None:
-    call = CallFacts("CA1", streams=[stream("c", "a")], story={"turns": {"suggested": 1, "merged": 1}})
+    call = CallFacts("CA1", streams=[{"framesSent": 2 * FRAMES}], story={"turns": {"suggested": 1, "merged": 1}})
     call.items = [(1.0, suggestion(latencyMs=640))]
     told = document([call], ledger=False)
     (report,) = told["calls"]
-    assert (report["framesHeard"], report["bytesEqual"], report["turns"], report["handled"]) == (None, None, 2, 2)
+    assert (report["framesHeard"], report["bytesEqual"], report["wrong"], report["turns"], report["handled"]) == (None, None, None, 2, 2)
     assert report["suggestions"][0]["latencyMs"] == {"total": 640, "model": None, "ours": None}
     assert told["totals"]["latencyMs"] == {"p50": 640, "p99": 640}
     assert told["totals"]["oursMs"] == {"p50": None, "p99": None}
@@ -194,20 +202,25 @@ def test_nothing_played_is_no_success() -> None:
 
 def test_lost_frames() -> None:
     call = good()
-    call.sessions["outbound"] = session("less", "transcription", bytesHeard=(FRAMES - 1) * 160)
-    assert complaints(document([call])) == ["call CA1: 100 frames sent, 99 heard, and not the same bytes"]
+    call.tracks["outbound"] = track((session(FRAMES - 1), Stretch(0, FRAMES - 1)), kind="transcription")
+    (told,) = complaints(document([call]))
+    assert told.startswith(
+        "call CA1: 400 frames sent, 399 heard, and not the same bytes; outbound: the last 1 frames of 200 were not heard"
+    )
 
 
 def test_the_same_number_in_another_order() -> None:
     call = good()
-    call.sessions["outbound"] = session("b then a", "transcription")
-    assert complaints(document([call])) == ["call CA1: 100 frames sent, 100 heard, and not the same bytes"]
+    call.tracks["inbound"].spoil(session(1), [b"x"])
+    (told,) = complaints(document([call]))
+    assert "and not the same bytes; inbound: session 2: not all of what was sent" in told
 
 
 def test_a_track_that_no_session_heard() -> None:
     call = good()
-    del call.sessions["outbound"]
-    assert complaints(document([call])) == ["call CA1: 100 frames sent, 50 heard, and not the same bytes"]
+    call.tracks["outbound"] = track(kind="transcription")
+    (told,) = complaints(document([call]))
+    assert told.startswith("call CA1: 400 frames sent, 200 heard, and not the same bytes; outbound: the last 200 frames of 200")
 
 
 @pytest.mark.parametrize(
@@ -223,7 +236,7 @@ def test_a_turn_that_was_not_handled_once(outcomes: dict[str, int], handled: int
 
 def test_a_call_in_which_nothing_was_heard() -> None:
     call = good()
-    call.story, call.sessions["inbound"] = {"turns": {}}, session("c")
+    call.story, call.tracks["inbound"] = {"turns": {}}, track((session(), WHOLE))
     assert complaints(document([call])) == ["call CA1: no turn was heard"]
 
 
@@ -232,8 +245,11 @@ def test_a_call_without_audio() -> None:
     assert told == ["call CA1: Twilio sent no audio: the relay did not take the call's stream", "call CA1: no turn was heard"]
 
 
-def test_silence_that_the_relay_knows_nothing_of() -> None:
+def test_silence_and_replays_that_the_relay_knows_nothing_of() -> None:
     call = good()
-    call.filled = {"inbound": [1, 2]}
-    found = complaints(document([call], filled=1))
-    assert found == ["2 frames of silence were heard that nobody had sent; the relay says that it filled in 1"]
+    call.tracks["inbound"] = track((session(102, turns=[turn()]), Stretch(0, 100, (1, 2))), (session(110), Stretch(90, FRAMES)))
+    assert complaints(document([call], filled=2, replayed=10)) == []
+    assert complaints(document([call], filled=1, replayed=9)) == [
+        "2 frames of silence were heard that nobody had sent; the relay says that it filled in 1",
+        "10 frames were heard again; the relay says that it sent again 9",
+    ]
