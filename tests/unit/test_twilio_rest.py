@@ -21,7 +21,7 @@ from voiceassist_relay.metrics import RelayMetrics
 from voiceassist_relay.snapshot import Secrets, Snapshot
 from voiceassist_relay.sync_client import SyncClient, is_taken
 from voiceassist_relay.sync_payload import encode
-from voiceassist_relay.twilio_rest import MAX_ANSWER_BYTES, TwilioRest, retry_after, segment
+from voiceassist_relay.twilio_rest import MAX_ANSWER_BYTES, TwilioRest, segment
 from voiceassist_relay.twilio_retry import RetryPolicy, retrying
 
 ACCOUNT = "AC" + "a" * 32
@@ -194,23 +194,6 @@ async def test_retry_after_is_read() -> None:
         with pytest.raises(TwilioBusy) as caught:
             await relay.rest.request("op", "sync", "GET", "/v1/x")
     assert caught.value.retry_after == 7
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        (None, None),
-        ("0.5", 0.5),
-        ("-3", 0.0),
-        ("nan", None),
-        ("inf", None),
-        ("soon", None),
-        ("Thu, 01 Jan 1970 00:01:40 GMT", 40.0),
-        ("Thu, 01 Jan 1970 00:00:10 GMT", 0.0),
-    ],
-)
-def test_retry_after(value: str | None, expected: float | None) -> None:
-    assert retry_after(value, now=60.0) == expected
 
 
 async def test_a_server_that_hangs_is_left() -> None:

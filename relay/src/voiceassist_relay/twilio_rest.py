@@ -9,12 +9,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import json as jsonlib
-import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -22,6 +20,8 @@ from urllib.parse import quote
 import aiohttp
 import structlog
 from yarl import URL
+
+from voiceassist_crds.retry_after import retry_after
 
 from .errors import TwilioBusy, TwilioError, TwilioRefused, TwilioUnclear
 from .metrics import RelayMetrics
@@ -275,20 +275,6 @@ def _problem(status: int, body: Mapping[str, Any]) -> tuple[int, str]:
     text = body.get("message") or body.get("detail") or body.get("title")
     message = text if isinstance(text, str) else f"HTTP {status} without an explanation"
     return (code if isinstance(code, int) else 0), message[:_MESSAGE_LENGTH]
-
-
-def retry_after(value: str | None, now: float) -> float | None:
-    """Seconds to wait by a Retry-After header (seconds or a date; `now` in epoch seconds); None if absent or not readable."""
-    if value is None:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            seconds = parsedate_to_datetime(value).timestamp() - now
-        except (ValueError, OverflowError):
-            return None
-    return max(0.0, seconds) if math.isfinite(seconds) else None
 
 
 def _outcome(error: TwilioError) -> str:

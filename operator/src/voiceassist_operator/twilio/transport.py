@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import json as jsonlib
-import math
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -25,6 +23,8 @@ from twilio.http import AsyncHttpClient
 from twilio.http.response import Response
 from twilio.rest import Client
 from yarl import URL
+
+from voiceassist_crds.retry_after import retry_after
 
 from ..errors import TwilioRefused, TwilioUnavailable
 from ..metrics import OperatorMetrics
@@ -306,20 +306,6 @@ class _Body:
 def segment(name: str) -> str:
     """One segment of a path, percent-encoded."""
     return quote(name, safe="")
-
-
-def retry_after(value: str | None, now: float) -> float | None:
-    """Seconds to wait by a Retry-After header (seconds or a date; `now` in epoch seconds); None if absent or not readable."""
-    if value is None:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            seconds = parsedate_to_datetime(value).timestamp() - now
-        except (ValueError, OverflowError):
-            return None
-    return max(0.0, seconds) if math.isfinite(seconds) else None
 
 
 def _what(product: str, method: str, url: URL) -> str:
