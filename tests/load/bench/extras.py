@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 import tracemalloc
+from array import array
 from pathlib import Path
 from typing import Any
 
@@ -27,20 +28,26 @@ def _cpu_ms(pid: int) -> float:
 
 
 def replay_kb() -> float:
-    """KB that the replay buffer of one track holds while nobody speaks, on an average.
+    """KB that the replay buffer of one track holds while nobody speaks, on an average over some minutes of a call.
 
     Audio is kept for as long as the model's server may have died unheard: from the last byte that came from it, two seconds back. A
-    server with nothing to say is heard at every ping.
+    server with nothing to say is heard at every ping; what is older goes at the look after it; there is one a second.
     """
-    seconds = DEFAULT_LIMITS.replay_idle + DEFAULT_LIMITS.ping_every / 2 + DEFAULT_LIMITS.housekeeping / 2
+    found = array("d", bytes(8 * 50 * 120))
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
     replay = Replay(DEFAULT_LIMITS.replay_seconds)
-    for number in range(int(seconds * 50)):
-        replay.sent(number / 50, bytes(bytearray(FRAME_CHARACTERS)))  # each frame bytes of its own
-    kb = (tracemalloc.get_traced_memory()[0] - before) / 1024
+    heard = 0.0
+    for number in range(50 * 120):
+        now = number / 50
+        replay.sent(now, bytes(bytearray(FRAME_CHARACTERS)))  # each frame bytes of its own
+        if not number % int(50 * DEFAULT_LIMITS.housekeeping):
+            replay.trim(heard - DEFAULT_LIMITS.replay_idle)
+            if now - heard >= DEFAULT_LIMITS.ping_every:
+                heard = now  # the pong is there before the next look, and not before this one's end
+        found[number] = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
-    return round(kb, 1)
+    return round(statistics.mean(found[len(found) // 2 :]) / 1024, 1)
 
 
 def loop_block(scrape: str, before: str = "") -> float | None:
@@ -132,9 +139,13 @@ def scrapes(there: Rig, calls: int, count: int = 20) -> dict[str, Any]:
 
 
 def memory(there: Rig, calls: int, moments: tuple[float, ...]) -> dict[str, Any]:
-    """KB for each call at some moments after the calls began."""
+    """KB for each call at some moments after the calls began.
+
+    They begin evenly over one of the times between pings: memory that was used once stays with the process, and calls in step would
+    leave it with what all their replay buffers hold at their fullest.
+    """
     base = warm(there)
-    there.ask(f"grow {calls} 50")
+    there.ask(f"grow {calls} {calls / DEFAULT_LIMITS.ping_every:.0f}")
     began = time.monotonic()
     found = []
     for moment in moments:
