@@ -52,8 +52,8 @@ class Relay:
         self.rest = TwilioRest(lambda: self.snapshot, self.metrics, concurrent=concurrent)
         self.sync = SyncClient(self.rest, lambda: self.snapshot)
 
-    def counted(self, operation: str, outcome: str) -> float:
-        labels = {"operation": operation, "outcome": outcome}
+    def counted(self, product: str, outcome: str) -> float:
+        labels = {"product": product, "outcome": outcome}
         return self.metrics.registry.get_sample_value("voiceassist_relay_twilio_requests_total", labels) or 0.0
 
 
@@ -174,7 +174,7 @@ async def test_errors(status: int, body: Any, kind: type[TwilioError], code: int
         with pytest.raises(TwilioError) as caught:
             await relay.rest.request("op", "sync", "GET", "/v1/x")
         outcome = {TwilioRefused: "refused", TwilioBusy: "busy", TwilioUnclear: "unclear"}[kind]
-        assert relay.counted("op", outcome) == 1
+        assert relay.counted("sync", outcome) == 1
     assert type(caught.value) is kind
     assert (caught.value.operation, caught.value.status, caught.value.code) == ("op", status, code)
     assert words in caught.value.message
@@ -186,7 +186,7 @@ async def test_no_content_is_an_empty_answer() -> None:
 
     async with serving(handler) as relay:
         assert (await relay.rest.request("op", "sync", "DELETE", "/v1/x")).body == {}
-        assert relay.counted("op", "ok") == 1
+        assert relay.counted("sync", "ok") == 1
 
 
 async def test_retry_after_is_read() -> None:

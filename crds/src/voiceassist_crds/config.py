@@ -173,6 +173,12 @@ class ModelConfig(Model):
     max_responses_per_minute: int = Field(20, ge=1, le=120)
     truncation: Truncation = Truncation()
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every model that is spoken to, once: the one that answers, then those that write down."""
+        written = (self.transcription.model, self.transcription.agent_model) if self.transcription is not None else ()
+        return tuple(dict.fromkeys((self.name, *written)))
+
     @model_validator(mode="after")
     def _address(self) -> Self:
         if self.url is None:

@@ -21,6 +21,7 @@ from .boundaries import Finished, MediaConnection, ModelListener, StreamStart, T
 from .latency import CallTimeline
 from .lazy_event import LazyEvent
 from .logs import call_hash
+from .metric_labels import STREAM_ENDS
 from .metrics import CallMetrics, RelayMetrics
 from .peer_health import PeerHealth
 from .prompt_choice import choose_prompt
@@ -75,8 +76,6 @@ _FAREWELL = {
     "socket": (AssistState.LOST, StatusReason.STREAM_LOST, "The call's audio no longer reaches the assistant. Start it again to go on."),
     "error": (AssistState.LOST, StatusReason.STREAM_LOST, "Assist stopped because of an internal error. Start it again to go on."),
 }
-_KNOWN = frozenset({"stop", "stopped", "socket", "idle", "closed", "drain", "model", "error", "superseded", "replaced"})
-"""Endings as they are counted; a stream that broke the protocol ends by the name of what it did, and counts as `protocol`."""
 _SILENT = frozenset({"replaced", "superseded", "stopped"})  # endings that another relay or the Document has already told
 
 
@@ -116,6 +115,8 @@ class CallBridge:
         self._reason = ""
         self._failed = False
         self._paused = start.claims.paused
+        self.models = config.model.names
+        """Models whose tokens are counted for the call: after a change also those of the session that is being replaced."""
         self._story = Story(began=loop_time())
         self._log = log.bind(call=call_hash(start.call_sid), generation=start.claims.generation)
 
@@ -179,6 +180,8 @@ class CallBridge:
         prompt = choose_prompt(config, self.start.call_sid)
         if prompt != self._prompt:
             self._prompt = prompt
+            before = self.models[: len(config.model.names)]
+            self.models = tuple(dict.fromkeys((*config.model.names, *before)))
             self._line.use(config, prompt)
 
     # the model's side
@@ -264,8 +267,8 @@ class CallBridge:
             self._log.error("suggestions may be lost: they could not be stored in time")
 
     def _tell(self) -> None:
-        if self._reason not in {"stop", "stopped"}:
-            self._metrics.stream_lost(self._reason if self._reason in _KNOWN else "protocol")
+        if self._reason not in {"stop", "stopped"}:  # a stream that broke the protocol ends by the name of what it did
+            self._metrics.stream_lost(self._reason if self._reason in STREAM_ENDS else "protocol")
         story = self._story
         self._log.info(
             "call over",

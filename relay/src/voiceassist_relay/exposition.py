@@ -1,28 +1,37 @@
-"""What Prometheus reads: a registry's samples with the labels that all of them bear, and without the moments of their creation."""
+"""What Prometheus reads: a registry as text, each series with the labels that all of them bear, without the moments of their creation."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.metrics_core import Metric
+from prometheus_client.utils import floatToGoString
+
+_number: Callable[[float], str] = floatToGoString
 
 
-class Labelled:
-    """A registry seen with constant labels. A sample's own label of the same name wins.
+def text(registry: CollectorRegistry, labels: Mapping[str, str]) -> bytes:
+    """The exposition in Prometheus's text format 0.0.4. A series' own label wins over one of `labels` with the same name.
 
-    A counter's `_created` series is left out: Prometheus does not use it, and each would count as a series more.
+    Half the time of the client's `generate_latest`, which sorts and looks for what we do not have: the event loop waits for it. A
+    counter's `_created` series is left out: Prometheus does not use it, and each would count as a series more.
     """
+    return "".join(_lines(registry, [(name, f'{name}="{_escaped(value)}"') for name, value in labels.items()])).encode()
 
-    def __init__(self, registry: CollectorRegistry, labels: Mapping[str, str]) -> None:
-        self._registry, self._labels = registry, dict(labels)
 
-    def collect(self) -> Iterator[Metric]:
-        """The metric families, as `prometheus_client.exposition.generate_latest` asks for them."""
-        for family in self._registry.collect():
-            family.samples = [
-                sample._replace(labels={**self._labels, **sample.labels})
-                for sample in family.samples
-                if not sample.name.endswith("_created")
-            ]
-            yield family
+def _lines(registry: CollectorRegistry, everyones: list[tuple[str, str]]) -> Iterator[str]:
+    for family in registry.collect():
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        words = family.documentation.replace("\\", r"\\").replace("\n", r"\n")
+        yield f"# HELP {name} {words}\n# TYPE {name} {family.type}\n"
+        for sample in family.samples:
+            if not sample.name.endswith("_created"):
+                own = sample.labels
+                pairs = [f'{label}="{_escaped(value)}"' for label, value in own.items()]
+                pairs += [pair for label, pair in everyones if label not in own]
+                value = _number(sample.value)
+                yield f"{sample.name}{{{','.join(pairs)}}} {value}\n" if pairs else f"{sample.name} {value}\n"
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")

@@ -110,8 +110,8 @@ class TwilioRest:
     ) -> Answer:
         """One request, once.
 
-        `operation` names it in metrics and errors (a closed set: never a SID); `product` is api, sync, iam, taskrouter or
-        flex-api; `path` begins with a slash, its segments and query already encoded (`segment`); `timeout` in seconds covers
+        `operation` names it in errors and the log (never a SID); `product`, by which it is counted, is api, sync, iam, taskrouter
+        or flex-api; `path` begins with a slash, its segments and query already encoded (`segment`); `timeout` in seconds covers
         everything, 5 by default. Raises TwilioRefused (4xx: nothing was done), TwilioBusy (429, or no free connection in time:
         nothing was done) and TwilioUnclear (5xx, no answer in time, connection broken, answer not readable: it may have been
         done).
@@ -124,7 +124,7 @@ class TwilioRest:
             answer = await self._exchange(prepared, self._gates[product], TIMEOUT_SECONDS if timeout is None else timeout)
         except TwilioError as error:
             outcome = _outcome(error)
-            self._metrics.twilio_request(operation, outcome)
+            self._metrics.twilio_request(product, outcome)
             log.debug(
                 "twilio_request_failed",
                 operation=operation,
@@ -134,7 +134,7 @@ class TwilioRest:
                 seconds=round(time.monotonic() - began, 3),
             )
             raise
-        self._metrics.twilio_request(operation, "ok")
+        self._metrics.twilio_request(product, "ok")
         return answer
 
     async def aclose(self) -> None:

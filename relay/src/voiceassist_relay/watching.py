@@ -66,11 +66,18 @@ class Watching:
         )
 
     def refresh(self) -> None:
-        """Brings the gauges and the revisions in use up to date: at start, after a swap, and before they are read."""
+        """Brings the gauges, and the revisions and models in use, up to date: at start and after a swap."""
+        self._refresh_gauges()
+        self._refresh_labels()
+
+    def _refresh_labels(self) -> None:
         snapshot = self._watch.current()
-        live = [bridge.revision for bridge in self._registry if isinstance(bridge, CallBridge)]
-        self._metrics.use_revisions([*(p.revision for p in snapshot.config.prompts), *live])
-        self._metrics.max_calls.set(snapshot.config.limits.max_calls)
+        live = [bridge for bridge in self._registry if isinstance(bridge, CallBridge)]
+        self._metrics.use_revisions([*(p.revision for p in snapshot.config.prompts), *(bridge.revision for bridge in live)])
+        self._metrics.use_models([*snapshot.config.model.names, *(model for bridge in live for model in bridge.models)])
+
+    def _refresh_gauges(self) -> None:
+        self._metrics.max_calls.set(self._watch.current().config.limits.max_calls)
         self._metrics.peer("model", self._model.status.ok)
         self._metrics.peer("sync", self._sync.status.ok)
 
@@ -93,9 +100,11 @@ class Watching:
 
         @router.get("/metrics")
         async def metrics() -> Response:
-            self.refresh()
+            self._refresh_gauges()
             self._metrics.tasks.set(len(asyncio.all_tasks()))
-            return Response(self._metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
+            text = self._metrics.render()
+            self._refresh_labels()  # only now: what ended calls counted has to be read once before its series go
+            return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
         return router
 

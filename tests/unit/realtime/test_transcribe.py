@@ -154,7 +154,7 @@ def test_other_settings_and_their_refusal() -> None:
     said(session, 1.1, type="session.updated")
     assert session.plan.model.noise_reduction == "FarField"
     assert sent(session.update(plan_of(), 2.0)) == ["session.update"]
-    assert said(session, 2.1, type="error", error={"code": "invalid_value", "event_id": "va_u2"}) == [act.ModelFault("invalid_value")]
+    assert said(session, 2.1, type="error", error={"code": "invalid_value", "event_id": "va_u2"}) == [act.ModelFault("setting_refused")]
     assert session.plan.model.noise_reduction == "FarField"
 
 
