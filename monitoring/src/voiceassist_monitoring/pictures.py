@@ -58,7 +58,7 @@ async def _lines(prometheus: Source, panel: Panel, begin: float, end: float) -> 
             points = [(at, value) for at, value in points if math.isfinite(value)]
             if points:
                 lines.append((_named(query.legend, one["metric"]), points))
-    return lines
+    return sorted(lines, key=lambda line: not any(value for _, value in line[1]))  # the legend has room for a few: not for zeros
 
 
 def _named(legend: str, labels: Mapping[str, str]) -> str:

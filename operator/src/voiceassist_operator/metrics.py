@@ -35,7 +35,6 @@ class OperatorMetrics:
         self._reasons: dict[tuple[str, str, str], str] = {}
         self._leading = Gauge(PREFIX + "leading", "1 while this replica holds the Lease.", registry=self.registry)
         self._writes = Counter(PREFIX + "writes_total", "Writes to the cluster, by kind.", ["kind"], registry=self.registry)
-        self._rolled: set[tuple[str, str]] = set()
         self._twilio = Counter(
             PREFIX + "twilio_requests_total", "Requests to Twilio, by product and outcome.", ["product", "outcome"], registry=self.registry
         )
@@ -58,6 +57,7 @@ class OperatorMetrics:
     def conditions(self, namespace: str, name: str, conditions: Sequence[dict[str, Any]]) -> None:
         """The conditions of one object."""
         known = self._known.setdefault((namespace, name), set())
+        self._rollout.labels(namespace, name)  # there before the first roll-out ends, so that a rate sees that one too
         for condition in conditions:
             known.add(condition["type"])
             for status in _STATUSES:
@@ -74,12 +74,12 @@ class OperatorMetrics:
 
     def forget(self, namespace: str, name: str) -> None:
         """An object is gone."""
-        for kind in self._known.pop((namespace, name), set()):
+        known = self._known.pop((namespace, name), None)
+        for kind in known or ():
             for status in _STATUSES:
                 self._condition.remove(namespace, name, kind, status)
             self._reason.remove(namespace, name, kind, self._reasons.pop((namespace, name, kind)))
-        if (namespace, name) in self._rolled:
-            self._rolled.discard((namespace, name))
+        if known is not None:
             self._rollout.remove(namespace, name)
 
     def leading(self, yes: bool) -> None:
@@ -96,5 +96,4 @@ class OperatorMetrics:
 
     def rolled_out(self, namespace: str, name: str, seconds: float) -> None:
         """Every relay of an object reports a new configuration."""
-        self._rolled.add((namespace, name))
         self._rollout.labels(namespace, name).observe(seconds)

@@ -197,15 +197,20 @@ async def test_each_fault_fires_exactly_its_alerts(kept: Kept, operator: Operato
                 await draw_all(prometheus, SLOS, SCALE, begin, time.time(), Path(folder))
 
 
+ZERO = {"Draining relays"}
+"""Panels of what does not happen here."""
+
+
 async def panels_return_data(prometheus: Prometheus, begin: float) -> None:
-    """Every query of every panel has had at least one number since the beginning."""
+    """Every query of every panel has had a number other than 0 since the beginning: all that is counted has happened."""
     empty = []
     for board in boards(SLOS, SCALE):
         for panel in board.panels:
             for query in panel.queries:
                 promql = query.promql.replace("$__rate_interval", "20s").replace("$namespace", ".*").replace("$name", ".*")
                 found = await prometheus.series(promql, begin, time.time(), 2)
-                if not any(value[1] != "NaN" for series in found for value in series["values"]):
+                numbers = [float(value[1]) for series in found for value in series["values"] if value[1] != "NaN"]
+                if not (numbers if panel.title in ZERO else any(numbers)):
                     empty.append(f"{board.title}: {panel.title}: {query.promql}")
     assert not empty, "\n".join(empty)
 

@@ -8,6 +8,15 @@ _FORWARDED = rate("voiceassist_relay_frames_total", extra=',outcome="forwarded"'
 
 _OF_RELAYS = "and on (instance) voiceassist_relay_max_calls"
 
+
+def _by(counter: str, label: str, extra: str = "") -> tuple[Query, ...]:
+    """All events of a counter, and apart by a label with many values those that happen: a line of zeros for each would hide them."""
+    return (
+        Query(rate(counter, extra=extra), "{{name}} all"),
+        Query(f"{rate(counter, label, extra=extra)} > 0", f"{{{{name}}}} {{{{{label}}}}}"),
+    )
+
+
 CAPACITY = Board(
     "voiceassist-capacity",
     "VoiceAssist / Relay capacity",
@@ -85,11 +94,7 @@ CAPACITY = Board(
                     "Refused",
                     "Upgrades and streams refused a second, by reason.",
                     Unit.PER_SECOND,
-                    (
-                        Query(
-                            rate("voiceassist_relay_upgrades_total", "outcome", extra=',outcome!~"accepted|probe"'), "{{name}} {{outcome}}"
-                        ),
-                    ),
+                    _by("voiceassist_relay_upgrades_total", "outcome", ',outcome!~"accepted|probe"'),
                 ),
                 Panel(
                     "Gaps in streams",
@@ -113,11 +118,11 @@ CAPACITY = Board(
                     "The model's errors",
                     "Errors that the model's server reported, a second.",
                     Unit.PER_SECOND,
-                    (Query(rate("voiceassist_relay_realtime_errors_total", "code"), "{{name}} {{code}}"),),
+                    _by("voiceassist_relay_realtime_errors_total", "code"),
                 ),
                 Panel(
                     "Requests to the functions",
-                    "Requests to /stream, /token and the callbacks a second, by status.",
+                    "Requests to /stream, /token and the callbacks a second, by class of the status.",
                     Unit.PER_SECOND,
                     (Query(rate("voiceassist_relay_http_requests_total", "path", "status"), "{{name}} {{path}} {{status}}"),),
                 ),
@@ -141,9 +146,9 @@ CAPACITY = Board(
                 ),
                 Panel(
                     "Requests to Twilio",
-                    "Requests of the relays to Twilio a second, by outcome.",
+                    "Requests of the relays to Twilio a second, by product and outcome.",
                     Unit.PER_SECOND,
-                    (Query(rate("voiceassist_relay_twilio_requests_total", "outcome"), "{{name}} {{outcome}}"),),
+                    (Query(rate("voiceassist_relay_twilio_requests_total", "product", "outcome"), "{{name}} {{product}} {{outcome}}"),),
                 ),
             ),
         ),
