@@ -50,7 +50,7 @@ def inputs() -> dict[str, str]:
 
 def test_a_relay_that_did_nothing_yet_wakes_nobody(slos: tuple[Slo, ...], bare_rules: Path, tmp_path: Path) -> None:
     quiet: dict[str, list[dict[str, str]]] = {name: [] for name in alert_names(slos)}
-    alerts_at(bare_rules, tmp_path, inputs(), {at: quiet for at in (MINUTE, 30 * MINUTE, 4 * HOUR)}, every=60)
+    alerts_at(bare_rules, tmp_path, inputs(), dict.fromkeys((MINUTE, 30 * MINUTE, 4 * HOUR), quiet), every=60)
 
 
 def test_the_very_first_calls_refused_are_counted(bare_rules: Path, tmp_path: Path) -> None:
