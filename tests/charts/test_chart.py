@@ -29,7 +29,7 @@ MATRIX: dict[str, dict[str, Any]] = {
         "replicas": 2,
     },
     "labelled": {"podLabels": {"team": "telephony"}, "podAnnotations": {"example.com/a": "1"}, "imagePullSecrets": [{"name": "pull"}]},
-    "monitored": {"podMonitor": {"enabled": True, "interval": "1m"}},
+    "monitored": {"podMonitor": {"enabled": True, "interval": "1m", "labels": {"release": "prometheus", "example.com/on": "true"}}},
     "watched": {
         "prometheusRule": {"enabled": True, "labels": {"release": "prometheus"}},
         "dashboards": {"enabled": True, "labels": {"grafana_dashboard": "1"}, "annotations": {"grafana_folder": "Calls"}},
@@ -137,6 +137,7 @@ def test_values_become_arguments_that_the_operator_takes() -> None:
         given = (options.twilio_resync_seconds, options.twilio_let_go_seconds, options.functions_grace_seconds)
         assert given == (twilio["resyncSeconds"], twilio["letGoSeconds"], twilio["functionsGraceSeconds"])
         assert bool(options.endpoint_ca) is bool(values.get("endpoint", {}).get("caSecret"))
+        assert dict(options.pod_monitor_label) == values.get("podMonitor", {}).get("labels", {})
         assert options.relay_image.startswith(values.get("relayImage", {}).get("repository", "ghcr.io/voiceassist/relay"))
 
 
@@ -151,6 +152,8 @@ BAD: dict[str, dict[str, Any]] = {
     "resync": {"twilio": {"resyncSeconds": 1}},
     "level": {"logLevel": "loud"},
     "interval": {"podMonitor": {"interval": "often"}},
+    "label's value": {"podMonitor": {"labels": {"release": "my prometheus"}}},
+    "label that is ours": {"podMonitor": {"labels": {"app.kubernetes.io/name": "x"}}},
     "namespace": {"watch": {"namespace": "Not_A_Name"}},
     "both": {"watch": {"allNamespaces": True, "namespace": "calls"}},
     "pull secret": {"imagePullSecrets": ["pull"]},
@@ -213,6 +216,13 @@ def test_rules_and_dashboards_are_the_generated_ones_to_the_letter() -> None:
     assert all(each["metadata"]["labels"]["grafana_dashboard"] == "1" for each in maps)
     assert all(each["metadata"]["annotations"] == {"grafana_folder": "Calls"} for each in maps)
     assert not [each for each in objects() if each["kind"] in {"PrometheusRule", "ConfigMap"}], "only where they are wanted"
+
+
+def test_a_pod_monitor_bears_our_labels_and_the_user_s() -> None:
+    values = MATRIX["monitored"]
+    labels = one(objects(values), "PodMonitor")["metadata"]["labels"]
+    assert labels.items() >= values["podMonitor"]["labels"].items()
+    assert labels["app.kubernetes.io/managed-by"] == "Helm"
 
 
 def test_the_notes_name_the_next_command() -> None:

@@ -48,6 +48,14 @@ def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 _Blocks.add_representer(str, _text)
 
 
+def _label(text: str) -> tuple[str, str]:
+    """A label as it is given, key=value."""
+    key, sign, value = text.partition("=")
+    if not key or not sign:
+        raise argparse.ArgumentTypeError(f"{text!r} is no label; it must be key=value")
+    return key, value
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     options = argparse.ArgumentParser(prog="voiceassist-operator", description="Keeps relay pods as VoiceAssist objects describe them.")
@@ -78,6 +86,14 @@ def parser() -> argparse.ArgumentParser:
         type=float,
         default=GRACE_SECONDS,
         help="after a change of functions.mode let the Functions at Twilio go on this long for open browser tabs (default %(default)g)",
+    )
+    run.add_argument(
+        "--pod-monitor-label",
+        metavar="KEY=VALUE",
+        type=_label,
+        action="append",
+        default=[],
+        help="a further label of the PodMonitors that are made, by which a Prometheus selects them; may be given more than once",
     )
     run.add_argument("--lease-name", default="voiceassist-operator", help="the Lease that the leading replica holds (default %(default)s)")
     run.add_argument("--lease-namespace", help="where the Lease is (default: the operator's own namespace)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -126,6 +127,8 @@ class Observed:
     """Revision of the relays' ConfigMap as it is there now."""
     pod_monitors: bool = False
     """Whether the cluster knows PodMonitors."""
+    pod_monitor_labels: Mapping[str, str] = field(default_factory=dict)
+    """Further labels that PodMonitors are to bear."""
     rival: str = ""
     """An older VoiceAssist with this host and prefix, as namespace/name."""
     endpoint: EndpointFact | None = None

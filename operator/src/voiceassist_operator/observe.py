@@ -60,6 +60,7 @@ class Surroundings:
     default_image: str
     custom_endpoints: bool
     pod_monitors: OptionalKind
+    pod_monitor_labels: Mapping[str, str]
 
 
 async def observe(around: Surroundings, body: Mapping[str, Any], rival: str, endpoint: EndpointFact | None, trouble: str = "") -> Observed:
@@ -94,6 +95,7 @@ async def observe(around: Surroundings, body: Mapping[str, Any], rival: str, end
         existing=existing,
         config_revision=config_revision,
         pod_monitors=pod_monitors,
+        pod_monitor_labels=around.pod_monitor_labels,
         rival=rival,
         endpoint=endpoint,
         created=metadata["creationTimestamp"],

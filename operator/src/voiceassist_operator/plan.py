@@ -94,7 +94,7 @@ def _objects(seen: Observed, config: RelayConfig) -> list[Manifest]:
         relay_disruption_budget(owner),
         relay_ingress(owner),
         relay_network_policy(owner),
-        relay_pod_monitor(owner) if seen.pod_monitors else None,
+        relay_pod_monitor(owner, seen.pod_monitor_labels) if seen.pod_monitors else None,
     ]
     return [manifest for manifest in wanted if manifest is not None]
 

@@ -141,6 +141,7 @@ async def _lead(
         options.relay_image,
         options.allow_custom_endpoints,
         OptionalKind(cluster, POD_MONITOR, watched),
+        dict(options.pod_monitor_label),
     )
     applier, dialling = Applier(cluster, metrics), Dialling(trusted(options.endpoint_ca), options.endpoint_port)
     pool = TwilioPool(metrics, leadership.may_write)

@@ -55,6 +55,7 @@ def operator(plane: Lab, relays: Relays, tmp_path_factory: pytest.TempPathFactor
     """One operator for all namespaces, which looks at everything every 2 s."""
     log = tmp_path_factory.mktemp("operator") / "log"
     arguments = ("--all-namespaces", "--lease-namespace", "default", "--relay-port", str(relays.port), "--resync-seconds", "2")
+    arguments += ("--pod-monitor-label", "release=prometheus")
     process = Operator(plane.outside_kubeconfig(), log, *arguments)
     try:
         process.await_event("operator up", 60)

@@ -68,10 +68,12 @@ def test_the_operator_s_pod_monitor_is_made_and_kept(plane: Lab, cluster: Cluste
     cluster.secrets()
     body = cluster.create(voiceassist(monitoring={"podMonitor": True, "interval": "20s"}))
     owner = Owner(cluster.namespace, "support", body["metadata"]["uid"], VoiceAssistSpec.read(body["spec"]), "localhost/relay")
-    wanted = relay_pod_monitor(owner)
+    wanted = relay_pod_monitor(owner, {"release": "prometheus"})
     assert wanted is not None
     made = until("a PodMonitor", lambda: cluster.find(POD_MONITOR, NAME))
     assert made["spec"] == wanted["spec"], "nothing of it was left out or changed"
+    assert made["metadata"]["labels"] == wanted["metadata"]["labels"]
+    assert made["metadata"]["labels"]["release"] == "prometheus"
     assert made["spec"]["podMetricsEndpoints"][0]["interval"] == "20s"
     again = {**wanted, "metadata": {"name": "to-the-letter", "labels": wanted["metadata"]["labels"]}}
     apply_strictly(plane, cluster.namespace, again)
@@ -79,7 +81,7 @@ def test_the_operator_s_pod_monitor_is_made_and_kept(plane: Lab, cluster: Cluste
 
     def as_wanted() -> bool:
         found = cluster.find(POD_MONITOR, NAME)
-        return found is not None and found["spec"] == wanted["spec"]
+        return found is not None and found["spec"] == wanted["spec"] and found["metadata"]["labels"] == wanted["metadata"]["labels"]
 
     edits: list[dict[str, Any]] = [
         {"podMetricsEndpoints": [{"port": "public", "path": "/elsewhere", "honorLabels": False}]},
@@ -88,6 +90,8 @@ def test_the_operator_s_pod_monitor_is_made_and_kept(plane: Lab, cluster: Cluste
     for edit in edits:
         cluster.patch(POD_MONITOR, NAME, {"spec": edit})
         until(f"put right after {edit}", as_wanted)
+    cluster.patch(POD_MONITOR, NAME, {"metadata": {"labels": {"release": "another"}}})
+    until("its label put right", as_wanted)
     cluster.delete(POD_MONITOR, NAME)
     until("made again", as_wanted)
     cluster.patch(VOICEASSIST, "support", {"spec": {"monitoring": {"podMonitor": False}}})

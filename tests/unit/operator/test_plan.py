@@ -49,6 +49,14 @@ def test_what_is_made(changes: dict[str, Any], monitors: bool, more: list[str]) 
         assert manifest["metadata"]["namespace"] == "team"
 
 
+def test_a_pod_monitor_alone_bears_the_labels_that_a_prometheus_wants_and_ours_stand() -> None:
+    wanted = {"release": "prometheus", "voiceassist.dev/name": "another"}
+    plan = make_plan(replace(well(), pod_monitors=True, pod_monitor_labels=wanted), NOW)
+    labels = {manifest["kind"]: manifest["metadata"]["labels"] for manifest in plan.apply}
+    assert labels["PodMonitor"] == {"release": "prometheus", **labels["Service"]}
+    assert labels["Service"]["voiceassist.dev/name"] == "support"
+
+
 @pytest.mark.parametrize(
     "seen",
     [

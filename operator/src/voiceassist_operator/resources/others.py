@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from .common import Manifest, Owner, manifest, relay_name
 
 
@@ -16,8 +18,8 @@ def relay_disruption_budget(owner: Owner) -> Manifest:
     return manifest("policy/v1", "PodDisruptionBudget", owner, relay_name(owner.name), body)
 
 
-def relay_pod_monitor(owner: Owner) -> Manifest | None:
-    """How the Prometheus operator finds the pods, if wanted."""
+def relay_pod_monitor(owner: Owner, labels: Mapping[str, str]) -> Manifest | None:
+    """How the Prometheus operator finds the pods, if wanted; `labels` are further ones, by which a Prometheus selects it."""
     monitoring = owner.spec.monitoring
     if not monitoring.pod_monitor:
         return None
@@ -30,4 +32,6 @@ def relay_pod_monitor(owner: Owner) -> Manifest | None:
             "podMetricsEndpoints": [endpoint],
         }
     }
-    return manifest("monitoring.coreos.com/v1", "PodMonitor", owner, relay_name(owner.name), body)
+    made = manifest("monitoring.coreos.com/v1", "PodMonitor", owner, relay_name(owner.name), body)
+    made["metadata"]["labels"] = {**labels, **owner.labels}
+    return made
