@@ -24,8 +24,8 @@ class Follower:
     async def follow(self, alert: str, name: str) -> None:
         """Asks every query of an alert's page for the object with this name (empty: the operator's own).
 
-        Fails where one shows nothing, unless its sentence tells what nothing means. Queries of the relay's series are not asked for an
-        object that has no relays here, nor those of the operator's for one that no operator keeps.
+        Fails where one shows nothing, or zeros alone, unless its sentence tells what nothing or 0 means. Queries of the relay's series
+        are not asked for an object that has no relays here, nor those of the operator's for one that no operator keeps.
         """
         whom = await self._labels(alert, name)
         sides = [side for side in SIDES if not name or await self._ask(f'{{__name__=~"voiceassist_{side}_.+",{_chosen(whom)}}}')]
@@ -38,7 +38,8 @@ class Follower:
             asked += 1
             found = await self._ask(self._scaled(query.replace('namespace="shop",name="support"', _chosen(whom))))
             print(f"{alert}: {sentence} {_shown(found)}", flush=True)
-            assert found or "nothing" in sentence.lower(), f"{alert}: {sentence}\n{query}\nshows nothing for {whom or 'the operator'}"
+            told = any(float(one["value"][1]) for one in found) or re.search(r"\bnothing\b|\b0\b", sentence.lower())
+            assert told, f"{alert}: {sentence}\n{query}\nshows nothing for {whom or 'the operator'}"
         assert asked, f"{alert}: none of its queries was asked"
 
     async def _labels(self, alert: str, name: str) -> dict[str, str]:
@@ -63,7 +64,7 @@ def _shown(found: list[dict[str, Any]]) -> str:
     """A result in a line: what tells its series apart, and their values."""
     hidden = {"__name__", "namespace", "name", "job"}
     told = []
-    for one in found[:8]:
+    for one in sorted(found, key=lambda one: not float(one["value"][1]))[:8]:
         labels = ",".join(value for key, value in sorted(one["metric"].items()) if key not in hidden)
         told.append(f"{labels}={float(one['value'][1]):.3g}" if labels else f"{float(one['value'][1]):.3g}")
     return "; ".join(told) or "(nothing)"
