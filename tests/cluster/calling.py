@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import socket
 import ssl
@@ -19,9 +18,9 @@ from cluster.lab.errors import CommandError
 from cluster.lab.places import REPOSITORY
 from cluster.standing import Sandbox, relay_pods, status_urls
 from voiceassist_demo.feed import follow
-from voiceassist_demo.playing import Gathering
-from voiceassist_demo.report import CallFacts, assign_sessions, unequal
-from voiceassist_demo.silence import added, as_sent
+from voiceassist_demo.playing import Gathering, sent
+from voiceassist_demo.report import CallFacts
+from voiceassist_demo.whose import Track, claim_parts, claim_whole
 from voiceassist_relay.logs import call_hash
 from voiceassist_sim.audio import load_call
 
@@ -118,49 +117,31 @@ async def _play(lab: Lab, place: Sandbox, host: str, recordings: Sequence[str], 
         streams = (await _json(http, f"{place.twilio}/_sim/streams"))["streams"]
         for one in facts:
             one.streams = [stream for stream in streams if stream["callSid"] == one.call_sid]
-        sessions = (await _json(http, f"{place.model}/_sim/sessions"))["sessions"]
-        assign_sessions(facts, sessions)
-        await _find_silence(http, place, facts, dict(zip((one.call_sid for one in facts), recordings, strict=True)), sessions)
+        for one, recording in zip(facts, recordings, strict=True):
+            one.tracks = sent(one, load_call(REPOSITORY / "examples" / "calls" / recording))
+        await _listen(http, place, [track for one in facts for track in one.tracks.values()])
     return facts
 
 
-async def _find_silence(
-    http: aiohttp.ClientSession, place: Sandbox, facts: Sequence[CallFacts], recordings: Mapping[str, str], sessions: Sequence[Any]
-) -> None:
-    """Where other bytes were heard than were sent: the session that heard the call and silence besides, which the relay filled in."""
-    odd = [(call, track) for call in facts for track in unequal(call)]
-    taken = {session["id"] for call in facts for track, session in call.sessions.items() if track not in unequal(call)}
-    free = [session for session in sessions if session["id"] not in taken]
-    for call, track in odd:
-        ledgers = [stream["tracks"][track] for stream in call.streams if track in stream["tracks"]]
-        recording = load_call(REPOSITORY / "examples" / "calls" / recordings[call.call_sid])
-        call.sessions.pop(track, None)
-        if len(ledgers) != 1:
-            continue
-        sent = as_sent(recording.customer if track == "inbound" else recording.agent, ledgers[0]["bytes"])
-        if hashlib.sha256(sent).hexdigest() != ledgers[0]["sha256"]:
-            continue
-        kind = "realtime" if track == "inbound" else "transcription"
-        for session in sorted(free, key=lambda session: abs(session["bytesHeard"] - len(sent))):
-            if session["kind"] != kind:
-                continue
-            async with http.get(f"{place.model}/_sim/sessions/{session['id']}/audio") as answer:
-                found = added(sent, await answer.read())
-            if found is not None:
-                call.sessions[track], call.filled[track] = session, found
-                free.remove(session)
-                break
+async def _listen(http: aiohttp.ClientSession, place: Sandbox, tracks: Sequence[Track]) -> None:
+    """Gives each track the sessions that heard it."""
+    parts = []
+    for session in claim_whole(tracks, (await _json(http, f"{place.model}/_sim/sessions"))["sessions"]):
+        async with http.get(f"{place.model}/_sim/sessions/{session['id']}/audio") as answer:
+            parts.append((session, await answer.read()))
+    claim_parts(tracks, parts)
 
 
-def frames_filled(lab: Lab, namespace: str) -> int:
-    """Frames of silence that the relays say they filled in, because none came for a while."""
-    total = 0.0
+def frames_added(lab: Lab, namespace: str) -> dict[str, int]:
+    """Frames that the relays say they sent besides what came: silence where none came for a while, and replays to another session."""
+    totals = {"filled": 0.0, "replayed": 0.0}
     for url in status_urls(lab, namespace).values():
         with urllib.request.urlopen(url.replace("/status", "/metrics"), timeout=10) as answer:
             for line in answer.read().decode().splitlines():
-                if line.startswith("voiceassist_relay_frames_total{") and 'outcome="filled"' in line:
-                    total += float(line.rpartition(" ")[2])
-    return round(total)
+                for outcome in totals:
+                    if line.startswith("voiceassist_relay_frames_total{") and f'outcome="{outcome}"' in line:
+                        totals[outcome] += float(line.rpartition(" ")[2])
+    return {outcome: round(total) for outcome, total in totals.items()}
 
 
 async def _stored(lab: Lab, place: Sandbox, facts: Sequence[CallFacts], name: str) -> None:

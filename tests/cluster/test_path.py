@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from cluster.calling import begin, frames_filled, knock, play
+from cluster.calling import begin, frames_added, knock, play
 from cluster.lab import Lab
 from cluster.lab.sandbox import ACCOUNT
 from cluster.standing import (
@@ -54,7 +54,7 @@ def release(lab: Lab) -> Iterator[str]:
 def test_twenty_calls_through_the_ingress(lab: Lab, namespace: str) -> None:
     place = standing(lab, namespace, replicas=2)
     facts = play(lab, place, host_of(namespace), [RECORDINGS[n % len(RECORDINGS)] for n in range(CALLS)])
-    report = document(facts, filled=frames_filled(lab, namespace))
+    report = document(facts, **frames_added(lab, namespace))
     assert "\n".join(complaints(report)) == ""
     assert len(report["calls"]) == CALLS
     for call in report["calls"]:
@@ -286,7 +286,7 @@ def test_all_three_modes_in_turn_with_a_call_up(lab: Lab, namespace: str) -> Non
         deployed = functions["environments"][0]["deployed"]
         assert sorted(one["path"] for one in deployed["functions"]) == ["/forward", "/stream", "/token"]
         assert deployed["variables"]["STREAM_URL"] == f"wss://{host}/ws"
-        report = document(playing.result(), filled=frames_filled(lab, namespace))
+        report = document(playing.result(), **frames_added(lab, namespace))
     assert "\n".join(complaints(report)) == ""
     assert report["calls"][0]["suggestions"]
     wait_ready(lab, namespace)
