@@ -19,11 +19,11 @@ import uvicorn
 from fastapi import FastAPI, WebSocket
 
 from voiceassist_crds.config import RelayConfig
-from voiceassist_crds.messages import CallDocument
+from voiceassist_crds.messages import CallDocument, CallState
 from voiceassist_crds.names import call_document, suggestions_map
 from voiceassist_relay.auth import read_stream_token
 from voiceassist_relay.boundaries import StreamClaims
-from voiceassist_relay.call_state import ended, went_live
+from voiceassist_relay.call_state import STARTING_SECONDS, ended, went_live
 from voiceassist_relay.functions.background import Background
 from voiceassist_relay.functions.deps import FunctionsDeps, Timing
 from voiceassist_relay.functions.documents import CallDocuments
@@ -369,3 +369,16 @@ async def rigged(relays: int = 1, *, timing: Timing = QUICK, **changes: Any) -> 
         http = await stack.enter_async_context(aiohttp.ClientSession())
         made = [await stack.enter_async_context(Relay(snapshot, http, clock, timing).running()) for _ in range(relays)]
         yield Rig(twilio, made, clock)
+
+
+def starting(call: CreatedCall, rig: Rig, **changes: object) -> CallDocument:
+    fields = {
+        "state": CallState.STARTING,
+        "generation": 1,
+        "stream_name": f"assist_{call.call_sid}",
+        "sync_stream": f"FLEX_ASSIST_{call.call_sid}_x",
+        "deadline": rig.clock() + STARTING_SECONDS,
+        "worker": call.worker_sid,
+        "identity": call.identity,
+    }
+    return CallDocument.model_validate(fields | changes)

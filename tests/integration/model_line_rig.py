@@ -185,6 +185,7 @@ async def calling(
     """A call for as long as the block lasts."""
     config = config or relay_config(server)
     heard, metrics = Recorder(), RelayMetrics()
+    metrics.use_models(config.model.names)
     line = ModelLine(
         config=config,
         prompt=config.prompts[0],

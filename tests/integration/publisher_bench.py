@@ -211,3 +211,7 @@ def finished(number: int, answer: str = "", question: str = "") -> Finished:
 
 LIVE = (AssistState.LIVE, StatusReason.STARTED, "Listening.")
 ENDED = (AssistState.STOPPED, StatusReason.CALL_ENDED, "Over.")
+
+
+def struck(bench: Bench) -> int:
+    return sum(bench.twilio.faults.fired)

@@ -13,7 +13,7 @@ import uvloop
 
 from integration.light_model import LightModel, Peer, payload
 from integration.model_line_rig import FRAME, PATIENCE, QUICK, SILENCE, calling
-from integration.test_model_line import AGENT, ASKED, CALLS, quick
+from integration.model_line_words import AGENT, ASKED, CALLS, quick
 from voiceassist_crds.messages import AssistState, Track
 from voiceassist_sim.openai import RealtimeServer
 

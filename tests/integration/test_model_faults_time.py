@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from integration.model_line_rig import SILENCE, Call, calling, digest, prompt, relay_config
-from integration.test_model_line import AGENT, ASKED, CALLS, quick
+from integration.model_line_words import AGENT, ASKED, CALLS, quick
 from integration.virtual_time import VirtualTime
 from voiceassist_crds.messages import AssistState, StatusReason, Track
 from voiceassist_relay.realtime.limits import DEFAULT_LIMITS

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 import aiohttp
 import pytest
+from twilio.base.exceptions import TwilioRestException
 from twilio.http.async_http_client import AsyncTwilioHttpClient
 from twilio.rest import Client
 from yarl import URL
@@ -112,3 +113,15 @@ async def ask(server: TwilioServer) -> AsyncIterator[Ask]:
                 return Reply(response.status, response.headers.copy(), jsonlib.loads(text) if text else None)
 
         yield send
+
+
+@pytest.fixture
+async def service(client: Client) -> Any:
+    made = await client.sync.v1.services.create_async(friendly_name="voiceassist/test", acl_enabled=True)
+    return client.sync.v1.services(made.sid)
+
+
+async def refused(awaitable: Any) -> tuple[int, int]:
+    with pytest.raises(TwilioRestException) as caught:
+        await awaitable
+    return caught.value.status, caught.value.code

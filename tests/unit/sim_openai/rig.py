@@ -188,3 +188,13 @@ def silence(milliseconds: int) -> bytes:
 def update_of(**fields: Any) -> Event:
     """A session of an update with these fields alone."""
     return {"type": "realtime", **fields}
+
+
+TURN = (
+    "input_audio_buffer.speech_started",
+    "input_audio_buffer.speech_stopped",
+    "input_audio_buffer.committed",
+    "conversation.item.added",
+    "conversation.item.done",
+)
+"""The events of a turn, in their order."""

@@ -201,8 +201,7 @@ class MediaSocket(asyncio.Protocol):
                 self._deny(wire, denied(Refusal.BAD_HANDSHAKE))
             return
         upgrade = Upgrade(request.path, tuple(request.headers.get_all(SIGNATURE_HEADER)))
-        load = Load(full=around.calls.full, refusing=around.calls.refusing)
-        decision = admit(upgrade, around.current(), load, around.upgrades, around.clock())
+        decision = admit(upgrade, around.current(), Load(around.calls.full, around.calls.refusing), around.upgrades, around.clock())
         if isinstance(decision, Denied):
             self._deny(wire, decision)
             return
@@ -214,8 +213,7 @@ class MediaSocket(asyncio.Protocol):
         if call_sid is not None and not around.calls.reserve():
             self._deny(wire, denied(Refusal.FULL, call_sid))
             return
-        self._call_sid = call_sid
-        self._placed = call_sid is not None
+        self._call_sid, self._placed = call_sid, call_sid is not None
         if isinstance(decision, Probed) and decision.answer:
             response.headers[PROBE_HEADER] = decision.answer
         wire.send_response(response)

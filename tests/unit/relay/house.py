@@ -1,0 +1,142 @@
+"""A registry with bridges whose line, publisher and connection are scripted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from voiceassist_crds.config import Prompt, RelayConfig
+from voiceassist_crds.messages import AssistState, StatusReason
+from voiceassist_crds.names import CallSid, StreamSid
+from voiceassist_relay.boundaries import ModelListener, StreamClaims, StreamStart
+from voiceassist_relay.bridge import CallBridge
+from voiceassist_relay.metrics import RelayMetrics
+from voiceassist_relay.peer_health import PeerHealth
+from voiceassist_relay.registry import Registry
+
+
+def start(call: int = 0, generation: int = 1, paused: bool = False) -> StreamStart:
+    sid = CallSid(f"CA{call:032x}")
+    claims = StreamClaims(sid, "AC" + "0" * 32, generation, 2_000_000_000, paused)
+    return StreamStart(sid, StreamSid("MZ" + "0" * 32), ("inbound", "outbound"), claims)
+
+
+def config(apply_to: str = "NewCalls", text: str = "Help.", max_calls: int = 3) -> RelayConfig:
+    return RelayConfig.model_validate(
+        {
+            "host": "h",
+            "twilio": {"accountSid": "AC" + "0" * 32, "syncServiceSid": "IS" + "0" * 32},
+            "prompts": [{"instructions": text}],
+            "rollout": {"applyTo": apply_to},
+            "limits": {"maxCalls": max_calls},
+        }
+    ).with_revisions()
+
+
+class Connection:
+    def __init__(self) -> None:
+        self.closed: list[tuple[int, str]] = []
+
+    def close(self, code: int, reason: str) -> None:
+        if not self.closed:
+            self.closed.append((code, reason))
+
+
+class Line:
+    def __init__(self, listener: ModelListener) -> None:
+        self.listener = listener
+        self.frames: list[bytes] = []
+        self.log: list[Any] = []
+        self.over = asyncio.Event()
+        self.failure: Exception | None = None
+        self.on_finish: Callable[[], None] = lambda: None
+        self.metrics: RelayMetrics
+
+    def frame(self, inbound: bool, payload: bytes, arrived: float) -> None:
+        self.frames.append(payload)
+
+    async def run(self) -> None:
+        await self.over.wait()
+        if self.failure:
+            raise self.failure
+
+    def pause(self) -> None:
+        self.log.append("pause")
+
+    def resume(self) -> None:
+        self.log.append("resume")
+
+    def use(self, config: RelayConfig, prompt: Prompt) -> None:
+        self.log.append(("use", prompt.instructions))
+
+    async def finish(self, grace: float) -> None:
+        self.log.append(("finish", grace))
+        self.on_finish()
+        self.over.set()
+
+
+class Publisher:
+    def __init__(self, superseded: Callable[[str], None]) -> None:
+        self.superseded = superseded
+        self.log: list[Any] = []
+        self.over = asyncio.Event()
+        self.hang = False
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *arguments: self.log.append((name, *arguments))
+
+    async def run(self) -> None:
+        await self.over.wait()
+
+    async def finish(self, grace: float, *, lost: bool | None) -> None:
+        if self.hang:
+            await asyncio.Event().wait()
+        self.log.append(("finish", lost))
+        self.over.set()
+
+    def states(self) -> list[tuple[AssistState, StatusReason]]:
+        return [(entry[1], entry[2]) for entry in self.log if entry[0] == "status"]
+
+
+class House:
+    """A registry whose calls have scripted parts."""
+
+    def __init__(self, cfg: RelayConfig | None = None) -> None:
+        self.config = cfg or config()
+        self.metrics = RelayMetrics()
+        self.health = PeerHealth(0)
+        self.lines: list[Line] = []
+        self.publishers: list[Publisher] = []
+        self.registry = Registry(self.begin, self.metrics, lambda: self.config.limits.max_calls)
+
+    def begin(self, begun: StreamStart, connection: Any) -> CallBridge:
+        def line(_: StreamStart, __: RelayConfig, ___: Prompt, listener: ModelListener, metrics: RelayMetrics) -> Line:
+            self.lines.append(Line(listener))
+            self.lines[-1].metrics = metrics
+            return self.lines[-1]
+
+        def publisher(_: StreamStart, __: Prompt, ___: RelayMetrics, superseded: Callable[[str], None], ____: Any) -> Publisher:
+            self.publishers.append(Publisher(superseded))
+            return self.publishers[-1]
+
+        return CallBridge(
+            begun,
+            connection,
+            self.config,
+            make_line=line,
+            make_publisher=publisher,  # type: ignore[arg-type]  # its verbs are made by __getattr__
+            metrics=self.metrics,
+            model_health=self.health,
+            loop_time=asyncio.get_running_loop().time,
+            epoch=lambda: 1.0,
+        )
+
+    def call(self, *arguments: Any, **more: Any) -> tuple[Any, Connection, Line, Publisher]:
+        assert self.registry.reserve()
+        connection = Connection()
+        sink = self.registry.open(start(*arguments, **more), connection)
+        return sink, connection, self.lines[-1], self.publishers[-1]
+
+    def metric(self, name: str, **labels: str) -> float | None:
+        return self.metrics.registry.get_sample_value("voiceassist_relay_" + name, labels)

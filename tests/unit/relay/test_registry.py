@@ -1,0 +1,136 @@
+"""The registry: generations, places, configurations, drain, and calls that do not end."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from unit.relay.house import Connection, House, config, start
+from voiceassist_crds.config import Limits
+from voiceassist_crds.names import StreamSid
+from voiceassist_relay.drain import Drain
+
+
+async def test_newer_generation_wins_and_an_older_one_is_sent_away() -> None:
+    house = House()
+    _, first, _, old = house.call(1, 1)
+    _, second, line, _ = house.call(1, 2)
+    assert first.closed == [(1008, "replaced")]
+    assert house.registry.reserve()
+    late = Connection()
+    nowhere = house.registry.open(start(1, 1), late)
+    nowhere.frame(True, b"x", 0.0)
+    assert late.closed == [(1008, "superseded")]
+    assert line.frames == []
+    assert second.closed == []
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert old.states() == [], "the newer one tells the agent"
+    assert len(house.registry) == 1
+    assert house.registry.find(start(1).call_sid) is not None
+    await house.registry.hang_up_all("drain", 5)
+
+
+async def test_a_second_stream_of_a_live_generation_is_sent_away() -> None:
+    house = House()
+    _, first, line, _ = house.call(1, 1)
+    assert house.registry.reserve()
+    second = Connection()
+    other = replace(start(1, 1), stream_sid=StreamSid("MZ" + "1" * 32))
+    house.registry.open(other, second).frame(True, b"x", 0.0)
+    assert (first.closed, second.closed, line.frames) == ([], [(1008, "superseded")], [])
+    await house.registry.hang_up_all("drain", 5)
+
+
+async def test_the_same_stream_again_replaces_its_older_connection() -> None:
+    house = House()
+    _, first, _, _ = house.call(1, 1)
+    _, second, _, _ = house.call(1, 1)
+    assert (first.closed, second.closed) == ([(1008, "replaced")], [])
+    await house.registry.hang_up_all("drain", 5)
+
+
+async def test_places() -> None:
+    house = House(config(max_calls=2))
+    assert house.registry.reserve()
+    assert house.registry.reserve()
+    assert not house.registry.reserve()
+    house.registry.release()
+    assert house.registry.reserve()
+
+
+@pytest.mark.parametrize(("apply_to", "expected"), [("NewCalls", []), ("AllCalls", [("use", "New.")])])
+async def test_a_new_prompt_reaches_live_calls_only_if_asked(apply_to: str, expected: list[Any]) -> None:
+    house = House()
+    sink, _, line, _ = house.call()
+    before = sink.revision
+    sink.use(config(apply_to, "New."))
+    assert line.log == expected
+    assert (sink.revision == before) == (expected == [])
+    await house.registry.hang_up_all("drain", 5)
+
+
+async def test_a_call_that_cannot_take_a_configuration_ends_and_the_others_take_it() -> None:
+    house = House()
+    _, first, bad, _ = house.call(1)
+    _, second, good, _ = house.call(2)
+
+    def broken(*_: Any) -> None:
+        raise RuntimeError("bug")
+
+    bad.use = broken  # type: ignore[method-assign]
+    house.registry.use(config("AllCalls", "New."))
+    assert first.closed == [(1001, "error")]
+    assert second.closed == []
+    assert good.log == [("use", "New.")]
+    await house.registry.hang_up_all("drain", 5)
+
+
+async def test_drain_serves_then_waits_then_ends_in_order() -> None:
+    house = House()
+    _, connection, _, publisher = house.call(1)
+    drain = Drain(house.registry, house.metrics, lambda: Limits(drain_grace_seconds=0.05, drain_timeout_seconds=3600))
+    running = asyncio.create_task(drain.run())
+    drain.ask()
+    await asyncio.sleep(0.01)
+    assert drain.draining
+    assert not house.registry.refusing, "new upgrades are served during the grace"
+    await asyncio.sleep(0.1)
+    assert house.registry.refusing
+    assert connection.closed == []
+    assert not running.done(), "a live call goes on"
+    drain.ask()
+    await asyncio.wait_for(running, 5)
+    assert connection.closed == [(1001, "drain")]
+    assert publisher.log[-1] == ("finish", True)
+
+
+async def test_drain_ends_at_once_when_the_last_call_is_over() -> None:
+    house = House()
+    sink, *_ = house.call(1)
+    drain = Drain(house.registry, house.metrics, lambda: Limits(drain_grace_seconds=0, drain_timeout_seconds=3600))
+    running = asyncio.create_task(drain.run())
+    drain.ask()
+    await asyncio.sleep(0.05)
+    sink.ended("stop")
+    await asyncio.wait_for(running, 5)
+
+
+async def test_drain_timeout_ends_what_goes_on() -> None:
+    house = House()
+    _, connection, _, _ = house.call(1)
+    drain = Drain(house.registry, house.metrics, lambda: Limits(drain_grace_seconds=0, drain_timeout_seconds=0))
+    drain.ask()
+    await asyncio.wait_for(drain.run(), 5)
+    assert connection.closed == [(1001, "drain")]
+
+
+async def test_a_call_that_does_not_end_is_cancelled() -> None:
+    house = House()
+    _, _, _, publisher = house.call(1)
+    publisher.hang = True
+    await house.registry.hang_up_all("drain", 0.1)
+    assert len(house.registry) == 0
