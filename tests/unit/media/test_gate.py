@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hmac
 import json
+from collections import Counter
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from voiceassist_crds.config import RelayConfig
 from voiceassist_crds.proof import probe_answer
 from voiceassist_crds.reasons import Refusal
-from voiceassist_relay.media.gate import Admitted, Denied, Load, Probed, TokenBucket, Upgrade, admit
+from voiceassist_relay.media.gate import UPGRADES_BURST, UPGRADES_PER_SECOND, Admitted, Denied, Load, Probed, TokenBucket, Upgrade, admit
 from voiceassist_relay.snapshot import Secrets, Snapshot
 
 KEY, SECOND = "k" * 32, "s" * 32
@@ -121,3 +122,17 @@ def test_a_bucket_never_gives_more_than_burst_and_rate(steps, burst, rate):
         now += step
         given_out += bucket.take(now)
         assert given_out <= burst + rate * now + 1e-6
+
+
+def test_of_a_flood_of_forged_signatures_a_thousand_are_checked_and_500_a_second():
+    """With the product's own bucket: what a check costs is taken from the loop that all calls share."""
+    bucket, target = TokenBucket(UPGRADES_PER_SECOND, UPGRADES_BURST), Upgrade(f"/ws/{CALL}", ("forged",))
+
+    def checked(count: int, now: float) -> int:
+        answers = [admit(target, snapshot(), IDLE, bucket, now) for _ in range(count)]
+        refused = Counter(answer.refusal for answer in answers if isinstance(answer, Denied))
+        assert refused[Refusal.BAD_SIGNATURE] + refused[Refusal.RATE] == count
+        return refused[Refusal.BAD_SIGNATURE]
+
+    assert checked(4000, 0.0) == 1000
+    assert checked(4000, 1.0) == 500
