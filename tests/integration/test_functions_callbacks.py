@@ -257,6 +257,24 @@ async def test_a_stream_whose_end_its_relay_has_seen_is_counted_there_alone() ->
         assert other.counted("streams_lost_total", reason="relay") == 0
 
 
+async def test_what_a_relay_said_of_a_failure_outlives_the_loss_of_its_stream() -> None:
+    """It ends the stream itself when the model refuses for good; the callback can be quicker than its word in the Document."""
+    async with rigged(2) as rig:
+        owner, other = rig.relays
+        call = await live(rig, owner)
+        item = rig.status_item(call.call_sid)
+        assert item is not None
+        item.update(state="failed", reason="ModelRefused")
+        rig.route_to(other)
+        owner.silent_end = True
+        await owner.cut_all()
+        await until(lambda: (found := rig.document(call.call_sid)) and found.state is CallState.LOST)
+        await rig.idle()
+        after = rig.status_item(call.call_sid)
+        assert after is not None and (after["state"], after["reason"]) == ("failed", "ModelRefused")
+        assert not [message for message in rig.twilio.messages(item["stream"]) if message.data.get("state") == "lost"]
+
+
 async def test_a_relay_that_reports_its_lost_stream_itself_is_not_contradicted() -> None:
     async with rigged() as rig:
         relay = rig.relays[0]

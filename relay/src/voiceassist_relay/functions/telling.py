@@ -58,12 +58,17 @@ class Telling:
             )
 
     async def tell(self, call_sid: str, document: CallDocument, what: Told) -> None:
-        """Writes a status into the Map and sends it on the Stream, unless a newer generation has written one already."""
+        """Writes a status into the Map and sends it on the Stream.
+
+        Not if a newer generation has written one already, nor a loss where the relay with the audio has said why it failed: that
+        relay ends the stream itself, and Twilio's callback may be here before the Document says so.
+        """
         policy = self._deps.timing.follow
         status = self._status(document, what)
         try:
             map_sid = (await retrying(policy, lambda: self._sync.ensure_map(suggestions_map(call_sid), self._ttl), idempotent=True)).sid
-            await retrying(policy, lambda: self._put_status(map_sid, status), idempotent=True)
+            if not await retrying(policy, lambda: self._put_status(map_sid, status), idempotent=True):
+                return
             stream = await retrying(policy, lambda: self._sync.ensure_stream(document.sync_stream, self._ttl), idempotent=True)
             message = status.model_dump(mode="json", by_alias=True)
             await retrying(policy, lambda: self._sync.publish(stream.sid, message), idempotent=True)
@@ -78,19 +83,23 @@ class Telling:
             if not is_taken(error):  # the relay with the audio was quicker, and knows more
                 raise
 
-    async def _put_status(self, map_sid: str, status: Status) -> None:
+    async def _put_status(self, map_sid: str, status: Status) -> bool:
+        """Whether it is the status now; one that was just written by somebody else is overtaken, and is told all the same."""
         data = status.model_dump(mode="json", by_alias=True)
         try:
             found = await self._sync.fetch_item(map_sid, STATUS_KEY)
             written = found.data.get("generation")
             if isinstance(written, int) and written > status.generation:
-                return
+                return False
+            if written == status.generation and status.state is AssistState.LOST and found.data.get("state") == AssistState.FAILED.value:
+                return False
             await self._sync.update_item(map_sid, STATUS_KEY, data, if_match=found.revision, ttl=self._ttl)
         except TwilioRefused as error:
             if is_missing(error):
                 await self._sync.create_item(map_sid, STATUS_KEY, data, self._ttl)
             elif not is_stale(error):  # somebody has just written a later one
                 raise
+        return True
 
     def _status(self, document: CallDocument, what: Told) -> Status:
         state, reason, message = what
