@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import time
+import urllib.error
 import urllib.parse
 import urllib.request
 from typing import Any
@@ -17,6 +19,8 @@ from cluster.lab.lab import Lab
 ACCOUNT = "AC00000000000000000000000000005a4d"
 AUTHORITY_SECRET = "endpoint-ca"
 HOST = f"sandbox.{INGRESS_DOMAIN}"
+SERVICE_SECONDS = 20.0
+"""From a ready pod until its Service leads to it, at most."""
 
 
 def with_our_images(text: str) -> list[dict[str, Any]]:
@@ -41,15 +45,27 @@ def authority_secret(lab: Lab) -> dict[str, Any]:
 
 
 def sync_service(lab: Lab, namespace: str) -> str:
-    """The SID of a new Sync service at the Twilio stand-in. Raises OSError if it refuses."""
+    """The SID of a new Sync service at the Twilio stand-in. Raises OSError if it refuses.
+
+    A Service leads nowhere for a moment after its first pod is ready: connections that break are tried again.
+    """
     secret = lab.get("secret", "sandbox-twilio", "-n", namespace)["data"]
     user, password = (base64.b64decode(secret[key]) for key in ("apiKeySid", "apiKeySecret"))
     address = lab.get("service", "sandbox-twilio", "-n", namespace)["spec"]["clusterIP"]
     form = urllib.parse.urlencode({"FriendlyName": "sandbox", "AclEnabled": "true"}).encode()
     request = urllib.request.Request(f"http://127.0.0.1:{lab.forward(address, 80)}/sync/v1/Services", data=form)
     request.add_header("Authorization", f"Basic {base64.b64encode(user + b':' + password).decode()}")
-    with urllib.request.urlopen(request, timeout=20) as answer:
-        return str(json.load(answer)["sid"])
+    deadline = time.monotonic() + SERVICE_SECONDS
+    while True:
+        try:
+            with urllib.request.urlopen(request, timeout=20) as answer:
+                return str(json.load(answer)["sid"])
+        except urllib.error.HTTPError:
+            raise
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
 
 
 def sandbox_voiceassist() -> dict[str, Any]:
