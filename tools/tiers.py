@@ -38,7 +38,7 @@ class Tier:
 
 TIERS = (
     Tier("unit", fast=True, arguments=("-n", "2")),
-    Tier("contract", fast=True),
+    Tier("contract", fast=True, arguments=("-n", "2")),
     Tier("integration", arguments=("-n", "2", "--dist", "loadfile")),
     Tier("functions", programs={"node": "nodejs", "npm": "npm"}, prerequisites="tests/functions/prerequisites.py"),
     Tier("charts"),
