@@ -115,7 +115,7 @@ class CallBridge:
         self._reason = ""
         self._failed = False
         self._paused = start.claims.paused
-        self.models = config.model.names
+        self.models = self._names = config.model.names
         """Models whose tokens are counted for the call: after a change also those of the session that is being replaced."""
         self._story = Story(began=loop_time())
         self._log = log.bind(call=call_hash(start.call_sid), generation=start.claims.generation)
@@ -180,8 +180,8 @@ class CallBridge:
         prompt = choose_prompt(config, self.start.call_sid)
         if prompt != self._prompt:
             self._prompt = prompt
-            before = self.models[: len(config.model.names)]
-            self.models = tuple(dict.fromkeys((*config.model.names, *before)))
+            before, self._names = self._names, config.model.names
+            self.models = tuple(dict.fromkeys((*self._names, *before)))
             self._line.use(config, prompt)
 
     # the model's side

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from voiceassist_relay.realtime.audio_clock import KEPT_SLOTS, SPARE_SLOTS, AudioClock, payload_ms
+from voiceassist_relay.realtime.audio_clock import KEPT_TRIMS, AudioClock, payload_ms
 from voiceassist_relay.realtime.gate import EnergyGate, GateEvent, loudness
 from voiceassist_relay.realtime.replay import FRAME_CHARACTERS, Replay
 from voiceassist_relay.realtime.silence import AFTER, FRAME, STEP, SilenceFill
@@ -48,12 +48,25 @@ def test_the_clock_finds_the_frame_that_held_a_moment(lengths, share) -> None:
     assert holder <= found <= complete or wanted > len(clock.slots) * 20
 
 
+def test_a_replay_in_one_go_is_known_as_long_as_other_audio() -> None:
+    clock = AudioClock()
+    for index in range(1500):  # what the replay holds at most, 30 s
+        clock.slots.append(float(index))
+    for _ in range(KEPT_TRIMS):
+        clock.trim()
+        assert clock.arrival(20) == 0.0
+    clock.trim()
+    assert clock.arrival(20) == 1499.0
+    assert clock.ms == 30_000
+
+
 def test_the_clock_forgets_old_audio_and_stays_right() -> None:
     clock = AudioClock()
     for index in range(5000):
         clock.slots.append(float(index))
-        clock.trim()
-    assert KEPT_SLOTS <= len(clock.slots) <= KEPT_SLOTS + SPARE_SLOTS
+        if index % 50 == 49:  # once a second
+            clock.trim()
+    assert len(clock.slots) == 50 * KEPT_TRIMS
     assert clock.ms == 100_000
     assert clock.arrival(100_000) == 4999
     assert clock.arrival(99_980) == 4998

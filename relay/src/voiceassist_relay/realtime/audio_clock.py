@@ -5,10 +5,12 @@ from __future__ import annotations
 from array import array
 
 SLOT_MS = 20
-KEPT_SLOTS = 600
-"""Slots kept for look-ups (12 s): a server that says nothing for 10 s is given up, and so is never asked about older audio."""
-SPARE_SLOTS = 25
-"""Slots above it that `trim` lets gather before it cuts."""
+KEPT_TRIMS = 12
+"""Slots are kept for look-ups until `trim` was called so often since they were written.
+
+At one call a second that is 12 s, and a server that says nothing for 10 s is given up. What counts is when audio was written, not how
+much came since: a session that takes over gets up to 30 s of audio in one go, and speaks of all of it.
+"""
 
 
 def payload_ms(payload: bytes) -> float:
@@ -28,6 +30,7 @@ class AudioClock:
         self.slots: array[float] = array("d")
         self._cut = 0
         self._part_ms = 0.0
+        self._written: array[int] = array("q")  # slots written so far, at each of the latest calls of `trim`
 
     @property
     def ms(self) -> float:
@@ -50,7 +53,9 @@ class AudioClock:
 
     def trim(self) -> None:
         """Forgets what is too old to be asked about; to be called about once a second."""
-        if len(self.slots) > KEPT_SLOTS + SPARE_SLOTS:
-            surplus = len(self.slots) - KEPT_SLOTS
-            del self.slots[:surplus]
-            self._cut += surplus
+        self._written.append(self._cut + len(self.slots))
+        if len(self._written) > KEPT_TRIMS:
+            old = min(self._written.pop(0) - self._cut, len(self.slots) - 1)  # the last one stays: what is asked too late gets it
+            if old > 0:
+                del self.slots[:old]
+                self._cut += old
