@@ -145,7 +145,8 @@ def test_pods_are_found_by_their_annotations_and_a_roll_out_leaves_no_gap(lab: L
             assert {labels["pod"] for labels, _ in prometheus.query(f"voiceassist_relay_max_calls{{{ours}}}")} == old
             nobody_s = f'{{__name__=~"voiceassist_relay_.+",namespace="{namespace}",name!="support"}}'
             assert prometheus.query(nobody_s) == [], "every series of a relay tells whose it is"
-            assert prometheus.query(f'voiceassist_operator_condition{{{ours},type="Ready",status="True"}} == 1')
+            ready = f'voiceassist_operator_condition{{{ours},type="Ready",status="True"}} == 1'
+            eventually("the operator's word of the object, which its next scrape brings", lambda: prometheus.query(ready), 15)
             assert prometheus.query('{__name__=~"voiceassist_.+",exported_namespace!=""}') == []
 
             recorded = [f"{SLOS[slo].recorded(SHORT)}{{{ours}}}" for slo in BUSY]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 from pathlib import Path
 from typing import Any
 
@@ -43,16 +42,21 @@ async def play(stage: Stage, watch: Watch, recording: Path) -> int:
 
 
 def assert_shown_once(watch: Watch, call: dict[str, Any], items: list[dict[str, Any]]) -> None:
-    """Who listens to the call's Stream and knows messages by their ids sees each suggestion once and in order."""
+    """Who listens to the call's Stream and knows messages by their ids, and drafts by their parts, sees each once and in order.
+
+    What was stored although the answer was a failure may come again: word for word, and before anything newer of its item.
+    """
     added = [one["id"] for one in watch.items(call)]
     assert added == [one["id"] for one in items], "no item was ever added that is not there"
     seen: dict[str, dict[str, Any]] = {}
     for message in watch.messages(call, "suggestion"):
         assert seen.setdefault(message["id"], message) == message, "a repeated message is the same word for word"
     assert list(seen) == added
-    for identifier, parts in itertools.groupby(watch.messages(call, "draft"), key=lambda draft: draft["id"]):
-        numbers = [draft["part"] for draft in parts]
-        assert numbers == sorted(set(numbers)), f"{identifier}: no draft comes twice"
+    newest: dict[str, dict[str, Any]] = {}
+    for draft in watch.messages(call, "draft"):
+        before = newest.setdefault(draft["id"], draft)
+        assert draft["part"] > before["part"] or draft == before, f"{draft['id']}: a draft goes back or is told otherwise"
+        newest[draft["id"]] = draft
     documents = [
         e for e in watch.events if e["type"] == "sync" and e.get("uniqueName") == names.call_document(call["callSid"]) and e.get("data")
     ]
