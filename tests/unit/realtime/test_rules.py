@@ -205,6 +205,17 @@ def test_the_conversation_so_far_in_the_order_in_which_it_was_spoken() -> None:
     assert [seed.key for seed in memory.seeds()] == ["c1", "a1", "s1"]
 
 
+def test_what_began_in_the_same_millisecond_is_kept_in_the_order_in_which_it_became_known() -> None:
+    memory, places = Memory(1000, 100), Placement()
+    memory.customer("c1", 1.0)
+    memory.suggestion("s1", 3.0, "Offer it.", "c1", "Can I?")
+    memory.agent("a1", 3.0, "You can.")
+    places.append("c1", 1.0)
+    places.append("s1", 3.0)
+    assert [seed.key for seed in memory.seeds()] == ["c1", "s1", "a1"]
+    assert places.insert("a1", 3.0) is None  # a running session has it at the end too
+
+
 @given(st.lists(st.tuples(st.sampled_from("cas"), st.floats(0, 100), st.text(max_size=60)), max_size=80))
 def test_memory_is_bounded(entries) -> None:
     memory = Memory(200, 50)

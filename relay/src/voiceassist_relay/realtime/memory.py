@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from bisect import insort
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import Enum
+from operator import attrgetter
 
 from .tool import AGENT_PREFIX
 
 
-class Kind(IntEnum):
-    """Whose text; at the same time the customer's comes first."""
+class Kind(Enum):
+    """Whose text."""
 
     CUSTOMER = 0
     AGENT = 1
     SUGGESTION = 2
 
 
-@dataclass(slots=True, order=True)
+@dataclass(slots=True)
 class Entry:
     """One item. `key` is unique in the call; a customer's text may be empty until it is transcribed."""
 
@@ -43,8 +44,14 @@ class Seed:
     text: str
 
 
+_at = attrgetter("at")
+
+
 class Memory:
-    """What was said and suggested in one call, ordered by the time at which it began."""
+    """What was said and suggested in one call, ordered by the time at which it began, then by when it became known.
+
+    The second order matters: the loop's clock has steps of a millisecond, and `Placement` keeps a session's items in the same order.
+    """
 
     def __init__(self, most_characters: int, item_characters: int) -> None:
         self._most = most_characters
@@ -103,7 +110,7 @@ class Memory:
 
     def _add(self, entry: Entry) -> None:
         if self._find(entry.key) is None:
-            insort(self._entries, entry)
+            insort(self._entries, entry, key=_at)
             self._size += len(entry.text)
             self._shrink()
 
