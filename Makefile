@@ -24,8 +24,8 @@ test: setup ## every tier of tests (TIERS="unit contract" for some)
 test-fast: setup ## the quick tiers, under 2 minutes
 	@$(BIN)/python tools/tiers.py --fast
 
-bench: setup ## what a frame costs beside the limit, and a call (QUICK=1, JSON=1; WRITE=1 puts it into docs/performance.md)
-	@$(BIN)/python tools/bench.py $(if $(QUICK),--quick) $(if $(JSON),--json) $(if $(WRITE),--write)
+bench: setup ## what a frame costs beside the limit, and a call (QUICK=1, JSON=1; WRITE=1 puts it into docs/performance.md; MEMORY=60: only memory of calls of an hour)
+	@$(BIN)/python tools/bench.py $(if $(QUICK),--quick) $(if $(JSON),--json) $(if $(WRITE),--write) $(if $(MEMORY),--memory $(MEMORY)) $(ARGS)
 
 fuzz: setup ## what the relay reads from others, with new seeds for MINUTES=5; findings go to tests/fuzz_corpus
 	@$(BIN)/python tools/fuzz.py --minutes $(or $(MINUTES),5) $(ARGS)

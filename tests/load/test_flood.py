@@ -6,6 +6,7 @@ One relay process and ten calls for all tests, which run one after the other. do
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -14,6 +15,7 @@ import pytest_asyncio
 from load.flood import attacks
 from load.flood.rig import MB, FloodRig, Watched, flooded, unharmed
 from load.flood.wire import Stream
+from voiceassist_relay.media.gate import UPGRADES_BURST, UPGRADES_PER_SECOND
 from voiceassist_relay.realtime.pace import AHEAD_SECONDS, CATCHING_UP
 from voiceassist_relay.server.descriptors import raise_limit
 from voiceassist_relay.server.limits import HttpLimits
@@ -91,10 +93,13 @@ async def test_ten_thousand_upgrades_without_a_signature(rig: FloodRig, quiet: W
 
 async def test_forged_signatures(rig: FloodRig, quiet: Watched) -> None:
     """Their check costs more: at most 500 a second are checked (1000 at once), the others get 429."""
+    seconds = 0.0
 
     async def flood() -> None:
-        forged = Stream(rig.account).upgrade(signature="x" * 28)
+        nonlocal seconds
+        forged, began = Stream(rig.account).upgrade(signature="x" * 28), time.monotonic()
         answers = await attacks.upgrades(rig.port, lambda _: forged, 4000, 50, (403, 429))
+        seconds = time.monotonic() - began
         assert sum(answers.values()) == 4000
 
     loud = await rig.watch(flood)
@@ -102,6 +107,7 @@ async def test_forged_signatures(rig: FloodRig, quiet: Watched) -> None:
     unharmed(quiet, loud)
     checked, turned_away = [await rig.count("upgrades_total", outcome=outcome) for outcome in ("bad_signature", "rate")]
     assert checked + turned_away == 4000
+    assert checked <= UPGRADES_BURST + UPGRADES_PER_SECOND * seconds + 1
     assert loud.peak - loud.before < 16 * MB
 
 

@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .extras import measure_extras
-from .measuring import FULL_RUN, QUICK, Scope, measure, say
-from .processes import Cores
-from .report import BUSY, machine, text, write
+from .extras import measure_extras, memory
+from .measuring import FULL_RUN, QUICK, Scope, measure, say, scratch
+from .processes import Cores, rig
+from .report import BUSY, flat, machine, text, write
 from .rows import LIMIT, OURS, Sample, beside, rows
 
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs/performance.md"
@@ -38,16 +38,32 @@ def result_of(samples: list[Sample], scope: Scope, extras: dict[str, Any] | None
     }
 
 
+def long_calls(cores: Cores, minutes: float, calls: int) -> dict[str, Any]:
+    """Memory of calls that last so long, looked at after 30 s, 1, 2 and 5 minutes, then every 5 minutes: both tracks, plain sockets.
+
+    From 50 minutes on their sessions are replaced, as in any call of an hour.
+    """
+    moments = [moment for moment in (30.0, 60.0, 120.0, *range(300, int(minutes * 60) + 1, 300)) if moment < minutes * 60]
+    with scratch() as folder, rig(folder, OURS, 2, cores, tls=False) as there:
+        return memory(there, calls, (*moments, minutes * 60))
+
+
 def main() -> int:
     """Runs it."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--json", action="store_true", help="the result as one JSON object on standard output")
     parser.add_argument("--quick", action="store_true", help="one round of short samples: under 2 minutes, and no more than a hint")
     parser.add_argument("--write", action="store_true", help="put the tables into docs/performance.md")
+    parser.add_argument("--memory", type=float, default=0, metavar="MINUTES", help="nothing but the memory of calls that last so long")
+    parser.add_argument("--calls", type=int, default=100, help="calls for --memory (default: %(default)s)")
     options = parser.parse_args()
     cores = Cores.found()
     if cores.relay is None:
         say("bench: this machine has one core, or no `taskset`: relay and generator disturb each other, and the figures say little")
+    if options.memory:
+        found = long_calls(cores, options.memory, options.calls)
+        print(json.dumps(found, indent=1) if options.json else flat(found))
+        return 1 if found["wrong"] else 0
     scope = QUICK if options.quick else FULL_RUN
     samples = measure(scope, cores)
     extras = measure_extras(cores, quick=options.quick)

@@ -151,6 +151,8 @@ def memory(there: Rig, calls: int, moments: tuple[float, ...]) -> dict[str, Any]
     for moment in moments:
         time.sleep(max(0.0, began + moment - time.monotonic()))
         found.append(round((there.rss_kb() - base) / calls, 1))
+        say(f"  {moment:.0f} s: {found[-1]} KB for each call")
+    seen = there.ask("measure 1")
     replay = 2 * replay_kb()
     return {
         "calls": calls,
@@ -158,6 +160,7 @@ def memory(there: Rig, calls: int, moments: tuple[float, ...]) -> dict[str, Any]
         "kbPerCall": found,
         "replayKb": replay,
         "besideReplayKb": round(found[-1] - replay, 1),
+        "wrong": seen["first"] if seen["failed"] or seen["first"] else "",
     }
 
 

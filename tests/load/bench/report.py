@@ -48,6 +48,13 @@ def table(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def flat(memory: dict[str, Any]) -> str:
+    """KB for each call, moment by moment."""
+    rows = [f"{at / 60:5.1f} min  {kb:6.1f} KB" for at, kb in zip(memory["seconds"], memory["kbPerCall"], strict=True)]
+    head = f"resident memory for each of {memory['calls']} calls; the replay buffers of both tracks are {memory['replayKb']:.0f} KB of it"
+    return "\n".join([head, *rows, *([f"WRONG: {memory['wrong']}"] if memory["wrong"] else [])])
+
+
 def _extras(extras: dict[str, Any]) -> list[str]:
     start, burst, memory, scrape = extras["start"], extras["burst"], extras["memory"], extras["scrape"]
     flat = ", ".join(f"{kb:.0f} KB after {at:.0f} s" for kb, at in zip(memory["kbPerCall"], memory["seconds"], strict=True))

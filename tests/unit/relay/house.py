@@ -22,12 +22,13 @@ def start(call: int = 0, generation: int = 1, paused: bool = False) -> StreamSta
     return StreamStart(sid, StreamSid("MZ" + "0" * 32), ("inbound", "outbound"), claims)
 
 
-def config(apply_to: str = "NewCalls", text: str = "Help.", max_calls: int = 3) -> RelayConfig:
+def config(apply_to: str = "NewCalls", text: str = "Help.", max_calls: int = 3, model: str = "m") -> RelayConfig:
     return RelayConfig.model_validate(
         {
             "host": "h",
             "twilio": {"accountSid": "AC" + "0" * 32, "syncServiceSid": "IS" + "0" * 32},
             "prompts": [{"instructions": text}],
+            "model": {"name": model, "transcription": None},
             "rollout": {"applyTo": apply_to},
             "limits": {"maxCalls": max_calls},
         }

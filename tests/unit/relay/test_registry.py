@@ -73,6 +73,23 @@ async def test_a_new_prompt_reaches_live_calls_only_if_asked(apply_to: str, expe
     await house.registry.hang_up_all("drain", 5)
 
 
+async def test_tokens_of_a_session_that_is_being_replaced_keep_its_models_name() -> None:
+    """A call that goes over to another model counts for both until it goes over to a third; one that does not go over keeps its own."""
+    house = House()
+    moved, _, _, _ = house.call(1)
+    assert moved.models == ("m",)
+    moved.use(config("NewCalls", "New.", model="n"))
+    assert moved.models == ("m",)
+    moved.use(config("AllCalls", "New.", model="n"))
+    assert moved.models == ("n", "m")
+    house.metrics.use_models(moved.models)
+    house.metrics.tokens("m", "text", "output", False, 3)
+    assert house.metric("tokens_total", model="m", modality="text", direction="output", cached="false") == 3
+    moved.use(config("AllCalls", "Newer.", model="o"))
+    assert moved.models == ("o", "n")
+    await house.registry.hang_up_all("drain", 5)
+
+
 async def test_a_call_that_cannot_take_a_configuration_ends_and_the_others_take_it() -> None:
     house = House()
     _, first, bad, _ = house.call(1)
