@@ -46,7 +46,11 @@ def lasting(recordings: list[Path], seconds: float, folder: Path) -> list[Path]:
     made = []
     for path in recordings:
         with wave.open(str(path)) as source:
-            parameters, audio, once = source.getparams(), source.readframes(source.getnframes()), source.getnframes() / source.getframerate()
+            parameters, audio, once = (
+                source.getparams(),
+                source.readframes(source.getnframes()),
+                source.getnframes() / source.getframerate(),
+            )
         made.append(folder / path.name)
         with wave.open(str(made[-1]), "w") as target:
             target.setparams(parameters)
@@ -86,7 +90,9 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--calls", type=int, default=0, help="calls at once (default: measured)")
     parser.add_argument("--share", type=float, default=0.5, help="of the machine, for the number of calls (default %(default)s)")
-    parser.add_argument("--life", type=float, nargs=2, default=LIFE, metavar=("LOW", "HIGH"), help="seconds that a call lasts (default: 30 90)")
+    parser.add_argument(
+        "--life", type=float, nargs=2, default=LIFE, metavar=("LOW", "HIGH"), help="seconds that a call lasts (default: 30 90)"
+    )
     parser.add_argument("--session-seconds", type=float, default=45.0, help="how long a model session lives (default %(default)s)")
     parser.add_argument("--every", type=float, default=5.0, help="seconds between two looks (default %(default)s)")
     parser.add_argument("--log", default="", help="keep the relay's log here")

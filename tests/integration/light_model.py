@@ -4,7 +4,8 @@ It knows sessions, not speech: it answers `session.update`, counts appended fram
 their own number and the moment at which they were handed over (`payload`), so that each lost, doubled or late one is seen.
 
 As a program: `light_model.py PORT MANNER` with the manner as JSON; prints one line of JSON when ready, and one for each word on its
-standard input: `drop` (cuts all connections), `report`, `reset` (forgets the handshakes and delays told so far).
+standard input: `drop` (cuts all connections), `opened` (how many sessions), `report`, `reset` (forgets the handshakes and delays
+told so far).
 """
 
 from __future__ import annotations
@@ -280,6 +281,8 @@ async def serve(port: int, manner: Manner) -> None:
             match line.strip():
                 case b"drop":
                     told: object = server.drop()
+                case b"opened":
+                    told = len(server.opened)
                 case b"reset":
                     told = server.reset()
                 case _:
