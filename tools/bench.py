@@ -2,7 +2,7 @@
 """Runs the benchmark of tests/load/bench, or one of the cost scripts beside it. Figures depend on the machine: compare within one run.
 
 tools/bench.py [--json] [--quick] [--write]      the whole: relays, the limit, the table
-tools/bench.py --memory MINUTES [--calls N]      memory of calls that last so long, and nothing else
+tools/bench.py --memory MINUTES [--calls N] [--session-seconds S]      memory of calls that last so long, and nothing else
 tools/bench.py media_frame_cost | model_frame_cost      what a frame costs by stage, without sockets
 """
 

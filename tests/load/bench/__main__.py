@@ -38,13 +38,14 @@ def result_of(samples: list[Sample], scope: Scope, extras: dict[str, Any] | None
     }
 
 
-def long_calls(cores: Cores, minutes: float, calls: int) -> dict[str, Any]:
-    """Memory of calls that last so long, looked at after 30 s, 1, 2 and 5 minutes, then every 5 minutes: both tracks, plain sockets.
+def long_calls(cores: Cores, minutes: float, calls: int, session_seconds: int) -> dict[str, Any]:
+    """Memory of calls that last so long, both tracks, plain sockets: every 30 s up to 5 minutes, then every 5 minutes.
 
-    From 50 minutes on their sessions are replaced, as in any call of an hour.
+    Their sessions are replaced after 50/60 to 55/60 of the life that the model tells.
     """
-    moments = [moment for moment in (30.0, 60.0, 120.0, *range(300, int(minutes * 60) + 1, 300)) if moment < minutes * 60]
+    moments = [float(moment) for moment in (*range(30, 300, 30), *range(300, int(minutes * 60) + 1, 300)) if moment < minutes * 60]
     with scratch() as folder, rig(folder, OURS, 2, cores, tls=False) as there:
+        there.ask(f"life {session_seconds}")
         return memory(there, calls, (*moments, minutes * 60))
 
 
@@ -56,12 +57,13 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help="put the tables into docs/performance.md")
     parser.add_argument("--memory", type=float, default=0, metavar="MINUTES", help="nothing but the memory of calls that last so long")
     parser.add_argument("--calls", type=int, default=100, help="calls for --memory (default: %(default)s)")
+    parser.add_argument("--session-seconds", type=int, default=3600, help="a session's life, for --memory (default: %(default)s)")
     options = parser.parse_args()
     cores = Cores.found()
     if cores.relay is None:
         say("bench: this machine has one core, or no `taskset`: relay and generator disturb each other, and the figures say little")
     if options.memory:
-        found = long_calls(cores, options.memory, options.calls)
+        found = long_calls(cores, options.memory, options.calls, options.session_seconds)
         print(json.dumps(found, indent=1) if options.json else flat(found))
         return 1 if found["wrong"] else 0
     scope = QUICK if options.quick else FULL_RUN

@@ -160,7 +160,7 @@ def memory(there: Rig, calls: int, moments: tuple[float, ...]) -> dict[str, Any]
         "kbPerCall": found,
         "replayKb": replay,
         "besideReplayKb": round(found[-1] - replay, 1),
-        "wrong": seen["first"] if seen["failed"] or seen["first"] else "",
+        "wrong": seen["first"],
     }
 
 

@@ -28,6 +28,7 @@ static struct {
 static uint64_t sent_at[MOST_CALLS][TRACKS][SENT];
 static uint32_t sent_frames[MOST_CALLS][TRACKS];
 static int models_open;
+static int session_seconds;  // what a session is told that it lives; 0: nothing, which stands for an hour
 static uint64_t ever_wrong;
 static char first_wrong[200];
 
@@ -132,8 +133,7 @@ static void model_readable(model *m) {
     if (m->open) {
       model_frames(m);
     } else {
-      static const char created[] = "{\"type\":\"session.created\",\"event_id\":\"e1\",\"session\":{\"type\":\"realtime\"}}";
-      char answer[256];
+      char answer[256], created[128], expires[40] = "";
       m->buf[m->n] = 0;
       if (!strstr((char *)m->buf, "\r\n\r\n")) continue;
       int size = ws_accept((char *)m->buf, answer, sizeof answer);
@@ -142,7 +142,9 @@ static void model_readable(model *m) {
       *line = 0;
       m->transcribing = strstr((char *)m->buf, "intent=transcription") ? 1 : strstr((char *)m->buf, "model=x") ? -1 : 0;
       m->n = 0, m->open = 1, models_open++;
-      model_put(m, 1, created, sizeof created - 1);
+      if (session_seconds) snprintf(expires, sizeof expires, ",\"expires_at\":%ld", (long)time(NULL) + session_seconds);
+      int told = snprintf(created, sizeof created, "{\"type\":\"session.created\",\"event_id\":\"e1\",\"session\":{\"type\":\"realtime\"%s}}", expires);
+      model_put(m, 1, created, (size_t)told);
     }
     if (m->fd < 0 || (!m->ssl && (size_t)got < room)) return;  // a short read has taken all that was there
   }

@@ -72,6 +72,21 @@ class Receiver(Protocol):
         """The open connection is over; called once."""
 
 
+class _Nobody:
+    """Who a connection that is gone reports to."""
+
+    def message(self, data: bytes) -> None: ...
+    def on_buffer(self, yes: bool) -> None: ...
+    def lost(self, lost: Lost) -> None: ...
+
+
+_NOBODY = _Nobody()
+
+
+def _nowhere(data: bytes) -> None:
+    """Where a connection that is gone writes to."""
+
+
 class ModelConnection(asyncio.Protocol):
     """A client's end. `heard_at` is the loop time of the latest bytes."""
 
@@ -139,6 +154,8 @@ class ModelConnection(asyncio.Protocol):
         if not self.ended.done():
             self.ended.set_result(None)
         self._tell(Lost(None, type(error).__name__ if error is not None else ""))
+        # in a ring with its link and its transport, it would stay until the collector comes by, and a call's memory would grow
+        self._receiver, self._transport = _NOBODY, None
 
     # our side
 
@@ -150,8 +167,8 @@ class ModelConnection(asyncio.Protocol):
 
     @property
     def writer(self) -> Callable[[bytes], None]:
-        """The transport's own `write`, for frames that are masked already: the hot path."""
-        return self._stream.write
+        """The transport's own `write`, for frames that are masked already: the hot path. Nothing is written once it is gone."""
+        return _nowhere if self._transport is None else self._transport.write
 
     def send(self, message: bytes) -> None:
         """Writes one text message; nothing once the connection is closing."""
@@ -174,7 +191,8 @@ class ModelConnection(asyncio.Protocol):
     async def close(self) -> None:
         """The closing handshake, within its time; the receiver hears no more."""
         self._told = True
-        if self._transport is None or self.ended.done():
+        transport = self._transport
+        if transport is None:
             return
         try:
             if self._ws.state is State.OPEN:
@@ -185,7 +203,7 @@ class ModelConnection(asyncio.Protocol):
         except TimeoutError:
             pass
         finally:
-            self._transport.abort()
+            transport.abort()
 
     # the handshake
 
