@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import statistics
 import time
 import tracemalloc
@@ -27,8 +28,8 @@ def _cpu_ms(pid: int) -> float:
     return time.clock_gettime((~pid << 3) | 2) * 1000
 
 
-def replay_kb() -> float:
-    """KB that the replay buffer of one track holds while nobody speaks, on an average over some minutes of a call.
+def _replay_trace() -> array[float]:
+    """KB that the replay buffer of one track holds while nobody speaks, frame by frame over a minute.
 
     Audio is kept for as long as the model's server may have died unheard: from the last byte that came from it, two seconds back. A
     server with nothing to say is heard at every ping; what is older goes at the look after it; there is one a second.
@@ -45,9 +46,27 @@ def replay_kb() -> float:
             replay.trim(heard - DEFAULT_LIMITS.replay_idle)
             if now - heard >= DEFAULT_LIMITS.ping_every:
                 heard = now  # the pong is there before the next look, and not before this one's end
-        found[number] = tracemalloc.get_traced_memory()[0] - before
+        found[number] = (tracemalloc.get_traced_memory()[0] - before) / 1024
     tracemalloc.stop()
-    return round(statistics.mean(found[len(found) // 2 :]) / 1024, 1)
+    return found[len(found) // 2 :]
+
+
+def replay_kb() -> float:
+    """What a track's replay buffer holds on an average."""
+    return round(statistics.mean(_replay_trace()), 1)
+
+
+def replay_by_chance_kb(calls: int, tries: int = 100) -> float:
+    """What the two buffers of each of so many calls hold in the moment in which all together hold most, where their pings fall by chance.
+
+    That is how it is once their sessions were replaced, and what the process keeps. The median of some tries.
+    """
+    trace, chance, tops = _replay_trace(), random.Random(1), []
+    moments = len(trace) // 2
+    for _ in range(tries):
+        shifts = [chance.randrange(moments) for _ in range(2 * calls)]
+        tops.append(max(sum(trace[at + shift] for shift in shifts) for at in range(0, moments, 25)) / calls)
+    return round(statistics.median(tops), 1)
 
 
 def loop_block(scrape: str, before: str = "") -> float | None:
@@ -159,6 +178,7 @@ def memory(there: Rig, calls: int, moments: tuple[float, ...]) -> dict[str, Any]
         "seconds": list(moments),
         "kbPerCall": found,
         "replayKb": replay,
+        "replayByChanceKb": replay_by_chance_kb(calls),
         "besideReplayKb": round(found[-1] - replay, 1),
         "wrong": seen["first"],
     }

@@ -51,7 +51,10 @@ def table(result: dict[str, Any]) -> str:
 def flat(memory: dict[str, Any]) -> str:
     """KB for each call, moment by moment."""
     rows = [f"{at / 60:5.1f} min  {kb:6.1f} KB" for at, kb in zip(memory["seconds"], memory["kbPerCall"], strict=True)]
-    head = f"resident memory for each of {memory['calls']} calls; the replay buffers of both tracks are {memory['replayKb']:.0f} KB of it"
+    head = (
+        f"resident memory for each of {memory['calls']} calls; the replay buffers of both tracks are {memory['replayKb']:.0f} KB of it, "
+        f"{memory['replayByChanceKb']:.0f} KB once sessions were replaced"
+    )
     return "\n".join([head, *rows, *([f"WRONG: {memory['wrong']}"] if memory["wrong"] else [])])
 
 
