@@ -4,7 +4,8 @@ It knows sessions, not speech: it answers `session.update`, counts appended fram
 their own number and the moment at which they were handed over (`payload`), so that each lost, doubled or late one is seen.
 
 As a program: `light_model.py PORT MANNER` with the manner as JSON; prints one line of JSON when ready, and one for each word on its
-standard input: `drop` (cuts all connections), `opened` (how many sessions), `report`, `reset` (forgets the handshakes and delays
+standard input: `drop` (cuts all connections), `manner JSON` (from now on),
+`deaf` (one session is no longer read), `opened` (how many sessions), `report`, `reset` (forgets the handshakes and delays
 told so far).
 """
 
@@ -134,6 +135,12 @@ class LightModel:
             "accounts": {str(call): asdict(account) for call, account in self.accounts.items()},
         }
 
+    def deafen(self) -> int | None:
+        """No more is read of one session; the number of its call."""
+        peer = next(peer for peer in self.peers if peer.stands and peer.call is not None)
+        peer.pause()
+        return peer.call
+
     def reset(self) -> None:
         self.dials.clear()
         self.opened.clear()
@@ -149,6 +156,7 @@ class Peer(asyncio.Protocol):
         self._ws = ServerProtocol(max_size=1 << 20)
         self._loop = asyncio.get_running_loop()
         self._run: list[int] | None = None
+        self.call: int | None = None
         self._opening = False
 
     def connection_made(self, transport: Any) -> None:
@@ -173,6 +181,10 @@ class Peer(asyncio.Protocol):
             elif isinstance(event, Frame) and event.opcode is Opcode.TEXT:
                 self._message(bytes(event.data))
         self._flush()
+
+    def pause(self) -> None:
+        """As a machine that hangs: the kernel takes bytes for a while, and nobody reads them."""
+        self._transport.pause_reading()
 
     def cut(self) -> None:
         """As a machine that dies: the connection is reset."""
@@ -245,7 +257,7 @@ class Peer(asyncio.Protocol):
             self.server.errors.append("audio before session.updated")
         self.server.delays.append(self.server.clock() - moment)
         if self._run is None:
-            self._run = [number, number]
+            self._run, self.call = [number, number], call
             account.runs.append(self._run)
         elif number == self._run[1] + 1:
             self._run[1] = number
@@ -275,12 +287,18 @@ async def serve(port: int, manner: Manner) -> None:
         await server.stop()
         await server.start(port)
         print(json.dumps({"listening": server.url}), flush=True)
-        reader = asyncio.StreamReader()
+        reader, told = asyncio.StreamReader(), None  # type: asyncio.StreamReader, object
         await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
         while line := await reader.readline():
-            match line.strip():
+            word, _, more = line.strip().partition(b" ")
+            match word:
+                case b"manner":
+                    server.manner = Manner(**json.loads(more))
+                    told = None
+                case b"deaf":
+                    told = server.deafen()
                 case b"drop":
-                    told: object = server.drop()
+                    told = server.drop()
                 case b"opened":
                     told = len(server.opened)
                 case b"reset":

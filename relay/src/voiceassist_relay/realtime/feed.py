@@ -94,13 +94,17 @@ class Feed:
         else:
             self._slow(payload, arrived)
 
-    def attach(self, write: Write, clock: AudioClock, since: float, tap: Tap | None = None) -> None:
-        """A session takes over: it gets the frames that arrived at `since` or later and those that no session got, then all new ones."""
-        self._replay.rewind(since)
+    def attach(self, write: Write, clock: AudioClock, since: float, tap: Tap | None = None) -> float:
+        """A session takes over: it gets the frames that arrived at `since` or later and those that no session got, then all new ones.
+
+        Returns the arrival of the first of them, or `since` if that is earlier.
+        """
+        first = min(since, self._replay.rewind(since))
         self._clock = clock
         self._slot = clock.slots.append
         self._write, self._tap, self._writable = write, tap, True
         self._pump()
+        return first
 
     def detach(self) -> None:
         """The session is gone."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator
@@ -56,10 +57,14 @@ class Replay:
         """Forgets frames that arrived earlier, except those still to be written, and the very last one."""
         self._drop(min(bisect_left(self.arrivals, before), len(self.frames) - max(1, self.pending)))
 
-    def rewind(self, since: float) -> None:
-        """A new session takes over: it gets all frames that arrived at `since` or later, and all that no session got."""
+    def rewind(self, since: float) -> float:
+        """A new session takes over: it gets all frames that arrived at `since` or later, and all that no session got.
+
+        Returns when the first of them arrived; inf if there is none.
+        """
         again = len(self.arrivals) - bisect_left(self.arrivals, since)
         self.pending = max(again, self.fresh)
+        return self.arrivals[-self.pending] if self.pending else math.inf
 
     def take(self) -> Iterator[tuple[float, bytes, bool]]:
         """The frames to be written to the present session, oldest first, with whether an earlier session got them already.

@@ -85,6 +85,8 @@ class Side:
         self._number = 0
         self._carry = Carry()
         self._left_at = self._heard_at = self._quiet_since = -math.inf
+        self._first = self._behind_until = -math.inf
+        """Arrival of the first frame that the session got, and until when it was still given what had waited for it."""
         self._recycle_at = self._leave_by = math.inf
         self._replace: str | None = None
         self._fatal: Fatal | None = None
@@ -125,7 +127,7 @@ class Side:
         self._quiet_since = now
         carry, self._carry = self._carry, Carry()
         self._kind.perform(self.machine.begin(carry, now))
-        self.feed.attach(link.writer, clock, self._since(carry), tap)
+        self._first, self._behind_until = self.feed.attach(link.writer, clock, self._since(carry), tap), now
         if not link.writable:
             self.feed.writable(False)  # what it was told first fills its socket already
         if link.plan != plan:
@@ -300,8 +302,9 @@ class Side:
             if one is not None:
                 one.check(now)
         if machine is not None and link is not None:
-            held = machine.hold_from(now)
-            idle = min(now, link.heard_at) - self._limits.replay_idle
+            if not self.feed.flowing:
+                self._behind_until = now + self._limits.housekeeping  # at the next look it may be over
+            held, idle = machine.hold_from(now), self._heard_for_sure(min(now, link.heard_at))
             self.feed.trim(idle if held is None else min(idle, held))
             if now >= self._recycle_at and self._replace is None:
                 self.replace("expiring", now=False)
@@ -310,11 +313,19 @@ class Side:
         elif self._number:
             self.feed.trim(self._since(self._carry))
 
+    def _heard_for_sure(self, heard_at: float) -> float:
+        """Arrival of the first frame that a session may not have heard whose last sign of life came at `heard_at`.
+
+        What had waited for it was written later than it arrived: it is in doubt as long as the moment in which it was written is.
+        """
+        sure = heard_at - self._limits.replay_idle
+        return sure if sure >= self._behind_until else min(sure, self._first)
+
     def _since(self, carry: Carry) -> float:
         """Arrival of the first frame that the next session is to hear."""
         since = carry.replay_from
         if since is None:
-            since = min(self._left_at, self._heard_at) - self._limits.replay_idle
+            since = self._heard_for_sure(min(self._left_at, self._heard_at))
         if carry.not_before is not None:
             since = max(since, math.nextafter(carry.not_before, math.inf))
         return since
