@@ -99,9 +99,6 @@ class Caller(asyncio.Protocol):
         self.said += 1
         self._transport.write(self._stream.media(payload(self.number, self.said, now).decode()))
 
-    def hang_up(self) -> None:
-        self._transport.write(self._stream.stop())
-
 
 class Callers:
     """All calls of the relay."""

@@ -18,7 +18,7 @@ import pytest
 import uvloop
 
 from load.bench.extras import loop_block
-from load.model_rig import PATIENCE, Caller, Callers, Program, many_files, use
+from load.model_rig import Caller, Callers, Program, many_files, use
 from load.soak.run import total
 from voiceassist_demo.stage import Model, Stage
 
@@ -123,11 +123,8 @@ async def test_a_thousand_calls_reconnect_without_a_herd(tmp_path: Path) -> None
             metrics = await stage.metrics()
             assert total(metrics, "frames_total", outcome="dropped") == 0
             assert total(metrics, "realtime_reconnects_total") == 2 * CALLS
-            for caller in callers.all:
-                caller.hang_up()
-            async with asyncio.timeout(PATIENCE):
-                while total(await stage.metrics(), "active_calls"):
-                    await asyncio.sleep(0.5)
+            stage.relay.child.signal(signal.SIGKILL)  # 1,000 calls that end in order take a minute, and are not the matter here
+            await stage.relay.child.wait()
 
 
 def _check_audio(herd: list[Caller], before: dict[str, Any], after: dict[str, Any]) -> None:
