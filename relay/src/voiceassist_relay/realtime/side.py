@@ -87,6 +87,8 @@ class Side:
         self._left_at = self._heard_at = self._quiet_since = -math.inf
         self._first = self._behind_until = -math.inf
         """Arrival of the first frame that the session got, and until when it was still given what had waited for it."""
+        self._broke = False
+        """Whether the latest session ended by itself."""
         self._recycle_at = self._leave_by = math.inf
         self._replace: str | None = None
         self._fatal: Fatal | None = None
@@ -127,7 +129,9 @@ class Side:
         self._quiet_since = now
         carry, self._carry = self._carry, Carry()
         self._kind.perform(self.machine.begin(carry, now))
-        self._first, self._behind_until = self.feed.attach(link.writer, clock, self._since(carry), tap), now
+        in_doubt = self._broke or self.feed.waiting  # after a session that was well, nothing but what it heard is told again
+        self._first = self.feed.attach(link.writer, clock, self._since(carry), tap)
+        self._behind_until = now if in_doubt else -math.inf
         if not link.writable:
             self.feed.writable(False)  # what it was told first fills its socket already
         if link.plan != plan:
@@ -191,7 +195,7 @@ class Side:
             actions, self._carry = machine.abandon()
             self._kind.perform(actions)
         if link is not None:
-            self._heard_at = link.heard_at
+            self._heard_at, self._broke = link.heard_at, link.over is not None
             self._opener.lived(now - link.opened_at, over=why != "configuration")
             self._shut(link)
         self._around.metrics.reconnected(why)
