@@ -1,0 +1,60 @@
+"""What people read stays as it is, letter for letter: conditions' texts in every situation of the tables, and the command's --help.
+
+The goldens are the operator's own output: VOICEASSIST_WRITE_GOLDEN=1 pytest tests/unit/operator/test_golden_texts.py
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from unit.operator import test_conditions, test_twilio_conditions
+from unit.operator.making import LATER
+from voiceassist_crds import __version__
+from voiceassist_operator.facts import Observed
+from voiceassist_operator.plan import make_plan
+
+GOLDEN = Path(__file__).parent / "golden"
+COMMAND = Path(sys.executable).parent / "voiceassist-operator"
+
+
+def compare(name: str, text: str) -> None:
+    golden = GOLDEN / name
+    if os.environ.get("VOICEASSIST_WRITE_GOLDEN"):
+        golden.write_text(text)
+    assert text == golden.read_text()
+
+
+def situations() -> dict[str, Callable[[], Observed]]:
+    rows: dict[str, Callable[[], Observed]] = {}
+    for module in (test_conditions, test_twilio_conditions):
+        for name, make, *_ in module.ROWS:
+            rows.setdefault(f"{module.__name__.rpartition('.')[2]}: {name}", make)
+    return rows
+
+
+def told(seen: Observed) -> dict[str, Any]:
+    plan = make_plan(seen, LATER)
+    conditions = {one["type"]: f"{one['status']} {one['reason']}: {one['message']}" for one in plan.status["conditions"]}
+    return {"conditions": conditions, "events": [one["type"] for one in plan.events], "rolling": plan.rolling}
+
+
+def test_conditions_texts() -> None:
+    rows = situations()
+    assert len(rows) > 50
+    compare("conditions.yaml", yaml.safe_dump({name: told(make()) for name, make in rows.items()}, sort_keys=False, width=1000))
+
+
+@pytest.mark.parametrize("arguments", [(), ("run",), ("plan",)], ids=lambda one: "_".join(("help", *one)))
+def test_help(arguments: tuple[str, ...]) -> None:
+    done = subprocess.run(
+        [COMMAND, *arguments, "--help"], capture_output=True, text=True, check=True, timeout=60, env={**os.environ, "COLUMNS": "100"}
+    )
+    compare("_".join(("help", *arguments)) + ".txt", done.stdout.replace(__version__, "VERSION"))
