@@ -11,10 +11,10 @@ from functions.rig import TwilioRun, asked
 from integration.functions_table import FLEX
 from voiceassist_demo.stage import HOST, Stage, sample_calls
 from voiceassist_operator.metrics import OperatorMetrics
-from voiceassist_operator.twilio.address import Address
-from voiceassist_operator.twilio.functions_reconcile import FunctionsKeeper
-from voiceassist_operator.twilio.functions_wanted import FunctionsMemory, FunctionsMode, FunctionsOutcome, FunctionsWanted
-from voiceassist_operator.twilio.transport import Login, TwilioPool, TwilioTransport
+from voiceassist_operator.twilio.client import Login, TwilioPool, TwilioTransport
+from voiceassist_operator.twilio.functions.reconcile import FunctionsKeeper
+from voiceassist_operator.twilio.model.address import Address
+from voiceassist_operator.twilio.model.functions import FunctionsMemory, FunctionsMode, FunctionsOutcome, FunctionsWanted
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

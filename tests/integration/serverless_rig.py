@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from voiceassist_operator.metrics import OperatorMetrics
-from voiceassist_operator.twilio.address import Address
-from voiceassist_operator.twilio.functions_plan import unique_name
-from voiceassist_operator.twilio.functions_reconcile import FunctionsKeeper
-from voiceassist_operator.twilio.functions_wanted import FunctionsMemory, FunctionsMode, FunctionsOutcome, FunctionsWanted
-from voiceassist_operator.twilio.transport import Backoff, Login, TwilioPool, TwilioTransport
+from voiceassist_operator.twilio.client import Backoff, Login, TwilioPool, TwilioTransport
+from voiceassist_operator.twilio.functions.plan import unique_name
+from voiceassist_operator.twilio.functions.reconcile import FunctionsKeeper
+from voiceassist_operator.twilio.model.address import Address
+from voiceassist_operator.twilio.model.functions import FunctionsMemory, FunctionsMode, FunctionsOutcome, FunctionsWanted
 from voiceassist_sim.twilio.app import TwilioServer
 from voiceassist_sim.twilio.serverless_model import Environment, ServerlessService
 

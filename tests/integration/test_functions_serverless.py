@@ -9,9 +9,9 @@ import pytest
 from integration.serverless_rig import rigged
 from voiceassist_crds.reasons import Reason
 from voiceassist_operator.errors import TwilioUnavailable
-from voiceassist_operator.twilio import functions_reconcile
-from voiceassist_operator.twilio.functions_source import Source, sources
-from voiceassist_operator.twilio.functions_wanted import FunctionsMemory
+from voiceassist_operator.twilio.functions import reconcile as functions_reconcile
+from voiceassist_operator.twilio.functions.source import Source, sources
+from voiceassist_operator.twilio.model.functions import FunctionsMemory
 from voiceassist_sim.twilio.faults import FaultKind, FaultRule
 from voiceassist_sim.twilio.serverless_model import BuildPlan, Outcome
 

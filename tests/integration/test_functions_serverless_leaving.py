@@ -8,8 +8,8 @@ import pytest
 
 from integration.serverless_rig import HOST, PREFIX, SYNC, UID, WANTED, Rig, rigged, wanted_as
 from voiceassist_crds.reasons import Reason
-from voiceassist_operator.twilio import functions_reconcile
-from voiceassist_operator.twilio.functions_wanted import FunctionsMemory, FunctionsMode
+from voiceassist_operator.twilio.functions import reconcile as functions_reconcile
+from voiceassist_operator.twilio.model.functions import FunctionsMemory, FunctionsMode
 
 WRITES = {"POST", "DELETE"}
 

@@ -10,7 +10,7 @@ import pytest
 from integration.twilio_admin_rig import CREATED, SERVICE_NAME, UID, Rig, problems, rigged
 from voiceassist_crds.reasons import Reason
 from voiceassist_operator.errors import NotLeading
-from voiceassist_operator.twilio.outcome import SyncMemory
+from voiceassist_operator.twilio.model.outcome import SyncMemory
 from voiceassist_sim.twilio import FaultKind, FaultRule, OtherWriter, When
 
 ENTRY = {"functionsUrl": "https://assist.example.com", "default": True, "uid": UID, "since": CREATED}

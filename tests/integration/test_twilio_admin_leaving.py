@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from integration.twilio_admin_rig import NAME, NAMESPACE, rigged
-from voiceassist_operator.twilio.leaving import TwilioLeaving
+from voiceassist_operator.twilio.cleanup import TwilioLeaving
 from voiceassist_sim.twilio import FaultKind, FaultRule, OtherWriter, When
 
 OTHERS = {"theme": "dark", "custom_data": {"others": 1, "voice_assist": {"instances": {"team/other": {"functionsUrl": "https://x"}}}}}

@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from voiceassist_crds.resource import VoiceAssistSpec
-from voiceassist_operator.facts import TwilioFact
 from voiceassist_operator.metrics import OperatorMetrics
-from voiceassist_operator.twilio.access import open_account
-from voiceassist_operator.twilio.keeping import TwilioKeeper
-from voiceassist_operator.twilio.leaving import TwilioLeaving
-from voiceassist_operator.twilio.sync_plan import friendly_name
-from voiceassist_operator.twilio.transport import Backoff, TwilioPool, TwilioTransport
-from voiceassist_operator.twilio.wanted import Neighbours, TwilioMemory, TwilioWanted, twilio_wanted
+from voiceassist_operator.policy.observed import TwilioFact
+from voiceassist_operator.twilio.cleanup import TwilioLeaving
+from voiceassist_operator.twilio.client import Backoff, TwilioPool, TwilioTransport
+from voiceassist_operator.twilio.credentials import open_account
+from voiceassist_operator.twilio.model.desired import Neighbours, TwilioMemory, TwilioWanted, twilio_wanted
+from voiceassist_operator.twilio.sync.plan import friendly_name
+from voiceassist_operator.twilio.worker import TwilioKeeper
 from voiceassist_sim.twilio.app import TwilioServer
 
 NAMESPACE, NAME, UID, CREATED = "team", "support", "0b1c2d3e-4f50-6172-8394-a5b6c7d8e9f0", "2026-05-01T00:00:00Z"

@@ -15,17 +15,17 @@ from voiceassist_crds import __version__, names
 from voiceassist_crds.errors import ContractError
 from voiceassist_crds.resource import VoiceAssistSpec
 
-from .conditions import blockers
 from .errors import OperatorError
-from .facts import Observed, PromptFact, SecretFact, TwilioFact
 from .logs import configure_logs
-from .plan import RESYNC_SECONDS, make_plan
-from .resources.common import Owner
-from .twilio.functions_wanted import GRACE_SECONDS
-from .twilio.outcome import SyncMemory
-from .twilio.schedule import LET_GO_SECONDS
-from .twilio.schedule import RESYNC_SECONDS as TWILIO_RESYNC_SECONDS
-from .twilio.wanted import TwilioMemory
+from .policy.conditions import blockers
+from .policy.observed import Observed, PromptFact, SecretFact, TwilioFact
+from .policy.plan import RESYNC_SECONDS, make_plan
+from .policy.resources.metadata import Owner
+from .twilio.model.desired import TwilioMemory
+from .twilio.model.functions import GRACE_SECONDS
+from .twilio.model.outcome import SyncMemory
+from .twilio.model.schedule import LET_GO_SECONDS
+from .twilio.model.schedule import RESYNC_SECONDS as TWILIO_RESYNC_SECONDS
 
 IMAGE = f"ghcr.io/voiceassist/relay:{__version__}"
 
@@ -158,7 +158,7 @@ def main() -> None:
         print(yaml.dump_all(documents, Dumper=_Blocks, sort_keys=False, allow_unicode=True), end="")
         return
     configure_logs(options.log_level, options.log_format)
-    from .service import run  # noqa: PLC0415 - --help and plan answer without loading it
+    from .main import run  # noqa: PLC0415 - --help and plan answer without loading it
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:

@@ -10,7 +10,7 @@ OperatorError
 
 from __future__ import annotations
 
-from .twilio.refusals import Refusal
+from .twilio.model.refusals import Refusal
 
 
 class OperatorError(Exception):

@@ -17,7 +17,7 @@ from lightkube import Client, KubeConfig
 from lightkube.core.exceptions import ApiError
 
 from cluster.operator.clouds import API_KEY, API_SECRET, AUTH_TOKEN, shared
-from voiceassist_operator.cluster import KINDS, VOICEASSIST
+from voiceassist_operator.kubernetes.client import KINDS, VOICEASSIST
 
 T = TypeVar("T")
 BIN = Path(__file__).parents[3] / ".venv/bin/voiceassist-operator"

@@ -33,7 +33,7 @@ from voiceassist_monitoring.rulefile import plain
 from voiceassist_monitoring.rules import groups
 from voiceassist_monitoring.slo import read_slos
 from voiceassist_monitoring.windows import HOUR, Scale
-from voiceassist_operator.cluster import VOICEASSIST
+from voiceassist_operator.kubernetes.client import VOICEASSIST
 
 pytestmark = [pytest.mark.timeout(400)]
 

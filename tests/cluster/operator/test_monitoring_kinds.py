@@ -13,9 +13,9 @@ from cluster.lab import CommandError, Lab
 from cluster.monitoring_kinds import GROUP, apply_strictly, bring_monitoring_kinds
 from cluster.operator.bench import Cluster, until, voiceassist
 from voiceassist_crds.resource import VoiceAssistSpec
-from voiceassist_operator.cluster import VOICEASSIST
-from voiceassist_operator.resources.common import Owner
-from voiceassist_operator.resources.others import relay_pod_monitor
+from voiceassist_operator.kubernetes.client import VOICEASSIST
+from voiceassist_operator.policy.resources.account_budget_monitor import relay_pod_monitor
+from voiceassist_operator.policy.resources.metadata import Owner
 
 pytestmark = pytest.mark.timeout(60, func_only=True)
 CHART = Path(__file__).parents[3] / "charts/voiceassist"

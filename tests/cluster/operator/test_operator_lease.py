@@ -13,8 +13,8 @@ import pytest
 
 from cluster.lab import Lab
 from cluster.operator.bench import Cluster, Operator, until, voiceassist
-from voiceassist_operator.cluster import VOICEASSIST
-from voiceassist_operator.lease import DEADLINE, DURATION
+from voiceassist_operator.kubernetes.client import VOICEASSIST
+from voiceassist_operator.kubernetes.lease import DEADLINE, DURATION
 
 pytestmark = pytest.mark.timeout(120, func_only=True)
 SERVICE, RELAY = ("v1", "Service"), "support-relay"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cluster.operator.bench import CONFIG, Cluster, Relays, names, until, voiceassist
-from voiceassist_operator.cluster import VOICEASSIST
+from voiceassist_operator.kubernetes.client import VOICEASSIST
 
 pytestmark = [pytest.mark.timeout(120, func_only=True), pytest.mark.usefixtures("operator")]
 

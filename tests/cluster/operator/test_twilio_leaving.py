@@ -11,7 +11,7 @@ from cluster.lab import Lab
 from cluster.operator.accounts import Kept, all_right, operators
 from cluster.operator.bench import Cluster, Manifest, Operator, until
 from cluster.operator.clouds import API_KEY, API_SECRET, AUTH_TOKEN
-from voiceassist_operator.cluster import VOICEASSIST
+from voiceassist_operator.kubernetes.client import VOICEASSIST
 
 pytestmark = [pytest.mark.timeout(200, func_only=True), pytest.mark.usefixtures("keeping")]
 PATIENCE = 12.0

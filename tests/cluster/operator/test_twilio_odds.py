@@ -12,8 +12,8 @@ import pytest
 from cluster.lab import Lab
 from cluster.operator.accounts import RESYNC, Kept, all_right, operators
 from cluster.operator.bench import Cluster, until
-from voiceassist_operator.cluster import VOICEASSIST
-from voiceassist_operator.twilio.schedule import RESYNC_SECONDS
+from voiceassist_operator.kubernetes.client import VOICEASSIST
+from voiceassist_operator.twilio.model.schedule import RESYNC_SECONDS
 
 pytestmark = pytest.mark.timeout(300, func_only=True)
 MODES = ("Relay", "Existing", "Serverless")

@@ -8,9 +8,9 @@ from typing import Any
 from voiceassist_crds.config import RelayConfig
 from voiceassist_crds.resource import VoiceAssistSpec
 from voiceassist_crds.status import PeerStatus, RelayStatus
-from voiceassist_operator.facts import DeploymentFact, Endpoint, EndpointFact, Observed, PodFact, PromptFact, SecretFact
-from voiceassist_operator.relay_config import relay_config
-from voiceassist_operator.resources.common import Owner
+from voiceassist_operator.policy.observed import DeploymentFact, Endpoint, EndpointFact, Observed, PodFact, PromptFact, SecretFact
+from voiceassist_operator.policy.relay_config import relay_config
+from voiceassist_operator.policy.resources.metadata import Owner
 
 ACCOUNT, SYNC = "AC" + "0" * 32, "IS" + "0" * 32
 NOW, LATER = "2026-01-01T00:00:00Z", "2026-01-01T00:00:09Z"

@@ -11,9 +11,9 @@ import pytest
 from unit.operator.making import ACCOUNT, LATER, NOW, SYNC, TWILIO, owner, pods, well
 from voiceassist_crds.reasons import ConditionType, Reason
 from voiceassist_crds.status import PeerReason, PeerStatus
-from voiceassist_operator.condition import Condition, changed, merge
-from voiceassist_operator.facts import DeploymentFact, Endpoint, EndpointFact, Observed, PromptFact, SecretFact
-from voiceassist_operator.plan import make_plan
+from voiceassist_operator.policy.condition import Condition, changed, merge
+from voiceassist_operator.policy.observed import DeploymentFact, Endpoint, EndpointFact, Observed, PromptFact, SecretFact
+from voiceassist_operator.policy.plan import make_plan
 
 
 def bad(reason: PeerReason) -> PeerStatus:

@@ -21,8 +21,8 @@ from websockets.http11 import Request, Response
 
 from voiceassist_crds.names import PROBE_HEADER, PROBE_PATH
 from voiceassist_crds.proof import probe_answer
-from voiceassist_operator.endpoint_probe import probe_endpoint
-from voiceassist_operator.facts import Endpoint
+from voiceassist_operator.controller.endpoint_probe import probe_endpoint
+from voiceassist_operator.policy.observed import Endpoint
 
 TOKEN, PREFIX = "the-auth-token", "/assist"
 Answer = Callable[[ServerConnection, Request], Response | None]

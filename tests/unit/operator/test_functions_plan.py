@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from voiceassist_crds.resource import VoiceAssistSpec
 from voiceassist_operator.cli import parser
-from voiceassist_operator.twilio.functions_facts import (
+from voiceassist_operator.twilio.functions.observed import (
     Build,
     CreateBuild,
     CreateEnvironment,
@@ -32,7 +32,7 @@ from voiceassist_operator.twilio.functions_facts import (
     Variable,
     Version,
 )
-from voiceassist_operator.twilio.functions_plan import (
+from voiceassist_operator.twilio.functions.plan import (
     ENVIRONMENT,
     HANG_SECONDS,
     RETRY_SECONDS,
@@ -44,15 +44,15 @@ from voiceassist_operator.twilio.functions_plan import (
     unique_name,
     variables_wanted,
 )
-from voiceassist_operator.twilio.functions_source import DEPENDENCIES, Source, dependencies_json, sources
-from voiceassist_operator.twilio.functions_wanted import (
+from voiceassist_operator.twilio.functions.source import DEPENDENCIES, Source, dependencies_json, sources
+from voiceassist_operator.twilio.model.desired import Neighbours, memory_of, twilio_wanted
+from voiceassist_operator.twilio.model.functions import (
     FunctionsMemory,
     FunctionsMode,
     FunctionsWanted,
     memory_from_status,
     memory_to_status,
 )
-from voiceassist_operator.twilio.wanted import Neighbours, memory_of, twilio_wanted
 
 ROOT = Path(__file__).parents[3]
 WANTED = FunctionsWanted(
@@ -295,7 +295,7 @@ def test_without_a_sync_service_its_variable_is_left_alone() -> None:
 def test_what_is_deployed_is_what_is_in_functions() -> None:
     folder = ROOT / "functions/src"
     assert {path.name for path in folder.iterdir()} == {"forward.private.js", "stream.js", "token.js"}
-    copies = ROOT / "operator/src/voiceassist_operator/twilio/functions"
+    copies = ROOT / "operator/src/voiceassist_operator/twilio/functions/javascript"
     for path in folder.iterdir():
         assert (copies / path.name).read_bytes() == path.read_bytes(), f"cp {path} {copies}"
     assert len(list(copies.iterdir())) == 3

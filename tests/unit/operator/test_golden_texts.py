@@ -18,8 +18,8 @@ import yaml
 from unit.operator import test_conditions, test_twilio_conditions
 from unit.operator.making import LATER
 from voiceassist_crds import __version__
-from voiceassist_operator.facts import Observed
-from voiceassist_operator.plan import make_plan
+from voiceassist_operator.policy.observed import Observed
+from voiceassist_operator.policy.plan import make_plan
 
 GOLDEN = Path(__file__).parent / "golden"
 COMMAND = Path(sys.executable).parent / "voiceassist-operator"

@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from voiceassist_operator.keepers import Keepers
+from voiceassist_operator.controller.workers import Keepers
+from voiceassist_operator.main import DEAF_SECONDS, Health
 from voiceassist_operator.metrics import OperatorMetrics
-from voiceassist_operator.service import DEAF_SECONDS, Health
 
 
 def never(*_: object) -> object:

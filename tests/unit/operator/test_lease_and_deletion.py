@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from voiceassist_operator.deletion import CLOSE_SECONDS, EXTRA_SECONDS, LET_GO_ANNOTATION, let_go_at, waits_for_twilio
-from voiceassist_operator.keepers import Claims
-from voiceassist_operator.leadership import TRY_SECONDS
-from voiceassist_operator.lease import DEADLINE, DURATION, RENEW_EVERY, Seen, Step, lease_spec, may_write, next_step, note
-from voiceassist_operator.twilio.flex_plan import DEFAULT, Older
-from voiceassist_operator.twilio.wanted import Neighbours
+from voiceassist_operator.controller.finalizer import CLOSE_SECONDS, EXTRA_SECONDS, LET_GO_ANNOTATION, let_go_at, waits_for_twilio
+from voiceassist_operator.controller.leader_election import TRY_SECONDS
+from voiceassist_operator.controller.workers import Claims
+from voiceassist_operator.kubernetes.lease import DEADLINE, DURATION, RENEW_EVERY, Seen, Step, lease_spec, may_write, next_step, note
+from voiceassist_operator.twilio.flex.plan import DEFAULT, Older
+from voiceassist_operator.twilio.model.desired import Neighbours
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,12 @@ import pytest
 
 from unit.operator.making import LATER, NOW, config, owner, pods, status, well
 from voiceassist_crds.names import PRIVATE_PORT
-from voiceassist_operator.apply import replacing
-from voiceassist_operator.facts import Observed, PromptFact, Ref, SecretFact
-from voiceassist_operator.plan import DELETION_COST, HISTORY, Plan, make_plan, ref, status_with, unreadable, worth_writing
-from voiceassist_operator.relay_config import relay_config
-from voiceassist_operator.resources.common import MAX_NAME, Owner, history_name, label_value, relay_name
-from voiceassist_operator.resources.deployment import grace_seconds
+from voiceassist_operator.controller.apply import replacing
+from voiceassist_operator.policy.observed import Observed, PromptFact, Ref, SecretFact
+from voiceassist_operator.policy.plan import DELETION_COST, HISTORY, Plan, make_plan, ref, status_with, unreadable, worth_writing
+from voiceassist_operator.policy.relay_config import relay_config
+from voiceassist_operator.policy.resources.deployment import grace_seconds
+from voiceassist_operator.policy.resources.metadata import MAX_NAME, Owner, history_name, label_value, relay_name
 
 
 def made(plan: Plan, kind: str) -> dict[str, Any]:

@@ -10,11 +10,11 @@ import pytest
 
 from unit.operator.making import ACCOUNT, NOW, SYNC, TWILIO, well
 from voiceassist_crds.reasons import Reason
-from voiceassist_operator.facts import Observed, TwilioFact
-from voiceassist_operator.plan import make_plan
-from voiceassist_operator.twilio.functions_wanted import FunctionsMemory, FunctionsOutcome
-from voiceassist_operator.twilio.outcome import FlexOutcome, Problem, SyncMemory, SyncOutcome
-from voiceassist_operator.twilio.wanted import TwilioMemory, memory_of
+from voiceassist_operator.policy.observed import Observed, TwilioFact
+from voiceassist_operator.policy.plan import make_plan
+from voiceassist_operator.twilio.model.desired import TwilioMemory, memory_of
+from voiceassist_operator.twilio.model.functions import FunctionsMemory, FunctionsOutcome
+from voiceassist_operator.twilio.model.outcome import FlexOutcome, Problem, SyncMemory, SyncOutcome
 
 MADE = SyncMemory("IS" + "9" * 32, made=True)
 AWAY = Problem(Reason.TWILIO_UNREACHABLE, "Twilio is away", passing=True)

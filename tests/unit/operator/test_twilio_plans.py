@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from voiceassist_crds.reasons import Reason
 from voiceassist_operator.errors import NotLeading, TwilioRefused, TwilioUnavailable
 from voiceassist_operator.twilio.account import SyncService, SyncSettings
-from voiceassist_operator.twilio.flex_plan import DEFAULT, FlexWanted, Older, plan_flex, plan_flex_removal
-from voiceassist_operator.twilio.outcome import SyncMemory, problem_of
-from voiceassist_operator.twilio.refusals import Refusal, is_busy, is_unclear, problem, refusal
-from voiceassist_operator.twilio.schedule import RESYNC_SECONDS, Cause, next_look
-from voiceassist_operator.twilio.sync_plan import SyncPlan, SyncSeen, SyncWanted, plan_sync
+from voiceassist_operator.twilio.flex.plan import DEFAULT, FlexWanted, Older, plan_flex, plan_flex_removal
+from voiceassist_operator.twilio.model.outcome import SyncMemory, problem_of
+from voiceassist_operator.twilio.model.refusals import Refusal, is_busy, is_unclear, problem, refusal
+from voiceassist_operator.twilio.model.schedule import RESYNC_SECONDS, Cause, next_look
+from voiceassist_operator.twilio.sync.plan import SyncPlan, SyncSeen, SyncWanted, plan_sync
 
 NAME = "voiceassist/team/support/uid-1"
 RIGHT = SyncSettings()

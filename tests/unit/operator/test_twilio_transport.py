@@ -14,9 +14,9 @@ from aiohttp import web
 
 from voiceassist_operator.errors import NotLeading, TwilioRefused, TwilioUnavailable
 from voiceassist_operator.metrics import OperatorMetrics
-from voiceassist_operator.twilio.address import Address
-from voiceassist_operator.twilio.refusals import Refusal
-from voiceassist_operator.twilio.transport import Backoff, Login, Part, TwilioPool, TwilioTransport
+from voiceassist_operator.twilio.client import Backoff, Login, Part, TwilioPool, TwilioTransport
+from voiceassist_operator.twilio.model.address import Address
+from voiceassist_operator.twilio.model.refusals import Refusal
 
 ACCOUNT = "AC" + "a" * 32
 SERVICE = {"sid": "IS" + "b" * 32, "friendly_name": "x", "acl_enabled": True}

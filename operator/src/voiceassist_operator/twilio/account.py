@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ..errors import TwilioRefused
-from .refusals import Refusal
-from .transport import TwilioTransport
+from .client import TwilioTransport
+from .model.refusals import Refusal
 
 PAGE_SIZE = 100
 MAX_SERVICES = 5000

@@ -1,0 +1,1 @@
+"""Acts: what wakes a VoiceAssist, the one line from observing to reporting, and the Lease."""

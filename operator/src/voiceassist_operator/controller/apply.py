@@ -1,0 +1,189 @@
+"""Carries out a plan: objects first, then pods, status and events; remembers what it wrote, so that nothing is written twice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+
+from voiceassist_crds import names
+
+from ..errors import NotLeading, OperatorError
+from ..kubernetes.client import VOICEASSIST, Cluster
+from ..metrics import OperatorMetrics
+from ..policy.observed import Observed, PodFact, Ref
+from ..policy.plan import DELETION_COST, Plan, ref, worth_writing
+from ..policy.resources.metadata import MANAGER, Manifest, Reference
+
+log = structlog.get_logger("voiceassist.apply")
+
+COST_EVERY_SECONDS = 10.0
+NUDGE_AFTER_SECONDS = 3.0
+NUDGE_ANNOTATION = f"{names.GROUP}/nudge"
+
+
+@dataclass(slots=True)
+class Written:
+    """What was written for one object, and when (monotonic seconds)."""
+
+    objects: dict[Ref, tuple[str, str]] = field(default_factory=dict)
+    """Digest of the manifest and the resourceVersion after it was applied."""
+    costs: dict[str, float] = field(default_factory=dict)
+    annotated: dict[str, float] = field(default_factory=dict)
+    calls_at: float = float("-inf")
+
+    def forget_all_but(self, pods: set[str]) -> None:
+        """Pods that are gone are forgotten."""
+        for times in (self.costs, self.annotated):
+            for gone in times.keys() - pods:
+                del times[gone]
+
+
+def replacing(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """A merge patch that makes `new` of `old`: what is no longer there is taken away, at every depth."""
+    patch: dict[str, Any] = dict.fromkeys(old.keys() - new.keys())
+    for key, value in new.items():
+        before = old.get(key)
+        patch[key] = replacing(before, value) if isinstance(value, Mapping) and isinstance(before, Mapping) else value
+    return patch
+
+
+def digest(manifest: Manifest) -> str:
+    """A digest of what is wanted."""
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
+
+
+class Applier:
+    """Writes plans."""
+
+    def __init__(self, cluster: Cluster, metrics: OperatorMetrics) -> None:
+        self._cluster, self._metrics = cluster, metrics
+        self._instance = socket.gethostname()
+
+    async def objects(self, seen: Observed, plan: Plan, written: Written) -> str:
+        """Applies and deletes. Gives what went wrong in words; what can be written is written all the same."""
+        trouble = []
+        for manifest in plan.apply:
+            one, wanted = ref(manifest), digest(manifest)
+            if one in seen.existing and written.objects.get(one) == (wanted, seen.existing[one]):
+                continue
+            try:
+                made = await self._cluster.apply(manifest)
+            except NotLeading:
+                raise
+            except OperatorError as error:
+                trouble.append(str(error))
+                continue
+            version = made["metadata"]["resourceVersion"]
+            if seen.existing.get(one) != version:
+                self._metrics.wrote(one.kind)
+            written.objects[one] = (wanted, version)
+        for one in plan.delete:
+            try:
+                await self._cluster.delete(one, seen.owner.namespace)
+            except NotLeading:
+                raise
+            except OperatorError as error:
+                trouble.append(str(error))
+            else:
+                self._metrics.wrote(one.kind)
+                written.objects.pop(one, None)
+        return "; ".join(trouble)
+
+    async def pods(self, seen: Observed, plan: Plan, written: Written) -> Observed:
+        """Annotates pods, and again those that do not report in time. Gives the facts with the new annotations."""
+        now = time.monotonic()
+        written.forget_all_but({pod.name for pod in seen.pods})
+        patches = {patch.pod: dict(patch.annotations) for patch in plan.pods}
+        facts = {pod.name: pod for pod in seen.pods}
+        for pod in seen.pods:
+            new = patches.get(pod.name, {})
+            if DELETION_COST in new and now - written.costs.get(pod.name, float("-inf")) < COST_EVERY_SECONDS:
+                del new[DELETION_COST]
+            if _wants_nudge(pod, plan) and now - written.annotated.get(pod.name, now) >= NUDGE_AFTER_SECONDS:
+                new[NUDGE_ANNOTATION] = str(time.time_ns())
+            if not new:
+                written.annotated.setdefault(pod.name, now)
+                continue
+            await self._cluster.patch(("v1", "Pod"), pod.name, seen.owner.namespace, {"metadata": {"annotations": new}})
+            self._metrics.wrote("Pod")
+            if DELETION_COST in new:
+                written.costs[pod.name] = now
+            if set(new) - {DELETION_COST}:
+                written.annotated[pod.name] = now
+            facts[pod.name] = replace(pod, annotations={**pod.annotations, **new})
+        return replace(seen, pods=tuple(facts[pod.name] for pod in seen.pods))
+
+    async def report(self, seen: Observed, plan: Plan, written: Written) -> Observed:
+        """Writes the status if it is worth it, and an event for each condition that changed."""
+        now = time.monotonic()
+        if worth_writing(seen.status, plan.status, now - written.calls_at):
+            await self.status(seen.owner.reference, seen.status, plan.status, plan.events)
+            written.calls_at = now
+            seen = replace(seen, status=plan.status)
+        self._metrics.conditions(seen.owner.namespace, seen.owner.name, plan.status["conditions"])
+        return seen
+
+    async def status(self, to: Reference, old: Manifest, new: Manifest, events: Sequence[Mapping[str, Any]]) -> None:
+        """Writes a status and its events."""
+        await self._cluster.patch(VOICEASSIST, to.name, to.namespace, {"status": replacing(old, new)}, sub="status")
+        self._metrics.wrote("VoiceAssist")
+        for condition in events:
+            try:
+                await self._event(to, condition)
+            except NotLeading:
+                raise
+            except OperatorError as error:
+                log.warning("event not written", namespace=to.namespace, name=to.name, error=str(error))
+
+    async def _event(self, to: Reference, condition: Mapping[str, Any]) -> None:
+        bad = condition["status"] == "False" and condition["type"] not in {"Progressing", "Degraded", "FlexConfigured"}
+        bad = bad or (condition["status"] == "True" and condition["type"] == "Degraded")
+        text = f"{condition['type']} is {condition['status']}" + (f": {condition['message']}" if condition["message"] else "")
+        await self._write_event(to, condition["reason"], condition["type"], text, warning=bad)
+
+    async def note(self, to: Reference, reason: str, action: str, text: str, *, warning: bool = False) -> None:
+        """Writes an event about something that is no condition; one that cannot be written is only logged."""
+        try:
+            await self._write_event(to, reason, action, text, warning=warning)
+        except NotLeading:
+            raise
+        except OperatorError as error:
+            log.warning("event not written", namespace=to.namespace, name=to.name, error=str(error), text=text)
+
+    async def _write_event(self, to: Reference, reason: str, action: str, text: str, *, warning: bool) -> None:
+        await self._cluster.create(
+            {
+                "apiVersion": "events.k8s.io/v1",
+                "kind": "Event",
+                "metadata": {"generateName": f"{to.name}-", "namespace": to.namespace},
+                "eventTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+                "reportingController": MANAGER,
+                "reportingInstance": self._instance[:128],
+                "action": action,
+                "reason": reason,
+                "type": "Warning" if warning else "Normal",
+                "note": text[:1000],
+                "regarding": {
+                    "apiVersion": VOICEASSIST[0],
+                    "kind": VOICEASSIST[1],
+                    "name": to.name,
+                    "namespace": to.namespace,
+                    "uid": to.uid,
+                },
+            }
+        )
+
+
+def _wants_nudge(pod: PodFact, plan: Plan) -> bool:
+    """Whether a pod that is there to stay does not report the configuration, although it could."""
+    if plan.config is None or pod.terminating or pod.status is None or pod.status.config_error:
+        return False
+    return pod.status.config_revision != plan.config.config_revision

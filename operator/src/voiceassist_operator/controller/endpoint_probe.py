@@ -1,0 +1,66 @@
+"""Dials the public address as Twilio would, with a signed probe, and says what is wrong: DNS, connection, certificate or path."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import secrets
+import socket
+import ssl
+
+import websockets.exceptions
+from twilio.request_validator import RequestValidator
+from websockets.asyncio.client import connect
+
+from voiceassist_crds.names import PROBE_HEADER, PROBE_PATH
+from voiceassist_crds.proof import probe_answer
+
+from ..policy.observed import Endpoint, EndpointFact
+
+TIMEOUT_SECONDS = 5.0
+
+
+async def probe_endpoint(host: str, path_prefix: str, auth_token: str, tls: ssl.SSLContext, port: int = 443) -> EndpointFact:
+    """One dial of `wss://<host><path_prefix>/ws/probe/<nonce>`; takes 5 s at most and opens no model session."""
+    nonce = secrets.token_hex(16)
+    url = f"wss://{host}{path_prefix}{PROBE_PATH}/{nonce}"
+    headers = {"X-Twilio-Signature": RequestValidator(auth_token).compute_signature(url, {})}
+    try:
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            async with connect(
+                url, host=host, port=port, additional_headers=headers, ssl=tls, compression=None, proxy=None, close_timeout=1
+            ) as answered:
+                given = answered.response.headers.get(PROBE_HEADER, "") if answered.response is not None else ""
+    except socket.gaierror:
+        return EndpointFact(Endpoint.DNS, f"{host} has no address in DNS; point it at the ingress controller")
+    except ssl.SSLCertVerificationError as error:
+        text = f"the certificate at {host} is not valid: {error.verify_message}; Twilio needs one of a public authority for this name"
+        return EndpointFact(Endpoint.CERTIFICATE, text)
+    except ssl.SSLError as error:
+        return EndpointFact(Endpoint.CERTIFICATE, f"{host} does not speak TLS on port {port} ({error.reason}); see ingress.tlsSecretName")
+    except websockets.exceptions.InvalidStatus as error:
+        return EndpointFact(Endpoint.PATH, _of_status(host, path_prefix, error.response.status_code))
+    except TimeoutError:
+        return EndpointFact(
+            Endpoint.CONNECTION, f"{host} did not answer within {TIMEOUT_SECONDS:.0f} s; is the ingress controller running?"
+        )
+    except (OSError, websockets.exceptions.WebSocketException) as error:
+        text = f"{host} cannot be reached: {type(error).__name__}: {str(error)[:120]}; is the ingress controller running?"
+        return EndpointFact(Endpoint.CONNECTION, text)
+    if not hmac.compare_digest(given.encode(), probe_answer(auth_token, nonce).encode()):
+        return EndpointFact(
+            Endpoint.PATH, f"{host}{path_prefix}{PROBE_PATH} is answered by something that is not our relay; check who has the host"
+        )
+    return EndpointFact(Endpoint.OK)
+
+
+def _of_status(host: str, path_prefix: str, status: int) -> str:
+    where = f"{host}{path_prefix}/ws"
+    if status == 404:
+        return f"{where} is answered with 404: the ingress does not route it to the relays; check ingress.className and pathPrefix"
+    if status in {502, 503, 504}:
+        return f"{where} is answered with {status}: no relay takes it; see condition RelayAvailable"
+    if status == 403:
+        return f"{where} is answered with 403: the relay refuses our signature; it is reached by another host or path"
+    return f"{where} is answered with {status} instead of a websocket; does the ingress controller pass upgrades on?"

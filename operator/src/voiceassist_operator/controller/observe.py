@@ -1,0 +1,201 @@
+"""Observes a VoiceAssist: reads what is there, asks the relays, and gives it all as facts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from voiceassist_crds.config import MAX_INSTRUCTIONS
+from voiceassist_crds.reasons import Reason
+from voiceassist_crds.resource import VoiceAssistSpec
+from voiceassist_crds.status import RelayStatus
+
+from ..errors import OperatorError
+from ..kubernetes.client import Cluster
+from ..policy.observed import DeploymentFact, EndpointFact, Observed, PodFact, PromptFact, Ref, SecretFact
+from ..policy.resources.metadata import CAUSE_ANNOTATION, CONFIG_ANNOTATION, LABEL_NAME, MANAGER, Manifest, Owner, label_value, relay_name
+from .relay_status import RelayPoller
+
+OWNED_KINDS = (
+    ("v1", "ConfigMap"),
+    ("v1", "ServiceAccount"),
+    ("v1", "Service"),
+    ("apps/v1", "Deployment"),
+    ("policy/v1", "PodDisruptionBudget"),
+    ("networking.k8s.io/v1", "Ingress"),
+    ("networking.k8s.io/v1", "NetworkPolicy"),
+)
+ASK_KIND_SECONDS = 60.0
+POD_MONITOR = ("monitoring.coreos.com/v1", "PodMonitor")
+
+
+class OptionalKind:
+    """A kind that the cluster may or may not know; asked again every minute, as somebody may bring it later."""
+
+    def __init__(self, cluster: Cluster, kind: tuple[str, str], namespace: str) -> None:
+        self._cluster, self._kind, self._namespace = cluster, kind, namespace
+        self._known, self._asked_at = False, float("-inf")
+
+    async def known(self) -> bool:
+        """Whether the cluster knows it."""
+        if time.monotonic() - self._asked_at >= ASK_KIND_SECONDS:
+            self._asked_at = time.monotonic()
+            try:
+                await self._cluster.list(self._kind, self._namespace, {"app.kubernetes.io/managed-by": MANAGER})
+            except OperatorError:
+                self._known = False
+            else:
+                self._known = True
+        return self._known
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What does not change while the operator runs."""
+
+    cluster: Cluster
+    poller: RelayPoller
+    default_image: str
+    custom_endpoints: bool
+    pod_monitors: OptionalKind
+    pod_monitor_labels: Mapping[str, str]
+
+
+async def observe(around: Surroundings, body: Mapping[str, Any], rival: str, endpoint: EndpointFact | None, trouble: str = "") -> Observed:
+    """Everything that a plan is made of. Raises ContractError for a spec that cannot be read, OperatorError for the cluster."""
+    cluster, metadata = around.cluster, body["metadata"]
+    namespace, name = metadata["namespace"], metadata["name"]
+    spec = VoiceAssistSpec.read(body["spec"])
+    owner = Owner(namespace, name, metadata["uid"], spec, around.default_image)
+    labels = {LABEL_NAME: label_value(name), "app.kubernetes.io/managed-by": MANAGER}
+    existing: dict[Ref, str] = {}
+    deployment, config_revision = None, ""
+    pod_monitors = await around.pod_monitors.known()
+    kinds = (*OWNED_KINDS, POD_MONITOR) if pod_monitors else OWNED_KINDS
+    for kind in kinds:
+        for item in await cluster.list(kind, namespace, labels):
+            if not _owned(item, owner.uid):
+                continue
+            existing[Ref(kind[0], kind[1], item["metadata"]["name"])] = item["metadata"]["resourceVersion"]
+            if item["metadata"]["name"] == relay_name(name):
+                if kind[1] == "Deployment":
+                    deployment = _deployment(item)
+                elif kind[1] == "ConfigMap":
+                    config_revision = (item["metadata"].get("annotations") or {}).get(CONFIG_ANNOTATION, "")
+    return Observed(
+        owner=owner,
+        generation=metadata["generation"],
+        credentials=await _secret(cluster, namespace, spec.twilio.credentials_secret_ref.name),
+        model_key=await _secret(cluster, namespace, spec.model.api_key_secret_ref.name),
+        prompt=await _prompt(cluster, metadata, spec),
+        deployment=deployment,
+        pods=await _pods(around, owner),
+        existing=existing,
+        config_revision=config_revision,
+        pod_monitors=pod_monitors,
+        pod_monitor_labels=around.pod_monitor_labels,
+        rival=rival,
+        endpoint=endpoint,
+        created=metadata["creationTimestamp"],
+        custom_endpoints=around.custom_endpoints,
+        status=dict(body.get("status") or {}),
+        trouble=trouble,
+    )
+
+
+def _owned(item: Manifest, uid: str) -> bool:
+    return any(owner.get("uid") == uid for owner in item["metadata"].get("ownerReferences") or [])
+
+
+async def _secret(cluster: Cluster, namespace: str, name: str) -> SecretFact:
+    found = await cluster.get(("v1", "Secret"), name, namespace)
+    if found is None:
+        return SecretFact(name)
+    keys = frozenset(key for key, value in (found.get("data") or {}).items() if value)
+    return SecretFact(name, True, keys, found["metadata"]["resourceVersion"])
+
+
+async def _prompt(cluster: Cluster, metadata: Mapping[str, Any], spec: VoiceAssistSpec) -> PromptFact:
+    if spec.prompt.instructions is not None:
+        return PromptFact(spec.prompt.instructions, manager=_writer(metadata, ("f:spec", "f:prompt")), cause=_cause(metadata))
+    if spec.prompt.instructions_from is None:
+        return PromptFact(None, Reason.INVALID_SPEC, "give one of prompt.instructions and prompt.instructionsFrom")
+    ref = spec.prompt.instructions_from.config_map_key_ref
+    found = await cluster.get(("v1", "ConfigMap"), ref.name, metadata["namespace"])
+    if found is None:
+        return PromptFact(
+            None,
+            Reason.PROMPT_SOURCE_NOT_FOUND,
+            f"ConfigMap {ref.name} (prompt.instructionsFrom) does not exist; create it with key {ref.key}",
+        )
+    text = (found.get("data") or {}).get(ref.key)
+    if not text:
+        return PromptFact(None, Reason.PROMPT_SOURCE_NOT_FOUND, f"ConfigMap {ref.name} has no text under {ref.key}; put the prompt there")
+    if len(text) > MAX_INSTRUCTIONS:
+        return PromptFact(
+            None,
+            Reason.PROMPT_TOO_LONG,
+            f"ConfigMap {ref.name}, key {ref.key}: {len(text)} characters; at most {MAX_INSTRUCTIONS} are allowed",
+        )
+    writer = _writer(found["metadata"], ("f:data", f"f:{ref.key}"))
+    return PromptFact(text, manager=writer, cause=_cause(found["metadata"]) or _cause(metadata))
+
+
+def _cause(metadata: Mapping[str, Any]) -> str:
+    return str((metadata.get("annotations") or {}).get(CAUSE_ANNOTATION, ""))
+
+
+async def _pods(around: Surroundings, owner: Owner) -> tuple[PodFact, ...]:
+    pods = await around.cluster.list(("v1", "Pod"), owner.namespace, owner.selector)
+    owned = [pod for pod in pods if pod["metadata"].get("labels", {}).get(LABEL_NAME) == label_value(owner.name)]
+    asked = [(pod["metadata"]["name"], pod["status"].get("podIP") or "") for pod in owned]
+    answers = await around.poller.ask_all(asked)
+    return tuple(_pod(pod, answers.get(pod["metadata"]["name"])) for pod in owned)
+
+
+def _pod(pod: Manifest, status: RelayStatus | None) -> PodFact:
+    state = pod.get("status") or {}
+    conditions = {one["type"]: one for one in state.get("conditions") or []}
+    container: Manifest = next(iter(state.get("containerStatuses") or []), {})
+    waiting = (container.get("state") or {}).get("waiting") or {}
+    scheduled = conditions.get("PodScheduled", {})
+    return PodFact(
+        name=pod["metadata"]["name"],
+        ip=state.get("podIP") or "",
+        ready=conditions.get("Ready", {}).get("status") == "True",
+        terminating="deletionTimestamp" in pod["metadata"] or state.get("phase") in {"Failed", "Succeeded"},
+        waiting_reason=waiting.get("reason") or "",
+        waiting_message=(waiting.get("message") or "")[:300],
+        unschedulable=(scheduled.get("message") or "")[:300] if scheduled.get("status") == "False" else "",
+        restarts=container.get("restartCount") or 0,
+        annotations=dict(pod["metadata"].get("annotations") or {}),
+        status=status,
+    )
+
+
+def _deployment(item: Manifest) -> DeploymentFact:
+    status = item.get("status") or {}
+    failure = next(
+        (one.get("message", "") for one in status.get("conditions") or [] if one["type"] == "ReplicaFailure" and one["status"] == "True"),
+        "",
+    )
+    return DeploymentFact(
+        replicas=item["spec"].get("replicas", 1),
+        ready=status.get("readyReplicas") or 0,
+        updated=status.get("updatedReplicas") or 0,
+        total=status.get("replicas") or 0,
+        observed=(status.get("observedGeneration") or 0) >= item["metadata"]["generation"],
+        failure=failure[:300],
+    )
+
+
+def _writer(metadata: Mapping[str, Any], path: tuple[str, str]) -> str:
+    """The field manager that owns a field; the newest where several do."""
+    owners = [
+        (entry.get("time") or "", entry.get("manager") or "")
+        for entry in metadata.get("managedFields") or []
+        if path[1] in (entry.get("fieldsV1") or {}).get(path[0], {})
+    ]
+    return max(owners)[1] if owners else ""

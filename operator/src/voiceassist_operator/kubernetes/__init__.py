@@ -1,0 +1,1 @@
+"""The cluster: its client, the kinds, and the Lease."""

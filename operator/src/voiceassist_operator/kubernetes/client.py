@@ -1,0 +1,158 @@
+"""The cluster as the operator uses it: objects as dicts, server-side apply with one field manager, no write without the Lease."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any, cast
+
+import httpx2
+from lightkube import AsyncClient, KubeConfig
+from lightkube.core.exceptions import ApiError, ConfigError
+from lightkube.generic_resource import create_namespaced_resource
+from lightkube.types import PatchType
+
+from voiceassist_crds import names
+
+from ..errors import Permanent, Retryable
+from ..policy.observed import Ref
+from ..policy.resources.metadata import MANAGER, Manifest
+
+KINDS: dict[tuple[str, str], Any] = {
+    (f"{group}/{version}" if group else version, kind): create_namespaced_resource(group, version, kind, plural, verbs=None)
+    for group, version, kind, plural in (
+        (names.GROUP, names.VERSION, names.KIND, names.PLURAL),
+        ("", "v1", "ConfigMap", "configmaps"),
+        ("", "v1", "Secret", "secrets"),
+        ("", "v1", "Service", "services"),
+        ("", "v1", "ServiceAccount", "serviceaccounts"),
+        ("", "v1", "Pod", "pods"),
+        ("apps", "v1", "Deployment", "deployments"),
+        ("networking.k8s.io", "v1", "Ingress", "ingresses"),
+        ("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies"),
+        ("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets"),
+        ("monitoring.coreos.com", "v1", "PodMonitor", "podmonitors"),
+        ("coordination.k8s.io", "v1", "Lease", "leases"),
+        ("events.k8s.io", "v1", "Event", "events"),
+    )
+}
+VOICEASSIST = (f"{names.GROUP}/{names.VERSION}", names.KIND)
+RETRY_SECONDS = 5.0
+CONFLICT_SECONDS = 0.2
+SLOW_SECONDS = 30.0
+"""What somebody has to mend first: a right that is missing, a kind that is not there."""
+
+
+class Cluster:
+    """`may_write` raises NotLeading when no write may begin; it is asked before each."""
+
+    def __init__(self, client: AsyncClient, may_write: Callable[[], None]) -> None:
+        self._client, self._may_write = client, may_write
+
+    @classmethod
+    def connect(cls, may_write: Callable[[], None]) -> Cluster:
+        """By the pod's service account, or by $KUBECONFIG. Raises Permanent where there is neither."""
+        timeout = httpx2.Timeout(10.0, read=20.0)
+        try:
+            # Read here, as the client looks at neither when it is to ignore proxies of the environment.
+            config = KubeConfig.from_env().get()
+            return cls(AsyncClient(config=config, field_manager=MANAGER, timeout=timeout, trust_env=False), may_write)
+        except ConfigError as error:
+            raise Permanent(f"no cluster: {error}; run in a pod with a service account, or set KUBECONFIG") from error
+
+    async def get(self, kind: tuple[str, str], name: str, namespace: str) -> Manifest | None:
+        """One object, or None where there is none."""
+        try:
+            return cast(Manifest, await self._client.get(KINDS[kind], name, namespace=namespace))
+        except ApiError as error:
+            if error.status.code == 404:
+                return None
+            raise _mapped(error, f"get {kind[1]} {name}") from error
+        except httpx2.HTTPError as error:
+            raise Retryable(f"get {kind[1]} {name}: {type(error).__name__}", RETRY_SECONDS) from error
+
+    async def list(self, kind: tuple[str, str], namespace: str, labels: dict[str, str] | None = None) -> list[Manifest]:
+        """All objects of a kind with these labels; of all namespaces with "*"."""
+        return [item async for item in self._items(kind, namespace, labels)]
+
+    async def _items(self, kind: tuple[str, str], namespace: str, labels: dict[str, str] | None) -> AsyncIterator[Manifest]:
+        try:
+            async for item in self._client.list(KINDS[kind], namespace=namespace, labels=cast(Any, labels)):
+                yield cast(Manifest, item)
+        except ApiError as error:
+            raise _mapped(error, f"list {kind[1]}") from error
+        except httpx2.HTTPError as error:
+            raise Retryable(f"list {kind[1]}: {type(error).__name__}", RETRY_SECONDS) from error
+
+    async def apply(self, manifest: Manifest) -> Manifest:
+        """Server-side apply: fields that others own and we do not name stay. Gives the object as it is now."""
+        kind = (manifest["apiVersion"], manifest["kind"])
+        what = f"apply {kind[1]} {manifest['metadata']['name']}"
+        self._may_write()
+        try:
+            made = await self._client.apply(KINDS[kind](manifest), field_manager=MANAGER, force=True)
+        except ApiError as error:
+            raise _mapped(error, what) from error
+        except httpx2.HTTPError as error:
+            raise Retryable(f"{what}: {type(error).__name__}", RETRY_SECONDS) from error
+        return cast(Manifest, made)
+
+    async def patch(self, kind: tuple[str, str], name: str, namespace: str, body: Manifest, *, sub: str = "") -> None:
+        """Merge patch; of the status with sub="status". An object that is gone is no error."""
+        self._may_write()
+        resource = KINDS[kind].Status if sub == "status" else KINDS[kind]
+        try:
+            await self._client.patch(
+                resource, name, cast(Any, body), namespace=namespace, patch_type=PatchType.MERGE, field_manager=MANAGER
+            )
+        except ApiError as error:
+            if error.status.code != 404:
+                raise _mapped(error, f"patch {kind[1]} {name}") from error
+        except httpx2.HTTPError as error:
+            raise Retryable(f"patch {kind[1]} {name}: {type(error).__name__}", RETRY_SECONDS) from error
+
+    async def delete(self, ref: Ref, namespace: str) -> None:
+        """Deletes an object; one that is gone is no error."""
+        self._may_write()
+        try:
+            await self._client.delete(KINDS[ref.api_version, ref.kind], ref.name, namespace=namespace)
+        except ApiError as error:
+            if error.status.code != 404:
+                raise _mapped(error, f"delete {ref.kind} {ref.name}") from error
+        except httpx2.HTTPError as error:
+            raise Retryable(f"delete {ref.kind} {ref.name}: {type(error).__name__}", RETRY_SECONDS) from error
+
+    async def create(self, manifest: Manifest) -> Manifest:
+        """Creates an object. Raises Retryable where it exists."""
+        self._may_write()
+        return await self.create_unguarded(manifest)
+
+    async def create_unguarded(self, manifest: Manifest) -> Manifest:
+        """Creates an object without holding the Lease: for the Lease itself."""
+        try:
+            return cast(Manifest, await self._client.create(KINDS[manifest["apiVersion"], manifest["kind"]](manifest)))
+        except ApiError as error:
+            raise _mapped(error, f"create {manifest['kind']}") from error
+        except httpx2.HTTPError as error:
+            raise Retryable(f"create {manifest['kind']}: {type(error).__name__}", RETRY_SECONDS) from error
+
+    async def replace(self, manifest: Manifest) -> Manifest:
+        """Replaces an object at its resourceVersion, without holding the Lease: for the Lease itself.
+
+        Raises Retryable where somebody was faster.
+        """
+        try:
+            return cast(Manifest, await self._client.replace(KINDS[manifest["apiVersion"], manifest["kind"]](manifest)))
+        except ApiError as error:
+            raise _mapped(error, f"replace {manifest['kind']}") from error
+        except httpx2.HTTPError as error:
+            raise Retryable(f"replace {manifest['kind']}: {type(error).__name__}", RETRY_SECONDS) from error
+
+
+def _mapped(error: ApiError, what: str) -> Retryable | Permanent:
+    code = error.status.code or 0
+    text = f"{what}: {error.status.message or code}"
+    if code == 422 or (code == 403 and "is being terminated" in text):
+        return Permanent(text)
+    if code == 409:
+        return Retryable(text, CONFLICT_SECONDS)
+    return Retryable(text, SLOW_SECONDS if code in {403, 404} else RETRY_SECONDS)

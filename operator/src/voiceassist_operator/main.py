@@ -1,0 +1,211 @@
+"""The operator as a process: the Lease first, then kopf, a heartbeat through the watch, and a port for metrics and health."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import functools
+import os
+import signal
+import socket
+import ssl
+import time
+from collections.abc import Coroutine
+from typing import Any, cast
+
+import aiohttp
+import kopf
+import structlog
+from aiohttp import web
+
+from .controller.apply import Applier
+from .controller.handlers import register, settings
+from .controller.leader_election import Leadership
+from .controller.observe import POD_MONITOR, OptionalKind, Surroundings
+from .controller.reconciler import Dialling, Keeper, TwilioSide
+from .controller.relay_status import RelayPoller
+from .controller.workers import Claims, Keepers
+from .errors import OperatorError
+from .kubernetes.client import Cluster
+from .metrics import OperatorMetrics
+from .policy.resources.metadata import MANAGER
+from .twilio.client import TwilioPool
+
+HEARTBEAT = "voiceassist-operator-heartbeat"
+BEAT_SECONDS = 20.0
+STOP_SECONDS = 5.0
+"""kopf only watches: nothing is lost when it is not waited for any longer."""
+DEAF_SECONDS = 90.0
+"""Without a heartbeat through the watch for so long, the liveness probe fails."""
+
+log = structlog.get_logger("voiceassist.operator")
+
+
+async def beat(cluster: Cluster, namespace: str) -> None:
+    """Changes our own ConfigMap now and then: its event must come back through kopf's watch."""
+    while True:
+        manifest = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": HEARTBEAT, "namespace": namespace, "labels": {"app.kubernetes.io/name": MANAGER}},
+            "data": {"at": str(int(time.time()))},
+        }
+        try:
+            await cluster.apply(manifest)
+        except OperatorError as error:
+            log.warning("heartbeat not written", error=str(error))
+        await asyncio.sleep(BEAT_SECONDS)
+
+
+class Health:
+    """What the probes and Prometheus ask."""
+
+    def __init__(self, metrics: OperatorMetrics) -> None:
+        self._metrics = metrics
+        self.keepers: Keepers | None = None
+
+    def problem(self) -> str:
+        """Why this process should be started again; empty when well. A replica that waits for the Lease is well."""
+        if self.keepers is not None and time.monotonic() - self.keepers.heard_at > DEAF_SECONDS:
+            return "the watch delivers nothing"
+        return ""
+
+    async def start(self, port: int) -> web.AppRunner:
+        """Serves /metrics and /healthz; port 0 takes a free one and logs it."""
+        app = web.Application()
+        app.add_routes([web.get("/healthz", self._healthz), web.get("/metrics", self._render)])
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, None, port).start()
+        log.info("serving /metrics and /healthz", port=runner.addresses[0][1])
+        return runner
+
+    async def _healthz(self, _: web.Request) -> web.Response:
+        problem = self.problem()
+        return web.Response(text=f"{problem or 'ok'}\n", status=500 if problem else 200)
+
+    async def _render(self, _: web.Request) -> web.Response:
+        return web.Response(body=self._metrics.render(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
+
+
+def trusted(ca: str | None) -> ssl.SSLContext:
+    """The machine's certificate authorities, or these instead."""
+    return ssl.create_default_context(cafile=ca)
+
+
+def listen_for_signals(stop: asyncio.Event) -> None:
+    """SIGTERM and SIGINT set the event."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+
+
+async def run(options: argparse.Namespace) -> int:
+    """Runs until SIGTERM (0) or until the Lease is lost (1: the pod starts again and waits for its turn)."""
+    stop = asyncio.Event()
+    listen_for_signals(stop)
+    own = options.lease_namespace or own_namespace()
+    watched = "*" if options.all_namespaces else (options.namespace or own)
+    me = f"{os.environ.get('POD_NAME') or socket.gethostname()}-{os.urandom(3).hex()}"
+    metrics = OperatorMetrics()
+    leadership = Leadership(options.lease_name, own, me)
+    cluster = Cluster.connect(leadership.may_write)
+    health = Health(metrics)
+    runner = await health.start(options.metrics_port)
+    try:
+        if not await _or_stopped(leadership.acquire(cluster), stop):
+            return 0
+        metrics.leading(True)
+        async with aiohttp.ClientSession(trust_env=False) as http:
+            return await _lead(options, cluster, leadership, metrics, health, http, own, watched, stop)
+    finally:
+        metrics.leading(False)
+        await leadership.release(cluster)
+        await runner.cleanup()
+
+
+async def _lead(
+    options: argparse.Namespace,
+    cluster: Cluster,
+    leadership: Leadership,
+    metrics: OperatorMetrics,
+    health: Health,
+    http: aiohttp.ClientSession,
+    own: str,
+    watched: str,
+    stop: asyncio.Event,
+) -> int:
+    around = Surroundings(
+        cluster,
+        RelayPoller(http, options.relay_port),
+        options.relay_image,
+        options.allow_custom_endpoints,
+        OptionalKind(cluster, POD_MONITOR, watched),
+        dict(options.pod_monitor_label),
+    )
+    applier, dialling = Applier(cluster, metrics), Dialling(trusted(options.endpoint_ca), options.endpoint_port)
+    pool = TwilioPool(metrics, leadership.may_write)
+    twilio = TwilioSide(pool, options.twilio_resync_seconds, options.twilio_let_go_seconds, options.functions_grace_seconds)
+
+    def keeper(uid: str, name: str, namespace: str, claims: Claims) -> Keeper:
+        rival, neighbours = functools.partial(claims.rival, uid), functools.partial(claims.neighbours, uid)
+        return Keeper(uid, name, namespace, around, applier, metrics, dialling, twilio, rival, neighbours, options.resync_seconds)
+
+    keepers = Keepers(keeper, (own, HEARTBEAT))
+    registry = kopf.OperatorRegistry()
+    register(registry, keepers)
+    beats = watched in {"*", own}
+    health.keepers = keepers if beats else None
+    ended, begun = asyncio.Event(), asyncio.Event()
+    kopf_task = asyncio.create_task(
+        kopf.operator(
+            registry=registry,
+            settings=settings(),
+            standalone=True,
+            clusterwide=watched == "*",
+            namespaces=[] if watched == "*" else [watched],
+            stop_flag=ended,
+            ready_flag=begun,
+            identity=cast(Any, os.environ.get("POD_NAME") or socket.gethostname()),  # not by the user's name: a pod's user may have none
+        )
+    )
+    holding = asyncio.create_task(leadership.hold(cluster))
+    stopping, beginning = asyncio.create_task(stop.wait()), asyncio.create_task(begun.wait())
+    others = [asyncio.create_task(beat(cluster, own))] if beats else []
+    log.info("operator up", watched=watched, image=options.relay_image, custom_endpoints=options.allow_custom_endpoints)
+    try:
+        await asyncio.wait({kopf_task, beginning, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        listen_for_signals(stop)  # again, as kopf has put handlers of its own in their place
+        await asyncio.wait({kopf_task, holding, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (holding, stopping, beginning, *others):
+            task.cancel()
+        await keepers.close()
+        await pool.close()
+        await leadership.release(cluster)  # nothing is written any more; kopf, which only watches, may take its time
+        ended.set()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STOP_SECONDS):
+                await asyncio.gather(kopf_task, holding, stopping, beginning, *others, return_exceptions=True)
+    for task in (kopf_task, holding):
+        if task.done() and not task.cancelled() and (problem := task.exception()) is not None:
+            log.error("ended by an error", task=task.get_name(), error=f"{type(problem).__name__}: {problem}")
+    log.info("operator down", asked=stop.is_set())
+    return 0 if stop.is_set() else 1
+
+
+async def _or_stopped(work: Coroutine[object, object, None], stop: asyncio.Event) -> bool:
+    task, stopped = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    for one in (task, stopped):
+        one.cancel()
+    await asyncio.gather(task, stopped, return_exceptions=True)
+    return not stop.is_set()
+
+
+def own_namespace() -> str:
+    """The pod's namespace, or "default" outside a cluster."""
+    path = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
+    with contextlib.suppress(OSError), open(path) as file:  # noqa: PTH123 - one line of one file
+        return file.read().strip() or "default"
+    return os.environ.get("POD_NAMESPACE", "default")

@@ -1,0 +1,1 @@
+"""Decides: from what was observed to the plan, its objects and conditions. Pure."""

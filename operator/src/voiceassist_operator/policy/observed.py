@@ -1,0 +1,143 @@
+"""Facts: what was observed of a VoiceAssist and its surroundings at one moment. Pure data; `observe` gathers it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from voiceassist_crds.reasons import Reason
+from voiceassist_crds.status import RelayStatus
+
+from ..twilio.model.desired import TwilioMemory
+from ..twilio.model.functions import FunctionsOutcome
+from ..twilio.model.outcome import FlexOutcome, SyncOutcome
+from ..twilio.model.outcome import Problem as TwilioProblem
+from .resources.metadata import Owner
+
+
+@dataclass(frozen=True, slots=True)
+class SecretFact:
+    """A referenced Secret: which keys have a value, never the values."""
+
+    name: str
+    found: bool = False
+    keys: frozenset[str] = frozenset()
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptFact:
+    """The prompt's text, or why there is none."""
+
+    instructions: str | None
+    reason: Reason | None = None
+    message: str = ""
+    manager: str = ""
+    """Field manager that last wrote the text."""
+    cause: str = ""
+    """Why it was changed, as the writer says by annotation."""
+
+
+@dataclass(frozen=True, slots=True)
+class PodFact:
+    """A relay pod, and what it said of itself at `/status`."""
+
+    name: str
+    ip: str = ""
+    ready: bool = False
+    terminating: bool = False
+    waiting_reason: str = ""
+    waiting_message: str = ""
+    unschedulable: str = ""
+    restarts: int = 0
+    annotations: dict[str, str] = field(default_factory=dict)
+    status: RelayStatus | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentFact:
+    """The relay Deployment's state."""
+
+    replicas: int
+    ready: int
+    updated: int
+    total: int
+    observed: bool
+    """Whether its controller has seen the newest spec."""
+    failure: str = ""
+
+
+class Endpoint(StrEnum):
+    """What the operator's own dial of the public address found."""
+
+    OK = "ok"
+    DNS = "dns"
+    CERTIFICATE = "certificate"
+    CONNECTION = "connection"
+    PATH = "path"
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointFact:
+    """The last dial."""
+
+    result: Endpoint
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """One object of ours."""
+
+    api_version: str
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class TwilioFact:
+    """The last look at Twilio; a part that was not looked at yet is None."""
+
+    generation: int | None = None
+    """The newest generation of the object that asks for what was looked at."""
+    sync: SyncOutcome | None = None
+    functions: FunctionsOutcome | None = None
+    functions_problem: TwilioProblem | None = None
+    flex: FlexOutcome | None = None
+    memory: TwilioMemory = field(default_factory=TwilioMemory)
+    """What is to be remembered in the status."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Everything that a plan is made of."""
+
+    owner: Owner
+    generation: int
+    credentials: SecretFact
+    model_key: SecretFact
+    prompt: PromptFact
+    deployment: DeploymentFact | None = None
+    pods: tuple[PodFact, ...] = ()
+    existing: dict[Ref, str] = field(default_factory=dict)
+    """Objects of ours that are there, with their resourceVersion."""
+    config_revision: str = ""
+    """Revision of the relays' ConfigMap as it is there now."""
+    pod_monitors: bool = False
+    """Whether the cluster knows PodMonitors."""
+    pod_monitor_labels: Mapping[str, str] = field(default_factory=dict)
+    """Further labels that PodMonitors are to bear."""
+    rival: str = ""
+    """An older VoiceAssist with this host and prefix, as namespace/name."""
+    endpoint: EndpointFact | None = None
+    twilio: TwilioFact = field(default_factory=TwilioFact)
+    created: str = ""
+    """When the object was created, RFC 3339."""
+    custom_endpoints: bool = False
+    """Whether `apiUrl` is allowed here."""
+    status: dict[str, Any] = field(default_factory=dict)
+    """The status that is there."""
+    trouble: str = ""
+    """What went wrong in the last attempt to write."""

@@ -1,0 +1,37 @@
+"""The small ones: ServiceAccount, PodDisruptionBudget, PodMonitor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from .metadata import Manifest, Owner, manifest, relay_name
+
+
+def relay_service_account(owner: Owner) -> Manifest:
+    """An account without any right, and without a token in the pods."""
+    return manifest("v1", "ServiceAccount", owner, relay_name(owner.name), {"automountServiceAccountToken": False})
+
+
+def relay_disruption_budget(owner: Owner) -> Manifest:
+    """One pod at a time leaves by eviction."""
+    body = {"spec": {"maxUnavailable": 1, "selector": {"matchLabels": owner.selector}}}
+    return manifest("policy/v1", "PodDisruptionBudget", owner, relay_name(owner.name), body)
+
+
+def relay_pod_monitor(owner: Owner, labels: Mapping[str, str]) -> Manifest | None:
+    """How the Prometheus operator finds the pods, if wanted; `labels` are further ones, by which a Prometheus selects it."""
+    monitoring = owner.spec.monitoring
+    if not monitoring.pod_monitor:
+        return None
+    # The relays name their namespace and object themselves: their labels stand.
+    endpoint = {"port": "private", "path": "/metrics", "interval": monitoring.interval, "honorLabels": True}
+    body = {
+        "spec": {
+            "selector": {"matchLabels": owner.selector},
+            "namespaceSelector": {"matchNames": [owner.namespace]},
+            "podMetricsEndpoints": [endpoint],
+        }
+    }
+    made = manifest("monitoring.coreos.com/v1", "PodMonitor", owner, relay_name(owner.name), body)
+    made["metadata"]["labels"] = {**labels, **owner.labels}
+    return made

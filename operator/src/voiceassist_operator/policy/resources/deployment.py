@@ -1,0 +1,150 @@
+"""The relay Deployment: its pods, how they are replaced, and how long they may finish their calls."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from voiceassist_crds import names
+
+from ..relay_config import DRAIN_GRACE_SECONDS
+from .metadata import Manifest, Owner, manifest, relay_name
+
+CONFIG_DIR = "/etc/voiceassist/config"
+SECRETS_DIR = "/etc/voiceassist/secrets"
+CLOSE_SECONDS = 45
+"""Beyond grace and drain: what closing in order and flushing suggestions may take."""
+DEFAULT_RESOURCES = {"requests": {"cpu": "250m", "memory": "192Mi"}, "limits": {"memory": "512Mi"}}
+
+
+def grace_seconds(owner: Owner) -> int:
+    """The pods' grace period: calls may finish, then everything is flushed."""
+    return owner.spec.relay.drain_timeout_seconds + DRAIN_GRACE_SECONDS + CLOSE_SECONDS
+
+
+def _secret_volume(owner: Owner) -> Manifest:
+    credentials = owner.spec.twilio.credentials_secret_ref.name
+    model = owner.spec.model.api_key_secret_ref
+    return {
+        "name": "secrets",
+        "projected": {
+            "defaultMode": 0o440,
+            "sources": [
+                {
+                    "secret": {
+                        "name": credentials,
+                        "items": [
+                            {"key": "authToken", "path": names.SECRET_AUTH_TOKEN},
+                            {"key": "apiKeySid", "path": names.SECRET_API_KEY_SID},
+                            {"key": "apiKeySecret", "path": names.SECRET_API_KEY_SECRET},
+                        ],
+                    }
+                },
+                {
+                    "secret": {
+                        "name": credentials,
+                        "items": [{"key": "authTokenSecondary", "path": names.SECRET_AUTH_TOKEN_SECONDARY}],
+                        "optional": True,
+                    }
+                },
+                {"secret": {"name": model.name, "items": [{"key": model.key, "path": names.SECRET_MODEL_KEY}]}},
+            ],
+        },
+    }
+
+
+def _container(owner: Owner) -> Manifest:
+    relay = owner.spec.relay
+
+    def probe(path: str, **more: int) -> Manifest:
+        return {"httpGet": {"path": path, "port": "private"}, **more}
+
+    return {
+        "name": "relay",
+        "image": relay.image or owner.default_image,
+        "imagePullPolicy": relay.image_pull_policy,
+        "args": ["--config", f"{CONFIG_DIR}/relay.json", "--secrets", SECRETS_DIR, "--log-format", "json"],
+        "env": [
+            {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+            {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
+        ],
+        "ports": [
+            {"name": "public", "containerPort": names.PUBLIC_PORT, "protocol": "TCP"},
+            {"name": "private", "containerPort": names.PRIVATE_PORT, "protocol": "TCP"},
+        ],
+        "startupProbe": probe("/healthz", periodSeconds=1, failureThreshold=60, timeoutSeconds=2),
+        "readinessProbe": probe("/readyz", periodSeconds=2, failureThreshold=1, timeoutSeconds=2),
+        "livenessProbe": probe("/healthz", periodSeconds=10, failureThreshold=6, timeoutSeconds=5),
+        "resources": relay.resources if relay.resources is not None else DEFAULT_RESOURCES,
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": [
+            {"name": "config", "mountPath": CONFIG_DIR, "readOnly": True},
+            {"name": "secrets", "mountPath": SECRETS_DIR, "readOnly": True},
+        ],
+    }
+
+
+def _spread(owner: Owner) -> dict[str, Any]:
+    relay = owner.spec.relay
+    chosen: dict[str, Any] = {
+        "nodeSelector": relay.node_selector,
+        "affinity": relay.affinity,
+        "tolerations": relay.tolerations,
+        "topologySpreadConstraints": relay.topology_spread_constraints,
+        "priorityClassName": relay.priority_class_name,
+    }
+    if relay.topology_spread_constraints is None and relay.affinity is None:
+        chosen["topologySpreadConstraints"] = [
+            {
+                "maxSkew": 1,
+                "topologyKey": "kubernetes.io/hostname",
+                "whenUnsatisfiable": "ScheduleAnyway",
+                "labelSelector": {"matchLabels": owner.selector},
+            }
+        ]
+    return {key: value for key, value in chosen.items() if value is not None}
+
+
+def relay_deployment(owner: Owner) -> Manifest:
+    """The Deployment. A new configuration or prompt does not change it: pods are not replaced for a prompt."""
+    relay = owner.spec.relay
+    name = relay_name(owner.name)
+    annotations = {
+        "prometheus.io/scrape": "true",
+        "prometheus.io/port": str(names.PRIVATE_PORT),
+        "prometheus.io/path": "/metrics",
+        "kubectl.kubernetes.io/default-container": "relay",
+        **relay.pod_annotations,
+    }
+    pod: Manifest = {
+        "serviceAccountName": name,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": grace_seconds(owner),
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": 10001,
+            "runAsGroup": 10001,
+            "fsGroup": 10001,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [_container(owner)],
+        "volumes": [{"name": "config", "configMap": {"name": name, "defaultMode": 0o440}}, _secret_volume(owner)],
+        **_spread(owner),
+    }
+    if relay.image_pull_secrets:
+        pod["imagePullSecrets"] = [{"name": ref.name} for ref in relay.image_pull_secrets]
+    body: Manifest = {
+        "spec": {
+            "replicas": relay.replicas,
+            "revisionHistoryLimit": 3,
+            "progressDeadlineSeconds": 600,
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": "25%"}},
+            "selector": {"matchLabels": owner.selector},
+            "template": {"metadata": {"labels": {**relay.pod_labels, **owner.labels}, "annotations": annotations}, "spec": pod},
+        }
+    }
+    return manifest("apps/v1", "Deployment", owner, name, body)

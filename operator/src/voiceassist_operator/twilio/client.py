@@ -1,0 +1,345 @@
+"""Requests to Twilio, for the `twilio` package and beside it: time limits, few at once, repeated where that is safe.
+
+The package's own asynchronous client has no time limit, gives up at 429 and cannot write JSON bodies. This one takes its place
+(`TwilioTransport.client` is the package's client on top of it) and also sends what the package cannot: JSON and multipart.
+Bodies, answers and credentials are never logged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json as jsonlib
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+from urllib.parse import quote, urlsplit
+from weakref import WeakValueDictionary
+
+import aiohttp
+from twilio.http import AsyncHttpClient
+from twilio.http.response import Response
+from twilio.rest import Client
+from yarl import URL
+
+from voiceassist_crds.retry_after import retry_after
+
+from ..errors import TwilioRefused, TwilioUnavailable
+from ..metrics import OperatorMetrics
+from .model.address import Address
+from .model.refusals import Refusal, is_busy, is_unclear, problem, refusal
+
+TIMEOUT_SECONDS = 10.0
+CONCURRENT = 4
+"""Requests of this operator to one account under way at once. Twilio counts all of an account's together: the relays need theirs."""
+GATE_SECONDS = 60.0
+MAX_ANSWER_BYTES = 8 * 1024 * 1024
+RETRY_SECONDS = 2.0
+"""After the last attempt: when the caller may try again, unless Twilio named a longer time."""
+
+Form = Mapping[str, Any]
+"""A form body: a list becomes a repeated field, true and false are written as Twilio writes them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """An account and who signs in to it: an API key, or the account with its auth token."""
+
+    account_sid: str
+    username: str = field(repr=False)
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of a multipart body."""
+
+    name: str
+    content: str | bytes = field(repr=False)
+    filename: str | None = None
+    content_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Exponential backoff with jitter, in seconds: between half and the whole of `first` * 2**(n-1), `longest` at most.
+
+    What Twilio asks for by Retry-After is waited for; if that is over `longest_asked`, the caller is told instead.
+    """
+
+    first: float = 0.5
+    longest: float = 8.0
+    attempts: int = 4
+    longest_asked: float = 15.0
+
+    def delay(self, failures: int, chance: float, asked: float) -> float | None:
+        """The wait after so many failures; None: give up. `chance` is drawn evenly from [0, 1)."""
+        if failures >= self.attempts or asked > self.longest_asked:
+            return None
+        ceiling = min(self.longest, self.first * 2.0 ** (failures - 1))
+        return max(asked, ceiling * (0.5 + chance / 2))
+
+
+class TwilioPool:
+    """What all requests of an operator share: connections, the gate of each account, metrics, and the right to write."""
+
+    def __init__(
+        self,
+        metrics: OperatorMetrics,
+        may_write: Callable[[], None],
+        *,
+        concurrent: int = CONCURRENT,
+        timeout: float = TIMEOUT_SECONDS,
+        backoff: Backoff = Backoff(),
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self.metrics, self.may_write, self.timeout, self.backoff, self.chance = metrics, may_write, timeout, backoff, chance
+        self._concurrent = concurrent
+        self._gates: WeakValueDictionary[tuple[str, str], asyncio.Semaphore] = WeakValueDictionary()
+        self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+        self._session: aiohttp.ClientSession | None = None
+        self._closed = False
+
+    def gate(self, address: Address, account_sid: str) -> asyncio.Semaphore:
+        """The gate of an account, the same for all its objects as long as one of them holds it."""
+        return self._gates.setdefault((address.base(""), account_sid), asyncio.Semaphore(self._concurrent))
+
+    def flex_lock(self, address: Address, account_sid: str) -> asyncio.Lock:
+        """Keeps this operator's own writers of an account's Flex configuration apart, as each writes all of it."""
+        return self._locks.setdefault((address.base(""), account_sid), asyncio.Lock())
+
+    def session(self) -> aiohttp.ClientSession:
+        """The connections; no cookies, no proxies from the environment."""
+        if self._closed:
+            raise TwilioUnavailable("the operator is closing its connections to Twilio", RETRY_SECONDS, unclear=False)
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=64, ttl_dns_cache=30),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(total=None),
+                trust_env=False,
+            )
+        return self._session
+
+    async def close(self) -> None:
+        """Closes every connection; requests made later fail. Idempotent."""
+        self._closed = True
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+
+class TwilioTransport(AsyncHttpClient):  # type: ignore[misc] # the package has no types
+    """One account's Twilio with one login. Every failure is a TwilioUnavailable or a TwilioRefused, also through the package.
+
+    GET and DELETE are repeated after 429, 5xx and broken connections; anything else after 429 only, as nothing was done then,
+    unless the caller says that doing it twice does no harm (`repeatable`). A write raises NotLeading without the Lease.
+    """
+
+    def __init__(self, pool: TwilioPool, address: Address, login: Login) -> None:
+        self.is_async, self.timeout = True, pool.timeout  # all that the package asks of its base
+        self.address, self.login = address, login
+        self._pool, self._gate = pool, pool.gate(address, login.account_sid)
+
+    @cached_property
+    def client(self) -> Any:
+        """The package's client. It reads nothing from the environment: address and credentials are ours."""
+        return Client(
+            self.login.username,
+            self.login.password,
+            self.login.account_sid,
+            http_client=self,
+            environment={"voiceassist": ""},
+            user_agent_extensions=["voiceassist-operator"],
+        )
+
+    async def request(
+        self,
+        method: str,
+        uri: str,
+        params: Mapping[str, Any] | None = None,
+        data: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        auth: tuple[str, str] | None = None,  # noqa: ARG002 - the login is ours
+        timeout: float | None = None,
+        allow_redirects: bool = False,  # noqa: ARG002 - never
+    ) -> Response:
+        """As the package asks: its URLs lead to our address. Answers that are errors are raised here already."""
+        product, url = self._located(uri)
+        if params:
+            url = url.update_query({key: _text(value) for key, value in params.items()})
+        body = _Body(_form_body(data), "application/x-www-form-urlencoded") if data else _Body()
+        kept = {key: value for key, value in (headers or {}).items() if key.lower() not in {"authorization", "content-type"}}
+        status, answer, answered = await self._repeated(product, method.upper(), url, body, kept, None, timeout)
+        return Response(status, answer.decode("utf-8", "replace"), answered)
+
+    async def ask(
+        self,
+        product: str,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, Any] | None = None,
+        form: Form | None = None,
+        json: Any = None,
+        parts: Sequence[Part] | None = None,
+        repeatable: bool | None = None,
+        timeout: float | None = None,
+    ) -> dict[str, Any]:
+        """What the package cannot ask. `path` begins with a slash, its segments encoded (`segment`). Gives the JSON object."""
+        url = URL(self.address.base(product) + path, encoded=True)
+        if query:
+            url = url.update_query({key: _text(value) for key, value in query.items()})
+        body = _Body()
+        if form is not None:
+            body = _Body(_form_body(form), "application/x-www-form-urlencoded")
+        elif json is not None:
+            body = _Body(jsonlib.dumps(json, separators=(",", ":")).encode(), "application/json")
+        elif parts is not None:
+            body = _Body(parts=tuple(parts))
+        headers = {"Accept": "application/json", "User-Agent": "voiceassist-operator"}
+        _, answer, _ = await self._repeated(product, method, url, body, headers, repeatable, timeout)
+        parsed = _parsed(answer) if answer else {}
+        if not isinstance(parsed, dict):
+            what = _what(product, method, url)
+            raise TwilioUnavailable(f"{what}: the answer is not a JSON object", RETRY_SECONDS, unclear=True)
+        return parsed
+
+    def _located(self, uri: str) -> tuple[str, URL]:
+        """Product and URL of what the package asks for: `https://sync.twilio.com/v1/...`, or a page that an answer linked to.
+
+        Credentials go to our address only: a link to anywhere else is refused.
+        """
+        parts = urlsplit(uri)
+        host = parts.hostname or ""
+        if parts.scheme == "https" and host.endswith(".twilio.com"):
+            product = host.split(".", 1)[0]
+            return product, URL(self.address.base(product) + parts.path + (f"?{parts.query}" if parts.query else ""), encoded=True)
+        for product in ("sync", "serverless", "flex-api", "api", "taskrouter"):
+            if uri.startswith(self.address.base(product) + "/"):
+                return product, URL(uri, encoded=True)
+        raise TwilioRefused(f"Twilio's answer links to {host[:80]!r}, which is not its address; not followed", Refusal.BAD_REQUEST)
+
+    async def _repeated(
+        self, product: str, method: str, url: URL, body: _Body, headers: Mapping[str, str], repeatable: bool | None, timeout: float | None
+    ) -> tuple[int, bytes, Mapping[str, str]]:
+        reading = method in {"GET", "HEAD"}
+        safe = repeatable if repeatable is not None else (reading or method == "DELETE")
+        failures = 0
+        while True:
+            if not reading:
+                self._pool.may_write()
+            try:
+                answer = await self._once(product, method, url, body, headers, timeout or self._pool.timeout)
+            except TwilioRefused:
+                self._pool.metrics.twilio_request(product, "refused")
+                raise
+            except TwilioUnavailable as error:
+                self._pool.metrics.twilio_request(product, "unclear" if error.unclear else "busy")
+                failures += 1
+                wait = self._pool.backoff.delay(failures, self._pool.chance(), error.delay) if safe or not error.unclear else None
+                if wait is None:
+                    error.delay = max(error.delay, RETRY_SECONDS)
+                    raise
+            else:
+                self._pool.metrics.twilio_request(product, "ok")
+                return answer
+            await asyncio.sleep(wait)
+
+    async def _once(
+        self, product: str, method: str, url: URL, body: _Body, headers: Mapping[str, str], timeout: float
+    ) -> tuple[int, bytes, Mapping[str, str]]:
+        """One attempt. The `delay` of what it raises is what Twilio asked for, else 0."""
+        what = _what(product, method, url)
+        session = self._pool.session()
+        given = {**headers, "Authorization": aiohttp.encode_basic_auth(self.login.username, self.login.password)}
+        data, kind = body.written()
+        if kind:
+            given["Content-Type"] = kind
+        try:
+            async with asyncio.timeout(GATE_SECONDS):
+                await self._gate.acquire()
+        except TimeoutError:
+            raise TwilioUnavailable(f"{what}: no free connection within {GATE_SECONDS:g} s", 0, unclear=False) from None
+        try:
+            async with (
+                asyncio.timeout(timeout),
+                session.request(method, url, data=data, headers=given, allow_redirects=False) as response,
+            ):
+                answer, status, answered = await _bounded(response.content), response.status, response.headers
+        except TimeoutError:
+            raise TwilioUnavailable(f"{what}: no answer within {timeout:g} s", 0, unclear=True) from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:  # the class is enough: the text may repeat the URL
+            raise TwilioUnavailable(f"{what}: the connection failed ({type(error).__name__})", 0, unclear=True) from error
+        finally:
+            self._gate.release()
+        if 200 <= status < 300:
+            return status, answer, answered
+        told = problem(status, answer)
+        text = f"{what}: HTTP {status}, {f'code {told.code}, ' if told.code else ''}{told.sentence}"
+        if is_busy(status, told.code) or is_unclear(status):
+            asked = retry_after(answered.get("Retry-After"), time.time()) or 0.0
+            raise TwilioUnavailable(text, asked, unclear=not is_busy(status, told.code), status=status, code=told.code)
+        raise TwilioRefused(text, refusal(status, told.code), status=status, code=told.code)
+
+
+@dataclass(frozen=True, slots=True)
+class _Body:
+    """A body that can be written again."""
+
+    content: bytes | None = field(default=None, repr=False)
+    content_type: str = ""
+    parts: tuple[Part, ...] | None = field(default=None, repr=False)
+
+    def written(self) -> tuple[bytes | aiohttp.FormData | None, str]:
+        """The body for one attempt, and its content type where it is not told by the body itself."""
+        if self.parts is None:
+            return self.content, self.content_type
+        form = aiohttp.FormData(default_to_multipart=True)
+        for part in self.parts:
+            form.add_field(part.name, part.content, filename=part.filename, content_type=part.content_type)
+        return form, ""
+
+
+def segment(name: str) -> str:
+    """One segment of a path, percent-encoded."""
+    return quote(name, safe="")
+
+
+def _what(product: str, method: str, url: URL) -> str:
+    return f"Twilio {product}, {method} {url.raw_path}"
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def _form_body(form: Form) -> bytes:
+    pairs = []
+    for name, value in form.items():
+        for item in value if isinstance(value, list | tuple) else [value]:
+            pairs.append(f"{quote(name, safe='')}={quote(_text(item), safe='')}")
+    return "&".join(pairs).encode()
+
+
+def _parsed(answer: bytes) -> Any:
+    try:
+        return jsonlib.loads(answer)
+    except (ValueError, RecursionError):
+        return None
+
+
+async def _bounded(content: aiohttp.StreamReader) -> bytes:
+    """The whole answer; raises ValueError for one that is too long."""
+    parts: list[bytes] = []
+    size = 0
+    async for part in content.iter_any():
+        parts.append(part)
+        size += len(part)
+        if size > MAX_ANSWER_BYTES:
+            raise ValueError("too long")
+    return b"".join(parts)

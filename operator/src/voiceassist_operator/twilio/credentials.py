@@ -1,0 +1,44 @@
+"""Opens a VoiceAssist's account: reads the Secret when it is needed, and keeps nothing of it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import OperatorError
+from ..kubernetes.client import Cluster
+from .client import Login, TwilioPool, TwilioTransport
+from .model.desired import Credentials
+
+_KEYS = ("authToken", "apiKeySid", "apiKeySecret")
+
+
+class NoCredentials(OperatorError):
+    """The Secret is gone, or lacks a key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """An account, opened: by the API key, and by the account itself (which is what Twilio documents for the Flex configuration)."""
+
+    key: TwilioTransport
+    account: TwilioTransport
+    version: str
+    """The Secret's resourceVersion."""
+
+
+async def open_account(cluster: Cluster, pool: TwilioPool, namespace: str, credentials: Credentials) -> Access:
+    """Reads the Secret. Raises NoCredentials."""
+    secret = await cluster.get(("v1", "Secret"), credentials.secret, namespace)
+    data: Mapping[str, Any] = (secret or {}).get("data") or {}
+    values = {key: base64.b64decode(data.get(key) or "").decode("utf-8", "replace").strip() for key in _KEYS}
+    if missing := [key for key, value in values.items() if not value]:
+        raise NoCredentials(f"Secret {credentials.secret} lacks {', '.join(missing)}")
+    sid, address = credentials.account_sid, credentials.address
+    return Access(
+        TwilioTransport(pool, address, Login(sid, values["apiKeySid"], values["apiKeySecret"])),
+        TwilioTransport(pool, address, Login(sid, sid, values["authToken"])),
+        (secret or {})["metadata"]["resourceVersion"],
+    )

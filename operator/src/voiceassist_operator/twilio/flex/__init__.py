@@ -1,0 +1,1 @@
+"""An object's entry in the account's Flex configuration."""

@@ -1,0 +1,92 @@
+"""Keeps a VoiceAssist's entry in the Flex configuration: read, merged, written, read back, as Flex has no condition on writes."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from voiceassist_crds.reasons import Reason
+
+from ...errors import OperatorError
+from ..account import FlexOperations
+from ..model.outcome import FlexOutcome, Problem, problem_of
+from .plan import FlexPlan, FlexWanted, drift, plan_flex, plan_flex_removal
+
+ROUNDS = 5
+PAUSE_SECONDS = 0.3
+"""Before the next attempt, when what we wrote is not there: half of this to the whole of it, doubled each time."""
+
+Planner = Callable[[Mapping[str, Any]], FlexPlan]
+
+
+async def read_url(account: FlexOperations, wanted: FlexWanted) -> str | None:
+    """The functions URL that Flex has for this object; None where Flex does not answer. One request."""
+    try:
+        return plan_flex_removal(wanted, await account.fetch()).url_in_flex
+    except OperatorError:
+        return None
+
+
+async def reconcile_flex(
+    account: FlexOperations, lock: asyncio.Lock, wanted: FlexWanted, functions_url: str, secret: str, *, was_right: bool
+) -> FlexOutcome:
+    """One look, with what follows from it. At rest one request.
+
+    `lock` keeps this operator's own writers of the account apart. `was_right`: we left the entry as it should be, so that any
+    difference is somebody else's. Errors of the transport do not leave it.
+    """
+    told: list[str] = []
+
+    def note(plan: FlexPlan, again: bool) -> None:
+        if again:
+            told.append(f"somebody else wrote the Flex configuration at the same time, and entry {wanted.key} was lost: written again")
+        elif was_right:
+            told.append(drift(plan, wanted.key))
+
+    try:
+        plan, wrote = await _write(account, lock, lambda seen: plan_flex(wanted, functions_url, seen), note)
+    except OperatorError as error:
+        where = "without Flex in this account set twilio.flex.configure to false"
+        problem = problem_of(error, secret, Reason.FLEX_NOT_FOUND, where, keys="authToken")
+        return FlexOutcome(problem=problem, drift=tuple(told))
+    ours = plan.ours(wanted.uid)
+    if plan.write is not None:
+        text = f"what is written to the Flex configuration is gone when it is read again, {ROUNDS} times; somebody else overwrites it"
+        return FlexOutcome(plan.url_in_flex, plan.seen, ours, wrote, Problem(Reason.FLEX_CONTENDED, text), tuple(told))
+    return FlexOutcome(plan.url_in_flex, plan.seen, ours, wrote, plan.problem, tuple(told))
+
+
+async def free_flex(account: FlexOperations, lock: asyncio.Lock, wanted: FlexWanted) -> tuple[str, ...]:
+    """Removes our entry and nothing else; gives what was removed. Raises the transport's errors, also where somebody overwrites it."""
+    plan, wrote = await _write(account, lock, lambda seen: plan_flex_removal(wanted, seen), lambda *_: None)
+    if plan.write is not None:
+        raise OperatorError(f"the Flex configuration's entry {wanted.key} is written again by somebody else each time it is removed")
+    return (f"entry {wanted.key} of the Flex configuration",) if wrote else ()
+
+
+async def _write(
+    account: FlexOperations, lock: asyncio.Lock, plan: Planner, note: Callable[[FlexPlan, bool], None]
+) -> tuple[FlexPlan, bool]:
+    """Reads, writes what is missing and reads back; gives the last plan, and whether anything was written."""
+    found = plan(await account.fetch())
+    if found.write is None:
+        return found, False
+    wrote = False
+    async with lock:
+        for attempt in range(ROUNDS):
+            found = plan(await account.fetch())  # just before the write: what others wrote meanwhile is not to be lost
+            if found.write is None:
+                break
+            note(found, wrote)
+            if wrote:
+                await asyncio.sleep(PAUSE_SECONDS * 2 ** (attempt - 1) * random.uniform(0.5, 1))  # noqa: S311 - no secret
+                found = plan(await account.fetch())
+                if found.write is None:
+                    break
+            await account.update({"ui_attributes": found.write})
+            wrote = True
+        else:
+            found = plan(await account.fetch())
+    return found, wrote

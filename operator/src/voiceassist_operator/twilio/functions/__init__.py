@@ -1,0 +1,1 @@
+"""An object's /stream and /token as Twilio Functions."""

@@ -1,0 +1,1 @@
+"""An object's Sync service."""

@@ -1,0 +1,246 @@
+"""Keeps one VoiceAssist's side of Twilio: a task beside its keeper, so that a slow Twilio delays nothing in the cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import structlog
+
+from voiceassist_crds.reasons import Reason
+
+from ..errors import OperatorError
+from ..kubernetes.client import Cluster
+from ..policy.observed import TwilioFact
+from .account import FlexConfiguration, SyncOperations
+from .client import TwilioPool
+from .credentials import Access, open_account
+from .flex.reconcile import read_url, reconcile_flex
+from .functions.reconcile import FunctionsKeeper
+from .model.desired import Credentials, TwilioMemory, TwilioWanted
+from .model.functions import FunctionsMode, FunctionsOutcome
+from .model.outcome import FlexOutcome, Problem, problem_of
+from .model.schedule import Cause, next_look
+from .sync.reconcile import reconcile_sync
+
+DOUBT_SECONDS = 60.0
+"""Relays that report Sync as gone make us look at once, this often at most."""
+FINISH_SECONDS = 120.0
+MAX_DRIFT = 50
+
+log = structlog.get_logger("voiceassist.twilio")
+
+
+_PARTS = ("sync", "functions", "flex")
+
+
+class TwilioKeeper:
+    """Looks at an object's Sync service, functions and Flex entry when what is wanted changes, and now and then; repairs; tells."""
+
+    def __init__(
+        self, cluster: Cluster, pool: TwilioPool, namespace: str, name: str, resync_seconds: float, changed: Callable[[], None]
+    ) -> None:
+        self._cluster, self._pool, self._resync = cluster, pool, resync_seconds
+        self._namespace, self._name = namespace, name
+        self._changed = changed
+        self._functions = FunctionsKeeper()
+        self._credentials: Credentials | None = None
+        self._wanted: TwilioWanted | None = None
+        self._memory: TwilioMemory | None = None
+        self._looked: TwilioWanted | None = None
+        self._generation: int | None = None
+        self._fact = TwilioFact()
+        self._refused: set[str] = set()
+        self._failures = 0
+        self._due = 0.0
+        self._began = float("-inf")
+        self._drift: list[str] = []
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._ending = False
+        self._log = log.bind(namespace=namespace, name=name)
+
+    def want(self, wanted: TwilioWanted | None, memory: TwilioMemory, generation: int) -> TwilioFact:
+        """What an object of this generation wants (None: nothing may be asked of Twilio now), and what is known of it. Never waits.
+
+        `memory` counts the first time only: from then on we know better than the status.
+        """
+        if self._memory is None:
+            self._memory = memory
+            self._fact = TwilioFact(memory=memory)
+        if wanted != self._wanted:
+            if wanted is not None:
+                self._enter(wanted.credentials)
+            self._wanted, self._due, self._failures = wanted, 0.0, 0
+            self._wake.set()
+            if self._task is None and wanted is not None:
+                self._task = asyncio.get_running_loop().create_task(self._run(), name=f"Twilio of {self._namespace}/{self._name}")
+        if wanted is not None and wanted == self._looked:
+            self._generation = generation
+        return replace(self._fact, generation=self._generation)
+
+    def _enter(self, credentials: Credentials) -> None:
+        """With other credentials everything is tried again; in another account nothing that was seen counts."""
+        if credentials != self._credentials:
+            self._refused.clear()
+        if self._credentials is None or credentials.place != self._credentials.place:
+            self._functions = FunctionsKeeper()
+        self._credentials = credentials
+
+    def doubt(self) -> None:
+        """A relay says that Sync is not what we think: look soon."""
+        if time.monotonic() - self._began >= DOUBT_SECONDS:
+            self._due = 0.0
+            self._wake.set()
+
+    def take_drift(self) -> list[str]:
+        """What was found other than we had left it since this was last asked; one sentence each."""
+        taken, self._drift = self._drift, []
+        return taken
+
+    def memory_or(self, other: TwilioMemory) -> TwilioMemory:
+        """What is known to be at Twilio; `other` where nothing was ever wanted here."""
+        return other if self._memory is None else self._fact.memory
+
+    async def finish(self) -> None:
+        """Ends when the look under way is over: what it makes is then known, or in the account's lists."""
+        self._ending = True
+        self._wake.set()
+        if self._task is not None:
+            await asyncio.wait({self._task}, timeout=FINISH_SECONDS)
+            self._task.cancel()
+
+    def cancel(self) -> None:
+        """Ends at once."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _run(self) -> None:
+        while not self._ending:
+            self._wake.clear()
+            wanted = self._wanted
+            pause = None if wanted is None else self._due - time.monotonic()
+            if wanted is None or (pause is not None and pause > 0):
+                try:
+                    async with asyncio.timeout(pause):
+                        await self._wake.wait()
+                except TimeoutError:
+                    pass
+                continue
+            self._began = time.monotonic()
+            self._due = float("inf")
+            cause = await self._look_safely(wanted)
+            self._failures = self._failures + 1 if cause.failed else 0
+            pause = next_look(cause, self._failures, self._resync, random.random())  # noqa: S311 - no secret
+            if self._due == float("inf") and pause is not None:  # else it became due meanwhile
+                self._due = time.monotonic() + pause
+
+    async def _look_safely(self, wanted: TwilioWanted) -> Cause:
+        try:
+            return await self._look(wanted)
+        except OperatorError as error:  # the cluster, or the Secret: the keeper says what is wrong with those
+            self._log.warning("Twilio not looked at", error=str(error))
+        except Exception:  # a defect of ours must not end the keeping of this object, nor of others
+            self._log.exception("the look at Twilio failed by a defect, tried again")
+        return Cause(failed=True)
+
+    async def _look(self, wanted: TwilioWanted) -> Cause:
+        """One look at all three: what must be there for calls comes first."""
+        access = await open_account(self._cluster, self._pool, self._namespace, wanted.credentials)
+        before = self._fact.flex
+        was_right = self._fact.memory.flex_right if self._looked is None else self._looked == wanted and _well(before)
+        url_before = self._fact.memory.functions_url
+        problems: list[Problem | None] = []
+        functions: FunctionsOutcome | None = None
+        flex: FlexOutcome | None = None
+        if "sync" not in self._refused:
+            problems.append(await self._look_at_sync(access, wanted))
+        if "functions" not in self._refused:
+            functions, problem = await self._look_at_functions(access, wanted)
+            problems.append(problem)
+        if "flex" not in self._refused:
+            flex = await self._look_at_flex(access, wanted, was_right and url_before == self._fact.memory.functions_url)
+            problems.append(flex.problem)
+        passing = [one for one in problems if one is not None and one.passing]
+        if (not passing or self._failures) and self._looked != wanted:
+            self._looked = wanted
+            self._changed()
+        return Cause(
+            failed=bool(passing),
+            asked=max((one.delay for one in passing), default=0.0),
+            standing=any(one is not None and not one.passing and not one.waits_for_secret for one in problems),
+            refused=len(self._refused) == len(_PARTS),
+            wrote_flex=flex is not None and flex.wrote,
+            functions=functions.next_look if functions is not None else None,
+        )
+
+    async def _look_at_sync(self, access: Access, wanted: TwilioWanted) -> Problem | None:
+        fact = self._fact
+        found = await reconcile_sync(SyncOperations(access.key), wanted.sync, fact.memory.sync, wanted.credentials.secret)
+        self._note("sync", found.problem, found.drift)
+        shown = fact.sync if fact.sync is not None and self._too_fresh(found.problem) else found
+        self._publish(replace(fact, sync=shown, memory=replace(fact.memory, sync=found.memory)))
+        return found.problem
+
+    async def _look_at_functions(self, access: Access, wanted: TwilioWanted) -> tuple[FunctionsOutcome, Problem | None]:
+        fact = self._fact
+        url = fact.flex.url if fact.flex is not None else None
+        believed = fact.memory.functions_url if fact.memory.flex_written else ""
+        at_twilio = wanted.functions.mode is not FunctionsMode.RELAY or bool(fact.memory.functions.service_sid)
+        if wanted.flex.configure and url is None and at_twilio and "flex" not in self._refused:
+            url = await read_url(FlexConfiguration(access.account), wanted.flex)
+        in_flex = (believed if url is None else url) if wanted.flex.configure else None
+        asked = replace(wanted.functions, sync_service_sid=fact.memory.sync.sid, url_in_flex=in_flex)
+        found = await self._functions.reconcile(access.key, asked, fact.memory.functions, time.time())
+        problem = None
+        if found.error is not None:
+            where = "check twilio.functions and twilio.accountSid"
+            problem = problem_of(found.error, wanted.credentials.secret, Reason.FUNCTIONS_NOT_FOUND, where)
+        self._note("functions", problem, found.drift)
+        memory = replace(fact.memory, functions=found.memory, functions_url=found.functions_url or fact.memory.functions_url)
+        keep = fact.functions is not None and self._too_fresh(problem)
+        shown, shown_problem = (fact.functions, fact.functions_problem) if keep else (found, problem)
+        self._publish(replace(fact, functions=shown, functions_problem=shown_problem, memory=memory))
+        return found, problem
+
+    async def _look_at_flex(self, access: Access, wanted: TwilioWanted, was_right: bool) -> FlexOutcome:
+        fact = self._fact
+        account, lock = FlexConfiguration(access.account), self._pool.flex_lock(wanted.credentials.address, wanted.credentials.account_sid)
+        if not wanted.flex.configure and self._looked == wanted and fact.flex is not None and fact.flex.url == "":
+            return fact.flex  # there is no entry of ours, and nothing is asked of Flex
+        url = fact.memory.functions_url or wanted.functions.relay_url
+        found = await reconcile_flex(account, lock, wanted.flex, url, wanted.credentials.secret, was_right=was_right)
+        if not wanted.flex.configure and found.problem is not None and not found.problem.passing:
+            found = FlexOutcome(url="")  # an account without Flex does not matter either
+        self._note("flex", found.problem, found.drift)
+        memory = fact.memory if found.url is None else replace(fact.memory, flex_written=found.ours)
+        shown = fact.flex if fact.flex is not None and self._too_fresh(found.problem) else found
+        self._publish(replace(fact, flex=replace(shown, wrote=False, drift=()), memory=memory))
+        return found
+
+    def _too_fresh(self, problem: Problem | None) -> bool:
+        """Whether a problem is too fresh to be shown: what was known stands until the next look."""
+        return problem is not None and problem.passing and not self._failures
+
+    def _note(self, part: str, problem: Problem | None, drift: tuple[str, ...]) -> None:
+        for text in drift:
+            self._log.warning("repaired at Twilio", what=text)
+        self._drift = [*self._drift, *drift][-MAX_DRIFT:]
+        if problem is not None:
+            self._log.warning("Twilio is not as described", part=part, reason=problem.reason.value, problem=problem.message)
+            if problem.waits_for_secret:
+                self._refused.add(part)
+        if drift:
+            self._changed()
+
+    def _publish(self, fact: TwilioFact) -> None:
+        if fact != self._fact:
+            self._fact = fact
+            self._changed()
+
+
+def _well(outcome: FlexOutcome | None) -> bool:
+    return outcome is not None and outcome.problem is None
