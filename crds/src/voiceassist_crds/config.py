@@ -8,8 +8,9 @@ from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_core import from_json
 
-from .base import Model
+from .base import Model, undeclared
 from .errors import from_validation
 from .names import STREAM_PATH, WS_PATH, Revision
 from .revisions import digest
@@ -291,12 +292,22 @@ class RelayConfig(Model):
 
     @classmethod
     def parse(cls, text: str | bytes) -> RelayConfig:
-        """Reads a configuration from JSON. Raises ContractError that names each field that does not fit."""
+        """Reads a configuration from JSON. Raises ContractError that names each field that does not fit, or is not declared here."""
         try:
             config = cls.model_validate_json(text)
         except ValidationError as error:
             raise from_validation("RelayConfig", error) from None
         return config.with_revisions()
+
+    @classmethod
+    def read(cls, text: str | bytes) -> tuple[RelayConfig, tuple[str, ...]]:
+        """Reads what an operator of any version wrote: the configuration, and the paths of the fields that are passed over because
+        this version does not know them. Raises ContractError that names each field that does not fit."""
+        try:
+            config = cls.model_validate_json(text, extra="ignore")
+        except ValidationError as error:
+            raise from_validation("RelayConfig", error) from None
+        return config.with_revisions(), undeclared(cls, from_json(text))
 
     def with_revisions(self) -> RelayConfig:
         """The same configuration with every absent revision computed."""
@@ -307,8 +318,8 @@ class RelayConfig(Model):
         return config
 
     def to_json(self) -> str:
-        """The file's text, stable for equal configurations."""
-        return self.model_dump_json(by_alias=True, indent=1)
+        """The file's text, stable for equal configurations; what is at its default is left out."""
+        return self.model_dump_json(by_alias=True, indent=1, exclude_defaults=True)
 
     @property
     def origin(self) -> str:
@@ -349,5 +360,5 @@ def prompt_revision(config: RelayConfig, instructions: str) -> Revision:
 
 
 def config_revision(config: RelayConfig) -> Revision:
-    """Revision of the whole configuration. 10 hex digits."""
-    return digest(config.model_dump(mode="json", by_alias=True, exclude={"config_revision"}))
+    """Revision of the whole configuration. 10 hex digits. A later version's new field does not change it as long as nobody uses it."""
+    return digest(config.model_dump(mode="json", by_alias=True, exclude={"config_revision"}, exclude_defaults=True))

@@ -9,6 +9,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from .base import field_path
+
 _WORDS = {"instructions", "authToken", "apiKeySecret", "apiKey"}  # fields whose text is never repeated in a message
 
 
@@ -19,13 +21,6 @@ class ContractError(ValueError):
         self.what = what
         self.problems = problems
         super().__init__(f"{what}: " + "; ".join(problems))
-
-
-def _path(location: tuple[int | str, ...]) -> str:
-    path = ""
-    for part in location:
-        path += f"[{part}]" if isinstance(part, int) else (f".{part}" if path else str(part))
-    return path or "(document)"
 
 
 def _shown(field: object, value: Any) -> str:
@@ -55,5 +50,5 @@ def from_validation(what: str, error: ValidationError) -> ContractError:
             case _:
                 allowed = finding["msg"][0].lower() + finding["msg"][1:]
                 text = f"{_shown(field, finding['input'])} given; {allowed}"
-        problems.append(f"{_path(location)}: {text}")
+        problems.append(f"{field_path(location)}: {text}")
     return ContractError(what, problems)

@@ -7,7 +7,7 @@ Map overrules it. Sizes: a Stream message is at most 4 KB, a Map item at most 16
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter
 
@@ -67,6 +67,10 @@ class Message(Model):
 
     id: str = Field(min_length=1, max_length=200)
     revision: str = Field(max_length=20, description="The prompt's revision.")
+
+    def wire(self) -> dict[str, Any]:
+        """As JSON values without what is at its default; `type`, by which readers tell messages apart, is always there."""
+        return {"type": self.model_dump(include={"type"})["type"], **super().wire()}
 
 
 class Draft(Message):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 
-from pydantic import Field
+from pydantic import Field, ValidationError, field_validator
 
 from .base import Model
+from .errors import from_validation
 
 
 class PeerReason(StrEnum):
@@ -29,6 +31,17 @@ class PeerStatus(Model):
     message: str = Field("", max_length=500)
     since: float = Field(description="Epoch seconds of the last change.")
 
+    @field_validator("reason", mode="wrap")
+    @classmethod
+    def _of_any_version(cls, value: object, read: Callable[[object], PeerReason | None]) -> PeerReason | None:
+        """A later version's reason is no reason to read nothing: what counts is `ok`, and the message says the rest."""
+        try:
+            return read(value)
+        except ValidationError:
+            if isinstance(value, str):
+                return PeerReason.UNKNOWN
+            raise
+
 
 class RelayStatus(Model):
     """One relay's state."""
@@ -48,3 +61,15 @@ class RelayStatus(Model):
     not_ready_reasons: list[str] = Field(default_factory=list)
     model: PeerStatus
     sync: PeerStatus
+
+    @classmethod
+    def read(cls, text: str | bytes) -> RelayStatus:
+        """Reads what a relay of any version answers; fields that this version does not know are passed over. Raises ContractError."""
+        try:
+            return cls.model_validate_json(text, extra="ignore")
+        except ValidationError as error:
+            raise from_validation("RelayStatus", error) from None
+
+    def to_json(self) -> str:
+        """The answer's text; what is at its default is left out."""
+        return self.model_dump_json(by_alias=True, exclude_defaults=True)
