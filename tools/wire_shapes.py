@@ -20,7 +20,6 @@ from fastapi import FastAPI
 from voiceassist_crds import __version__, names
 from voiceassist_crds.config import RelayConfig
 from voiceassist_crds.messages import (
-    STREAM_MESSAGE,
     AssistState,
     CallDocument,
     CallState,
@@ -37,12 +36,12 @@ from voiceassist_crds.proof import probe_answer
 from voiceassist_crds.resource import VoiceAssistSpec
 from voiceassist_crds.schema import SCHEMAS, schema_text
 from voiceassist_crds.status import PeerReason, PeerStatus, RelayStatus
-from voiceassist_operator.facts import Observed, PodFact, PromptFact, SecretFact, TwilioFact
-from voiceassist_operator.plan import make_plan
-from voiceassist_operator.relay_config import relay_config
-from voiceassist_operator.resources.common import Owner
-from voiceassist_operator.twilio.outcome import SyncMemory
-from voiceassist_operator.twilio.wanted import TwilioMemory
+from voiceassist_operator.policy.observed import Observed, PodFact, PromptFact, SecretFact, TwilioFact
+from voiceassist_operator.policy.plan import make_plan
+from voiceassist_operator.policy.relay_config import relay_config
+from voiceassist_operator.policy.resources.metadata import Owner
+from voiceassist_operator.twilio.model.desired import TwilioMemory
+from voiceassist_operator.twilio.model.outcome import SyncMemory
 from voiceassist_relay.auth import mint_peer, mint_stream_token
 from voiceassist_relay.boundaries import StreamClaims
 from voiceassist_relay.functions.deps import FunctionsDeps
@@ -54,7 +53,7 @@ FOLDER = ROOT / "tests/contract/versions"
 CRD = ROOT / "crds/voiceassists.voiceassist.dev.yaml"
 CALL, OVER, NOWHERE = ("CA" + digit * 32 for digit in "123")
 ACCOUNT, SERVICE = "AC" + "0" * 32, "IS" + "0" * 32
-TOKEN = "0123456789abcdef0123456789abcdef"  # noqa: S105 - nobody's
+TOKEN = "0123456789abcdef0123456789abcdef"
 NOW = 1_800_000_000
 
 
@@ -115,14 +114,14 @@ def statuses() -> dict[str, RelayStatus]:
 def messages() -> dict[str, Any]:
     """One of each kind of message to the agent's browser."""
     head: dict[str, Any] = {"id": "g1-item_1", "revision": "0123456789"}
-    made = [
+    made: list[Draft | Suggestion | Withdrawn | Transcript | Status] = [
         Draft(**head, part=2, answer="Yes, it"),
         Suggestion(**head, seq=1, question="Is it insured?", answer="Yes, it is.", at=NOW * 1000, latency_ms=900),
         Withdrawn(**head, reason=WithdrawnReason.NOT_RELEVANT),
         Transcript(**head, track=Track.CUSTOMER, part=1, text="Is it insured?", final=True),
         Status(**head, state=AssistState.LIVE, reason=StatusReason.STARTED, message="On.", generation=1, stream="S", at=NOW * 1000),
     ]
-    return {one.type: STREAM_MESSAGE.dump_python(one, mode="json", by_alias=True) for one in made}
+    return {one.type: one.wire() for one in made}
 
 
 def with_defaults(schema: dict[str, Any], value: Any) -> Any:
@@ -165,7 +164,9 @@ def configs(stored: dict[str, Any]) -> dict[str, Any]:
     made = {}
     for name, body in stored.items():
         spec = VoiceAssistSpec.read(body["spec"])
-        made[name] = json.loads(relay_config("team", body["metadata"]["name"], spec, spec.prompt.instructions or "Help.", SERVICE).to_json())
+        made[name] = json.loads(
+            relay_config("team", body["metadata"]["name"], spec, spec.prompt.instructions or "Help.", SERVICE).to_json()
+        )
     return made
 
 
@@ -238,8 +239,8 @@ def shapes() -> dict[str, Any]:
     claims = {"call": CALL, "account": ACCOUNT, "generation": 3, "exp": NOW + 300, "paused": True}
     one_config = next(iter(config.values()))
     return {
-        "documents.json": {name: one.model_dump(mode="json", by_alias=True) for name, one in documents().items()},
-        "statuses.json": {name: json.loads(one.model_dump_json(by_alias=True)) for name, one in statuses().items()},
+        "documents.json": {name: one.wire() for name, one in documents().items()},
+        "statuses.json": {name: json.loads(one.to_json()) for name, one in statuses().items()},
         "messages.json": messages(),
         "objects.json": stored,
         "configs.json": config,
@@ -255,12 +256,11 @@ def shapes() -> dict[str, Any]:
 
 
 def main() -> int:
-    """Writes the folder of this version. Exit 1: it is there, and --again was not given."""
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--again", action="store_true", help="write a version that was not released yet anew")
+    """Writes the folder of this version. Exit 1: it is there."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     folder = FOLDER / __version__
-    if folder.exists() and not options.parse_args().again:
-        sys.stderr.write(f"{folder.relative_to(ROOT)} is there; what was released does not change (--again: it was not released yet)\n")
+    if folder.exists():
+        sys.stderr.write(f"{folder.relative_to(ROOT)} is there; what was released does not change\n")
         return 1
     folder.mkdir(parents=True, exist_ok=True)
     for name in SCHEMAS:

@@ -1,0 +1,40 @@
+"""Operator and relay of two versions, by /status, and relay and browser by Sync's messages."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from contract.versions.shapes import EarlierReader, recorded
+from voiceassist_crds.messages import STREAM_MESSAGE
+from voiceassist_crds.status import PeerReason, RelayStatus
+
+STATUSES = recorded("statuses")
+MESSAGES = recorded("messages")
+
+
+@pytest.mark.parametrize("name", STATUSES)
+def test_this_operator_reads_the_relay_before(name: str) -> None:
+    status = RelayStatus.read(json.dumps(STATUSES[name]))
+    assert json.loads(status.model_dump_json(by_alias=True)) == {**json.loads(status.model_dump_json(by_alias=True)), **STATUSES[name]}
+
+
+@pytest.mark.parametrize("name", STATUSES)
+def test_the_operator_before_reads_this_relay(name: str) -> None:
+    now = RelayStatus.read(json.dumps(STATUSES[name])).to_json()
+    # a list that is empty by default has no default in the schema
+    assert EarlierReader("relay-status").read({"notReadyReasons": [], **json.loads(now)}) == STATUSES[name]
+
+
+def test_this_operator_reads_a_later_relay() -> None:
+    later = {**STATUSES["well"], "capabilities": ["moves"], "model": {"ok": False, "reason": "Overheated", "since": 1, "region": "x"}}
+    status = RelayStatus.read(json.dumps(later))
+    assert (status.active_calls, status.model.ok, status.model.reason) == (2, False, PeerReason.UNKNOWN)
+
+
+@pytest.mark.parametrize("kind", MESSAGES)
+def test_the_readers_before_read_what_is_sent_now(kind: str) -> None:
+    now = STREAM_MESSAGE.validate_python(MESSAGES[kind]).wire()
+    assert now["type"] == kind
+    assert EarlierReader("sync-message").read(now)
