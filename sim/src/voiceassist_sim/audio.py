@@ -129,7 +129,8 @@ def read_wav(path: Path) -> tuple[int, list[Samples]]:
     """Read a WAV file: its rate in Hz and one array of 16-bit samples per channel.
 
     Knows PCM of 8, 16, 24 and 32 bits, float of 32 and 64 bits, A-law and mu-law, each also as WAVE_FORMAT_EXTENSIBLE. A file that ends
-    inside its data is read as far as whole samples go.
+    inside its data is read as far as whole samples go; so is one whose header says that the data has 0 bytes although audio follows, which
+    is what a recorder leaves that was cut off before it wrote the length.
 
     Raises:
         AudioError: the file cannot be read, is no WAV file, or has a form that is not known.
@@ -146,6 +147,8 @@ def read_wav(path: Path) -> tuple[int, list[Samples]]:
     while at + 8 <= len(data) and body is None:
         (size,) = struct.unpack_from("<I", data, at + 4)
         chunk = data[at + 8 : at + 8 + size]
+        if data[at : at + 4] == b"data" and size == 0 and not _whole_chunks(data, at + 8):
+            chunk = data[at + 8 :]
         if data[at : at + 4] == b"fmt ":
             form = chunk
         elif data[at : at + 4] == b"data":
@@ -168,6 +171,16 @@ def read_wav(path: Path) -> tuple[int, list[Samples]]:
     if not usable:
         raise AudioError(f"{path}: holds no audio")
     return rate, [np.ascontiguousarray(flat[start:usable:channels]) for start in range(channels)]
+
+
+def _whole_chunks(data: bytes, at: int) -> bool:
+    """Whether the file from here on is nothing but chunks that end where it ends: then what follows an empty data chunk is no audio."""
+    while at + 8 <= len(data):
+        (size,) = struct.unpack_from("<I", data, at + 4)
+        if not all(0x20 <= letter < 0x7F for letter in data[at : at + 4]):
+            return False
+        at += 8 + size + (size & 1)
+    return at in (len(data), len(data) + 1)
 
 
 def _to_int16(path: Path, code: int, bits: int, body: bytes) -> Samples:

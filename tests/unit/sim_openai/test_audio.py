@@ -30,6 +30,14 @@ def wav(
     return b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WAVE" + chunks
 
 
+def unfinished(data: bytes, size: int) -> bytes:
+    """A recording whose header was never filled in: RIFF and data have the size that the recorder began with."""
+    whole = bytearray(wav(data))
+    struct.pack_into("<I", whole, 4, size)
+    struct.pack_into("<I", whole, len(whole) - len(data) - 4, size)
+    return bytes(whole)
+
+
 def test_mulaw_is_that_of_the_standard_for_every_value() -> None:
     assert mulaw_encode(EVERY_SAMPLE) == audioop.lin2ulaw(EVERY_SAMPLE.tobytes(), 2)
     assert mulaw_decode(EVERY_BYTE).tobytes() == audioop.ulaw2lin(EVERY_BYTE, 2)
@@ -49,6 +57,8 @@ TONE = np.rint(8000 * np.sin(2 * np.pi * 440 * np.arange(1600) / 8000)).astype(n
         ("extensible", wav(TONE.tobytes(), extensible=True)),
         ("a chunk before", wav(TONE.tobytes(), before=b"LIST\x03\x00\x00\x00abc\x00")),
         ("cut off inside the last sample", wav(TONE.tobytes() + b"\x01")),
+        ("of a recorder that was cut off before it wrote the length", unfinished(TONE.tobytes(), 0)),
+        ("of a recorder that writes to a pipe", unfinished(TONE.tobytes(), 0xFFFFFFFF)),
     ],
 )
 def test_samples_at_8000_hz_pass_through_exactly(tmp_path: Path, name: str, content: bytes) -> None:
@@ -104,6 +114,7 @@ def test_left_is_the_customer_and_right_the_agent_in_whole_frames(tmp_path: Path
         (b"RIFF\x04\x00\x00\x00WAVE", "no usable 'fmt ' chunk"),
         (wav(b"")[:-8], "no 'data' chunk"),
         (wav(b""), "holds no audio"),
+        (wav(b"") + b"LIST\x03\x00\x00\x00abc\x00", "holds no audio"),
         (wav(b"\x00" * 12, channels=3), "3 channels; a call has one (the customer) or two"),
         (wav(b"\x00" * 8, code=2, bits=4), "WAV format 2 with 4 bits is not known"),
         (wav(b"\x00" * 8, code=85), "WAV format 85 with 16 bits is not known"),
