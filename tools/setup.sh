@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 stamp=.venv/.stamp
-want=$(cat requirements/dev.lock */pyproject.toml tools/setup.sh | sha256sum | cut -d' ' -f1)
+want=$({ cat requirements/dev.lock */pyproject.toml tools/setup.sh; git describe --tags --abbrev=0 2>/dev/null || true; } | sha256sum | cut -d' ' -f1)
 [ "$(cat "$stamp" 2>/dev/null || true)" = "$want" ] && exit 0
 python=${PYTHON:-python3}
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "setup: Python 3.11 or newer is needed; set PYTHON=/path/to/python3" >&2; exit 1; }

@@ -1,3 +1,5 @@
 """The contract between VoiceAssist's parts: names, configuration, Sync messages, reasons. No I/O."""
 
-__version__ = "0.1.0"
+from importlib.metadata import version
+
+__version__ = version("voiceassist-crds")

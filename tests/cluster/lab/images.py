@@ -71,7 +71,7 @@ def _debian_mirror() -> list[str]:
 
 
 def base_image() -> Recipe:
-    """A Debian with Python, in place of the Dockerfiles' public base."""
+    """A Debian with Python, in place of the Dockerfile's public base."""
 
     def make(place: Path, log: Log) -> None:
         root = place / "root"
@@ -100,19 +100,19 @@ def _tree(*folders: Path) -> Iterator[bytes]:
 
 
 def distribution_image(distribution: str) -> Recipe:
-    """The image of one of our distributions, from its Dockerfile."""
+    """The image of one of our distributions, from the Dockerfile."""
     base = base_image()
     name = image_name(distribution)
-    shared = (".dockerignore", f"requirements/{distribution}.lock", "requirements/dev.lock", "tools/lock_subset.py")
+    shared = (".dockerignore", "Dockerfile", f"requirements/{distribution}.lock", "requirements/dev.lock", "tools/lock_subset.py")
     folders = (REPOSITORY / distribution, REPOSITORY / ("examples/calls" if distribution == "sim" else "crds"))
     sources = (*file_inputs(*(REPOSITORY / path for path in shared)), *_tree(*folders))
 
     def make(place: Path, log: Log) -> None:
         with alone(cache_root() / "containers.lock", "an image"), _pip_secrets() as secrets:
             base_name = _have_base(base, log)
-            dockerfile = REPOSITORY / distribution / "Dockerfile"
-            options = ["--isolation", "chroot", "--layers", "--pull-never", "--build-arg", f"BASE_IMAGE={base_name}", *secrets]
-            log.run(_buildah("bud", *options, "-t", name, "-f", dockerfile, REPOSITORY))
+            arguments = ["--build-arg", f"BASE_IMAGE={base_name}", "--build-arg", f"DISTRIBUTION={distribution}"]
+            options = ["--isolation", "chroot", "--layers", "--pull-never", *arguments, *secrets]
+            log.run(_buildah("bud", *options, "-t", name, "-f", REPOSITORY / "Dockerfile", REPOSITORY))
             _save(log, name, place)
 
     usually = "1 min, 15 s when only our own code changed"
