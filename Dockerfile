@@ -7,15 +7,18 @@ ARG BASE_IMAGE=python:3.11.16-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823ee
 ARG DISTRIBUTION=relay
 
 # Two environments: the one with pip and the build backend stays behind, the other one has neither and is all that the image gets.
-# Bytecode is compiled here, as nothing can be written where the image runs; it is never checked against its source, which cannot change either.
+# Bytecode is compiled here, as nothing can be written where the image runs; it is never checked against its source, which cannot
+# change either.
 FROM ${BASE_IMAGE} AS dependencies
 ARG DISTRIBUTION
 WORKDIR /build
-ENV PIP_CONFIG_FILE=/run/secrets/pip_conf PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore PYTHONDONTWRITEBYTECODE=1
+ENV PIP_CONFIG_FILE=/run/secrets/pip_conf PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore \
+    PYTHONDONTWRITEBYTECODE=1
 RUN python3 -m venv tools && python3 -m venv --without-pip /opt/voiceassist
 COPY requirements/${DISTRIBUTION}.lock ./
 RUN --mount=type=secret,id=pip_conf --mount=type=secret,id=ca_certificates \
-    tools/bin/pip --python /opt/voiceassist/bin/python install -q --no-compile --require-hashes --only-binary :all: -r ${DISTRIBUTION}.lock && \
+    tools/bin/pip --python /opt/voiceassist/bin/python install -q --no-compile --require-hashes --only-binary :all: \
+        -r ${DISTRIBUTION}.lock && \
     /opt/voiceassist/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/voiceassist/lib
 
 FROM dependencies AS own

@@ -5,9 +5,10 @@ PYTHON ?= python3
 export PYTHON
 BIN := .venv/bin
 TIERS ?=
-PACKAGES := voiceassist_crds voiceassist_relay voiceassist_sim voiceassist_operator voiceassist_demo voiceassist_monitoring
+DISTRIBUTIONS := crds relay operator sim demo monitoring
+PACKAGES := $(addprefix voiceassist_,$(DISTRIBUTIONS))
 
-.PHONY: help setup demo test test-fast lint format bench soak fuzz schemas monitoring lock clean
+.PHONY: help setup demo test test-fast lint format generate bench soak fuzz lock version clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,7 +25,8 @@ test: setup ## every tier of tests (TIERS="unit contract" for some)
 test-fast: setup ## the quick tiers, under 2 minutes
 	@$(BIN)/python tools/tiers.py --fast
 
-bench: setup ## what a frame costs beside the limit, and a call (QUICK=1, JSON=1; WRITE=1 puts it into docs/performance.md; MEMORY=60: only memory of calls of an hour)
+# QUICK=1; JSON=1; WRITE=1 puts it into docs/performance.md; MEMORY=60: only memory of calls of an hour
+bench: setup ## what a frame costs beside the limit, and a call (QUICK=1, JSON=1, WRITE=1, MEMORY=60)
 	@$(BIN)/python tools/bench.py $(if $(QUICK),--quick) $(if $(JSON),--json) $(if $(WRITE),--write) $(if $(MEMORY),--memory $(MEMORY)) $(ARGS)
 
 fuzz: setup ## what the relay reads from others, with new seeds for MINUTES=5; findings go to tests/fuzz_corpus
@@ -33,27 +35,27 @@ fuzz: setup ## what the relay reads from others, with new seeds for MINUTES=5; f
 soak: setup ## calls come and go for MINUTES=30; memory, tasks and sockets must end where they began
 	@$(BIN)/python tools/soak.py --minutes $(or $(MINUTES),30) $(ARGS)
 
-lint: setup ## ruff, mypy (strict), the layers, the schemas
+lint: setup ## ruff, mypy (strict), the layers, declared dependencies, what is generated, long modules (a warning)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check -q .
 	@$(BIN)/mypy $(addprefix -p ,$(PACKAGES))
 	@$(BIN)/lint-imports --no-cache
-	@$(BIN)/python -m voiceassist_crds.schema --check
-	@$(BIN)/voiceassist-monitoring check
+	@for d in $(DISTRIBUTIONS); do said=$$($(BIN)/deptry --config $$d/pyproject.toml $$d/src 2>&1) || { echo "$$said"; exit 1; }; done
+	@$(BIN)/python tools/generate.py --check
+	@$(BIN)/python tools/long_modules.py
 
 format: setup ## let ruff format and mend
 	@$(BIN)/ruff format -q .
 	@$(BIN)/ruff check --fix -q .
 
-schemas: setup ## write the JSON Schemas anew
-	@$(BIN)/python -m voiceassist_crds.schema
+generate: setup ## write all that is made from something else: schemas, the chart's CRD, reference, values, metrics, modules, monitoring
+	@$(BIN)/python tools/generate.py $(WHAT)
 
-monitoring: setup ## write the rules and dashboards anew from docs/slo.md and monitoring/
-	@$(BIN)/voiceassist-monitoring write
+lock: setup ## write requirements/*.lock anew from what the distributions and pyproject.toml declare
+	@tools/lock.sh
 
-lock: setup ## write requirements/*.lock anew
-	@cd requirements && for f in relay operator sim dev; do ../$(BIN)/uv pip compile -q --universal --python-version 3.11 \
-	  --generate-hashes --no-emit-index-url --no-header -o $$f.lock $$f.in || exit 1; done
+version: ## what the tags say
+	@$(BIN)/python tools/version.py
 
 clean: ## remove what was built here
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build

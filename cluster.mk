@@ -1,4 +1,5 @@
-# A real Kubernetes cluster on this machine, for trying things out and for the cluster tests. Needs Linux and root; see tests/cluster/README.md.
+# A real Kubernetes cluster on this machine, for trying things out and for the cluster tests.
+# Needs Linux and root; see tests/cluster/README.md.
 CLUSTER := PYTHONPATH=tests $(BIN)/python -m cluster.lab
 
 .PHONY: cluster cluster-shell cluster-down cluster-build

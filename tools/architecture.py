@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the tree in docs/architecture.md from the tree on disk: each module with the first sentence of its docstring.
+"""Writes docs/modules.md from the tree on disk: each module with the first sentence of its docstring.
 
 tools/architecture.py [--check]
 """
@@ -11,8 +11,13 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCUMENT = ROOT / "docs/architecture.md"
-BEGIN, END = "<!-- tree: written by tools/architecture.py -->", "<!-- end of tree -->"
+DOCUMENT = ROOT / "docs/modules.md"
+HEAD = """# Modules
+
+<!-- Written by tools/architecture.py; change a module's docstring and run `make generate`. -->
+
+Each module with its own first sentence. What the folders are for, and the path of a call: [architecture.md](architecture.md).
+"""
 PACKAGES = ("crds", "relay", "operator", "sim", "demo", "monitoring")
 WIDTH = 34
 
@@ -45,8 +50,8 @@ def lines(folder: Path, depth: int) -> list[str]:
 
 
 def tree() -> str:
-    """The whole block."""
-    out = [BEGIN, ""]
+    """The whole page."""
+    out = [HEAD]
     for name in PACKAGES:
         package = next((ROOT / name / "src").iterdir())
         out += [
@@ -58,20 +63,16 @@ def tree() -> str:
             "```",
             "",
         ]
-    return "\n".join([*out, END])
+    return "\n".join(out)
 
 
 def main() -> int:
-    """Writes the block, or with --check says whether it is up to date."""
-    text = DOCUMENT.read_text()
-    before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
-    new = before + tree() + after
-    if sys.argv[1:] == ["--check"]:
-        if new != text:
-            sys.stderr.write("docs/architecture.md: the tree is not the tree on disk; run tools/architecture.py\n")
-        return int(new != text)
-    DOCUMENT.write_text(new)
+    """Writes the page, or with --check says whether it is up to date."""
+    if sys.argv[1:] != ["--check"]:
+        DOCUMENT.write_text(tree())
+    elif not DOCUMENT.exists() or DOCUMENT.read_text() != tree():
+        sys.stderr.write("docs/modules.md is not the tree on disk; run tools/architecture.py\n")
+        return 1
     return 0
 
 

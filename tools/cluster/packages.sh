@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that the test cluster needs (all, or those named), or says in one line what is missing.
 set -euo pipefail
-all="buildah conntrack containerd containernetworking-plugins debian-archive-keyring debootstrap gcc iproute2 iptables libc6-dev mount nftables prometheus runc util-linux"
+all="buildah conntrack containerd containernetworking-plugins debian-archive-keyring debootstrap gcc iproute2 iptables libc6-dev mount"
+all="$all nftables prometheus runc util-linux"
 wanted=${*:-$all}
 if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
   echo "packages: this is not Debian; install by other means what Debian calls: $wanted" >&2

@@ -25,7 +25,8 @@ case $what in
     for module in $(sed -n 's/^[[:space:]]*\(k8s.io\/[a-z-]*\) v0\.0\.0\( .*\)*$/\1/p' "$theirs" | sort -u); do
       go mod edit -replace="$module=$module@v0.${version#1.}"
     done
-    go mod edit -require="go.etcd.io/etcd/server/v3@$(sed -n 's/^[[:space:]]*go.etcd.io\/etcd\/client\/v3 \(v[0-9.]*\).*/\1/p' "$theirs" | head -1)"
+    etcd=$(sed -n 's/^[[:space:]]*go.etcd.io\/etcd\/client\/v3 \(v[0-9.]*\).*/\1/p' "$theirs" | head -1)
+    go mod edit -require="go.etcd.io/etcd/server/v3@$etcd"
     go mod tidy
     ;;
   coredns)

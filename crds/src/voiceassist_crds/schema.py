@@ -47,7 +47,7 @@ def main() -> int:
         else:
             path.write_text(text)
     if stale:
-        sys.stderr.write(f"schemas out of date: {', '.join(stale)}; run `make schemas`\n")
+        sys.stderr.write(f"schemas out of date: {', '.join(stale)}; run `make generate`\n")
     return 1 if stale else 0
 
 

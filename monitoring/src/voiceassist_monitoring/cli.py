@@ -42,7 +42,7 @@ def check(slo: Path, out: Path) -> int:
     there = {str(path.relative_to(out)): path.read_text() for path in out.rglob("*") if path.is_file()}
     wrong = sorted(name for name in {*files, *there} if files.get(name) != there.get(name))
     for name in wrong:
-        print(f"{out / name} is not what monitoring/ and docs/slo.md make; run: make monitoring", file=sys.stderr)
+        print(f"{out / name} is not what monitoring/ and docs/slo.md make; run: make generate", file=sys.stderr)
     return 1 if wrong else 0
 
 

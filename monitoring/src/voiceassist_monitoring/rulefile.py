@@ -9,7 +9,7 @@ import yaml
 
 from .rules import Group
 
-HEAD = "# Written by `make monitoring` from docs/slo.md and monitoring/; do not edit.\n"
+HEAD = "# Written by `make generate` from docs/slo.md and monitoring/; do not edit.\n"
 
 
 class _Dumper(yaml.SafeDumper):

@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Writes requirements/*.lock from what the workspace's pyproject.toml files declare: packages, versions and hashes, no registry's address
+# (which is why uv.lock is not kept: it names one for each file). What an image gets has the versions that the tests ran with.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+options=(--quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header)
+for own in */pyproject.toml; do options+=(--no-emit-package "voiceassist-${own%/pyproject.toml}"); done
+.venv/bin/uv pip compile "${options[@]}" "$@" --group dev -o requirements/dev.lock ./*/pyproject.toml
+for one in relay operator sim; do
+  .venv/bin/uv pip compile "${options[@]}" "$@" -c requirements/dev.lock -o "requirements/$one.lock" "$one/pyproject.toml"
+done
