@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from voiceassist_operator.metrics import OperatorMetrics
-from voiceassist_relay.metrics import RelayMetrics
+from voiceassist_relay.metrics.relay_metrics import RelayMetrics
 
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs/metrics.md"
 
 HEAD = """# Metrics
 
 Written by `tools/metrics.py` from the code; do not edit. Units are base units (seconds, bytes); label values come from closed lists, and a
-call SID is never one. The relay's are in `metric_labels.py`: their series are there as 0 from the start, so that a rate sees the first
+call SID is never one. The relay's are in `metrics/labels.py`: their series are there as 0 from the start, so that a rate sees the first
 event; what is in no list is counted as `other`. `revision` and `model` have at most four values at a time besides `other`; the series of
 one that is no longer used go.
 Counters end in `_total`; a histogram `x` has the series `x_bucket`, `x_sum` and `x_count`.

@@ -43,10 +43,10 @@ from voiceassist_operator.policy.resources.metadata import Owner
 from voiceassist_operator.twilio.model.desired import TwilioMemory
 from voiceassist_operator.twilio.model.outcome import SyncMemory
 from voiceassist_relay.auth import mint_peer, mint_stream_token
-from voiceassist_relay.boundaries import StreamClaims
-from voiceassist_relay.functions.deps import FunctionsDeps
-from voiceassist_relay.functions.peers import peer_router
-from voiceassist_relay.snapshot import Secrets, Snapshot
+from voiceassist_relay.call.dependencies import FunctionsDeps
+from voiceassist_relay.call.peer_relays import peer_router
+from voiceassist_relay.config.snapshot import Secrets, Snapshot
+from voiceassist_relay.interfaces import StreamClaims
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "tests/contract/versions"

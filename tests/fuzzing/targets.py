@@ -24,15 +24,15 @@ from unit.media.test_protocol import live
 from unit.realtime.test_fuzz import check
 from unit.realtime.wire import Desk
 from voiceassist_crds.reasons import Refusal
+from voiceassist_relay.call.recovery import read_event
 from voiceassist_relay.errors import RequestRefused
-from voiceassist_relay.functions.callbacks import read_event
 from voiceassist_relay.functions.requests import FeedbackFields, StreamFields, parse, read_fields, read_form, take_token
-from voiceassist_relay.media.protocol import Audio, Ignored, Opening, Refused, Stopped, StreamProtocol
-from voiceassist_relay.realtime.client_events import append
-from voiceassist_relay.realtime.connection import MAX_MESSAGE, ModelConnection
-from voiceassist_relay.realtime.endpoint import Endpoint
-from voiceassist_relay.realtime.events import NotAnEvent, decode, whole_characters
-from voiceassist_relay.realtime.limits import DEFAULT_LIMITS
+from voiceassist_relay.media.stream import Audio, Ignored, Opening, Refused, Stopped, StreamProtocol
+from voiceassist_relay.realtime.core.client_events import append
+from voiceassist_relay.realtime.core.limits import DEFAULT_LIMITS
+from voiceassist_relay.realtime.core.server_events import NotAnEvent, decode, whole_characters
+from voiceassist_relay.realtime.providers.base import Endpoint
+from voiceassist_relay.realtime.websocket import MAX_MESSAGE, ModelConnection
 from voiceassist_relay.server.bounded_http import bounded_http
 from voiceassist_relay.server.limits import HttpLimits
 
@@ -178,7 +178,7 @@ def model_events(data: bytes) -> None:
 
 
 def _carry() -> Any:
-    from voiceassist_relay.realtime.turns import Carry
+    from voiceassist_relay.realtime.core.turns import Carry
 
     return Carry()
 

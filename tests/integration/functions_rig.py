@@ -22,19 +22,19 @@ from voiceassist_crds.config import RelayConfig
 from voiceassist_crds.messages import CallDocument, CallState
 from voiceassist_crds.names import call_document, suggestions_map
 from voiceassist_relay.auth import read_stream_token
-from voiceassist_relay.boundaries import StreamClaims
-from voiceassist_relay.call_state import STARTING_SECONDS, ended, went_live
-from voiceassist_relay.functions.background import Background
-from voiceassist_relay.functions.deps import FunctionsDeps, Timing
-from voiceassist_relay.functions.documents import CallDocuments
+from voiceassist_relay.call.background import Background
+from voiceassist_relay.call.dependencies import FunctionsDeps, Timing
+from voiceassist_relay.call.peer_relays import peer_router
+from voiceassist_relay.config.snapshot import Secrets, Snapshot
 from voiceassist_relay.functions.endpoints import install_json_errors
-from voiceassist_relay.functions.peers import peer_router
 from voiceassist_relay.functions.router import Functions
-from voiceassist_relay.metrics import RelayMetrics
-from voiceassist_relay.snapshot import Secrets, Snapshot
-from voiceassist_relay.sync_client import SyncClient
-from voiceassist_relay.twilio_rest import TwilioRest
-from voiceassist_relay.twilio_retry import RetryPolicy
+from voiceassist_relay.interfaces import StreamClaims
+from voiceassist_relay.metrics.relay_metrics import RelayMetrics
+from voiceassist_relay.sync.call_documents import CallDocuments
+from voiceassist_relay.sync.client import SyncClient
+from voiceassist_relay.sync.document_rules import STARTING_SECONDS, ended, went_live
+from voiceassist_relay.twilio.rest import TwilioRest
+from voiceassist_relay.twilio.retry import RetryPolicy
 from voiceassist_sim.audio import CallRecording
 from voiceassist_sim.twilio.account import CreatedCall
 from voiceassist_sim.twilio.app import TwilioServer

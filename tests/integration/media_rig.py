@@ -19,12 +19,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from voiceassist_crds.config import RelayConfig
 from voiceassist_crds.names import CallSid
 from voiceassist_relay.auth import mint_stream_token
-from voiceassist_relay.boundaries import CallSink, MediaConnection, StreamClaims, StreamStart
+from voiceassist_relay.config.snapshot import Secrets, Snapshot
+from voiceassist_relay.interfaces import CallSink, MediaConnection, StreamClaims, StreamStart
 from voiceassist_relay.media.connection import MediaTimes, media_protocol
-from voiceassist_relay.metrics import RelayMetrics
+from voiceassist_relay.metrics.relay_metrics import RelayMetrics
 from voiceassist_relay.server.limits import HttpLimits, HttpRefusal
-from voiceassist_relay.server.quiet import QuietServer, bind, server_config
-from voiceassist_relay.snapshot import Secrets, Snapshot
+from voiceassist_relay.server.uvicorn_server import QuietServer, bind, server_config
 
 ACCOUNT = "AC" + "a" * 32
 CALL = "CA" + "1" * 32

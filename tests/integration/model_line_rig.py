@@ -21,10 +21,10 @@ from cryptography.x509.oid import NameOID
 
 from voiceassist_crds.config import Prompt, RelayConfig
 from voiceassist_crds.messages import AssistState, StatusReason, Track, WithdrawnReason
-from voiceassist_relay.boundaries import Finished, TurnTiming
-from voiceassist_relay.metrics import RelayMetrics
-from voiceassist_relay.realtime.limits import LineLimits
-from voiceassist_relay.realtime.line import ModelLine
+from voiceassist_relay.interfaces import Finished, TurnTiming
+from voiceassist_relay.metrics.relay_metrics import RelayMetrics
+from voiceassist_relay.realtime.core.limits import LineLimits
+from voiceassist_relay.realtime.model_client import ModelLine
 from voiceassist_sim.openai import RealtimeServer
 
 PATIENCE = 10.0

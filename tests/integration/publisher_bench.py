@@ -13,15 +13,15 @@ from typing import Any
 from voiceassist_crds.config import RelayConfig
 from voiceassist_crds.messages import AssistState, CallDocument, CallState, StatusReason
 from voiceassist_crds.names import STATUS_KEY, CallSid, call_document, stream_name, suggestions_map
-from voiceassist_relay.boundaries import Finished, TurnTiming
-from voiceassist_relay.metrics import RelayMetrics
+from voiceassist_relay.config.snapshot import Secrets, Snapshot
+from voiceassist_relay.interfaces import Finished, TurnTiming
+from voiceassist_relay.metrics.relay_metrics import RelayMetrics
 from voiceassist_relay.peer_health import PeerHealth
-from voiceassist_relay.snapshot import Secrets, Snapshot
-from voiceassist_relay.suggestions.place import Owner
-from voiceassist_relay.suggestions.publisher import CallPublisher
-from voiceassist_relay.suggestions.sync_watch import SyncWatch
-from voiceassist_relay.sync_client import SyncClient
-from voiceassist_relay.twilio_rest import TwilioRest
+from voiceassist_relay.sync.call_objects import Owner
+from voiceassist_relay.sync.client import SyncClient
+from voiceassist_relay.sync.health import SyncWatch
+from voiceassist_relay.sync.publisher import CallPublisher
+from voiceassist_relay.twilio.rest import TwilioRest
 from voiceassist_sim.twilio.app import TwilioServer
 from voiceassist_sim.twilio.sync_model import Kind, SyncObject
 

@@ -16,9 +16,9 @@ from twilio.jwt.access_token import AccessToken
 from integration.functions_rig import PREFIX, QUICK, REVISION, Relay, rigged, until
 from integration.functions_table import ADDRESSES, BODIES, FLEX, QUERIES, SID, TOKENS, Case, each
 from voiceassist_crds.names import suggestions_map
+from voiceassist_relay.config.snapshot import Secrets, Snapshot
 from voiceassist_relay.functions import endpoints
-from voiceassist_relay.functions.limits import Rate
-from voiceassist_relay.snapshot import Secrets, Snapshot
+from voiceassist_relay.rate_limits import Rate
 from voiceassist_sim.twilio.faults import FaultKind, FaultRule
 from voiceassist_sim.twilio.sync_model import Kind
 

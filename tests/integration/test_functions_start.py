@@ -11,7 +11,7 @@ from integration.functions_rig import QUICK, Rig, rigged, starting, until
 from voiceassist_crds.messages import CallState
 from voiceassist_crds.names import suggestions_map
 from voiceassist_relay.auth import read_stream_token
-from voiceassist_relay.call_state import STARTING_SECONDS
+from voiceassist_relay.sync.document_rules import STARTING_SECONDS
 from voiceassist_sim.twilio.account import CreatedCall
 from voiceassist_sim.twilio.faults import FaultKind, FaultRule
 

@@ -8,7 +8,7 @@ import pytest
 
 from integration.functions_rig import REVISION, Relay, Rig, configuration, rigged, starting, until
 from voiceassist_crds.messages import CallState
-from voiceassist_relay.snapshot import Secrets, Snapshot
+from voiceassist_relay.config.snapshot import Secrets, Snapshot
 from voiceassist_sim.twilio.account import CreatedCall
 from voiceassist_sim.twilio.faults import FaultKind, FaultRule
 

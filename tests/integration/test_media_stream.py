@@ -227,8 +227,8 @@ async def test_the_socket_is_told_to_notice_a_dead_peer_and_to_send_at_once():
 @on_uvloop
 async def test_a_peer_that_reads_no_pongs_is_dropped(monkeypatch):
     """Though its pings come at a rate that is allowed."""
-    monkeypatch.setattr("voiceassist_relay.media.frames.OTHER_FRAMES_PER_SECOND", 1e6)
-    monkeypatch.setattr("voiceassist_relay.media.frames.OTHER_FRAMES", 10**6)
+    monkeypatch.setattr("voiceassist_relay.media.frame_decoder.OTHER_FRAMES_PER_SECOND", 1e6)
+    monkeypatch.setattr("voiceassist_relay.media.frame_decoder.OTHER_FRAMES", 10**6)
     async with running() as rig:
         client, sink = await rig.stream()
         client.send(frame("", op=9))

@@ -9,9 +9,9 @@ import pytest
 
 from integration.model_line_rig import ledgers, relay_config, self_signed
 from voiceassist_crds.status import PeerReason
-from voiceassist_relay.model_check import check_model
-from voiceassist_relay.peer_check import Unwell
-from voiceassist_relay.snapshot import Secrets, Snapshot
+from voiceassist_relay.config.snapshot import Secrets, Snapshot
+from voiceassist_relay.health.model_check import check_model
+from voiceassist_relay.health.peer_check import Unwell
 from voiceassist_sim.openai import RealtimeServer
 
 

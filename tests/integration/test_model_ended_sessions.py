@@ -11,8 +11,8 @@ import uvloop
 
 from integration.light_model import LightModel, Manner, payload
 from integration.model_line_rig import PATIENCE, Call, calling, relay_config
-from voiceassist_relay.realtime.connection import ModelConnection
-from voiceassist_relay.realtime.link import Link
+from voiceassist_relay.realtime.session_connection import Link
+from voiceassist_relay.realtime.websocket import ModelConnection
 
 pytestmark = pytest.mark.filterwarnings('ignore:Overriding the "event_loop_policy" fixture')
 

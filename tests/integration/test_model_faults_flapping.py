@@ -14,8 +14,8 @@ from integration.light_model import LightModel, Manner, payload
 from integration.model_line_rig import Call, calling, relay_config
 from integration.virtual_time import VirtualTime
 from voiceassist_crds.messages import AssistState
-from voiceassist_relay.realtime.limits import DEFAULT_LIMITS
-from voiceassist_relay.realtime.session import ConversationSession
+from voiceassist_relay.realtime.core.conversation import ConversationSession
+from voiceassist_relay.realtime.core.limits import DEFAULT_LIMITS
 
 pytestmark = pytest.mark.filterwarnings('ignore:Overriding the "event_loop_policy" fixture')
 

@@ -13,7 +13,7 @@ from integration.model_line_rig import SILENCE, Call, calling, digest, prompt, r
 from integration.model_line_words import AGENT, ASKED, CALLS, quick
 from integration.virtual_time import VirtualTime
 from voiceassist_crds.messages import AssistState, StatusReason, Track
-from voiceassist_relay.realtime.limits import DEFAULT_LIMITS
+from voiceassist_relay.realtime.core.limits import DEFAULT_LIMITS
 from voiceassist_sim.openai import RealtimeServer
 
 pytestmark = pytest.mark.filterwarnings('ignore:Overriding the "event_loop_policy" fixture')

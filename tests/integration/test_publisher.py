@@ -12,7 +12,7 @@ from integration.publisher_bench import ENDED, LIVE, REVISION, TTL, Bench, finis
 from voiceassist_crds.config import RelayConfig
 from voiceassist_crds.messages import STREAM_MESSAGE, CallState, Track, WithdrawnReason
 from voiceassist_crds.names import call_document, suggestion_key, suggestions_map
-from voiceassist_relay.snapshot import Snapshot
+from voiceassist_relay.config.snapshot import Snapshot
 from voiceassist_sim.twilio.app import TwilioServer
 from voiceassist_sim.twilio.sync_model import Kind
 

@@ -12,7 +12,7 @@ from integration.publisher_bench import ENDED, LIVE, REVISION, TTL, Bench, finis
 from voiceassist_crds.messages import CallState
 from voiceassist_crds.names import call_document, suggestions_map
 from voiceassist_crds.status import PeerReason
-from voiceassist_relay.snapshot import Secrets, Snapshot
+from voiceassist_relay.config.snapshot import Secrets, Snapshot
 from voiceassist_sim.twilio.app import TwilioServer
 from voiceassist_sim.twilio.faults import FaultKind, FaultRule
 from voiceassist_sim.twilio.sync_model import Kind

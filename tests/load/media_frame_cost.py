@@ -22,12 +22,12 @@ from websockets.speedups import apply_mask
 
 from voiceassist_crds.config import RelayConfig
 from voiceassist_crds.names import CallSid
-from voiceassist_relay.boundaries import CallSink, MediaConnection, StreamStart
+from voiceassist_relay.config.snapshot import Secrets, Snapshot
+from voiceassist_relay.interfaces import CallSink, MediaConnection, StreamStart
 from voiceassist_relay.media.connection import media_protocol
-from voiceassist_relay.media.frames import FrameDecoder
-from voiceassist_relay.media.protocol import Opening, StartTerms, StreamProtocol
-from voiceassist_relay.metrics import RelayMetrics
-from voiceassist_relay.snapshot import Secrets, Snapshot
+from voiceassist_relay.media.frame_decoder import FrameDecoder
+from voiceassist_relay.media.stream import Opening, StartTerms, StreamProtocol
+from voiceassist_relay.metrics.relay_metrics import RelayMetrics
 
 ACCOUNT, CALL, STREAM = "AC" + "a" * 32, CallSid("CA" + "1" * 32), "MZ" + "3" * 32
 

@@ -15,10 +15,10 @@ from collections.abc import Callable
 
 from websockets.speedups import apply_mask
 
-from voiceassist_relay.metrics import RelayMetrics
-from voiceassist_relay.realtime.audio_clock import AudioClock
-from voiceassist_relay.realtime.feed import Feed
-from voiceassist_relay.realtime.limits import LineLimits
+from voiceassist_relay.metrics.relay_metrics import RelayMetrics
+from voiceassist_relay.realtime.audio_sender import Feed
+from voiceassist_relay.realtime.core.audio_time import AudioClock
+from voiceassist_relay.realtime.core.limits import LineLimits
 
 FRAMES = 100_000
 ROUNDS = 9

@@ -15,8 +15,8 @@ import pytest_asyncio
 from load.flood import attacks
 from load.flood.rig import MB, FloodRig, Watched, flooded, unharmed
 from load.flood.wire import Stream
-from voiceassist_relay.media.gate import UPGRADES_BURST, UPGRADES_PER_SECOND
-from voiceassist_relay.realtime.pace import AHEAD_SECONDS, CATCHING_UP
+from voiceassist_relay.media.admission import UPGRADES_BURST, UPGRADES_PER_SECOND
+from voiceassist_relay.realtime.core.pace import AHEAD_SECONDS, CATCHING_UP
 from voiceassist_relay.server.descriptors import raise_limit
 from voiceassist_relay.server.limits import HttpLimits
 

@@ -11,7 +11,7 @@ from voiceassist_monitoring.rules import alert_names
 from voiceassist_monitoring.slo import Slo
 from voiceassist_monitoring.windows import HOUR, MINUTE
 from voiceassist_operator.metrics import OperatorMetrics
-from voiceassist_relay.metrics import RelayMetrics
+from voiceassist_relay.metrics.relay_metrics import RelayMetrics
 
 STEPS = 4 * 60
 

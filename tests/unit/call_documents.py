@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from voiceassist_crds.messages import CallDocument, CallState
-from voiceassist_relay.call_state import (
-    decide_start,
-)
+from voiceassist_relay.sync.document_rules import decide_start
 
 CALL = "CA" + "1" * 32
 ANN, BOB = "WK" + "a" * 32, "WK" + "b" * 32

@@ -16,8 +16,8 @@ from voiceassist_crds.names import TOKEN_PARAMETER, CallSid
 from voiceassist_crds.proof import probe_answer
 from voiceassist_crds.reasons import Refusal
 from voiceassist_relay import auth
-from voiceassist_relay.boundaries import StreamClaims
 from voiceassist_relay.errors import TokenRefused
+from voiceassist_relay.interfaces import StreamClaims
 
 KEY, OTHER = "0123456789abcdef0123456789abcdef", "f" * 32
 CALL = CallSid("CA" + "1" * 32)

@@ -6,7 +6,7 @@ import pytest
 
 from unit.call_documents import ANN, BOB, CALL, NOW, document, start
 from voiceassist_crds.messages import DOCUMENT_BYTES, CallDocument, CallState
-from voiceassist_relay.call_state import (
+from voiceassist_relay.sync.document_rules import (
     STARTING_SECONDS,
     AlreadyRunning,
     ChangeWorker,

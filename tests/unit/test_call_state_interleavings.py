@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from unit.call_documents import ANN, BOB, CALL, NOW, start
 from voiceassist_crds.messages import CallDocument, CallState
-from voiceassist_relay.call_state import (
+from voiceassist_relay.sync.document_rules import (
     MAX_RESTARTS,
     STARTING_SECONDS,
     AlreadyRunning,

@@ -11,7 +11,7 @@ from voiceassist_monitoring.dashboards import boards
 from voiceassist_monitoring.rules import groups
 from voiceassist_monitoring.slo import read_slos
 from voiceassist_operator.metrics import OperatorMetrics
-from voiceassist_relay.metrics import RelayMetrics
+from voiceassist_relay.metrics.relay_metrics import RelayMetrics
 
 ROOT = Path(__file__).parents[2]
 SLOS = read_slos((ROOT / "docs/slo.md").read_text())

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from unit.twilio_rest_rig import SERVICE, answering, serving
 from voiceassist_relay.errors import TwilioRefused, TwilioUnclear
-from voiceassist_relay.sync_client import is_taken
-from voiceassist_relay.sync_payload import encode
+from voiceassist_relay.sync.client import is_taken
+from voiceassist_relay.sync.payload import encode
 
 ANY = st.characters(exclude_categories=())
 """Every code point, halves of surrogate pairs too."""

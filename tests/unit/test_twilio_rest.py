@@ -11,9 +11,9 @@ import pytest
 from aiohttp import web
 
 from unit.twilio_rest_rig import ACCOUNT, KEYS, Relay, answering, serving
+from voiceassist_relay.config.snapshot import Secrets, Snapshot
 from voiceassist_relay.errors import TwilioBusy, TwilioError, TwilioRefused, TwilioUnclear
-from voiceassist_relay.snapshot import Secrets, Snapshot
-from voiceassist_relay.twilio_rest import MAX_ANSWER_BYTES, segment
+from voiceassist_relay.twilio.rest import MAX_ANSWER_BYTES, segment
 
 
 def basic(request: web.Request) -> str:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voiceassist_relay.errors import TwilioBusy, TwilioError, TwilioRefused, TwilioUnclear
-from voiceassist_relay.twilio_retry import RetryPolicy, retrying
+from voiceassist_relay.twilio.retry import RetryPolicy, retrying
 
 # repeating
 

@@ -10,10 +10,10 @@ from typing import Any
 from aiohttp import web
 
 from voiceassist_crds.config import RelayConfig
-from voiceassist_relay.metrics import RelayMetrics
-from voiceassist_relay.snapshot import Secrets, Snapshot
-from voiceassist_relay.sync_client import SyncClient
-from voiceassist_relay.twilio_rest import TwilioRest
+from voiceassist_relay.config.snapshot import Secrets, Snapshot
+from voiceassist_relay.metrics.relay_metrics import RelayMetrics
+from voiceassist_relay.sync.client import SyncClient
+from voiceassist_relay.twilio.rest import TwilioRest
 
 ACCOUNT = "AC" + "a" * 32
 SERVICE = "IS" + "b" * 32

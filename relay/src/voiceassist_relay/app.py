@@ -20,32 +20,32 @@ from fastapi import FastAPI
 from voiceassist_crds.config import Prompt, RelayConfig
 from voiceassist_crds.messages import CallDocument
 
-from .boundaries import MediaConnection, ModelListener, StreamStart
-from .bridge import CallBridge
-from .config_watch import ConfigWatch, Guard
-from .drain import Drain
-from .functions.background import Background
-from .functions.deps import FunctionsDeps
+from .call.background import Background
+from .call.bridge import CallBridge
+from .call.dependencies import FunctionsDeps
+from .call.drain import Drain
+from .call.peer_relays import peer_router
+from .call.registry import Registry
+from .config.snapshot import Snapshot
+from .config.watch import ConfigWatch, Guard
 from .functions.endpoints import install_json_errors
-from .functions.peers import peer_router
 from .functions.router import Functions
+from .health.endpoints import Watching, watch_loop_delay
+from .health.model_check import check_model, model_relevant
+from .health.peer_check import PeerCheck
+from .health.sync_check import check_sync, sync_relevant
+from .interfaces import MediaConnection, ModelListener, StreamStart
 from .logs import call_hash
 from .media.connection import media_protocol
-from .metrics import RelayMetrics
-from .model_check import check_model, model_relevant
-from .peer_check import PeerCheck
+from .metrics.relay_metrics import RelayMetrics
 from .peer_health import PeerHealth
-from .realtime.line import ModelLine
-from .registry import Registry
-from .server.quiet import QuietServer, bind, server_config
-from .snapshot import Snapshot
-from .suggestions.place import Owner
-from .suggestions.publisher import CallPublisher
-from .suggestions.sync_watch import SyncWatch
-from .sync_check import check_sync, sync_relevant
-from .sync_client import SyncClient
-from .twilio_rest import TwilioRest
-from .watching import Watching, watch_loop_delay
+from .realtime.model_client import ModelLine
+from .server.uvicorn_server import QuietServer, bind, server_config
+from .sync.call_objects import Owner
+from .sync.client import SyncClient
+from .sync.health import SyncWatch
+from .sync.publisher import CallPublisher
+from .twilio.rest import TwilioRest
 
 FUNCTIONS_GRACE = 5.0
 

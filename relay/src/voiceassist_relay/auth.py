@@ -19,8 +19,8 @@ from voiceassist_crds.names import KEY_INFO_PEER, KEY_INFO_STREAM, TOKEN_PARAMET
 from voiceassist_crds.proof import proof as proof_of
 from voiceassist_crds.reasons import Refusal
 
-from .boundaries import StreamClaims
 from .errors import TokenRefused
+from .interfaces import StreamClaims
 
 PEER_VALID_SECONDS = 30
 """How far the clock in a relay's proof may be from ours, in seconds."""

@@ -12,12 +12,12 @@ import uvloop
 from voiceassist_crds import __version__, names
 from voiceassist_crds.config import Checks, is_loopback
 
-from .config_watch import Guard
+from .config.files import read_snapshot
+from .config.snapshot import Snapshot
+from .config.watch import Guard
 from .errors import ConfigRefused
 from .logs import configure_logs
 from .server.descriptors import raise_limit
-from .snapshot import Snapshot
-from .snapshot_files import read_snapshot
 
 
 def parser() -> argparse.ArgumentParser:

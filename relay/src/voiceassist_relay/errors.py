@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from voiceassist_crds.reasons import Refusal
 
 if TYPE_CHECKING:
-    from .realtime.failures import Failure
+    from .realtime.core.failures import Failure
 
 
 class RelayError(Exception):

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from voiceassist_crds.names import CallSid
 from voiceassist_relay.auth import mint_stream_token
-from voiceassist_relay.boundaries import StreamClaims
+from voiceassist_relay.interfaces import StreamClaims
 
 ACCOUNT = "AC" + "a" * 32
 AUTH_TOKEN = "b" * 32

@@ -10,10 +10,10 @@ from array import array
 from pathlib import Path
 from typing import Any
 
-from voiceassist_relay.boundaries import TurnTiming
-from voiceassist_relay.metrics import MAX_REVISIONS, RelayMetrics
-from voiceassist_relay.realtime.limits import DEFAULT_LIMITS
-from voiceassist_relay.realtime.replay import FRAME_CHARACTERS, Replay
+from voiceassist_relay.interfaces import TurnTiming
+from voiceassist_relay.metrics.relay_metrics import MAX_REVISIONS, RelayMetrics
+from voiceassist_relay.realtime.core.audio_buffer import FRAME_CHARACTERS, Replay
+from voiceassist_relay.realtime.core.limits import DEFAULT_LIMITS
 
 from .measuring import sample, say, scratch, settle, warm
 from .processes import HERE, Cores, Rig, rig

@@ -9,10 +9,10 @@ import sys
 from binascii import a2b_base64, b2a_base64
 
 from voiceassist_relay.cli import main
-from voiceassist_relay.realtime.client_events import append
-from voiceassist_relay.realtime.connection import text_frame
-from voiceassist_relay.realtime.feed import SAMPLE, Feed
-from voiceassist_relay.realtime.replay import FRAME_CHARACTERS
+from voiceassist_relay.realtime.audio_sender import SAMPLE, Feed
+from voiceassist_relay.realtime.core.audio_buffer import FRAME_CHARACTERS
+from voiceassist_relay.realtime.core.client_events import append
+from voiceassist_relay.realtime.websocket import text_frame
 
 FRAMES = int(sys.argv.pop(1))
 _held: dict[int, list[bytes]] = {}

@@ -15,7 +15,7 @@ from websockets.speedups import apply_mask
 
 from voiceassist_crds.names import CallSid
 from voiceassist_relay.auth import mint_stream_token
-from voiceassist_relay.boundaries import StreamClaims
+from voiceassist_relay.interfaces import StreamClaims
 
 HOST = "assist.voiceassist.example"
 PAYLOAD_CHARACTERS = 216

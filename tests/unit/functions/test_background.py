@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from voiceassist_relay.functions.background import Background
+from voiceassist_relay.call.background import Background
 
 
 async def test_work_is_held_until_it_is_done() -> None:

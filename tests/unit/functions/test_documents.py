@@ -8,11 +8,11 @@ import pytest
 
 from voiceassist_crds.config import RelayConfig
 from voiceassist_crds.messages import CallDocument, CallState
+from voiceassist_relay.config.snapshot import Secrets, Snapshot
 from voiceassist_relay.errors import TwilioRefused, TwilioUnclear
-from voiceassist_relay.functions.documents import CallDocuments
-from voiceassist_relay.snapshot import Secrets, Snapshot
-from voiceassist_relay.sync_client import Revisioned
-from voiceassist_relay.twilio_retry import RetryPolicy
+from voiceassist_relay.sync.call_documents import CallDocuments
+from voiceassist_relay.sync.client import Revisioned
+from voiceassist_relay.twilio.retry import RetryPolicy
 
 CALL = "CA" + "1" * 32
 NEW = CallDocument(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voiceassist_relay.functions.limits import Rate, RateTable
+from voiceassist_relay.rate_limits import Rate, RateTable
 
 
 def test_a_burst_then_the_rate() -> None:

@@ -7,15 +7,15 @@ import json
 import pytest
 
 from voiceassist_crds.messages import CallDocument, CallState
+from voiceassist_relay.call.access import Access, Person, access_for_start, customer_call_sids, holds, person_from, watched
+from voiceassist_relay.call.dependencies import random_suffix
+from voiceassist_relay.call.peer_relays import peer_address
+from voiceassist_relay.call.recovery import read_event
+from voiceassist_relay.config.snapshot import Secrets
 from voiceassist_relay.errors import RequestRefused, TwilioBusy, TwilioError, TwilioRefused, TwilioUnclear
-from voiceassist_relay.functions.access import Access, Person, access_for_start, customer_call_sids, holds, person_from, watched
-from voiceassist_relay.functions.callbacks import read_event
 from voiceassist_relay.functions.cors import answer_headers, origin_allowed
-from voiceassist_relay.functions.deps import random_suffix
-from voiceassist_relay.functions.flex_tokens import keep_until
-from voiceassist_relay.functions.peers import peer_address
-from voiceassist_relay.functions.refusals import from_twilio, stop_failed, stream_refused
-from voiceassist_relay.snapshot import Secrets
+from voiceassist_relay.twilio.error_answers import from_twilio, stop_failed, stream_refused
+from voiceassist_relay.twilio.flex_tokens import keep_until
 
 CALL = "CA" + "1" * 32
 ANN, BOB = "WK" + "a" * 32, "WK" + "b" * 32

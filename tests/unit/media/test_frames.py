@@ -12,7 +12,7 @@ from websockets.protocol import OPEN, SEND_EOF
 from websockets.server import ServerProtocol
 
 from voiceassist_crds.reasons import Refusal
-from voiceassist_relay.media.frames import MAX_MESSAGE_BYTES, FrameDecoder
+from voiceassist_relay.media.frame_decoder import MAX_MESSAGE_BYTES, FrameDecoder
 
 KEY = b"\x01\xfe\x80\x33"
 

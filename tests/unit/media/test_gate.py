@@ -14,8 +14,18 @@ from hypothesis import strategies as st
 from voiceassist_crds.config import RelayConfig
 from voiceassist_crds.proof import probe_answer
 from voiceassist_crds.reasons import Refusal
-from voiceassist_relay.media.gate import UPGRADES_BURST, UPGRADES_PER_SECOND, Admitted, Denied, Load, Probed, TokenBucket, Upgrade, admit
-from voiceassist_relay.snapshot import Secrets, Snapshot
+from voiceassist_relay.config.snapshot import Secrets, Snapshot
+from voiceassist_relay.media.admission import (
+    UPGRADES_BURST,
+    UPGRADES_PER_SECOND,
+    Admitted,
+    Denied,
+    Load,
+    Probed,
+    TokenBucket,
+    Upgrade,
+    admit,
+)
 
 KEY, SECOND = "k" * 32, "s" * 32
 CALL = "CA" + "1" * 32

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from voiceassist_crds.names import CallSid
 from voiceassist_crds.reasons import Refusal
 from voiceassist_relay.auth import mint_stream_token
-from voiceassist_relay.boundaries import StreamClaims, StreamStart
+from voiceassist_relay.interfaces import StreamClaims, StreamStart
 from voiceassist_relay.media.messages import duration_ms
-from voiceassist_relay.media.protocol import Audio, Ignored, Note, Opening, Refused, StartTerms, Stopped, StreamProtocol
+from voiceassist_relay.media.stream import Audio, Ignored, Note, Opening, Refused, StartTerms, Stopped, StreamProtocol
 
 KEY = "k" * 32
 CALL, ACCOUNT, STREAM = CallSid("CA" + "1" * 32), "AC" + "2" * 32, "MZ" + "3" * 32

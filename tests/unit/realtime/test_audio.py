@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from voiceassist_relay.realtime.audio_clock import KEPT_TRIMS, AudioClock, payload_ms
-from voiceassist_relay.realtime.gate import EnergyGate, GateEvent, loudness
-from voiceassist_relay.realtime.replay import FRAME_CHARACTERS, Replay
-from voiceassist_relay.realtime.silence import AFTER, FRAME, STEP, SilenceFill
+from voiceassist_relay.realtime.core.audio_buffer import FRAME_CHARACTERS, Replay
+from voiceassist_relay.realtime.core.audio_time import KEPT_TRIMS, AudioClock, payload_ms
+from voiceassist_relay.realtime.core.silence import AFTER, FRAME, STEP, SilenceFill
+from voiceassist_relay.realtime.core.voice_activity import EnergyGate, GateEvent, loudness
 
 
 def b64(size: int, byte: int = 0x7F) -> bytes:

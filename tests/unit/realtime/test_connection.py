@@ -16,10 +16,10 @@ from websockets.server import ServerProtocol
 
 from voiceassist_crds.messages import StatusReason
 from voiceassist_relay.errors import SessionFailed
-from voiceassist_relay.realtime.connection import MAX_MESSAGE, Lost, ModelConnection, connect, text_frame
-from voiceassist_relay.realtime.endpoint import Endpoint
-from voiceassist_relay.realtime.failures import Fatal, Passing
-from voiceassist_relay.realtime.limits import LineLimits
+from voiceassist_relay.realtime.core.failures import Fatal, Passing
+from voiceassist_relay.realtime.core.limits import LineLimits
+from voiceassist_relay.realtime.providers.base import Endpoint
+from voiceassist_relay.realtime.websocket import MAX_MESSAGE, Lost, ModelConnection, connect, text_frame
 
 LIMITS = LineLimits(connect=0.5, close=0.3)
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from contract.openai.strict_types import check_client_event
 from unit.realtime.wire import plan_of
 from voiceassist_crds.config import AuthHeader, ModelConfig
-from voiceassist_relay.realtime import client_events as client
-from voiceassist_relay.realtime.endpoint import conversation_endpoint, same_place, transcription_endpoint
-from voiceassist_relay.realtime.events import BETA_NAMES, PASSED_OVER, USED, NotAnEvent, decode, whole_characters
-from voiceassist_relay.realtime.tool import SUGGEST
+from voiceassist_relay.realtime.core import client_events as client
+from voiceassist_relay.realtime.core.server_events import BETA_NAMES, PASSED_OVER, USED, NotAnEvent, decode, whole_characters
+from voiceassist_relay.realtime.core.suggest_tool import SUGGEST
+from voiceassist_relay.realtime.providers.base import conversation_endpoint, same_place, transcription_endpoint
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8),

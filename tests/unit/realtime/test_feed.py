@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from websockets.speedups import apply_mask
 
-from voiceassist_relay.metrics import RelayMetrics
-from voiceassist_relay.realtime.audio_clock import AudioClock
-from voiceassist_relay.realtime.feed import SAMPLE, Feed
-from voiceassist_relay.realtime.limits import LineLimits
-from voiceassist_relay.realtime.silence import FRAME as SILENCE
+from voiceassist_relay.metrics.relay_metrics import RelayMetrics
+from voiceassist_relay.realtime.audio_sender import SAMPLE, Feed
+from voiceassist_relay.realtime.core.audio_time import AudioClock
+from voiceassist_relay.realtime.core.limits import LineLimits
+from voiceassist_relay.realtime.core.silence import FRAME as SILENCE
 
 
 def payload(number: int, size: int = 160) -> bytes:

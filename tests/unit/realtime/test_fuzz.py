@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from contract.openai.strict_types import check_client_event
 from unit.realtime.wire import Desk, plan_of
-from voiceassist_relay.realtime import actions as act
-from voiceassist_relay.realtime.audio_clock import AudioClock
-from voiceassist_relay.realtime.events import USED, NotAnEvent, decode
-from voiceassist_relay.realtime.limits import LineLimits
-from voiceassist_relay.realtime.liveness import Liveness
-from voiceassist_relay.realtime.transcribe import TranscriptionSession
-from voiceassist_relay.realtime.turns import Carry
+from voiceassist_relay.realtime.core import outputs as act
+from voiceassist_relay.realtime.core.audio_time import AudioClock
+from voiceassist_relay.realtime.core.limits import LineLimits
+from voiceassist_relay.realtime.core.liveness import Liveness
+from voiceassist_relay.realtime.core.server_events import USED, NotAnEvent, decode
+from voiceassist_relay.realtime.core.transcription import TranscriptionSession
+from voiceassist_relay.realtime.core.turns import Carry
 
 IDS = st.sampled_from(["a", "b", "c", "resp_1", "resp_2", None])
 TEXT = st.sampled_from(["", "Yes.", '{"relevant":true,"answer":"Yes."}', "\ud83d", "x" * 5000, None])

@@ -5,11 +5,11 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voiceassist_relay.metrics import RelayMetrics
-from voiceassist_relay.realtime.audio_clock import AudioClock
-from voiceassist_relay.realtime.feed import SAMPLE, Feed
-from voiceassist_relay.realtime.limits import LineLimits
-from voiceassist_relay.realtime.pace import AHEAD_SECONDS, CATCHING_UP, Pace
+from voiceassist_relay.metrics.relay_metrics import RelayMetrics
+from voiceassist_relay.realtime.audio_sender import SAMPLE, Feed
+from voiceassist_relay.realtime.core.audio_time import AudioClock
+from voiceassist_relay.realtime.core.limits import LineLimits
+from voiceassist_relay.realtime.core.pace import AHEAD_SECONDS, CATCHING_UP, Pace
 
 FRAME = b"/" * 216
 

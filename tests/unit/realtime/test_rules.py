@@ -10,17 +10,17 @@ from hypothesis import strategies as st
 
 from unit.realtime.wire import turn
 from voiceassist_crds.messages import StatusReason
-from voiceassist_relay.boundaries import TurnTiming
-from voiceassist_relay.latency import CallTimeline, TurnTimeline
-from voiceassist_relay.realtime.backoff import delay, recycle_after
-from voiceassist_relay.realtime.events import ErrorInfo
-from voiceassist_relay.realtime.failures import Fatal, Passing, from_close, from_handshake, from_tls, from_update, label, wait_in
-from voiceassist_relay.realtime.limiter import ResponseLimiter
-from voiceassist_relay.realtime.limits import LineLimits
-from voiceassist_relay.realtime.liveness import Liveness
-from voiceassist_relay.realtime.memory import Memory
-from voiceassist_relay.realtime.placement import Placement
-from voiceassist_relay.realtime.turns import carry_over
+from voiceassist_relay.call.timeline import CallTimeline, TurnTimeline
+from voiceassist_relay.interfaces import TurnTiming
+from voiceassist_relay.realtime.core.backoff import delay, recycle_after
+from voiceassist_relay.realtime.core.failures import Fatal, Passing, from_close, from_handshake, from_tls, from_update, label, wait_in
+from voiceassist_relay.realtime.core.history import Memory
+from voiceassist_relay.realtime.core.limiter import ResponseLimiter
+from voiceassist_relay.realtime.core.limits import LineLimits
+from voiceassist_relay.realtime.core.liveness import Liveness
+from voiceassist_relay.realtime.core.placement import Placement
+from voiceassist_relay.realtime.core.server_events import ErrorInfo
+from voiceassist_relay.realtime.core.turns import carry_over
 
 LIMITS = LineLimits()
 

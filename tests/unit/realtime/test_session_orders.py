@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from unit.realtime.wire import Desk, plan_of
-from voiceassist_relay.realtime import actions as act
-from voiceassist_relay.realtime.events import decode
-from voiceassist_relay.realtime.turns import Carry
+from voiceassist_relay.realtime.core import outputs as act
+from voiceassist_relay.realtime.core.server_events import decode
+from voiceassist_relay.realtime.core.turns import Carry
 
 WHOLE = '{"relevant":true,"answer":"Yes, you can.","question":"Can I?"}'
 ARGUMENTS = st.sampled_from([WHOLE, WHOLE.replace("true", "false"), WHOLE[:30], "{}", "not json", '{"relevant":true,"answer":""}'])

@@ -8,13 +8,13 @@ from typing import Any
 
 from unit.realtime.wire import plan_of
 from voiceassist_crds.messages import Track
-from voiceassist_relay.realtime import actions as act
-from voiceassist_relay.realtime.audio_clock import AudioClock
-from voiceassist_relay.realtime.events import decode
-from voiceassist_relay.realtime.limits import LineLimits
-from voiceassist_relay.realtime.liveness import Liveness
-from voiceassist_relay.realtime.transcribe import TranscriptionSession
-from voiceassist_relay.realtime.turns import Carry
+from voiceassist_relay.realtime.core import outputs as act
+from voiceassist_relay.realtime.core.audio_time import AudioClock
+from voiceassist_relay.realtime.core.limits import LineLimits
+from voiceassist_relay.realtime.core.liveness import Liveness
+from voiceassist_relay.realtime.core.server_events import decode
+from voiceassist_relay.realtime.core.transcription import TranscriptionSession
+from voiceassist_relay.realtime.core.turns import Carry
 
 LOUD = base64.b64encode(b"\x90\x10" * 80)
 QUIET = base64.b64encode(b"\xff" * 160)

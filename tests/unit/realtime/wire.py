@@ -12,17 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from voiceassist_crds.config import RelayConfig
-from voiceassist_relay.realtime import actions as act
-from voiceassist_relay.realtime.audio_clock import AudioClock
-from voiceassist_relay.realtime.context import Context
-from voiceassist_relay.realtime.events import decode
-from voiceassist_relay.realtime.limiter import ResponseLimiter
-from voiceassist_relay.realtime.limits import DEFAULT_LIMITS, LineLimits
-from voiceassist_relay.realtime.liveness import Liveness
-from voiceassist_relay.realtime.memory import Memory
-from voiceassist_relay.realtime.plan import Plan
-from voiceassist_relay.realtime.session import ConversationSession
-from voiceassist_relay.realtime.turns import Carry, Turn
+from voiceassist_relay.realtime.core import outputs as act
+from voiceassist_relay.realtime.core.audio_time import AudioClock
+from voiceassist_relay.realtime.core.conversation import ConversationSession
+from voiceassist_relay.realtime.core.history import Memory
+from voiceassist_relay.realtime.core.limiter import ResponseLimiter
+from voiceassist_relay.realtime.core.limits import DEFAULT_LIMITS, LineLimits
+from voiceassist_relay.realtime.core.liveness import Liveness
+from voiceassist_relay.realtime.core.server_events import decode
+from voiceassist_relay.realtime.core.session_base import Context
+from voiceassist_relay.realtime.core.session_settings import Plan
+from voiceassist_relay.realtime.core.turns import Carry, Turn
 
 Line = dict[str, Any]
 TRANSCRIPTS = Path(__file__).parent / "transcripts"

@@ -9,11 +9,11 @@ from typing import Any
 from voiceassist_crds.config import Prompt, RelayConfig
 from voiceassist_crds.messages import AssistState, StatusReason
 from voiceassist_crds.names import CallSid, StreamSid
-from voiceassist_relay.boundaries import ModelListener, StreamClaims, StreamStart
-from voiceassist_relay.bridge import CallBridge
-from voiceassist_relay.metrics import RelayMetrics
+from voiceassist_relay.call.bridge import CallBridge
+from voiceassist_relay.call.registry import Registry
+from voiceassist_relay.interfaces import ModelListener, StreamClaims, StreamStart
+from voiceassist_relay.metrics.relay_metrics import RelayMetrics
 from voiceassist_relay.peer_health import PeerHealth
-from voiceassist_relay.registry import Registry
 
 
 def start(call: int = 0, generation: int = 1, paused: bool = False) -> StreamStart:

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from unit.relay.house import Connection, House, start
 from voiceassist_crds.messages import AssistState, StatusReason
-from voiceassist_relay.boundaries import Finished, TurnTiming
+from voiceassist_relay.interfaces import Finished, TurnTiming
 
 
 async def test_frames_go_straight_to_the_line() -> None:

@@ -14,8 +14,8 @@ from pydantic import BaseModel
 
 from voiceassist_crds.config import ModelConfig, RelayConfig
 from voiceassist_crds.errors import ContractError
-from voiceassist_relay.prompt_choice import choose_prompt
-from voiceassist_relay.realtime.client_events import conversation_update, transcription_update
+from voiceassist_relay.call.prompt_choice import choose_prompt
+from voiceassist_relay.realtime.core.client_events import conversation_update, transcription_update
 
 TESTS = Path(__file__).parents[2]
 HERE = "unit/relay/test_every_field.py"

@@ -7,9 +7,9 @@ import asyncio
 import pytest
 
 from voiceassist_crds.reasons import Refusal
-from voiceassist_relay.boundaries import TurnTiming
-from voiceassist_relay.metrics import CallMetrics, RelayMetrics
-from voiceassist_relay.watching import watch_loop_delay
+from voiceassist_relay.health.endpoints import watch_loop_delay
+from voiceassist_relay.interfaces import TurnTiming
+from voiceassist_relay.metrics.relay_metrics import CallMetrics, RelayMetrics
 
 PROMISED = {
     "stage_duration_seconds": {"stage"},

@@ -10,11 +10,11 @@ import pytest
 
 from voiceassist_crds.config import RelayConfig
 from voiceassist_crds.status import PeerReason
-from voiceassist_relay import peer_check
-from voiceassist_relay.model_check import model_relevant
-from voiceassist_relay.peer_check import PeerCheck, Unwell
+from voiceassist_relay.config.snapshot import Secrets, Snapshot
+from voiceassist_relay.health import peer_check
+from voiceassist_relay.health.model_check import model_relevant
+from voiceassist_relay.health.peer_check import PeerCheck, Unwell
 from voiceassist_relay.peer_health import PeerHealth
-from voiceassist_relay.snapshot import Secrets, Snapshot
 
 
 def snapshot(key: str = "k", host: str = "a.example.com", model: str = "m") -> Snapshot:

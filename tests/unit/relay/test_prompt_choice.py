@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voiceassist_crds.config import Prompt, RelayConfig
-from voiceassist_relay.prompt_choice import bucket, choose_prompt
+from voiceassist_relay.call.prompt_choice import bucket, choose_prompt
 
 
 def config(*weights: int, salt: str = "") -> RelayConfig:

@@ -11,7 +11,7 @@ import pytest
 from unit.relay.house import Connection, House, config, start
 from voiceassist_crds.config import Limits
 from voiceassist_crds.names import StreamSid
-from voiceassist_relay.drain import Drain
+from voiceassist_relay.call.drain import Drain
 
 
 async def test_newer_generation_wins_and_an_older_one_is_sent_away() -> None:

@@ -13,10 +13,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from voiceassist_crds.reasons import Refusal
-from voiceassist_relay import metric_labels as closed
-from voiceassist_relay.boundaries import TurnTiming
-from voiceassist_relay.metrics import PREFIX, RelayMetrics
-from voiceassist_relay.realtime import failures
+from voiceassist_relay.interfaces import TurnTiming
+from voiceassist_relay.metrics.relay_metrics import PREFIX, RelayMetrics
+from voiceassist_relay.metrics.relay_metrics import labels as closed
+from voiceassist_relay.realtime.core import failures
 
 ROOT = Path(__file__).parents[3]
 SOURCE = ROOT / "relay/src/voiceassist_relay"

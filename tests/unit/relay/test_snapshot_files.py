@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from voiceassist_relay.config_watch import ConfigWatch
+from voiceassist_relay.config.files import read_snapshot
+from voiceassist_relay.config.snapshot import Snapshot
+from voiceassist_relay.config.watch import ConfigWatch
 from voiceassist_relay.errors import ConfigRefused
-from voiceassist_relay.metrics import RelayMetrics
-from voiceassist_relay.snapshot import Snapshot
-from voiceassist_relay.snapshot_files import read_snapshot
+from voiceassist_relay.metrics.relay_metrics import RelayMetrics
 
 SECRETS = {
     "twilio-auth-token": "token-one",

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from voiceassist_relay.suggestions.assembler import MAX_CHARACTERS, Arguments, Assembler, from_text
+from voiceassist_relay.realtime.core.suggestion_parser import MAX_CHARACTERS, Arguments, Assembler, from_text
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=40)
 

@@ -22,7 +22,7 @@ from voiceassist_crds.messages import (
     Withdrawn,
     WithdrawnReason,
 )
-from voiceassist_relay.suggestions.coalescer import BOUND, Coalescer, Lane, lane_of
+from voiceassist_relay.sync.coalescer import BOUND, Coalescer, Lane, lane_of
 
 
 def draft(item: str, part: int = 1) -> Draft:

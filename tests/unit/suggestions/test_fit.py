@@ -21,8 +21,8 @@ from voiceassist_crds.messages import (
     Track,
     Transcript,
 )
-from voiceassist_relay.suggestions.fit import clip_to_bytes, item_payload, message_id, stream_payload
-from voiceassist_relay.sync_payload import encode, well_formed
+from voiceassist_relay.sync.payload import encode, well_formed
+from voiceassist_relay.sync.truncation import clip_to_bytes, item_payload, message_id, stream_payload
 
 PIECES = st.sampled_from(["x", "é", "漢", "😀", '"', "\\", "\n", "\x00", "\u2028", "\ud83d", "👩‍👩‍👧", " word"])
 TEXTS = st.builds(lambda piece, count, rest: piece * count + rest, PIECES, st.integers(0, 5000), st.text(max_size=40)).map(well_formed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from voiceassist_crds.names import suggestion_id, suggestion_key
-from voiceassist_relay.suggestions.numbering import OnConflict, generation_of, number_of, on_conflict
+from voiceassist_relay.sync.numbering import OnConflict, generation_of, number_of, on_conflict
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from voiceassist_crds.status import PeerReason
 from voiceassist_relay.errors import TwilioBusy, TwilioError, TwilioRefused, TwilioUnclear
 from voiceassist_relay.peer_health import PeerHealth
-from voiceassist_relay.suggestions.sync_watch import SyncWatch, verdict
+from voiceassist_relay.sync.health import SyncWatch, verdict
 
 
 class Clock:

@@ -13,9 +13,9 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from ..call.dependencies import FunctionsDeps
 from ..errors import RequestRefused
 from .cors import answer_headers, origin_allowed, preflight_headers
-from .deps import FunctionsDeps
 from .requests import MAX_BODY_BYTES, refuse_query, too_large
 
 BODY_SECONDS: Final = 10.0

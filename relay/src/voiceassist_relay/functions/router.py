@@ -9,23 +9,23 @@ from voiceassist_crds.config import Checks
 from voiceassist_crds.names import CALLBACK_PATH, FEEDBACK_PATH, STREAM_PATH, TOKEN_PATH
 
 from ..auth import verify_callback
+from ..call.access import LOCAL_PERSON, Access, Person, access_for_start, watched
+from ..call.control import Controlling
+from ..call.dependencies import FunctionsDeps
+from ..call.peer_relays import Peers
+from ..call.recovery import StreamCallbacks, read_event
+from ..call.start import Started, Starting
 from ..errors import RequestRefused, TwilioError
-from .access import LOCAL_PERSON, Access, Person, access_for_start, watched
-from .assignments import Assignments
-from .callbacks import StreamCallbacks, read_event
-from .controlling import Controlling
-from .deps import FunctionsDeps
-from .documents import CallDocuments
+from ..rate_limits import RateTable
+from ..sync.agent_status import Telling
+from ..sync.call_documents import CallDocuments
+from ..twilio.access_tokens import mint_sync_token
+from ..twilio.call_streams import TwilioStreams
+from ..twilio.error_answers import from_twilio
+from ..twilio.flex_tokens import FlexTokens
+from ..twilio.taskrouter import Assignments
 from .endpoints import EVERY_METHOD, dispatch, endpoint, read_body
-from .flex_tokens import FlexTokens
-from .limits import RateTable
-from .peers import Peers
-from .refusals import from_twilio
 from .requests import Action, FeedbackFields, Raw, StreamFields, TokenFields, parse, read_fields, read_form, take_token
-from .starting import Started, Starting
-from .streams import TwilioStreams
-from .sync_tokens import mint_sync_token
-from .telling import Telling
 
 _STATE = "The call's state could not be read or written"
 

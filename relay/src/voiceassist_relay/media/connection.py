@@ -25,14 +25,14 @@ from voiceassist_crds.config import Checks
 from voiceassist_crds.names import PROBE_HEADER, CallSid
 from voiceassist_crds.reasons import Refusal
 
-from ..boundaries import Calls, CallSink
+from ..config.snapshot import CurrentSnapshot
 from ..errors import TokenRefused
+from ..interfaces import Calls, CallSink
 from ..logs import call_hash
-from ..metrics import RelayMetrics
-from ..snapshot import CurrentSnapshot
-from .frames import MAX_MESSAGE_BYTES, OTHER_MESSAGES, OTHER_MESSAGES_PER_SECOND, FrameDecoder
-from .gate import UPGRADES_BURST, UPGRADES_PER_SECOND, Admitted, Denied, Load, Probed, TokenBucket, Upgrade, admit, denied
-from .protocol import Audio, Ignored, Note, Opening, Received, Refused, StartTerms, Stopped, StreamProtocol
+from ..metrics.relay_metrics import RelayMetrics
+from .admission import UPGRADES_BURST, UPGRADES_PER_SECOND, Admitted, Denied, Load, Probed, TokenBucket, Upgrade, admit, denied
+from .frame_decoder import MAX_MESSAGE_BYTES, OTHER_MESSAGES, OTHER_MESSAGES_PER_SECOND, FrameDecoder
+from .stream import Audio, Ignored, Note, Opening, Received, Refused, StartTerms, Stopped, StreamProtocol
 
 SIGNATURE_HEADER = "X-Twilio-Signature"
 UNREAD_BYTES = 65_536

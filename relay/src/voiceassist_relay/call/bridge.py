@@ -1,0 +1,281 @@
+"""One call from its verified `start` to its end: audio to the model, the model's words to Sync, and the order of shutdown.
+
+Order: the stream ends (by `stop`, a lost socket, a final failure of the model, or because we hang up); the model may finish the
+turn that is open; what is finished is stored; then everything closes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import structlog
+
+from voiceassist_crds.config import ApplyTo, Prompt, RelayConfig
+from voiceassist_crds.messages import AssistState, CallDocument, StatusReason, Track, WithdrawnReason
+from voiceassist_crds.status import PeerReason
+
+from ..interfaces import Finished, MediaConnection, ModelListener, StreamStart, TurnTiming
+from ..lazy_event import LazyEvent
+from ..logs import call_hash
+from ..metrics.labels import STREAM_ENDS
+from ..metrics.relay_metrics import CallMetrics, RelayMetrics
+from ..peer_health import PeerHealth
+from .prompt_choice import choose_prompt
+from .timeline import CallTimeline
+
+TURN_GRACE = 5.0
+"""Seconds that an open turn may take after the stream's end."""
+FLUSH_SECONDS = 180.0
+"""Seconds that finished suggestions may take to be stored after the call's end: longer than Sync may be away (120 s)."""
+FLUSH_GRACE = 20.0
+"""The same where the relay itself is about to end."""
+
+log = structlog.get_logger("voiceassist.call")
+
+
+class Line(Protocol):
+    """The model's side of a call."""
+
+    def frame(self, inbound: bool, payload: bytes, arrived: float) -> None: ...  # noqa: D102
+    async def run(self) -> None: ...  # noqa: D102
+    def pause(self) -> None: ...  # noqa: D102
+    def resume(self) -> None: ...  # noqa: D102
+    def use(self, config: RelayConfig, prompt: Prompt) -> None: ...  # noqa: D102
+    async def finish(self, grace: float) -> None: ...  # noqa: D102
+
+
+class Publisher(Protocol):
+    """Sync's side of a call."""
+
+    def draft(self, item: str, answer: str, revision: str) -> None: ...  # noqa: D102
+    def finished(self, suggestion: Finished) -> None: ...  # noqa: D102
+    def withdrawn(self, item: str, revision: str, reason: WithdrawnReason) -> None: ...  # noqa: D102
+    def transcript(self, track: Track, item: str, text: str, final: bool) -> None: ...  # noqa: D102
+    def status(self, state: AssistState, reason: StatusReason, message: str) -> None: ...  # noqa: D102
+    async def run(self) -> None: ...  # noqa: D102
+    async def finish(self, grace: float, *, lost: bool | None) -> None: ...  # noqa: D102
+
+
+MakeLine = Callable[[StreamStart, RelayConfig, Prompt, ModelListener, RelayMetrics], Line]
+MakePublisher = Callable[[StreamStart, Prompt, RelayMetrics, Callable[[str], None], Callable[[CallDocument], None]], Publisher]
+"""(start, prompt, metrics, superseded, opened): `superseded(reason)` is called when the Document says that this stream is not wanted any
+more, `opened(document)` when it is live."""
+
+_HEALTH = {
+    StatusReason.MODEL_REFUSED: PeerReason.REFUSED,
+    StatusReason.MODEL_QUOTA: PeerReason.QUOTA,
+    StatusReason.MODEL_MISCONFIGURED: PeerReason.MISCONFIGURED,
+    StatusReason.MODEL_UNREACHABLE: PeerReason.UNREACHABLE,
+}
+_FAREWELL = {
+    "stop": (AssistState.STOPPED, StatusReason.CALL_ENDED, "Assist has ended with the call or at your request."),
+    "drain": (AssistState.LOST, StatusReason.RELAY_STOPPING, "Assist was moved off this server. Start it again to go on."),
+    "socket": (AssistState.LOST, StatusReason.STREAM_LOST, "The call's audio no longer reaches the assistant. Start it again to go on."),
+    "error": (AssistState.LOST, StatusReason.STREAM_LOST, "Assist stopped because of an internal error. Start it again to go on."),
+}
+_SILENT = frozenset({"replaced", "superseded", "stopped"})  # endings that another relay or the Document has already told
+
+
+@dataclass(slots=True)
+class Story:
+    """What a call's last log line tells."""
+
+    began: float
+    suggestions: int = 0
+    timeline: CallTimeline = field(default_factory=CallTimeline)
+
+
+class CallBridge:
+    """Implements `boundaries.CallSink` for the media side, `ModelListener` for the model's, and `registry.Bridge`."""
+
+    def __init__(
+        self,
+        start: StreamStart,
+        connection: MediaConnection,
+        config: RelayConfig,
+        *,
+        make_line: MakeLine,
+        make_publisher: MakePublisher,
+        metrics: RelayMetrics,
+        model_health: PeerHealth,
+        loop_time: Callable[[], float],
+        epoch: Callable[[], float],
+    ) -> None:
+        self.start = start
+        self._connection, self._metrics, self._health = connection, CallMetrics(metrics), model_health
+        self._time, self._epoch = loop_time, epoch
+        self._prompt = choose_prompt(config, start.call_sid)
+        self._line = make_line(start, config, self._prompt, self, self._metrics)
+        self._publisher = make_publisher(start, self._prompt, self._metrics, self._superseded, self._opened)
+        self.frame = self._line.frame  # the hot path: no step in between
+        self._over = LazyEvent()
+        self._reason = ""
+        self._failed = False
+        self._paused = start.claims.paused
+        self.models = self._names = config.model.names
+        """Models whose tokens are counted for the call: after a change also those of the session that is being replaced."""
+        self._story = Story(began=loop_time())
+        self._log = log.bind(call=call_hash(start.call_sid), generation=start.claims.generation)
+
+    @property
+    def revision(self) -> str:
+        """The prompt's revision that the call has now."""
+        return self._prompt.revision
+
+    @property
+    def over(self) -> bool:
+        """Whether the stream has ended."""
+        return bool(self._reason)
+
+    # the media side
+
+    def ended(self, reason: str) -> None:
+        """The stream is over."""
+        if not self._reason:
+            self._reason = reason
+            self._over.set()
+
+    # the registry's side
+
+    def replaced(self) -> None:
+        """A newer connection of this call has come."""
+        self._close("replaced", 1008)
+
+    def hang_up(self, reason: str) -> None:
+        """The relay ends this call's assist."""
+        self._close(reason, 1001)
+
+    def _superseded(self, reason: str) -> None:
+        self._close(reason, 1008 if reason == "superseded" else 1000)
+
+    def _opened(self, document: CallDocument) -> None:
+        if document.paused:  # paused at another relay, before this one had the audio
+            self.pause()
+
+    def _close(self, reason: str, code: int) -> None:
+        self.ended(reason)
+        self._connection.close(code, reason)
+
+    def pause(self) -> None:
+        """No byte goes to the model from now on."""
+        if not self._paused:
+            self._paused = True
+            self._line.pause()
+            self._publisher.status(AssistState.PAUSED, StatusReason.AGENT_REQUEST, "Paused: nothing that is said reaches the assistant.")
+
+    def resume(self) -> None:
+        """Audio goes to the model again."""
+        if self._paused:
+            self._paused = False
+            self._line.resume()
+            self._publisher.status(AssistState.LIVE, StatusReason.AGENT_REQUEST, "Listening again.")
+
+    def use(self, config: RelayConfig) -> None:
+        """A new configuration is in force; the call takes its prompt only if the roll-out says so."""
+        if config.rollout.apply_to is not ApplyTo.ALL_CALLS:
+            return
+        prompt = choose_prompt(config, self.start.call_sid)
+        if prompt != self._prompt:
+            self._prompt = prompt
+            before, self._names = self._names, config.model.names
+            self.models = tuple(dict.fromkeys((*self._names, *before)))
+            self._line.use(config, prompt)
+
+    # the model's side
+
+    def draft(self, item: str, answer: str, revision: str) -> None:
+        """The answer so far."""
+        self._publisher.draft(item, answer, revision)
+
+    def finished(self, suggestion: Finished) -> None:
+        """A suggestion to store."""
+        self._story.suggestions += 1
+        self._publisher.finished(suggestion)
+
+    def withdrawn(self, item: str, revision: str, reason: WithdrawnReason) -> None:
+        """A draft that will not be finished."""
+        self._publisher.withdrawn(item, revision, reason)
+
+    def turn(self, outcome: str, revision: str, timing: TurnTiming) -> None:
+        """A turn is handled."""
+        self._story.timeline.handled(outcome, timing)
+        self._metrics.turn(outcome, revision, timing)
+
+    def transcript(self, track: Track, item: str, text: str, final: bool) -> None:
+        """Spoken words."""
+        self._publisher.transcript(track, item, text, final)
+
+    def state(self, state: AssistState, reason: StatusReason, message: str) -> None:
+        """The model's state: the agent is told; `failed` ends the call's assist."""
+        if state is AssistState.LIVE:
+            self._health.worked(self._epoch())
+            if self._paused:
+                state, reason, message = (
+                    AssistState.PAUSED,
+                    StatusReason.AGENT_REQUEST,
+                    "Paused: nothing that is said reaches the assistant.",
+                )
+        elif reason in _HEALTH:
+            self._health.failed(_HEALTH[reason], message, self._epoch())
+        self._publisher.status(state, reason, message)
+        if state is AssistState.FAILED:
+            self._failed = True
+            self._close("model", 1011)
+
+    # the life
+
+    async def run(self) -> None:
+        """Carries the call to its end. Whatever fails in one part ends this call in order, and no other."""
+        line = asyncio.create_task(self._line.run(), name="line")
+        publisher = asyncio.create_task(self._publisher.run(), name="publisher")
+        over = asyncio.create_task(self._over.wait(), name="over")
+        try:
+            await asyncio.wait({line, publisher, over}, return_when=asyncio.FIRST_COMPLETED)
+            for part in (line, publisher):
+                if part.done() and not part.cancelled() and (error := part.exception()) is not None:
+                    self._log.error("call failed", part=part.get_name(), error=repr(error), exc_info=error)
+            if not self._reason:
+                self._close("error", 1011)
+            await self._shut_down(line, publisher)
+        finally:
+            self._connection.close(1001, "over")
+            for task in (over, line, publisher):
+                task.cancel()
+            await asyncio.gather(over, line, publisher, return_exceptions=True)
+            self._tell()
+
+    async def _shut_down(self, line: asyncio.Task[None], publisher: asyncio.Task[None]) -> None:
+        reason = self._reason
+        if not line.done():
+            try:
+                async with asyncio.timeout(TURN_GRACE + 2):
+                    await self._line.finish(0.0 if reason in _SILENT else TURN_GRACE)
+            except TimeoutError:
+                self._log.warning("the model's side did not end in time")
+        if publisher.done():
+            return
+        if reason not in _SILENT and not self._failed:
+            self._publisher.status(*_FAREWELL.get(reason, _FAREWELL["socket"]))
+        grace = FLUSH_GRACE if reason == "drain" else FLUSH_SECONDS
+        try:
+            async with asyncio.timeout(grace + 2):
+                await self._publisher.finish(grace, lost=None if reason in _SILENT else reason != "stop")
+        except TimeoutError:
+            self._log.error("suggestions may be lost: they could not be stored in time")
+
+    def _tell(self) -> None:
+        if self._reason not in {"stop", "stopped"}:  # a stream that broke the protocol ends by the name of what it did
+            self._metrics.stream_lost(self._reason if self._reason in STREAM_ENDS else "protocol")
+        story = self._story
+        self._log.info(
+            "call over",
+            reason=self._reason,
+            seconds=round(self._time() - story.began, 1),
+            revision=self.revision,
+            suggestions=story.suggestions,
+            **story.timeline.summary(),
+            **self._metrics.summary(),
+        )

@@ -1,0 +1,85 @@
+"""Stops, pauses and resumes a call's stream: they count from the worker now in the call."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from voiceassist_crds.messages import CallState
+
+from ..errors import RequestRefused, TwilioError
+from ..sync.agent_status import STOPPED, Telling
+from ..sync.call_documents import CallDocuments
+from ..sync.document_rules import NotRunning, NotYours, SetPaused, Stop, decide_paused, decide_stop
+from ..twilio.call_streams import TwilioStreams
+from ..twilio.error_answers import stop_failed
+from .access import Person, not_in_the_call, nothing_to
+from .dependencies import FunctionsDeps
+from .peer_relays import Asked, Peers
+from .start import shown_state
+
+
+class Controlling:
+    """The actions on a stream that runs."""
+
+    def __init__(self, deps: FunctionsDeps, documents: CallDocuments, streams: TwilioStreams, telling: Telling, peers: Peers) -> None:
+        self._deps, self._documents, self._streams, self._telling, self._peers = deps, documents, streams, telling, peers
+
+    async def stop(self, call_sid: str, person: Person) -> dict[str, Any]:
+        """Stops the stream. What does not run is stopped; another worker's call goes on. Raises RequestRefused, TwilioError.
+
+        The Document comes first, so that the stream's end is nobody's surprise; a stop that fails at Twilio may be repeated.
+        """
+        before, decision = await self._documents.settle(
+            call_sid,
+            lambda found: decide_stop(found, worker=person.worker),
+            lambda wanted: wanted.document if isinstance(wanted, Stop) and wanted.changed else None,
+        )
+        match decision:
+            case NotRunning():
+                return {"state": "stopped", "callSid": call_sid}
+            case NotYours(document=document):
+                ignored = "another worker is in the call now; this stop does not count"
+                if not document.worker:
+                    ignored = "it is not known which worker is in the call; start assist to take charge of it, then stop it"
+                return {"state": shown_state(document), "callSid": call_sid, "ignored": ignored}
+            case Stop(document=document):
+                try:
+                    await self._streams.stop(call_sid, document)
+                except TwilioError as error:
+                    raise stop_failed(error, self._deps.current().secrets) from error
+                if before is not None and before.state in {CallState.STARTING, CallState.LOST}:
+                    # No relay has the audio, so none tells the agent.
+                    self._deps.background.spawn("tell stopped", self._telling.tell(call_sid, document, STOPPED))
+                return {"state": "stopped", "callSid": call_sid, "generation": document.generation}
+
+    async def set_paused(self, call_sid: str, person: Person, paused: bool) -> dict[str, Any]:
+        """Holds the call's audio back from the model, or lets it go on. Raises RequestRefused, TwilioError.
+
+        Writes the Document first: a relay that gets the audio later reads it there. The answer comes when the relay that has
+        the audio has done it.
+        """
+        action = "pause" if paused else "resume"
+        _, decision = await self._documents.settle(
+            call_sid,
+            lambda found: decide_paused(found, paused, worker=person.worker),
+            lambda wanted: wanted.document if isinstance(wanted, SetPaused) and wanted.changed else None,
+        )
+        match decision:
+            case NotRunning():
+                raise nothing_to(action)
+            case NotYours():
+                raise not_in_the_call(action)
+            case SetPaused(document=document, tell=tell):
+                if tell and await self._peers.tell(call_sid, document, action) is not Asked.DONE:
+                    raise _not_told(action)
+                return {"state": shown_state(document), "callSid": call_sid, "generation": document.generation}
+
+
+def _not_told(action: str) -> RequestRefused:
+    if action == "pause":
+        message = "The relay that has the call's audio did not confirm the pause: the audio is STILL being sent to the model."
+        hint = "Do not let the caller say what must not be heard. Try again, or stop assist."
+    else:
+        message = "The relay that has the call's audio did not confirm: the call may still be paused."
+        hint = "Try again, or stop assist and start it again."
+    return RequestRefused(503, f"{action}_failed", message, hint, retry_after=1.0)

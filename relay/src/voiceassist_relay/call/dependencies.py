@@ -1,0 +1,89 @@
+"""What the functions need from the rest of the relay: given explicitly, once, when the process starts."""
+
+from __future__ import annotations
+
+import secrets
+import string
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import aiohttp
+
+from ..config.snapshot import CurrentSnapshot
+from ..metrics.relay_metrics import RelayMetrics
+from ..rate_limits import Rate
+from ..sync.client import SyncClient
+from ..twilio.rest import TwilioRest
+from ..twilio.retry import RetryPolicy
+from .background import Background
+
+SUFFIX_CHARS: Final = 16
+_ALPHABET: Final = string.ascii_letters + string.digits
+_ASK: Final = RetryPolicy(first=0.1, longest=1.0, attempts=8, longest_asked=2.0, within=8.0)
+_FOLLOW: Final = RetryPolicy(first=0.2, longest=4.0, attempts=None, within=180.0)
+_STREAM_RATE: Final = Rate(per_second=5.0, burst=20)
+_FEEDBACK_RATE: Final = Rate(per_second=1.0, burst=20)
+
+
+def random_suffix() -> str:
+    """16 characters that nobody guesses (95 bits): all that protects a call's Sync Stream is its name."""
+    return "".join(secrets.choice(_ALPHABET) for _ in range(SUFFIX_CHARS))
+
+
+class LiveCall(Protocol):
+    """A call whose audio is at this relay. Both methods return at once and may be called again."""
+
+    def pause(self) -> None:
+        """No audio goes to the model from now on."""
+
+    def resume(self) -> None:
+        """Audio goes to the model again."""
+
+
+class LiveCalls(Protocol):
+    """The calls of this relay."""
+
+    def find(self, call_sid: str) -> LiveCall | None:
+        """The call, while its stream is connected here."""
+
+    def had(self, call_sid: str) -> bool:
+        """Whether its stream is or was connected to this process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Waits and rates of the functions, in seconds; what a test makes shorter."""
+
+    ask: RetryPolicy = _ASK
+    """While a browser waits for the answer: so often that one request in five may fail."""
+    follow: RetryPolicy = _FOLLOW
+    """After the answer, and on callbacks: Map, Stream, permission, status. Longer than Sync may be away (120 s)."""
+    peer_seconds: float = 2.0
+    """For one relay to answer another."""
+    stop_seconds: float = 2.0
+    """To stop a stream that should not be there."""
+    own_report_seconds: float = 1.0
+    """For the relay that saw a stream end to write so itself, before a callback says the same."""
+    restart_seconds: float = 1.0
+    """Before the second automatic start, so that a full relay has left the balancer."""
+    stream_rate: Rate = _STREAM_RATE
+    feedback_rate: Rate = _FEEDBACK_RATE
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionsDeps:
+    """Everything that the functions use. `http` is for other relays; `now` gives epoch seconds, `monotonic` never goes back."""
+
+    current: CurrentSnapshot
+    rest: TwilioRest
+    sync: SyncClient
+    calls: LiveCalls
+    metrics: RelayMetrics
+    background: Background
+    http: aiohttp.ClientSession
+    now: Callable[[], float] = time.time
+    monotonic: Callable[[], float] = time.monotonic
+    suffix: Callable[[], str] = random_suffix
+    timing: Timing = Timing()

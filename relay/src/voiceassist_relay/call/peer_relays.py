@@ -1,0 +1,147 @@
+"""Relays among themselves: who has a call's audio, and pause and resume where it is. The private port's routes and their client."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import re
+from enum import Enum, auto
+from typing import Final
+
+import aiohttp
+import structlog
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+
+from voiceassist_crds.messages import CallDocument
+from voiceassist_crds.names import CALL_SID_PATTERN, PEER_HEADER, is_call_sid
+
+from ..auth import mint_peer, verify_peer
+from ..logs import call_hash
+from .dependencies import FunctionsDeps, LiveCall
+
+NO_SUCH_CALL: Final = "no_such_call"
+CALL_OVER: Final = "call_over"
+ACTIONS: Final = ("pause", "resume")
+_MAX_ANSWER = 4096
+_PORT = re.compile(r"[0-9]{1,5}")
+
+log = structlog.get_logger("voiceassist.peers")
+
+
+class Asked(Enum):
+    """What became of a question to the relay that has a call's audio."""
+
+    DONE = auto()
+    GONE = auto()
+    """It is no more, or never had the call: it was started anew."""
+    OVER = auto()
+    """It had the call, and has seen its end."""
+    UNKNOWN = auto()
+    """It could not be asked: no address is known, or it does not take our proof."""
+
+
+def peer_address(owner: str) -> str | None:
+    """`owner` if it is an address and a port that a relay may have, else None. Never a name: those could lead anywhere."""
+    host, colon, port = owner.rpartition(":")
+    if not colon or not _PORT.fullmatch(port) or not 0 < int(port) < 65536:
+        return None
+    bracketed = host.startswith("[") and host.endswith("]")
+    try:
+        address = ipaddress.ip_address(host[1:-1] if bracketed else host)
+    except ValueError:
+        return None
+    if (address.version == 6) != bracketed or getattr(address, "scope_id", None):
+        return None
+    if address.is_link_local or address.is_multicast or address.is_unspecified:
+        return None
+    return owner
+
+
+class Peers:
+    """Asks the relay that a Document names, this one included."""
+
+    def __init__(self, deps: FunctionsDeps) -> None:
+        self._deps = deps
+
+    async def has(self, call_sid: str, document: CallDocument) -> Asked:
+        """Whether the call's stream is still connected at its owner."""
+        if self._deps.calls.find(call_sid) is not None:
+            return Asked.DONE
+        return await self._ask("GET", document.owner, f"/calls/{call_sid}", call_sid)
+
+    async def tell(self, call_sid: str, document: CallDocument, action: str) -> Asked:
+        """Pauses or resumes the call where its audio is."""
+        local = self._deps.calls.find(call_sid)
+        if local is not None:
+            _carry_out(local, action)
+            return Asked.DONE
+        return await self._ask("POST", document.owner, f"/calls/{call_sid}/{action}", call_sid)
+
+    async def _ask(self, method: str, owner: str, path: str, call_sid: str) -> Asked:
+        address = peer_address(owner)
+        tokens = self._deps.current().secrets.auth_tokens
+        if address is None or not tokens:
+            return Asked.UNKNOWN
+        headers = {PEER_HEADER: mint_peer(tokens[0], method, path, self._deps.now())}
+        try:
+            async with (
+                asyncio.timeout(self._deps.timing.peer_seconds),
+                self._deps.http.request(method, f"http://{address}{path}", headers=headers, allow_redirects=False) as response,
+            ):
+                if response.status == 200:
+                    return Asked.DONE
+                body = await response.content.read(_MAX_ANSWER)
+                status = response.status
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+            log.warning("relay not reached", call=call_hash(call_sid), error=type(error).__name__)
+            return Asked.GONE
+        if status == 404 and NO_SUCH_CALL.encode() in body:
+            return Asked.GONE
+        if status == 404 and CALL_OVER.encode() in body:
+            return Asked.OVER
+        log.warning("relay did not do as asked", call=call_hash(call_sid), status=status)
+        return Asked.UNKNOWN
+
+
+def peer_router(deps: FunctionsDeps) -> APIRouter:
+    """The private port's routes: GET /calls/{callSid}, POST /calls/{callSid}/pause and /resume, for relays with our proof."""
+    router = APIRouter()
+
+    async def call(request: Request) -> Response:
+        return _answer(deps, request, None)
+
+    async def act(request: Request) -> Response:
+        return _answer(deps, request, request.path_params["action"])
+
+    router.add_api_route("/calls/{call_sid}", call, methods=["GET"], include_in_schema=False, response_model=None)
+    router.add_api_route("/calls/{call_sid}/{action}", act, methods=["POST"], include_in_schema=False, response_model=None)
+    return router
+
+
+def _answer(deps: FunctionsDeps, request: Request, action: str | None) -> Response:
+    header = request.headers.get(PEER_HEADER, "")
+    call_sid = request.path_params["call_sid"]
+    if not verify_peer(deps.current().secrets.auth_tokens, header, request.method, request.url.path, deps.now()):
+        return _error(403, "no_proof", f"{PEER_HEADER}: no valid proof of a relay of this installation")
+    if action not in {None, *ACTIONS} or not is_call_sid(call_sid):
+        return _error(404, "not_found", f"known: /calls/{CALL_SID_PATTERN} and its {', '.join(ACTIONS)}")
+    local = deps.calls.find(call_sid)
+    if local is None and deps.calls.had(call_sid):
+        return _error(404, CALL_OVER, "the call's stream at this relay is over")
+    if local is None:
+        return _error(404, NO_SUCH_CALL, "this relay does not have the call")
+    if action is not None:
+        _carry_out(local, action)
+    return JSONResponse({"callSid": call_sid, "done": action or "found"})
+
+
+def _carry_out(call: LiveCall, action: str) -> None:
+    if action == "pause":
+        call.pause()
+    else:
+        call.resume()
+
+
+def _error(status: int, code: str, message: str) -> Response:
+    return JSONResponse({"error": {"code": code, "message": message}}, status_code=status)

@@ -1,0 +1,179 @@
+"""Twilio's stream status callbacks: a stream that died before it began is started again, a later death reaches the agent.
+
+Any relay may get any callback, late, twice or not at all: the Document decides what it means.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from voiceassist_crds.messages import CallDocument, CallState
+from voiceassist_crds.names import is_call_sid
+
+from ..errors import RequestRefused, TwilioError
+from ..logs import call_hash
+from ..sync.agent_status import CALL_ENDED, LOST, NOT_CONNECTED, Telling, Told
+from ..sync.call_documents import CONFLICTS, CallDocuments, Seen
+from ..sync.document_rules import Ignore, Restart, TellAgent, call_over, stream_died
+from ..twilio.call_streams import TwilioStreams
+from .dependencies import FunctionsDeps
+from .peer_relays import Asked, Peers
+from .start import Starting
+
+STOPPED_EVENT: Final = "stream-stopped"
+ERROR_EVENT: Final = "stream-error"
+WARNING: Final = "31930"
+"""Twilio threw audio away because we read too slowly; the stream goes on."""
+MAX_REMEMBERED: Final = 4096
+
+log = structlog.get_logger("voiceassist.functions")
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEvent:
+    """What a callback says."""
+
+    account: str
+    call_sid: str
+    stream_name: str
+    event: str
+    error: str
+
+    @property
+    def matters(self) -> bool:
+        """Whether it can change anything."""
+        return self.event in {STOPPED_EVENT, ERROR_EVENT} and not self.error.startswith(WARNING) and is_call_sid(self.call_sid)
+
+
+def read_event(form: dict[str, str]) -> StreamEvent:
+    """The callback's fields that count; missing ones are empty."""
+
+    def text(name: str) -> str:
+        return form.get(name, "")[:400]
+
+    return StreamEvent(text("AccountSid"), text("CallSid"), text("StreamName"), text("StreamEvent"), text("StreamError"))
+
+
+class StreamCallbacks:
+    """Works on callbacks in the background, each once."""
+
+    def __init__(
+        self,
+        deps: FunctionsDeps,
+        documents: CallDocuments,
+        streams: TwilioStreams,
+        telling: Telling,
+        peers: Peers,
+        starting: Starting,
+    ) -> None:
+        self._deps, self._documents, self._streams = deps, documents, streams
+        self._telling, self._peers, self._starting = telling, peers, starting
+        self._known: OrderedDict[str, None] = OrderedDict()
+
+    def accept(self, event: StreamEvent, idempotency_token: str) -> bool:
+        """Takes a verified callback; False when there is too much to do. One that was seen here before changes nothing."""
+        if not event.matters or event.account != self._deps.current().config.twilio.account_sid:
+            return True
+        token = idempotency_token[:100]
+        if token and token in self._known:
+            return True
+        if not self._deps.background.spawn("stream callback", self._handle(event)):
+            return False
+        if token:
+            self._known[token] = None
+            while len(self._known) > MAX_REMEMBERED:
+                self._known.popitem(last=False)
+        return True
+
+    async def _handle(self, event: StreamEvent) -> None:
+        hashed = call_hash(event.call_sid)
+        try:
+            for attempt in range(CONFLICTS):
+                seen = await self._documents.read(event.call_sid)
+                decision = self._decide(event, seen)
+                if isinstance(decision, Ignore) or seen is None:
+                    return
+                if attempt == 0:
+                    log.info("stream died", call=hashed, stream_event=event.event, error=event.error[:20], state=seen.document.state.value)
+                    if await self._wait(event, seen.document):
+                        continue  # the Document may say something else by now
+                if await self._carry_out(event, seen, decision):
+                    return
+            log.error("callback given up", call=hashed)
+        except (TwilioError, RequestRefused) as error:
+            log.error("callback not carried out", call=hashed, error=str(error))
+
+    def _decide(self, event: StreamEvent, seen: Seen | None) -> Ignore | Restart | TellAgent:
+        document = seen.document if seen else None
+        return stream_died(document, event.stream_name, event.event, call_sid=event.call_sid, now=self._deps.now())
+
+    async def _wait(self, event: StreamEvent, document: CallDocument) -> bool:
+        """Waits where waiting helps; tells whether it did."""
+        timing = self._deps.timing
+        if document.state is CallState.LIVE and event.event == STOPPED_EVENT:
+            # An end in good order: the relay with the audio has seen it too, and says why.
+            await asyncio.sleep(timing.own_report_seconds)
+            return True
+        if document.state is CallState.STARTING and document.restarts > 0:
+            await asyncio.sleep(timing.restart_seconds)
+            return True
+        return False
+
+    async def _carry_out(self, event: StreamEvent, seen: Seen, decision: Restart | TellAgent) -> bool:
+        """Writes what was decided and acts on it; False if somebody else has changed the Document."""
+        goes_on = await self._streams.in_progress(event.call_sid)
+        match decision:
+            case Restart(document=again) if goes_on:
+                if not await self._documents.write(event.call_sid, again, seen):
+                    return False
+                await self._restart(event.call_sid, again)
+            case Restart(gone=gone):
+                if not await self._documents.write(event.call_sid, gone, seen):
+                    return False
+                self._deps.metrics.stream_restarted("call_over")
+                await self._telling.tell(event.call_sid, gone, CALL_ENDED)
+            case TellAgent(document=lost, restarts_used_up=True):
+                if not await self._documents.write(event.call_sid, lost, seen):
+                    return False
+                self._deps.metrics.stream_restarted("given_up")
+                await self._telling.tell(event.call_sid, lost, NOT_CONNECTED if goes_on else CALL_ENDED)
+            case TellAgent(document=lost):
+                return await self._lost(event, seen, lost, goes_on)
+        return True
+
+    async def _restart(self, call_sid: str, document: CallDocument) -> None:
+        try:
+            created = await self._starting.create_stream(call_sid, document)
+        except RequestRefused as refused:
+            over = refused.code == "call_ended"
+            self._deps.metrics.stream_restarted("call_over" if over else "refused")
+            log.warning("stream not started again", call=call_hash(call_sid), code=refused.code)
+            await self._telling.tell(call_sid, document, CALL_ENDED if over else NOT_CONNECTED)
+            return
+        self._deps.metrics.stream_restarted("started")
+        self._starting.follow(call_sid, created, created=True)
+
+    async def _lost(self, event: StreamEvent, seen: Seen, lost: CallDocument, goes_on: bool) -> bool:
+        document, what = self._ending(event, seen.document, lost, goes_on)
+        if not await self._documents.write(event.call_sid, document, seen):
+            return False
+        if not goes_on:
+            await self._telling.tell(event.call_sid, document, what)
+            return True
+        _, owner, _ = await asyncio.gather(
+            self._telling.tell(event.call_sid, document, what),
+            self._peers.has(event.call_sid, seen.document),
+            self._streams.stop_quietly(event.call_sid, seen.document.stream_sid or seen.document.stream_name),
+        )
+        if owner is Asked.GONE:
+            self._deps.metrics.stream_lost("relay")  # no relay is left that would count it
+        return True
+
+    def _ending(self, event: StreamEvent, before: CallDocument, lost: CallDocument, goes_on: bool) -> tuple[CallDocument, Told]:
+        over = None if goes_on else call_over(before, event.stream_name)
+        return (lost, LOST) if over is None else (over, CALL_ENDED)

@@ -1,0 +1,225 @@
+"""Starts the stream of a call: the Document first, then the stream at Twilio, everything else after the answer.
+
+The order makes it safe. Whoever has written a generation into the Document, and nobody else, creates that generation's stream,
+once; an answer that leaves open whether it was created is followed by another generation, never by a second attempt at the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import structlog
+
+from voiceassist_crds.messages import CallDocument, CallState
+from voiceassist_crds.names import suggestions_map, sync_stream
+
+from ..errors import RequestRefused, TwilioError, TwilioRefused, TwilioUnclear
+from ..logs import call_hash
+from ..sync.agent_status import Telling
+from ..sync.call_documents import CONFLICTS, CallDocuments, Seen, contended
+from ..sync.document_rules import (
+    AlreadyRunning,
+    ChangeWorker,
+    Create,
+    Superseded,
+    TakeOver,
+    create_failed,
+    create_unclear,
+    decide_start,
+    is_running,
+    still_wanted,
+)
+from ..twilio.call_streams import TwilioStreams
+from ..twilio.error_answers import stream_refused
+from .access import Person
+from .dependencies import FunctionsDeps
+from .peer_relays import Asked, Peers
+
+log = structlog.get_logger("voiceassist.functions")
+
+Decision = Create | AlreadyRunning | TakeOver | ChangeWorker
+_NAME_IN_USE = 409
+
+
+class Outcome(StrEnum):
+    """What a start did."""
+
+    STARTED = "started"
+    RESTARTED = "restarted"
+    RUNNING = "running"
+    TRANSFERRED = "transferred"
+    WATCHING = "watching"
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A call's assist after a start."""
+
+    call_sid: str
+    document: CallDocument
+    outcome: Outcome
+
+    def as_json(self) -> dict[str, Any]:
+        """As the plugin gets it: `map` and `stream` are names of Sync objects."""
+        return {
+            "state": shown_state(self.document),
+            "outcome": self.outcome.value,
+            "callSid": self.call_sid,
+            "generation": self.document.generation,
+            "streamName": self.document.stream_name,
+            "map": suggestions_map(self.call_sid),
+            "stream": self.document.sync_stream,
+        }
+
+
+def shown_state(document: CallDocument) -> str:
+    """The Document's state in the plugin's words: a running stream whose audio is held back is `paused`."""
+    return "paused" if document.paused and is_running(document) else document.state.value
+
+
+class Starting:
+    """Starts by workers, and automatic ones after a stream died before it began."""
+
+    def __init__(self, deps: FunctionsDeps, documents: CallDocuments, streams: TwilioStreams, telling: Telling, peers: Peers) -> None:
+        self._deps, self._documents, self._streams, self._telling, self._peers = deps, documents, streams, telling, peers
+
+    async def start(self, call_sid: str, task_sid: str, person: Person) -> Started:
+        """A start by a worker who may. Raises RequestRefused or TwilioError."""
+        decision = await self._decide(call_sid, task_sid, person)
+        document = decision.document
+        match decision:
+            case Create():
+                document, outcome = await self.create_stream(call_sid, document), Outcome.STARTED
+            case TakeOver(previous=previous):
+                # What may be left of the earlier stream would spend tracks and send audio to nobody.
+                self._later("stop earlier", self._streams.stop_quietly(call_sid, previous.stream_sid or previous.stream_name))
+                document, outcome = await self.create_stream(call_sid, document), Outcome.RESTARTED
+            case ChangeWorker():
+                outcome = Outcome.TRANSFERRED
+            case AlreadyRunning():
+                outcome = Outcome.RUNNING
+        self.follow(call_sid, document, created=isinstance(decision, Create | TakeOver))
+        return Started(call_sid, document, outcome)
+
+    async def watch(self, call_sid: str, document: CallDocument, person: Person) -> Started:
+        """Lets somebody read along; nothing else changes. Raises TwilioError."""
+        await self._telling.make_readable(call_sid, person.identity, self._deps.timing.ask)
+        return Started(call_sid, document, Outcome.WATCHING)
+
+    async def create_stream(self, call_sid: str, document: CallDocument) -> CallDocument:
+        """Creates the stream of a generation that the caller has just written, and of the next ones while that stays unclear.
+
+        Returns the Document whose stream was created. Raises RequestRefused; the Document then says lost (or what somebody
+        else has made of it), so that a later start works.
+        """
+        loop, policy, failures = asyncio.get_running_loop(), self._deps.timing.ask, 0
+        began = loop.time()
+        try:
+            while True:
+                try:
+                    await self._streams.create(call_sid, document)
+                except (TwilioUnclear, TwilioRefused) as error:
+                    if isinstance(error, TwilioRefused) and error.status != _NAME_IN_USE:
+                        raise
+                    failures += 1
+                    delay = policy.delay(failures, random.random(), error.retry_after, loop.time() - began)  # noqa: S311 - jitter
+                    if delay is None:
+                        raise
+                    log.warning("stream creation unclear", call=call_hash(call_sid), generation=document.generation, status=error.status)
+                    decision = await self._next(call_sid, document.generation)
+                    if isinstance(decision, AlreadyRunning):
+                        return decision.document
+                    doubtful, document = document.stream_name, decision  # written first, so that the end of the other ends nothing else
+                    await self._streams.stop_quietly(call_sid, doubtful)
+                    await asyncio.sleep(delay)
+                else:
+                    return document
+        except TwilioError as error:
+            live = await self._give_up(call_sid, document.generation)
+            if isinstance(error, TwilioUnclear) and live is not None:
+                return live
+            if isinstance(error, TwilioUnclear):
+                self._later("stop unclear", self._streams.stop_quietly(call_sid, document.stream_name))
+            raise stream_refused(error, self._deps.current().secrets) from error
+        except RequestRefused:
+            await self._give_up(call_sid, document.generation)
+            raise
+
+    def follow(self, call_sid: str, document: CallDocument, *, created: bool) -> None:
+        """Leaves to the background what the audio need not wait for."""
+        if created:
+            self._later("confirm stream", self._confirm(call_sid, document))
+        self._later("follow start", self._telling.follow_start(call_sid, document, document.identity))
+
+    async def _decide(self, call_sid: str, task_sid: str, person: Person) -> Decision:
+        """Decides and writes until both fit together. The first attempt takes the call for a new one: that saves a read."""
+        legacy = self._deps.current().config.twilio.legacy_stream
+        name = sync_stream(call_sid, "" if legacy else self._deps.suffix())
+        seen: Seen | None = None
+        for _ in range(CONFLICTS):
+            document = seen.document if seen else None
+            decision = decide_start(
+                document,
+                call_sid=call_sid,
+                sync_stream=name,
+                worker=person.worker,
+                identity=person.identity,
+                task_sid=task_sid,
+                now=self._deps.now(),
+                owner_gone=await self._owner_gone(call_sid, document),
+            )
+            if isinstance(decision, AlreadyRunning) or await self._documents.write(call_sid, decision.document, seen):
+                return decision
+            seen = await self._documents.read(call_sid)
+        raise contended()
+
+    async def _owner_gone(self, call_sid: str, document: CallDocument | None) -> bool:
+        if document is None or document.state is not CallState.LIVE:
+            return False
+        return await self._peers.has(call_sid, document) in {Asked.GONE, Asked.OVER}
+
+    async def _next(self, call_sid: str, generation: int) -> CallDocument | AlreadyRunning:
+        """Writes the generation after an unclear one, unless that has gone live. Raises RequestRefused if somebody else has gone on
+        meanwhile."""
+
+        def decide(found: CallDocument | None) -> CallDocument | AlreadyRunning | Superseded | None:
+            return None if found is None else create_unclear(found, call_sid, generation=generation, now=self._deps.now())
+
+        def wanted(decision: CallDocument | AlreadyRunning | Superseded | None) -> CallDocument | None:
+            return decision if isinstance(decision, CallDocument) else None
+
+        _, decision = await self._documents.settle(call_sid, decide, wanted)
+        if isinstance(decision, CallDocument | AlreadyRunning):
+            return decision
+        raise RequestRefused(
+            409, "superseded", "callSid: the assist was stopped or started again meanwhile.", "Start it again if it does not run."
+        )
+
+    async def _give_up(self, call_sid: str, generation: int) -> CallDocument | None:
+        """Writes that the generation is lost; if its stream is live after all, returns the Document that says so.
+
+        If it cannot be written, the deadline frees the call.
+        """
+
+        def decide(found: CallDocument | None) -> CallDocument | None:
+            return None if found is None else create_failed(found, generation=generation)
+
+        try:
+            before, _ = await self._documents.settle(call_sid, decide, lambda wanted: wanted)
+        except (TwilioError, RequestRefused):
+            log.warning("call's state not written", call=call_hash(call_sid), generation=generation)
+            return None
+        return before if before is not None and before.state is CallState.LIVE and before.generation == generation else None
+
+    async def _confirm(self, call_sid: str, document: CallDocument) -> None:
+        """Stops the stream just created if it is not asked for any more: a stop, or a later start, may have come in between."""
+        seen = await self._documents.read(call_sid)
+        if not still_wanted(seen.document if seen else None, generation=document.generation):
+            await self._streams.stop_quietly(call_sid, document.stream_name)
+
+    def _later(self, name: str, work: Any) -> None:
+        self._deps.background.spawn(name, work)

@@ -1,0 +1,1 @@
+"""The configuration and the secrets: read, watched, and swapped as one snapshot."""

@@ -1,0 +1,90 @@
+"""Reads a snapshot from files: the configuration's JSON and the secrets directory, one file per secret."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+from voiceassist_crds import names
+from voiceassist_crds.config import Checks, RelayConfig
+from voiceassist_crds.errors import ContractError
+
+from ..errors import ConfigRefused
+from .snapshot import Secrets, Snapshot
+
+MAX_CONFIG_BYTES = 1 << 20
+MAX_SECRET_BYTES = 4096
+
+SECRET_FILES = {
+    "auth_token": names.SECRET_AUTH_TOKEN,
+    "auth_token_secondary": names.SECRET_AUTH_TOKEN_SECONDARY,
+    "api_key_sid": names.SECRET_API_KEY_SID,
+    "api_key_secret": names.SECRET_API_KEY_SECRET,
+    "model_key": names.SECRET_MODEL_KEY,
+}
+assert set(SECRET_FILES) == {field.name for field in fields(Secrets)}  # noqa: S101 - a mistake here is a programmer's
+
+Stamp = tuple[tuple[str, int, int, int], ...]
+
+
+def stamp(config: Path, secrets: Path) -> Stamp:
+    """What tells that a file changed without reading it: path, inode, time of change (ns), size. Absent files are left out."""
+    seen = []
+    for path in (config, *(secrets / name for name in SECRET_FILES.values())):
+        try:
+            info = path.stat()
+        except OSError:
+            continue
+        seen.append((str(path), info.st_ino, info.st_mtime_ns, info.st_size))
+    return tuple(seen)
+
+
+def read_config(path: Path) -> RelayConfig:
+    """Reads the configuration. Raises ConfigRefused that names each field that does not fit."""
+    try:
+        if path.stat().st_size > MAX_CONFIG_BYTES:
+            raise ConfigRefused(f"{path}: larger than {MAX_CONFIG_BYTES} bytes")
+        text = path.read_bytes()
+    except OSError as error:
+        raise ConfigRefused(f"{path}: cannot be read ({error.strerror}); --config must name the relay's JSON file") from None
+    try:
+        return RelayConfig.parse(text)
+    except ContractError as error:
+        raise ConfigRefused(f"{path}: " + "; ".join(error.problems)) from None
+
+
+def _read_secret(path: Path) -> str:
+    try:
+        if path.stat().st_size > MAX_SECRET_BYTES:
+            raise ConfigRefused(f"{path}: larger than {MAX_SECRET_BYTES} bytes; it must hold one value")
+        text = path.read_bytes().decode("utf-8").strip()
+    except FileNotFoundError:
+        return ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigRefused(f"{path}: cannot be read as text ({type(error).__name__})") from None
+    if any(c.isspace() or ord(c) < 32 for c in text):
+        raise ConfigRefused(f"{path}: holds white space or control characters; it must hold one value and nothing else")
+    return text
+
+
+def read_snapshot(config_path: Path, secrets_path: Path) -> Snapshot:
+    """Reads and checks both. Raises ConfigRefused that names the file or field and what to do; no value is repeated."""
+    config = read_config(config_path)
+    return Snapshot(config, read_secrets(secrets_path, config.checks), secrets_version(config_path, secrets_path))
+
+
+def secrets_version(config_path: Path, secrets_path: Path) -> str:
+    """Changes with the secret files: the time of the newest."""
+    return str(max((entry[2] for entry in stamp(config_path, secrets_path) if entry[0] != str(config_path)), default=0))
+
+
+def read_secrets(secrets_path: Path, checks: Checks) -> Secrets:
+    """Reads the secrets directory. Raises ConfigRefused that names what is missing; no value is repeated."""
+    secrets = Secrets(**{name: _read_secret(secrets_path / file) for name, file in SECRET_FILES.items()})
+    required = ["model_key"] if checks is Checks.OFF else ["auth_token", "model_key"]
+    missing = [SECRET_FILES[name] for name in required if not getattr(secrets, name)]
+    if bool(secrets.api_key_sid) != bool(secrets.api_key_secret):
+        missing.append(SECRET_FILES["api_key_secret" if secrets.api_key_sid else "api_key_sid"])
+    if missing:
+        raise ConfigRefused(f"{secrets_path}: {', '.join(missing)} missing or empty; put each value into a file of that name")
+    return secrets

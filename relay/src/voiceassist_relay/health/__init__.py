@@ -1,0 +1,1 @@
+"""How this relay and its peers are doing, for Kubernetes and the operator."""

@@ -1,0 +1,118 @@
+"""What is watched on the private port: /metrics, /healthz, /readyz with reasons, /status for the operator."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections import Counter
+from collections.abc import Callable
+
+from fastapi import APIRouter, Response
+from fastapi.responses import JSONResponse
+
+from voiceassist_crds import __version__
+from voiceassist_crds.status import RelayStatus
+
+from ..call.bridge import CallBridge
+from ..call.drain import Drain
+from ..call.registry import Registry
+from ..config.watch import ConfigWatch
+from ..metrics.relay_metrics import RelayMetrics
+from ..peer_health import PeerHealth
+
+
+class Watching:
+    """Answers questions about this process."""
+
+    def __init__(
+        self, watch: ConfigWatch, registry: Registry, drain: Drain, metrics: RelayMetrics, model: PeerHealth, sync: PeerHealth
+    ) -> None:
+        self._watch, self._registry, self._drain, self._metrics = watch, registry, drain, metrics
+        self._model, self._sync = model, sync
+        self._pod = os.environ.get("POD_NAME") or socket.gethostname()
+
+    def not_ready_reasons(self) -> list[str]:
+        """Why no new call should come here; empty when ready. The clouds' state is no reason: see /status."""
+        reasons = []
+        if self._drain.draining:
+            reasons.append("draining: this relay ends when its calls are over")
+        if self._registry.full:
+            reasons.append(f"full: {len(self._registry)} calls")
+        return reasons
+
+    def status(self) -> RelayStatus:
+        """The whole state, for the operator."""
+        snapshot = self._watch.current()
+        calls = Counter({prompt.revision: 0 for prompt in snapshot.config.prompts})
+        calls.update(bridge.revision for bridge in self._registry if isinstance(bridge, CallBridge))
+        reasons = self.not_ready_reasons()
+        return RelayStatus(
+            version=__version__,
+            namespace=snapshot.config.namespace,
+            name=snapshot.config.name,
+            pod=self._pod,
+            config_revision=snapshot.config.config_revision,
+            config_error=self._watch.error,
+            prompt_revisions=dict(calls),
+            secrets_version=snapshot.secrets_version,
+            active_calls=len(self._registry),
+            max_calls=snapshot.config.limits.max_calls,
+            draining=self._drain.draining,
+            ready=not reasons,
+            not_ready_reasons=reasons,
+            model=self._model.status,
+            sync=self._sync.status,
+        )
+
+    def refresh(self) -> None:
+        """Brings the gauges, and the revisions and models in use, up to date: at start and after a swap."""
+        self._refresh_gauges()
+        self._refresh_labels()
+
+    def _refresh_labels(self) -> None:
+        snapshot = self._watch.current()
+        live = [bridge for bridge in self._registry if isinstance(bridge, CallBridge)]
+        self._metrics.use_revisions([*(p.revision for p in snapshot.config.prompts), *(bridge.revision for bridge in live)])
+        self._metrics.use_models([*snapshot.config.model.names, *(model for bridge in live for model in bridge.models)])
+
+    def _refresh_gauges(self) -> None:
+        self._metrics.max_calls.set(self._watch.current().config.limits.max_calls)
+        self._metrics.peer("model", self._model.status.ok)
+        self._metrics.peer("sync", self._sync.status.ok)
+
+    def router(self) -> APIRouter:
+        """The private routes."""
+        router = APIRouter()
+
+        @router.get("/healthz")
+        async def healthz() -> Response:
+            return Response("ok\n", media_type="text/plain")
+
+        @router.get("/readyz")
+        async def readyz() -> Response:
+            reasons = self.not_ready_reasons()
+            return JSONResponse({"ready": not reasons, "reasons": reasons}, status_code=503 if reasons else 200)
+
+        @router.get("/status")
+        async def status() -> Response:
+            return Response(self.status().model_dump_json(by_alias=True), media_type="application/json")
+
+        @router.get("/metrics")
+        async def metrics() -> Response:
+            self._refresh_gauges()
+            self._metrics.tasks.set(len(asyncio.all_tasks()))
+            text = self._metrics.render()
+            self._refresh_labels()  # only now: what ended calls counted has to be read once before its series go
+            return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+        return router
+
+
+async def watch_loop_delay(observe: Callable[[float], None]) -> None:
+    """Measures how late a timer of 100 ms fires, until cancelled: what every call's audio waits behind."""
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + 0.1
+        await asyncio.sleep(0.1)
+        observe(max(0.0, loop.time() - due))

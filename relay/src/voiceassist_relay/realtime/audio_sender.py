@@ -1,0 +1,253 @@
+"""Feed: one track's way into its session, frame by frame. The hot path; everything unusual happens beside it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from time import monotonic
+
+from websockets.speedups import apply_mask
+
+from ..metrics.relay_metrics import RelayMetrics
+from .core.audio_buffer import FRAME_CHARACTERS, Replay
+from .core.audio_time import AudioClock, payload_ms
+from .core.client_events import APPEND_HEAD, APPEND_TAIL, append
+from .core.limits import LineLimits
+from .core.pace import Pace
+from .core.silence import FRAME as SILENCE
+from .core.silence import FRAME_SECONDS
+from .websocket import next_mask, text_frame
+
+SAMPLE = 50
+"""One frame in so many is timed and looked at for its pace. Counters are written by `flush`, about once a second."""
+_MOST_CHARACTERS = 16_384
+_HEAD = b"\x81\xfe" + (len(APPEND_HEAD) + FRAME_CHARACTERS + len(APPEND_TAIL)).to_bytes(2, "big")
+
+Write = Callable[[bytes], None]
+Tap = Callable[[bytes, float], None]
+
+
+class Feed:
+    """Frames go straight to the session while it takes them; otherwise they wait in the ring, at most 30 s, the oldest dropped.
+
+    Frames of a stream that is faster than real time are dropped: on the way straight through this is looked at once in `SAMPLE` frames.
+    """
+
+    __slots__ = (
+        "_again",
+        "_arrived",
+        "_clock",
+        "_closed",
+        "_dropped",
+        "_fast",
+        "_filled",
+        "_forwarded",
+        "_keep",
+        "_left",
+        "_metrics",
+        "_pace",
+        "_paused",
+        "_paused_count",
+        "_replay",
+        "_slot",
+        "_tap",
+        "_too_fast",
+        "_track",
+        "_writable",
+        "_write",
+    )
+
+    def __init__(self, track: str, metrics: RelayMetrics, limits: LineLimits) -> None:
+        self._track = track
+        self._metrics = metrics
+        self._replay = Replay(limits.replay_seconds)
+        self._keep = self._replay.frames.append
+        self._arrived = self._replay.arrivals.append
+        self._clock = AudioClock()
+        self._slot = self._clock.slots.append
+        self._fast: Write | None = None
+        self._write: Write | None = None
+        self._tap: Tap | None = None
+        self._writable = True
+        self._paused = False
+        self._closed = False
+        self._left = SAMPLE
+        self._pace = Pace()
+        self._forwarded = self._again = self._filled = self._paused_count = self._dropped = self._too_fast = 0
+
+    def put(self, payload: bytes, arrived: float) -> None:
+        """One frame of base64 mu-law, as it came. Never raises."""
+        if self._fast is not None and len(payload) == FRAME_CHARACTERS:
+            mask = next_mask()
+            try:
+                self._fast(_HEAD + mask + apply_mask(APPEND_HEAD + payload + APPEND_TAIL, mask))
+            except (RuntimeError, OSError):  # the socket just broke: its protocol will hear of it; the next session gets the frame
+                self._fast = self._write = None
+                self._wait(payload, arrived)
+                return
+            self._keep(payload)
+            self._arrived(arrived)
+            self._slot(arrived)
+            self._left -= 1
+            if not self._left:
+                self._sample(arrived)
+        else:
+            self._slow(payload, arrived)
+
+    def attach(self, write: Write, clock: AudioClock, since: float, tap: Tap | None = None) -> float:
+        """A session takes over: it gets the frames that arrived at `since` or later and those that no session got, then all new ones.
+
+        Returns the arrival of the first of them, or `since` if that is earlier.
+        """
+        first = min(since, self._replay.rewind(since))
+        self._clock = clock
+        self._slot = clock.slots.append
+        self._write, self._tap, self._writable = write, tap, True
+        self._pump()
+        return first
+
+    def detach(self) -> None:
+        """The session is gone."""
+        self._fast = self._write = self._tap = None
+
+    def writable(self, yes: bool) -> None:
+        """The session's socket stopped taking bytes, or began again."""
+        self._writable = yes
+        self._fast = None
+        if yes:
+            self._pump()
+
+    def pause(self) -> None:
+        """No byte goes out from now on, and none is kept."""
+        self._paused, self._fast = True, None
+        self._paused_count += self._replay.clear()
+
+    def resume(self) -> None:
+        """Frames go out again."""
+        self._paused = False
+        self._pump()
+
+    def close(self) -> None:
+        """There will be no session any more."""
+        self.detach()
+        self._closed = True
+        self._dropped += self._replay.clear()
+        self.flush()
+
+    def fill(self, count: int, now: float) -> None:
+        """Appends silence of our own, unless audio is still on its way."""
+        if self._write is None or self._paused or not self._writable or self._replay.pending:
+            return
+        for _ in range(count):
+            self._put_out(SILENCE, now)
+        self._filled += count
+
+    def trim(self, before: float) -> None:
+        """Forgets audio that arrived earlier; about once a second."""
+        self._replay.trim(before)
+        self._clock.trim()
+
+    def flush(self) -> None:
+        """Writes the counters."""
+        self._count()
+        metrics, track = self._metrics, self._track
+        if self._forwarded:
+            metrics.frames(track, "forwarded", self._forwarded)
+        if self._again:
+            metrics.frames(track, "replayed", self._again)
+        if self._filled:
+            metrics.frames(track, "filled", self._filled)
+        if self._paused_count:
+            metrics.frames(track, "paused", self._paused_count)
+        if self._dropped:
+            metrics.frames(track, "dropped", self._dropped)
+            metrics.dropped("model_audio", self._dropped)
+        if self._too_fast:
+            metrics.frames(track, "dropped", self._too_fast)
+            metrics.dropped("too_fast", self._too_fast)
+        self._forwarded = self._again = self._filled = self._paused_count = self._dropped = self._too_fast = 0
+
+    @property
+    def last_arrival(self) -> float:
+        """When the latest frame that is still known arrived; -inf if none is."""
+        last = self._replay.last_arrival
+        return -math.inf if last is None else last
+
+    @property
+    def flowing(self) -> bool:
+        """Whether nothing waits for the session."""
+        return self._write is not None and not self._replay.pending
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there is audio that no session got yet."""
+        return self._replay.fresh > 0
+
+    def _slow(self, payload: bytes, arrived: float) -> None:
+        if self._paused:
+            self._paused_count += 1
+        elif self._closed or len(payload) > _MOST_CHARACTERS:
+            self._dropped += 1
+        elif not self._pace.room(arrived):
+            self._too_fast += 1
+        else:
+            self._pace.took(payload_ms(payload) / 1000)
+            if self._write is None or not self._writable or self._replay.pending:
+                self._wait(payload, arrived)
+            else:
+                self._replay.sent(arrived, payload)
+                self._put_out(payload, arrived)
+                self._forwarded += 1
+                self._dropped += self._replay.shrink()
+                if self._fast is None:
+                    self._pump()
+        self._left_slow()
+
+    def _wait(self, payload: bytes, arrived: float) -> None:
+        self._dropped += self._replay.wait(arrived, payload)
+
+    def _left_slow(self) -> None:
+        if self._forwarded + self._paused_count + self._dropped + self._too_fast >= SAMPLE:
+            self.flush()
+
+    def _pump(self) -> None:
+        """Writes what waits, as far as the socket takes it."""
+        if self._write is None or self._paused:
+            return
+        if self._replay.pending and self._writable:
+            for arrived, payload, again in self._replay.take():
+                self._put_out(payload, arrived)
+                if again:
+                    self._again += 1
+                else:
+                    self._forwarded += 1
+                if not self._writable or self._write is None:
+                    break
+        if self._write is not None and self._writable and not self._replay.pending and self._tap is None:
+            self._fast = self._write
+
+    def _put_out(self, payload: bytes, arrived: float) -> None:
+        if self._write is None:
+            return
+        try:
+            self._write(text_frame(append(payload)))
+        except (RuntimeError, OSError):
+            self._fast = self._write = None
+            return
+        self._clock.wrote(payload_ms(payload), arrived)
+        if self._tap is not None:
+            self._tap(payload, arrived)
+
+    def _count(self) -> None:
+        """Counts the frames that went straight through, and holds the replay's bound for them."""
+        straight = SAMPLE - self._left
+        self._dropped += self._replay.shrink()
+        self._forwarded += straight
+        self._pace.took(straight * FRAME_SECONDS)
+        self._left = SAMPLE
+
+    def _sample(self, arrived: float) -> None:
+        self._metrics.frame_forwarded(max(0.0, monotonic() - arrived))
+        self._count()
+        if not self._pace.room(arrived):
+            self._fast = None

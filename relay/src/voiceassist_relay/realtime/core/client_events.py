@@ -1,0 +1,155 @@
+"""Client events: what we send, as bytes ready for a text frame. GA dialect, text out, mu-law passed through. Pure."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from voiceassist_crds.config import ModelConfig
+
+from .suggest_tool import NAME, SUGGEST
+
+APPEND_HEAD: Final = b'{"type":"input_audio_buffer.append","audio":"'
+APPEND_TAIL: Final = b'"}'
+
+KIND: Final = "suggestion"
+"""Marks our responses in their metadata."""
+
+_FORMAT: Final = {"type": "audio/pcmu"}
+_NOISE: Final = {"NearField": {"type": "near_field"}, "FarField": {"type": "far_field"}, "Off": None}
+_NO_DETECTION: Final = frozenset({"gpt-live-transcribe", "gpt-realtime-whisper"})
+"""Transcription models that refuse turn detection: the client commits."""
+
+encode = msgspec.json.encode
+
+
+def append(payload: bytes) -> bytes:
+    """One frame of audio: base64 as it came."""
+    return APPEND_HEAD + payload + APPEND_TAIL
+
+
+def takes_turn_detection(model: str) -> bool:
+    """Whether a transcription model is known to take turn detection in its session."""
+    return model not in _NO_DETECTION
+
+
+def conversation_update(model: ModelConfig, instructions: str, event_id: str) -> bytes:
+    """`session.update` of the conversation session. `model` itself is not in it: it cannot change."""
+    session: dict[str, Any] = {
+        "type": "realtime",
+        "output_modalities": ["text"],
+        "instructions": instructions,
+        "audio": {
+            "input": {
+                "format": _FORMAT,
+                "noise_reduction": _NOISE[model.noise_reduction],
+                "transcription": _transcription(model, agent=False),
+                "turn_detection": _turn_detection(model),
+            }
+        },
+        "tools": [SUGGEST],
+        "tool_choice": {"type": "function", "name": NAME},
+        "max_output_tokens": model.max_output_tokens,
+        "truncation": {
+            "type": "retention_ratio",
+            "retention_ratio": model.truncation.retention_ratio,
+            "token_limits": {"post_instructions": model.truncation.post_instructions_tokens},
+        },
+    }
+    if model.reasons:
+        session["reasoning"] = {"effort": model.reasoning_effort.lower()}
+        session["parallel_tool_calls"] = False
+    return encode({"type": "session.update", "event_id": event_id, "session": session})
+
+
+def transcription_update(model: ModelConfig, event_id: str, *, detection: bool) -> bytes:
+    """`session.update` of the agent's transcription session; without `detection` the client commits."""
+    turn_detection = None
+    if detection:
+        turn_detection = {"type": "server_vad"}
+        if model.turn_detection.type == "ServerVAD":
+            turn_detection = _server_vad(model)
+    session = {
+        "type": "transcription",
+        "audio": {
+            "input": {
+                "format": _FORMAT,
+                "noise_reduction": _NOISE[model.noise_reduction],
+                "transcription": _transcription(model, agent=True),
+                "turn_detection": turn_detection,
+            }
+        },
+    }
+    return encode({"type": "session.update", "event_id": event_id, "session": session})
+
+
+def response_create(event_id: str, turn: str) -> bytes:
+    """Asks for a response to all that the conversation holds; `turn` is the item that it answers."""
+    return encode({"type": "response.create", "event_id": event_id, "response": {"metadata": {"kind": KIND, "turn": turn[:500]}}})
+
+
+def response_cancel(event_id: str, response_id: str) -> bytes:
+    """Ends a response early."""
+    return encode({"type": "response.cancel", "event_id": event_id, "response_id": response_id})
+
+
+def buffer_clear(event_id: str) -> bytes:
+    """Throws away the audio that was not committed."""
+    return encode({"type": "input_audio_buffer.clear", "event_id": event_id})
+
+
+def buffer_commit(event_id: str) -> bytes:
+    """Makes an item of the audio so far."""
+    return encode({"type": "input_audio_buffer.commit", "event_id": event_id})
+
+
+def text_item(event_id: str, item_id: str, role: str, text: str, previous: str | None) -> bytes:
+    """Adds words to the conversation; `previous` None: at its end, "root": at its beginning."""
+    kind = "output_text" if role == "assistant" else "input_text"
+    item = {"id": item_id, "type": "message", "role": role, "content": [{"type": kind, "text": text}]}
+    return _item(event_id, item, previous)
+
+
+def call_output(event_id: str, item_id: str, call_id: str, *, shown: bool) -> bytes:
+    """Answers the tool's call, as the conversation must have it; no response follows."""
+    output = '{"shown":true}' if shown else '{"shown":false}'
+    return _item(event_id, {"id": item_id, "type": "function_call_output", "call_id": call_id, "output": output}, None)
+
+
+def _item(event_id: str, item: dict[str, Any], previous: str | None) -> bytes:
+    event: dict[str, Any] = {"type": "conversation.item.create", "event_id": event_id}
+    if previous is not None:
+        event["previous_item_id"] = previous
+    event["item"] = item
+    return encode(event)
+
+
+def _transcription(model: ModelConfig, *, agent: bool) -> dict[str, str] | None:
+    config = model.transcription
+    if config is None:
+        return None
+    transcription = {"model": config.agent_model if agent else config.model}
+    if config.language is not None:
+        transcription["language"] = config.language[:2]  # the service takes the language alone, without its region
+    return transcription
+
+
+def _server_vad(model: ModelConfig) -> dict[str, Any]:
+    detection = model.turn_detection
+    vad: dict[str, Any] = {"type": "server_vad"}
+    if detection.threshold is not None:
+        vad["threshold"] = detection.threshold
+    if detection.prefix_padding_ms is not None:
+        vad["prefix_padding_ms"] = detection.prefix_padding_ms
+    vad["silence_duration_ms"] = detection.silence_ms  # always said: the server's own default is documented two ways
+    return vad
+
+
+def _turn_detection(model: ModelConfig) -> dict[str, Any]:
+    detection = model.turn_detection
+    if detection.type == "SemanticVAD":
+        turn: dict[str, Any] = {"type": "semantic_vad", "eagerness": (detection.eagerness or "Auto").lower()}
+    else:
+        turn = _server_vad(model)
+    return {**turn, "create_response": False, "interrupt_response": False}

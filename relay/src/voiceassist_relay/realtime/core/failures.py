@@ -1,0 +1,188 @@
+"""Failures: what a refusal, a close or an error of the model's server means for the call. Pure."""
+
+from __future__ import annotations
+
+import re
+import ssl
+from dataclasses import dataclass
+
+import msgspec
+
+from voiceassist_crds.messages import StatusReason
+
+from .server_events import ErrorInfo
+
+KEY_CODES = frozenset({"invalid_api_key", "account_deactivated", "invalid_organization", "organization_deactivated", "permission_denied"})
+QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "quota_exceeded"})
+FIELD_CODES = frozenset(
+    {"unknown_parameter", "invalid_value", "missing_required_parameter", "unsupported_parameter", "invalid_type", "invalid_parameter"}
+)
+MODEL_CODES = frozenset({"model_not_found", "invalid_model", "DeploymentNotFound"})
+HARMLESS_CODES = frozenset({"input_audio_buffer_commit_empty", "response_cancel_not_active"})
+OTHER_CODES = frozenset(
+    {
+        "session_expired",
+        "conversation_already_has_active_response",
+        "rate_limit_exceeded",
+        "server_error",
+        "invalid_event",
+        "item_not_found",
+    }
+)
+_COUNTED = {
+    **{code: code for code in HARMLESS_CODES | OTHER_CODES},
+    **dict.fromkeys(KEY_CODES, "account_deactivated"),
+    "invalid_api_key": "invalid_api_key",
+    "permission_denied": "permission_denied",
+    **dict.fromkeys(QUOTA_CODES, "insufficient_quota"),
+    **dict.fromkeys(FIELD_CODES, "setting_refused"),
+    **dict.fromkeys(MODEL_CODES, "model_not_found"),
+}
+"""What codes are counted as (`metric_labels.MODEL_ERRORS`): several that ask for the same remedy are one."""
+
+_IN_WORDS = {
+    "timeout": "does not answer",
+    "no session.updated": "does not take the session's settings in time",
+    "handshake": "answers with something else than a session",
+    "rate_limited": "has too many requests of this account",
+    "server_error": "has an error of its own",
+    "tls": "and the relay agree on no encryption",
+    "certificate": "shows a certificate that cannot be trusted; tell your administrator",
+}
+_CERTIFICATE_WAIT = 15.0  # nothing that mends itself within seconds
+
+_WAIT = re.compile(r"try again in (\d+(?:\.\d+)?)(ms|s)")
+
+
+@dataclass(frozen=True, slots=True)
+class Fatal:
+    """The call gets no more suggestions: the reason, and words for the agent."""
+
+    reason: StatusReason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Passing:
+    """Worth another try; `wait` is what the server asked for, or what is wise."""
+
+    label: str
+    wait: float | None = None
+    reason: StatusReason = StatusReason.MODEL_UNREACHABLE
+    """What the agent and the relay's health are told, should it last."""
+
+    def in_words(self) -> str:
+        """What happened, to follow the words "the model's service"; empty where there is nothing to say."""
+        kind, _, detail = self.label.partition(": ")
+        if kind.startswith("http_"):
+            return f"answers {kind.removeprefix('http_')}"
+        if kind == "network":
+            return f"cannot be reached ({detail})"
+        return _IN_WORDS.get(kind, "")
+
+
+Failure = Fatal | Passing
+
+
+class _Body(msgspec.Struct):
+    error: ErrorInfo | None = None
+
+
+def label(code: str | None, kind: str | None = None) -> str:
+    """A closed set of labels for metrics."""
+    if code in _COUNTED:
+        return _COUNTED[code]
+    return kind if kind in {"server_error", "rate_limit_exceeded", "invalid_request_error"} else "other"
+
+
+def from_handshake(status: int, body: bytes, retry_after: float | None) -> Failure:
+    """The server answered the opening handshake with something other than 101."""
+    error = _error_in(body)
+    fatal = from_code(error.code, error.type)
+    if fatal is not None:
+        return fatal
+    if status in {401, 403}:
+        return _refused(f"answered {status}")
+    if status == 402:
+        return _quota(f"answered {status}")
+    if status == 429 or status >= 500 or status in {408, 425}:
+        return Passing(f"http_{status}", retry_after)
+    return Fatal(
+        StatusReason.MODEL_MISCONFIGURED,
+        f"The model's service answered {status} where a session was expected; the address or the model's name is wrong. "
+        "Tell your administrator.",
+    )
+
+
+def from_close(code: int | None, reason: str) -> Failure:
+    """The server closed the session."""
+    for word in re.findall(r"[a-z_]+", reason):
+        fatal = from_code(word, None)
+        if fatal is not None:
+            return fatal
+    if code == 3000:
+        return _refused("closed the session with 3000")
+    return Passing("expiring" if "maximum duration" in reason else "closed")
+
+
+def from_tls(error: ssl.SSLError) -> Passing:
+    """No encrypted connection could be made."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return Passing(f"certificate: {getattr(error, 'verify_message', 'not valid')}", _CERTIFICATE_WAIT, StatusReason.MODEL_MISCONFIGURED)
+    return Passing(f"tls: {getattr(error, 'reason', None) or 'error'}")
+
+
+def from_code(code: str | None, kind: str | None) -> Fatal | None:
+    """What an error code means by itself; None unless it is final."""
+    for name in (code, kind):
+        if name in KEY_CODES:
+            return _refused(str(name))
+        if name in QUOTA_CODES:
+            return _quota(str(name))
+        if name in MODEL_CODES:
+            return Fatal(
+                StatusReason.MODEL_MISCONFIGURED,
+                f"The model's service does not know the configured model ({name}). Tell your administrator.",
+            )
+    return None
+
+
+def from_update(error: ErrorInfo) -> Fatal:
+    """The first `session.update` was refused: no other session would fare better."""
+    fatal = from_code(error.code, error.type)
+    if fatal is not None:
+        return fatal
+    field = error.param or "session"
+    return Fatal(
+        StatusReason.MODEL_MISCONFIGURED,
+        f"The model's service refused the setting {field!r} ({error.code or error.type or 'error'}). Tell your administrator.",
+    )
+
+
+def wait_in(message: str | None) -> float | None:
+    """Seconds in a text such as "Please try again in 1.2s"."""
+    found = _WAIT.search(message or "")
+    if found is None:
+        return None
+    return float(found.group(1)) / (1000 if found.group(2) == "ms" else 1)
+
+
+def _refused(what: str) -> Fatal:
+    return Fatal(
+        StatusReason.MODEL_REFUSED,
+        f"The model's service does not accept our key ({what}): no suggestions for this call. Tell your administrator.",
+    )
+
+
+def _quota(what: str) -> Fatal:
+    return Fatal(
+        StatusReason.MODEL_QUOTA,
+        f"The account at the model's service has no credit left ({what}): no suggestions for this call. Tell your administrator.",
+    )
+
+
+def _error_in(body: bytes) -> ErrorInfo:
+    try:
+        return msgspec.json.decode(body, type=_Body).error or ErrorInfo()
+    except msgspec.MsgspecError:
+        return ErrorInfo()

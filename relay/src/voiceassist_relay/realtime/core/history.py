@@ -1,0 +1,129 @@
+"""Memory: the conversation so far as text, to begin a call's next session with. Pure, bounded."""
+
+from __future__ import annotations
+
+from bisect import insort
+from dataclasses import dataclass
+from enum import Enum
+from operator import attrgetter
+
+from .suggest_tool import AGENT_PREFIX
+
+
+class Kind(Enum):
+    """Whose text."""
+
+    CUSTOMER = 0
+    AGENT = 1
+    SUGGESTION = 2
+
+
+@dataclass(slots=True)
+class Entry:
+    """One item. `key` is unique in the call; a customer's text may be empty until it is transcribed."""
+
+    at: float
+    kind: Kind
+    key: str
+    text: str = ""
+    stand_in: str = ""
+
+    @property
+    def words(self) -> str:
+        """The text, or what stands in for it."""
+        return self.text or self.stand_in
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """An item of a new session's conversation."""
+
+    at: float
+    key: str
+    role: str
+    text: str
+
+
+_at = attrgetter("at")
+
+
+class Memory:
+    """What was said and suggested in one call, ordered by the time at which it began, then by when it became known.
+
+    The second order matters: the loop's clock has steps of a millisecond, and `Placement` keeps a session's items in the same order.
+    """
+
+    def __init__(self, most_characters: int, item_characters: int) -> None:
+        self._most = most_characters
+        self._longest = item_characters
+        self._entries: list[Entry] = []
+        self._size = 0
+
+    def customer(self, key: str, at: float) -> None:
+        """The customer's turn began at `at`; its words may follow."""
+        self._add(Entry(at, Kind.CUSTOMER, key))
+
+    def customer_words(self, key: str, text: str) -> None:
+        """The customer's words, as transcribed."""
+        entry = self._find(key)
+        if entry is not None:
+            text = text[: self._longest]
+            self._size += len(text) - len(entry.text)
+            entry.text = text
+            self._shrink()
+
+    def agent(self, key: str, at: float, text: str) -> None:
+        """The agent's words."""
+        self._add(Entry(at, Kind.AGENT, key, text[: self._longest]))
+
+    def suggestion(self, key: str, at: float, answer: str, turn: str, question: str) -> None:
+        """A suggestion for the turn with the key `turn`; its question stands in for the customer's words where there are none."""
+        self._add(Entry(at, Kind.SUGGESTION, key, answer[: self._longest]))
+        entry = self._find(turn)
+        if entry is not None and question:
+            question = question[: self._longest]
+            self._size += len(question) - len(entry.stand_in)
+            entry.stand_in = question
+
+    def words(self, key: str) -> str:
+        """The words kept under a key, or what stands in for them."""
+        entry = self._find(key)
+        return entry.words if entry is not None else ""
+
+    def forget(self, keys: set[str]) -> None:
+        """Drops entries: their audio will be heard again."""
+        self._entries = [entry for entry in self._entries if entry.key not in keys]
+        self._size = sum(len(entry.text) + len(entry.stand_in) for entry in self._entries)
+
+    def seeds(self) -> list[Seed]:
+        """The conversation in order; turns of which no words are known are left out."""
+        seeds = []
+        for entry in self._entries:
+            if not entry.words:
+                continue
+            if entry.kind is Kind.SUGGESTION:
+                seeds.append(Seed(entry.at, entry.key, "assistant", entry.words))
+            else:
+                prefix = AGENT_PREFIX if entry.kind is Kind.AGENT else ""
+                seeds.append(Seed(entry.at, entry.key, "user", prefix + entry.words))
+        return seeds
+
+    def _add(self, entry: Entry) -> None:
+        if self._find(entry.key) is None:
+            insort(self._entries, entry, key=_at)
+            self._size += len(entry.text)
+            self._shrink()
+
+    def _find(self, key: str) -> Entry | None:
+        for entry in reversed(self._entries):
+            if entry.key == key:
+                return entry
+        return None
+
+    def _shrink(self) -> None:
+        cut = 0
+        while cut < len(self._entries) - 1 and (self._size > self._most or len(self._entries) - cut > 400):
+            gone = self._entries[cut]
+            self._size -= len(gone.text) + len(gone.stand_in)
+            cut += 1
+        del self._entries[:cut]

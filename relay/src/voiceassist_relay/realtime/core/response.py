@@ -1,0 +1,88 @@
+"""Reply: one response of the model, from our request to its end: drafts on the way, one suggestion at most. Pure."""
+
+from __future__ import annotations
+
+from .server_events import Item
+from .suggest_tool import NAME
+from .suggestion_parser import Arguments, Assembler, from_text
+from .turns import Turn
+
+_MOST_ITEMS = 16
+
+
+class Reply:
+    """Asked for by `event_id` for `turns` (the last one is the one answered); nothing of it is found by index."""
+
+    def __init__(self, event_id: str, turns: list[Turn]) -> None:
+        self.event_id = event_id
+        self.turns = turns
+        self.id: str | None = None
+        self.created = False
+        self.settled = False
+        """Its turns have their outcome."""
+        self.drafted: str | None = None
+        """The item of which a draft is on the agent's screen."""
+        self.call_item: str | None = None
+        self.call_id: str | None = None
+        self._assembler = Assembler()
+        self._arguments: str | None = None
+        self._texts: dict[str, list[str]] = {}
+        self._commentary: set[str] = set()
+
+    @property
+    def turn(self) -> Turn | None:
+        """The turn that it answers; None if we did not ask for it."""
+        return self.turns[-1] if self.turns else None
+
+    def added(self, item: Item) -> None:
+        """An output item began."""
+        if item.id is None or len(self._texts) >= _MOST_ITEMS:
+            return
+        if item.type == "function_call" and item.name == NAME:
+            if self.call_item is None:
+                self.call_item, self.call_id = item.id, item.call_id
+        elif item.type == "message":
+            self._texts.setdefault(item.id, [])
+            if item.phase == "commentary":
+                self._commentary.add(item.id)
+
+    def arguments_delta(self, item: str | None, piece: str) -> str | None:
+        """A piece of a call's arguments; returns a new draft."""
+        return self._assembler.feed(piece) if item is not None and item == self.call_item else None
+
+    def arguments_done(self, item: str | None, arguments: str | None) -> str | None:
+        """A call's arguments as a whole; returns a new draft, for servers that send no pieces."""
+        if item is None or item != self.call_item or not arguments:
+            return None
+        self._arguments = arguments
+        return Assembler().feed(arguments) if self.drafted is None else None
+
+    def text_delta(self, item: str | None, piece: str) -> None:
+        """A piece of a message."""
+        if item is not None and (item in self._texts or len(self._texts) < _MOST_ITEMS):
+            self._texts.setdefault(item, []).append(piece)
+
+    def text_done(self, item: str | None, text: str) -> None:
+        """A message's text as a whole."""
+        if item is not None and (item in self._texts or len(self._texts) < _MOST_ITEMS):
+            self._texts[item] = [text]
+
+    def done(self, item: Item) -> bool:
+        """An output item ended; returns whether it is our call, whole."""
+        self.added(item)
+        if item.type == "message" and item.id in self._texts and item.text:
+            self._texts[item.id] = [item.text]
+        if item.type != "function_call" or item.id != self.call_item or self.call_item is None or item.status != "completed":
+            return False
+        self.call_id = item.call_id or self.call_id
+        self._arguments = item.arguments or self._arguments
+        return True
+
+    def call(self) -> Arguments | None:
+        """What the call says; None if it cannot be made to fit."""
+        return self._assembler.finish(self._arguments)
+
+    def text(self) -> tuple[str, Arguments | None]:
+        """For a response without a call: the item of its text, and what the text says. Commentary is passed over."""
+        items = [item for item, parts in self._texts.items() if item not in self._commentary and any(parts)]
+        return (items[-1] if items else ""), from_text("\n".join("".join(self._texts[item]) for item in items))

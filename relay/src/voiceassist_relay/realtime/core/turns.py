@@ -1,0 +1,53 @@
+"""Turns: the customer's, from the first syllable to what became of them. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ...call.timeline import TurnTimeline
+
+
+@dataclass(slots=True)
+class Turn:
+    """One turn. `item` is its id in the session, `key` is unique in the call; times are arrivals of its audio, loop seconds."""
+
+    item: str
+    key: str
+    started: float | None = None
+    ended: float | None = None
+    heard: bool = False
+    """Its words are known."""
+    attempts: int = 0
+    """Responses asked for it so far."""
+    line: TurnTimeline = field(default_factory=TurnTimeline)
+
+
+@dataclass(frozen=True, slots=True)
+class Carry:
+    """What one session leaves to the next: turns whose words are known, to be answered; and audio to be heard again."""
+
+    turns: tuple[Turn, ...] = ()
+    replay_from: float | None = None
+    """Arrival of the first frame to be heard again; None: nothing is open, the latest audio will do."""
+    not_before: float | None = None
+    """Arrival of the last audio that was committed and must not be heard twice."""
+
+
+def carry_over(unanswered: list[Turn], speaking: list[Turn], committed_until: float | None) -> tuple[Carry, set[str]]:
+    """Sorts out the turns of a session that ended; also returns the keys of turns that will be heard, and counted, again.
+
+    From the first turn on whose words are not known, audio is replayed: what followed it would else come before it.
+    """
+    known: list[Turn] = []
+    again: list[Turn] = []
+    for turn in unanswered:
+        (again if again or not turn.heard else known).append(turn)
+    again_keys = {turn.key for turn in again}
+    again.extend(speaking)
+    if not again:
+        return Carry(tuple(known), None, committed_until), again_keys
+    starts = [turn.started for turn in again if turn.started is not None]
+    bounds = [turn.ended for turn in known if turn.ended is not None]
+    if not again_keys and committed_until is not None:
+        bounds.append(committed_until)
+    return Carry(tuple(known), min(starts) if starts else None, max(bounds, default=None)), again_keys

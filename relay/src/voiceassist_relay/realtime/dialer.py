@@ -1,0 +1,122 @@
+"""Opening: dials until a session stands, with backoff and jitter, within the process's share of attempts at once."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from typing import Protocol
+
+import structlog
+
+from ..errors import SessionFailed
+from ..metrics.relay_metrics import RelayMetrics
+from .core.backoff import delay
+from .core.failures import Fatal, Passing
+from .core.limits import LineLimits
+from .core.session_settings import Plan
+from .dials import Dials
+from .providers.base import Endpoint
+from .session_connection import UPDATE_ID, Link, NoTurnDetection
+
+_log = structlog.get_logger(__name__)
+
+
+class FinalFailure(Exception):
+    """No session will do better."""
+
+    def __init__(self, fatal: Fatal) -> None:
+        self.fatal = fatal
+        super().__init__(fatal.message)
+
+
+class SessionKind(Protocol):
+    """What tells one kind of session from the other while it is opened."""
+
+    @property
+    def name(self) -> str:
+        """For logs."""
+
+    def endpoint(self, plan: Plan, key: str) -> Endpoint:
+        """Where to dial."""
+
+    def update(self, plan: Plan, event_id: str) -> bytes:
+        """The first `session.update`."""
+
+    def no_turn_detection(self) -> None:
+        """The model refused turn detection: from now on `update` asks for none."""
+
+
+class Surroundings:
+    """What the sides of a call share: how to dial, and where randomness comes from."""
+
+    def __init__(
+        self,
+        plan: Callable[[], Plan],
+        key: Callable[[], str],
+        metrics: RelayMetrics,
+        limits: LineLimits,
+        dials: Dials,
+        tls: Callable[[], ssl.SSLContext],
+        chance: Callable[[], float],
+    ) -> None:
+        self.plan = plan
+        self.key = key
+        self.metrics = metrics
+        self.limits = limits
+        self.dials = dials
+        self.tls = tls
+        self.chance = chance
+
+
+class Opener:
+    """Opens one side's sessions."""
+
+    def __init__(self, kind: SessionKind, around: Surroundings, on_over: Callable[[], None]) -> None:
+        self.link: Link | None = None
+        """The latest link, while it is being opened and until it is taken."""
+        self.failure: Passing | None = None
+        """Why the latest attempt failed; None once a session stands."""
+        self._kind = kind
+        self._around = around
+        self._on_over = on_over
+        self._failures = 0  # attempts that failed and sessions that did not last, in a row
+
+    def lived(self, seconds: float, *, over: bool) -> None:
+        """A session has lived so many seconds: one that lasted lets the backoff begin anew, any other that is over counts as a failure."""
+        if seconds >= self._around.limits.stable_after:
+            self._failures = 0
+        elif over:
+            self._failures += 1
+
+    async def open(self, *, at_once: bool = False) -> Link:
+        """Tries until a session stands; the first try waits too, unless it is to be made `at_once`. Raises FinalFailure.
+
+        That is, when another try makes no sense.
+        """
+        around, hint = self._around, None
+        wait = 0.0 if at_once else delay(self._failures, around.chance(), around.limits)
+        while True:
+            await asyncio.sleep(wait)
+            key, plan = around.key(), around.plan()
+            self.link = link = Link(plan, around.metrics, around.limits, self._on_over)
+            try:
+                async with around.dials:
+                    await link.open(self._kind.endpoint(plan, key), self._kind.update(plan, UPDATE_ID), around.tls())
+                self.failure = None
+                return link
+            except NoTurnDetection:
+                self._kind.no_turn_detection()
+                wait = 0.0
+                continue
+            except SessionFailed as error:
+                failure = error.failure
+            if isinstance(failure, Passing):
+                around.metrics.model_error("connect")
+                self.failure, hint = failure, failure.wait
+                _log.info("model_session_failed", kind=self._kind.name, why=failure.label, attempt=self._failures)
+            elif key == around.key():  # a key that was just replaced gets no final word
+                around.metrics.model_error(failure.reason.value)
+                raise FinalFailure(failure)
+            self._failures += 1
+            wait = delay(self._failures, around.chance(), around.limits, hint)

@@ -1,0 +1,394 @@
+"""Line: a call's way to the model and back: the conversation, the agent's track, and what the bridge is told of them."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import random
+import ssl
+from collections.abc import Callable
+
+import structlog
+
+from voiceassist_crds.config import Prompt, RelayConfig
+from voiceassist_crds.messages import AssistState, StatusReason, Track
+
+from ..interfaces import ModelListener
+from ..lazy_event import LazyEvent
+from ..metrics.relay_metrics import RelayMetrics
+from .audio_sender import Feed, Tap
+from .core import outputs as act
+from .core.audio_time import AudioClock
+from .core.client_events import takes_turn_detection
+from .core.conversation import ConversationSession
+from .core.failures import Fatal, Passing
+from .core.history import Memory
+from .core.limiter import ResponseLimiter
+from .core.limits import DEFAULT_LIMITS, LineLimits
+from .core.liveness import Liveness
+from .core.outputs import Action
+from .core.session_base import Context
+from .core.session_settings import Plan
+from .core.transcription import TranscriptionSession
+from .core.turns import Turn
+from .dialer import FinalFailure, Surroundings
+from .dials import Dials
+from .providers.base import Endpoint, conversation_endpoint, same_place, transcription_endpoint
+from .session_supervisor import Machine, Side
+
+_log = structlog.get_logger(__name__)
+
+
+@functools.cache
+def _system_tls() -> ssl.SSLContext:
+    """The machine's certificates; made once, since it takes some 20 ms."""
+    return ssl.create_default_context()
+
+
+class ModelLine:
+    """One call's line. Make it in a running loop, `run` it as a task; `frame` takes audio from the first moment on.
+
+    The listener hears of suggestions, words and states; counting turns in the metrics is left to it. Frames, tokens, errors and
+    reconnects are counted here. Keywords after `paused` are for tests and for sharing between calls.
+    """
+
+    def __init__(
+        self,
+        *,
+        config: RelayConfig,
+        prompt: Prompt,
+        key: Callable[[], str],
+        listener: ModelListener,
+        metrics: RelayMetrics,
+        call_hash: str,
+        paused: bool = False,
+        limits: LineLimits = DEFAULT_LIMITS,
+        dials: Dials | None = None,
+        tls: Callable[[], ssl.SSLContext] = _system_tls,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._plan = Plan.of(config, prompt)
+        self._listener = listener
+        self._metrics = metrics
+        self._limits = limits
+        self._paused = paused
+        self._told: AssistState | None = None
+        self._stirred = LazyEvent()
+        self._over = LazyEvent()
+        self._gone = LazyEvent()
+        self._running = False
+        self._ending = False
+        self._log = _log.bind(call=call_hash)
+        self._memory = Memory(min(limits.memory_characters, 2 * config.model.truncation.post_instructions_tokens), limits.words_characters)
+        self._limiter = ResponseLimiter(config.model.max_responses_per_minute)
+        self._around = Surroundings(lambda: self._plan, key, metrics, limits, dials or Dials.shared(), tls, chance)
+        self._conversation = Side(_Conversation(self), Feed(Track.CUSTOMER, metrics, limits), self._around, paused=paused)
+        self._agent: Side | None = None
+        self._agent_task: asyncio.Task[None] | None = None
+        self._unused = 0
+        if paused:
+            self._conversation.feed.pause()
+        self._put_customer = self._conversation.feed.put
+        self._put_agent = self._put_unused
+        if self._plan.agent:
+            self._add_agent()
+
+    # what the bridge calls
+
+    def frame(self, inbound: bool, payload: bytes, arrived: float) -> None:
+        """One frame: base64 mu-law as it came, loop time of its arrival. The hot path: returns at once, never raises."""
+        if inbound:
+            self._put_customer(payload, arrived)
+        else:
+            self._put_agent(payload, arrived)
+
+    async def run(self) -> None:
+        """Keeps the sessions; returns when `finish` closed the line, or after a final failure, of which the listener was told."""
+        self._running = True
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._housekeep()), group.create_task(self._run_conversation())]
+                if self._agent is not None:
+                    self._agent_task = group.create_task(self._run_agent(self._agent))
+                self._group = group
+                await self._over.wait()
+                for task in [*tasks, self._agent_task]:
+                    if task is not None:
+                        task.cancel()
+            await self._conversation.closed()
+            if self._agent is not None:
+                await self._agent.closed()
+        finally:
+            self._over.set()
+            self._flush_unused()
+            self._gone.set()
+
+    def pause(self) -> None:
+        """No byte of audio goes to the model from this moment on; what is kept is forgotten, what is being written is withdrawn."""
+        if self._paused:
+            return
+        self._paused = True
+        carry = self._conversation.pause()
+        self._handled(carry.turns, "paused")
+        if self._agent is not None:
+            self._agent.pause()
+
+    def resume(self) -> None:
+        """Audio flows again."""
+        if not self._paused:
+            return
+        self._paused = False
+        self._conversation.resume()
+        if self._agent is not None:
+            self._agent.resume()
+        if self._conversation.machine is not None:
+            self._tell_live()
+
+    def use(self, config: RelayConfig, prompt: Prompt) -> None:
+        """Another configuration for this call: in force as soon as no response is being written."""
+        self._plan = plan = Plan.of(config, prompt)
+        self._conversation.use(plan)
+        if plan.agent and self._agent is None:
+            self._add_agent()
+        elif not plan.agent and self._agent is not None:
+            self._remove_agent()
+        elif self._agent is not None:
+            self._agent.use(plan)
+
+    async def finish(self, grace: float) -> None:
+        """The stream ended: what is open still gets its outcome within `grace` seconds; then the sockets are closed."""
+        if self._running and not self._over.is_set():
+            self._ending = True
+            sides = [self._conversation] if self._agent is None else [self._conversation, self._agent]
+            for side in sides:
+                side.finish()
+            try:
+                async with asyncio.timeout(grace):
+                    await asyncio.sleep(self._limits.late_speech)
+                    while not self._over.is_set() and not all(side.idle(self._loop.time()) for side in sides):
+                        self._stirred.clear()
+                        await self._stirred.wait()
+            except TimeoutError:
+                if not all(side.idle(self._loop.time()) for side in sides):
+                    self._log.info("call_ended_with_open_turns")
+            self._drop("dropped")
+        self._over.set()
+        if self._running:
+            await self._gone.wait()
+
+    # the sides' tasks
+
+    async def _run_conversation(self) -> None:
+        try:
+            await self._conversation.run()
+        except FinalFailure as error:
+            self._fail(error.fatal)
+        except Exception:
+            self._log.exception("model_line_failed")
+            self._fail(Fatal(StatusReason.MODEL_UNREACHABLE, "An error in the relay ended the assist of this call. Start it again."))
+
+    async def _run_agent(self, side: Side) -> None:
+        """The agent's track is an extra: whatever happens to it, suggestions go on."""
+        try:
+            await side.run()
+        except FinalFailure as error:
+            self._metrics.model_error("agent_track")
+            self._log.warning("agent_track_lost", why=error.fatal.message)
+        except Exception:
+            self._metrics.model_error("agent_track")
+            self._log.exception("agent_track_failed")
+
+    async def _housekeep(self) -> None:
+        while True:
+            await asyncio.sleep(self._limits.housekeeping)
+            now = self._loop.time()
+            self._conversation.housekeep(now)
+            if self._agent is not None:
+                self._agent.housekeep(now)
+            self._flush_unused()
+            self._stirred.set()
+
+    def _fail(self, fatal: Fatal) -> None:
+        self._log.warning("model_failed", reason=fatal.reason.value, message=fatal.message)
+        self._drop("failed")
+        self._listener.state(AssistState.FAILED, fatal.reason, fatal.message)
+        self._over.set()
+
+    def _drop(self, outcome: str) -> None:
+        carry = self._conversation.drop(outcome)
+        self._handled(carry.turns, outcome)
+
+    def _handled(self, turns: tuple[Turn, ...], outcome: str) -> None:
+        now = self._loop.time()
+        for turn in turns:
+            self._listener.turn(outcome, self._plan.revision, turn.line.timing(now))
+
+    # the agent's track
+
+    def _add_agent(self) -> None:
+        kind = _Agent(self)
+        kind.side = self._agent = Side(kind, Feed(Track.AGENT, self._metrics, self._limits), self._around, paused=self._paused)
+        if self._paused:
+            self._agent.feed.pause()
+        self._put_agent = self._agent.feed.put
+        if self._running:
+            self._agent_task = self._group.create_task(self._run_agent(self._agent))
+
+    def _remove_agent(self) -> None:
+        self._put_agent, self._agent = self._put_unused, None
+        if self._agent_task is not None:
+            self._agent_task.cancel()
+
+    def _put_unused(self, payload: bytes, arrived: float) -> None:  # noqa: ARG002 - has the shape of Feed.put
+        self._unused += 1
+
+    def _flush_unused(self) -> None:
+        if self._unused:
+            self._metrics.frames(Track.AGENT, "unused", self._unused)
+            self._unused = 0
+
+    # what the sides ask for
+
+    def _tell_live(self) -> None:
+        if self._told is not AssistState.LIVE and not self._paused and not self._ending:
+            self._told = AssistState.LIVE
+            self._listener.state(AssistState.LIVE, StatusReason.STARTED, "Listening.")
+
+    def _tell_broken(self, why: Passing | None) -> None:
+        if self._told is AssistState.RECONNECTING or self._paused or self._ending:
+            return
+        lost = self._told is AssistState.LIVE
+        self._told = AssistState.RECONNECTING
+        what = "The connection to the model was lost" if lost else "The model cannot be reached"
+        words = why.in_words() if why is not None else ""
+        kept = round(self._limits.replay_seconds)
+        self._listener.state(
+            AssistState.RECONNECTING,
+            StatusReason.MODEL_UNREACHABLE if why is None else why.reason,
+            f"{what}{f' (its service {words})' if words else ''}; trying again. "
+            f"The last {kept} seconds of the call are kept and will be heard.",
+        )
+
+    def _perform(self, side: Side, actions: list[Action]) -> None:
+        listener, metrics = self._listener, self._metrics
+        for action in actions:
+            match action:
+                case act.Send(data):
+                    side.send(data)
+                case act.DraftShown(item, answer, revision):
+                    listener.draft(item, answer, revision)
+                case act.Suggested(suggestion):
+                    listener.finished(suggestion)
+                case act.DraftWithdrawn(item, revision, reason):
+                    listener.withdrawn(item, revision, reason)
+                case act.TurnHandled(outcome, revision, timing):
+                    listener.turn(outcome, revision, timing)
+                case act.Words(track, item, text, final):
+                    listener.transcript(track, item, text, final)
+                case act.AgentSpoke(item, started, text):
+                    self._agent_spoke(item, started, text)
+                case act.TokensUsed(model, modality, direction, cached, count):
+                    metrics.tokens(model, modality, direction, cached, count)
+                case act.ModelFault(label):
+                    metrics.model_error(label)
+                case act.FillSilence(seconds):
+                    side.silence(seconds)
+                case act.Replace(reason, now):
+                    side.replace(reason, now=now)
+                case act.GiveUp(fatal):
+                    side.fail(fatal)
+        self._stirred.set()
+
+    def _agent_spoke(self, item: str, started: float, text: str) -> None:
+        self._memory.agent(item, started, text)
+        machine = self._conversation.machine
+        if isinstance(machine, ConversationSession):
+            self._perform(self._conversation, machine.agent_spoke(started, text))
+
+
+class _Conversation:
+    """The conversation session: the customer's audio in, suggestions out."""
+
+    name = "conversation"
+
+    def __init__(self, line: ModelLine) -> None:
+        self._line = line
+
+    def endpoint(self, plan: Plan, key: str) -> Endpoint:
+        return conversation_endpoint(plan.model, key)
+
+    def update(self, plan: Plan, event_id: str) -> bytes:
+        return plan.conversation_update(event_id)
+
+    def no_turn_detection(self) -> None:
+        """Cannot be done without."""
+
+    def same_place(self, a: Plan, b: Plan) -> bool:
+        return same_place(a.model, b.model)
+
+    def machine(self, number: int, plan: Plan, clock: AudioClock, live: Liveness, *, paused: bool) -> tuple[Machine, Tap | None]:
+        line = self._line
+        line._limiter.per_minute = plan.model.max_responses_per_minute
+        context = Context(number, plan, line._memory, line._limiter, live, line._limits)
+        return ConversationSession(context, clock, paused=paused), None
+
+    def perform(self, actions: list[Action]) -> None:
+        self._line._perform(self._line._conversation, actions)
+
+    def attached(self) -> None:
+        self._line._tell_live()
+
+    def broken(self, why: Passing | None) -> None:
+        self._line._tell_broken(why)
+
+
+class _Agent:
+    """The agent's transcription session: words only."""
+
+    name = "agent"
+
+    def __init__(self, line: ModelLine) -> None:
+        self.side: Side | None = None
+        self._line = line
+        self._refused: str | None = None
+
+    def endpoint(self, plan: Plan, key: str) -> Endpoint:
+        return transcription_endpoint(plan.model, key)
+
+    def update(self, plan: Plan, event_id: str) -> bytes:
+        return plan.transcription_update(event_id, detection=self._detection(plan))
+
+    def no_turn_detection(self) -> None:
+        transcription = self._line._plan.model.transcription
+        self._refused = transcription.agent_model if transcription is not None else None
+
+    def same_place(self, a: Plan, b: Plan) -> bool:
+        return a.model.endpoint() == b.model.endpoint() and self._detection(a) == self._detection(b)
+
+    def machine(self, number: int, plan: Plan, clock: AudioClock, live: Liveness, *, paused: bool) -> tuple[Machine, Tap | None]:
+        detection = self._detection(plan)
+        session = TranscriptionSession(number, plan, clock, live, self._line._limits, detection=detection, paused=paused)
+        if detection:
+            return session, None
+
+        def tap(payload: bytes, arrived: float) -> None:
+            self.perform(session.frame(payload, arrived))
+            if session.deadline is not None and self.side is not None:
+                self.side.arm()
+
+        return session, tap
+
+    def perform(self, actions: list[Action]) -> None:
+        if self.side is not None and self.side is self._line._agent:
+            self._line._perform(self.side, actions)
+
+    def attached(self) -> None:
+        """The agent need not know."""
+
+    def broken(self, why: Passing | None) -> None:
+        """The agent need not know: suggestions go on."""
+
+    def _detection(self, plan: Plan) -> bool:
+        transcription = plan.model.transcription
+        return transcription is not None and takes_turn_detection(transcription.agent_model) and transcription.agent_model != self._refused

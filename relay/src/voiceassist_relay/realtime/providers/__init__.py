@@ -1,0 +1,1 @@
+"""Where a session is dialled, for each provider."""

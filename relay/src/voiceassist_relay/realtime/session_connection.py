@@ -1,0 +1,197 @@
+"""Link: one socket to the model from dialling to its end: opening, settings, liveness. What is said over it is its owner's."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from ..errors import SessionFailed
+from ..metrics.relay_metrics import RelayMetrics
+from .core.failures import FIELD_CODES, Failure, Passing, from_close, from_code, from_update, label, wait_in
+from .core.limits import LineLimits
+from .core.liveness import Liveness
+from .core.server_events import PASSED_OVER, USED, NotAnEvent, ServerEvent, decode
+from .core.session_settings import Plan
+from .providers.base import Endpoint
+from .websocket import Lost, ModelConnection, connect
+
+UPDATE_ID = "va_update"
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """Why a link ended: a label for the metrics, and what it means for the call."""
+
+    label: str
+    failure: Failure
+
+
+class NoTurnDetection(Exception):
+    """The transcription model refused turn detection: the client must commit."""
+
+
+class Link:
+    """One session's socket. After `open` every event goes to `on_event`; `on_over` is called once when it dies by itself."""
+
+    def __init__(self, plan: Plan, metrics: RelayMetrics, limits: LineLimits, on_over: Callable[[], None]) -> None:
+        loop = asyncio.get_running_loop()
+        self.plan = plan
+        """The settings that it was opened with."""
+        self.live = Liveness(limits, loop.time())
+        self.over: Over | None = None
+        self.expires_in = limits.session_life
+        """Seconds of life from its opening on."""
+        self.opened_at = loop.time()
+        self.on_event: Callable[[ServerEvent, float], None] | None = None
+        self.on_writable: Callable[[bool], None] | None = None
+        self.writable = True
+        """Whether the socket takes bytes; if not it holds some back."""
+        self._metrics = metrics
+        self._limits = limits
+        self._on_over = on_over
+        self._time = loop.time
+        self._connection: ModelConnection | None = None
+        self._ready: asyncio.Future[None] = loop.create_future()
+
+    async def open(self, endpoint: Endpoint, update: bytes, tls: ssl.SSLContext | None) -> None:
+        """Dials, sends the settings and waits until they are in force. Raises SessionFailed or NoTurnDetection."""
+        try:
+            self._connection = await connect(endpoint, self, self._limits, tls)
+            self.opened_at = self._time()
+            self._connection.send(update)
+            async with asyncio.timeout(self._limits.update):
+                await self._ready
+        except TimeoutError:
+            self.abort()
+            raise SessionFailed(Passing("no session.updated")) from None
+        except BaseException:
+            self.abort()
+            raise
+
+    # what the connection reports
+
+    def message(self, data: bytes) -> None:
+        """One message of the server. Nothing that it says may break more than this link."""
+        try:
+            event = decode(data)
+        except NotAnEvent:
+            self._metrics.unknown("model")
+            return
+        if event.type not in USED:
+            if event.type not in PASSED_OVER:
+                self._metrics.unknown("model")
+            return
+        now = self._time()
+        try:
+            if self._ready.done():
+                if self.on_event is not None:
+                    self.on_event(event, now)
+            else:
+                self._setting_up(event)
+        except Exception:
+            _log.exception("model_event_failed", type=event.type)
+            self._end(Over("error", Passing("error")))
+
+    def on_buffer(self, yes: bool) -> None:
+        """The socket's buffer ran full, or took up again."""
+        self.writable = yes
+        if self.on_writable is not None:
+            self.on_writable(yes)
+
+    def lost(self, lost: Lost) -> None:
+        """The socket is gone."""
+        failure = from_close(lost.code, lost.reason)
+        self._end(Over(failure.label if isinstance(failure, Passing) else "error", failure))
+
+    # what the owner does
+
+    def send(self, message: bytes) -> None:
+        """Writes one client event; nothing once the link is over."""
+        if self._connection is not None and self.over is None:
+            self._connection.send(message)
+
+    @property
+    def writer(self) -> Callable[[bytes], None]:
+        """The hot path: takes frames that are masked already, without a step between. Only once the link is open."""
+        if self._connection is None:
+            raise RuntimeError("the link is not open")
+        return self._connection.writer
+
+    def check(self, now: float) -> None:
+        """Once a second: ping, and whether what is owed came."""
+        if self._connection is None or self.over is not None or not self._ready.done():
+            return
+        self.live.heard(self._connection.heard_at)
+        missing = self.live.stalled(now)
+        if missing is not None:
+            _log.info("model_stalled", missing=missing)
+            self._end(Over("stalled", Passing("stalled")))
+        elif self.live.ping_due(now):
+            self._connection.ping()
+
+    def kill(self) -> None:
+        """Ends it at once, with all that the socket still holds, and tells the owner."""
+        self._end(Over("closed", Passing("closed")))
+
+    def abort(self) -> None:
+        """Ends it at once; the owner hears no more."""
+        if self.over is None:
+            self.over = Over("closed", Passing("closed"))
+        if self._connection is not None:
+            self._connection.abort()
+
+    async def close(self) -> None:
+        """Ends it politely; the owner hears no more."""
+        if self.over is None:
+            self.over = Over("closed", Passing("closed"))
+        if self._connection is not None:
+            await self._connection.close()
+
+    @property
+    def heard_at(self) -> float:
+        """Loop time of the last byte from the server."""
+        return self.opened_at if self._connection is None else self._connection.heard_at
+
+    # inside
+
+    def _setting_up(self, event: ServerEvent) -> None:
+        if event.session is not None and event.session.expires_at is not None:
+            # epoch seconds of the server's clock; a life that makes no sense is not believed
+            left = event.session.expires_at - time.time()
+            if 0 < left < self._limits.session_life:
+                self.expires_in = left
+        if event.type == "session.updated":
+            self._ready.set_result(None)
+        elif event.type == "error" and event.error is not None:
+            error = event.error
+            self._metrics.model_error(label(error.code, error.type))
+            ours = error.event_id == UPDATE_ID
+            about_settings = ours or error.code in FIELD_CODES
+            fatal = from_code(error.code, error.type)
+            if about_settings and "urn detection is not supported" in (error.message or ""):
+                self._ready.set_exception(NoTurnDetection())
+            elif "rate_limit_exceeded" in {error.code, error.type}:
+                self._ready.set_exception(SessionFailed(Passing("rate_limited", wait_in(error.message))))
+            elif "server_error" in {error.code, error.type}:
+                self._ready.set_exception(SessionFailed(Passing("server_error")))
+            elif fatal is not None:
+                self._ready.set_exception(SessionFailed(fatal))
+            elif about_settings:
+                self._ready.set_exception(SessionFailed(from_update(error)))
+
+    def _end(self, over: Over) -> None:
+        if self.over is not None:
+            return
+        self.over = over
+        if self._connection is not None:
+            self._connection.abort()
+        if not self._ready.done():
+            self._ready.set_exception(SessionFailed(over.failure))
+        else:
+            self._on_over()

@@ -1,1 +1,0 @@
-"""From the model's words to Sync."""

@@ -1,0 +1,119 @@
+"""What the functions write for the agent: Map, Stream, read permission, and a call's status where no relay has its audio."""
+
+from __future__ import annotations
+
+import structlog
+
+from voiceassist_crds.messages import AssistState, CallDocument, Status, StatusReason
+from voiceassist_crds.names import STATUS_KEY, suggestions_map
+
+from ..call.dependencies import FunctionsDeps
+from ..errors import TwilioError, TwilioRefused
+from ..logs import call_hash
+from ..twilio.retry import RetryPolicy, retrying
+from .client import is_missing, is_stale, is_taken
+
+log = structlog.get_logger("voiceassist.functions")
+
+STARTING = (AssistState.STARTING, StatusReason.STARTED, "Assist is starting.")
+STOPPED = (AssistState.STOPPED, StatusReason.AGENT_REQUEST, "Assist was stopped.")
+CALL_ENDED = (AssistState.STOPPED, StatusReason.CALL_ENDED, "The call is over.")
+LOST = (AssistState.LOST, StatusReason.STREAM_LOST, "The call's audio no longer reaches the assistant. Start it again to go on.")
+NOT_CONNECTED = (
+    AssistState.LOST,
+    StatusReason.STREAM_LOST,
+    "The call's audio did not reach the assistant. Start it again to try once more.",
+)
+
+Told = tuple[AssistState, StatusReason, str]
+
+
+class Telling:
+    """Everything here may be done twice without harm, and is retried."""
+
+    def __init__(self, deps: FunctionsDeps) -> None:
+        self._deps = deps
+        self._sync = deps.sync
+
+    async def make_readable(self, call_sid: str, identity: str, policy: RetryPolicy) -> str:
+        """Makes sure of the call's Map and lets the identity read it. Returns the Map's SID. Raises TwilioError."""
+        found = await retrying(policy, lambda: self._sync.ensure_map(suggestions_map(call_sid), self._ttl), idempotent=True)
+        await retrying(policy, lambda: self._sync.grant(found.sid, identity), idempotent=True)
+        return found.sid
+
+    async def follow_start(self, call_sid: str, document: CallDocument, identity: str) -> None:
+        """What a start leaves for later: Map, permission, Stream, and the first status if there is none yet."""
+        policy = self._deps.timing.follow
+        try:
+            map_sid = await self.make_readable(call_sid, identity, policy)
+            await retrying(policy, lambda: self._sync.ensure_stream(document.sync_stream, self._ttl), idempotent=True)
+            await self._first_status(map_sid, document)
+        except TwilioError as error:
+            log.error(
+                "the agent may see nothing of this call",
+                call=call_hash(call_sid),
+                operation=error.operation,
+                status=error.status,
+                code=error.code,
+            )
+
+    async def tell(self, call_sid: str, document: CallDocument, what: Told) -> None:
+        """Writes a status into the Map and sends it on the Stream.
+
+        Not if a newer generation has written one already, nor a loss where the relay with the audio has said why it failed: that
+        relay ends the stream itself, and Twilio's callback may be here before the Document says so.
+        """
+        policy = self._deps.timing.follow
+        status = self._status(document, what)
+        try:
+            map_sid = (await retrying(policy, lambda: self._sync.ensure_map(suggestions_map(call_sid), self._ttl), idempotent=True)).sid
+            if not await retrying(policy, lambda: self._put_status(map_sid, status), idempotent=True):
+                return
+            stream = await retrying(policy, lambda: self._sync.ensure_stream(document.sync_stream, self._ttl), idempotent=True)
+            message = status.model_dump(mode="json", by_alias=True)
+            await retrying(policy, lambda: self._sync.publish(stream.sid, message), idempotent=True)
+        except TwilioError as error:
+            log.error("the agent was not told", call=call_hash(call_sid), operation=error.operation, status=error.status, code=error.code)
+
+    async def _first_status(self, map_sid: str, document: CallDocument) -> None:
+        data = self._status(document, STARTING).model_dump(mode="json", by_alias=True)
+        try:
+            await retrying(self._deps.timing.follow, lambda: self._sync.create_item(map_sid, STATUS_KEY, data, self._ttl), idempotent=True)
+        except TwilioRefused as error:
+            if not is_taken(error):  # the relay with the audio was quicker, and knows more
+                raise
+
+    async def _put_status(self, map_sid: str, status: Status) -> bool:
+        """Whether it is the status now; one that was just written by somebody else is overtaken, and is told all the same."""
+        data = status.model_dump(mode="json", by_alias=True)
+        try:
+            found = await self._sync.fetch_item(map_sid, STATUS_KEY)
+            written = found.data.get("generation")
+            if isinstance(written, int) and written > status.generation:
+                return False
+            if written == status.generation and status.state is AssistState.LOST and found.data.get("state") == AssistState.FAILED.value:
+                return False
+            await self._sync.update_item(map_sid, STATUS_KEY, data, if_match=found.revision, ttl=self._ttl)
+        except TwilioRefused as error:
+            if is_missing(error):
+                await self._sync.create_item(map_sid, STATUS_KEY, data, self._ttl)
+            elif not is_stale(error):  # somebody has just written a later one
+                raise
+        return True
+
+    def _status(self, document: CallDocument, what: Told) -> Status:
+        state, reason, message = what
+        return Status(
+            id=f"g{document.generation}-{state.value}",
+            revision=document.prompt_revision,
+            state=state,
+            reason=reason,
+            message=message,
+            generation=document.generation,
+            stream=document.sync_stream,
+            at=int(self._deps.now() * 1000),
+        )
+
+    @property
+    def _ttl(self) -> int:
+        return self._deps.current().config.twilio.sync_ttl_seconds

@@ -1,0 +1,245 @@
+"""The Sync objects of one call: its Document brought to `live` and to its end, its Map and its Stream, made anew when they are gone."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import structlog
+from pydantic import ValidationError
+
+from voiceassist_crds.messages import CallDocument, CallState
+from voiceassist_crds.names import CallSid, call_document, stream_name, suggestions_map, sync_stream
+
+from ..errors import TwilioRefused
+from ..lazy_event import LazyEvent
+from .client import Container, Revisioned, SyncClient, is_missing, is_stale, is_taken
+from .document_rules import Superseded, ended, went_live
+from .numbering import number_of
+from .retry import Backoff, Chance, Ousted, persist
+
+SUPERSEDED = "superseded"
+"""Why a stream is not wanted: the Document or the Map knows a newer one."""
+STOPPED = "stopped"
+"""Why a stream is not wanted: its worker has stopped it before it was live."""
+SUFFIX_BYTES = 16
+_NEWEST_KEYS = 5
+"""Items that are asked for to find the highest number: the status item and some."""
+
+
+_FIELDS = frozenset(info.alias or name for name, info in CallDocument.model_fields.items())
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Who has a call's audio: which generation, at which relay (host:port), from which stream, with which prompt."""
+
+    call_sid: CallSid
+    generation: int
+    address: str
+    stream_sid: str
+    prompt_revision: str
+
+
+@dataclass(slots=True)
+class Made:
+    """An object's SID once it is known, and a lock so that it is made anew once only."""
+
+    sid: str = ""
+    ready: LazyEvent = field(default_factory=LazyEvent)
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def be(self, sid: str) -> None:
+        """Sets the SID."""
+        self.sid = sid
+        self.ready.set()
+
+
+class CallPlace:
+    """Where one call's messages go. `sync` is pinned to the call's service; `ttl` in seconds is set on everything."""
+
+    def __init__(self, sync: SyncClient, owner: Owner, ttl: int, *, legacy_stream: bool, chance: Chance) -> None:
+        self.sync = sync
+        self.owner = owner
+        self.ttl = ttl
+        self.map = Made()
+        self.stream = Made()
+        self.document: CallDocument | None = None
+        self.map_existed = False
+        self._legacy = legacy_stream
+        self._chance = chance
+        self._name = call_document(owner.call_sid)
+
+    @property
+    def stream_name(self) -> str:
+        """Name of the call's Sync Stream; empty until the Document was read."""
+        return "" if self.document is None else self.document.sync_stream
+
+    async def open(self) -> CallDocument:
+        """Brings the Document to `live`, then makes or finds Map and Stream. Raises Ousted if the Document wants another stream."""
+        document = await self._change_document(self._live)
+        if document is None:
+            raise Ousted(SUPERSEDED)
+        self.document = document
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._ensure_map())
+            group.create_task(self._ensure_stream())
+        return document
+
+    async def close(self, lost: bool, seq: Callable[[], int]) -> None:
+        """Writes into the Document that the stream is over, if the Document is still this stream's.
+
+        `seq` gives the highest number used, at the moment of writing: while Sync is away, that may be long after this is asked for.
+        """
+
+        def over(document: CallDocument | None) -> CallDocument | None:
+            if document is None:
+                return None
+            other = document.generation == self.owner.generation and document.stream_sid not in {"", self.owner.stream_sid}
+            return None if other else ended(document, lost, seq(), generation=self.owner.generation)
+
+        await self._change_document(over)
+
+    async def renew(self) -> None:
+        """Begins the time to live of everything anew."""
+        work = (
+            lambda: self.sync.set_document_ttl(self._name, self.ttl),
+            lambda: self.sync.set_map_ttl(self.map.sid, self.ttl),
+            lambda: self.sync.set_stream_ttl(self.stream.sid, self.ttl),
+        )
+        for attempt in work:
+            try:
+                await persist(attempt, Backoff(self._chance))
+            except TwilioRefused as error:
+                log.warning("time to live not renewed", operation=error.operation, status=error.status, code=error.code)
+
+    async def remake_map(self, gone: str) -> None:
+        """The Map with this SID does not exist any more: finds or makes another one, readable by the worker as before."""
+        async with self.map.lock:
+            if self.map.sid == gone:
+                await self._ensure_map()
+                identity = "" if self.document is None else self.document.identity
+                if identity:
+                    await self._grant(identity)
+
+    async def remake_stream(self, gone: str) -> None:
+        """The Stream with this SID does not exist any more: finds or makes another one of the same name."""
+        async with self.stream.lock:
+            if self.stream.sid == gone:
+                await self._ensure_stream()
+
+    async def highest_number(self) -> int:
+        """The highest suggestion number in the Map; 0 if it has none."""
+
+        async def newest() -> int:
+            async for item in self.sync.items(self.map.sid, descending=True, page_size=_NEWEST_KEYS):
+                number = number_of(item.sid)
+                if number is not None:
+                    return number
+            return 0
+
+        try:
+            return await persist(newest, Backoff(self._chance))
+        except TwilioRefused as error:
+            if not is_missing(error):
+                raise
+            return 0  # the Map is gone, and its numbers with it
+
+    async def _grant(self, identity: str) -> None:
+        try:
+            await persist(lambda: self.sync.grant(self.map.sid, identity), Backoff(self._chance))
+        except TwilioRefused as error:
+            log.warning("the worker cannot be let into the new Map", status=error.status, code=error.code)
+
+    async def _ensure_map(self) -> None:
+        name = suggestions_map(self.owner.call_sid)
+        made = await self._ensured(lambda: self.sync.ensure_map(name, self.ttl))
+        self.map_existed = made.existed
+        self.map.be(made.sid)
+
+    async def _ensure_stream(self) -> None:
+        made = await self._ensured(lambda: self.sync.ensure_stream(self.stream_name, self.ttl))
+        self.stream.be(made.sid)
+
+    async def _ensured(self, attempt: Callable[[], Awaitable[Container]]) -> Container:
+        backoff = Backoff(self._chance)
+        while True:
+            try:
+                return await persist(attempt, backoff)
+            except TwilioRefused as error:
+                if not is_missing(error):
+                    raise
+            await backoff.after(None)  # it was there for the creation and is gone for what followed
+
+    def _live(self, document: CallDocument | None) -> CallDocument:
+        owner = self.owner
+        if document is None:
+            return self._first_document()
+        decided = went_live(document, owner.address, owner.stream_sid, owner.prompt_revision, generation=owner.generation)
+        if isinstance(decided, Superseded):
+            stopped = document.generation == owner.generation and document.state is CallState.STOPPED
+            raise Ousted(STOPPED if stopped else SUPERSEDED)
+        return decided
+
+    def _first_document(self) -> CallDocument:
+        """For a stream whose Document has expired or was removed: nobody's, so that any worker of the call may take it over."""
+        owner = self.owner
+        return CallDocument(
+            state=CallState.LIVE,
+            generation=owner.generation,
+            stream_name=stream_name(owner.call_sid, owner.generation),
+            sync_stream=sync_stream(owner.call_sid, "" if self._legacy else secrets.token_hex(SUFFIX_BYTES)),
+            deadline=0,
+            worker="",
+            identity="",
+            owner=owner.address,
+            stream_sid=owner.stream_sid,
+            prompt_revision=owner.prompt_revision,
+        )
+
+    async def _change_document(self, change: Callable[[CallDocument | None], CallDocument | None]) -> CallDocument | None:
+        """Reads, changes and writes the Document until nobody came in between. A change to None or to the same writes nothing."""
+        backoff = Backoff(self._chance)
+        while True:
+            found = await self._found_document(backoff)
+            document = None if found is None else _read(found)
+            wanted = change(document)
+            if wanted is None or wanted == document:
+                return document
+            try:
+                await persist(functools.partial(self._write, found, wanted), backoff)
+            except TwilioRefused as error:
+                if not (is_stale(error) or is_taken(error) or is_missing(error)):
+                    raise
+            else:
+                return wanted
+            await backoff.after(None)
+
+    async def _found_document(self, backoff: Backoff) -> Revisioned | None:
+        try:
+            return await persist(lambda: self.sync.fetch_document(self._name), backoff)
+        except TwilioRefused as error:
+            if not is_missing(error):
+                raise
+            return None
+
+    async def _write(self, found: Revisioned | None, document: CallDocument) -> None:
+        data = document.model_dump(mode="json", by_alias=True)
+        if found is None:
+            await self.sync.create_document(self._name, data, self.ttl)
+        else:
+            await self.sync.update_document(self._name, data, if_match=found.revision, ttl=self.ttl)
+
+
+def _read(found: Revisioned) -> CallDocument | None:
+    """What is written there; fields of a later version are passed over."""
+    try:
+        return CallDocument.model_validate({name: value for name, value in found.data.items() if name in _FIELDS})
+    except ValidationError:
+        log.error("a call's Document cannot be read and is written anew", fields=sorted(found.data)[:20])
+        return None

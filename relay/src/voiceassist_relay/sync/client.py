@@ -1,0 +1,276 @@
+"""Twilio Sync as the relay uses it: Documents, Streams, Maps, their items and permissions, with small typed results.
+
+Nothing is retried here. Names and keys are encoded here; where a method takes `sid`, a unique name does as well, except for
+`publish`, which wants the Stream's own `TO…` SID. Sync's own limits apply: 16 KiB for an item or Document, 4 KB for a message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from ..config.snapshot import CurrentSnapshot
+from ..errors import TwilioError, TwilioRefused, TwilioUnclear
+from ..twilio.rest import Answer, Form, TwilioRest, segment
+from .payload import encode
+
+PRODUCT = "sync"
+NAME_TAKEN = 54301
+"""Code of a refused creation: an object of this unique name exists."""
+KEY_TAKEN = 54208
+"""Code of a refused Map item: an item of this key exists."""
+REVISION_MISMATCH = 54103
+"""Code of an update whose If-Match is not the object's revision any more."""
+PAGE_SIZE = 100
+MAX_PAGES = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Revisioned:
+    """A Document or a Map's item at one revision. `sid` is the Document's SID, or the item's key."""
+
+    sid: str
+    revision: str
+    data: dict[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A Stream (`TO…`) or a Map (`MP…`); `existed`: it was there before."""
+
+    sid: str
+    name: str
+    existed: bool = False
+
+
+def is_taken(error: TwilioRefused) -> bool:
+    """Whether a creation was refused because the name or key is in use."""
+    return error.status == HTTPStatus.CONFLICT or error.code in {NAME_TAKEN, KEY_TAKEN}
+
+
+def is_missing(error: TwilioRefused) -> bool:
+    """Whether the object of the request does not exist (any more)."""
+    return error.status == HTTPStatus.NOT_FOUND
+
+
+def is_stale(error: TwilioRefused) -> bool:
+    """Whether an update was refused because somebody changed the object since it was read."""
+    return error.status == HTTPStatus.PRECONDITION_FAILED or error.code == REVISION_MISMATCH
+
+
+class SyncClient:
+    """One Sync service: the one that the snapshot in force names, or a pinned one. Every method raises TwilioError's three kinds.
+
+    `watch` is told of every answer: None for one that Sync gave as asked, else the error.
+    """
+
+    def __init__(
+        self,
+        rest: TwilioRest,
+        current: CurrentSnapshot,
+        *,
+        timeout: float | None = None,
+        watch: Callable[[TwilioError | None], None] | None = None,
+        service_sid: str | None = None,
+    ) -> None:
+        self._rest = rest
+        self._current = current
+        self._timeout = timeout
+        self._watch = watch
+        self._service_sid = service_sid
+
+    def pinned(self) -> SyncClient:
+        """A client that stays with the service of this moment, so that a call's objects are found where they were made."""
+        service = self._current().config.twilio.sync_service_sid
+        return SyncClient(self._rest, self._current, timeout=self._timeout, watch=self._watch, service_sid=service)
+
+    # Documents
+
+    async def create_document(self, name: str, data: Mapping[str, Any], ttl: int) -> Revisioned:
+        """Creates a Document (`ttl` in seconds); TwilioRefused with `is_taken` if one of this name exists."""
+        answer = await self._post("document_create", "/Documents", {"UniqueName": name, "Data": encode(data), "Ttl": ttl})
+        return _revisioned("document_create", answer)
+
+    async def fetch_document(self, sid: str) -> Revisioned:
+        """A Document as it is now; TwilioRefused with `is_missing` if there is none."""
+        return _revisioned("document_fetch", await self._get("document_fetch", f"/Documents/{segment(sid)}"))
+
+    async def update_document(
+        self, sid: str, data: Mapping[str, Any], *, if_match: str | None = None, ttl: int | None = None
+    ) -> Revisioned:
+        """Replaces a Document's data; with `if_match`, only if that is still its revision (else TwilioRefused, `is_stale`)."""
+        path = f"/Documents/{segment(sid)}"
+        answer = await self._post("document_update", path, _with_ttl({"Data": encode(data)}, "Ttl", ttl), if_match)
+        return _revisioned("document_update", answer)
+
+    async def set_document_ttl(self, sid: str, ttl: int) -> None:
+        """Begins the Document's time to live (seconds) anew."""
+        await self._post("document_ttl", f"/Documents/{segment(sid)}", {"Ttl": ttl})
+
+    # Streams
+
+    async def create_stream(self, name: str, ttl: int) -> Container:
+        """Creates a Stream (`ttl` in seconds); TwilioRefused with `is_taken` if one of this name exists."""
+        answer = await self._post("stream_create", "/Streams", {"UniqueName": name, "Ttl": ttl})
+        return Container(_text("stream_create", answer, "sid"), name)
+
+    async def fetch_stream(self, sid: str) -> Container:
+        """A Stream; TwilioRefused with `is_missing` if there is none."""
+        answer = await self._get("stream_fetch", f"/Streams/{segment(sid)}")
+        return Container(_text("stream_fetch", answer, "sid"), str(answer.body.get("unique_name") or ""), existed=True)
+
+    async def set_stream_ttl(self, sid: str, ttl: int) -> None:
+        """Begins the Stream's time to live (seconds) anew."""
+        await self._post("stream_ttl", f"/Streams/{segment(sid)}", {"Ttl": ttl})
+
+    async def publish(self, stream_sid: str, data: Mapping[str, Any], *, timeout: float | None = None) -> None:
+        """Sends one message of at most 4 KB on a Stream, named by its `TO…` SID. Neither order nor delivery is promised."""
+        await self._post("stream_publish", f"/Streams/{segment(stream_sid)}/Messages", {"Data": encode(data)}, timeout=timeout)
+
+    async def ensure_stream(self, name: str, ttl: int) -> Container:
+        """The Stream of this name, made if it is missing. One that exists gets the time to live anew, whatever it had."""
+        try:
+            return await self.create_stream(name, ttl)
+        except TwilioRefused as error:
+            if not is_taken(error):
+                raise
+        stream = await self.fetch_stream(name)
+        await self.set_stream_ttl(stream.sid, ttl)
+        return stream
+
+    # Maps
+
+    async def create_map(self, name: str, ttl: int) -> Container:
+        """Creates a Map (`ttl` in seconds); TwilioRefused with `is_taken` if one of this name exists."""
+        answer = await self._post("map_create", "/Maps", {"UniqueName": name, "Ttl": ttl})
+        return Container(_text("map_create", answer, "sid"), name)
+
+    async def fetch_map(self, sid: str) -> Container:
+        """A Map; TwilioRefused with `is_missing` if there is none."""
+        answer = await self._get("map_fetch", f"/Maps/{segment(sid)}")
+        return Container(_text("map_fetch", answer, "sid"), str(answer.body.get("unique_name") or ""), existed=True)
+
+    async def set_map_ttl(self, sid: str, ttl: int) -> None:
+        """Begins the Map's time to live (seconds) anew."""
+        await self._post("map_ttl", f"/Maps/{segment(sid)}", {"Ttl": ttl})
+
+    async def ensure_map(self, name: str, ttl: int) -> Container:
+        """The Map of this name, made if it is missing. One that exists gets the time to live anew, whatever it had."""
+        try:
+            return await self.create_map(name, ttl)
+        except TwilioRefused as error:
+            if not is_taken(error):
+                raise
+        found = await self.fetch_map(name)
+        await self.set_map_ttl(found.sid, ttl)
+        return found
+
+    async def create_item(self, map_sid: str, key: str, data: Mapping[str, Any], ttl: int) -> Revisioned:
+        """Adds an item to a Map; TwilioRefused with `is_taken` if the key is in use."""
+        answer = await self._post("item_create", f"/Maps/{segment(map_sid)}/Items", {"Key": key, "Data": encode(data), "ItemTtl": ttl})
+        return _revisioned("item_create", answer, "key")
+
+    async def fetch_item(self, map_sid: str, key: str) -> Revisioned:
+        """A Map's item; TwilioRefused with `is_missing` if there is none."""
+        return _revisioned("item_fetch", await self._get("item_fetch", f"/Maps/{segment(map_sid)}/Items/{segment(key)}"), "key")
+
+    async def update_item(
+        self, map_sid: str, key: str, data: Mapping[str, Any], *, if_match: str | None = None, ttl: int | None = None
+    ) -> Revisioned:
+        """Replaces an item's data; with `if_match`, only if that is still its revision (else TwilioRefused, `is_stale`)."""
+        path = f"/Maps/{segment(map_sid)}/Items/{segment(key)}"
+        answer = await self._post("item_update", path, _with_ttl({"Data": encode(data)}, "ItemTtl", ttl), if_match)
+        return _revisioned("item_update", answer, "key")
+
+    async def items(
+        self, map_sid: str, *, descending: bool = False, start: str | None = None, page_size: int = PAGE_SIZE
+    ) -> AsyncIterator[Revisioned]:
+        """A Map's items in the order of their keys, page by page as they are asked for; `start` is the first key (included)."""
+        query = {"Order": "desc" if descending else "asc", "PageSize": str(page_size)}
+        if start is not None:
+            query["From"] = start
+        for _ in range(MAX_PAGES):
+            answer = await self._get("item_list", f"/Maps/{segment(map_sid)}/Items?{urlencode(query)}")
+            listed = answer.body.get("items")
+            for entry in listed if isinstance(listed, list) else []:
+                if isinstance(entry, dict):
+                    yield _revisioned("item_list", Answer(answer.status, entry, {}), "key")
+            meta = answer.body.get("meta")
+            following = meta.get("next_page_url") if isinstance(meta, dict) else None
+            if not following:
+                return
+            # Only the query is taken over, so that credentials never follow an address from an answer.
+            query = dict(parse_qsl(urlsplit(following).query))
+
+    # Permissions
+
+    async def grant(self, map_sid: str, identity: str, *, read: bool = True, write: bool = False, manage: bool = False) -> None:
+        """Sets what an identity may do with a Map."""
+        path = f"/Maps/{segment(map_sid)}/Permissions/{segment(identity)}"
+        await self._post("permission_update", path, {"Read": read, "Write": write, "Manage": manage})
+
+    async def revoke(self, map_sid: str, identity: str) -> None:
+        """Takes every permission on a Map from an identity; fine if it had none."""
+        path = f"/Maps/{segment(map_sid)}/Permissions/{segment(identity)}"
+        try:
+            await self._request("permission_delete", "DELETE", path)
+        except TwilioRefused as error:
+            if not is_missing(error):
+                raise
+
+    async def _get(self, operation: str, path: str) -> Answer:
+        return await self._request(operation, "GET", path)
+
+    async def _post(self, operation: str, path: str, form: Form, if_match: str | None = None, timeout: float | None = None) -> Answer:
+        headers = None if if_match is None else {"If-Match": if_match}
+        return await self._request(operation, "POST", path, form=form, headers=headers, timeout=timeout)
+
+    async def _request(
+        self,
+        operation: str,
+        method: str,
+        path: str,
+        *,
+        form: Form | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> Answer:
+        service = self._service_sid or self._current().config.twilio.sync_service_sid
+        try:
+            answer = await self._rest.request(
+                f"sync_{operation}",
+                PRODUCT,
+                method,
+                f"/v1/Services/{service}{path}",
+                form=form,
+                headers=headers,
+                timeout=self._timeout if timeout is None else timeout,
+            )
+        except TwilioError as error:
+            if self._watch is not None:
+                self._watch(error)
+            raise
+        if self._watch is not None:
+            self._watch(None)
+        return answer
+
+
+def _with_ttl(form: dict[str, str | int], name: str, ttl: int | None) -> Form:
+    if ttl is not None:
+        form[name] = ttl
+    return form
+
+
+def _text(operation: str, answer: Answer, name: str) -> str:
+    value = answer.body.get(name)
+    if not isinstance(value, str) or not value:
+        raise TwilioUnclear(f"sync_{operation}", answer.status, 0, f"the answer has no {name}")
+    return value
+
+
+def _revisioned(operation: str, answer: Answer, identifier: str = "sid") -> Revisioned:
+    data = answer.body.get("data")
+    return Revisioned(_text(operation, answer, identifier), _text(operation, answer, "revision"), data if isinstance(data, dict) else {})

@@ -1,0 +1,265 @@
+"""One call's publisher: takes what the model's side says, at once, and carries it to Sync for as long as the call and its flush last."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import random
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import structlog
+
+from voiceassist_crds.config import Transcripts
+from voiceassist_crds.messages import (
+    AssistState,
+    CallDocument,
+    Draft,
+    Status,
+    StatusReason,
+    Track,
+    Transcript,
+    Withdrawn,
+    WithdrawnReason,
+)
+
+from ..config.snapshot import CurrentSnapshot
+from ..errors import TwilioRefused
+from ..interfaces import Finished, TurnTiming
+from ..lazy_event import LazyEvent
+from ..logs import call_hash
+from ..metrics.relay_metrics import RelayMetrics
+from .call_objects import CallPlace, Owner
+from .client import SyncClient
+from .coalescer import Lane
+from .payload import well_formed
+from .retry import Chance, Ousted
+from .status_writer import StatusWriter
+from .stream_publisher import StreamSender
+from .suggestion_writer import MapWriter, Waiting
+from .truncation import MAX_REVISION, MAX_STATUS_TEXT, message_id
+
+DOCUMENT_SHARE, DOCUMENT_SECONDS = 0.75, 15.0
+"""Of the time to flush, how much may pass before the Document is brought to its end although suggestions still wait: this share of it,
+and so many seconds at most."""
+_ITEMS = 256
+"""Items whose `part` numbers are remembered."""
+
+log = structlog.get_logger(__name__)
+
+
+class CallPublisher:
+    """Everything that one call writes to Sync.
+
+    The methods that take something return at once and never raise. `run` opens the call's objects and writes until `finish`;
+    what comes before they are open waits in bounded queues (drafts and transcripts: the newest of each item; suggestions: 200).
+    `superseded(reason)` is called at most once, from `run`: "superseded" (the Document or the Map knows a newer stream) or
+    "stopped" (its worker stopped it before it was live); nothing more is written then. `opened(document)` is called when the
+    Document is live: it tells, for instance, whether the call is paused. The time to live of everything is renewed every
+    `renew_seconds`, by default at its half.
+    """
+
+    def __init__(
+        self,
+        sync: SyncClient,
+        current: CurrentSnapshot,
+        metrics: RelayMetrics,
+        owner: Owner,
+        superseded: Callable[[str], None],
+        *,
+        opened: Callable[[CallDocument], None] | None = None,
+        epoch: Callable[[], float] = time.time,
+        chance: Chance = random.random,
+        renew_seconds: float | None = None,
+    ) -> None:
+        twilio = current().config.twilio
+        self._current, self._epoch = current, epoch
+        self._generation, self._revision = owner.generation, owner.prompt_revision[:MAX_REVISION]
+        self._superseded, self._opened = superseded, opened
+        self._place = CallPlace(sync.pinned(), owner, twilio.sync_ttl_seconds, legacy_stream=twilio.legacy_stream, chance=chance)
+        self._stream = StreamSender(self._place, metrics, chance)
+        self._map = MapWriter(self._place, metrics, self._stream.offer, chance)
+        self._status = StatusWriter(self._place, metrics, chance)
+        self._parts: OrderedDict[str, int] = OrderedDict()
+        self._renew_seconds = twilio.sync_ttl_seconds / 2 if renew_seconds is None else renew_seconds
+        self._statuses = 0
+        self._closing = False
+        self._is_open = LazyEvent()
+        self._over = LazyEvent()
+        self._ended = LazyEvent()
+        self._running = False
+        self._ousted = False
+        self._log = log.bind(call=call_hash(owner.call_sid), generation=owner.generation)
+
+    # what the model's side says
+
+    def draft(self, item: str, answer: str, revision: str) -> None:
+        """The answer so far, whole."""
+        if not self._closing:
+            self._revision = revision[:MAX_REVISION]
+            identifier = message_id(self._generation, item)
+            self._stream.offer(Draft(id=identifier, revision=self._revision, part=self._part(identifier), answer=well_formed(answer)))
+
+    def withdrawn(self, item: str, revision: str, reason: WithdrawnReason) -> None:
+        """A draft of this item will not be finished."""
+        if not self._closing:
+            self._stream.offer(Withdrawn(id=message_id(self._generation, item), revision=revision[:MAX_REVISION], reason=reason))
+
+    def transcript(self, track: Track, item: str, text: str, final: bool) -> None:
+        """Spoken words of one item, whole so far. Published only where the configuration in force says so."""
+        if self._closing or self._current().config.privacy.transcripts is Transcripts.OFF:
+            return
+        identifier = message_id(self._generation, item)
+        self._stream.offer(
+            Transcript(
+                id=identifier, revision=self._revision, track=track, part=self._part(identifier), text=well_formed(text), final=final
+            )
+        )
+
+    def finished(self, suggestion: Finished) -> None:
+        """A suggestion to store, once."""
+        if self._closing:
+            self._map.refuse()
+            self._log.warning("a suggestion came after the end and is lost")
+            return
+        self._map.offer(
+            Waiting(
+                id=message_id(self._generation, suggestion.item),
+                revision=suggestion.revision[:MAX_REVISION],
+                question=well_formed(suggestion.question),
+                answer=well_formed(suggestion.answer),
+                at=int(self._epoch() * 1000),
+                latency_ms=_latency_ms(suggestion.timing),
+                timing=suggestion.timing,
+                since=asyncio.get_running_loop().time(),
+            )
+        )
+
+    def status(self, state: AssistState, reason: StatusReason, message: str) -> None:
+        """What the agent should know, now."""
+        if self._closing:
+            return
+        self._statuses += 1
+        status = Status(
+            id=message_id(self._generation, f"status-{self._statuses}"),
+            revision=self._revision,
+            state=state,
+            reason=reason,
+            message=well_formed(message)[:MAX_STATUS_TEXT],
+            generation=self._generation,
+            stream=self._place.stream_name,  # written anew when it goes out: the Document may not have been read yet
+            at=int(self._epoch() * 1000),
+        )
+        self._stream.offer(status)
+        self._status.offer(status)
+
+    # the life
+
+    async def run(self) -> None:
+        """Opens the call's objects and writes until `finish`, or until the Document or the Map asks for another stream.
+
+        Raises TwilioRefused (in an ExceptionGroup) if Sync refuses the very shape of a request.
+        """
+        self._running = True
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._part_of_run(part)) for part in self._parts_of_run()]
+                await self._over.wait()
+                for task in tasks:
+                    task.cancel()
+        finally:
+            self._closing = True
+            self._over.set()
+            self._ended.set()
+            self._abandon()
+
+    async def finish(self, grace: float, *, lost: bool | None = False) -> None:
+        """Stores what is finished, within `grace` seconds; then `run` returns.
+
+        `lost`: the stream did not end as asked for; None leaves the Document alone, because a newer connection goes on. Nothing
+        more is taken from now on. What could not be stored is counted and logged.
+        """
+        self._closing = True
+        self._stream.forget_unfinished()
+        await asyncio.sleep(0)  # a task for `run` may have been made in this very moment
+        if self._running and not self._over.is_set():
+            flush = asyncio.create_task(self._flush(min(grace * DOCUMENT_SHARE, DOCUMENT_SECONDS), lost))
+            over = asyncio.create_task(self._over.wait())
+            try:
+                await asyncio.wait({flush, over}, timeout=grace, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                flush.cancel()
+                over.cancel()
+                await asyncio.gather(flush, over, return_exceptions=True)
+        self._over.set()
+        if self._running:
+            await self._ended.wait()
+        else:
+            self._abandon()
+
+    def _abandon(self) -> None:
+        suggestions, messages = self._map.abandon(), self._stream.abandon()
+        if suggestions or messages:
+            self._log.error("not everything could be stored", suggestions=suggestions, messages=messages, ousted=self._ousted)
+
+    async def _flush(self, patience: float, lost: bool | None) -> None:
+        await self._is_open.wait()
+        stored = asyncio.create_task(self._map.idle())
+        try:
+            await asyncio.wait({stored}, timeout=patience)
+            await asyncio.gather(self._end_document(lost), self._status.idle())
+            await stored
+            await self._stream.idle()
+        finally:
+            stored.cancel()
+
+    async def _end_document(self, lost: bool | None) -> None:
+        if lost is None:
+            return
+        try:
+            await self._place.close(lost, lambda: self._map.seq)
+        except TwilioRefused as error:
+            self._log.error("the call's Document could not be brought to its end", status=error.status, code=error.code)
+
+    def _parts_of_run(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
+        lanes = [functools.partial(self._stream.run, lane) for lane in Lane]
+        return [self._opening, self._renewing, self._map.run, self._status.run, *lanes]
+
+    async def _part_of_run(self, part: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        try:
+            await part()
+        except Ousted as found:
+            if not self._ousted:
+                self._ousted = self._closing = True
+                self._log.info("another stream of the call is wanted", reason=found.reason)
+                self._over.set()
+                self._superseded(found.reason)
+
+    async def _opening(self) -> None:
+        document = await self._place.open()
+        self._is_open.set()
+        if self._opened is not None:
+            self._opened(document)
+
+    async def _renewing(self) -> None:
+        """A call may outlive the time to live of its objects."""
+        await self._is_open.wait()
+        while True:
+            await asyncio.sleep(self._renew_seconds)
+            await self._place.renew()
+            self._status.refresh()
+
+    def _part(self, identifier: str) -> int:
+        number = self._parts.pop(identifier, 0) + 1
+        self._parts[identifier] = number
+        if len(self._parts) > _ITEMS:
+            self._parts.popitem(last=False)
+        return number
+
+
+def _latency_ms(timing: TurnTiming) -> int | None:
+    if timing.stopped_speaking is None or timing.finished is None:
+        return None
+    return max(0, round((timing.finished - timing.stopped_speaking) * 1000))

@@ -1,0 +1,163 @@
+"""Stores a call's finished suggestions in its Map: each once, in order, with patience while Sync is away."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from voiceassist_crds.messages import Suggestion
+from voiceassist_crds.names import suggestion_key
+
+from ..errors import TwilioRefused
+from ..interfaces import TurnTiming
+from ..lazy_event import LazyEvent
+from ..metrics.relay_metrics import RelayMetrics
+from .call_objects import SUPERSEDED, CallPlace
+from .client import is_missing, is_taken
+from .numbering import OnConflict, on_conflict
+from .retry import Backoff, Chance, Ousted, persist
+from .truncation import item_payload
+
+MAX_WAITING = 200
+"""Finished suggestions of one call that wait for Sync: 10 minutes of them at 20 a minute, the default's highest pace."""
+QUEUE = "suggestions"
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A finished suggestion that has everything but its number. `since`: loop time when it was finished here."""
+
+    id: str
+    revision: str
+    question: str
+    answer: str
+    at: int
+    latency_ms: int | None
+    timing: TurnTiming
+    since: float
+
+    def numbered(self, seq: int) -> Suggestion:
+        """The suggestion under this number."""
+        return Suggestion(
+            id=self.id,
+            revision=self.revision,
+            seq=seq,
+            question=self.question,
+            answer=self.answer,
+            at=self.at,
+            latency_ms=self.latency_ms,
+        )
+
+
+class MapWriter:
+    """One call's writer. At most 200 suggestions wait besides the one that is written; then the oldest is dropped and counted."""
+
+    def __init__(self, place: CallPlace, metrics: RelayMetrics, stored: Callable[[Suggestion], None], chance: Chance) -> None:
+        self._place, self._metrics, self._stored, self._chance = place, metrics, stored, chance
+        self._queue: list[Waiting] = []
+        self._writing: Waiting | None = None
+        self._wake = LazyEvent()
+        self._idle = LazyEvent()
+        self._idle.set()
+        self.seq = 0
+        """The highest number known to be used."""
+
+    def __len__(self) -> int:
+        """Suggestions that are not stored yet."""
+        return len(self._queue) + (self._writing is not None)
+
+    def offer(self, suggestion: Waiting) -> None:
+        """Takes a suggestion to store; returns at once."""
+        if len(self._queue) >= MAX_WAITING:
+            self._give_up(self._queue.pop(0))
+        self._queue.append(suggestion)
+        self._idle.clear()
+        self._wake.set()
+
+    def refuse(self) -> None:
+        """Counts a suggestion that comes too late."""
+        self._metrics.dropped(QUEUE)
+
+    async def idle(self) -> None:
+        """Waits until everything that was offered is stored."""
+        await self._idle.wait()
+
+    def abandon(self) -> int:
+        """Counts what is not stored as lost and forgets it; returns how many that were."""
+        left = [*([] if self._writing is None else [self._writing]), *self._queue]
+        self._queue.clear()
+        self._writing = None
+        for suggestion in left:
+            self._give_up(suggestion)
+        return len(left)
+
+    async def run(self) -> None:
+        """Stores what is offered, for ever. Raises Ousted when a newer generation writes to the Map."""
+        place = self._place
+        await place.map.ready.wait()
+        if place.document is not None:
+            self.seq = place.document.seq
+        if place.owner.generation > 1:
+            self.seq = max(self.seq, await place.highest_number())
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._queue:
+                self._writing = self._queue.pop(0)
+                await self._store(self._writing)
+                self._writing = None
+            self._idle.set()
+
+    async def _store(self, waiting: Waiting) -> None:
+        loop, place, backoff = asyncio.get_running_loop(), self._place, Backoff(self._chance)
+        began = loop.time()
+        while True:
+            suggestion, map_sid = waiting.numbered(self.seq + 1), place.map.sid
+            key, data = suggestion_key(suggestion.seq), item_payload(suggestion)
+            try:
+                await persist(lambda: place.sync.create_item(map_sid, key, data, place.ttl), backoff)  # noqa: B023 - awaited here
+            except TwilioRefused as error:
+                if is_missing(error):
+                    await place.remake_map(map_sid)
+                elif not is_taken(error):
+                    log.error("suggestion refused", status=error.status, code=error.code, bytes=len(str(data)))
+                    self._metrics.dropped(QUEUE)
+                    self._metrics.published("refused", loop.time() - began)
+                    return
+                elif await self._is_mine(map_sid, key, waiting.id):
+                    break
+                await backoff.after(None)
+            else:
+                break
+        accepted = loop.time()
+        self.seq = suggestion.seq
+        self._metrics.published("retried" if backoff.failures else "ok", accepted - began)
+        self._metrics.suggestion_published(waiting.revision, waiting.timing, accepted)
+        self._stored(suggestion)
+
+    async def _is_mine(self, map_sid: str, key: str, own_id: str) -> bool:
+        """Whether the item that has the wanted key is this very suggestion; else moves on behind all others."""
+        place = self._place
+        try:
+            found = await persist(lambda: place.sync.fetch_item(map_sid, key), Backoff(self._chance))
+        except TwilioRefused as error:
+            if not is_missing(error):
+                raise
+            return False
+        match on_conflict(found.data, own_id, place.owner.generation):
+            case OnConflict.DONE:
+                return True
+            case OnConflict.SUPERSEDED:
+                raise Ousted(SUPERSEDED)
+            case OnConflict.NEXT:
+                self.seq = max(self.seq + 1, await place.highest_number())
+        return False
+
+    def _give_up(self, suggestion: Waiting) -> None:
+        self._metrics.dropped(QUEUE)
+        self._metrics.published("given_up", asyncio.get_running_loop().time() - suggestion.since)

@@ -1,0 +1,107 @@
+"""Twilio's Streams and Calls resources as the functions use them: create, stop, and whether a call is in progress."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import structlog
+
+from voiceassist_crds.config import Tracks
+from voiceassist_crds.messages import CallDocument
+from voiceassist_crds.names import CALLBACK_PATH, SECRET_AUTH_TOKEN, TOKEN_PARAMETER, CallSid
+
+from ..auth import mint_stream_token
+from ..call.dependencies import FunctionsDeps
+from ..errors import RequestRefused, TwilioError, TwilioRefused
+from ..interfaces import StreamClaims
+from ..logs import call_hash
+from .error_answers import is_gone
+from .rest import Form, segment
+from .retry import retrying
+
+TOKEN_SECONDS: Final = 120
+"""How long after its creation a stream may connect."""
+IN_PROGRESS: Final = "in-progress"
+
+log = structlog.get_logger("voiceassist.functions")
+
+
+class TwilioStreams:
+    """The forked audio streams of the account's calls."""
+
+    def __init__(self, deps: FunctionsDeps) -> None:
+        self._deps = deps
+
+    async def create(self, call_sid: str, document: CallDocument) -> str:
+        """Creates the stream of the Document's generation, once: only a 429 is repeated, since nothing was done then.
+
+        Returns its SID (MZ…). Raises TwilioError; TwilioUnclear: it may have been created.
+        """
+        form = self._form(call_sid, document)
+        path = f"{self._calls()}/{segment(call_sid)}/Streams.json"
+        answer = await retrying(
+            self._deps.timing.ask, lambda: self._deps.rest.request("media_create", "api", "POST", path, form=form), idempotent=False
+        )
+        return str(answer.body.get("sid") or "")
+
+    async def stop(self, call_sid: str, document: CallDocument) -> None:
+        """Stops the stream of the Document's generation, patiently; one that does not run (any more) is fine. Raises TwilioError."""
+        reference = document.stream_sid or document.stream_name
+        try:
+            await retrying(self._deps.timing.ask, lambda: self._stop(call_sid, reference, None), idempotent=True)
+        except TwilioRefused as error:
+            if not is_gone(error):
+                raise
+
+    async def stop_quietly(self, call_sid: str, reference: str) -> None:
+        """Tries once, for a short time, to stop a stream (SID or name) that should not be there."""
+        try:
+            await self._stop(call_sid, reference, self._deps.timing.stop_seconds)
+        except TwilioError as error:
+            if not (isinstance(error, TwilioRefused) and is_gone(error)):
+                log.warning("stream not stopped", call=call_hash(call_sid), status=error.status, code=error.code)
+
+    async def in_progress(self, call_sid: str) -> bool:
+        """Whether the call goes on. True if Twilio does not say: the next request will tell."""
+        path = f"{self._calls()}/{segment(call_sid)}.json"
+        try:
+            answer = await retrying(
+                self._deps.timing.ask, lambda: self._deps.rest.request("call_fetch", "api", "GET", path), idempotent=True
+            )
+        except TwilioError as error:
+            return not (isinstance(error, TwilioRefused) and is_gone(error))
+        return bool(answer.body.get("status") == IN_PROGRESS)
+
+    async def _stop(self, call_sid: str, reference: str, timeout: float | None) -> None:
+        path = f"{self._calls()}/{segment(call_sid)}/Streams/{segment(reference)}.json"
+        await self._deps.rest.request("media_stop", "api", "POST", path, form={"Status": "stopped"}, timeout=timeout)
+
+    def _calls(self) -> str:
+        return f"/2010-04-01/Accounts/{segment(self._deps.current().config.twilio.account_sid)}/Calls"
+
+    def _form(self, call_sid: str, document: CallDocument) -> Form:
+        snapshot = self._deps.current()
+        config = snapshot.config
+        if not snapshot.secrets.auth_tokens:
+            raise RequestRefused(
+                500,
+                "no_auth_token",
+                "The relay has no Twilio auth token to sign the stream with.",
+                f"An administrator has to set authToken in the Secret (file {SECRET_AUTH_TOKEN}).",
+            )
+        claims = StreamClaims(
+            call=CallSid(call_sid),
+            account=config.twilio.account_sid,
+            generation=document.generation,
+            exp=int(self._deps.now()) + TOKEN_SECONDS,
+            paused=document.paused,
+        )
+        return {
+            "Url": config.stream_url(call_sid),
+            "Name": document.stream_name,
+            "Track": "both_tracks" if config.audio.tracks is Tracks.BOTH else "inbound_track",
+            "StatusCallback": config.public_url(CALLBACK_PATH),
+            "StatusCallbackMethod": "POST",
+            "Parameter1.Name": TOKEN_PARAMETER,
+            "Parameter1.Value": mint_stream_token(snapshot.secrets.auth_tokens[0], claims),
+        }
