@@ -14,8 +14,8 @@ from prometheus_client.samples import Sample
 
 from voiceassist_crds.reasons import Refusal
 from voiceassist_relay.interfaces import TurnTiming
+from voiceassist_relay.metrics import labels as closed
 from voiceassist_relay.metrics.relay_metrics import PREFIX, RelayMetrics
-from voiceassist_relay.metrics.relay_metrics import labels as closed
 from voiceassist_relay.realtime.core import failures
 
 ROOT = Path(__file__).parents[3]
