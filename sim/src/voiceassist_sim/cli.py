@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from voiceassist_sim.twilio import Lenient, Settings, TwilioServer
+from voiceassist_sim.twilio.browser import BrowserEdge, Plugin
+from voiceassist_sim.twilio.browser.flex_hosts import read_plugin
 from voiceassist_sim.twilio.control_settings import parse_address
 from voiceassist_sim.twilio.sids import is_sid
 
@@ -22,6 +24,12 @@ A strict stand-in for Twilio: REST for calls and media streams, Sync, TaskRouter
 path (http://HOST:PORT/api, /sync, /taskrouter, /iam, /flex-api), media streams over websockets, and a control API under
 /_sim. What Twilio refuses is refused with Twilio's codes. When it is ready it prints one line of JSON:
 {"listening": "http://HOST:PORT"}.
+
+With --browser-port there is one more endpoint, by TLS, for what a browser meets of Twilio: Flex's hosts, TaskRouter's event bridge, the
+sockets of Sync and of the voice SDK, on the same state. The line of JSON then has "browser" with "chromiumArguments", which lead a
+Chromium on this machine there and nowhere else, and "logInUrl": open it with the SID of a worker (POST /_sim/workers) at its end, and
+Flex comes up (needs --flex-script). POST /_sim/calls with {"worker": "WK…", "reservation": "pending"} lets a call ring in it.
+GET /_sim/browser says all this again, who is connected, and what a client did that the protocol does not allow.
 """
 _LENIENT_TEXT = "take the lenient reading of a point that Twilio's documents leave open (may be given more than once): "
 
@@ -77,6 +85,21 @@ def _add_twilio_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="refuse more requests at the same time with 429/20429 (default: no limit)",
     )
+    browser = parser.add_argument_group("for browsers")
+    browser.add_argument(
+        "--browser-port", type=_port, metavar="PORT", help="also play Twilio's hosts for browsers on this port, 0 for a free one"
+    )
+    browser.add_argument(
+        "--flex-script", type=Path, metavar="FILE", help="the Flex UI, built as one classic script that sets Twilio.Flex and React"
+    )
+    browser.add_argument(
+        "--plugin-bundle",
+        type=_plugin,
+        action="append",
+        default=[],
+        metavar="[NAME=]FILE",
+        help="a Flex plugin's bundle, which Flex's own loader loads; read anew at each load (may be given more than once)",
+    )
     parser.add_argument("--seed", type=int, metavar="N", help="make identifiers repeatable (default: random)")
 
 
@@ -100,8 +123,18 @@ async def _run_twilio(args: argparse.Namespace) -> int:
     except OSError as error:
         return _complain(f"cannot listen on {args.host}:{args.port}: {error.strerror or error} (choose another with --port)")
     try:
-        print(json.dumps({"listening": server.url}), flush=True)
-        await _told_to_stop()
+        async with contextlib.AsyncExitStack() as stack:
+            listening: dict[str, Any] = {"listening": server.url}
+            if args.browser_port is not None:
+                edge = BrowserEdge(server, host=args.host, port=args.browser_port, flex_script=args.flex_script, plugins=args.plugin_bundle)
+                await stack.enter_async_context(edge)
+                listening["browser"] = edge.facts()
+            print(json.dumps(listening), flush=True)
+            await _told_to_stop()
+    except OSError as error:
+        return _complain(
+            f"cannot listen on {args.host}:{args.browser_port}: {error.strerror or error} (choose another with --browser-port)"
+        )
     finally:
         await server.close()
     return 0
@@ -128,6 +161,13 @@ def _sid(prefix: str) -> Any:
         return text
 
     return check
+
+
+def _plugin(text: str) -> Plugin:
+    try:
+        return read_plugin(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not FILE or NAME=FILE") from None
 
 
 def _route(text: str) -> tuple[str, tuple[str, int]]:

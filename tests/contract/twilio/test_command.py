@@ -10,6 +10,7 @@ import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -102,3 +103,40 @@ def test_wrong_use(words: list[str], named: str, capsys: pytest.CaptureFixture[s
         status = exit_.code
     assert status == 2
     assert named in capsys.readouterr().err
+
+
+async def test_it_plays_the_hosts_that_a_browser_meets(tmp_path: Path) -> None:
+    bundle = tmp_path / "plugin-x.js"
+    bundle.write_text("window.x = 1")
+    script = tmp_path / "flex.js"
+    script.write_text("window.flex = 1")
+    options = ["--port", "0", "--browser-port", "0", "--flex-script", str(script), "--plugin-bundle", str(bundle)]
+    async with command("twilio", *GOOD, *options) as process, aiohttp.ClientSession() as session:
+        assert process.stdout is not None
+        async with asyncio.timeout(20):
+            told = json.loads(await process.stdout.readline())
+        edge = told["browser"]
+        assert any("MAP *.twilio.com:443 127.0.0.1:" in word for word in edge["chromiumArguments"])
+        async with session.post(f"{told['listening']}/_sim/workers", json={}) as response:
+            worker = (await response.json())["workerSid"]
+
+        async def page(path: str) -> str:
+            url = f"https://127.0.0.1:{edge['port']}{path}"
+            async with session.get(url, headers={"Host": "flex.twilio.com"}, ssl=False) as response:
+                assert response.status == 200
+                return await response.text()
+
+        assert "TWILIO_FLEX_SSO" in await page(f"/sim/log-in?worker={worker}")
+        assert "Twilio.Flex.runDefault" in await page("/agent-desktop/")
+        assert await page("/sim/flex.js") == "window.flex = 1"
+        (plugin,) = json.loads(await page("/plugins"))
+        assert plugin["name"] == "plugin-x"
+        assert await page(plugin["src"].removeprefix("https://flex.twilio.com")) == "window.x = 1"
+        async with session.get(f"{told['listening']}/_sim/browser") as response:
+            assert (await response.json())["port"] == edge["port"]
+
+
+async def test_without_a_port_for_browsers_there_is_none() -> None:
+    async with command("twilio", *GOOD, "--port", "0") as process, aiohttp.ClientSession() as session:
+        response = await session.get(f"{await listening(process)}/_sim/browser")
+        assert response.status == 404

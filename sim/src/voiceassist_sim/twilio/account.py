@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from .access_tokens import ApiKey, verify
 from .api import Router
 from .auth import Credentials
 from .call_routes import CallRoutes
 from .calls import Call, Calls, HangUp
+from .errors import bad_parameter
 from .events import EventFeed
 from .faults import Faults
 from .flex import FlexConfiguration
@@ -33,6 +35,9 @@ from .sync_store import SyncStore
 from .sync_view import SyncView
 from .taskrouter import Reservation, TaskRouter, Worker
 from .taskrouter_routes import TaskRouterRoutes
+
+if TYPE_CHECKING:
+    from .browser import BrowserEdge
 
 PLAYED_OUT_SECONDS: Final = 0.5
 """How long after its recording's end a call that hangs up then goes on."""
@@ -87,6 +92,8 @@ class Account:
         self.connect_to: dict[str, tuple[str, int]] = dict(connect_to or {})
         self.journal = Journal()
         self.feed = EventFeed()
+        self.on_change: list[Callable[[Change], None]] = []
+        """Who else is told of each change of Sync, in order; must not raise."""
         self.faults = Faults()
         self.holds = Holds()
         self.sync = SyncStore(self.sids, self.settings, self._changed)
@@ -94,6 +101,8 @@ class Account:
         self.taskrouter = TaskRouter(self.sids)
         self.flex_tokens = FlexTokens(self.account_sid, self.sids.secret)
         self.flex = FlexConfiguration(self.account_sid, self.taskrouter.workspace_sid, clock())
+        self.browser: BrowserEdge | None = None
+        """The endpoint for browsers, while it runs."""
         self.streams = StreamRunner(
             self.account_sid,
             Dialer(self.connect_to, ca),
@@ -178,14 +187,15 @@ class Account:
         now = self.clock()
         worker = self.add_worker() if worker_sid is None else self.taskrouter.worker(worker_sid)
         call = self.calls.add(recording, now, status=status)
-        known = {
+        known: dict[str, Any] = {
             "type": "inbound",
             "call_sid": call.sid,
             "from": call.from_number,
             "to": call.to_number,
             "direction": "inbound",
-            "conference": {"sid": self.sids("CF"), "participants": {"customer": call.sid, "worker": self.sids("CA")}},
         }
+        if reservation != "pending":
+            known["conference"] = self._conference(call.sid)
         task = self.taskrouter.add_task(known | dict(attributes or {}), now)
         held = self.taskrouter.reserve(task, worker, now, reservation)
         call.task_sid, call.hang_up = task.sid, hang_up
@@ -219,6 +229,35 @@ class Account:
         """Let a reservation change its state."""
         self.taskrouter.set_reservation(self.taskrouter.reservation(reservation_sid), status, self.clock())
 
+    def accept(self, reservation_sid: str, *, conference: bool = True) -> None:
+        """What an agent's click does: the reservation is accepted, and the customer and the agent meet in a conference, which the task's
+        attributes name; 400/20001 for a reservation that is not pending."""
+        found = self.taskrouter.reservation(reservation_sid)
+        if found.status != "pending":
+            raise bad_parameter(f"A reservation that is {found.status} cannot be accepted")
+        now = self.clock()
+        task = self.taskrouter.task(found.task_sid)
+        for held in self.taskrouter.of_task(task.sid):
+            if held.status == "accepted":  # a transfer: whoever had the task leaves it
+                self.taskrouter.set_reservation(held, "wrapping", now)
+        self.taskrouter.set_reservation(found, "accepted", now)
+        attributes = json.loads(task.attributes)
+        if conference and "conference" not in attributes:
+            attributes["conference"] = self._conference(str(attributes.get("call_sid", "")))
+            self.taskrouter.update_task(task, now, None, attributes=json.dumps(attributes))
+
+    def let_go(self, reservation_sid: str, status: str) -> None:
+        """A worker wraps up (``wrapping``) or is done (``completed``); the task with it when nobody else holds it."""
+        found = self.taskrouter.reservation(reservation_sid)
+        if found.status not in {"wrapping": ("accepted",), "completed": ("accepted", "wrapping")}[status]:
+            raise bad_parameter(f"A reservation that is {found.status} cannot be {status}")
+        task, now = self.taskrouter.task(found.task_sid), self.clock()
+        holding = {"wrapping": ("pending", "accepted"), "completed": ("pending", "accepted", "wrapping")}[status]
+        if any(one is not found and one.status in holding for one in self.taskrouter.of_task(task.sid)):
+            self.taskrouter.set_reservation(found, status, now)
+        else:
+            self.taskrouter.end_task(task, status, now)
+
     # What was seen
 
     def view(self, token: str, service_sid: str) -> SyncView:
@@ -243,6 +282,11 @@ class Account:
     def _changed(self, change: Change) -> None:
         self.journal.add_change(change)
         self.feed.publish(change.as_json())
+        for listener in self.on_change:
+            listener(change)
+
+    def _conference(self, call_sid: str) -> dict[str, Any]:
+        return {"sid": self.sids("CF"), "participants": {"customer": call_sid, "worker": self.sids("CA")}}
 
     def _call_ended(self, call: Call) -> None:
         timer = self._timers.pop(call.sid, None)

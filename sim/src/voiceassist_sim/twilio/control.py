@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from .account import Account
+from .browser.control import browser_operations
 from .control_admin import admin_operations
 from .control_bodies import Handler, guarded, known, one_of, read_json
 from .control_events import live_feed
@@ -63,6 +64,7 @@ def control_routes(account: Account) -> list[web.RouteDef]:
         ("GET", "/_sim/events", lambda request: live_feed(account, request)),
     ]
     table += admin_operations(account)
+    table += browser_operations(account)
     return [*(web.route(method, path, guarded(handler)) for method, path, handler in table), web.route("*", "/_sim/{rest:.*}", _nothing)]
 
 

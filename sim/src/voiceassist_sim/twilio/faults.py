@@ -40,7 +40,8 @@ class FaultRule:
     expression ``path`` and whose method is ``method`` (``None``: any; ``POST,DELETE``: either), at most ``times`` times (``None``:
     without end), after the first ``skip`` of them went by.
 
-    ``code`` and ``message`` stand in the body of a refusal or a server error, in place of the usual ones.
+    ``code`` and ``message`` stand in the body of a refusal or a server error, in place of the usual ones. ``transport`` counts for
+    what comes through a browser's socket: the socket itself refuses, and not Sync behind it.
     """
 
     kind: FaultKind
@@ -55,6 +56,7 @@ class FaultRule:
     skip: int = 0
     code: int | None = None
     message: str | None = None
+    transport: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kind", FaultKind(self.kind))

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from .api import Answer, ApiRequest, Body, Route
 from .dates import iso_millis
-from .errors import bad_parameter
+from .errors import TwilioError, bad_parameter
 from .taskrouter import Worker
 
 MAX_TOKENS: Final = 10_000
@@ -50,6 +50,13 @@ class FlexTokens:
     def revoke(self, token: str) -> bool:
         """Take a token out of circulation (a log-out); whether it was in it."""
         return self._tokens.pop(token, None) is not None
+
+    def find(self, token: str, now: float) -> FlexToken | None:
+        """What a token stands for; ``None`` for one that is not known, 401/20104 for one that is over."""
+        found = self._tokens.get(token)
+        if found is not None and found.expires <= now:
+            raise TwilioError(401, *EXPIRED)
+        return found
 
     def routes(self) -> list[Route]:
         """The operations of the product ``iam``."""

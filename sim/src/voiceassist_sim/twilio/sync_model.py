@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final
@@ -39,6 +40,8 @@ class Kind(Enum):
 
 SYSTEM: Final = "system"
 """``created_by`` of everything made through REST."""
+EVENTS_KEPT: Final = 1_000
+"""Events that an object remembers for subscribers who were away."""
 
 Key = str | int
 """A map item's key or a list item's index."""
@@ -78,6 +81,8 @@ class Item:
     data: Any
     revision: int
     life: Lifetime
+    event: int = 0
+    """The number of the latest event of its object that was about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +109,10 @@ class SyncObject:
     items: dict[Key, Item] = field(default_factory=dict)
     next_index: int = 0
     permissions: dict[str, Permission] = field(default_factory=dict)
+    last_event: int = 0
+    """The number of its latest event; the first one is 1."""
+    history: deque[Change] = field(default_factory=lambda: deque(maxlen=EVENTS_KEPT))
+    """Its latest events (streams keep none): what a subscriber that was away is told."""
 
     def touch(self, now: float) -> int:
         """A new revision after a write."""
@@ -133,7 +142,8 @@ class Service:
 class Change:
     """What a subscriber of Sync would be told: one accepted write, message, or the end of something.
 
-    ``event``: created, updated, removed, item_added, item_updated, item_removed, message.
+    ``event``: created, updated, removed, item_added, item_updated, item_removed, message. ``event_id`` counts the events of the object;
+    ``previous`` is the data of an item that was removed; ``expires`` (of the item, or of the object) is in seconds since the epoch.
     """
 
     at: float
@@ -146,6 +156,10 @@ class Change:
     data: Any = None
     revision: int | None = None
     message_sid: str | None = None
+    event_id: int = 0
+    previous: Any = None
+    object_revision: int = 0
+    expires: float | None = None
 
     def as_json(self) -> dict[str, Any]:
         """As the control API and the live feed give it."""

@@ -132,7 +132,9 @@ class SyncStore:
         """Publish a message on a stream; its SID. 429/54009 above the rate of messages."""
         self._take(("message", found.sid), self._settings.message_rate(), now)
         sid = self._new_sid("TZ")
-        self._emit(Change(now, "message", found.service_sid, found.kind, found.sid, found.unique_name, data=data.value, message_sid=sid))
+        found.last_event += 1
+        place = (found.service_sid, found.kind, found.sid, found.unique_name)
+        self._emit(Change(now, "message", *place, data=data.value, message_sid=sid, event_id=found.last_event))
         return sid
 
     # Items
@@ -286,10 +288,28 @@ class SyncStore:
             raise too_many_requests(f"Rate limit exceeded ({key[0]})", RATE_LIMIT_CODE, retry_after)
 
     def _tell(self, found: SyncObject, event: str, now: float, item: Item | None = None, *, data: object = None) -> None:
-        shown = data if item is None else None if event == "item_removed" else item.data
-        revision = None if found.kind is Kind.STREAM else item.revision if item else found.revision
-        key = item.key if item else None
-        self._emit(Change(now, event, found.service_sid, found.kind, found.sid, found.unique_name, key, shown, revision))
+        gone = item is not None and event == "item_removed"
+        found.last_event += event != "created"
+        if item is not None:
+            item.event = found.last_event
+        change = Change(
+            now,
+            event,
+            found.service_sid,
+            found.kind,
+            found.sid,
+            found.unique_name,
+            item.key if item else None,
+            data if item is None else None if gone else item.data,
+            None if found.kind is Kind.STREAM else item.revision if item else found.revision,
+            event_id=found.last_event,
+            previous=item.data if item is not None and gone else None,
+            object_revision=found.revision,
+            expires=(item or found).life.expires,
+        )
+        if found.kind is not Kind.STREAM and event != "created":
+            found.history.append(change)
+        self._emit(change)
 
 
 def revision_text(revision: int) -> str:

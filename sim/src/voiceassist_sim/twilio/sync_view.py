@@ -24,6 +24,14 @@ def may_read(service: Service, found: SyncObject, identity: str) -> bool:
     return grant is not None and grant.read
 
 
+def may_write(service: Service, found: SyncObject, identity: str) -> bool:
+    """Whether ``identity`` may write to the object."""
+    if found.kind is Kind.STREAM or not service.acl_enabled:
+        return True
+    grant = found.permissions.get(identity)
+    return grant is not None and grant.write
+
+
 def may_see(store: SyncStore, grant: SyncGrant, service_sid: str, sid: str) -> bool:
     """Whether the holder of ``grant`` would be told of a change of an object (of one that is gone: only where nothing is guarded)."""
     service = store.services.get(service_sid)

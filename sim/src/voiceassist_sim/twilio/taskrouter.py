@@ -19,19 +19,37 @@ _BEFORE: Final[Mapping[str, tuple[str, ...]]] = {
     "canceled": ("pending", "reserved"),
 }
 """The states from which a task may be moved by REST, by the state it is moved to; other moves are TaskRouter's own."""
+_EVENT_WORDS: Final = {"pending": "created", "wrapping": "wrapup"}
+"""Reservation states whose event has another name."""
 MAX_TASKS: Final = 10_000
 """Above this the oldest tasks are forgotten with their reservations."""
+RESERVATION_SECONDS: Final = 120
+"""How long a task is offered to a worker; the stand-in lets it time out only when it is told to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What a worker does; ``available``: they are offered tasks."""
+
+    sid: str
+    name: str
+    available: bool
 
 
 @dataclass(slots=True)
 class Worker:
-    """An agent or a supervisor. ``identity`` is the name by which Sync and Flex know them."""
+    """An agent or a supervisor. ``identity`` is the name by which Sync and Flex know them; ``attributes`` is JSON text."""
 
     sid: str
     name: str
     identity: str
     roles: tuple[str, ...]
     created: float
+    activity: Activity
+    attributes: str
+    updated: float
+    status_changed: float
+    version: int = 0
 
 
 @dataclass(slots=True)
@@ -58,11 +76,22 @@ class Reservation:
     created: float
     updated: float
     status: str
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRouterEvent:
+    """What TaskRouter tells browsers: ``name`` as on their socket (``reservation.accepted``), and what it is about, as it is now."""
+
+    name: str
+    worker: Worker | None = None
+    task: Task | None = None
+    reservation: Reservation | None = None
 
 
 @dataclass(slots=True)
 class TaskRouter:
-    """The workspace and what is in it."""
+    """The workspace and what is in it. ``listeners`` are called with every event, after the change."""
 
     new_sid: Callable[[str], str]
     workspace_sid: str = ""
@@ -73,17 +102,43 @@ class TaskRouter:
     workers: dict[str, Worker] = field(default_factory=dict)
     tasks: dict[str, Task] = field(default_factory=dict)
     reservations: dict[str, Reservation] = field(default_factory=dict)
+    activities: dict[str, Activity] = field(default_factory=dict)
+    listeners: list[Callable[[TaskRouterEvent], None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.workspace_sid = self.workspace_sid or self.new_sid("WS")
         self.activity_sid, self.queue_sid = self.new_sid("WA"), self.new_sid("WQ")
+        rows = ((self.new_sid("WA"), "Offline", False), (self.activity_sid, "Available", True), (self.new_sid("WA"), "Unavailable", False))
+        self.activities = {sid: Activity(sid, name, available) for sid, name, available in rows}
         self.channel_sid, self.workflow_sid = self.new_sid("TC"), self.new_sid("WW")
+
+    @property
+    def offline_activity_sid(self) -> str:
+        """The activity of a worker who is not there."""
+        return next(sid for sid, one in self.activities.items() if one.name == "Offline")
 
     def add_worker(self, name: str, now: float, *, identity: str | None = None, roles: tuple[str, ...] = ("agent",)) -> Worker:
         """A new worker; the identity is made from the name as Flex does (``agent@example.com`` becomes ``agent_40example_2Ecom``)."""
-        worker = Worker(self.new_sid("WK"), name, identity or flex_identity(name), roles, now)
+        known = identity or flex_identity(name)
+        attributes = {"contact_uri": f"client:{known}", "roles": list(roles), "full_name": name.partition("@")[0], "email": name}
+        begins = self.activities[self.activity_sid]
+        worker = Worker(self.new_sid("WK"), name, known, roles, now, begins, json.dumps(attributes), now, now)
         self.workers[worker.sid] = worker
         return worker
+
+    def update_worker(self, worker: Worker, now: float, *, activity_sid: str | None = None, attributes: str | None = None) -> None:
+        """Change what a worker does, or their attributes; 400/20001 for an activity that is not there or attributes that are no object."""
+        if activity_sid is not None and activity_sid not in self.activities:
+            raise bad_parameter("ActivitySid is not the SID of an activity of this workspace")
+        if attributes is not None and not _is_object(attributes):
+            raise bad_parameter("Attributes must be a JSON object")
+        worker.version, worker.updated = worker.version + 1, now
+        if attributes is not None:
+            worker.attributes = attributes
+            self._tell(TaskRouterEvent("worker.attributes.update", worker))
+        if activity_sid is not None:
+            worker.activity, worker.status_changed = self.activities[activity_sid], now
+            self._tell(TaskRouterEvent("worker.activity.update", worker))
 
     def worker(self, sid: str, path: str = "") -> Worker:
         """The worker; 404/20404."""
@@ -113,7 +168,9 @@ class TaskRouter:
         """Offer a task to a worker (``pending``) or give it to them (``accepted``)."""
         found = Reservation(self.new_sid("WR"), task.sid, worker.sid, now, now, "pending")
         self.reservations[found.sid] = found
-        self.set_reservation(found, status, now)
+        self.set_reservation(found, "pending", now)
+        if status != "pending":
+            self.set_reservation(found, status, now)
         return found
 
     def set_reservation(self, found: Reservation, status: str, now: float) -> None:
@@ -121,10 +178,12 @@ class TaskRouter:
         if status not in RESERVATION_STATES:
             raise bad_parameter(f"Reservation status must be one of {', '.join(RESERVATION_STATES)}")
         found.status, found.updated = status, now
+        found.version += 1
         follows = {"pending": "reserved", "accepted": "assigned"}.get(status)
         task = self.tasks.get(found.task_sid)
         if task is not None and follows is not None and task.status in ("pending", "reserved"):
             self._change(task, now, status=follows)
+        self._tell(TaskRouterEvent(f"reservation.{_EVENT_WORDS.get(status, status)}", self.workers.get(found.worker_sid), task, found))
 
     def transfer(self, task: Task, to: Worker, now: float, *, status: str = "accepted") -> Reservation:
         """A transfer: whoever holds the task wraps up, and ``to`` gets a reservation of their own."""
@@ -137,10 +196,11 @@ class TaskRouter:
     def end_task(self, task: Task, status: str, now: float, reason: str | None = None) -> None:
         """Move a task to ``wrapping``, ``completed`` or ``canceled``, its reservations with it."""
         held = {"wrapping": ("accepted",), "completed": ("accepted", "wrapping"), "canceled": ("pending",)}[status]
+        self._change(task, now, status=status, reason=reason)
         for found in self.of_task(task.sid):
             if found.status in held:
                 self.set_reservation(found, status, now)
-        self._change(task, now, status=status, reason=reason)
+        self._tell(TaskRouterEvent(f"task.{_EVENT_WORDS.get(status, status)}", task=task))
 
     def update_task(
         self,
@@ -171,6 +231,11 @@ class TaskRouter:
             self.end_task(task, status, now, reason)
         else:
             self._change(task, now)
+            self._tell(TaskRouterEvent("task.updated", task=task))
+
+    def _tell(self, event: TaskRouterEvent) -> None:
+        for listener in self.listeners:
+            listener(event)
 
     def _change(self, task: Task, now: float, *, status: str | None = None, reason: str | None = None) -> None:
         task.status = status or task.status

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
@@ -129,9 +128,9 @@ class TaskRouterRoutes:
             "date_created": iso(0),
             "date_updated": iso(0),
             "default_activity_name": "Offline",
-            "default_activity_sid": state.activity_sid,
+            "default_activity_sid": state.offline_activity_sid,
             "timeout_activity_name": "Offline",
-            "timeout_activity_sid": state.activity_sid,
+            "timeout_activity_sid": state.offline_activity_sid,
             "event_callback_url": None,
             "events_filter": None,
             "multi_task_enabled": True,
@@ -147,13 +146,13 @@ class TaskRouterRoutes:
             "account_sid": self._account_sid,
             "workspace_sid": self._state.workspace_sid,
             "friendly_name": worker.name,
-            "attributes": json.dumps({"contact_uri": f"client:{worker.identity}", "roles": list(worker.roles)}),
-            "activity_name": "Available",
-            "activity_sid": self._state.activity_sid,
-            "available": True,
+            "attributes": worker.attributes,
+            "activity_name": worker.activity.name,
+            "activity_sid": worker.activity.sid,
+            "available": worker.activity.available,
             "date_created": iso(worker.created),
-            "date_updated": iso(worker.created),
-            "date_status_changed": iso(worker.created),
+            "date_updated": iso(worker.updated),
+            "date_status_changed": iso(worker.status_changed),
             "url": url,
             "links": {"reservations": f"{url}/Reservations", "workspace": self._url(request)},
         }

@@ -1,0 +1,111 @@
+"""TaskRouter's objects as a browser gets them: other field names and times than in REST, and every field must be there; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from ..dates import iso_millis
+from ..taskrouter import RESERVATION_SECONDS, Activity, Reservation, Task, TaskRouter, Worker
+
+TASK_SECONDS: Final = 86_400
+QUEUE_NAME: Final = "Everyone"
+WORKFLOW_NAME: Final = "Assign to Anyone"
+
+
+class TaskRouterJson:
+    """Writes the objects of one account's workspace. Times are whole seconds since the epoch unless said otherwise."""
+
+    def __init__(self, account_sid: str, state: TaskRouter) -> None:
+        self._state = state
+        self._ours = {"account_sid": account_sid, "workspace_sid": state.workspace_sid}
+
+    def worker(self, worker: Worker) -> dict[str, Any]:
+        """A worker; attributes are JSON text."""
+        return self._ours | {
+            "sid": worker.sid,
+            "friendly_name": worker.name,
+            "activity_sid": worker.activity.sid,
+            "activity_name": worker.activity.name,
+            "available": worker.activity.available,
+            "attributes": worker.attributes,
+            "date_created": int(worker.created),
+            "date_updated": int(worker.updated),
+            "date_status_changed": int(worker.status_changed),
+            "version": str(worker.version),
+        }
+
+    def activity(self, activity: Activity) -> dict[str, Any]:
+        """An activity."""
+        return self._ours | {
+            "sid": activity.sid,
+            "friendly_name": activity.name,
+            "available": activity.available,
+            "date_created": 0,
+            "date_updated": 0,
+        }
+
+    def channel(self, worker: Worker, capacity: int) -> dict[str, Any]:
+        """A worker's one channel: voice, for ``capacity`` tasks at once."""
+        held = [found for found in self._state.reservations.values() if found.worker_sid == worker.sid]
+        busy = sum(found.status in ("pending", "accepted", "wrapping") for found in held)
+        return self._ours | {
+            "sid": f"WC{worker.sid[2:]}",
+            "worker_sid": worker.sid,
+            "task_channel_sid": self._state.channel_sid,
+            "task_channel_unique_name": "voice",
+            "configured_capacity": capacity,
+            "available": busy < capacity,
+            "assigned_tasks": busy,
+            "available_capacity_percentage": max(0, 100 * (capacity - busy) // capacity),
+            "last_reserved_time": iso_millis(max((found.created for found in held), default=worker.created)),
+            "date_created": int(worker.created),
+            "date_updated": int(worker.updated),
+        }
+
+    def task(self, task: Task, now: float) -> dict[str, Any]:
+        """A task; attributes and addons are JSON text."""
+        return self._ours | {
+            "sid": task.sid,
+            "date_created": int(task.created),
+            "date_updated": int(task.updated),
+            "assignment_status": task.status,
+            "attributes": task.attributes,
+            "addons": "{}",
+            "age": max(0, int(now - task.created)),
+            "priority": task.priority,
+            "reason": task.reason,
+            "timeout": TASK_SECONDS,
+            "queue_name": QUEUE_NAME,
+            "queue_sid": self._state.queue_sid,
+            "routing_target": None,
+            "task_channel_unique_name": "voice",
+            "task_channel_sid": self._state.channel_sid,
+            "workflow_name": WORKFLOW_NAME,
+            "workflow_sid": self._state.workflow_sid,
+            "version": str(task.version),
+            "virtual_start_time": iso_millis(task.created),
+        }
+
+    def reservation(self, found: Reservation, now: float) -> dict[str, Any]:
+        """A reservation with its task."""
+        worker = self._state.workers[found.worker_sid]
+        return self._ours | {
+            "sid": found.sid,
+            "task_sid": found.task_sid,
+            "worker_sid": found.worker_sid,
+            "worker_name": worker.name,
+            "reservation_status": found.status,
+            "reservation_timeout": RESERVATION_SECONDS,
+            "worker_previous_activity_sid": worker.activity.sid,
+            "date_created": int(found.created),
+            "date_updated": int(found.updated),
+            "task": self.task(self._state.task(found.task_sid), now),
+            "version": str(found.version),
+        }
+
+
+def whole_list(rows: Iterable[dict[str, Any]], key: str) -> dict[str, Any]:
+    """All rows as the one page of a list."""
+    contents = list(rows)
+    return {"contents": contents, "total": len(contents), "next_token": None, "previous_token": None, "meta": {"key": key}}
