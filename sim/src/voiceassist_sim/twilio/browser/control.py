@@ -12,6 +12,7 @@ from ..account import Account
 from ..control_bodies import Handler, known, one_of, read_json
 from ..errors import TwilioError, bad_parameter
 from .behaviour import SocketBehaviour, SubscriptionBehaviour
+from .connection import SYNC_PRODUCT
 from .socket_faults import NotificationFault
 
 if TYPE_CHECKING:
@@ -62,22 +63,22 @@ class _Control:
         given = await read_json(request)
         known(given, "do", "identity", "product", "code", "backoffMs")
         deed = one_of(given, "do", "cut", "offload", "leave", "about-to-expire", "deafen", "hear")
-        which: dict[str, str | None] = {"identity": given.get("identity"), "product": given.get("product", "data_sync")}
+        identity, product = _text(given, "identity"), _text(given, "product", SYNC_PRODUCT)
         backoff, code = given.get("backoffMs"), given.get("code", 410)
         if not isinstance(code, int) or not (backoff is None or isinstance(backoff, int)):
             raise bad_parameter("code and backoffMs must be whole numbers")
         sync = self._edge.sync
         match deed:
             case "cut":
-                number = sync.cut(**which)
+                number = sync.cut(identity, product)
             case "offload":
-                number = sync.offload(backoff_ms=backoff, **which)
+                number = sync.offload(identity, product, backoff_ms=backoff)
             case "leave":
-                number = sync.tell_to_leave(code, backoff_ms=backoff, **which)
+                number = sync.tell_to_leave(code, identity, product, backoff_ms=backoff)
             case "about-to-expire":
-                number = sync.about_to_expire(**which)
+                number = sync.about_to_expire(identity, product)
             case _:
-                number = sync.deafen(deed == "deafen", **which)
+                number = sync.deafen(deed == "deafen", identity, product)
         return web.json_response({"sockets": number})
 
     async def notification_faults(self, request: web.Request) -> web.Response:
@@ -113,6 +114,13 @@ class _Control:
         given = await read_json(request)
         known(given, "worker")
         return web.json_response({"sockets": self._edge.event_bridge.end(given.get("worker"))})
+
+
+def _text(given: Mapping[str, Any], name: str, usual: str | None = None) -> str | None:
+    value = given.get(name, usual)
+    if value is not None and not isinstance(value, str):
+        raise bad_parameter(f"{name} must be a text or null")
+    return value
 
 
 def _check(given: Any, into: type) -> None:

@@ -15,7 +15,7 @@ from ..errors import TwilioError, server_error, too_many_requests
 from ..faults import HANG_SECONDS, FaultKind, Strike
 from ..sync_model import Change
 from .behaviour import SocketBehaviour
-from .connection import Ask, Close, Connection, Effect, Send
+from .connection import SYNC_PRODUCT, Ask, Close, Connection, Effect, Send
 from .holders import Holders
 from .socket_faults import NotificationFaultKind, NotificationFaults
 from .sync_requests import SyncRequests
@@ -191,7 +191,7 @@ class SyncSockets:
         if self._ticker is not None:
             self._ticker.cancel()
             await asyncio.gather(self._ticker, return_exceptions=True)
-        self.cut()
+        self.cut(product=None)
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """One websocket."""
@@ -211,40 +211,50 @@ class SyncSockets:
 
     # On request
 
-    def sockets(self, *, identity: str | None = None, product: str | None = "data_sync") -> list[SyncSocket]:
-        """The open sockets, of one reader, of clients of one product (``None``: any)."""
+    # Each of these: of one reader (``identity``, ``None``: of all), of clients of one product (``None``: of any); gives how many they were.
+
+    def sockets(self, identity: str | None = None, product: str | None = SYNC_PRODUCT) -> list[SyncSocket]:
+        """The open sockets."""
         return [
             one for one in self._sockets if identity in (None, one.identity) and (product is None or product in one.connection.products)
         ]
 
-    def cut(self, **which: str | None) -> int:
-        """Cut them without a word; how many. For which ones see `sockets`; here all products are meant unless one is named."""
-        chosen = self.sockets(**{"product": None, **which})
+    def cut(self, identity: str | None = None, product: str | None = SYNC_PRODUCT) -> int:
+        """Cut them without a word."""
+        chosen = self.sockets(identity, product)
         for one in chosen:
             one.cut()
         return len(chosen)
 
-    def offload(self, *, backoff_ms: int | None = 2000, **which: str | None) -> int:
+    def offload(self, identity: str | None = None, product: str | None = SYNC_PRODUCT, *, backoff_ms: int | None = 2000) -> int:
         """Send them to another server: ``close`` 308."""
-        return self.tell_to_leave(308, "Offloading", backoff_ms=backoff_ms, **which)
+        return self.tell_to_leave(308, identity, product, reason="Offloading", backoff_ms=backoff_ms)
 
-    def tell_to_leave(self, code: int, reason: str = "", *, backoff_ms: int | None = None, **which: str | None) -> int:
+    def tell_to_leave(
+        self,
+        code: int,
+        identity: str | None = None,
+        product: str | None = SYNC_PRODUCT,
+        *,
+        reason: str = "",
+        backoff_ms: int | None = None,
+    ) -> int:
         """Send them ``close`` with a code: 401, 406, 410 (the token is over), 417, or another."""
-        chosen = self.sockets(**which)
+        chosen = self.sockets(identity, product)
         for one in chosen:
             one.carry_out(one.connection.close(code, reason, backoff_ms=backoff_ms))
         return len(chosen)
 
-    def about_to_expire(self, **which: str | None) -> int:
+    def about_to_expire(self, identity: str | None = None, product: str | None = SYNC_PRODUCT) -> int:
         """Tell them that their token ends soon."""
-        chosen = self.sockets(**which)
+        chosen = self.sockets(identity, product)
         for one in chosen:
             one.carry_out(one.connection.about_to_expire())
         return len(chosen)
 
-    def deafen(self, deaf: bool = True, **which: str | None) -> int:
+    def deafen(self, deaf: bool = True, identity: str | None = None, product: str | None = SYNC_PRODUCT) -> int:
         """Let them be half open: nothing is read, nothing is sent, until they are cut or this is taken back."""
-        chosen = self.sockets(**which)
+        chosen = self.sockets(identity, product)
         for one in chosen:
             one.deaf = deaf
         return len(chosen)
