@@ -22,6 +22,7 @@ RUN --mount=type=secret,id=pip_conf --mount=type=secret,id=ca_certificates \
     /opt/voiceassist/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/voiceassist/lib
 
 FROM dependencies AS own
+ARG DISTRIBUTION
 COPY tools/lock_subset.py requirements/dev.lock ./
 RUN --mount=type=secret,id=pip_conf --mount=type=secret,id=ca_certificates \
     python3 lock_subset.py dev.lock hatchling hatch-vcs >backend.lock && \

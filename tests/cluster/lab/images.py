@@ -38,13 +38,14 @@ def image_name(distribution: str) -> str:
     return f"localhost/voiceassist-{distribution}:lab"
 
 
-def _buildah(*arguments: str | Path) -> list[str]:
+def buildah(*arguments: str | Path) -> list[str]:
+    """A command of buildah's, with a store of its own."""
     store = cache_root() / "containers"  # not the machine's own store: nothing of ours is left there
     return ["buildah", "--root", str(store / "storage"), "--runroot", str(store / "run"), *map(str, arguments)]
 
 
 def _save(log: Log, image: str, place: Path) -> None:
-    log.run(_buildah("push", "-q", image, f"docker-archive:{place / ARCHIVE}:{image}"))
+    log.run(buildah("push", "-q", image, f"docker-archive:{place / ARCHIVE}:{image}"))
 
 
 def pause_image() -> Recipe:
@@ -56,7 +57,7 @@ def pause_image() -> Recipe:
         with tempfile.TemporaryDirectory() as folder:
             shutil.copy(ensure(program) / "pause", folder)
             (Path(folder) / "Dockerfile").write_bytes(dockerfile)
-            log.run(_buildah("bud", "--isolation", "chroot", "-q", "-t", PAUSE_IMAGE, folder))
+            log.run(buildah("bud", "--isolation", "chroot", "-q", "-t", PAUSE_IMAGE, folder))
         _save(log, PAUSE_IMAGE, place)
 
     return Recipe("pause-image", "the pause image", "1 s", (program.key.encode(), dockerfile), make)
@@ -82,7 +83,7 @@ def base_image() -> Recipe:
         (place / "Dockerfile").write_text(
             "FROM scratch\nCOPY root /\nENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"
         )
-        log.run(_buildah("bud", "--isolation", "chroot", "-q", "-t", f"{BASE_IMAGE}:{SUITE}", place))
+        log.run(buildah("bud", "--isolation", "chroot", "-q", "-t", f"{BASE_IMAGE}:{SUITE}", place))
         _save(log, f"{BASE_IMAGE}:{SUITE}", place)
         shutil.rmtree(root)
 
@@ -108,18 +109,18 @@ def distribution_image(distribution: str) -> Recipe:
     sources = (*file_inputs(*(REPOSITORY / path for path in shared)), *_tree(*folders))
 
     def make(place: Path, log: Log) -> None:
-        with alone(cache_root() / "containers.lock", "an image"), _pip_secrets() as secrets:
-            base_name = _have_base(base, log)
+        with alone(cache_root() / "containers.lock", "an image"), pip_secrets() as secrets:
+            base_name = have_base(base, log)
             arguments = ["--build-arg", f"BASE_IMAGE={base_name}", "--build-arg", f"DISTRIBUTION={distribution}"]
             options = ["--isolation", "chroot", "--layers", "--pull-never", *arguments, *secrets]
-            log.run(_buildah("bud", *options, "-t", name, "-f", REPOSITORY / "Dockerfile", REPOSITORY))
+            log.run(buildah("bud", *options, "-t", name, "-f", REPOSITORY / "Dockerfile", REPOSITORY))
             _save(log, name, place)
 
     usually = "1 min, 15 s when only our own code changed"
     return Recipe(f"{distribution}-image", f"the {distribution}'s image", usually, (base.key.encode(), *sources, _MACHINE), make)
 
 
-def _have_base(base: Recipe, log: Log) -> str:
+def have_base(base: Recipe, log: Log) -> str:
     """The base image's name in buildah's storage, which is emptied when it has grown too large."""
     archive = ensure(base) / ARCHIVE
     store = cache_root() / "containers"
@@ -127,16 +128,16 @@ def _have_base(base: Recipe, log: Log) -> str:
         ["du", "--summarize", "--one-file-system", "--block-size=1G", store], capture_output=True, text=True, check=False
     ).stdout
     if used and int(used.split()[0]) > STORAGE_LIMIT:
-        log.run(_buildah("rmi", "--all", "--force"))
+        log.run(buildah("rmi", "--all", "--force"))
     name = f"{BASE_IMAGE}:{base.key}"
-    if subprocess.run(_buildah("inspect", "--type", "image", name), capture_output=True, check=False).returncode:
-        log.run(_buildah("pull", "-q", f"docker-archive:{archive}"))
-        log.run(_buildah("tag", f"{BASE_IMAGE}:{SUITE}", name))
+    if subprocess.run(buildah("inspect", "--type", "image", name), capture_output=True, check=False).returncode:
+        log.run(buildah("pull", "-q", f"docker-archive:{archive}"))
+        log.run(buildah("tag", f"{BASE_IMAGE}:{SUITE}", name))
     return name
 
 
 @contextmanager
-def _pip_secrets() -> Iterator[list[str]]:
+def pip_secrets() -> Iterator[list[str]]:
     """Options that let pip in an image's build reach what pip on this machine reaches; nothing of it ends up in the image."""
     listed = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=False).stdout
     found: dict[str, str] = {}
