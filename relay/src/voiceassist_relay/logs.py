@@ -1,20 +1,64 @@
-"""Structured logs: JSON lines, or readable ones on a terminal. Never secrets, never spoken words, never a query string."""
+"""Structured logs: JSON lines, or readable ones on a terminal. Never secrets, never spoken words, never a query string.
+
+What an exception of somebody else's library says is not written: it may repeat a header, an address or a caller's words. A traceback
+has the places and the classes, and the texts of our own errors. Values of secrets that get into a line all the same are blotted out.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import logging
 import sys
-from typing import Literal
+import traceback
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Any, Literal
 
 import structlog
 
 Format = Literal["auto", "json", "console"]
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
+
+BLOT = "(secret)"
+_SHORTEST_SECRET = 8
+"""Shorter values would blot out words that are none."""
+_HIDDEN = 32
+_OURS = "voiceassist_"
+_MAX_CHAIN = 8
 
 
 def call_hash(call_sid: str) -> str:
     """The first 10 hex digits of a call SID's SHA-256: how logs and traces name a call."""
     return hashlib.sha256(call_sid.encode()).hexdigest()[:10]
+
+
+class Blotter:
+    """Blots out secrets in what is written: the last 32 that were in force."""
+
+    def __init__(self) -> None:
+        self._values: list[str] = []
+
+    def hide(self, values: Iterable[str]) -> None:
+        """These are not to be read anywhere from now on."""
+        new = [value for value in values if len(value) >= _SHORTEST_SECRET and value not in self._values]
+        self._values = [*self._values, *new][-_HIDDEN:]
+
+    def __call__(self, _: object, __: str, entry: structlog.typing.EventDict) -> structlog.typing.EventDict:
+        """A processor of structlog."""
+        return {key: self._blotted(value) for key, value in entry.items()}
+
+    def _blotted(self, value: Any) -> Any:
+        if isinstance(value, str):
+            for secret in self._values:
+                value = value.replace(secret, BLOT)
+            return value
+        if isinstance(value, dict):
+            return {key: self._blotted(one) for key, one in value.items()}
+        return [self._blotted(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+blotter = Blotter()
+"""The process's own: logs are one for each process."""
 
 
 def configure_logs(level: str = "info", style: Format = "auto") -> None:
@@ -26,8 +70,9 @@ def configure_logs(level: str = "info", style: Format = "auto") -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     renderer: structlog.typing.Processor = structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer()
+    ending: list[structlog.typing.Processor] = [structlog.processors.ExceptionRenderer(places_and_classes), blotter, renderer]
     structlog.configure(
-        processors=[*shared, structlog.processors.format_exc_info, renderer],
+        processors=[*shared, *ending],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=True,
@@ -35,10 +80,45 @@ def configure_logs(level: str = "info", style: Format = "auto") -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, structlog.processors.format_exc_info, renderer],
+            foreign_pre_chain=[_of_a_library, *shared],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *ending],
         )
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
+
+
+def places_and_classes(info: ExcInfo) -> str:
+    """A traceback without the texts of other people's exceptions, causes first."""
+    chain: list[BaseException] = []
+    error: BaseException | None = info[1]
+    while error is not None and error not in chain and len(chain) < _MAX_CHAIN:
+        chain.append(error)
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return "\n\n".join(_one(each) for each in reversed(chain))
+
+
+def _one(error: BaseException) -> str:
+    stack = traceback.StackSummary.extract(traceback.walk_tb(error.__traceback__)).format()
+    lines = ["".join(stack).rstrip("\n"), _said(error)]
+    if isinstance(error, BaseExceptionGroup):
+        for part in error.exceptions[:_MAX_CHAIN]:
+            lines += [f"  | {line}" for line in places_and_classes((type(part), part, part.__traceback__)).splitlines()]
+    return "\n".join(line for line in lines if line)
+
+
+def _said(error: BaseException) -> str:
+    kind = type(error)
+    if kind.__module__.startswith(_OURS):
+        return f"{kind.__name__}: {error}"
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _of_a_library(_: object, __: str, entry: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """A library's line by its first words, without what was put into them: that may be anything."""
+    record = entry.get("_record")
+    if record is not None:
+        said = str(record.msg).splitlines() or [""]
+        entry["event"], entry["library"] = said[0][:200], record.name
+    return entry

@@ -66,6 +66,55 @@ def test_console_when_asked_and_on_a_terminal() -> None:
         assert '{"' not in text
 
 
+def written(body: str) -> tuple[str, list[dict[str, object]]]:
+    program = f"""
+import asyncio, logging, sys
+import structlog
+from voiceassist_relay.errors import ConfigRefused
+from voiceassist_relay.logs import blotter, configure_logs
+configure_logs("info", "json")
+log = structlog.get_logger("x")
+class Foreign(Exception): ...
+Foreign.__module__ = "somebody.else"
+{body}
+"""
+    done = subprocess.run([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True, timeout=60, check=True)
+    return done.stderr, [json.loads(line) for line in done.stderr.splitlines()]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "try:\n    raise Foreign('Bearer sk-planted')\nexcept Foreign:\n    log.exception('failed')",
+        "try:\n    raise Foreign('Bearer sk-planted')\nexcept Foreign:\n    logging.getLogger('lib').exception('failed: %s', 'sk-planted')",
+        "try:\n    try:\n        raise Foreign('sk-planted')\n    except Foreign as e:\n        raise ValueError('x sk-planted') from e\n"
+        "except ValueError:\n    log.exception('failed')",
+        "try:\n    raise ExceptionGroup('sk-planted', [Foreign('sk-planted')])\nexcept ExceptionGroup:\n    log.exception('failed')",
+        "async def broken():\n    raise Foreign('sk-planted')\n"
+        "async def main():\n    task = asyncio.create_task(broken())\n    await asyncio.sleep(0)\nasyncio.run(main())",
+    ],
+    ids=["ours", "a library's", "a cause", "a group", "asyncio's own"],
+)
+def test_what_anothers_exception_says_is_not_written_but_where_and_which(body: str) -> None:
+    text, entries = written(body)
+    assert "sk-planted" not in text
+    assert "Foreign" in str(entries[-1]["exception"])
+    assert 'File "<string>", line' in str(entries[-1]["exception"])
+
+
+def test_what_our_own_exception_says_is_written() -> None:
+    _, entries = written("try:\n    raise ConfigRefused('host: missing')\nexcept ConfigRefused:\n    log.exception('failed')")
+    assert "ConfigRefused: host: missing" in str(entries[0]["exception"])
+
+
+def test_values_of_secrets_are_blotted_out_wherever_they_got_in() -> None:
+    text, entries = written("blotter.hide(['sk-planted', 'ab'])\nlog.error('about sk-planted', a={'b': ['x sk-planted', 1]}, cab='cab')")
+    assert "sk-planted" not in text
+    assert entries[0]["event"] == "about (secret)"
+    assert entries[0]["a"] == {"b": ["x (secret)", 1]}
+    assert entries[0]["cab"] == "cab", "too short to be told from a word"
+
+
 def test_a_calls_name() -> None:
     sid = "CA" + "0" * 32
     assert call_hash(sid) == hashlib.sha256(sid.encode()).hexdigest()[:10]
