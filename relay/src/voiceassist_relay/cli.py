@@ -43,6 +43,9 @@ def parser() -> argparse.ArgumentParser:
         "--advertise", default=None, metavar="HOST:PORT", help="where other relays reach the private port (default: $POD_IP and it)"
     )
     options.add_argument("--check", action="store_true", help="validate configuration and secrets, say what is wrong, and exit")
+    options.add_argument(
+        "--strict", action="store_true", help="with --check: refuse fields that this version does not know, which are passed over otherwise"
+    )
     options.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
     options.add_argument("--log-format", default="auto", choices=["auto", "json", "console"], help="auto: console on a terminal, else JSON")
     options.add_argument("--version", action="version", version=f"voiceassist-relay {__version__}")
@@ -60,14 +63,21 @@ def loopback_guard(host: str) -> Guard:
 
 
 def main() -> None:
-    """Runs the relay until SIGTERM. Exit 2: the configuration or secrets cannot be used; 1: a port cannot be had."""
-    options = parser().parse_args()
+    """Runs the relay until SIGTERM. Exit 2: configuration or secrets cannot be used, or do not pass the check; 1: a port cannot be had."""
+    command = parser()
+    options = command.parse_args()
+    if options.strict and not options.check:
+        command.error("--strict is for --check: a relay that runs passes over what it does not know")
     guard = loopback_guard(options.host)
     try:
         guard(snapshot := read_snapshot(options.config, options.secrets))
     except ConfigRefused as error:
         sys.exit(_refused(error))
     if options.check:
+        if snapshot.passed_over:
+            print(f"voiceassist-relay: no such field: {', '.join(snapshot.passed_over)}; check the spelling, or the version", file=sys.stderr)
+            if options.strict:
+                sys.exit(2)
         print(f"ok: configuration {snapshot.config.config_revision}, prompts {', '.join(p.revision for p in snapshot.config.prompts)}")
         return
     raise_limit()

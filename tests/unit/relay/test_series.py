@@ -71,6 +71,7 @@ def everything(metrics: RelayMetrics, *more: str) -> None:
         (metrics.model_error, closed.MODEL_ERRORS),
         (metrics.unknown, closed.PEERS),
         (metrics.gap, closed.GAPS),
+        (metrics.other_version, closed.OTHER_VERSION),
     ):
         for value in (*values, *more):
             verb(value)

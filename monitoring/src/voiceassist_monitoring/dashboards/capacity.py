@@ -136,7 +136,10 @@ CAPACITY = Board(
                     "Unknown messages",
                     "Messages of Twilio's or the model's that we do not know, a second: a sign that a vendor has changed something.",
                     Unit.PER_SECOND,
-                    (Query(rate("voiceassist_relay_unknown_messages_total", "peer"), "{{name}} {{peer}}"),),
+                    (
+                        Query(rate("voiceassist_relay_unknown_messages_total", "peer"), "{{name}} {{peer}}"),
+                        Query(rate("voiceassist_relay_other_version_total", "what"), "{{name}} {{what}}"),
+                    ),
                 ),
                 Panel(
                     "Tasks",

@@ -8,6 +8,7 @@ from pathlib import Path
 from voiceassist_crds import names
 from voiceassist_crds.config import Checks, RelayConfig
 from voiceassist_crds.errors import ContractError
+from voiceassist_crds.secret_text import secret_text
 
 from ..errors import ConfigRefused
 from .snapshot import Secrets, Snapshot
@@ -39,8 +40,9 @@ def stamp(config: Path, secrets: Path) -> Stamp:
     return tuple(seen)
 
 
-def read_config(path: Path) -> RelayConfig:
-    """Reads the configuration. Raises ConfigRefused that names each field that does not fit."""
+def read_config(path: Path) -> tuple[RelayConfig, tuple[str, ...]]:
+    """Reads the configuration, and the paths of the fields that this version does not know and passes over. Raises ConfigRefused that
+    names each field that does not fit."""
     try:
         if path.stat().st_size > MAX_CONFIG_BYTES:
             raise ConfigRefused(f"{path}: larger than {MAX_CONFIG_BYTES} bytes")
@@ -48,7 +50,7 @@ def read_config(path: Path) -> RelayConfig:
     except OSError as error:
         raise ConfigRefused(f"{path}: cannot be read ({error.strerror}); --config must name the relay's JSON file") from None
     try:
-        return RelayConfig.parse(text)
+        return RelayConfig.read(text)
     except ContractError as error:
         raise ConfigRefused(f"{path}: " + "; ".join(error.problems)) from None
 
@@ -57,20 +59,21 @@ def _read_secret(path: Path) -> str:
     try:
         if path.stat().st_size > MAX_SECRET_BYTES:
             raise ConfigRefused(f"{path}: larger than {MAX_SECRET_BYTES} bytes; it must hold one value")
-        text = path.read_bytes().decode("utf-8").strip()
+        raw = path.read_bytes()
     except FileNotFoundError:
         return ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigRefused(f"{path}: cannot be read as text ({type(error).__name__})") from None
-    if any(c.isspace() or ord(c) < 32 for c in text):
-        raise ConfigRefused(f"{path}: holds white space or control characters; it must hold one value and nothing else")
-    return text
+    except OSError as error:
+        raise ConfigRefused(f"{path}: cannot be read ({error.strerror})") from None
+    try:
+        return secret_text(raw)
+    except ValueError as error:
+        raise ConfigRefused(f"{path}: {error}") from None
 
 
 def read_snapshot(config_path: Path, secrets_path: Path) -> Snapshot:
     """Reads and checks both. Raises ConfigRefused that names the file or field and what to do; no value is repeated."""
-    config = read_config(config_path)
-    return Snapshot(config, read_secrets(secrets_path, config.checks), secrets_version(config_path, secrets_path))
+    config, passed_over = read_config(config_path)
+    return Snapshot(config, read_secrets(secrets_path, config.checks), secrets_version(config_path, secrets_path), passed_over)
 
 
 def secrets_version(config_path: Path, secrets_path: Path) -> str:

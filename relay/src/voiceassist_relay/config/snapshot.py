@@ -23,6 +23,11 @@ class Secrets:
         """Every auth token that Twilio may sign with now, the primary first."""
         return tuple(token for token in (self.auth_token, self.auth_token_secondary) if token)
 
+    @property
+    def values(self) -> tuple[str, ...]:
+        """Every value that nobody may read anywhere."""
+        return tuple(value for value in (*self.auth_tokens, self.api_key_secret, self.model_key) if value)
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
@@ -31,6 +36,8 @@ class Snapshot:
     config: RelayConfig
     secrets: Secrets
     secrets_version: str = ""
+    passed_over: tuple[str, ...] = ()
+    """Paths of fields in the configuration's file that this version does not know."""
 
 
 CurrentSnapshot = Callable[[], Snapshot]

@@ -14,11 +14,13 @@ from pathlib import Path
 import structlog
 
 from ..errors import ConfigRefused
+from ..logs import blotter
 from ..metrics.relay_metrics import RelayMetrics
 from .files import read_config, read_secrets, read_snapshot, secrets_version, stamp
 from .snapshot import Snapshot
 
 INTERVAL = 0.25
+_SHOWN = 20
 
 Guard = Callable[[Snapshot], None]
 """Raises ConfigRefused for a snapshot that this process cannot take (for example: checks off, but listening publicly)."""
@@ -40,6 +42,7 @@ class ConfigWatch:
         self.error = ""
         metrics.belongs_to(snapshot.config.namespace, snapshot.config.name)
         metrics.config_in_force(snapshot.config.config_revision)
+        self._take(snapshot)
 
     def current(self) -> Snapshot:
         """The snapshot in force."""
@@ -66,6 +69,7 @@ class ConfigWatch:
         if new == self._snapshot:
             return
         old, self._snapshot = self._snapshot, new
+        self._take(new)
         if old.config != new.config:
             self._metrics.config_in_force(new.config.config_revision)
             log.info("configuration in force", revision=new.config.config_revision, prompts=[p.revision for p in new.config.prompts])
@@ -77,11 +81,19 @@ class ConfigWatch:
             except Exception:  # the watch goes on, and so do the others
                 log.exception("a part of the relay did not take the new configuration")
 
+    def _take(self, snapshot: Snapshot) -> None:
+        """What is to be known of a snapshot before anything is done with it."""
+        blotter.hide(snapshot.secrets.values)
+        if snapshot.passed_over:
+            self._metrics.other_version("config_field", len(snapshot.passed_over))
+            log.warning("fields of another version are passed over", fields=list(snapshot.passed_over[:_SHOWN]))
+
     def _read(self) -> tuple[Snapshot, list[str]]:
         """What can be used of the files, and why the rest cannot: a bad configuration does not keep a new secret back, nor the reverse."""
         problems, new = [], self._snapshot
         try:
-            changed = replace(new, config=read_config(self._config))
+            config, passed_over = read_config(self._config)
+            changed = replace(new, config=config, passed_over=passed_over)
             self._guard(changed)
             new = changed
         except ConfigRefused as error:

@@ -72,6 +72,8 @@ MODEL_ERRORS: Final = (
     OTHER,
 )
 PEERS: Final = ("twilio", "model")
+OTHER_VERSION: Final = ("config_field", "document_field", "document_state", "request_field")
+"""What may have been written by another version."""
 GAPS: Final = ("sequence", "timestamp")
 TOKENS: Final[Values] = (
     ("text", "input", "false"),

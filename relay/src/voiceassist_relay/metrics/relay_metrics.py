@@ -99,6 +99,12 @@ class RelayMetrics:
             "realtime_errors_total", "Errors that the model's server reported, by their code or class.", alone(closed.MODEL_ERRORS), "code"
         )
         self._unknown = listed("unknown_messages_total", "Events ignored because they are not known, by peer.", alone(closed.PEERS), "peer")
+        self._other_version = listed(
+            "other_version_total",
+            "What another version wrote and this one does not know: fields, passed over and kept, and states of calls, left alone.",
+            alone(closed.OTHER_VERSION),
+            "what",
+        )
         self._gaps = listed("media_gaps_total", "Gaps in a stream's sequence numbers or timestamps.", alone(closed.GAPS), "kind")
         self._tokens = counter("tokens_total", "Tokens used at the model.", "model", "modality", "direction", "cached")
         self._publish = histogram("sync_publish_seconds", "Writes to Sync, retries included.", _WRITE, "outcome")
@@ -204,6 +210,10 @@ class RelayMetrics:
     def unknown(self, peer: str) -> None:
         """An event of a kind that is not known: peer twilio or model."""
         self._unknown.inc(peer)
+
+    def other_version(self, what: str, count: int = 1) -> None:
+        """Something of another version was met: what config_field, document_field, document_state or request_field."""
+        self._other_version.inc(what, count=count)
 
     # connections
 
