@@ -75,7 +75,8 @@ def main() -> None:
         sys.exit(_refused(error))
     if options.check:
         if snapshot.passed_over:
-            print(f"voiceassist-relay: no such field: {', '.join(snapshot.passed_over)}; check the spelling, or the version", file=sys.stderr)
+            fields = ", ".join(snapshot.passed_over)
+            print(f"voiceassist-relay: no such field: {fields}; check the spelling, or the version", file=sys.stderr)
             if options.strict:
                 sys.exit(2)
         print(f"ok: configuration {snapshot.config.config_revision}, prompts {', '.join(p.revision for p in snapshot.config.prompts)}")

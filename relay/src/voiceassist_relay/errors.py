@@ -30,7 +30,11 @@ class ConfigRefused(RelayError):
 
 
 class TwilioError(RelayError):
-    """Twilio's REST API did not do as asked."""
+    """Twilio's REST API did not do as asked.
+
+    `message` is Twilio's own text where it answered, for decisions only: whoever writes it somewhere writes what a stranger said. The
+    error's text leaves it out.
+    """
 
     def __init__(self, operation: str, status: int, code: int, message: str, retry_after: float | None = None) -> None:
         self.operation = operation
@@ -38,7 +42,7 @@ class TwilioError(RelayError):
         self.code = code
         self.message = message
         self.retry_after = retry_after
-        super().__init__(f"{operation}: {status}/{code} {message}")
+        super().__init__(f"{operation}: {status}/{code}" if status else f"{operation}: {message}")
 
 
 class TwilioRefused(TwilioError):

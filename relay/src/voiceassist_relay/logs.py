@@ -89,10 +89,10 @@ def configure_logs(level: str = "info", style: Format = "auto") -> None:
     root.setLevel(logging.WARNING)
 
 
-def places_and_classes(info: ExcInfo) -> str:
+def places_and_classes(exc_info: ExcInfo) -> str:
     """A traceback without the texts of other people's exceptions, causes first."""
     chain: list[BaseException] = []
-    error: BaseException | None = info[1]
+    error: BaseException | None = exc_info[1]
     while error is not None and error not in chain and len(chain) < _MAX_CHAIN:
         chain.append(error)
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)

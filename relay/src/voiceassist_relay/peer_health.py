@@ -15,11 +15,27 @@ class PeerHealth:
         """`now` in epoch seconds."""
         self._status = PeerStatus(ok=False, reason=PeerReason.UNKNOWN, message="not tried yet", since=now)
         self._failures = 0
+        self._changes = 0
 
     @property
     def status(self) -> PeerStatus:
         """The peer's state."""
         return self._status
+
+    def changed(self, now: float) -> None:
+        """What is asked of the peer, or with which key, is another from now on: nothing is known until an answer to that is there."""
+        self._changes += 1
+        self._failures = 0
+        self._status = PeerStatus(ok=False, reason=PeerReason.UNKNOWN, message="changed, and not tried yet", since=now)
+
+    def reporter(self) -> Reporter:
+        """For whoever asks the peer as it is configured now; what it reports after a change counts no more."""
+        return Reporter(self, self._changes)
+
+    @property
+    def changes(self) -> int:
+        """How often `changed` was called."""
+        return self._changes
 
     def worked(self, now: float) -> None:
         """Something went through."""
@@ -34,3 +50,27 @@ class PeerHealth:
             return
         if self._status.ok or self._status.reason is not reason or self._failures == 1:
             self._status = PeerStatus(ok=False, reason=reason, message=message[:500], since=now)
+
+
+class Reporter:
+    """Reports of one who asked the peer under one configuration: a call, a check, a request."""
+
+    __slots__ = ("_changes", "_health")
+
+    def __init__(self, health: PeerHealth, changes: int) -> None:
+        self._health, self._changes = health, changes
+
+    @property
+    def counts(self) -> bool:
+        """Whether the configuration is still the one that was asked under."""
+        return self._health.changes == self._changes
+
+    def worked(self, now: float) -> None:
+        """As PeerHealth's."""
+        if self.counts:
+            self._health.worked(now)
+
+    def failed(self, reason: PeerReason, message: str, now: float) -> None:
+        """As PeerHealth's."""
+        if self.counts:
+            self._health.failed(reason, message, now)

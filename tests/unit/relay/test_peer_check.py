@@ -94,3 +94,36 @@ async def test_asked_at_once_when_what_matters_changes_and_not_otherwise() -> No
         await until(3)(check, asked)
 
     await running([None], change)
+
+
+async def test_after_a_change_the_peer_is_unknown_and_an_answer_to_the_old_question_does_not_count() -> None:
+    health, asked, may_answer = PeerHealth(0), [0], asyncio.Event()
+
+    async def ask() -> None:
+        asked[0] += 1
+        if asked[0] == 2:
+            await may_answer.wait()
+        if asked[0] > 2:
+            raise Unwell(PeerReason.UNREACHABLE, "gone")
+
+    check = PeerCheck("model", health, model_relevant, ask)
+    task = asyncio.create_task(check.run())
+    try:
+        async with asyncio.timeout(5):
+            while not health.status.ok:
+                await asyncio.sleep(0.001)
+            check.changed(snapshot(), snapshot(key="second"))
+            assert (health.status.ok, health.status.reason) == (False, PeerReason.UNKNOWN)
+            while asked[0] < 2:
+                await asyncio.sleep(0.001)
+            check.changed(snapshot(key="second"), snapshot(key="third"))
+            may_answer.set()
+            while asked[0] < 3:
+                assert not health.status.ok, "an answer for the second key says nothing of the third"
+                await asyncio.sleep(0.001)
+            await asyncio.sleep(0.01)
+        assert (health.status.ok, health.status.reason) == (False, PeerReason.UNREACHABLE)
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task

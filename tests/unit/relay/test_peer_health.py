@@ -27,3 +27,28 @@ def test_successes_forget_failures() -> None:
         health.worked(at)
         health.failed(PeerReason.SERVER_ERROR, "x", at + 1)
         assert health.status.ok
+
+
+def test_after_a_change_nothing_is_known_until_an_answer_is_there() -> None:
+    health = PeerHealth(0)
+    health.worked(1)
+    health.changed(2)
+    assert (health.status.ok, health.status.reason, health.status.since) == (False, PeerReason.UNKNOWN, 2)
+    health.failed(PeerReason.UNREACHABLE, "x", 3)
+    assert (health.status.ok, health.status.reason, health.status.since) == (False, PeerReason.UNREACHABLE, 3), "no third time is waited for"
+    health.changed(4)
+    health.worked(5)
+    assert (health.status.ok, health.status.since) == (True, 5)
+
+
+def test_who_asked_before_the_change_is_not_heard_after_it() -> None:
+    health = PeerHealth(0)
+    before = health.reporter()
+    before.worked(1)
+    assert health.status.ok
+    health.changed(2)
+    before.worked(3)
+    before.failed(PeerReason.REFUSED, "x", 4)
+    assert (health.status.reason, health.status.since) == (PeerReason.UNKNOWN, 2)
+    health.reporter().worked(5)
+    assert health.status.ok

@@ -59,33 +59,42 @@ REFUSED = TwilioRefused("sync_item_create", 401, 20003, "")
 
 
 def test_a_refusal_counts_at_once_and_one_answer_clears_it(watch: SyncWatch, health: PeerHealth) -> None:
-    watch(None)
+    watch(None, watch.asking())
     assert health.status.ok
-    watch(REFUSED)
+    watch(REFUSED, watch.asking())
     assert (health.status.ok, health.status.reason) == (False, PeerReason.REFUSED)
     assert "20003" in health.status.message
-    watch(None)
+    watch(None, watch.asking())
     assert health.status.ok
 
 
 def test_some_failing_requests_among_many_are_no_outage(watch: SyncWatch, health: PeerHealth, clock: Clock) -> None:
     for _ in range(20):
-        watch(None)
+        watch(None, watch.asking())
         for _ in range(5):
             clock.now += 0.3
-            watch(FAULT)
+            watch(FAULT, watch.asking())
         assert health.status.ok
 
 
 def test_an_outage_is_noticed_within_seconds(watch: SyncWatch, health: PeerHealth, clock: Clock) -> None:
-    watch(None)
+    watch(None, watch.asking())
     for _ in range(8):
         clock.now += 0.5
-        watch(FAULT)
+        watch(FAULT, watch.asking())
     assert (health.status.ok, health.status.reason) == (False, PeerReason.SERVER_ERROR)
     assert health.status.since <= clock.now
 
 
 def test_a_relay_that_never_got_through_says_so(watch: SyncWatch, health: PeerHealth) -> None:
-    watch(FAULT)
+    watch(FAULT, watch.asking())
     assert (health.status.ok, health.status.reason) == (False, PeerReason.SERVER_ERROR)
+
+
+def test_an_answer_to_what_was_asked_before_a_change_says_nothing(watch: SyncWatch, health: PeerHealth, clock: Clock) -> None:
+    before = watch.asking()
+    health.changed(clock.now)
+    watch(None, before)
+    assert (health.status.ok, health.status.reason) == (False, PeerReason.UNKNOWN)
+    watch(None, watch.asking())
+    assert health.status.ok

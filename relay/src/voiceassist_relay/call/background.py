@@ -58,4 +58,4 @@ class Background:
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("background work failed", work=task.get_name(), error=repr(error), exc_info=error)
+            log.error("background work failed", work=task.get_name(), error=type(error).__name__, exc_info=error)

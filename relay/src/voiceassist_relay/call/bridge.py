@@ -105,7 +105,7 @@ class CallBridge:
         epoch: Callable[[], float],
     ) -> None:
         self.start = start
-        self._connection, self._metrics, self._health = connection, CallMetrics(metrics), model_health
+        self._connection, self._metrics, self._health = connection, CallMetrics(metrics), model_health.reporter()
         self._time, self._epoch = loop_time, epoch
         self._prompt = choose_prompt(config, start.call_sid)
         self._line = make_line(start, config, self._prompt, self, self._metrics)
@@ -236,7 +236,7 @@ class CallBridge:
             await asyncio.wait({line, publisher, over}, return_when=asyncio.FIRST_COMPLETED)
             for part in (line, publisher):
                 if part.done() and not part.cancelled() and (error := part.exception()) is not None:
-                    self._log.error("call failed", part=part.get_name(), error=repr(error), exc_info=error)
+                    self._log.error("call failed", part=part.get_name(), error=type(error).__name__, exc_info=error)
             if not self._reason:
                 self._close("error", 1011)
             await self._shut_down(line, publisher)

@@ -130,7 +130,7 @@ class Registry:
         if not self._tasks:
             self._empty.set()
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("call failed", call=call_hash(bridge.start.call_sid), error=repr(error), exc_info=error)
+            log.error("call failed", call=call_hash(bridge.start.call_sid), error=type(error).__name__, exc_info=error)
             bridge.hang_up("error")
 
     def find(self, call_sid: str) -> Bridge | None:

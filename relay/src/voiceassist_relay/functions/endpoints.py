@@ -55,7 +55,7 @@ def endpoint(deps: FunctionsDeps, path: str, handlers: Mapping[str, Handler], *,
         except ClientDisconnect:
             response = refusal(RequestRefused(400, "disconnected", "The connection was closed.", ""))
         except Exception as error:
-            log.error("function failed", path=path, error=repr(error), exc_info=error)
+            log.error("function failed", path=path, error=type(error).__name__, exc_info=error)
             response = refusal(RequestRefused(500, "internal", "The relay failed at this request.", "Try again; the relay's log has more."))
         if for_browsers:
             response.headers.update(answer_headers(request.headers.get("origin", ""), deps.current().config.functions.allowed_origins))

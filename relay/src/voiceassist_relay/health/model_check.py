@@ -18,8 +18,9 @@ from voiceassist_crds.status import PeerReason
 
 from ..config.snapshot import Snapshot
 from ..realtime.core.client_events import conversation_update
-from ..realtime.core.failures import Fatal, from_close, from_code, from_handshake
+from ..realtime.core.failures import Fatal, from_close, from_code, from_handshake, named
 from ..realtime.providers.base import conversation_endpoint
+from ..realtime.websocket import network_trouble
 from .peer_check import Unwell
 
 TIMEOUT = 10.0
@@ -55,7 +56,7 @@ def _of_close(code: int | None, reason: str, host: str) -> Unwell:
 
 
 def _of_error(error: dict[str, object], host: str) -> Unwell:
-    code, kind, text = str(error.get("code")), str(error.get("type")), str(error.get("message"))[:200]
+    code, kind = str(error.get("code")), str(error.get("type"))
     fatal = from_code(code, kind)
     if fatal is not None:
         return _unwell(_REASONS[fatal.reason], host, code)
@@ -63,14 +64,15 @@ def _of_error(error: dict[str, object], host: str) -> Unwell:
         return _unwell(PeerReason.RATE_LIMITED, host, code)
     if "server_error" in {code, kind}:
         return _unwell(PeerReason.SERVER_ERROR, host, code)
-    return Unwell(PeerReason.MISCONFIGURED, f"{host} refused the session's settings ({code}, {error.get('param')}): {text}")
+    what, where = named(code) or named(kind) or "an error", named(str(error.get("param"))) or "no field named"
+    return Unwell(PeerReason.MISCONFIGURED, f"{host} refused the session's settings ({what}, {where}); check model in the configuration")
 
 
 async def check_model(snapshot: Snapshot) -> None:
     """Opens a session as a call would, and closes it. Raises Unwell that says what to do; takes at most 10 s."""
     model = snapshot.config.model
     endpoint = conversation_endpoint(model, snapshot.secrets.model_key)
-    host = urlsplit(endpoint.url).netloc
+    host = urlsplit(endpoint.url).netloc.rpartition("@")[2]
     update = conversation_update(model, snapshot.config.prompts[0].instructions, "check")
     try:
         async with (
@@ -93,8 +95,11 @@ async def check_model(snapshot: Snapshot) -> None:
         raise Unwell(PeerReason.UNREACHABLE, f"{host}: TLS failed ({error.reason})") from None
     except TimeoutError:
         raise Unwell(PeerReason.UNREACHABLE, f"{host} did not answer within {TIMEOUT:.0f} s") from None
-    except (OSError, websockets.exceptions.WebSocketException, ValueError) as error:
-        raise Unwell(PeerReason.UNREACHABLE, f"{host} cannot be reached ({type(error).__name__}: {str(error)[:120]})") from None
+    except OSError as error:
+        raise Unwell(PeerReason.UNREACHABLE, f"{host} cannot be reached ({network_trouble(error)})") from None
+    except (websockets.exceptions.WebSocketException, ValueError) as error:
+        # the class is enough: the text may repeat a header, and in it the key
+        raise Unwell(PeerReason.UNREACHABLE, f"{host} answers with something else than a session ({type(error).__name__})") from None
 
 
 async def _update(socket: ClientConnection, update: bytes, host: str) -> None:

@@ -11,7 +11,7 @@ import structlog
 from voiceassist_crds.status import PeerReason, PeerStatus
 
 from ..config.snapshot import Snapshot
-from ..peer_health import PeerHealth
+from ..peer_health import PeerHealth, Reporter
 
 AGAIN = 30.0
 """Seconds between questions while the peer is not well."""
@@ -38,29 +38,31 @@ class PeerCheck:
     def changed(self, old: Snapshot, new: Snapshot) -> None:
         """A new snapshot is in force."""
         if self._relevant(old) != self._relevant(new):
+            self._health.changed(time.time())
             self._changed.set()
 
     async def run(self) -> None:
         """Asks until cancelled."""
         while True:
             self._changed.clear()
-            before = self._health.status
+            before, reporter = self._health.status, self._health.reporter()
             try:
                 await self._ask()
             except Unwell as unwell:
-                self._unwell(unwell, before)
+                self._unwell(reporter, unwell, before)
             except Exception as error:  # a check that breaks is asked again, and must not leave the peer's state as it was for ever
                 log.exception("check failed", peer=self._peer)
-                self._unwell(Unwell(PeerReason.UNKNOWN, f"the check itself failed ({type(error).__name__}); see the relay's log"), before)
+                broken = Unwell(PeerReason.UNKNOWN, f"the check itself failed ({type(error).__name__}); see the relay's log")
+                self._unwell(reporter, broken, before)
             else:
-                self._health.worked(time.time())
-                if not before.ok:
+                reporter.worked(time.time())
+                if not before.ok and reporter.counts:
                     log.info("peer is well", peer=self._peer)
             await self._until_next()
 
-    def _unwell(self, unwell: Unwell, before: PeerStatus) -> None:
-        self._health.failed(unwell.reason, unwell.message, time.time())
-        if self._health.status is not before:
+    def _unwell(self, reporter: Reporter, unwell: Unwell, before: PeerStatus) -> None:
+        reporter.failed(unwell.reason, unwell.message, time.time())
+        if reporter.counts and self._health.status is not before:
             log.error("peer is not well", peer=self._peer, reason=unwell.reason.value, problem=unwell.message)
 
     async def _until_next(self) -> None:

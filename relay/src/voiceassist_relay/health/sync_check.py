@@ -27,7 +27,7 @@ async def check_sync(rest: TwilioRest, current: CurrentSnapshot) -> None:
             message = f"Sync service {service} does not exist in this account; check twilio.sync.serviceSid"
             raise Unwell(PeerReason.MISCONFIGURED, message) from None
         found = verdict(error)
-        raise Unwell(*(found or (PeerReason.SERVER_ERROR, str(error)))) from None
+        raise Unwell(*(found or (PeerReason.SERVER_ERROR, f"Sync answers with {error.status}/{error.code}"))) from None
     if not answer.body.get("acl_enabled"):
         message = f"Sync service {service} has AclEnabled off: every token opens every call's suggestions; turn it on"
         raise Unwell(PeerReason.MISCONFIGURED, message)

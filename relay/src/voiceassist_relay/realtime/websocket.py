@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol, cast
 
 from websockets.client import ClientProtocol
-from websockets.exceptions import InvalidStatus, InvalidURI
+from websockets.exceptions import InvalidStatus, InvalidURI, WebSocketException
 from websockets.frames import Frame, Opcode
 from websockets.protocol import Protocol as Wire
 from websockets.protocol import Side, State
@@ -18,7 +19,7 @@ from websockets.speedups import apply_mask
 from websockets.uri import WebSocketURI, parse_uri
 
 from ..errors import SessionFailed
-from .core.failures import Passing, from_handshake, from_tls
+from .core.failures import Passing, from_handshake, from_tls, unsendable_key
 from .core.limits import LineLimits
 from .providers.base import Endpoint
 
@@ -310,13 +311,24 @@ class ModelConnection(asyncio.Protocol):
                 self._receiver.lost(lost)
 
 
+def network_trouble(error: OSError) -> str:
+    """What the operating system says of a connection that could not be made."""
+    if isinstance(error, socket.gaierror):
+        return "the name is not known"
+    return (os.strerror(error.errno) if error.errno else "") or type(error).__name__
+
+
 async def connect(endpoint: Endpoint, receiver: Receiver, limits: LineLimits, tls: ssl.SSLContext | None) -> ModelConnection:
     """Dials and shakes hands. Raises SessionFailed."""
     try:
         uri = parse_uri(endpoint.url)
     except InvalidURI:
         raise SessionFailed(from_handshake(404, b"", None)) from None
-    connection = ModelConnection(uri, endpoint, receiver, limits)
+    try:
+        connection = ModelConnection(uri, endpoint, receiver, limits)
+    except (ValueError, WebSocketException):
+        # a header that cannot be sent, and its text has the key in it
+        raise SessionFailed(unsendable_key()) from None
     try:
         await _open(connection, uri, limits, tls)
     except BaseException:
@@ -338,4 +350,4 @@ async def _open(connection: ModelConnection, uri: WebSocketURI, limits: LineLimi
     except ssl.SSLError as error:
         raise SessionFailed(from_tls(error)) from None
     except OSError as error:
-        raise SessionFailed(Passing(f"network: {error.strerror or type(error).__name__}")) from None
+        raise SessionFailed(Passing(f"network: {network_trouble(error)}")) from None

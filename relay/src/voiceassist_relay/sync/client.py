@@ -6,14 +6,15 @@ Nothing is retried here. Names and keys are encoded here; where a method takes `
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from ..config.snapshot import CurrentSnapshot
 from ..errors import TwilioError, TwilioRefused, TwilioUnclear
+from ..peer_health import Reporter
 from ..twilio.rest import Answer, Form, TwilioRest, segment
 from .payload import encode
 
@@ -61,10 +62,21 @@ def is_stale(error: TwilioRefused) -> bool:
     return error.status == HTTPStatus.PRECONDITION_FAILED or error.code == REVISION_MISMATCH
 
 
+class Watch(Protocol):
+    """Who is told how Sync does."""
+
+    def asking(self) -> Reporter:
+        """Before a request; given back with its answer."""
+
+    def __call__(self, error: TwilioError | None, reporter: Reporter) -> None:
+        """One answer."""
+
+
 class SyncClient:
     """One Sync service: the one that the snapshot in force names, or a pinned one. Every method raises TwilioError's three kinds.
 
-    `watch` is told of every answer: None for one that Sync gave as asked, else the error.
+    `watch` is told of every answer of the service that the snapshot in force names: None for one that Sync gave as asked, else the
+    error.
     """
 
     def __init__(
@@ -73,7 +85,7 @@ class SyncClient:
         current: CurrentSnapshot,
         *,
         timeout: float | None = None,
-        watch: Callable[[TwilioError | None], None] | None = None,
+        watch: Watch | None = None,
         service_sid: str | None = None,
     ) -> None:
         self._rest = rest
@@ -238,7 +250,10 @@ class SyncClient:
         headers: Mapping[str, str] | None = None,
         timeout: float | None = None,
     ) -> Answer:
-        service = self._service_sid or self._current().config.twilio.sync_service_sid
+        in_force = self._current().config.twilio.sync_service_sid
+        service = self._service_sid or in_force
+        watch = self._watch if service == in_force else None
+        reporter = watch.asking() if watch is not None else None
         try:
             answer = await self._rest.request(
                 f"sync_{operation}",
@@ -250,11 +265,11 @@ class SyncClient:
                 timeout=self._timeout if timeout is None else timeout,
             )
         except TwilioError as error:
-            if self._watch is not None:
-                self._watch(error)
+            if watch is not None and reporter is not None:
+                watch(error, reporter)
             raise
-        if self._watch is not None:
-            self._watch(None)
+        if watch is not None and reporter is not None:
+            watch(None, reporter)
         return answer
 
 

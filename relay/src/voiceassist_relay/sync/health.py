@@ -10,7 +10,7 @@ import structlog
 from voiceassist_crds.status import PeerReason
 
 from ..errors import TwilioBusy, TwilioError, TwilioRefused
-from ..peer_health import PeerHealth
+from ..peer_health import PeerHealth, Reporter
 
 QUIET_SECONDS = 2.0
 """A passing fault counts only when nothing has gone through for so long: some failing requests among many are no outage."""
@@ -54,8 +54,14 @@ class SyncWatch:
         self._health, self._epoch = health, epoch
         self._worked = float("-inf")
 
-    def __call__(self, error: TwilioError | None) -> None:
-        """One answer, or none."""
+    def asking(self) -> Reporter:
+        """Before a request; given back with its answer."""
+        return self._health.reporter()
+
+    def __call__(self, error: TwilioError | None, reporter: Reporter) -> None:
+        """One answer, or none. Those to what was asked before a change do not count."""
+        if not reporter.counts:
+            return
         now, before = self._epoch(), self._health.status
         found = verdict(error)
         if found is None:

@@ -75,7 +75,7 @@ def from_twilio(error: TwilioError, secrets: Secrets, what: str, *, as_account: 
     return RequestRefused(
         502,
         "twilio_refused",
-        f"{what}: Twilio refused it ({error.message}).",
+        f"{what}: Twilio refused it (HTTP {error.status}, error {error.code}).",
         "The code is explained in Twilio's error catalogue.",
         twilio=error,
     )

@@ -51,6 +51,7 @@ _IN_WORDS = {
 }
 _CERTIFICATE_WAIT = 15.0  # nothing that mends itself within seconds
 
+_NAME = re.compile(r"[a-z_]{1,40}(\.[a-z_]{1,40}|\[\d{1,3}\]){0,8}")
 _WAIT = re.compile(r"try again in (\d+(?:\.\d+)?)(ms|s)")
 
 
@@ -152,11 +153,16 @@ def from_update(error: ErrorInfo) -> Fatal:
     fatal = from_code(error.code, error.type)
     if fatal is not None:
         return fatal
-    field = error.param or "session"
+    field, what = named(error.param) or "session", named(error.code) or named(error.type) or "error"
     return Fatal(
         StatusReason.MODEL_MISCONFIGURED,
-        f"The model's service refused the setting {field!r} ({error.code or error.type or 'error'}). Tell your administrator.",
+        f"The model's service refused the setting {field!r} ({what}). Tell your administrator.",
     )
+
+
+def named(text: str | None) -> str:
+    """A code or a field's path as a server names it, if it looks like one; "" for what could be anything, a key too."""
+    return text if text and _NAME.fullmatch(text) else ""
 
 
 def wait_in(message: str | None) -> float | None:
@@ -165,6 +171,11 @@ def wait_in(message: str | None) -> float | None:
     if found is None:
         return None
     return float(found.group(1)) / (1000 if found.group(2) == "ms" else 1)
+
+
+def unsendable_key() -> Fatal:
+    """The key cannot be put into a header."""
+    return _refused("it has characters that cannot be sent")
 
 
 def _refused(what: str) -> Fatal:

@@ -230,13 +230,13 @@ def _decode_surrogates(message: bytes, error: Exception) -> ServerEvent:
     Only a `delta` keeps its half: the next one may bring the other.
     """
     if b"\\u" not in message:
-        raise NotAnEvent(str(error)) from None
+        raise NotAnEvent(type(error).__name__) from None
     try:
         document = json.loads(message)
         if not isinstance(document, dict):
-            raise NotAnEvent(str(error)) from None
+            raise NotAnEvent(type(error).__name__) from None
         delta = document.pop("delta", None)
         document = json.loads(whole_characters(json.dumps(document, ensure_ascii=False)))
         return msgspec.convert(document | {"delta": delta}, ServerEvent)
     except (ValueError, msgspec.MsgspecError, RecursionError):
-        raise NotAnEvent(str(error)) from None
+        raise NotAnEvent(type(error).__name__) from None
