@@ -32,17 +32,19 @@ class ConfigRefused(RelayError):
 class TwilioError(RelayError):
     """Twilio's REST API did not do as asked.
 
-    `message` is Twilio's own text where it answered, for decisions only: whoever writes it somewhere writes what a stranger said. The
-    error's text leaves it out.
+    `message` is ours. `said` is what Twilio's answer explains: for decisions only, for nobody knows what a stranger's text repeats.
     """
 
-    def __init__(self, operation: str, status: int, code: int, message: str, retry_after: float | None = None) -> None:
+    def __init__(
+        self, operation: str, status: int, code: int, message: str = "", retry_after: float | None = None, *, said: str = ""
+    ) -> None:
         self.operation = operation
         self.status = status
         self.code = code
         self.message = message
         self.retry_after = retry_after
-        super().__init__(f"{operation}: {status}/{code}" if status else f"{operation}: {message}")
+        self.said = said
+        super().__init__(f"{operation}: {status}/{code} {message}".rstrip())
 
 
 class TwilioRefused(TwilioError):

@@ -191,16 +191,16 @@ ACCOUNT = Secrets(auth_token="t")
 @pytest.mark.parametrize(
     ("error", "status", "code"),
     [
-        (TwilioRefused("x", 404, 20404, "The requested resource was not found"), 409, "call_ended"),
-        (TwilioRefused("x", 400, 21220, "Call is not in-progress"), 409, "call_ended"),
-        (TwilioRefused("x", 400, 20001, "At most 4 tracks of a call can be forked"), 409, "too_many_streams"),
-        (TwilioRefused("x", 400, 31941, "Invalid Track configuration"), 502, "twilio_refused"),
-        (TwilioRefused("x", 409, 20409, "An active stream has that name already"), 502, "twilio_refused"),
-        (TwilioRefused("x", 401, 20003, "Authenticate"), 502, "twilio_credentials"),
-        (TwilioRefused("x", 403, 20008, "Resource not accessible with Test Account Credentials"), 502, "twilio_credentials"),
-        (TwilioBusy("x", 429, 20429, "Too Many Requests"), 503, "twilio_busy"),
+        (TwilioRefused("x", 404, 20404, said="The requested resource was not found"), 409, "call_ended"),
+        (TwilioRefused("x", 400, 21220, said="Call is not in-progress"), 409, "call_ended"),
+        (TwilioRefused("x", 400, 20001, said="At most 4 tracks of a call can be forked"), 409, "too_many_streams"),
+        (TwilioRefused("x", 400, 31941, said="Invalid Track configuration"), 502, "twilio_refused"),
+        (TwilioRefused("x", 409, 20409, said="An active stream has that name already"), 502, "twilio_refused"),
+        (TwilioRefused("x", 401, 20003, said="Authenticate"), 502, "twilio_credentials"),
+        (TwilioRefused("x", 403, 20008, said="Resource not accessible with Test Account Credentials"), 502, "twilio_credentials"),
+        (TwilioBusy("x", 429, 20429, said="Too Many Requests"), 503, "twilio_busy"),
         (TwilioUnclear("x", 0, 0, "no answer within 5 s"), 502, "twilio_unclear"),
-        (TwilioUnclear("x", 500, 20500, "Internal Server Error"), 502, "twilio_unclear"),
+        (TwilioUnclear("x", 500, 20500, said="Internal Server Error"), 502, "twilio_unclear"),
     ],
 )
 def test_what_becomes_of_a_refused_stream(error: TwilioError, status: int, code: str) -> None:
@@ -212,7 +212,7 @@ def test_what_becomes_of_a_refused_stream(error: TwilioError, status: int, code:
 
 
 def test_the_secret_that_is_wrong_is_the_one_that_was_used() -> None:
-    wrong = TwilioRefused("x", 401, 20003, "Authenticate")
+    wrong = TwilioRefused("x", 401, 20003, said="Authenticate")
     assert "twilio-api-key-sid" in from_twilio(wrong, KEY, "It failed").hint
     assert "twilio-auth-token" in from_twilio(wrong, ACCOUNT, "It failed").hint
     assert "twilio-auth-token" in from_twilio(wrong, KEY, "It failed", as_account=True).hint

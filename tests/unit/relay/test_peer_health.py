@@ -35,7 +35,9 @@ def test_after_a_change_nothing_is_known_until_an_answer_is_there() -> None:
     health.changed(2)
     assert (health.status.ok, health.status.reason, health.status.since) == (False, PeerReason.UNKNOWN, 2)
     health.failed(PeerReason.UNREACHABLE, "x", 3)
-    assert (health.status.ok, health.status.reason, health.status.since) == (False, PeerReason.UNREACHABLE, 3), "no third time is waited for"
+    assert (health.status.ok, health.status.reason, health.status.since) == (False, PeerReason.UNREACHABLE, 3), (
+        "no third time is waited for"
+    )
     health.changed(4)
     health.worked(5)
     assert (health.status.ok, health.status.since) == (True, 5)

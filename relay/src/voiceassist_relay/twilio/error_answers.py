@@ -30,7 +30,7 @@ def stream_refused(error: TwilioError, secrets: Secrets) -> RequestRefused:
             "conference.participants.customer, else call_sid.",
             twilio=error,
         )
-    if isinstance(error, TwilioRefused) and error.status in {400, 409} and _names_a_limit(error.message):
+    if isinstance(error, TwilioRefused) and error.status in {400, 409} and _names_a_limit(error.said):
         return RequestRefused(
             409,
             "too_many_streams",
@@ -87,6 +87,6 @@ def _signed_in_with(secrets: Secrets, as_account: bool) -> str:
     return "the auth token in the Secret's key authToken (file twilio-auth-token)"
 
 
-def _names_a_limit(message: str) -> bool:
-    text = message.lower()
+def _names_a_limit(said: str) -> bool:
+    text = said.lower()
     return any(word in text for word in ("maximum", "at most", "too many", "limit", "exceed"))

@@ -248,12 +248,12 @@ def _judged(operation: str, status: int, body: bytes, headers: Mapping[str, str]
         if parsed is None:
             raise TwilioUnclear(operation, status, 0, "the answer is not a JSON object")
         return Answer(status, parsed, headers)
-    code, message = _problem(status, parsed or {})
+    code, said = _problem(parsed or {})
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        raise TwilioBusy(operation, status, code, message, retry_after(headers.get("Retry-After"), time.time()))
+        raise TwilioBusy(operation, status, code, "", retry_after(headers.get("Retry-After"), time.time()), said=said)
     if status >= 500 or status == HTTPStatus.REQUEST_TIMEOUT:
-        raise TwilioUnclear(operation, status, code, message, retry_after(headers.get("Retry-After"), time.time()))
-    raise TwilioRefused(operation, status, code, message)
+        raise TwilioUnclear(operation, status, code, "", retry_after(headers.get("Retry-After"), time.time()), said=said)
+    raise TwilioRefused(operation, status, code, said=said)
 
 
 def _parsed(body: bytes) -> dict[str, Any] | None:
@@ -269,12 +269,11 @@ def _parsed(body: bytes) -> dict[str, Any] | None:
     return parsed if isinstance(parsed, dict) else None
 
 
-def _problem(status: int, body: Mapping[str, Any]) -> tuple[int, str]:
+def _problem(body: Mapping[str, Any]) -> tuple[int, str]:
     """Code and text of an error body in either of Twilio's forms (its own, RFC 9457)."""
     code = body.get("code")
     text = body.get("message") or body.get("detail") or body.get("title")
-    message = text if isinstance(text, str) else f"HTTP {status} without an explanation"
-    return (code if isinstance(code, int) else 0), message[:_MESSAGE_LENGTH]
+    return (code if isinstance(code, int) else 0), (text if isinstance(text, str) else "")[:_MESSAGE_LENGTH]
 
 
 def _outcome(error: TwilioError) -> str:
