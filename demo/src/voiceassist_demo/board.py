@@ -23,6 +23,8 @@ class CallView:
     title: str
     began: float
     seconds: float
+    desk: bool = False
+    """Whether it is a call of the agent in the Flex window."""
     playing_at: float | None = None
     ended_at: float | None = None
     state: str = "starting"
@@ -40,6 +42,7 @@ class CallView:
             "callSid": self.call_sid,
             "title": self.title,
             "seconds": self.seconds,
+            "desk": self.desk,
             "playingAt": self.playing_at,
             "endedAt": self.ended_at,
             "state": self.state,
@@ -59,6 +62,8 @@ class Board:
         self.relay: Json = {}
         self.watched: Json | None = None
         """What Prometheus says of the objectives; empty where there is none, None until it has spoken."""
+        self.flex: Json = {"state": "closed", "text": ""}
+        """The Flex window: closed, preparing, open or failed, and a line about it."""
         self._counts: dict[str, float] = {}
         self._sums: dict[str, float] = {}
 
@@ -134,4 +139,5 @@ class Board:
     def to_json(self) -> Json:
         """The whole board, for a page that has just opened."""
         views = sorted(self.calls.values(), key=lambda view: view.slot)
-        return {"calls": [view.to_json() for view in views], "bars": list(self.bars), "relay": self.relay, "watched": self.watched}
+        whole: Json = {"calls": [view.to_json() for view in views], "bars": list(self.bars), "relay": self.relay}
+        return whole | {"watched": self.watched, "flex": self.flex}

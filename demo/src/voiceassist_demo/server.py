@@ -1,4 +1,4 @@
-"""The page's server: static files, one feed of changes for each browser, and the prompt. Listens on loopback only."""
+"""The page's server: static files, one feed of changes for each browser, the prompt, and what the Flex window asks. On loopback only."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import json
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from aiohttp import web
 
@@ -22,6 +22,21 @@ BEHIND = 200
 
 SetPrompt = Callable[[str], str]
 """Takes the new instructions, gives the revision. Raises ContractError."""
+FLEX_ORIGIN = "https://flex.twilio.com"
+"""The page that the Flex window shows; no other site may read from here."""
+
+
+class FlexSide(Protocol):
+    """What the server needs of the real Flex UI."""
+
+    def open(self) -> None:
+        """Prepares it, and opens its window; returns at once."""
+
+    def login(self) -> dict[str, str] | None:
+        """The agent's session, as Flex keeps it in its browser; None while there is no agent."""
+
+    def recording(self, call_sid: str) -> Path | None:
+        """The recording of a call of this agent."""
 
 
 def listen(port: int) -> socket.socket:
@@ -44,8 +59,10 @@ def _next(port: int) -> int:
 class PageServer:
     """Serves one board."""
 
-    def __init__(self, board: Callable[[], dict[str, Any]], prompt: Callable[[], dict[str, Any]], set_prompt: SetPrompt) -> None:
-        self._board, self._prompt, self._set_prompt = board, prompt, set_prompt
+    def __init__(
+        self, board: Callable[[], dict[str, Any]], prompt: Callable[[], dict[str, Any]], set_prompt: SetPrompt, flex: FlexSide
+    ) -> None:
+        self._board, self._prompt, self._set_prompt, self._flex = board, prompt, set_prompt, flex
         self._browsers: set[asyncio.Queue[str | None]] = set()
         app = web.Application(client_max_size=256 * 1024)
         app.add_routes(
@@ -54,6 +71,9 @@ class PageServer:
                 web.get("/feed", self._feed),
                 web.get("/prompt", self._get_prompt),
                 web.put("/prompt", self._put_prompt),
+                web.put("/flex", self._open_flex),
+                web.get("/flex/login", self._flex_login),
+                web.get("/flex/recordings/{sid}", self._recording),
                 web.static("/page", FOLDER),
             ]
         )
@@ -88,7 +108,8 @@ class PageServer:
 
     async def _feed(self, request: web.Request) -> web.StreamResponse:
         queue: asyncio.Queue[str | None] = asyncio.Queue(BEHIND)
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
+        headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "Access-Control-Allow-Origin": FLEX_ORIGIN}
+        response = web.StreamResponse(headers=headers)
         await response.prepare(request)
         await response.write(b"data: " + json.dumps({"board": self._board()}).encode() + b"\n\n")
         self._browsers.add(queue)
@@ -113,3 +134,18 @@ class PageServer:
             text = "; ".join(error.problems) if isinstance(error, ContractError) else 'give {"instructions": "…"}'
             return web.json_response({"error": text}, status=400)
         return web.json_response({"revision": revision})
+
+    async def _open_flex(self, _: web.Request) -> web.Response:
+        self._flex.open()
+        return web.json_response({}, status=202)
+
+    async def _flex_login(self, _: web.Request) -> web.Response:
+        login = self._flex.login()
+        headers = {"Access-Control-Allow-Origin": FLEX_ORIGIN, "Cache-Control": "no-store"}
+        return web.json_response(login, headers=headers, status=503 if login is None else 200)
+
+    async def _recording(self, request: web.Request) -> web.StreamResponse:
+        path = self._flex.recording(request.match_info["sid"])
+        if path is None:
+            raise web.HTTPNotFound
+        return web.FileResponse(path, headers={"Access-Control-Allow-Origin": FLEX_ORIGIN, "Cache-Control": "no-store"})

@@ -156,6 +156,25 @@ function drawWatched(watched) {
   $("#objectives").replaceChildren(...watched.objectives.map(drawObjective));
 }
 
+// The Flex window: closed, preparing, open or failed, and a line about it.
+function drawFlex(flex) {
+  const busy = flex.state === "preparing" || flex.state === "open";
+  $("#flex button").disabled = busy;
+  $("#flex button").textContent = flex.state === "open" ? "Flex is open" : "Open Flex";
+  const output = $("#flex output");
+  output.className = flex.state === "failed" ? "bad" : "";
+  if (output.textContent !== flex.text) output.textContent = flex.text;
+}
+
+$("#flex button").addEventListener("click", async () => {
+  try {
+    const answer = await fetch("/flex", { method: "PUT" });
+    if (!answer.ok) throw new Error();
+  } catch {
+    drawFlex({ state: "failed", text: "the demo does not answer" });
+  }
+});
+
 $("#legend").replaceChildren(...STAGES.map(([name, words]) => {
   const item = element("li");
   const mark = element("i");
@@ -200,12 +219,14 @@ function connect() {
       change.bars = change.board.bars;
       change.relay = change.board.relay;
       change.watched = change.board.watched;
+      change.flex = change.board.flex;
     }
     change.calls?.forEach(drawCall);
     if (change.levels) drawLevels(change.levels);
     if (change.bars) drawBars(change.bars);
     if (change.relay) drawRelay(change.relay);
     if (change.watched) drawWatched(change.watched);
+    if (change.flex) drawFlex(change.flex);
     drawClocks();
   };
   feed.onerror = () => {
