@@ -16,8 +16,8 @@ help: ## this list
 setup: ## make .venv from the lock file (does nothing when up to date)
 	@tools/setup.sh
 
-demo: setup ## the whole line on this machine: http://127.0.0.1:8600
-	@$(BIN)/voiceassist-demo $(ARGS)
+demo: setup ## the whole line on this machine: http://127.0.0.1:8600 (FLEX=1: and the real Flex UI in a window)
+	@$(BIN)/voiceassist-demo $(if $(FLEX),--flex) $(ARGS)
 
 test: setup ## every tier of tests (TIERS="unit contract" for some)
 	@$(BIN)/python tools/tiers.py $(TIERS)

@@ -23,6 +23,8 @@ class CallView:
     title: str
     began: float
     seconds: float
+    recording: int = 0
+    """Which of the demo's recordings is played."""
     desk: bool = False
     """Whether it is a call of the agent in the Flex window."""
     playing_at: float | None = None

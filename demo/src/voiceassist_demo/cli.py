@@ -40,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="play this recording (mono: the customer; stereo: customer and agent)",
     )
+    options.add_argument("--flex", action="store_true", help="take calls yourself: open the real Flex UI in a Chromium window (needs npm)")
     options.add_argument("--prompt", type=Path, metavar="FILE", help="use the prompt in this file")
     options.add_argument("--model-url", default="", metavar="URL", help="a real Realtime service, its key in $OPENAI_API_KEY")
     options.add_argument("--model", default="gpt-realtime-2.1-mini", metavar="NAME", help="the model's name (default %(default)s)")
@@ -76,10 +77,11 @@ async def _run(options: argparse.Namespace, folder: Path) -> int:
     if options.once:
         async with Stage(folder, calls=samples, model=model, config=config) as stage:
             return await run_once(stage, paths, as_json=options.json)
-    from .live import DELTA_MS, run_live  # noqa: PLC0415 - --once does not need it
+    from .flex.preparing import places  # noqa: PLC0415 - --once does not need it
+    from .live import DELTA_MS, run_live  # noqa: PLC0415
 
-    stage = Stage(folder, calls=samples, model=model, config=config, model_arguments=("--delta-ms", str(DELTA_MS)))
-    return await run_live(stage, paths, options.port)
+    stage = Stage(folder, calls=samples, model=model, config=config, model_arguments=("--delta-ms", str(DELTA_MS)), flex=places())
+    return await run_live(stage, paths, options.port, flex=options.flex)
 
 
 def main() -> None:
@@ -89,6 +91,8 @@ def main() -> None:
         parser().error(f"--calls {options.calls}: give 1 to 60")
     if not 0 <= options.port <= 65535:
         parser().error(f"--port {options.port}: give 1 to 65535, or 0 for any free one")
+    if options.flex and options.once:
+        parser().error("--flex shows calls to you, --once plays them by itself: give one of them")
     if options.json and not options.once:
         parser().error("--json belongs to --once")
     try:

@@ -21,6 +21,7 @@ from voiceassist_sim.audio import CallRecording, load_call
 from .board import Board, CallView
 from .errors import DemoError
 from .feed import Event, follow
+from .flex.desk import Desk, Recorded
 from .meters import STEP_MS, both
 from .objectives import Objectives, rules, sample_slos
 from .prometheus import Prometheus, available
@@ -51,8 +52,10 @@ class Live:
         self._recordings: list[CallRecording] = [load_call(path) for path in self._paths]
         self._meters = [both(recording) for recording in self._recordings]
         self.board = Board()
-        self.page = PageServer(self.board.to_json, self._prompt, self._set_prompt)
         self._dirty: set[str] = set()
+        played = [Recorded(path, _title(path), one.duration_ms / 1000) for path, one in zip(self._paths, self._recordings, strict=True)]
+        self.desk = Desk(stage, played, self.board, len(played), self._dirty.add)
+        self.page = PageServer(self.board.to_json, self._prompt, self._set_prompt, self.desk)
         self._ended: dict[str, asyncio.Event] = {}
         self._prometheus: Prometheus | None = None
         self._calls: dict[int, str] = {}
@@ -127,7 +130,7 @@ class Live:
         sid = self._calls[slot] = call["callSid"]
         seconds = self._recordings[slot].duration_ms / 1000
         ended = self._ended[sid] = asyncio.Event()
-        self.board.add(CallView(slot, sid, title, time.time(), seconds))
+        self.board.add(CallView(slot, sid, title, time.time(), seconds, recording=slot))
         self._dirty.add(sid)
         try:
             status, answer = await self._stage.act("start", call)
@@ -158,7 +161,7 @@ class Live:
             await asyncio.sleep(TICK_SECONDS)
             dirty, self._dirty = self._dirty, set()
             change: dict[str, Any] = {"calls": [self.board.calls[sid].to_json() for sid in dirty if sid in self.board.calls]}
-            change["levels"] = self._levels()
+            change["levels"], change["flex"] = self._levels(), self.board.flex
             if turn % 5 == 0:
                 await self._look()
                 change["bars"], change["relay"], change["watched"] = list(self.board.bars), self.board.relay, self.board.watched
@@ -170,7 +173,7 @@ class Live:
             if view.playing_at is None or view.ended_at is not None:
                 continue
             at = int((now - view.playing_at) * 1000 / STEP_MS)
-            meters = self._meters[view.slot]
+            meters = self._meters[view.recording]
             levels[view.call_sid] = {track: values[at] if at < len(values) else 0.0 for track, values in meters.items()}
         return levels
 
@@ -212,6 +215,7 @@ class Live:
                 tasks.create_task(self._follow(ready))
                 await ready.wait()
                 tasks.create_task(self.tell())
+                tasks.create_task(self.desk.run(f"http://127.0.0.1:{at}/desk", stage.folder / "chromium"))
                 for slot in range(len(self._paths)):
                     tasks.create_task(self.calls(slot))
         except ExceptionGroup as group:
@@ -245,13 +249,15 @@ def _sentence(answer: Any) -> str:
     return str(told)
 
 
-async def run_live(stage: Stage, paths: Sequence[Path], port: int) -> int:
-    """Runs the demo until cancelled. Raises DemoError if the port is taken."""
+async def run_live(stage: Stage, paths: Sequence[Path], port: int, *, flex: bool = False) -> int:
+    """Runs the demo until cancelled; `flex` opens the Flex window at once. Raises DemoError if the port is taken."""
     listener = listen(port)
     print("starting the stand-ins and a relay ...", flush=True)
     try:
         async with stage, contextlib.AsyncExitStack() as stack:
             live = Live(stage, paths)
+            if flex:
+                live.desk.open()
             if available():
                 prometheus = Prometheus(stage.folder / "prometheus", free_port(), rules(sample_slos(), SCRAPE_SECONDS), SCRAPE_SECONDS)
                 live.watch(await stack.enter_async_context(prometheus))

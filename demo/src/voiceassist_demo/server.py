@@ -22,18 +22,16 @@ BEHIND = 200
 
 SetPrompt = Callable[[str], str]
 """Takes the new instructions, gives the revision. Raises ContractError."""
-FLEX_ORIGIN = "https://flex.twilio.com"
-"""The page that the Flex window shows; no other site may read from here."""
 
 
 class FlexSide(Protocol):
-    """What the server needs of the real Flex UI."""
+    """What the server needs of the Flex window."""
 
     def open(self) -> None:
-        """Prepares it, and opens its window; returns at once."""
+        """Prepares it and opens it; returns at once."""
 
-    def login(self) -> dict[str, str] | None:
-        """The agent's session, as Flex keeps it in its browser; None while there is no agent."""
+    def log_in_url(self) -> str:
+        """Where Flex comes up for its agent; empty while there is none."""
 
     def recording(self, call_sid: str) -> Path | None:
         """The recording of a call of this agent."""
@@ -72,8 +70,9 @@ class PageServer:
                 web.get("/prompt", self._get_prompt),
                 web.put("/prompt", self._put_prompt),
                 web.put("/flex", self._open_flex),
-                web.get("/flex/login", self._flex_login),
-                web.get("/flex/recordings/{sid}", self._recording),
+                web.get("/desk", self._desk),
+                web.get("/desk/log-in", self._log_in),
+                web.get("/desk/recordings/{sid}", self._recording),
                 web.static("/page", FOLDER),
             ]
         )
@@ -108,8 +107,7 @@ class PageServer:
 
     async def _feed(self, request: web.Request) -> web.StreamResponse:
         queue: asyncio.Queue[str | None] = asyncio.Queue(BEHIND)
-        headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "Access-Control-Allow-Origin": FLEX_ORIGIN}
-        response = web.StreamResponse(headers=headers)
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
         await response.prepare(request)
         await response.write(b"data: " + json.dumps({"board": self._board()}).encode() + b"\n\n")
         self._browsers.add(queue)
@@ -139,13 +137,17 @@ class PageServer:
         self._flex.open()
         return web.json_response({}, status=202)
 
-    async def _flex_login(self, _: web.Request) -> web.Response:
-        login = self._flex.login()
-        headers = {"Access-Control-Allow-Origin": FLEX_ORIGIN, "Cache-Control": "no-store"}
-        return web.json_response(login, headers=headers, status=503 if login is None else 200)
+    async def _desk(self, _: web.Request) -> web.StreamResponse:
+        return web.FileResponse(FOLDER / "desk.html", headers={"Cache-Control": "no-store"})
+
+    async def _log_in(self, _: web.Request) -> web.StreamResponse:
+        url = self._flex.log_in_url()
+        if not url:
+            raise web.HTTPNotFound(text="No agent is at the desk: open Flex from the demo's page.")
+        raise web.HTTPFound(url)
 
     async def _recording(self, request: web.Request) -> web.StreamResponse:
         path = self._flex.recording(request.match_info["sid"])
         if path is None:
             raise web.HTTPNotFound
-        return web.FileResponse(path, headers={"Access-Control-Allow-Origin": FLEX_ORIGIN, "Cache-Control": "no-store"})
+        return web.FileResponse(path, headers={"Cache-Control": "no-store"})

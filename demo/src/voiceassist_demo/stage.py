@@ -23,6 +23,7 @@ from voiceassist_crds import names
 from voiceassist_crds.config import RelayConfig
 
 from .errors import DemoError
+from .flex.preparing import FlexFiles
 from .processes import Child, program
 
 HOST = "assist.voiceassist.example"
@@ -82,13 +83,20 @@ class Stage:
         model_arguments: tuple[str, ...] = (),
         twilio_arguments: tuple[str, ...] = (),
         sync_service: bool = True,
+        flex: FlexFiles | None = None,
     ) -> None:
-        """`config` is laid over the relay's configuration, one level deep; `calls` is the folder of the sample calls."""
+        """`config` is laid over the relay's configuration, one level deep; `calls` is the folder of the sample calls.
+
+        With `flex`, Twilio's hosts are also played for browsers; its files need to be there only when a browser asks.
+        """
         self.folder = folder
         self.account = Account()
         self.model = model or Model()
         self._calls, self._config = calls, dict(config or {})
         self._model_arguments, self._twilio_arguments, self._sync_service = model_arguments, twilio_arguments, sync_service
+        self._flex = flex
+        self.browser: dict[str, Any] = {}
+        """With `flex`: what leads a Chromium to Twilio's hosts here (`chromiumArguments`), and where workers log in (`logInUrl`)."""
         self.relays: list[RelayProcess] = []
         self.twilio_url = self.model_url = self.sync_service_sid = ""
         self._children: list[Child] = []
@@ -116,6 +124,11 @@ class Stage:
             self.model_url = child.ready["listening"]
         self._reserved_port = free_port()
         account = self.account
+        browser = (
+            ["--browser-port", "0", *("--flex-script", str(self._flex.script)), *("--plugin-bundle", str(self._flex.plugin))]
+            if self._flex
+            else []
+        )
         child = await self._child(
             "twilio",
             [
@@ -123,10 +136,12 @@ class Stage:
                 *("--account", account.account_sid, "--auth-token", account.auth_token),
                 *("--api-key", account.api_key, "--api-secret", account.api_secret),
                 *("--connect-to", f"{HOST}=127.0.0.1:{self._reserved_port}"),
+                *browser,
                 *self._twilio_arguments,
             ],
         )
         self.twilio_url = child.ready["listening"]
+        self.browser = child.ready.get("browser", {})
         if self._sync_service:
             headers = {"Authorization": aiohttp.encode_basic_auth(account.api_key, account.api_secret)}
             async with self.http.post(
@@ -235,6 +250,26 @@ class Stage:
         """What the agent's plugin does: start, stop, pause or resume."""
         body = {"action": action, "callSid": call["callSid"], "taskSid": call["taskSid"], "Token": call["flexToken"], **more}
         return await self.send("POST", f"{(relay or self.relay).public}/stream", body)
+
+    async def configure_flex(self, **entry: Any) -> None:
+        """Puts an entry for this stage into the Flex configuration, as the operator does; without `entry`, one for every queue."""
+        custom = {"voice_assist": {"instances": {"demo/demo": {"functionsUrl": f"https://{HOST}", **(entry or {"default": True})}}}}
+        await self.flex_configuration({"ui_attributes": {"custom_data": custom}})
+
+    async def flex_configuration(self, changes: Mapping[str, Any]) -> None:
+        """Changes top-level fields of the Flex configuration."""
+        headers = {"Authorization": aiohttp.encode_basic_auth(self.account.account_sid, self.account.auth_token)}
+        body = {"account_sid": self.account.account_sid, **changes}
+        status, told = await self.send("POST", f"{self.twilio_url}/flex-api/v1/Configuration", body, headers=headers)
+        if status != 200:
+            raise DemoError(f"the Flex configuration could not be written: {told}")
+
+    async def new_worker(self, name: str, *roles: str) -> dict[str, Any]:
+        """A worker with a Flex token: `workerSid`, `identity`, `flexToken`."""
+        status, body = await self.send("POST", f"{self.twilio_url}/_sim/workers", {"name": name, "roles": list(roles or ("agent",))})
+        if status != 201:
+            raise DemoError(f"the worker could not be made: {body}")
+        return dict(body)
 
     async def metrics(self, relay: RelayProcess | None = None) -> dict[str, float]:
         """The relay's metrics: `name{labels}` to value, without the prefix and the labels that every series of a relay bears."""

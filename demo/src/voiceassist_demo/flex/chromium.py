@@ -32,7 +32,7 @@ def missing() -> str:
 
 
 def arguments() -> list[str]:
-    """What a browser for Flex needs besides being led to the stand-in: no questions, no traffic of its own, a microphone that is not there."""
+    """What a browser for Flex needs besides being led to the stand-in: it asks nothing, calls nobody, and has a microphone in name only."""
     return [
         "--no-first-run",
         "--no-default-browser-check",
@@ -71,6 +71,11 @@ class Window:
                 )
             except OSError as error:
                 raise DemoError(f"Flex: {program()} cannot be started ({error.strerror})") from None
+
+    async def closed(self) -> None:
+        """Waits until it is closed."""
+        if self._process is not None:
+            await self._process.wait()
 
     async def close(self) -> None:
         """Ends it, with all its processes."""

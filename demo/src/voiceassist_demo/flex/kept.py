@@ -34,32 +34,40 @@ def place(name: str, *inputs: bytes) -> Path:
 
 async def ensure(folder: Path, fill: Callable[[Path], Awaitable[None]]) -> Path:
     """The folder (from `place`) with its result; `fill` makes it in an empty one if it is not there. What fails leaves nothing behind."""
-    if not folder.is_dir():
-        folder.parent.mkdir(parents=True, exist_ok=True)
+    if not _there(folder):
         name = folder.name[:-17]
-        async with _alone(folder.parent / f"{name}.lock"):
-            if not folder.is_dir():  # another run may have made it meanwhile
-                await _fill(folder, name, fill)
+        unfinished = folder.with_name(f"{name}.unfinished")
+        async with _alone(folder.with_name(f"{name}.lock")):
+            if not _there(folder):  # another run may have made it meanwhile
+                try:
+                    await asyncio.to_thread(_empty, unfinished)
+                    await fill(unfinished)
+                    unfinished.rename(folder)
+                finally:
+                    await asyncio.to_thread(shutil.rmtree, unfinished, ignore_errors=True)
+                await asyncio.to_thread(_forget, folder.parent, name)
     os.utime(folder)
     return folder
 
 
-async def _fill(folder: Path, name: str, fill: Callable[[Path], Awaitable[None]]) -> None:
-    unfinished = folder.with_name(f"{name}.unfinished")  # safe: the lock is ours
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir()
-    try:
-        await fill(unfinished)
-        unfinished.rename(folder)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-    found = sorted(folder.parent.glob(f"{name}-{'[0-9a-f]' * 16}"), key=lambda one: one.stat().st_mtime, reverse=True)
+def _there(folder: Path) -> bool:
+    return folder.is_dir()
+
+
+def _empty(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+
+
+def _forget(root: Path, name: str) -> None:
+    found = sorted(root.glob(f"{name}-{'[0-9a-f]' * 16}"), key=lambda one: one.stat().st_mtime, reverse=True)
     for old in found[KEPT:]:
         shutil.rmtree(old, ignore_errors=True)
 
 
 @asynccontextmanager
 async def _alone(path: Path) -> AsyncIterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as lock:
         while True:
             try:
