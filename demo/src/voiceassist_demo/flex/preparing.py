@@ -30,9 +30,7 @@ class FlexFiles:
 
 
 def places() -> FlexFiles:
-    """Where the files are, or will be. Raises DemoError where the plugin's sources are not."""
-    if not (PLUGIN / "package-lock.json").is_file():
-        raise DemoError(f"Flex: {PLUGIN} is not there; the plugin is built from the source tree")
+    """Where the files are, or will be."""
     script = place("flex-script", *npm.contents(SCRIPT, *LOCKED, *_BUNDLED))
     return FlexFiles(script / "flex.js", place("flex-plugin", *_plugin_inputs()) / "build" / f"{PLUGIN_NAME}.js")
 
@@ -40,7 +38,9 @@ def places() -> FlexFiles:
 def missing() -> str:
     """What this machine lacks for the preparation, in one line; empty when it can be done, or is done."""
     files = places()
-    return "" if files.script.is_file() and files.plugin.is_file() else npm.missing()
+    if files.script.is_file() and files.plugin.is_file():
+        return ""
+    return npm.missing() if (PLUGIN / "package-lock.json").is_file() else f"{PLUGIN} missing: the plugin is built from the source tree"
 
 
 async def prepare(say: Say) -> FlexFiles:
@@ -48,6 +48,8 @@ async def prepare(say: Say) -> FlexFiles:
 
     The first time takes minutes: some 700 packages, 728 MB on the disk, then a bundling that takes half a minute.
     """
+    if lacking := missing():
+        raise DemoError(f"Flex: {lacking}")
     files = places()
     await ensure(files.script.parent, lambda folder: _bundle_flex(folder, say))
     await ensure(files.plugin.parents[1], lambda folder: _bundle_plugin(folder, say))

@@ -28,6 +28,7 @@ from ..errors import TwilioError, not_found
 from .certificate import Certificate
 from .event_bridge import EventBridge
 from .flex_hosts import FlexHosts, Plugin
+from .ingress import Ingress
 from .page import DESK, LOG_IN, FlexPage
 from .sync_socket import SyncSockets
 from .voice_signal import VoiceSignal
@@ -64,6 +65,8 @@ class BrowserEdge:
         self.voice = VoiceSignal(account)
         self.page = FlexPage(account, flex_script)
         self.flex = FlexHosts(account, self.page, plugins)
+        self.ingress = Ingress(account.connect_to)
+        """For the names of servers that are ours (`--connect-to`)."""
 
     @property
     def port(self) -> int:
@@ -94,7 +97,7 @@ class BrowserEdge:
 
     def chromium_arguments(self) -> list[str]:
         """What leads a Chromium on this machine here, and nowhere else."""
-        rules = [f"MAP {domain}:443 {self._host}:{self.port}" for domain in _DOMAINS]
+        rules = [f"MAP {domain}:443 {self._host}:{self.port}" for domain in (*_DOMAINS, *self.ingress.hosts)]
         return [
             f"--host-resolver-rules={', '.join([*rules, 'MAP * ~NOTFOUND', f'EXCLUDE {self._host}'])}",
             f"--ignore-certificate-errors-spki-list={self.certificate.spki_hash}",
@@ -113,6 +116,7 @@ class BrowserEdge:
             await self._runner.cleanup()
             raise
         self.sync.start()
+        self.ingress.start()
         self.event_bridge.start()
         self._account.browser = self
 
@@ -123,6 +127,7 @@ class BrowserEdge:
         self._account.browser = None
         self.event_bridge.close()
         await self.sync.close()
+        await self.ingress.close()
         await self._runner.cleanup()
         self._runner = None
 
@@ -134,6 +139,8 @@ class BrowserEdge:
         await self.close()
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
+        if (host := request.host.partition(":")[0]) in self.ingress.hosts:
+            return await self.ingress.pass_on(request, host)
         if request.method == "OPTIONS":
             return _allow(request, web.Response(status=204))
         try:
