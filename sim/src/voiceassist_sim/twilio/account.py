@@ -35,6 +35,7 @@ from .sync_store import SyncStore
 from .sync_view import SyncView
 from .taskrouter import Reservation, TaskRouter, Worker
 from .taskrouter_routes import TaskRouterRoutes
+from .transfers import Transfers
 
 if TYPE_CHECKING:
     from .browser import BrowserEdge
@@ -99,6 +100,7 @@ class Account:
         self.sync = SyncStore(self.sids, self.settings, self._changed)
         self.serverless = ServerlessStore(self.sids, self.settings)
         self.taskrouter = TaskRouter(self.sids)
+        self.transfers = Transfers(self.taskrouter, self.sids, clock)
         self.flex_tokens = FlexTokens(self.account_sid, self.sids.secret)
         self.flex = FlexConfiguration(self.account_sid, self.taskrouter.workspace_sid, clock())
         self.browser: BrowserEdge | None = None
@@ -237,8 +239,9 @@ class Account:
             raise bad_parameter(f"A reservation that is {found.status} cannot be accepted")
         now = self.clock()
         task = self.taskrouter.task(found.task_sid)
+        came, _ = self.transfers.of(found.sid)
         for held in self.taskrouter.of_task(task.sid):
-            if held.status == "accepted":  # a transfer: whoever had the task leaves it
+            if held.status == "accepted" and (came is None or came.mode == "COLD"):  # whoever had the task leaves it
                 self.taskrouter.set_reservation(held, "wrapping", now)
         self.taskrouter.set_reservation(found, "accepted", now)
         attributes = json.loads(task.attributes)

@@ -87,6 +87,8 @@ class TaskRouterEvent:
     worker: Worker | None = None
     task: Task | None = None
     reservation: Reservation | None = None
+    transfer: str | None = None
+    """The SID of a transfer."""
 
 
 @dataclass(slots=True)
@@ -135,10 +137,10 @@ class TaskRouter:
         worker.version, worker.updated = worker.version + 1, now
         if attributes is not None:
             worker.attributes = attributes
-            self._tell(TaskRouterEvent("worker.attributes.update", worker))
+            self.tell(TaskRouterEvent("worker.attributes.update", worker))
         if activity_sid is not None:
             worker.activity, worker.status_changed = self.activities[activity_sid], now
-            self._tell(TaskRouterEvent("worker.activity.update", worker))
+            self.tell(TaskRouterEvent("worker.activity.update", worker))
 
     def worker(self, sid: str, path: str = "") -> Worker:
         """The worker; 404/20404."""
@@ -164,9 +166,9 @@ class TaskRouter:
         """The reservations of a task, oldest first."""
         return [found for found in self.reservations.values() if found.task_sid == task_sid]
 
-    def reserve(self, task: Task, worker: Worker, now: float, status: str = "accepted") -> Reservation:
+    def reserve(self, task: Task, worker: Worker, now: float, status: str = "accepted", *, sid: str | None = None) -> Reservation:
         """Offer a task to a worker (``pending``) or give it to them (``accepted``)."""
-        found = Reservation(self.new_sid("WR"), task.sid, worker.sid, now, now, "pending")
+        found = Reservation(sid or self.new_sid("WR"), task.sid, worker.sid, now, now, "pending")
         self.reservations[found.sid] = found
         self.set_reservation(found, "pending", now)
         if status != "pending":
@@ -183,7 +185,7 @@ class TaskRouter:
         task = self.tasks.get(found.task_sid)
         if task is not None and follows is not None and task.status in ("pending", "reserved"):
             self._change(task, now, status=follows)
-        self._tell(TaskRouterEvent(f"reservation.{_EVENT_WORDS.get(status, status)}", self.workers.get(found.worker_sid), task, found))
+        self.tell(TaskRouterEvent(f"reservation.{_EVENT_WORDS.get(status, status)}", self.workers.get(found.worker_sid), task, found))
 
     def transfer(self, task: Task, to: Worker, now: float, *, status: str = "accepted") -> Reservation:
         """A transfer: whoever holds the task wraps up, and ``to`` gets a reservation of their own."""
@@ -200,7 +202,7 @@ class TaskRouter:
         for found in self.of_task(task.sid):
             if found.status in held:
                 self.set_reservation(found, status, now)
-        self._tell(TaskRouterEvent(f"task.{_EVENT_WORDS.get(status, status)}", task=task))
+        self.tell(TaskRouterEvent(f"task.{_EVENT_WORDS.get(status, status)}", task=task))
 
     def update_task(
         self,
@@ -231,10 +233,11 @@ class TaskRouter:
             self.end_task(task, status, now, reason)
         else:
             self._change(task, now)
-            self._tell(TaskRouterEvent("task.updated", task=task))
+            self.tell(TaskRouterEvent("task.updated", task=task))
 
-    def _tell(self, event: TaskRouterEvent) -> None:
-        for listener in self.listeners:
+    def tell(self, event: TaskRouterEvent) -> None:
+        """Tell all listeners."""
+        for listener in list(self.listeners):
             listener(event)
 
     def _change(self, task: Task, now: float, *, status: str | None = None, reason: str | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -22,7 +23,7 @@ class AgentDesk:
     def __init__(self, account: Account) -> None:
         self._account = account
         self._state = account.taskrouter
-        self.json = TaskRouterJson(account.account_sid, account.taskrouter)
+        self.json = TaskRouterJson(account.account_sid, account.taskrouter, account.transfers)
 
     def answer(self, worker: Worker, method: str, path: str, params: Mapping[str, Any], now: float) -> dict[str, Any]:
         """The payload of the answer to one request; raises TwilioError."""
@@ -36,7 +37,7 @@ class AgentDesk:
                 return self.json.worker(self._own(worker, sid, path))
             case ("POST", ["Workers", sid]):
                 own = self._own(worker, sid, path)
-                self._state.update_worker(own, now, activity_sid=params.get("ActivitySid"), attributes=params.get("Attributes"))
+                self._state.update_worker(own, now, activity_sid=params.get("ActivitySid"), attributes=_json_text(params.get("Attributes")))
                 return self.json.worker(own)
             case ("GET", ["Workers", sid, "WorkerChannels" | "Channels"]):
                 return whole_list([self.json.channel(self._own(worker, sid, path), CAPACITY)], "channels")
@@ -50,6 +51,15 @@ class AgentDesk:
                 found = self._held(self._own(worker, sid, path), ref, path)
                 self._move(found, params, now)
                 return self.json.reservation(found, now)
+            case ("POST", ["Workers", sid, "Transfers"]):
+                held = self._held(self._own(worker, sid, path), str(params.get("ReservationSid")), path)
+                made = self._account.transfers.start(held, str(params.get("To")), str(params.get("Mode", "COLD")))
+                return self.json.transfer(made)
+            case ("POST", ["Workers", sid, "Transfers", ref]):
+                self._own(worker, sid, path)
+                if params.get("TransferStatus") != "canceled":
+                    raise bad_parameter("TransferStatus must be canceled")
+                return self.json.transfer(self._account.transfers.cancel(ref))
             case ("GET", ["Tasks", sid]):
                 return self.json.task(self._visible(worker, sid, path), now)
             case ("POST", ["Tasks", sid]):
@@ -58,7 +68,7 @@ class AgentDesk:
                     task,
                     now,
                     None,
-                    attributes=params.get("Attributes"),
+                    attributes=_json_text(params.get("Attributes")),
                     status=params.get("AssignmentStatus"),
                     reason=params.get("Reason"),
                 )
@@ -68,7 +78,10 @@ class AgentDesk:
 
     def told(self, event: TaskRouterEvent, now: float) -> Iterator[tuple[str, dict[str, Any]]]:
         """Who is told of an event, by the worker's SID, and what."""
-        if event.reservation is not None:
+        if event.transfer is not None:
+            transfer = self._account.transfers.transfers[event.transfer]
+            yield transfer.worker_sid, self.json.transfer(transfer)
+        elif event.reservation is not None:
             yield event.reservation.worker_sid, self.json.reservation(event.reservation, now)
         elif event.task is not None:
             for sid in {one.worker_sid for one in self._state.of_task(event.task.sid) if one.status in (*ACTIVE, "completed")}:
@@ -107,6 +120,11 @@ class AgentDesk:
         if not is_supervisor(worker) and all(one.worker_sid != worker.sid for one in self._state.of_task(sid)):
             raise not_found(path)
         return task
+
+
+def _json_text(value: Any) -> str | None:
+    """Attributes, which clients send as an object or as JSON text."""
+    return value if value is None or isinstance(value, str) else json.dumps(value)
 
 
 def is_supervisor(worker: Worker) -> bool:

@@ -24,6 +24,7 @@ from .violations import Rule
 
 _KINDS: Final = {kind.segment: kind for kind in Kind}
 _WITH_ITEMS: Final = (Kind.MAP, Kind.LIST)
+_WORDS: Final = frozenset({"v3", "v4", "Items", "Messages", "Permissions", "Subscriptions", *_KINDS})
 MAX_PAGE_SIZE: Final = 1000
 
 
@@ -227,7 +228,7 @@ def item_url(collection: str, key: Key) -> str:
 
 
 def _no_route(request: Upstream) -> Improper:
-    shape = "/".join(part if part[:1].isupper() or part in ("v3", "v4") else "…" for part in request.segments)
+    shape = "/".join(part if part in _WORDS else "…" for part in request.segments)
     return Improper(Rule.UNKNOWN_PATH, f"Sync has no {request.method} /{shape[:80]}", status=404, code=20404)
 
 

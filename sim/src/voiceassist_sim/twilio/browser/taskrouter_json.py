@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from ..dates import iso_millis
 from ..taskrouter import RESERVATION_SECONDS, Activity, Reservation, Task, TaskRouter, Worker
+from ..transfers import Transfer, Transfers
 
 TASK_SECONDS: Final = 86_400
 QUEUE_NAME: Final = "Everyone"
@@ -16,8 +17,9 @@ WORKFLOW_NAME: Final = "Assign to Anyone"
 class TaskRouterJson:
     """Writes the objects of one account's workspace. Times are whole seconds since the epoch unless said otherwise."""
 
-    def __init__(self, account_sid: str, state: TaskRouter) -> None:
+    def __init__(self, account_sid: str, state: TaskRouter, transfers: Transfers) -> None:
         self._state = state
+        self._transfers = transfers
         self._ours = {"account_sid": account_sid, "workspace_sid": state.workspace_sid}
 
     def worker(self, worker: Worker) -> dict[str, Any]:
@@ -84,25 +86,48 @@ class TaskRouterJson:
             "workflow_name": WORKFLOW_NAME,
             "workflow_sid": self._state.workflow_sid,
             "version": str(task.version),
-            "virtual_start_time": iso_millis(task.created),
+            "virtual_start_time": int(task.created),
+        }
+
+    def transfer(self, transfer: Transfer) -> dict[str, Any]:
+        """A transfer."""
+        return self._ours | {
+            "sid": transfer.sid,
+            "task_sid": transfer.task_sid,
+            "initiating_reservation_sid": transfer.reservation_sid,
+            "initiating_worker_sid": transfer.worker_sid,
+            "initiating_queue_sid": self._state.queue_sid,
+            "initiating_workflow_sid": self._state.workflow_sid,
+            "transfer_mode": transfer.mode,
+            "transfer_to": transfer.to,
+            "transfer_type": "QUEUE" if transfer.to == self._state.queue_sid else "WORKER",
+            "transfer_status": transfer.status,
+            "date_created": int(transfer.created),
+            "date_updated": int(transfer.updated),
         }
 
     def reservation(self, found: Reservation, now: float) -> dict[str, Any]:
-        """A reservation with its task."""
+        """A reservation with its task, and with the transfers by which it came and by which it goes."""
         worker = self._state.workers[found.worker_sid]
-        return self._ours | {
-            "sid": found.sid,
-            "task_sid": found.task_sid,
-            "worker_sid": found.worker_sid,
-            "worker_name": worker.name,
-            "reservation_status": found.status,
-            "reservation_timeout": RESERVATION_SECONDS,
-            "worker_previous_activity_sid": worker.activity.sid,
-            "date_created": int(found.created),
-            "date_updated": int(found.updated),
-            "task": self.task(self._state.task(found.task_sid), now),
-            "version": str(found.version),
-        }
+        came, goes = self._transfers.of(found.sid)
+        moving = {"task_transfer": came, "active_outgoing_task_transfer": goes}
+        return (
+            self._ours
+            | {name: self.transfer(one) for name, one in moving.items() if one is not None}
+            | {
+                "sid": found.sid,
+                "task_sid": found.task_sid,
+                "worker_sid": found.worker_sid,
+                "worker_name": worker.name,
+                "reservation_status": found.status,
+                "reservation_timeout": RESERVATION_SECONDS,
+                "worker_previous_activity_sid": worker.activity.sid,
+                "date_created": int(found.created),
+                "date_updated": int(found.updated),
+                "task": self.task(self._state.task(found.task_sid), now),
+                "version": str(found.version),
+            }
+        )
 
 
 def whole_list(rows: Iterable[dict[str, Any]], key: str) -> dict[str, Any]:
