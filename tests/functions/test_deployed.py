@@ -12,7 +12,7 @@ from integration.functions_table import FLEX
 from voiceassist_demo.stage import HOST, Stage, sample_calls
 from voiceassist_operator.metrics import OperatorMetrics
 from voiceassist_operator.twilio.client import Login, TwilioPool, TwilioTransport
-from voiceassist_operator.twilio.functions.reconcile import FunctionsKeeper
+from voiceassist_operator.twilio.functions.reconcile import FunctionsReconciler
 from voiceassist_operator.twilio.model.address import Address
 from voiceassist_operator.twilio.model.functions import FunctionsMemory, FunctionsMode, FunctionsOutcome, FunctionsWanted
 
@@ -27,7 +27,7 @@ async def deployed_by_the_operator(stage: Stage) -> FunctionsOutcome:
     pool = TwilioPool(OperatorMetrics(), lambda: None)
     address = Address(api_url=f"{stage.twilio_url}/{{product}}")
     transport = TwilioTransport(pool, address, Login(account.account_sid, account.api_key, account.api_secret))
-    keeper, memory = FunctionsKeeper(), FunctionsMemory()
+    keeper, memory = FunctionsReconciler(), FunctionsMemory()
     try:
         for _ in range(10):
             outcome = await keeper.reconcile(transport, wanted, memory, time.time())

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from voiceassist_operator.metrics import OperatorMetrics
-from voiceassist_operator.twilio.client import Backoff, Login, TwilioPool, TwilioTransport
+from voiceassist_operator.twilio.client import Login, Retries, TwilioPool, TwilioTransport
 from voiceassist_operator.twilio.functions.plan import unique_name
-from voiceassist_operator.twilio.functions.reconcile import FunctionsKeeper
+from voiceassist_operator.twilio.functions.reconcile import FunctionsReconciler
 from voiceassist_operator.twilio.model.address import Address
 from voiceassist_operator.twilio.model.functions import FunctionsMemory, FunctionsMode, FunctionsOutcome, FunctionsWanted
 from voiceassist_sim.twilio.app import TwilioServer
@@ -40,7 +40,7 @@ class Rig:
     twilio: TwilioServer
     transport: TwilioTransport
     clock: Clock
-    keeper: FunctionsKeeper = field(default_factory=FunctionsKeeper)
+    keeper: FunctionsReconciler = field(default_factory=FunctionsReconciler)
     memory: FunctionsMemory = field(default_factory=FunctionsMemory)
     drift: list[str] = field(default_factory=list)
     outcomes: list[FunctionsOutcome] = field(default_factory=list)
@@ -64,7 +64,7 @@ class Rig:
 
     def restart(self, *, forget: bool = False) -> None:
         """Another operator takes over; with `forget`, the status was not written either."""
-        self.keeper = FunctionsKeeper()
+        self.keeper = FunctionsReconciler()
         if forget:
             self.memory = FunctionsMemory()
 
@@ -118,8 +118,8 @@ async def rigged() -> AsyncIterator[Rig]:
     """The stand-in, and access to its account by an API key."""
     clock = Clock()
     async with TwilioServer(clock=clock) as twilio:
-        backoff = Backoff(first=0.01, longest=0.02, attempts=2, longest_asked=0.05)
-        pool = TwilioPool(OperatorMetrics(), lambda: None, timeout=5.0, backoff=backoff)
+        retries = Retries(first=0.01, longest=0.02, attempts=2, longest_asked=0.05)
+        pool = TwilioPool(OperatorMetrics(), lambda: None, timeout=5.0, retries=retries)
         login = Login(twilio.account_sid, *twilio.api_key)
         try:
             yield Rig(twilio, TwilioTransport(pool, Address(api_url=twilio.template), login), clock)

@@ -8,9 +8,9 @@ import pytest
 
 from integration.serverless_rig import rigged
 from voiceassist_crds.reasons import Reason
-from voiceassist_operator.errors import TwilioUnavailable
 from voiceassist_operator.twilio.functions import reconcile as functions_reconcile
 from voiceassist_operator.twilio.functions.source import Source, sources
+from voiceassist_operator.twilio.model.errors import TwilioUnavailable
 from voiceassist_operator.twilio.model.functions import FunctionsMemory
 from voiceassist_sim.twilio.faults import FaultKind, FaultRule
 from voiceassist_sim.twilio.serverless_model import BuildPlan, Outcome

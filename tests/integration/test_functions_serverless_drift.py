@@ -9,7 +9,7 @@ import pytest
 
 from integration.serverless_rig import SYNC, WANTED, Rig, rigged
 from voiceassist_crds.reasons import Reason
-from voiceassist_operator.errors import TwilioRefused
+from voiceassist_operator.twilio.model.errors import TwilioRefused
 from voiceassist_sim.twilio.faults import FaultKind, FaultRule
 
 WRITES = {"POST", "DELETE"}

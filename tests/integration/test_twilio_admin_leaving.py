@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from integration.twilio_admin_rig import NAME, NAMESPACE, rigged
-from voiceassist_operator.twilio.cleanup import TwilioLeaving
+from voiceassist_operator.twilio.cleanup import TwilioCleanup
 from voiceassist_sim.twilio import FaultKind, FaultRule, OtherWriter, When
 
 OTHERS = {"theme": "dark", "custom_data": {"others": 1, "voice_assist": {"instances": {"team/other": {"functionsUrl": "https://x"}}}}}
 
 
-def done(leaving: TwilioLeaving) -> bool:
+def done(leaving: TwilioCleanup) -> bool:
     return leaving.done
 
 
@@ -30,9 +30,9 @@ async def test_everything_of_ours_goes_in_order_and_nothing_else() -> None:
         assert len(rig.twilio.serverless.services) == 1, "the relays still have calls"
         leaving.relays_gone()
         await rig.left(leaving, done)
-        assert (rig.named(), dict(rig.twilio.serverless.services), leaving.left, leaving.trouble) == ([], {}, (), "")
-        assert leaving.freed[0] == f"entry {NAMESPACE}/{NAME} of the Flex configuration"
-        assert leaving.freed[2] == f"Sync service {sid}"
+        assert (rig.named(), dict(rig.twilio.serverless.services), leaving.left, leaving.problem) == ([], {}, (), "")
+        assert leaving.removed[0] == f"entry {NAMESPACE}/{NAME} of the Flex configuration"
+        assert leaving.removed[2] == f"Sync service {sid}"
         writes = [(one.method, one.path.split("/")[1]) for one in rig.twilio.journal.requests()[asked:] if one.method != "GET"]
         assert writes == [("POST", "flex-api"), ("DELETE", "serverless"), ("DELETE", "sync")]
 
@@ -79,10 +79,10 @@ async def test_twilio_away_delays_and_says_what_is_left() -> None:
         sid = rig.memory.sync.sid
         rig.twilio.faults.set([FaultRule(FaultKind.SERVER_ERROR, status=503)])
         leaving = await rig.leave()
-        await rig.left(leaving, lambda one: one.trouble and one.flex_tried)
+        await rig.left(leaving, lambda one: one.problem and one.flex_tried)
         assert not leaving.done
         assert leaving.left == ("entry team/support of the Flex configuration", f"Sync service {sid}")
-        assert "HTTP 503" in leaving.trouble
+        assert "HTTP 503" in leaving.problem
         rig.twilio.faults.set([])
         await rig.left(leaving, done)
         assert (rig.named(), rig.instances(), leaving.left) == ([], {}, ())
@@ -93,8 +93,8 @@ async def test_a_secret_that_is_gone_delays_and_a_new_one_helps() -> None:
         await rig.settled()
         rig.secrets.values, kept = None, rig.secrets.values
         leaving = await rig.leave()
-        await rig.left(leaving, lambda one: one.trouble)
-        assert "Secret twilio lacks" in leaving.trouble
+        await rig.left(leaving, lambda one: one.problem)
+        assert "Secret twilio lacks" in leaving.problem
         assert len(leaving.left) == 2
         rig.secrets.values = kept
         await rig.left(leaving, done)
@@ -108,7 +108,7 @@ async def test_refused_credentials_are_tried_once() -> None:
         rig.secrets.set(apiKeySecret="wrong", authToken="wrong")
         asked = rig.asked()
         leaving = await rig.leave()
-        await rig.left(leaving, lambda one: one.trouble and one.flex_tried)
+        await rig.left(leaving, lambda one: one.problem and one.flex_tried)
         assert rig.asked() == asked + 1
         rig.secrets.set(**right)
         await rig.left(leaving, done)

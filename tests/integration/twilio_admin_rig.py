@@ -11,14 +11,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from voiceassist_crds.resource import VoiceAssistSpec
+from voiceassist_operator.kubernetes.kinds import SECRET, Kind
 from voiceassist_operator.metrics import OperatorMetrics
-from voiceassist_operator.policy.observed import TwilioFact
-from voiceassist_operator.twilio.cleanup import TwilioLeaving
-from voiceassist_operator.twilio.client import Backoff, TwilioPool, TwilioTransport
+from voiceassist_operator.twilio.cleanup import TwilioCleanup
+from voiceassist_operator.twilio.client import Retries, TwilioPool, TwilioTransport
 from voiceassist_operator.twilio.credentials import open_account
 from voiceassist_operator.twilio.model.desired import Neighbours, TwilioMemory, TwilioWanted, twilio_wanted
-from voiceassist_operator.twilio.sync.plan import friendly_name
-from voiceassist_operator.twilio.worker import TwilioKeeper
+from voiceassist_operator.twilio.model.observed import TwilioFact
+from voiceassist_operator.twilio.model.sync_service import friendly_name
+from voiceassist_operator.twilio.worker import TwilioWorker
 from voiceassist_sim.twilio.app import TwilioServer
 
 NAMESPACE, NAME, UID, CREATED = "team", "support", "0b1c2d3e-4f50-6172-8394-a5b6c7d8e9f0", "2026-05-01T00:00:00Z"
@@ -37,9 +38,9 @@ class Secrets:
         """Another content, and so another version."""
         self.values, self.version = {**(self.values or {}), **values}, self.version + 1
 
-    async def get(self, kind: tuple[str, str], name: str, namespace: str) -> dict[str, Any] | None:
+    async def get(self, kind: Kind, name: str, namespace: str) -> dict[str, Any] | None:
         """As the operator's cluster gives it."""
-        assert (kind, name, namespace) == (("v1", "Secret"), "twilio", NAMESPACE)
+        assert (kind, name, namespace) == (SECRET, "twilio", NAMESPACE)
         if self.values is None:
             return None
         data = {key: base64.b64encode(value.encode()).decode() for key, value in self.values.items()}
@@ -56,13 +57,13 @@ class Rig:
     secrets: Secrets
     resync: float = 3600.0
     memory: TwilioMemory = field(default_factory=TwilioMemory)
-    keeper: TwilioKeeper = None  # type: ignore[assignment]
+    keeper: TwilioWorker = None  # type: ignore[assignment]
     spec: dict[str, Any] = field(default_factory=dict)
     neighbours: Neighbours = field(default_factory=Neighbours)
     generation: int = 1
     told: asyncio.Event = field(default_factory=asyncio.Event)
     drift: list[str] = field(default_factory=list)
-    leavings: list[TwilioLeaving] = field(default_factory=list)
+    leavings: list[TwilioCleanup] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.restart()
@@ -72,7 +73,7 @@ class Rig:
         if self.keeper is not None:
             self.keeper.cancel()
         self.memory = TwilioMemory() if forget else self.memory
-        self.keeper = TwilioKeeper(self.secrets, self.pool, NAMESPACE, NAME, self.resync, self.told.set)  # type: ignore[arg-type]
+        self.keeper = TwilioWorker(self.secrets, self.pool, NAMESPACE, NAME, self.resync, self.told.set)  # type: ignore[arg-type]
 
     def wanted(self, uid: str = UID) -> TwilioWanted:
         """What the object asks for now."""
@@ -89,7 +90,7 @@ class Rig:
 
     def look(self, *, paused: bool = False) -> TwilioFact:
         """What a pass of the object's keeper does."""
-        fact = self.keeper.want(None if paused else self.wanted(), self.memory, self.generation)
+        fact = self.keeper.set_desired(None if paused else self.wanted(), self.memory, self.generation)
         self.memory = fact.memory
         self.drift += self.keeper.take_drift()
         return fact
@@ -110,15 +111,15 @@ class Rig:
         """Until the last look was about what is wanted now, and found nothing wrong."""
         return await self.until(lambda fact: fact.generation == self.generation and not problems(fact))
 
-    async def leave(self, *, relays_gone: bool = True) -> TwilioLeaving:
+    async def leave(self, *, relays_gone: bool = True) -> TwilioCleanup:
         """The object is deleted."""
-        leaving = TwilioLeaving(self.secrets, self.pool, self.keeper, NAMESPACE, NAME, self.wanted(), self.memory, self.told.set)  # type: ignore[arg-type]
+        leaving = TwilioCleanup(self.secrets, self.pool, self.keeper, NAMESPACE, NAME, self.wanted(), self.memory, self.told.set)  # type: ignore[arg-type]
         self.leavings.append(leaving)
         if relays_gone:
             leaving.relays_gone()
         return leaving
 
-    async def left(self, leaving: TwilioLeaving, what: Callable[[TwilioLeaving], object]) -> None:
+    async def left(self, leaving: TwilioCleanup, what: Callable[[TwilioCleanup], object]) -> None:
         """Until its leave is so."""
         async with asyncio.timeout(PATIENCE):
             while not what(leaving):
@@ -160,7 +161,7 @@ async def rigged(*, resync: float = 3600.0, timeout: float = 5.0, may_write: Cal
     """The stand-in, and one object whose account it is."""
     async with TwilioServer() as twilio:
         metrics = OperatorMetrics()
-        pool = TwilioPool(metrics, may_write, timeout=timeout, backoff=Backoff(first=0.01, longest=0.02, attempts=3, longest_asked=0.05))
+        pool = TwilioPool(metrics, may_write, timeout=timeout, retries=Retries(first=0.01, longest=0.02, attempts=3, longest_asked=0.05))
         key, secret = twilio.api_key
         rig = Rig(twilio, pool, metrics, Secrets(authToken=twilio.credentials.auth_token, apiKeySid=key, apiKeySecret=secret), resync)
         try:

@@ -17,14 +17,16 @@ from voiceassist_crds.resource import VoiceAssistSpec
 
 from .errors import OperatorError
 from .logs import configure_logs
-from .policy.conditions import blockers
-from .policy.observed import Observed, PromptFact, SecretFact, TwilioFact
-from .policy.plan import RESYNC_SECONDS, make_plan
+from .policy.blockers import blockers
+from .policy.next_pass import RESYNC_SECONDS
+from .policy.observed import Observed, PromptFact, SecretFact
+from .policy.plan import make_plan
 from .policy.resources.metadata import Owner
 from .twilio.model.desired import TwilioMemory
 from .twilio.model.functions import GRACE_SECONDS
+from .twilio.model.observed import TwilioFact
 from .twilio.model.outcome import SyncMemory
-from .twilio.model.schedule import LET_GO_SECONDS
+from .twilio.model.schedule import RELEASE_SECONDS
 from .twilio.model.schedule import RESYNC_SECONDS as TWILIO_RESYNC_SECONDS
 
 IMAGE = f"ghcr.io/voiceassist/relay:{__version__}"
@@ -78,7 +80,7 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--twilio-let-go-seconds",
         type=float,
-        default=LET_GO_SECONDS,
+        default=RELEASE_SECONDS,
         help="let a deleted object go after this time without relays, even if Twilio could not be tidied up (default %(default)g)",
     )
     run.add_argument(

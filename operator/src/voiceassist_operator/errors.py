@@ -1,16 +1,15 @@
 """The operator's errors. What is to be done about one travels in it.
 
 OperatorError
-  Retryable       try again after `delay` seconds
-    TwilioUnavailable   Twilio is busy, has trouble of its own, or cannot be reached
-  Permanent       nothing helps but a change of what was asked
-    TwilioRefused       Twilio does not do it; `kind` says what must change
-  NotLeading      a write was about to begin without the Lease; nothing was written
+  Retryable             try again after `delay` seconds
+    TwilioUnavailable   Twilio is busy, has trouble of its own, or cannot be reached (twilio/model/errors.py)
+  Permanent             nothing helps but a change of what was asked
+    TwilioRefused       Twilio does not do it; `kind` says what must change (twilio/model/errors.py)
+  NoCredentials         the Secret of an object's Twilio account is gone, or lacks a key (twilio/credentials.py)
+  NotLeading            a write was about to begin without the Lease; nothing was written
 """
 
 from __future__ import annotations
-
-from .twilio.model.refusals import Refusal
 
 
 class OperatorError(Exception):
@@ -27,25 +26,6 @@ class Retryable(OperatorError):
 
 class Permanent(OperatorError):
     """Trying again does not help: the object or the cluster must change."""
-
-
-class TwilioUnavailable(Retryable):
-    """Twilio did not do it, or nobody knows whether it did (`unclear`): look before it is asked for again.
-
-    `status` is 0 where there was no answer.
-    """
-
-    def __init__(self, message: str, delay: float, *, unclear: bool, status: int = 0, code: int = 0) -> None:
-        self.unclear, self.status, self.code = unclear, status, code
-        super().__init__(message, delay)
-
-
-class TwilioRefused(Permanent):
-    """Twilio refused: nothing was done. The message carries Twilio's code and sentence, never a secret."""
-
-    def __init__(self, message: str, kind: Refusal, *, status: int = 0, code: int = 0) -> None:
-        self.kind, self.status, self.code = kind, status, code
-        super().__init__(message)
 
 
 class NotLeading(OperatorError):

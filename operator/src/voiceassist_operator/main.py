@@ -20,23 +20,25 @@ import structlog
 from aiohttp import web
 
 from .controller.apply import Applier
+from .controller.endpoint_probe import ProbeSettings
 from .controller.handlers import register, settings
-from .controller.leader_election import Leadership
-from .controller.observe import POD_MONITOR, OptionalKind, Surroundings
-from .controller.reconciler import Dialling, Keeper, TwilioSide
+from .controller.leader_election import LeaderElection
+from .controller.observe import Dependencies, OptionalKind
+from .controller.reconciler import Reconciler, TwilioSettings
 from .controller.relay_status import RelayPoller
-from .controller.workers import Claims, Keepers
+from .controller.workers import Workers
 from .errors import OperatorError
 from .kubernetes.client import Cluster
+from .kubernetes.kinds import CONFIG_MAP, LABEL_APP, MANAGER, POD_MONITOR
 from .metrics import OperatorMetrics
-from .policy.resources.metadata import MANAGER
+from .policy.claims import Claims
 from .twilio.client import TwilioPool
 
 HEARTBEAT = "voiceassist-operator-heartbeat"
 BEAT_SECONDS = 20.0
 STOP_SECONDS = 5.0
 """kopf only watches: nothing is lost when it is not waited for any longer."""
-DEAF_SECONDS = 90.0
+WATCH_SILENT_SECONDS = 90.0
 """Without a heartbeat through the watch for so long, the liveness probe fails."""
 
 log = structlog.get_logger("voiceassist.operator")
@@ -46,9 +48,9 @@ async def beat(cluster: Cluster, namespace: str) -> None:
     """Changes our own ConfigMap now and then: its event must come back through kopf's watch."""
     while True:
         manifest = {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {"name": HEARTBEAT, "namespace": namespace, "labels": {"app.kubernetes.io/name": MANAGER}},
+            "apiVersion": CONFIG_MAP.api_version,
+            "kind": CONFIG_MAP.name,
+            "metadata": {"name": HEARTBEAT, "namespace": namespace, "labels": {LABEL_APP: MANAGER}},
             "data": {"at": str(int(time.time()))},
         }
         try:
@@ -63,11 +65,11 @@ class Health:
 
     def __init__(self, metrics: OperatorMetrics) -> None:
         self._metrics = metrics
-        self.keepers: Keepers | None = None
+        self.workers: Workers | None = None
 
     def problem(self) -> str:
         """Why this process should be started again; empty when well. A replica that waits for the Lease is well."""
-        if self.keepers is not None and time.monotonic() - self.keepers.heard_at > DEAF_SECONDS:
+        if self.workers is not None and time.monotonic() - self.workers.heartbeat_at > WATCH_SILENT_SECONDS:
             return "the watch delivers nothing"
         return ""
 
@@ -108,26 +110,26 @@ async def run(options: argparse.Namespace) -> int:
     watched = "*" if options.all_namespaces else (options.namespace or own)
     me = f"{os.environ.get('POD_NAME') or socket.gethostname()}-{os.urandom(3).hex()}"
     metrics = OperatorMetrics()
-    leadership = Leadership(options.lease_name, own, me)
-    cluster = Cluster.connect(leadership.may_write)
+    election = LeaderElection(options.lease_name, own, me)
+    cluster = Cluster.connect(election.may_write)
     health = Health(metrics)
     runner = await health.start(options.metrics_port)
     try:
-        if not await _or_stopped(leadership.acquire(cluster), stop):
+        if not await _or_stopped(election.acquire(cluster), stop):
             return 0
         metrics.leading(True)
         async with aiohttp.ClientSession(trust_env=False) as http:
-            return await _lead(options, cluster, leadership, metrics, health, http, own, watched, stop)
+            return await _lead(options, cluster, election, metrics, health, http, own, watched, stop)
     finally:
         metrics.leading(False)
-        await leadership.release(cluster)
+        await election.release(cluster)
         await runner.cleanup()
 
 
 async def _lead(
     options: argparse.Namespace,
     cluster: Cluster,
-    leadership: Leadership,
+    election: LeaderElection,
     metrics: OperatorMetrics,
     health: Health,
     http: aiohttp.ClientSession,
@@ -135,7 +137,7 @@ async def _lead(
     watched: str,
     stop: asyncio.Event,
 ) -> int:
-    around = Surroundings(
+    dependencies = Dependencies(
         cluster,
         RelayPoller(http, options.relay_port),
         options.relay_image,
@@ -143,19 +145,21 @@ async def _lead(
         OptionalKind(cluster, POD_MONITOR, watched),
         dict(options.pod_monitor_label),
     )
-    applier, dialling = Applier(cluster, metrics), Dialling(trusted(options.endpoint_ca), options.endpoint_port)
-    pool = TwilioPool(metrics, leadership.may_write)
-    twilio = TwilioSide(pool, options.twilio_resync_seconds, options.twilio_let_go_seconds, options.functions_grace_seconds)
+    applier, probe = Applier(cluster, metrics), ProbeSettings(trusted(options.endpoint_ca), options.endpoint_port)
+    pool = TwilioPool(metrics, election.may_write)
+    twilio = TwilioSettings(pool, options.twilio_resync_seconds, options.twilio_let_go_seconds, options.functions_grace_seconds)
 
-    def keeper(uid: str, name: str, namespace: str, claims: Claims) -> Keeper:
-        rival, neighbours = functools.partial(claims.rival, uid), functools.partial(claims.neighbours, uid)
-        return Keeper(uid, name, namespace, around, applier, metrics, dialling, twilio, rival, neighbours, options.resync_seconds)
+    def reconciler(uid: str, name: str, namespace: str, claims: Claims) -> Reconciler:
+        conflicting, neighbours = functools.partial(claims.conflicting, uid), functools.partial(claims.neighbours, uid)
+        return Reconciler(
+            uid, name, namespace, dependencies, applier, metrics, probe, twilio, conflicting, neighbours, options.resync_seconds
+        )
 
-    keepers = Keepers(keeper, (own, HEARTBEAT))
+    workers = Workers(reconciler, (own, HEARTBEAT))
     registry = kopf.OperatorRegistry()
-    register(registry, keepers)
+    register(registry, workers)
     beats = watched in {"*", own}
-    health.keepers = keepers if beats else None
+    health.workers = workers if beats else None
     ended, begun = asyncio.Event(), asyncio.Event()
     kopf_task = asyncio.create_task(
         kopf.operator(
@@ -169,24 +173,24 @@ async def _lead(
             identity=cast(Any, os.environ.get("POD_NAME") or socket.gethostname()),  # not by the user's name: a pod's user may have none
         )
     )
-    holding = asyncio.create_task(leadership.hold(cluster))
+    holding = asyncio.create_task(election.hold(cluster))
     stopping, beginning = asyncio.create_task(stop.wait()), asyncio.create_task(begun.wait())
-    others = [asyncio.create_task(beat(cluster, own))] if beats else []
+    beating = [asyncio.create_task(beat(cluster, own))] if beats else []
     log.info("operator up", watched=watched, image=options.relay_image, custom_endpoints=options.allow_custom_endpoints)
     try:
         await asyncio.wait({kopf_task, beginning, stopping}, return_when=asyncio.FIRST_COMPLETED)
         listen_for_signals(stop)  # again, as kopf has put handlers of its own in their place
         await asyncio.wait({kopf_task, holding, stopping}, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in (holding, stopping, beginning, *others):
+        for task in (holding, stopping, beginning, *beating):
             task.cancel()
-        await keepers.close()
+        await workers.close()
         await pool.close()
-        await leadership.release(cluster)  # nothing is written any more; kopf, which only watches, may take its time
+        await election.release(cluster)  # nothing is written any more; kopf, which only watches, may take its time
         ended.set()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(STOP_SECONDS):
-                await asyncio.gather(kopf_task, holding, stopping, beginning, *others, return_exceptions=True)
+                await asyncio.gather(kopf_task, holding, stopping, beginning, *beating, return_exceptions=True)
     for task in (kopf_task, holding):
         if task.done() and not task.cancelled() and (problem := task.exception()) is not None:
             log.error("ended by an error", task=task.get_name(), error=f"{type(problem).__name__}: {problem}")

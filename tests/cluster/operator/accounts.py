@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from cluster.lab import Lab
-from cluster.operator.bench import Cluster, Manifest, Operator, until, voiceassist
+from cluster.operator.bench import VOICEASSIST, Cluster, Manifest, Operator, until, voiceassist
 from cluster.operator.clouds import Twilio, clouds
-from voiceassist_operator.kubernetes.client import VOICEASSIST
 
 RESYNC = 2.0
 """Seconds between looks at Twilio in these tests."""

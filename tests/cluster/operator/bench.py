@@ -17,12 +17,14 @@ from lightkube import Client, KubeConfig
 from lightkube.core.exceptions import ApiError
 
 from cluster.operator.clouds import API_KEY, API_SECRET, AUTH_TOKEN, shared
-from voiceassist_operator.kubernetes.client import KINDS, VOICEASSIST
+from voiceassist_operator.kubernetes.client import RESOURCES
 
 T = TypeVar("T")
 BIN = Path(__file__).parents[3] / ".venv/bin/voiceassist-operator"
 PATIENCE = 30.0
 CONFIG = "voiceassist.dev/config-revision"
+VOICEASSIST = ("voiceassist.dev/v1alpha1", "VoiceAssist")
+KINDS = {(kind.api_version, kind.name): resource for kind, resource in RESOURCES.items()}
 Manifest = dict[str, Any]
 
 

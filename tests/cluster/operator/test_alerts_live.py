@@ -24,7 +24,7 @@ from cluster.alerts.lane import Lane
 from cluster.alerts.oddities import everything_once
 from cluster.alerts.runbook import Follower
 from cluster.alerts.watcher import Row, Watcher
-from cluster.operator.bench import Cluster, Operator, Relays, voiceassist
+from cluster.operator.bench import VOICEASSIST, Cluster, Operator, Relays, voiceassist
 from voiceassist_demo.prometheus import Prometheus
 from voiceassist_demo.stage import free_port
 from voiceassist_monitoring.dashboards import boards
@@ -33,7 +33,6 @@ from voiceassist_monitoring.rulefile import plain
 from voiceassist_monitoring.rules import groups
 from voiceassist_monitoring.slo import read_slos
 from voiceassist_monitoring.windows import HOUR, Scale
-from voiceassist_operator.kubernetes.client import VOICEASSIST
 
 pytestmark = [pytest.mark.timeout(400)]
 

@@ -11,9 +11,8 @@ import yaml
 
 from cluster.lab import CommandError, Lab
 from cluster.monitoring_kinds import GROUP, apply_strictly, bring_monitoring_kinds
-from cluster.operator.bench import Cluster, until, voiceassist
+from cluster.operator.bench import VOICEASSIST, Cluster, until, voiceassist
 from voiceassist_crds.resource import VoiceAssistSpec
-from voiceassist_operator.kubernetes.client import VOICEASSIST
 from voiceassist_operator.policy.resources.account_budget_monitor import relay_pod_monitor
 from voiceassist_operator.policy.resources.metadata import Owner
 

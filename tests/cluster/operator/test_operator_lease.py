@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from cluster.lab import Lab
-from cluster.operator.bench import Cluster, Operator, until, voiceassist
-from voiceassist_operator.kubernetes.client import VOICEASSIST
+from cluster.operator.bench import VOICEASSIST, Cluster, Operator, until, voiceassist
 from voiceassist_operator.kubernetes.lease import DEADLINE, DURATION
 
 pytestmark = pytest.mark.timeout(120, func_only=True)

@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from cluster.lab import Lab
-from cluster.operator.bench import Cluster, Operator, Relays, names, until, voiceassist
+from cluster.operator.bench import VOICEASSIST, Cluster, Operator, Relays, names, until, voiceassist
 from cluster.operator.clouds import API_KEY, API_SECRET, AUTH_TOKEN
-from voiceassist_operator.kubernetes.client import VOICEASSIST
 
 pytestmark = [pytest.mark.timeout(120, func_only=True), pytest.mark.usefixtures("operator")]
 

@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from cluster.operator.bench import CONFIG, Cluster, Relays, names, until, voiceassist
-from voiceassist_operator.kubernetes.client import VOICEASSIST
+from cluster.operator.bench import CONFIG, VOICEASSIST, Cluster, Relays, names, until, voiceassist
 
 pytestmark = [pytest.mark.timeout(120, func_only=True), pytest.mark.usefixtures("operator")]
 
@@ -31,7 +30,7 @@ def running(cluster: Cluster, relays: Relays, replicas: int = 2, **spec: Any) ->
     return pods
 
 
-def test_a_prompt_reaches_every_pod_by_annotation_and_nudge(cluster: Cluster, relays: Relays) -> None:
+def test_a_prompt_reaches_every_pod_by_annotation_and_again(cluster: Cluster, relays: Relays) -> None:
     pods = running(cluster, relays)
     assert cluster.condition("Progressing")["status"] in {"True", "False"}
     old = cluster.assist()["status"]["prompt"]["configRevision"]
@@ -43,8 +42,8 @@ def test_a_prompt_reaches_every_pod_by_annotation_and_nudge(cluster: Cluster, re
     rolling = cluster.await_condition("PromptRolledOut", "False", "RollingOut")
     assert "2 of 2 relays do not report" in rolling["message"]
     relays.report(pods[0], configRevision=new)
-    until("one is nudged", lambda: "voiceassist.dev/nudge" in annotations(cluster, pods[1]), 8)
-    assert "voiceassist.dev/nudge" not in annotations(cluster, pods[0])
+    until("one is annotated again", lambda: "voiceassist.dev/reannotated" in annotations(cluster, pods[1]), 8)
+    assert "voiceassist.dev/reannotated" not in annotations(cluster, pods[0])
     begin = time.monotonic()
     relays.report(pods[1], configRevision=new)
     cluster.await_condition("PromptRolledOut", "True", "RolledOut")

@@ -12,8 +12,7 @@ import yaml
 
 from cluster.lab import Lab
 from cluster.monitoring_kinds import bring_monitoring_kinds
-from cluster.operator.bench import Cluster, Operator, Relays, names, until, voiceassist
-from voiceassist_operator.kubernetes.client import VOICEASSIST
+from cluster.operator.bench import VOICEASSIST, Cluster, Operator, Relays, names, until, voiceassist
 
 pytestmark = pytest.mark.timeout(120, func_only=True)
 CHART = Path(__file__).parents[3] / "charts/voiceassist"

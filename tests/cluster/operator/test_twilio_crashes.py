@@ -17,8 +17,7 @@ import pytest
 
 from cluster.lab import Lab
 from cluster.operator.accounts import Kept, all_right, operators
-from cluster.operator.bench import Cluster, Operator, until
-from voiceassist_operator.kubernetes.client import VOICEASSIST
+from cluster.operator.bench import VOICEASSIST, Cluster, Operator, until
 
 pytestmark = pytest.mark.timeout(400, func_only=True)
 

@@ -11,8 +11,7 @@ import pytest
 
 from cluster.lab import Lab
 from cluster.operator.accounts import RESYNC, Kept, all_right, operators
-from cluster.operator.bench import Cluster, until
-from voiceassist_operator.kubernetes.client import VOICEASSIST
+from cluster.operator.bench import VOICEASSIST, Cluster, until
 from voiceassist_operator.twilio.model.schedule import RESYNC_SECONDS
 
 pytestmark = pytest.mark.timeout(300, func_only=True)

@@ -11,9 +11,8 @@ import pytest
 
 from cluster.lab import Lab
 from cluster.operator.accounts import FOREIGN, RESYNC, Kept, all_right, operators
-from cluster.operator.bench import Cluster, Operator, until
+from cluster.operator.bench import VOICEASSIST, Cluster, Operator, until
 from cluster.operator.clouds import API_KEY, API_SECRET, AUTH_TOKEN
-from voiceassist_operator.kubernetes.client import VOICEASSIST
 
 pytestmark = [pytest.mark.timeout(200, func_only=True), pytest.mark.usefixtures("keeping")]
 QUIET = 3 * RESYNC + 0.5

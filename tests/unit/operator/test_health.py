@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from voiceassist_operator.controller.workers import Keepers
-from voiceassist_operator.main import DEAF_SECONDS, Health
+from voiceassist_operator.controller.workers import Workers
+from voiceassist_operator.main import WATCH_SILENT_SECONDS, Health
 from voiceassist_operator.metrics import OperatorMetrics
 
 
@@ -22,8 +22,8 @@ def test_a_replica_that_waits_for_the_lease_is_well() -> None:
 @pytest.mark.parametrize(("namespace", "name", "well"), [("own", "heartbeat", True), ("other", "heartbeat", False), ("own", "x", False)])
 def test_a_deaf_watch(namespace: str, name: str, well: bool) -> None:
     health = Health(OperatorMetrics())
-    health.keepers = keepers = Keepers(never, ("own", "heartbeat"))  # type: ignore[arg-type]  # makes none
+    health.workers = workers = Workers(never, ("own", "heartbeat"))  # type: ignore[arg-type]  # makes none
     assert health.problem() == ""
-    keepers.heard_at = time.monotonic() - DEAF_SECONDS - 1
-    keepers.heard(namespace, name)
+    workers.heartbeat_at = time.monotonic() - WATCH_SILENT_SECONDS - 1
+    workers.config_map_delivered(namespace, name)
     assert (health.problem() == "") is well

@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from voiceassist_operator.controller.finalizer import CLOSE_SECONDS, EXTRA_SECONDS, LET_GO_ANNOTATION, let_go_at, waits_for_twilio
 from voiceassist_operator.controller.leader_election import TRY_SECONDS
-from voiceassist_operator.controller.workers import Claims
 from voiceassist_operator.kubernetes.lease import DEADLINE, DURATION, RENEW_EVERY, Seen, Step, lease_spec, may_write, next_step, note
-from voiceassist_operator.twilio.flex.plan import DEFAULT, Older
+from voiceassist_operator.policy.claims import Claims
+from voiceassist_operator.policy.deletion import EXTRA_SECONDS, RELEASE_ANNOTATION, release_at, waits_for_twilio
+from voiceassist_operator.policy.resources.deployment import CLOSE_SECONDS
 from voiceassist_operator.twilio.model.desired import Neighbours
+from voiceassist_operator.twilio.model.flex import DEFAULT, Older
 
 
 @pytest.mark.parametrize(
@@ -66,7 +67,7 @@ def test_the_spec_of_the_lease() -> None:
 @pytest.mark.parametrize(("spec", "drain"), [({"relay": {"drainTimeoutSeconds": 60}}, 60), ({}, 3600), ({"relay": {}}, 3600)])
 def test_an_object_goes_at_last(spec: dict[str, Any], drain: int) -> None:
     body = {"metadata": {"deletionTimestamp": "1970-01-01T00:01:00Z"}, "spec": spec}
-    assert let_go_at(body) == 60 + drain + CLOSE_SECONDS + EXTRA_SECONDS
+    assert release_at(body) == 60 + drain + CLOSE_SECONDS + EXTRA_SECONDS
 
 
 @pytest.mark.parametrize(
@@ -75,15 +76,15 @@ def test_an_object_goes_at_last(spec: dict[str, Any], drain: int) -> None:
         ({}, 0.0, 0.0, True),
         ({}, 599.0, 0.0, True),
         ({}, 600.0, 0.0, False),
-        ({LET_GO_ANNOTATION: "true"}, 0.0, 0.0, False),
-        ({LET_GO_ANNOTATION: "false"}, 0.0, 0.0, True),
+        ({RELEASE_ANNOTATION: "true"}, 0.0, 0.0, False),
+        ({RELEASE_ANNOTATION: "false"}, 0.0, 0.0, True),
         ({}, 0.0, 601.0, False),
     ],
     ids=["at first", "nearly", "long enough", "told to", "told not to", "operators that were started again and again"],
 )
 def test_twilio_is_not_waited_for_for_ever(annotations: dict[str, str], gone_for: float, after: float, waits: bool) -> None:
     body = {"metadata": {"deletionTimestamp": "1970-01-01T00:01:00Z", "annotations": annotations}, "spec": {}}
-    assert waits_for_twilio(body, gone_for, 600.0, let_go_at(body) + after) is waits
+    assert waits_for_twilio(body, gone_for, 600.0, release_at(body) + after) is waits
 
 
 def claim(uid: str, created: str, host: str = "h", prefix: str = "", **metadata: Any) -> dict[str, Any]:
@@ -96,19 +97,19 @@ def test_the_older_object_keeps_its_address() -> None:
     assert claims.note(claim("b", "2026-01-01T00:00:02Z")) == set()
     assert claims.note(claim("a", "2026-01-01T00:00:01Z")) == {"b"}, "who may have lost is told"
     assert claims.note(claim("c", "2026-01-01T00:00:01Z", prefix="/c")) == set()
-    assert (claims.rival("a"), claims.rival("b"), claims.rival("c"), claims.rival("unknown")) == ("", "n/a", "", "")
+    assert (claims.conflicting("a"), claims.conflicting("b"), claims.conflicting("c"), claims.conflicting("unknown")) == ("", "n/a", "", "")
     assert claims.note(claim("a", "2026-01-01T00:00:01Z")) == set(), "nothing new"
     assert claims.note(claim("a", "2026-01-01T00:00:01Z", host="other")) == {"b"}
-    assert claims.rival("b") == ""
+    assert claims.conflicting("b") == ""
 
 
 def test_an_object_that_is_being_deleted_claims_nothing() -> None:
     claims = Claims()
     claims.note(claim("a", "2026-01-01T00:00:01Z"))
     claims.note(claim("b", "2026-01-01T00:00:01Z"))
-    assert claims.rival("b") == "n/a"
+    assert claims.conflicting("b") == "n/a"
     assert claims.note(claim("a", "2026-01-01T00:00:01Z", deletionTimestamp="2026-01-01T00:00:09Z")) == {"b"}
-    assert claims.rival("b") == ""
+    assert claims.conflicting("b") == ""
     claims.note(claim("a", "2026-01-01T00:00:01Z"))
     assert claims.drop("a") == {"b"}
     assert claims.drop("a") == set()

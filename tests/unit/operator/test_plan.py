@@ -10,11 +10,13 @@ import pytest
 from unit.operator.making import LATER, NOW, config, owner, pods, status, well
 from voiceassist_crds.names import PRIVATE_PORT
 from voiceassist_operator.controller.apply import replacing
-from voiceassist_operator.policy.observed import Observed, PromptFact, Ref, SecretFact
-from voiceassist_operator.policy.plan import DELETION_COST, HISTORY, Plan, make_plan, ref, status_with, unreadable, worth_writing
+from voiceassist_operator.kubernetes.kinds import CONFIG_MAP, INGRESS, SERVICE, Ref, ref
+from voiceassist_operator.policy.observed import Observed, PromptFact, SecretFact
+from voiceassist_operator.policy.plan import Plan, make_plan, status_with, unreadable, worth_writing
 from voiceassist_operator.policy.relay_config import relay_config
 from voiceassist_operator.policy.resources.deployment import grace_seconds
 from voiceassist_operator.policy.resources.metadata import MAX_NAME, Owner, history_name, label_value, relay_name
+from voiceassist_operator.policy.rollout import DELETION_COST, HISTORY
 
 
 def made(plan: Plan, kind: str) -> dict[str, Any]:
@@ -61,23 +63,23 @@ def test_a_pod_monitor_alone_bears_the_labels_that_a_prometheus_wants_and_ours_s
     "seen",
     [
         replace(well(), credentials=SecretFact("twilio")),
-        replace(well(), rival="a/b"),
+        replace(well(), conflicting="a/b"),
         replace(well(), prompt=PromptFact("")),
         replace(well(), owner=owner(paused=True)),
     ],
-    ids=["secret", "rival", "invalid", "paused"],
+    ids=["secret", "conflicting", "invalid", "paused"],
 )
 def test_nothing_is_written_while_something_stands_against_it(seen: Observed) -> None:
     known = {"currentRevision": "before", "history": []}
-    plan = make_plan(replace(seen, status={"prompt": known}, existing={Ref("networking.k8s.io/v1", "Ingress", "old"): "1"}), NOW)
+    plan = make_plan(replace(seen, status={"prompt": known}, existing={Ref(INGRESS, "old"): "1"}), NOW)
     assert (plan.apply, plan.delete, plan.pods, plan.rolling) == ([], [], [], False)
     assert plan.status["prompt"] == known
 
 
 def test_only_what_can_become_unwanted_is_taken_away() -> None:
-    others = {Ref("networking.k8s.io/v1", "Ingress", "old"): "1", Ref("v1", "Service", "old"): "1", Ref("v1", "ConfigMap", "old"): "2"}
-    plan = make_plan(replace(well(), existing={**others, Ref("v1", "ConfigMap", "support-relay"): "3"}), NOW)
-    assert plan.delete == [Ref("v1", "ConfigMap", "old"), Ref("networking.k8s.io/v1", "Ingress", "old")]
+    others = {Ref(INGRESS, "old"): "1", Ref(SERVICE, "old"): "1", Ref(CONFIG_MAP, "old"): "2"}
+    plan = make_plan(replace(well(), existing={**others, Ref(CONFIG_MAP, "support-relay"): "3"}), NOW)
+    assert plan.delete == [Ref(CONFIG_MAP, "old"), Ref(INGRESS, "old")]
 
 
 def test_the_pods_are_restricted_and_know_no_api() -> None:
@@ -159,8 +161,8 @@ def test_history_is_the_last_ten_the_newest_first() -> None:
     back = make_plan(replace(seen, prompt=PromptFact("Text 5.")), LATER).status["prompt"]["history"]
     assert len(back) == HISTORY
     assert [entry["revision"] for entry in back].count(back[0]["revision"]) == 1
-    kept = {Ref("v1", "ConfigMap", entry["configMap"]): "1" for entry in history}
-    gone = Ref("v1", "ConfigMap", history_name("support", revisions[-1]))
+    kept = {Ref(CONFIG_MAP, entry["configMap"]): "1" for entry in history}
+    gone = Ref(CONFIG_MAP, history_name("support", revisions[-1]))
     assert make_plan(replace(seen, prompt=PromptFact("Text 11."), existing={**kept, gone: "1"}), LATER).delete == [gone]
 
 

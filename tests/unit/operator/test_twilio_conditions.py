@@ -10,10 +10,11 @@ import pytest
 
 from unit.operator.making import ACCOUNT, NOW, SYNC, TWILIO, well
 from voiceassist_crds.reasons import Reason
-from voiceassist_operator.policy.observed import Observed, TwilioFact
+from voiceassist_operator.policy.observed import Observed
 from voiceassist_operator.policy.plan import make_plan
 from voiceassist_operator.twilio.model.desired import TwilioMemory, memory_of
 from voiceassist_operator.twilio.model.functions import FunctionsMemory, FunctionsOutcome
+from voiceassist_operator.twilio.model.observed import TwilioFact
 from voiceassist_operator.twilio.model.outcome import FlexOutcome, Problem, SyncMemory, SyncOutcome
 
 MADE = SyncMemory("IS" + "9" * 32, made=True)

@@ -10,13 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voiceassist_crds.reasons import Reason
-from voiceassist_operator.errors import NotLeading, TwilioRefused, TwilioUnavailable
-from voiceassist_operator.twilio.account import SyncService, SyncSettings
-from voiceassist_operator.twilio.flex.plan import DEFAULT, FlexWanted, Older, plan_flex, plan_flex_removal
+from voiceassist_operator.errors import NotLeading
+from voiceassist_operator.twilio.flex.plan import plan_flex, plan_flex_removal
+from voiceassist_operator.twilio.model.errors import TwilioRefused, TwilioUnavailable
+from voiceassist_operator.twilio.model.flex import DEFAULT, FlexWanted, Older
 from voiceassist_operator.twilio.model.outcome import SyncMemory, problem_of
 from voiceassist_operator.twilio.model.refusals import Refusal, is_busy, is_unclear, problem, refusal
 from voiceassist_operator.twilio.model.schedule import RESYNC_SECONDS, Cause, next_look
-from voiceassist_operator.twilio.sync.plan import SyncPlan, SyncSeen, SyncWanted, plan_sync
+from voiceassist_operator.twilio.model.sync_service import SyncService, SyncSettings, SyncWanted
+from voiceassist_operator.twilio.sync.plan import SyncPlan, SyncSeen, plan_sync
 
 NAME = "voiceassist/team/support/uid-1"
 RIGHT = SyncSettings()

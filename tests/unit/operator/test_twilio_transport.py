@@ -12,10 +12,11 @@ from urllib.parse import parse_qsl
 import pytest
 from aiohttp import web
 
-from voiceassist_operator.errors import NotLeading, TwilioRefused, TwilioUnavailable
+from voiceassist_operator.errors import NotLeading
 from voiceassist_operator.metrics import OperatorMetrics
-from voiceassist_operator.twilio.client import Backoff, Login, Part, TwilioPool, TwilioTransport
+from voiceassist_operator.twilio.client import Login, Part, Retries, TwilioPool, TwilioTransport
 from voiceassist_operator.twilio.model.address import Address
+from voiceassist_operator.twilio.model.errors import TwilioRefused, TwilioUnavailable
 from voiceassist_operator.twilio.model.refusals import Refusal
 
 ACCOUNT = "AC" + "a" * 32
@@ -65,8 +66,8 @@ async def serving(*answers: Any, timeout: float = 5.0, concurrent: int = 4) -> A
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    backoff = Backoff(first=0.001, longest=0.002, attempts=3, longest_asked=0.5)
-    pool = TwilioPool(bench.metrics, bench.may_write, timeout=timeout, backoff=backoff, concurrent=concurrent)
+    retries = Retries(first=0.001, longest=0.002, attempts=3, longest_asked=0.5)
+    pool = TwilioPool(bench.metrics, bench.may_write, timeout=timeout, retries=retries, concurrent=concurrent)
     address = Address(f"http://127.0.0.1:{runner.addresses[0][1]}/{{product}}")
     try:
         yield bench, TwilioTransport(pool, address, Login(ACCOUNT, "SK1", "the-secret"))

@@ -13,20 +13,18 @@ from typing import Any
 
 import structlog
 
-from voiceassist_crds import names
-
 from ..errors import NotLeading, OperatorError
-from ..kubernetes.client import VOICEASSIST, Cluster
+from ..kubernetes.client import Cluster
+from ..kubernetes.kinds import EVENT, MANAGER, POD, VOICEASSIST, Manifest, Ref, ref
 from ..metrics import OperatorMetrics
-from ..policy.observed import Observed, PodFact, Ref
-from ..policy.plan import DELETION_COST, Plan, ref, worth_writing
-from ..policy.resources.metadata import MANAGER, Manifest, Reference
+from ..policy.observed import Observed
+from ..policy.plan import Plan, worth_writing
+from ..policy.resources.metadata import Reference
+from ..policy.rollout import DELETION_COST, annotations_due
 
 log = structlog.get_logger("voiceassist.apply")
 
-COST_EVERY_SECONDS = 10.0
-NUDGE_AFTER_SECONDS = 3.0
-NUDGE_ANNOTATION = f"{names.GROUP}/nudge"
+NEVER = float("-inf")
 
 
 @dataclass(slots=True)
@@ -37,7 +35,7 @@ class Written:
     """Digest of the manifest and the resourceVersion after it was applied."""
     costs: dict[str, float] = field(default_factory=dict)
     annotated: dict[str, float] = field(default_factory=dict)
-    calls_at: float = float("-inf")
+    calls_at: float = NEVER
 
     def forget_all_but(self, pods: set[str]) -> None:
         """Pods that are gone are forgotten."""
@@ -68,8 +66,8 @@ class Applier:
         self._instance = socket.gethostname()
 
     async def objects(self, seen: Observed, plan: Plan, written: Written) -> str:
-        """Applies and deletes. Gives what went wrong in words; what can be written is written all the same."""
-        trouble = []
+        """Applies and deletes. Returns what went wrong, in words; what can be written is written all the same."""
+        problems = []
         for manifest in plan.apply:
             one, wanted = ref(manifest), digest(manifest)
             if one in seen.existing and written.objects.get(one) == (wanted, seen.existing[one]):
@@ -79,11 +77,11 @@ class Applier:
             except NotLeading:
                 raise
             except OperatorError as error:
-                trouble.append(str(error))
+                problems.append(str(error))
                 continue
             version = made["metadata"]["resourceVersion"]
             if seen.existing.get(one) != version:
-                self._metrics.wrote(one.kind)
+                self._metrics.wrote(one.kind.name)
             written.objects[one] = (wanted, version)
         for one in plan.delete:
             try:
@@ -91,29 +89,26 @@ class Applier:
             except NotLeading:
                 raise
             except OperatorError as error:
-                trouble.append(str(error))
+                problems.append(str(error))
             else:
-                self._metrics.wrote(one.kind)
+                self._metrics.wrote(one.kind.name)
                 written.objects.pop(one, None)
-        return "; ".join(trouble)
+        return "; ".join(problems)
 
     async def pods(self, seen: Observed, plan: Plan, written: Written) -> Observed:
-        """Annotates pods, and again those that do not report in time. Gives the facts with the new annotations."""
+        """Annotates pods, and again those that do not report in time. Returns what was observed, with the new annotations."""
         now = time.monotonic()
         written.forget_all_but({pod.name for pod in seen.pods})
-        patches = {patch.pod: dict(patch.annotations) for patch in plan.pods}
+        missing = {patch.pod: patch.annotations for patch in plan.pods}
         facts = {pod.name: pod for pod in seen.pods}
         for pod in seen.pods:
-            new = patches.get(pod.name, {})
-            if DELETION_COST in new and now - written.costs.get(pod.name, float("-inf")) < COST_EVERY_SECONDS:
-                del new[DELETION_COST]
-            if _wants_nudge(pod, plan) and now - written.annotated.get(pod.name, now) >= NUDGE_AFTER_SECONDS:
-                new[NUDGE_ANNOTATION] = str(time.time_ns())
+            since_annotated, since_cost = now - written.annotated.get(pod.name, now), now - written.costs.get(pod.name, NEVER)
+            new = annotations_due(pod, missing.get(pod.name, {}), plan.config, since_annotated, since_cost, str(time.time_ns()))
             if not new:
                 written.annotated.setdefault(pod.name, now)
                 continue
-            await self._cluster.patch(("v1", "Pod"), pod.name, seen.owner.namespace, {"metadata": {"annotations": new}})
-            self._metrics.wrote("Pod")
+            await self._cluster.patch(POD, pod.name, seen.owner.namespace, {"metadata": {"annotations": new}})
+            self._metrics.wrote(POD.name)
             if DELETION_COST in new:
                 written.costs[pod.name] = now
             if set(new) - {DELETION_COST}:
@@ -134,22 +129,22 @@ class Applier:
     async def status(self, to: Reference, old: Manifest, new: Manifest, events: Sequence[Mapping[str, Any]]) -> None:
         """Writes a status and its events."""
         await self._cluster.patch(VOICEASSIST, to.name, to.namespace, {"status": replacing(old, new)}, sub="status")
-        self._metrics.wrote("VoiceAssist")
+        self._metrics.wrote(VOICEASSIST.name)
         for condition in events:
             try:
-                await self._event(to, condition)
+                await self._condition_event(to, condition)
             except NotLeading:
                 raise
             except OperatorError as error:
                 log.warning("event not written", namespace=to.namespace, name=to.name, error=str(error))
 
-    async def _event(self, to: Reference, condition: Mapping[str, Any]) -> None:
+    async def _condition_event(self, to: Reference, condition: Mapping[str, Any]) -> None:
         bad = condition["status"] == "False" and condition["type"] not in {"Progressing", "Degraded", "FlexConfigured"}
         bad = bad or (condition["status"] == "True" and condition["type"] == "Degraded")
         text = f"{condition['type']} is {condition['status']}" + (f": {condition['message']}" if condition["message"] else "")
         await self._write_event(to, condition["reason"], condition["type"], text, warning=bad)
 
-    async def note(self, to: Reference, reason: str, action: str, text: str, *, warning: bool = False) -> None:
+    async def event(self, to: Reference, reason: str, action: str, text: str, *, warning: bool = False) -> None:
         """Writes an event about something that is no condition; one that cannot be written is only logged."""
         try:
             await self._write_event(to, reason, action, text, warning=warning)
@@ -161,8 +156,8 @@ class Applier:
     async def _write_event(self, to: Reference, reason: str, action: str, text: str, *, warning: bool) -> None:
         await self._cluster.create(
             {
-                "apiVersion": "events.k8s.io/v1",
-                "kind": "Event",
+                "apiVersion": EVENT.api_version,
+                "kind": EVENT.name,
                 "metadata": {"generateName": f"{to.name}-", "namespace": to.namespace},
                 "eventTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
                 "reportingController": MANAGER,
@@ -172,18 +167,11 @@ class Applier:
                 "type": "Warning" if warning else "Normal",
                 "note": text[:1000],
                 "regarding": {
-                    "apiVersion": VOICEASSIST[0],
-                    "kind": VOICEASSIST[1],
+                    "apiVersion": VOICEASSIST.api_version,
+                    "kind": VOICEASSIST.name,
                     "name": to.name,
                     "namespace": to.namespace,
                     "uid": to.uid,
                 },
             }
         )
-
-
-def _wants_nudge(pod: PodFact, plan: Plan) -> bool:
-    """Whether a pod that is there to stay does not report the configuration, although it could."""
-    if plan.config is None or pod.terminating or pod.status is None or pod.status.config_error:
-        return False
-    return pod.status.config_revision != plan.config.config_revision

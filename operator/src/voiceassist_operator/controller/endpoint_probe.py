@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import hmac
 import secrets
 import socket
 import ssl
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import websockets.exceptions
 from twilio.request_validator import RequestValidator
@@ -15,9 +19,57 @@ from websockets.asyncio.client import connect
 from voiceassist_crds.names import PROBE_HEADER, PROBE_PATH
 from voiceassist_crds.proof import probe_answer
 
-from ..policy.observed import Endpoint, EndpointFact
+from ..kubernetes.client import Cluster
+from ..kubernetes.kinds import SECRET
+from ..policy.next_pass import dial_is_due
+from ..policy.observed import Endpoint, EndpointFact, Observed
 
 TIMEOUT_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeSettings:
+    """How public addresses are dialled."""
+
+    tls: ssl.SSLContext
+    port: int = 443
+
+
+class EndpointProbe:
+    """Dials one object's public address now and then, in a task beside its reconciler."""
+
+    def __init__(self, cluster: Cluster, settings: ProbeSettings, done: Callable[[], None]) -> None:
+        """`done` is called when a dial has ended; `advance` then takes its result."""
+        self.found: EndpointFact | None = None
+        """What the last dial found; None before the first."""
+        self._cluster, self._settings, self._done = cluster, settings, done
+        self._task: asyncio.Task[EndpointFact | None] | None = None
+        self._dialled_at = float("-inf")
+
+    def advance(self, seen: Observed) -> None:
+        """Takes the last dial's result, and dials again when it is time; never waits for it."""
+        if self._task is not None and self._task.done():
+            found = None if self._task.cancelled() or self._task.exception() else self._task.result()
+            self.found = found or self.found
+            self._task = None
+        if self._task is None and dial_is_due(self.found, time.monotonic() - self._dialled_at) and seen.credentials.found:
+            self._dialled_at = time.monotonic()
+            self._task = asyncio.get_running_loop().create_task(self._dial(seen))
+            self._task.add_done_callback(lambda _: self._done())  # a pass takes the result; nothing else is observed anew
+
+    def cancel(self) -> None:
+        """Ends at once."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _dial(self, seen: Observed) -> EndpointFact | None:
+        """One dial, with the auth token as it is now; None where there is none."""
+        spec = seen.owner.spec
+        secret = await self._cluster.get(SECRET, spec.twilio.credentials_secret_ref.name, seen.owner.namespace)
+        token = base64.b64decode((secret or {}).get("data", {}).get("authToken", "")).decode().strip()
+        if not token:
+            return None
+        return await probe_endpoint(spec.host, spec.path_prefix, token, self._settings.tls, self._settings.port)
 
 
 async def probe_endpoint(host: str, path_prefix: str, auth_token: str, tls: ssl.SSLContext, port: int = 443) -> EndpointFact:

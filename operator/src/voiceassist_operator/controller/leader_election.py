@@ -9,9 +9,9 @@ import structlog
 
 from ..errors import NotLeading, OperatorError
 from ..kubernetes.client import Cluster
+from ..kubernetes.kinds import LEASE
 from ..kubernetes.lease import RENEW_EVERY, Seen, Step, lease_spec, may_write, next_step, note
 
-LEASE = ("coordination.k8s.io/v1", "Lease")
 LOOK_EVERY = 1.0
 TRY_SECONDS = 4.0
 """For one renewal: two fit between the last renewal and the deadline."""
@@ -19,7 +19,7 @@ TRY_SECONDS = 4.0
 log = structlog.get_logger("voiceassist.lease")
 
 
-class Leadership:
+class LeaderElection:
     """One replica's claim to the Lease `name` in `namespace`."""
 
     def __init__(self, name: str, namespace: str, me: str) -> None:
@@ -34,11 +34,11 @@ class Leadership:
 
     async def acquire(self, cluster: Cluster) -> None:
         """Returns when the Lease is ours."""
-        told = False
+        logged = False
         while not await self._try(cluster):
-            if not told:
+            if not logged:
                 log.info("waiting for the Lease", holder=self._seen.holder if self._seen else "")
-                told = True
+                logged = True
             await asyncio.sleep(LOOK_EVERY)
         log.info("leading", me=self._me)
 
@@ -84,7 +84,9 @@ class Leadership:
             spec = lease_spec(lease, self._me, time.time())
             if lease is None:
                 metadata = {"name": self._name, "namespace": self._namespace}
-                made = await cluster.create_unguarded({"apiVersion": LEASE[0], "kind": LEASE[1], "metadata": metadata, "spec": spec})
+                made = await cluster.create_unguarded(
+                    {"apiVersion": LEASE.api_version, "kind": LEASE.name, "metadata": metadata, "spec": spec}
+                )
             else:
                 made = await cluster.replace({**lease, "spec": spec})
         except OperatorError as error:

@@ -14,27 +14,31 @@ from voiceassist_crds.status import RelayStatus
 
 from ..errors import OperatorError
 from ..kubernetes.client import Cluster
-from ..policy.observed import DeploymentFact, EndpointFact, Observed, PodFact, PromptFact, Ref, SecretFact
-from ..policy.resources.metadata import CAUSE_ANNOTATION, CONFIG_ANNOTATION, LABEL_NAME, MANAGER, Manifest, Owner, label_value, relay_name
+from ..kubernetes.kinds import (
+    CONFIG_MAP,
+    DEPLOYMENT,
+    LABEL_MANAGED_BY,
+    LABEL_NAME,
+    MANAGER,
+    OWNED,
+    POD,
+    SECRET,
+    Kind,
+    Manifest,
+    Ref,
+    owned_by,
+)
+from ..policy.observed import DeploymentFact, EndpointFact, Observed, PodFact, PromptFact, SecretFact
+from ..policy.resources.metadata import CAUSE_ANNOTATION, CONFIG_ANNOTATION, Owner, label_value, relay_name
 from .relay_status import RelayPoller
 
-OWNED_KINDS = (
-    ("v1", "ConfigMap"),
-    ("v1", "ServiceAccount"),
-    ("v1", "Service"),
-    ("apps/v1", "Deployment"),
-    ("policy/v1", "PodDisruptionBudget"),
-    ("networking.k8s.io/v1", "Ingress"),
-    ("networking.k8s.io/v1", "NetworkPolicy"),
-)
 ASK_KIND_SECONDS = 60.0
-POD_MONITOR = ("monitoring.coreos.com/v1", "PodMonitor")
 
 
 class OptionalKind:
     """A kind that the cluster may or may not know; asked again every minute, as somebody may bring it later."""
 
-    def __init__(self, cluster: Cluster, kind: tuple[str, str], namespace: str) -> None:
+    def __init__(self, cluster: Cluster, kind: Kind, namespace: str) -> None:
         self._cluster, self._kind, self._namespace = cluster, kind, namespace
         self._known, self._asked_at = False, float("-inf")
 
@@ -43,7 +47,7 @@ class OptionalKind:
         if time.monotonic() - self._asked_at >= ASK_KIND_SECONDS:
             self._asked_at = time.monotonic()
             try:
-                await self._cluster.list(self._kind, self._namespace, {"app.kubernetes.io/managed-by": MANAGER})
+                await self._cluster.list(self._kind, self._namespace, {LABEL_MANAGED_BY: MANAGER})
             except OperatorError:
                 self._known = False
             else:
@@ -52,8 +56,8 @@ class OptionalKind:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What does not change while the operator runs."""
+class Dependencies:
+    """What observing an object needs and does not change while the operator runs."""
 
     cluster: Cluster
     poller: RelayPoller
@@ -63,26 +67,29 @@ class Surroundings:
     pod_monitor_labels: Mapping[str, str]
 
 
-async def observe(around: Surroundings, body: Mapping[str, Any], rival: str, endpoint: EndpointFact | None, trouble: str = "") -> Observed:
+async def observe(
+    dependencies: Dependencies, body: Mapping[str, Any], conflicting: str, endpoint: EndpointFact | None, apply_error: str = ""
+) -> Observed:
     """Everything that a plan is made of. Raises ContractError for a spec that cannot be read, OperatorError for the cluster."""
-    cluster, metadata = around.cluster, body["metadata"]
+    cluster, metadata = dependencies.cluster, body["metadata"]
     namespace, name = metadata["namespace"], metadata["name"]
     spec = VoiceAssistSpec.read(body["spec"])
-    owner = Owner(namespace, name, metadata["uid"], spec, around.default_image)
-    labels = {LABEL_NAME: label_value(name), "app.kubernetes.io/managed-by": MANAGER}
+    owner = Owner(namespace, name, metadata["uid"], spec, dependencies.default_image)
+    labels = {LABEL_NAME: label_value(name), LABEL_MANAGED_BY: MANAGER}
     existing: dict[Ref, str] = {}
     deployment, config_revision = None, ""
-    pod_monitors = await around.pod_monitors.known()
-    kinds = (*OWNED_KINDS, POD_MONITOR) if pod_monitors else OWNED_KINDS
-    for kind in kinds:
+    pod_monitors = await dependencies.pod_monitors.known()
+    for kind in OWNED:
+        if kind.optional and not pod_monitors:
+            continue
         for item in await cluster.list(kind, namespace, labels):
-            if not _owned(item, owner.uid):
+            if not owned_by(item, owner.uid):
                 continue
-            existing[Ref(kind[0], kind[1], item["metadata"]["name"])] = item["metadata"]["resourceVersion"]
+            existing[Ref(kind, item["metadata"]["name"])] = item["metadata"]["resourceVersion"]
             if item["metadata"]["name"] == relay_name(name):
-                if kind[1] == "Deployment":
+                if kind is DEPLOYMENT:
                     deployment = _deployment(item)
-                elif kind[1] == "ConfigMap":
+                elif kind is CONFIG_MAP:
                     config_revision = (item["metadata"].get("annotations") or {}).get(CONFIG_ANNOTATION, "")
     return Observed(
         owner=owner,
@@ -91,26 +98,22 @@ async def observe(around: Surroundings, body: Mapping[str, Any], rival: str, end
         model_key=await _secret(cluster, namespace, spec.model.api_key_secret_ref.name),
         prompt=await _prompt(cluster, metadata, spec),
         deployment=deployment,
-        pods=await _pods(around, owner),
+        pods=await _pods(dependencies, owner),
         existing=existing,
         config_revision=config_revision,
         pod_monitors=pod_monitors,
-        pod_monitor_labels=around.pod_monitor_labels,
-        rival=rival,
+        pod_monitor_labels=dependencies.pod_monitor_labels,
+        conflicting=conflicting,
         endpoint=endpoint,
         created=metadata["creationTimestamp"],
-        custom_endpoints=around.custom_endpoints,
+        custom_endpoints=dependencies.custom_endpoints,
         status=dict(body.get("status") or {}),
-        trouble=trouble,
+        apply_error=apply_error,
     )
 
 
-def _owned(item: Manifest, uid: str) -> bool:
-    return any(owner.get("uid") == uid for owner in item["metadata"].get("ownerReferences") or [])
-
-
 async def _secret(cluster: Cluster, namespace: str, name: str) -> SecretFact:
-    found = await cluster.get(("v1", "Secret"), name, namespace)
+    found = await cluster.get(SECRET, name, namespace)
     if found is None:
         return SecretFact(name)
     keys = frozenset(key for key, value in (found.get("data") or {}).items() if value)
@@ -123,7 +126,7 @@ async def _prompt(cluster: Cluster, metadata: Mapping[str, Any], spec: VoiceAssi
     if spec.prompt.instructions_from is None:
         return PromptFact(None, Reason.INVALID_SPEC, "give one of prompt.instructions and prompt.instructionsFrom")
     ref = spec.prompt.instructions_from.config_map_key_ref
-    found = await cluster.get(("v1", "ConfigMap"), ref.name, metadata["namespace"])
+    found = await cluster.get(CONFIG_MAP, ref.name, metadata["namespace"])
     if found is None:
         return PromptFact(
             None,
@@ -147,11 +150,11 @@ def _cause(metadata: Mapping[str, Any]) -> str:
     return str((metadata.get("annotations") or {}).get(CAUSE_ANNOTATION, ""))
 
 
-async def _pods(around: Surroundings, owner: Owner) -> tuple[PodFact, ...]:
-    pods = await around.cluster.list(("v1", "Pod"), owner.namespace, owner.selector)
+async def _pods(dependencies: Dependencies, owner: Owner) -> tuple[PodFact, ...]:
+    pods = await dependencies.cluster.list(POD, owner.namespace, owner.selector)
     owned = [pod for pod in pods if pod["metadata"].get("labels", {}).get(LABEL_NAME) == label_value(owner.name)]
     asked = [(pod["metadata"]["name"], pod["status"].get("podIP") or "") for pod in owned]
-    answers = await around.poller.ask_all(asked)
+    answers = await dependencies.poller.ask_all(asked)
     return tuple(_pod(pod, answers.get(pod["metadata"]["name"])) for pod in owned)
 
 

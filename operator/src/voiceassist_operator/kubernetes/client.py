@@ -11,31 +11,13 @@ from lightkube.core.exceptions import ApiError, ConfigError
 from lightkube.generic_resource import create_namespaced_resource
 from lightkube.types import PatchType
 
-from voiceassist_crds import names
-
 from ..errors import Permanent, Retryable
-from ..policy.observed import Ref
-from ..policy.resources.metadata import MANAGER, Manifest
+from .kinds import KINDS, MANAGER, Kind, Manifest, Ref, kind_of
 
-KINDS: dict[tuple[str, str], Any] = {
-    (f"{group}/{version}" if group else version, kind): create_namespaced_resource(group, version, kind, plural, verbs=None)
-    for group, version, kind, plural in (
-        (names.GROUP, names.VERSION, names.KIND, names.PLURAL),
-        ("", "v1", "ConfigMap", "configmaps"),
-        ("", "v1", "Secret", "secrets"),
-        ("", "v1", "Service", "services"),
-        ("", "v1", "ServiceAccount", "serviceaccounts"),
-        ("", "v1", "Pod", "pods"),
-        ("apps", "v1", "Deployment", "deployments"),
-        ("networking.k8s.io", "v1", "Ingress", "ingresses"),
-        ("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies"),
-        ("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets"),
-        ("monitoring.coreos.com", "v1", "PodMonitor", "podmonitors"),
-        ("coordination.k8s.io", "v1", "Lease", "leases"),
-        ("events.k8s.io", "v1", "Event", "events"),
-    )
+RESOURCES: dict[Kind, Any] = {
+    kind: create_namespaced_resource(kind.group, kind.version, kind.name, kind.plural, verbs=None) for kind in KINDS
 }
-VOICEASSIST = (f"{names.GROUP}/{names.VERSION}", names.KIND)
+"""The kinds as the client library has them."""
 RETRY_SECONDS = 5.0
 CONFLICT_SECONDS = 0.2
 SLOW_SECONDS = 30.0
@@ -59,67 +41,67 @@ class Cluster:
         except ConfigError as error:
             raise Permanent(f"no cluster: {error}; run in a pod with a service account, or set KUBECONFIG") from error
 
-    async def get(self, kind: tuple[str, str], name: str, namespace: str) -> Manifest | None:
+    async def get(self, kind: Kind, name: str, namespace: str) -> Manifest | None:
         """One object, or None where there is none."""
         try:
-            return cast(Manifest, await self._client.get(KINDS[kind], name, namespace=namespace))
+            return cast(Manifest, await self._client.get(RESOURCES[kind], name, namespace=namespace))
         except ApiError as error:
             if error.status.code == 404:
                 return None
-            raise _mapped(error, f"get {kind[1]} {name}") from error
+            raise _mapped(error, f"get {kind.name} {name}") from error
         except httpx2.HTTPError as error:
-            raise Retryable(f"get {kind[1]} {name}: {type(error).__name__}", RETRY_SECONDS) from error
+            raise Retryable(f"get {kind.name} {name}: {type(error).__name__}", RETRY_SECONDS) from error
 
-    async def list(self, kind: tuple[str, str], namespace: str, labels: dict[str, str] | None = None) -> list[Manifest]:
+    async def list(self, kind: Kind, namespace: str, labels: dict[str, str] | None = None) -> list[Manifest]:
         """All objects of a kind with these labels; of all namespaces with "*"."""
         return [item async for item in self._items(kind, namespace, labels)]
 
-    async def _items(self, kind: tuple[str, str], namespace: str, labels: dict[str, str] | None) -> AsyncIterator[Manifest]:
+    async def _items(self, kind: Kind, namespace: str, labels: dict[str, str] | None) -> AsyncIterator[Manifest]:
         try:
-            async for item in self._client.list(KINDS[kind], namespace=namespace, labels=cast(Any, labels)):
+            async for item in self._client.list(RESOURCES[kind], namespace=namespace, labels=cast(Any, labels)):
                 yield cast(Manifest, item)
         except ApiError as error:
-            raise _mapped(error, f"list {kind[1]}") from error
+            raise _mapped(error, f"list {kind.name}") from error
         except httpx2.HTTPError as error:
-            raise Retryable(f"list {kind[1]}: {type(error).__name__}", RETRY_SECONDS) from error
+            raise Retryable(f"list {kind.name}: {type(error).__name__}", RETRY_SECONDS) from error
 
     async def apply(self, manifest: Manifest) -> Manifest:
         """Server-side apply: fields that others own and we do not name stay. Gives the object as it is now."""
-        kind = (manifest["apiVersion"], manifest["kind"])
-        what = f"apply {kind[1]} {manifest['metadata']['name']}"
+        kind = kind_of(manifest)
+        what = f"apply {kind.name} {manifest['metadata']['name']}"
         self._may_write()
         try:
-            made = await self._client.apply(KINDS[kind](manifest), field_manager=MANAGER, force=True)
+            made = await self._client.apply(RESOURCES[kind](manifest), field_manager=MANAGER, force=True)
         except ApiError as error:
             raise _mapped(error, what) from error
         except httpx2.HTTPError as error:
             raise Retryable(f"{what}: {type(error).__name__}", RETRY_SECONDS) from error
         return cast(Manifest, made)
 
-    async def patch(self, kind: tuple[str, str], name: str, namespace: str, body: Manifest, *, sub: str = "") -> None:
+    async def patch(self, kind: Kind, name: str, namespace: str, body: Manifest, *, sub: str = "") -> None:
         """Merge patch; of the status with sub="status". An object that is gone is no error."""
         self._may_write()
-        resource = KINDS[kind].Status if sub == "status" else KINDS[kind]
+        resource = RESOURCES[kind].Status if sub == "status" else RESOURCES[kind]
         try:
             await self._client.patch(
                 resource, name, cast(Any, body), namespace=namespace, patch_type=PatchType.MERGE, field_manager=MANAGER
             )
         except ApiError as error:
             if error.status.code != 404:
-                raise _mapped(error, f"patch {kind[1]} {name}") from error
+                raise _mapped(error, f"patch {kind.name} {name}") from error
         except httpx2.HTTPError as error:
-            raise Retryable(f"patch {kind[1]} {name}: {type(error).__name__}", RETRY_SECONDS) from error
+            raise Retryable(f"patch {kind.name} {name}: {type(error).__name__}", RETRY_SECONDS) from error
 
     async def delete(self, ref: Ref, namespace: str) -> None:
         """Deletes an object; one that is gone is no error."""
         self._may_write()
         try:
-            await self._client.delete(KINDS[ref.api_version, ref.kind], ref.name, namespace=namespace)
+            await self._client.delete(RESOURCES[ref.kind], ref.name, namespace=namespace)
         except ApiError as error:
             if error.status.code != 404:
-                raise _mapped(error, f"delete {ref.kind} {ref.name}") from error
+                raise _mapped(error, f"delete {ref.kind.name} {ref.name}") from error
         except httpx2.HTTPError as error:
-            raise Retryable(f"delete {ref.kind} {ref.name}: {type(error).__name__}", RETRY_SECONDS) from error
+            raise Retryable(f"delete {ref.kind.name} {ref.name}: {type(error).__name__}", RETRY_SECONDS) from error
 
     async def create(self, manifest: Manifest) -> Manifest:
         """Creates an object. Raises Retryable where it exists."""
@@ -129,7 +111,7 @@ class Cluster:
     async def create_unguarded(self, manifest: Manifest) -> Manifest:
         """Creates an object without holding the Lease: for the Lease itself."""
         try:
-            return cast(Manifest, await self._client.create(KINDS[manifest["apiVersion"], manifest["kind"]](manifest)))
+            return cast(Manifest, await self._client.create(RESOURCES[kind_of(manifest)](manifest)))
         except ApiError as error:
             raise _mapped(error, f"create {manifest['kind']}") from error
         except httpx2.HTTPError as error:
@@ -141,7 +123,7 @@ class Cluster:
         Raises Retryable where somebody was faster.
         """
         try:
-            return cast(Manifest, await self._client.replace(KINDS[manifest["apiVersion"], manifest["kind"]](manifest)))
+            return cast(Manifest, await self._client.replace(RESOURCES[kind_of(manifest)](manifest)))
         except ApiError as error:
             raise _mapped(error, f"replace {manifest['kind']}") from error
         except httpx2.HTTPError as error:

@@ -1,4 +1,4 @@
-"""Facts: what was observed of a VoiceAssist and its surroundings at one moment. Pure data; `observe` gathers it."""
+"""Facts: what was observed of a VoiceAssist and its surroundings at one moment. Pure data; `controller/observe.py` gathers it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ from typing import Any
 from voiceassist_crds.reasons import Reason
 from voiceassist_crds.status import RelayStatus
 
-from ..twilio.model.desired import TwilioMemory
-from ..twilio.model.functions import FunctionsOutcome
-from ..twilio.model.outcome import FlexOutcome, SyncOutcome
-from ..twilio.model.outcome import Problem as TwilioProblem
+from ..kubernetes.kinds import Ref
+from ..twilio.model.observed import TwilioFact
 from .resources.metadata import Owner
 
 
@@ -88,29 +86,6 @@ class EndpointFact:
 
 
 @dataclass(frozen=True, slots=True)
-class Ref:
-    """One object of ours."""
-
-    api_version: str
-    kind: str
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class TwilioFact:
-    """The last look at Twilio; a part that was not looked at yet is None."""
-
-    generation: int | None = None
-    """The newest generation of the object that asks for what was looked at."""
-    sync: SyncOutcome | None = None
-    functions: FunctionsOutcome | None = None
-    functions_problem: TwilioProblem | None = None
-    flex: FlexOutcome | None = None
-    memory: TwilioMemory = field(default_factory=TwilioMemory)
-    """What is to be remembered in the status."""
-
-
-@dataclass(frozen=True, slots=True)
 class Observed:
     """Everything that a plan is made of."""
 
@@ -129,7 +104,7 @@ class Observed:
     """Whether the cluster knows PodMonitors."""
     pod_monitor_labels: Mapping[str, str] = field(default_factory=dict)
     """Further labels that PodMonitors are to bear."""
-    rival: str = ""
+    conflicting: str = ""
     """An older VoiceAssist with this host and prefix, as namespace/name."""
     endpoint: EndpointFact | None = None
     twilio: TwilioFact = field(default_factory=TwilioFact)
@@ -139,5 +114,5 @@ class Observed:
     """Whether `apiUrl` is allowed here."""
     status: dict[str, Any] = field(default_factory=dict)
     """The status that is there."""
-    trouble: str = ""
+    apply_error: str = ""
     """What went wrong in the last attempt to write."""

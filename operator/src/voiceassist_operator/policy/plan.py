@@ -11,31 +11,22 @@ from voiceassist_crds.errors import ContractError
 from voiceassist_crds.names import WS_PATH
 from voiceassist_crds.reasons import ConditionType, Reason
 
+from ..kubernetes.kinds import CONFIG_MAP, Manifest, Ref, ref
 from ..twilio.model.functions import memory_to_status
+from .blockers import blockers
 from .condition import Blocker, Condition, changed, merge
-from .conditions import behind, blockers, conditions, current_pods
-from .observed import Observed, PodFact, Ref
+from .conditions import conditions
+from .observed import Observed
 from .relay_config import relay_config
 from .resources.account_budget_monitor import relay_disruption_budget, relay_pod_monitor, relay_service_account
 from .resources.config_map import history_config_map, relay_config_map
 from .resources.deployment import relay_deployment
-from .resources.metadata import CONFIG_ANNOTATION, SECRETS_ANNOTATION, Manifest, history_name
+from .resources.metadata import history_name
 from .resources.network import relay_ingress, relay_network_policy, relay_service
+from .rollout import PodPatch, behind, current_pods, pod_patches, prompt_history
 from .twilio_conditions import functions_url, sync_service_sid
 
-HISTORY = 10
 CALLS_EVERY_SECONDS = 30
-RESYNC_SECONDS = 60.0
-"""How often everything is looked at although nothing happened."""
-DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
-
-
-@dataclass(frozen=True, slots=True)
-class PodPatch:
-    """Annotations to put on a pod. A new one makes the kubelet bring the pod's volumes up to date at once."""
-
-    pod: str
-    annotations: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +56,7 @@ def make_plan(seen: Observed, now: str) -> Plan:
     if not seen.owner.spec.paused and not stopping and config is not None:
         apply = _objects(seen, config)
         delete = _unwanted(seen, apply, config)
-        pods = _pod_patches(seen, config)
+        pods = pod_patches(seen, config)
     status = _status(seen, config, stopping, now)
     old = seen.status.get("conditions", [])
     rolling = bool(apply) and config is not None and bool(behind(seen, config))
@@ -99,56 +90,12 @@ def _objects(seen: Observed, config: RelayConfig) -> list[Manifest]:
     return [manifest for manifest in wanted if manifest is not None]
 
 
-def ref(manifest: Manifest) -> Ref:
-    """Which object a manifest is."""
-    return Ref(manifest["apiVersion"], manifest["kind"], manifest["metadata"]["name"])
-
-
-_OPTIONAL = {"ConfigMap", "Ingress", "NetworkPolicy", "PodMonitor"}
-"""Kinds of which an object may become unwanted; nothing else is ever deleted while the VoiceAssist is there."""
-
-
 def _unwanted(seen: Observed, apply: list[Manifest], config: RelayConfig) -> list[Ref]:
     """Objects of ours that are not wanted any more; of the history the newest revisions stay."""
     wanted = {ref(manifest) for manifest in apply}
-    kept = {Ref("v1", "ConfigMap", history_name(seen.owner.name, entry["revision"])) for entry in _history(seen, config, "")}
-    optional = {one for one in seen.existing if one.kind in _OPTIONAL}
-    return sorted(optional - wanted - kept, key=lambda one: (one.kind, one.name))
-
-
-def secrets_version(seen: Observed) -> str:
-    """Names the Secrets' versions; changes when one of them does, and tells nothing of their values."""
-    return f"{seen.credentials.version}.{seen.model_key.version}"
-
-
-def _pod_patches(seen: Observed, config: RelayConfig) -> list[PodPatch]:
-    patches = []
-    for pod in current_pods(seen):
-        wanted = {CONFIG_ANNOTATION: config.config_revision, SECRETS_ANNOTATION: secrets_version(seen), **_deletion_cost(pod)}
-        new = {key: value for key, value in wanted.items() if pod.annotations.get(key) != value}
-        if new:
-            patches.append(PodPatch(pod.name, new))
-    return patches
-
-
-def _deletion_cost(pod: PodFact) -> dict[str, str]:
-    """Idle pods leave first when the Deployment shrinks."""
-    return {} if pod.status is None else {DELETION_COST: str(pod.status.active_calls)}
-
-
-def _history(seen: Observed, config: RelayConfig, now: str) -> list[dict[str, Any]]:
-    old: list[dict[str, Any]] = list(seen.status.get("prompt", {}).get("history", []))
-    revision = config.prompts[0].revision
-    if old and old[0]["revision"] == revision:
-        return old
-    entry = {
-        "revision": revision,
-        "time": now,
-        "manager": seen.prompt.manager[:200],
-        "cause": seen.prompt.cause[:500],
-        "configMap": history_name(seen.owner.name, revision),
-    }
-    return [entry, *(one for one in old if one["revision"] != revision)][:HISTORY]
+    kept = {Ref(CONFIG_MAP, history_name(seen.owner.name, entry["revision"])) for entry in prompt_history(seen, config, "")}
+    removable = {one for one in seen.existing if one.kind.removable}
+    return sorted(removable - wanted - kept, key=lambda one: (one.kind.name, one.name))
 
 
 def _status(seen: Observed, config: RelayConfig | None, stopping: list[Blocker], now: str) -> dict[str, Any]:
@@ -173,7 +120,7 @@ def _status(seen: Observed, config: RelayConfig | None, stopping: list[Blocker],
         status["prompt"] = {
             "currentRevision": config.prompts[0].revision,
             "configRevision": config.config_revision,
-            "history": _history(seen, config, now),
+            "history": prompt_history(seen, config, now),
         }
     elif "prompt" in old:
         status["prompt"] = old["prompt"]
@@ -198,8 +145,8 @@ def unreadable(problems: Sequence[str]) -> Condition:
     return Condition(ConditionType.READY, False, Reason.INVALID_SPEC, "; ".join(problems))
 
 
-def leaving(waits_for: str) -> Condition:
-    """Ready of an object that is being deleted."""
+def deleting(waits_for: str) -> Condition:
+    """Returns Ready of an object that is being deleted."""
     return Condition(ConditionType.READY, False, Reason.DELETING, f"being deleted: {waits_for}")
 
 

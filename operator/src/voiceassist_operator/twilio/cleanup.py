@@ -1,4 +1,4 @@
-"""Frees what was made at Twilio for a VoiceAssist that goes: its Flex entry at once, functions and Sync when its relays are gone."""
+"""Removes what was made at Twilio for a deleted VoiceAssist: its Flex entry at once, functions and Sync when its relays are gone."""
 
 from __future__ import annotations
 
@@ -8,53 +8,56 @@ from collections.abc import Callable
 
 import structlog
 
-from ..errors import OperatorError, TwilioRefused
+from ..errors import OperatorError
 from ..kubernetes.client import Cluster
-from .account import FlexConfiguration, SyncOperations
 from .client import TwilioPool
 from .credentials import Access, open_account
+from .flex.api import FlexConfiguration
 from .flex.reconcile import free_flex
-from .functions.reconcile import FunctionsKeeper
+from .functions.reconcile import FunctionsReconciler
+from .model.backoff import Backoff
 from .model.desired import TwilioMemory, TwilioWanted
+from .model.errors import TwilioRefused
 from .model.refusals import Refusal
+from .sync.api import SyncOperations
 from .sync.reconcile import free_sync
-from .worker import TwilioKeeper
+from .worker import TwilioWorker
 
-FIRST_RETRY, LONGEST_RETRY = 2.0, 30.0
+BACKOFF = Backoff(first=2.0, longest=30.0)
 FLEX, FUNCTIONS, SYNC = "flex", "functions", "sync"
 
 log = structlog.get_logger("voiceassist.twilio")
 
 
-class TwilioLeaving:
-    """One object's leave of Twilio: a task that tries until everything of ours is freed; whoever holds it may let go before."""
+class TwilioCleanup:
+    """One object's cleanup: a task that tries until everything of ours is removed; whoever waits for it may release the object before."""
 
     def __init__(
         self,
         cluster: Cluster,
         pool: TwilioPool,
-        keeper: TwilioKeeper,
+        worker: TwilioWorker,
         namespace: str,
         name: str,
         wanted: TwilioWanted | None,
         memory: TwilioMemory,
         changed: Callable[[], None],
     ) -> None:
-        self.freed: list[str] = []
-        """What was freed."""
-        self.trouble = ""
+        self.removed: list[str] = []
+        """What was removed."""
+        self.problem = ""
         """What went wrong last; empty while nothing did."""
         self.flex_tried = False
         """Whether the Flex entry is gone, or one attempt to remove it has failed."""
         self.done = False
         """Whether nothing of ours is left, or nothing that we know of and Twilio cannot be asked."""
-        self._cluster, self._pool, self._keeper, self._wanted = cluster, pool, keeper, wanted
+        self._cluster, self._pool, self._worker, self._wanted = cluster, pool, worker, wanted
         self._namespace, self._name, self._memory, self._changed = namespace, name, memory, changed
         self._to_do = [FLEX, FUNCTIONS, SYNC]
         self._refused_with = ""
         self._relays_gone = asyncio.Event()
         self._log = log.bind(namespace=namespace, name=name)
-        self._task = asyncio.get_running_loop().create_task(self._run(), name=f"leaving Twilio of {namespace}/{name}")
+        self._task = asyncio.get_running_loop().create_task(self._run(), name=f"Twilio cleanup of {namespace}/{name}")
 
     def relays_gone(self) -> None:
         """No call needs functions or Sync any more."""
@@ -66,7 +69,7 @@ class TwilioLeaving:
 
     @property
     def left(self) -> tuple[str, ...]:
-        """What is known to be ours and not freed yet."""
+        """What is known to be ours and not removed yet."""
         memory, left = self._memory, []
         if FLEX in self._to_do and memory.flex_written:
             left.append(f"entry {self._namespace}/{self._name} of the Flex configuration")
@@ -78,8 +81,8 @@ class TwilioLeaving:
 
     async def _run(self) -> None:
         try:
-            await self._keeper.finish()
-            self._memory = self._keeper.memory_or(self._memory)
+            await self._worker.finish()
+            self._memory = self._worker.memory_or(self._memory)
             await self._attempt(FLEX)
             self.flex_tried = True
             self._changed()
@@ -91,19 +94,18 @@ class TwilioLeaving:
                     break  # nothing is known to be there, and Twilio cannot be asked
                 if self._to_do:
                     failures += 1
-                    pause = min(LONGEST_RETRY, FIRST_RETRY * 2.0 ** (failures - 1))
-                    await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - no secret
+                    await asyncio.sleep(BACKOFF.delay(failures, random.random()))  # noqa: S311 - no secret
             self.done = True
         except Exception:  # a defect of ours must not hold the object for ever
-            self._log.exception("leaving Twilio failed by a defect")
-            self.trouble = "leaving Twilio failed by a defect of the operator"
+            self._log.exception("the cleanup at Twilio failed by a defect")
+            self.problem = "the cleanup at Twilio failed by a defect of the operator"
         self.flex_tried = True
         self._changed()
 
     async def _attempt(self, *parts: str) -> None:
         """Frees these parts, in this order; notes what went wrong, and goes on with the next."""
         if self._wanted is None:
-            self.trouble = "the object does not say which account, or the operator may not ask there"
+            self.problem = "the object does not say which account, or the operator may not ask there"
             return
         try:
             access = await open_account(self._cluster, self._pool, self._namespace, self._wanted.credentials)
@@ -112,26 +114,26 @@ class TwilioLeaving:
             return
         if access.version == self._refused_with:
             return  # nothing is tried until the Secret changes
-        trouble = []
+        problems = []
         for part in parts:
             try:
-                freed = await self._free(part, access, self._wanted)
+                removed = await self._free(part, access, self._wanted)
             except OperatorError as error:
-                trouble.append(str(error))
+                problems.append(str(error))
                 if isinstance(error, TwilioRefused) and error.kind is Refusal.CREDENTIALS:
                     self._refused_with = access.version
             else:
                 self._to_do.remove(part)
-                self.freed += freed
-                for what in freed:
-                    self._log.info("freed at Twilio", what=what)
-        self._note("; ".join(trouble))
+                self.removed += removed
+                for what in removed:
+                    self._log.info("removed at Twilio", what=what)
+        self._note("; ".join(problems))
 
     async def _free(self, part: str, access: Access, wanted: TwilioWanted) -> tuple[str, ...]:
         if part == SYNC:
             return await free_sync(SyncOperations(access.key), wanted.sync, self._memory.sync)
         if part == FUNCTIONS:
-            return await FunctionsKeeper().remove(access.key, wanted.functions.uid, wanted.functions.existing_service_sid)
+            return await FunctionsReconciler().remove(access.key, wanted.functions.uid, wanted.functions.existing_service_sid)
         if not (wanted.flex.configure or self._memory.flex_written):
             return ()
         lock = self._pool.flex_lock(wanted.credentials.address, wanted.credentials.account_sid)
@@ -142,9 +144,9 @@ class TwilioLeaving:
                 return ()
             raise
 
-    def _note(self, trouble: str) -> None:
-        if trouble and trouble != self.trouble:
-            self._log.warning("not freed at Twilio yet", error=trouble)
-        if trouble != self.trouble:
-            self.trouble = trouble
+    def _note(self, problem: str) -> None:
+        if problem and problem != self.problem:
+            self._log.warning("not removed at Twilio yet", error=problem)
+        if problem != self.problem:
+            self.problem = problem
             self._changed()

@@ -26,9 +26,10 @@ from yarl import URL
 
 from voiceassist_crds.retry_after import retry_after
 
-from ..errors import TwilioRefused, TwilioUnavailable
 from ..metrics import OperatorMetrics
 from .model.address import Address
+from .model.backoff import Backoff
+from .model.errors import TwilioRefused, TwilioUnavailable
 from .model.refusals import Refusal, is_busy, is_unclear, problem, refusal
 
 TIMEOUT_SECONDS = 10.0
@@ -63,23 +64,20 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Backoff:
-    """Exponential backoff with jitter, in seconds: between half and the whole of `first` * 2**(n-1), `longest` at most.
-
-    What Twilio asks for by Retry-After is waited for; if that is over `longest_asked`, the caller is told instead.
-    """
+class Retries(Backoff):
+    """How often a request is tried, and the waits between. A longer wait that Twilio asks for by Retry-After is kept."""
 
     first: float = 0.5
     longest: float = 8.0
     attempts: int = 4
     longest_asked: float = 15.0
+    """Seconds. If Twilio asks for more, the caller is told instead."""
 
-    def delay(self, failures: int, chance: float, asked: float) -> float | None:
-        """The wait after so many failures; None: give up. `chance` is drawn evenly from [0, 1)."""
+    def wait(self, failures: int, chance: float, asked: float) -> float | None:
+        """Returns the seconds to wait after so many failures; None: give up. `chance` is drawn evenly from [0, 1)."""
         if failures >= self.attempts or asked > self.longest_asked:
             return None
-        ceiling = min(self.longest, self.first * 2.0 ** (failures - 1))
-        return max(asked, ceiling * (0.5 + chance / 2))
+        return max(asked, self.delay(failures, chance))
 
 
 class TwilioPool:
@@ -92,10 +90,10 @@ class TwilioPool:
         *,
         concurrent: int = CONCURRENT,
         timeout: float = TIMEOUT_SECONDS,
-        backoff: Backoff = Backoff(),
+        retries: Retries = Retries(),
         chance: Callable[[], float] = random.random,
     ) -> None:
-        self.metrics, self.may_write, self.timeout, self.backoff, self.chance = metrics, may_write, timeout, backoff, chance
+        self.metrics, self.may_write, self.timeout, self.retries, self.chance = metrics, may_write, timeout, retries, chance
         self._concurrent = concurrent
         self._gates: WeakValueDictionary[tuple[str, str], asyncio.Semaphore] = WeakValueDictionary()
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
@@ -239,7 +237,7 @@ class TwilioTransport(AsyncHttpClient):  # type: ignore[misc] # the package has 
             except TwilioUnavailable as error:
                 self._pool.metrics.twilio_request(product, "unclear" if error.unclear else "busy")
                 failures += 1
-                wait = self._pool.backoff.delay(failures, self._pool.chance(), error.delay) if safe or not error.unclear else None
+                wait = self._pool.retries.wait(failures, self._pool.chance(), error.delay) if safe or not error.unclear else None
                 if wait is None:
                     error.delay = max(error.delay, RETRY_SECONDS)
                     raise

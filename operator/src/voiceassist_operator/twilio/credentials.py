@@ -9,6 +9,7 @@ from typing import Any
 
 from ..errors import OperatorError
 from ..kubernetes.client import Cluster
+from ..kubernetes.kinds import SECRET
 from .client import Login, TwilioPool, TwilioTransport
 from .model.desired import Credentials
 
@@ -31,7 +32,7 @@ class Access:
 
 async def open_account(cluster: Cluster, pool: TwilioPool, namespace: str, credentials: Credentials) -> Access:
     """Reads the Secret. Raises NoCredentials."""
-    secret = await cluster.get(("v1", "Secret"), credentials.secret, namespace)
+    secret = await cluster.get(SECRET, credentials.secret, namespace)
     data: Mapping[str, Any] = (secret or {}).get("data") or {}
     values = {key: base64.b64decode(data.get(key) or "").decode("utf-8", "replace").strip() for key in _KEYS}
     if missing := [key for key, value in values.items() if not value]:

@@ -1,4 +1,4 @@
-"""Keeps one VoiceAssist's side of Twilio: a task beside its keeper, so that a slow Twilio delays nothing in the cluster."""
+"""Keeps what one VoiceAssist has at Twilio: a task beside its reconciler, so that a slow Twilio delays nothing in the cluster."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from voiceassist_crds.reasons import Reason
 
 from ..errors import OperatorError
 from ..kubernetes.client import Cluster
-from ..policy.observed import TwilioFact
-from .account import FlexConfiguration, SyncOperations
 from .client import TwilioPool
 from .credentials import Access, open_account
+from .flex.api import FlexConfiguration
 from .flex.reconcile import read_url, reconcile_flex
-from .functions.reconcile import FunctionsKeeper
+from .functions.reconcile import FunctionsReconciler
 from .model.desired import Credentials, TwilioMemory, TwilioWanted
 from .model.functions import FunctionsMode, FunctionsOutcome
+from .model.observed import TwilioFact
 from .model.outcome import FlexOutcome, Problem, problem_of
 from .model.schedule import Cause, next_look
+from .sync.api import SyncOperations
 from .sync.reconcile import reconcile_sync
 
-DOUBT_SECONDS = 60.0
+STALE_EVERY_SECONDS = 60.0
 """Relays that report Sync as gone make us look at once, this often at most."""
 FINISH_SECONDS = 120.0
 MAX_DRIFT = 50
@@ -37,7 +38,7 @@ log = structlog.get_logger("voiceassist.twilio")
 _PARTS = ("sync", "functions", "flex")
 
 
-class TwilioKeeper:
+class TwilioWorker:
     """Looks at an object's Sync service, functions and Flex entry when what is wanted changes, and now and then; repairs; tells."""
 
     def __init__(
@@ -46,7 +47,7 @@ class TwilioKeeper:
         self._cluster, self._pool, self._resync = cluster, pool, resync_seconds
         self._namespace, self._name = namespace, name
         self._changed = changed
-        self._functions = FunctionsKeeper()
+        self._functions = FunctionsReconciler()
         self._credentials: Credentials | None = None
         self._wanted: TwilioWanted | None = None
         self._memory: TwilioMemory | None = None
@@ -63,7 +64,7 @@ class TwilioKeeper:
         self._ending = False
         self._log = log.bind(namespace=namespace, name=name)
 
-    def want(self, wanted: TwilioWanted | None, memory: TwilioMemory, generation: int) -> TwilioFact:
+    def set_desired(self, wanted: TwilioWanted | None, memory: TwilioMemory, generation: int) -> TwilioFact:
         """What an object of this generation wants (None: nothing may be asked of Twilio now), and what is known of it. Never waits.
 
         `memory` counts the first time only: from then on we know better than the status.
@@ -87,12 +88,12 @@ class TwilioKeeper:
         if credentials != self._credentials:
             self._refused.clear()
         if self._credentials is None or credentials.place != self._credentials.place:
-            self._functions = FunctionsKeeper()
+            self._functions = FunctionsReconciler()
         self._credentials = credentials
 
-    def doubt(self) -> None:
+    def mark_stale(self) -> None:
         """A relay says that Sync is not what we think: look soon."""
-        if time.monotonic() - self._began >= DOUBT_SECONDS:
+        if time.monotonic() - self._began >= STALE_EVERY_SECONDS:
             self._due = 0.0
             self._wake.set()
 
@@ -141,7 +142,7 @@ class TwilioKeeper:
     async def _look_safely(self, wanted: TwilioWanted) -> Cause:
         try:
             return await self._look(wanted)
-        except OperatorError as error:  # the cluster, or the Secret: the keeper says what is wrong with those
+        except OperatorError as error:  # the cluster, or the Secret: the reconciler says what is wrong with those
             self._log.warning("Twilio not looked at", error=str(error))
         except Exception:  # a defect of ours must not end the keeping of this object, nor of others
             self._log.exception("the look at Twilio failed by a defect, tried again")

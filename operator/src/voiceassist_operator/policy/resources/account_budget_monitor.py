@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .metadata import Manifest, Owner, manifest, relay_name
+from ...kubernetes.kinds import DISRUPTION_BUDGET, POD_MONITOR, SERVICE_ACCOUNT, Manifest
+from .metadata import Owner, manifest, relay_name
 
 
 def relay_service_account(owner: Owner) -> Manifest:
     """An account without any right, and without a token in the pods."""
-    return manifest("v1", "ServiceAccount", owner, relay_name(owner.name), {"automountServiceAccountToken": False})
+    return manifest(SERVICE_ACCOUNT, owner, relay_name(owner.name), {"automountServiceAccountToken": False})
 
 
 def relay_disruption_budget(owner: Owner) -> Manifest:
     """One pod at a time leaves by eviction."""
     body = {"spec": {"maxUnavailable": 1, "selector": {"matchLabels": owner.selector}}}
-    return manifest("policy/v1", "PodDisruptionBudget", owner, relay_name(owner.name), body)
+    return manifest(DISRUPTION_BUDGET, owner, relay_name(owner.name), body)
 
 
 def relay_pod_monitor(owner: Owner, labels: Mapping[str, str]) -> Manifest | None:
@@ -32,6 +33,6 @@ def relay_pod_monitor(owner: Owner, labels: Mapping[str, str]) -> Manifest | Non
             "podMetricsEndpoints": [endpoint],
         }
     }
-    made = manifest("monitoring.coreos.com/v1", "PodMonitor", owner, relay_name(owner.name), body)
+    made = manifest(POD_MONITOR, owner, relay_name(owner.name), body)
     made["metadata"]["labels"] = {**labels, **owner.labels}
     return made

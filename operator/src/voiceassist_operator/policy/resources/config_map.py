@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from voiceassist_crds.config import Prompt, RelayConfig
 
-from .metadata import CONFIG_ANNOTATION, Manifest, Owner, history_name, manifest, relay_name
+from ...kubernetes.kinds import CONFIG_MAP, Manifest
+from .metadata import CONFIG_ANNOTATION, Owner, history_name, manifest, relay_name
 
 CONFIG_FILE = "relay.json"
 
@@ -12,10 +13,10 @@ CONFIG_FILE = "relay.json"
 def relay_config_map(owner: Owner, config: RelayConfig) -> Manifest:
     """The one ConfigMap that the pods mount."""
     annotations = {CONFIG_ANNOTATION: config.config_revision}
-    return manifest("v1", "ConfigMap", owner, relay_name(owner.name), {"data": {CONFIG_FILE: config.to_json()}}, annotations)
+    return manifest(CONFIG_MAP, owner, relay_name(owner.name), {"data": {CONFIG_FILE: config.to_json()}}, annotations)
 
 
 def history_config_map(owner: Owner, prompt: Prompt) -> Manifest:
     """A revision of the prompt, kept to go back to; never mounted, never changed."""
     body = {"data": {"instructions": prompt.instructions}, "immutable": True}
-    return manifest("v1", "ConfigMap", owner, history_name(owner.name, prompt.revision), body)
+    return manifest(CONFIG_MAP, owner, history_name(owner.name, prompt.revision), body)

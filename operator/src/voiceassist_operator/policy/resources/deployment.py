@@ -6,8 +6,9 @@ from typing import Any
 
 from voiceassist_crds import names
 
+from ...kubernetes.kinds import DEPLOYMENT, Manifest
 from ..relay_config import DRAIN_GRACE_SECONDS
-from .metadata import Manifest, Owner, manifest, relay_name
+from .metadata import Owner, manifest, relay_name
 
 CONFIG_DIR = "/etc/voiceassist/config"
 SECRETS_DIR = "/etc/voiceassist/secrets"
@@ -147,4 +148,4 @@ def relay_deployment(owner: Owner) -> Manifest:
             "template": {"metadata": {"labels": {**relay.pod_labels, **owner.labels}, "annotations": annotations}, "spec": pod},
         }
     }
-    return manifest("apps/v1", "Deployment", owner, name, body)
+    return manifest(DEPLOYMENT, owner, name, body)

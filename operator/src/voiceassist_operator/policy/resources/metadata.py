@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any
 
 from voiceassist_crds import names
 from voiceassist_crds.resource import VoiceAssistSpec
 
-Manifest = dict[str, Any]
+from ...kubernetes.kinds import LABEL_APP, LABEL_MANAGED_BY, LABEL_NAME, MANAGER, RELAY_APP, VOICEASSIST, Kind, Manifest
 
-MANAGER = "voiceassist-operator"
-LABEL_NAME = f"{names.GROUP}/name"
 CONFIG_ANNOTATION = f"{names.GROUP}/config-revision"
 SECRETS_ANNOTATION = f"{names.GROUP}/secrets-version"
 CAUSE_ANNOTATION = f"{names.GROUP}/change-cause"
@@ -46,7 +43,7 @@ class Owner:
     @property
     def selector(self) -> dict[str, str]:
         """Labels that pick this object's relay pods; never changed, as a Deployment's selector cannot be."""
-        return {"app.kubernetes.io/name": "voiceassist-relay", "app.kubernetes.io/instance": label_value(self.name)}
+        return {LABEL_APP: RELAY_APP, "app.kubernetes.io/instance": label_value(self.name)}
 
     @property
     def labels(self) -> dict[str, str]:
@@ -55,7 +52,7 @@ class Owner:
             **self.selector,
             "app.kubernetes.io/component": "relay",
             "app.kubernetes.io/part-of": "voiceassist",
-            "app.kubernetes.io/managed-by": MANAGER,
+            LABEL_MANAGED_BY: MANAGER,
             LABEL_NAME: label_value(self.name),
         }
 
@@ -83,7 +80,7 @@ def history_name(name: str, revision: str) -> str:
     return limited(name.replace(".", "-"), MAX_NAME - 8 - len(revision)) + f"-prompt-{revision}"
 
 
-def manifest(api_version: str, kind: str, owner: Owner, name: str, body: Manifest, annotations: dict[str, str] | None = None) -> Manifest:
+def manifest(kind: Kind, owner: Owner, name: str, body: Manifest, annotations: dict[str, str] | None = None) -> Manifest:
     """An object owned by the VoiceAssist, with our labels."""
     metadata: Manifest = {
         "name": name,
@@ -91,8 +88,8 @@ def manifest(api_version: str, kind: str, owner: Owner, name: str, body: Manifes
         "labels": owner.labels,
         "ownerReferences": [
             {
-                "apiVersion": f"{names.GROUP}/{names.VERSION}",
-                "kind": names.KIND,
+                "apiVersion": VOICEASSIST.api_version,
+                "kind": VOICEASSIST.name,
                 "name": owner.name,
                 "uid": owner.uid,
                 "controller": True,
@@ -102,4 +99,4 @@ def manifest(api_version: str, kind: str, owner: Owner, name: str, body: Manifes
     }
     if annotations:
         metadata["annotations"] = annotations
-    return {"apiVersion": api_version, "kind": kind, "metadata": metadata, **body}
+    return {"apiVersion": kind.api_version, "kind": kind.name, "metadata": metadata, **body}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from voiceassist_crds import names
 
-from .metadata import MANAGER, Manifest, Owner, manifest, relay_name
+from ...kubernetes.kinds import INGRESS, LABEL_APP, MANAGER, NETWORK_POLICY, SERVICE, Manifest
+from .metadata import Owner, manifest, relay_name
 
 _HOUR = "3600"
 
@@ -31,7 +32,7 @@ def relay_service(owner: Owner) -> Manifest:
             "ports": [{"name": "http", "port": 80, "targetPort": "public", "protocol": "TCP", "appProtocol": "http"}],
         }
     }
-    return manifest("v1", "Service", owner, relay_name(owner.name), body)
+    return manifest(SERVICE, owner, relay_name(owner.name), body)
 
 
 def relay_ingress(owner: Owner) -> Manifest | None:
@@ -47,7 +48,7 @@ def relay_ingress(owner: Owner) -> Manifest | None:
     if ingress.tls_secret_name:
         spec["tls"] = [{"hosts": [owner.spec.host], "secretName": ingress.tls_secret_name}]
     annotations = {**INGRESS_ANNOTATIONS, "projectcontour.io/websocket-routes": prefix or "/", **ingress.annotations}
-    return manifest("networking.k8s.io/v1", "Ingress", owner, name, {"spec": spec}, annotations)
+    return manifest(INGRESS, owner, name, {"spec": spec}, annotations)
 
 
 def relay_network_policy(owner: Owner) -> Manifest | None:
@@ -56,8 +57,8 @@ def relay_network_policy(owner: Owner) -> Manifest | None:
         return None
     private_peers = [
         {"podSelector": {"matchLabels": owner.selector}},
-        {"namespaceSelector": {}, "podSelector": {"matchLabels": {"app.kubernetes.io/name": MANAGER}}},
-        {"namespaceSelector": {}, "podSelector": {"matchLabels": {"app.kubernetes.io/name": "prometheus"}}},
+        {"namespaceSelector": {}, "podSelector": {"matchLabels": {LABEL_APP: MANAGER}}},
+        {"namespaceSelector": {}, "podSelector": {"matchLabels": {LABEL_APP: "prometheus"}}},
     ]
     spec = {
         "podSelector": {"matchLabels": owner.selector},
@@ -67,4 +68,4 @@ def relay_network_policy(owner: Owner) -> Manifest | None:
             {"ports": [{"port": names.PRIVATE_PORT, "protocol": "TCP"}], "from": private_peers},
         ],
     }
-    return manifest("networking.k8s.io/v1", "NetworkPolicy", owner, relay_name(owner.name), {"spec": spec})
+    return manifest(NETWORK_POLICY, owner, relay_name(owner.name), {"spec": spec})

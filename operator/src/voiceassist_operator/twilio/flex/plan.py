@@ -14,41 +14,10 @@ from typing import Any
 
 from voiceassist_crds.reasons import Reason
 
+from ..model.flex import DEFAULT, FlexWanted
 from ..model.outcome import Problem
 
 CUSTOM, OURS, INSTANCES = "custom_data", "voice_assist", "instances"
-DEFAULT = ""
-"""Among claimed queues: the account's default."""
-
-
-@dataclass(frozen=True, slots=True)
-class Older:
-    """An older VoiceAssist of this account that the operator knows, and what it claims."""
-
-    key: str
-    queues: frozenset[str]
-    """With DEFAULT for one that names none."""
-
-
-@dataclass(frozen=True, slots=True)
-class FlexWanted:
-    """What the object asks for."""
-
-    key: str
-    """<namespace>/<name>."""
-    uid: str
-    since: str
-    """When the object was created, RFC 3339."""
-    configure: bool = True
-    queues: tuple[str, ...] = ()
-    older: tuple[Older, ...] = ()
-    known: frozenset[str] = field(default=frozenset(), compare=False)
-    """Keys of all objects of this account that the operator knows: their claims are in `older`, or do not count."""
-
-    @property
-    def claims(self) -> frozenset[str]:
-        """What it claims."""
-        return frozenset(self.queues) or frozenset({DEFAULT})
 
 
 @dataclass(frozen=True, slots=True)

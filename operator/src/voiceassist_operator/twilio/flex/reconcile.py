@@ -10,13 +10,15 @@ from typing import Any
 from voiceassist_crds.reasons import Reason
 
 from ...errors import OperatorError
-from ..account import FlexOperations
+from ..model.backoff import Backoff
+from ..model.flex import FlexWanted
 from ..model.outcome import FlexOutcome, Problem, problem_of
-from .plan import FlexPlan, FlexWanted, drift, plan_flex, plan_flex_removal
+from .api import FlexOperations
+from .plan import FlexPlan, drift, plan_flex, plan_flex_removal
 
 ROUNDS = 5
-PAUSE_SECONDS = 0.3
-"""Before the next attempt, when what we wrote is not there: half of this to the whole of it, doubled each time."""
+BACKOFF = Backoff(first=0.3, longest=4.8)
+"""Before the next attempt, when what we wrote is not there."""
 
 Planner = Callable[[Mapping[str, Any]], FlexPlan]
 
@@ -81,7 +83,7 @@ async def _write(
                 break
             note(found, wrote)
             if wrote:
-                await asyncio.sleep(PAUSE_SECONDS * 2 ** (attempt - 1) * random.uniform(0.5, 1))  # noqa: S311 - no secret
+                await asyncio.sleep(BACKOFF.delay(attempt, random.random()))  # noqa: S311 - no secret
                 found = plan(await account.fetch())
                 if found.write is None:
                     break

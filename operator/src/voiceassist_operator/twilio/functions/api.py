@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from ...errors import TwilioRefused
 from ..client import Part, TwilioTransport, segment
+from ..model.errors import TwilioRefused
 from ..model.refusals import Refusal
 from .observed import (
     Build,

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 
 from voiceassist_crds.reasons import Reason
 
-from ...errors import OperatorError, TwilioRefused
+from ...errors import OperatorError
 from ..client import TwilioTransport
+from ..model.errors import TwilioRefused
 from ..model.functions import FunctionsMemory, FunctionsMode, FunctionsOutcome, FunctionsWanted
 from ..model.refusals import Refusal
 from .api import ServerlessAccount
@@ -22,7 +23,7 @@ _LOOK_AGAIN = frozenset({Refusal.TAKEN, Refusal.NOT_FOUND})
 """Refusals that come of an outdated view: somebody, or an answer that was lost, was faster."""
 
 
-class FunctionsKeeper:
+class FunctionsReconciler:
     """One VoiceAssist's functions. Held by whoever keeps the object: it knows what it saw last, so a poll is one request."""
 
     def __init__(self) -> None:

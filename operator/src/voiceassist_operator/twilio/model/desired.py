@@ -9,11 +9,11 @@ from typing import Any
 from voiceassist_crds.reasons import ConditionType, Reason
 from voiceassist_crds.resource import VoiceAssistSpec
 
-from ..flex.plan import FlexWanted, Older
-from ..sync.plan import SyncWanted, friendly_name
 from .address import Address
+from .flex import FlexWanted, Older
 from .functions import GRACE_SECONDS, FunctionsMemory, FunctionsMode, FunctionsWanted, memory_from_status
 from .outcome import SyncMemory
+from .sync_service import SyncWanted, friendly_name
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from typing import Any
 
 from voiceassist_crds.reasons import Reason
 
-from ...errors import NotLeading, TwilioRefused, TwilioUnavailable
+from ...errors import NotLeading
+from .errors import TwilioRefused, TwilioUnavailable
 from .refusals import Refusal
 
 

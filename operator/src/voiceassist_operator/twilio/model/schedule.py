@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .backoff import Backoff
+
 RESYNC_SECONDS = 3600.0
 """Between looks at an object at rest, 15 % less at most. A look costs 2 requests (the list of Sync services, the Flex configuration), with
 functions at Twilio 5: at rest 5.9 an hour at most."""
-LET_GO_SECONDS = 600.0
+RELEASE_SECONDS = 600.0
 """How long an object that is being deleted waits for Twilio when its relays are gone, unless the operator is told otherwise."""
 CONFIRM_SECONDS = 30.0
 """After a write to the Flex configuration: somebody who read it before us may write it after us."""
 STANDING_SECONDS = 300.0
 """After a refusal that somebody may mend at Twilio: an account suspended, something gone, a queue claimed."""
-FIRST_FAILURE, LONGEST_FAILURE = 2.0, 300.0
+SPREAD = 0.85
+"""Waits are between this share and the whole of themselves, so that not all objects are looked at at once."""
+FAILURES = Backoff(first=2.0, longest=300.0, least=SPREAD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +44,10 @@ def next_look(cause: Cause, failures: int, resync: float, chance: float) -> floa
     """
     if cause.refused:
         return None
-    spread = 0.85 + 0.15 * chance
+    spread = SPREAD + (1 - SPREAD) * chance
     waits = [resync * spread]
     if cause.failed:
-        waits.append(max(cause.asked, min(LONGEST_FAILURE, FIRST_FAILURE * 2.0 ** (failures - 1)) * spread))
+        waits.append(max(cause.asked, FAILURES.delay(failures, chance)))
     if cause.standing:
         waits.append(STANDING_SECONDS * spread)
     if cause.wrote_flex:

@@ -14,22 +14,8 @@ from typing import Any
 
 from voiceassist_crds.reasons import Reason
 
-from ..account import SyncService, SyncSettings
 from ..model.outcome import Problem, SyncMemory
-
-
-def friendly_name(namespace: str, name: str, uid: str) -> str:
-    """The name of the service that is made for an object."""
-    return f"voiceassist/{namespace}/{name}/{uid}"
-
-
-@dataclass(frozen=True, slots=True)
-class SyncWanted:
-    """What the object asks for."""
-
-    friendly_name: str
-    given_sid: str = ""
-    """`sync.serviceSid`."""
+from ..model.sync_service import SyncService, SyncSettings, SyncWanted
 
 
 @dataclass(frozen=True, slots=True)

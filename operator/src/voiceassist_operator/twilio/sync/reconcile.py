@@ -7,9 +7,10 @@ from dataclasses import replace
 from voiceassist_crds.reasons import Reason
 
 from ...errors import OperatorError
-from ..account import SyncOperations
 from ..model.outcome import Problem, SyncMemory, SyncOutcome, problem_of
-from .plan import SyncSeen, SyncWanted, plan_sync
+from ..model.sync_service import SyncWanted
+from .api import SyncOperations
+from .plan import SyncSeen, plan_sync
 
 ROUNDS = 5
 """More than a look, a creation, a second look, and a deletion need."""

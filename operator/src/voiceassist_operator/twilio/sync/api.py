@@ -1,39 +1,17 @@
-"""An account's Sync services and Flex configuration as typed operations; only what the operator uses."""
+"""An account's Sync services as typed operations, by the `twilio` package; only what the operator uses."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
-from ..errors import TwilioRefused
-from .client import TwilioTransport
-from .model.refusals import Refusal
+from ..client import TwilioTransport
+from ..model.errors import TwilioRefused
+from ..model.refusals import Refusal
+from ..model.sync_service import SyncService, SyncSettings
 
 PAGE_SIZE = 100
 MAX_SERVICES = 5000
-CONFIGURATION = "/v1/Configuration"
-
-
-@dataclass(frozen=True, slots=True)
-class SyncSettings:
-    """Settings of a Sync service, by the names that the `twilio` package gives them; the defaults are what ours has."""
-
-    acl_enabled: bool = True
-    webhook_url: str = ""
-    webhooks_from_rest_enabled: bool = False
-    reachability_webhooks_enabled: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class SyncService:
-    """A Sync service."""
-
-    sid: str
-    friendly_name: str
-    settings: SyncSettings
-    created: float = 0.0
-    """Epoch seconds."""
 
 
 class SyncOperations:
@@ -95,32 +73,3 @@ def _service(one: Any) -> SyncService:
         bool(one.acl_enabled), one.webhook_url or "", bool(one.webhooks_from_rest_enabled), bool(one.reachability_webhooks_enabled)
     )
     return SyncService(one.sid, one.friendly_name or "", settings, one.date_created.timestamp() if one.date_created else 0.0)
-
-
-class FlexOperations(Protocol):
-    """What keeping an entry needs of the Flex configuration."""
-
-    async def fetch(self) -> dict[str, Any]:
-        """The configuration."""
-
-    async def update(self, changes: Mapping[str, Any]) -> None:
-        """Replaces these top-level fields, each as a whole."""
-
-
-@dataclass(frozen=True, slots=True)
-class FlexConfiguration:
-    """The Flex configuration over REST: the `twilio` package cannot write JSON bodies."""
-
-    transport: TwilioTransport = field(repr=False)
-
-    async def fetch(self) -> dict[str, Any]:
-        """The configuration."""
-        return await self.transport.ask("flex-api", "GET", CONFIGURATION)
-
-    async def update(self, changes: Mapping[str, Any]) -> None:
-        """Replaces these top-level fields, each as a whole. Writing the same again does no harm to what is ours, but to others':
-
-        so it is not repeated after an unclear answer; the caller reads again.
-        """
-        body = {"account_sid": self.transport.login.account_sid, **changes}
-        await self.transport.ask("flex-api", "POST", CONFIGURATION, json=body)

@@ -1,0 +1,76 @@
+"""What keeps the relays from being deployed: checks that are all asked, so that all that is missing is said at once. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from voiceassist_crds.reasons import Reason
+
+from .condition import Blocker
+from .observed import Observed, SecretFact
+from .twilio_conditions import sync_service_known
+
+CREDENTIALS = frozenset({"authToken", "apiKeySid", "apiKeySecret"})
+"""Keys of the Secret of Twilio's credentials."""
+
+
+def host_is_free(seen: Observed) -> Blocker | None:
+    """No older VoiceAssist has this host and path prefix."""
+    if not seen.conflicting:
+        return None
+    spec = seen.owner.spec
+    text = (
+        f"VoiceAssist {seen.conflicting} has host {spec.host} and path prefix {spec.path_prefix or '(none)'} already; change one of the two"
+    )
+    return Blocker(Reason.HOST_CONFLICT, text)
+
+
+def custom_endpoints_are_allowed(seen: Observed) -> Blocker | None:
+    """Another server in place of Twilio is named only where the operator allows it."""
+    if not seen.owner.spec.twilio.api_url or seen.custom_endpoints:
+        return None
+    text = "twilio.apiUrl needs an operator with --allow-custom-endpoints; remove it, or start the operator so"
+    return Blocker(Reason.CUSTOM_ENDPOINTS_NOT_ALLOWED, text)
+
+
+def twilio_credentials_are_complete(seen: Observed) -> Blocker | None:
+    """The Secret of Twilio's credentials has a value under each key."""
+    return _secret_has(seen.credentials, CREDENTIALS, "twilio.credentialsSecretRef")
+
+
+def model_key_is_there(seen: Observed) -> Blocker | None:
+    """The Secret of the model's key has a value under the key that is named."""
+    return _secret_has(seen.model_key, frozenset({seen.owner.spec.model.api_key_secret_ref.key}), "model.apiKeySecretRef")
+
+
+def _secret_has(secret: SecretFact, needed: frozenset[str], where: str) -> Blocker | None:
+    if not secret.found:
+        keys = ", ".join(sorted(needed))
+        text = f"Secret {secret.name} ({where}) does not exist; create it with {'keys' if len(needed) > 1 else 'key'} {keys}"
+        return Blocker(Reason.SECRET_NOT_FOUND, text)
+    if missing := sorted(needed - secret.keys):
+        text = f"Secret {secret.name} ({where}) lacks {', '.join(missing)}; add what is missing, and nothing needs a restart"
+        return Blocker(Reason.SECRET_INCOMPLETE, text)
+    return None
+
+
+def prompt_is_there(seen: Observed) -> Blocker | None:
+    """There is a text for the prompt."""
+    if seen.prompt.instructions is not None:
+        return None
+    return Blocker(seen.prompt.reason or Reason.PROMPT_SOURCE_NOT_FOUND, seen.prompt.message)
+
+
+CHECKS: tuple[Callable[[Observed], Blocker | None], ...] = (
+    host_is_free,
+    custom_endpoints_are_allowed,
+    twilio_credentials_are_complete,
+    model_key_is_there,
+    prompt_is_there,
+    sync_service_known,
+)
+
+
+def blockers(seen: Observed) -> list[Blocker]:
+    """Returns what keeps the relays from being deployed; empty when nothing does."""
+    return [found for check in CHECKS if (found := check(seen)) is not None]

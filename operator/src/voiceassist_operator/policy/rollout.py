@@ -1,0 +1,98 @@
+"""The roll-out of a configuration to the relay pods: which are behind, what is put on them and when, and the prompts' history. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from voiceassist_crds import names
+from voiceassist_crds.config import RelayConfig
+
+from .observed import Observed, PodFact
+from .resources.metadata import CONFIG_ANNOTATION, SECRETS_ANNOTATION, history_name
+
+HISTORY = 10
+"""Revisions of the prompt that are kept to go back to."""
+DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
+COST_EVERY_SECONDS = 10.0
+"""How often the number of calls is put on a pod at most."""
+REANNOTATE_AFTER_SECONDS = 3.0
+"""A pod that does not report a configuration after this time is annotated again: its node may have seen the annotation first."""
+REANNOTATED = f"{names.GROUP}/reannotated"
+
+
+@dataclass(frozen=True, slots=True)
+class PodPatch:
+    """Annotations to put on a pod. A new one makes the kubelet bring the pod's volumes up to date at once."""
+
+    pod: str
+    annotations: dict[str, str]
+
+
+def current_pods(seen: Observed) -> list[PodFact]:
+    """Returns the pods that are there to stay: draining ones keep what they have and are not counted."""
+    return [pod for pod in seen.pods if not pod.terminating]
+
+
+def behind(seen: Observed, config: RelayConfig) -> list[PodFact]:
+    """Returns the pods that are there to stay and do not report this configuration."""
+    return [pod for pod in current_pods(seen) if pod.status is None or pod.status.config_revision != config.config_revision]
+
+
+def secrets_version(seen: Observed) -> str:
+    """Returns the Secrets' versions: changes when one of them does, and tells nothing of their values."""
+    return f"{seen.credentials.version}.{seen.model_key.version}"
+
+
+def pod_patches(seen: Observed, config: RelayConfig) -> list[PodPatch]:
+    """Returns the annotations that are missing: the configuration's revision, the Secrets' versions, and the deletion cost."""
+    patches = []
+    for pod in current_pods(seen):
+        desired = {CONFIG_ANNOTATION: config.config_revision, SECRETS_ANNOTATION: secrets_version(seen), **_deletion_cost(pod)}
+        new = {key: value for key, value in desired.items() if pod.annotations.get(key) != value}
+        if new:
+            patches.append(PodPatch(pod.name, new))
+    return patches
+
+
+def _deletion_cost(pod: PodFact) -> dict[str, str]:
+    """Idle pods leave first when the Deployment shrinks."""
+    return {} if pod.status is None else {DELETION_COST: str(pod.status.active_calls)}
+
+
+def annotations_due(
+    pod: PodFact, missing: Mapping[str, str], config: RelayConfig | None, since_annotated: float, since_cost: float, stamp: str
+) -> dict[str, str]:
+    """Returns what is put on a pod now, of what is missing.
+
+    `since_annotated` is seconds since it was annotated for a configuration or seen for the first time, `since_cost` seconds since
+    its deletion cost was written, and `stamp` a text that was not used before.
+    """
+    due = {key: value for key, value in missing.items() if key != DELETION_COST or since_cost >= COST_EVERY_SECONDS}
+    if config is not None and _could_report(pod, config) and since_annotated >= REANNOTATE_AFTER_SECONDS:
+        due[REANNOTATED] = stamp
+    return due
+
+
+def _could_report(pod: PodFact, config: RelayConfig) -> bool:
+    """Whether a pod that is there to stay does not report the configuration, although it could."""
+    if pod.terminating or pod.status is None or pod.status.config_error:
+        return False
+    return pod.status.config_revision != config.config_revision
+
+
+def prompt_history(seen: Observed, config: RelayConfig, now: str) -> list[dict[str, Any]]:
+    """Returns the newest revisions of the prompt as the status has them, the one in force first. `now` is RFC 3339."""
+    old: list[dict[str, Any]] = list(seen.status.get("prompt", {}).get("history", []))
+    revision = config.prompts[0].revision
+    if old and old[0]["revision"] == revision:
+        return old
+    entry = {
+        "revision": revision,
+        "time": now,
+        "manager": seen.prompt.manager[:200],
+        "cause": seen.prompt.cause[:500],
+        "configMap": history_name(seen.owner.name, revision),
+    }
+    return [entry, *(one for one in old if one["revision"] != revision)][:HISTORY]

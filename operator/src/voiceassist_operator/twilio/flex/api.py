@@ -1,0 +1,40 @@
+"""An account's Flex configuration over REST; only what the operator uses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from ..client import TwilioTransport
+
+CONFIGURATION = "/v1/Configuration"
+
+
+class FlexOperations(Protocol):
+    """What keeping an entry needs of the Flex configuration."""
+
+    async def fetch(self) -> dict[str, Any]:
+        """The configuration."""
+
+    async def update(self, changes: Mapping[str, Any]) -> None:
+        """Replaces these top-level fields, each as a whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlexConfiguration:
+    """The Flex configuration over REST: the `twilio` package cannot write JSON bodies."""
+
+    transport: TwilioTransport = field(repr=False)
+
+    async def fetch(self) -> dict[str, Any]:
+        """The configuration."""
+        return await self.transport.ask("flex-api", "GET", CONFIGURATION)
+
+    async def update(self, changes: Mapping[str, Any]) -> None:
+        """Replaces these top-level fields, each as a whole. Writing the same again does no harm to what is ours, but to others':
+
+        so it is not repeated after an unclear answer; the caller reads again.
+        """
+        body = {"account_sid": self.transport.login.account_sid, **changes}
+        await self.transport.ask("flex-api", "POST", CONFIGURATION, json=body)
