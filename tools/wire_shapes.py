@@ -36,11 +36,12 @@ from voiceassist_crds.proof import probe_answer
 from voiceassist_crds.resource import VoiceAssistSpec
 from voiceassist_crds.schema import SCHEMAS, schema_text
 from voiceassist_crds.status import PeerReason, PeerStatus, RelayStatus
-from voiceassist_operator.policy.observed import Observed, PodFact, PromptFact, SecretFact, TwilioFact
+from voiceassist_operator.policy.observed import Observed, PodFact, PromptFact, SecretFact
 from voiceassist_operator.policy.plan import make_plan
 from voiceassist_operator.policy.relay_config import relay_config
 from voiceassist_operator.policy.resources.metadata import Owner
 from voiceassist_operator.twilio.model.desired import TwilioMemory
+from voiceassist_operator.twilio.model.observed import TwilioFact
 from voiceassist_operator.twilio.model.outcome import SyncMemory
 from voiceassist_relay.auth import mint_peer, mint_stream_token
 from voiceassist_relay.call.dependencies import FunctionsDeps

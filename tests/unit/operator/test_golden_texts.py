@@ -55,6 +55,6 @@ def test_conditions_texts() -> None:
 @pytest.mark.parametrize("arguments", [(), ("run",), ("plan",)], ids=lambda one: "_".join(("help", *one)))
 def test_help(arguments: tuple[str, ...]) -> None:
     done = subprocess.run(
-        [COMMAND, *arguments, "--help"], capture_output=True, text=True, check=True, timeout=60, env={**os.environ, "COLUMNS": "100"}
+        [COMMAND, *arguments, "--help"], capture_output=True, text=True, check=True, timeout=60, env={**os.environ, "COLUMNS": "1000"}
     )
     compare("_".join(("help", *arguments)) + ".txt", done.stdout.replace(__version__, "VERSION"))
