@@ -19,7 +19,7 @@ from integration.model_line_rig import (
 )
 from integration.model_line_words import AGENT, ASKED, CALLS, CHAT, outcomes, quick, turns
 from voiceassist_crds.messages import Track, WithdrawnReason
-from voiceassist_relay.realtime.core.silence import FRAME as FILL
+from voiceassist_relay.realtime.core.audio_time import FRAME as FILL
 from voiceassist_sim.openai import RealtimeServer
 
 pytestmark = pytest.mark.filterwarnings('ignore:Overriding the "event_loop_policy" fixture')  # the hook is for whole folders only

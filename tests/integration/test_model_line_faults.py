@@ -13,7 +13,7 @@ import uvloop
 from integration.model_line_rig import FRAME, QUICK, SILENCE, calling, digest, ledgers, relay_config, speech
 from integration.model_line_words import AGENT, ASKED, CALLS, all_heard, quick, states, turns, whole
 from voiceassist_crds.messages import AssistState, StatusReason, Track
-from voiceassist_relay.realtime.dials import Dials
+from voiceassist_relay.realtime.dialer import Dials
 from voiceassist_sim.openai import RealtimeServer
 
 pytestmark = pytest.mark.filterwarnings('ignore:Overriding the "event_loop_policy" fixture')  # the hook is for whole folders only

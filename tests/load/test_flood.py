@@ -16,7 +16,7 @@ from load.flood import attacks
 from load.flood.rig import MB, FloodRig, Watched, flooded, unharmed
 from load.flood.wire import Stream
 from voiceassist_relay.media.admission import UPGRADES_BURST, UPGRADES_PER_SECOND
-from voiceassist_relay.realtime.core.pace import AHEAD_SECONDS, CATCHING_UP
+from voiceassist_relay.realtime.core.audio_time import AHEAD_SECONDS, CATCHING_UP
 from voiceassist_relay.server.descriptors import raise_limit
 from voiceassist_relay.server.limits import HttpLimits
 

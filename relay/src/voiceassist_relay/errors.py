@@ -6,19 +6,14 @@ RelayError
     TwilioRefused       a definite no (4xx): nothing was done
     TwilioBusy          429: nothing was done; try again later
     TwilioUnclear       5xx, time-out or a broken connection: it may have been done
-  SessionFailed       a session at the model could not be opened
+  SessionFailed       a session at the model could not be opened (realtime/core/failures.py)
   TokenRefused        a stream's token does not let its bearer in
   RequestRefused      a call of /stream, /token or /feedback that gets an error as its answer
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from voiceassist_crds.reasons import Refusal
-
-if TYPE_CHECKING:
-    from .realtime.core.failures import Failure
 
 
 class RelayError(Exception):
@@ -57,14 +52,6 @@ class TwilioBusy(TwilioError):
 
 class TwilioUnclear(TwilioError):
     """5xx, a time-out or a broken connection: it may have been done. `status` is 0 without an answer."""
-
-
-class SessionFailed(RelayError):
-    """A session at the model could not be opened; `failure` says whether another try makes sense."""
-
-    def __init__(self, failure: Failure) -> None:
-        self.failure = failure
-        super().__init__(repr(failure))
 
 
 class TokenRefused(RelayError):

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from voiceassist_crds.messages import CallDocument, CallState
-from voiceassist_relay.call.access import Access, Person, access_for_start, customer_call_sids, holds, person_from, watched
+from voiceassist_relay.call.access import Access, access_for_start, watched
 from voiceassist_relay.call.dependencies import random_suffix
 from voiceassist_relay.call.peer_relays import peer_address
 from voiceassist_relay.call.recovery import read_event
@@ -16,6 +16,7 @@ from voiceassist_relay.errors import RequestRefused, TwilioBusy, TwilioError, Tw
 from voiceassist_relay.functions.cors import answer_headers, origin_allowed
 from voiceassist_relay.twilio.error_answers import from_twilio, stop_failed, stream_refused
 from voiceassist_relay.twilio.flex_tokens import keep_until
+from voiceassist_relay.twilio.person import Person, customer_call_sids, holds, person_from
 
 CALL = "CA" + "1" * 32
 ANN, BOB = "WK" + "a" * 32, "WK" + "b" * 32

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from voiceassist_relay.realtime.core.audio_buffer import FRAME_CHARACTERS, Replay
-from voiceassist_relay.realtime.core.audio_time import KEPT_TRIMS, AudioClock, payload_ms
-from voiceassist_relay.realtime.core.silence import AFTER, FRAME, STEP, SilenceFill
+from voiceassist_relay.realtime.core.audio_time import AFTER, FRAME, KEPT_TRIMS, STEP, AudioClock, SilenceFill, payload_ms
 from voiceassist_relay.realtime.core.voice_activity import EnergyGate, GateEvent, loudness
 
 

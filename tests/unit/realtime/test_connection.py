@@ -15,8 +15,7 @@ from websockets.frames import Frame, Opcode
 from websockets.server import ServerProtocol
 
 from voiceassist_crds.messages import StatusReason
-from voiceassist_relay.errors import SessionFailed
-from voiceassist_relay.realtime.core.failures import Fatal, Passing
+from voiceassist_relay.realtime.core.failures import Fatal, Passing, SessionFailed
 from voiceassist_relay.realtime.core.limits import LineLimits
 from voiceassist_relay.realtime.providers.base import Endpoint
 from voiceassist_relay.realtime.websocket import MAX_MESSAGE, Lost, ModelConnection, connect, text_frame

@@ -14,9 +14,9 @@ from websockets.speedups import apply_mask
 
 from voiceassist_relay.metrics.relay_metrics import RelayMetrics
 from voiceassist_relay.realtime.audio_sender import SAMPLE, Feed
+from voiceassist_relay.realtime.core.audio_time import FRAME as SILENCE
 from voiceassist_relay.realtime.core.audio_time import AudioClock
 from voiceassist_relay.realtime.core.limits import LineLimits
-from voiceassist_relay.realtime.core.silence import FRAME as SILENCE
 
 
 def payload(number: int, size: int = 160) -> bytes:

@@ -7,9 +7,8 @@ from hypothesis import strategies as st
 
 from voiceassist_relay.metrics.relay_metrics import RelayMetrics
 from voiceassist_relay.realtime.audio_sender import SAMPLE, Feed
-from voiceassist_relay.realtime.core.audio_time import AudioClock
+from voiceassist_relay.realtime.core.audio_time import AHEAD_SECONDS, CATCHING_UP, AudioClock, Pace
 from voiceassist_relay.realtime.core.limits import LineLimits
-from voiceassist_relay.realtime.core.pace import AHEAD_SECONDS, CATCHING_UP, Pace
 
 FRAME = b"/" * 216
 

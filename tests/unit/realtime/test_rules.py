@@ -10,17 +10,15 @@ from hypothesis import strategies as st
 
 from unit.realtime.wire import turn
 from voiceassist_crds.messages import StatusReason
-from voiceassist_relay.call.timeline import CallTimeline, TurnTimeline
+from voiceassist_relay.call.timeline import CallTimeline
 from voiceassist_relay.interfaces import TurnTiming
-from voiceassist_relay.realtime.core.backoff import delay, recycle_after
-from voiceassist_relay.realtime.core.failures import Fatal, Passing, from_close, from_handshake, from_tls, from_update, label, wait_in
-from voiceassist_relay.realtime.core.history import Memory
-from voiceassist_relay.realtime.core.limiter import ResponseLimiter
-from voiceassist_relay.realtime.core.limits import LineLimits
+from voiceassist_relay.realtime.core.failures import Fatal, Passing, from_close, from_handshake, from_update, label, wait_in
+from voiceassist_relay.realtime.core.history import Memory, Placement
+from voiceassist_relay.realtime.core.limits import LineLimits, ResponseLimiter, delay, recycle_after
 from voiceassist_relay.realtime.core.liveness import Liveness
-from voiceassist_relay.realtime.core.placement import Placement
 from voiceassist_relay.realtime.core.server_events import ErrorInfo
-from voiceassist_relay.realtime.core.turns import carry_over
+from voiceassist_relay.realtime.core.turns import TurnTimeline, carry_over
+from voiceassist_relay.realtime.websocket import from_tls
 
 LIMITS = LineLimits()
 

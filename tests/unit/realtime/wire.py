@@ -16,8 +16,7 @@ from voiceassist_relay.realtime.core import outputs as act
 from voiceassist_relay.realtime.core.audio_time import AudioClock
 from voiceassist_relay.realtime.core.conversation import ConversationSession
 from voiceassist_relay.realtime.core.history import Memory
-from voiceassist_relay.realtime.core.limiter import ResponseLimiter
-from voiceassist_relay.realtime.core.limits import DEFAULT_LIMITS, LineLimits
+from voiceassist_relay.realtime.core.limits import DEFAULT_LIMITS, LineLimits, ResponseLimiter
 from voiceassist_relay.realtime.core.liveness import Liveness
 from voiceassist_relay.realtime.core.server_events import decode
 from voiceassist_relay.realtime.core.session_base import Context

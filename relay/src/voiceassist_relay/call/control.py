@@ -12,7 +12,8 @@ from ..sync.call_documents import CallDocuments
 from ..sync.document_rules import NotRunning, NotYours, SetPaused, Stop, decide_paused, decide_stop
 from ..twilio.call_streams import TwilioStreams
 from ..twilio.error_answers import stop_failed
-from .access import Person, not_in_the_call, nothing_to
+from ..twilio.person import Person
+from .access import not_in_the_call, nothing_to
 from .dependencies import FunctionsDeps
 from .peer_relays import Asked, Peers
 from .start import shown_state

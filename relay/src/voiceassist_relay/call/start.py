@@ -35,7 +35,7 @@ from ..sync.document_rules import (
 )
 from ..twilio.call_streams import TwilioStreams
 from ..twilio.error_answers import stream_refused
-from .access import Person
+from ..twilio.person import Person
 from .dependencies import FunctionsDeps
 from .peer_relays import Asked, Peers
 

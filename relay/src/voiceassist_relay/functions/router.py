@@ -8,8 +8,7 @@ from fastapi.responses import JSONResponse
 from voiceassist_crds.config import Checks
 from voiceassist_crds.names import CALLBACK_PATH, FEEDBACK_PATH, STREAM_PATH, TOKEN_PATH
 
-from ..auth import verify_callback
-from ..call.access import LOCAL_PERSON, Access, Person, access_for_start, watched
+from ..call.access import LOCAL_PERSON, Access, access_for_start, watched
 from ..call.control import Controlling
 from ..call.dependencies import FunctionsDeps
 from ..call.peer_relays import Peers
@@ -23,6 +22,8 @@ from ..twilio.access_tokens import mint_sync_token
 from ..twilio.call_streams import TwilioStreams
 from ..twilio.error_answers import from_twilio
 from ..twilio.flex_tokens import FlexTokens
+from ..twilio.person import Person
+from ..twilio.signatures import verify_callback
 from ..twilio.taskrouter import Assignments
 from .endpoints import EVERY_METHOD, dispatch, endpoint, read_body
 from .requests import Action, FeedbackFields, Raw, StreamFields, TokenFields, parse, read_fields, read_form, take_token
@@ -37,7 +38,9 @@ class Functions:
         self._deps = deps
         timing = deps.timing
         documents = CallDocuments(deps.sync, deps.current, timing.ask)
-        streams, telling, peers = TwilioStreams(deps), Telling(deps), Peers(deps)
+        timing, peers = deps.timing, Peers(deps)
+        streams = TwilioStreams(deps.rest, deps.current, deps.now, timing.ask, stop_seconds=timing.stop_seconds)
+        telling = Telling(deps.sync, deps.current, deps.now, timing.follow)
         self._documents = documents
         self._tokens = FlexTokens(deps.rest, deps.current, deps.now, timing.ask)
         self._assignments = Assignments(deps.rest, deps.current, deps.now, timing.ask)

@@ -15,8 +15,8 @@ from voiceassist_crds.names import CALL_SID_PATTERN, PROBE_PATH, WS_PATH, CallSi
 from voiceassist_crds.proof import probe_answer
 from voiceassist_crds.reasons import Refusal
 
-from ..auth import signing_token
 from ..config.snapshot import Snapshot
+from ..twilio.signatures import signing_token
 
 MAX_TARGET_CHARS = 512
 UPGRADES_PER_SECOND = 500.0

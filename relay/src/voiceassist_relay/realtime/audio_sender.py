@@ -10,12 +10,10 @@ from websockets.speedups import apply_mask
 
 from ..metrics.relay_metrics import RelayMetrics
 from .core.audio_buffer import FRAME_CHARACTERS, Replay
-from .core.audio_time import AudioClock, payload_ms
+from .core.audio_time import FRAME as SILENCE
+from .core.audio_time import FRAME_SECONDS, AudioClock, Pace, payload_ms
 from .core.client_events import APPEND_HEAD, APPEND_TAIL, append
 from .core.limits import LineLimits
-from .core.pace import Pace
-from .core.silence import FRAME as SILENCE
-from .core.silence import FRAME_SECONDS
 from .websocket import next_mask, text_frame
 
 SAMPLE = 50

@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable
+from types import TracebackType
 from typing import Protocol
+from weakref import WeakKeyDictionary
 
 import structlog
 
-from ..errors import SessionFailed
 from ..metrics.relay_metrics import RelayMetrics
-from .core.backoff import delay
-from .core.failures import Fatal, Passing
-from .core.limits import LineLimits
+from .core.failures import Fatal, Passing, SessionFailed
+from .core.limits import LineLimits, delay
 from .core.session_settings import Plan
-from .dials import Dials
 from .providers.base import Endpoint
 from .session_connection import UPDATE_ID, Link, NoTurnDetection
 
@@ -120,3 +119,24 @@ class Opener:
                 raise FinalFailure(failure)
             self._failures += 1
             wait = delay(self._failures, around.chance(), around.limits, hint)
+
+
+_shared: WeakKeyDictionary[asyncio.AbstractEventLoop, Dials] = WeakKeyDictionary()
+
+
+class Dials:
+    """`async with dials:` around an attempt. At most `most` attempts are under way; the others wait in line."""
+
+    def __init__(self, most: int = 64) -> None:
+        self._places = asyncio.Semaphore(most)
+
+    @classmethod
+    def shared(cls) -> Dials:
+        """The running loop's own, for all calls that are given no other."""
+        return _shared.setdefault(asyncio.get_running_loop(), cls())
+
+    async def __aenter__(self) -> None:
+        await self._places.acquire()
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._places.release()

@@ -23,16 +23,14 @@ from .core.client_events import takes_turn_detection
 from .core.conversation import ConversationSession
 from .core.failures import Fatal, Passing
 from .core.history import Memory
-from .core.limiter import ResponseLimiter
-from .core.limits import DEFAULT_LIMITS, LineLimits
+from .core.limits import DEFAULT_LIMITS, LineLimits, ResponseLimiter
 from .core.liveness import Liveness
 from .core.outputs import Action
 from .core.session_base import Context
 from .core.session_settings import Plan
 from .core.transcription import TranscriptionSession
 from .core.turns import Turn
-from .dialer import FinalFailure, Surroundings
-from .dials import Dials
+from .dialer import Dials, FinalFailure, Surroundings
 from .providers.base import Endpoint, conversation_endpoint, same_place, transcription_endpoint
 from .session_supervisor import Machine, Side
 

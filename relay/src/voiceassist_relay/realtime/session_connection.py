@@ -10,9 +10,8 @@ from dataclasses import dataclass
 
 import structlog
 
-from ..errors import SessionFailed
 from ..metrics.relay_metrics import RelayMetrics
-from .core.failures import FIELD_CODES, Failure, Passing, from_close, from_code, from_update, label, wait_in
+from .core.failures import FIELD_CODES, Failure, Passing, SessionFailed, from_close, from_code, from_update, label, wait_in
 from .core.limits import LineLimits
 from .core.liveness import Liveness
 from .core.server_events import PASSED_OVER, USED, NotAnEvent, ServerEvent, decode

@@ -10,14 +10,13 @@ import structlog
 
 from ..lazy_event import LazyEvent
 from .audio_sender import Feed, Tap
-from .core.audio_time import AudioClock
-from .core.backoff import recycle_after
+from .core.audio_time import FRAME_SECONDS, AudioClock, SilenceFill
 from .core.failures import Fatal, Passing
+from .core.limits import recycle_after
 from .core.liveness import Liveness
 from .core.outputs import Action
 from .core.server_events import ServerEvent
 from .core.session_settings import Plan
-from .core.silence import FRAME_SECONDS, SilenceFill
 from .core.turns import Carry
 from .dialer import FinalFailure, Opener, SessionKind, Surroundings
 from .session_connection import Link

@@ -18,14 +18,16 @@ from websockets.protocol import Side, State
 from websockets.speedups import apply_mask
 from websockets.uri import WebSocketURI, parse_uri
 
-from ..errors import SessionFailed
-from .core.failures import Passing, from_handshake, from_tls, unsendable_key
+from voiceassist_crds.messages import StatusReason
+
+from .core.failures import Passing, SessionFailed, from_handshake, unsendable_key
 from .core.limits import LineLimits
 from .providers.base import Endpoint
 
 MAX_MESSAGE = 1 << 20
 """Bytes of one incoming message; a `session.updated` with the longest instructions has a fifth of that."""
 _MAX_HEAD = 1 << 14
+_CERTIFICATE_WAIT = 15.0  # nothing that mends itself within seconds
 _TEXT = 0x81  # a text message in one frame
 
 
@@ -351,3 +353,10 @@ async def _open(connection: ModelConnection, uri: WebSocketURI, limits: LineLimi
         raise SessionFailed(from_tls(error)) from None
     except OSError as error:
         raise SessionFailed(Passing(f"network: {network_trouble(error)}")) from None
+
+
+def from_tls(error: ssl.SSLError) -> Passing:
+    """No encrypted connection could be made."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return Passing(f"certificate: {getattr(error, 'verify_message', 'not valid')}", _CERTIFICATE_WAIT, StatusReason.MODEL_MISCONFIGURED)
+    return Passing(f"tls: {getattr(error, 'reason', None) or 'error'}")

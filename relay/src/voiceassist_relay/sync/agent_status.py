@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import structlog
 
 from voiceassist_crds.messages import AssistState, CallDocument, Status, StatusReason
 from voiceassist_crds.names import STATUS_KEY, suggestions_map
 
-from ..call.dependencies import FunctionsDeps
+from ..config.snapshot import CurrentSnapshot
 from ..errors import TwilioError, TwilioRefused
 from ..logs import call_hash
 from ..twilio.retry import RetryPolicy, retrying
-from .client import is_missing, is_stale, is_taken
+from .client import SyncClient, is_missing, is_stale, is_taken
 
 log = structlog.get_logger("voiceassist.functions")
 
@@ -31,9 +33,12 @@ Told = tuple[AssistState, StatusReason, str]
 class Telling:
     """Everything here may be done twice without harm, and is retried."""
 
-    def __init__(self, deps: FunctionsDeps) -> None:
-        self._deps = deps
-        self._sync = deps.sync
+    def __init__(self, sync: SyncClient, current: CurrentSnapshot, now: Callable[[], float], policy: RetryPolicy) -> None:
+        """`now` gives epoch seconds; `policy` is for what follows an answer."""
+        self._sync = sync
+        self._current = current
+        self._now = now
+        self._policy = policy
 
     async def make_readable(self, call_sid: str, identity: str, policy: RetryPolicy) -> str:
         """Makes sure of the call's Map and lets the identity read it. Returns the Map's SID. Raises TwilioError."""
@@ -43,10 +48,9 @@ class Telling:
 
     async def follow_start(self, call_sid: str, document: CallDocument, identity: str) -> None:
         """What a start leaves for later: Map, permission, Stream, and the first status if there is none yet."""
-        policy = self._deps.timing.follow
         try:
-            map_sid = await self.make_readable(call_sid, identity, policy)
-            await retrying(policy, lambda: self._sync.ensure_stream(document.sync_stream, self._ttl), idempotent=True)
+            map_sid = await self.make_readable(call_sid, identity, self._policy)
+            await retrying(self._policy, lambda: self._sync.ensure_stream(document.sync_stream, self._ttl), idempotent=True)
             await self._first_status(map_sid, document)
         except TwilioError as error:
             log.error(
@@ -63,22 +67,23 @@ class Telling:
         Not if a newer generation has written one already, nor a loss where the relay with the audio has said why it failed: that
         relay ends the stream itself, and Twilio's callback may be here before the Document says so.
         """
-        policy = self._deps.timing.follow
         status = self._status(document, what)
         try:
-            map_sid = (await retrying(policy, lambda: self._sync.ensure_map(suggestions_map(call_sid), self._ttl), idempotent=True)).sid
-            if not await retrying(policy, lambda: self._put_status(map_sid, status), idempotent=True):
+            map_sid = (
+                await retrying(self._policy, lambda: self._sync.ensure_map(suggestions_map(call_sid), self._ttl), idempotent=True)
+            ).sid
+            if not await retrying(self._policy, lambda: self._put_status(map_sid, status), idempotent=True):
                 return
-            stream = await retrying(policy, lambda: self._sync.ensure_stream(document.sync_stream, self._ttl), idempotent=True)
+            stream = await retrying(self._policy, lambda: self._sync.ensure_stream(document.sync_stream, self._ttl), idempotent=True)
             message = status.model_dump(mode="json", by_alias=True)
-            await retrying(policy, lambda: self._sync.publish(stream.sid, message), idempotent=True)
+            await retrying(self._policy, lambda: self._sync.publish(stream.sid, message), idempotent=True)
         except TwilioError as error:
             log.error("the agent was not told", call=call_hash(call_sid), operation=error.operation, status=error.status, code=error.code)
 
     async def _first_status(self, map_sid: str, document: CallDocument) -> None:
         data = self._status(document, STARTING).model_dump(mode="json", by_alias=True)
         try:
-            await retrying(self._deps.timing.follow, lambda: self._sync.create_item(map_sid, STATUS_KEY, data, self._ttl), idempotent=True)
+            await retrying(self._policy, lambda: self._sync.create_item(map_sid, STATUS_KEY, data, self._ttl), idempotent=True)
         except TwilioRefused as error:
             if not is_taken(error):  # the relay with the audio was quicker, and knows more
                 raise
@@ -111,9 +116,9 @@ class Telling:
             message=message,
             generation=document.generation,
             stream=document.sync_stream,
-            at=int(self._deps.now() * 1000),
+            at=int(self._now() * 1000),
         )
 
     @property
     def _ttl(self) -> int:
-        return self._deps.current().config.twilio.sync_ttl_seconds
+        return self._current().config.twilio.sync_ttl_seconds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -11,13 +12,13 @@ from voiceassist_crds.messages import CallDocument
 from voiceassist_crds.names import CALLBACK_PATH, SECRET_AUTH_TOKEN, TOKEN_PARAMETER, CallSid
 
 from ..auth import mint_stream_token
-from ..call.dependencies import FunctionsDeps
+from ..config.snapshot import CurrentSnapshot
 from ..errors import RequestRefused, TwilioError, TwilioRefused
 from ..interfaces import StreamClaims
 from ..logs import call_hash
 from .error_answers import is_gone
-from .rest import Form, segment
-from .retry import retrying
+from .rest import Form, TwilioRest, segment
+from .retry import RetryPolicy, retrying
 
 TOKEN_SECONDS: Final = 120
 """How long after its creation a stream may connect."""
@@ -29,8 +30,15 @@ log = structlog.get_logger("voiceassist.functions")
 class TwilioStreams:
     """The forked audio streams of the account's calls."""
 
-    def __init__(self, deps: FunctionsDeps) -> None:
-        self._deps = deps
+    def __init__(
+        self, rest: TwilioRest, current: CurrentSnapshot, now: Callable[[], float], policy: RetryPolicy, *, stop_seconds: float
+    ) -> None:
+        """`now` gives epoch seconds; `policy`: how long a browser waits; `stop_seconds`: to stop what should not be there."""
+        self._rest = rest
+        self._current = current
+        self._now = now
+        self._policy = policy
+        self._stop_seconds = stop_seconds
 
     async def create(self, call_sid: str, document: CallDocument) -> str:
         """Creates the stream of the Document's generation, once: only a 429 is repeated, since nothing was done then.
@@ -39,16 +47,14 @@ class TwilioStreams:
         """
         form = self._form(call_sid, document)
         path = f"{self._calls()}/{segment(call_sid)}/Streams.json"
-        answer = await retrying(
-            self._deps.timing.ask, lambda: self._deps.rest.request("media_create", "api", "POST", path, form=form), idempotent=False
-        )
+        answer = await retrying(self._policy, lambda: self._rest.request("media_create", "api", "POST", path, form=form), idempotent=False)
         return str(answer.body.get("sid") or "")
 
     async def stop(self, call_sid: str, document: CallDocument) -> None:
         """Stops the stream of the Document's generation, patiently; one that does not run (any more) is fine. Raises TwilioError."""
         reference = document.stream_sid or document.stream_name
         try:
-            await retrying(self._deps.timing.ask, lambda: self._stop(call_sid, reference, None), idempotent=True)
+            await retrying(self._policy, lambda: self._stop(call_sid, reference, None), idempotent=True)
         except TwilioRefused as error:
             if not is_gone(error):
                 raise
@@ -56,7 +62,7 @@ class TwilioStreams:
     async def stop_quietly(self, call_sid: str, reference: str) -> None:
         """Tries once, for a short time, to stop a stream (SID or name) that should not be there."""
         try:
-            await self._stop(call_sid, reference, self._deps.timing.stop_seconds)
+            await self._stop(call_sid, reference, self._stop_seconds)
         except TwilioError as error:
             if not (isinstance(error, TwilioRefused) and is_gone(error)):
                 log.warning("stream not stopped", call=call_hash(call_sid), status=error.status, code=error.code)
@@ -65,22 +71,20 @@ class TwilioStreams:
         """Whether the call goes on. True if Twilio does not say: the next request will tell."""
         path = f"{self._calls()}/{segment(call_sid)}.json"
         try:
-            answer = await retrying(
-                self._deps.timing.ask, lambda: self._deps.rest.request("call_fetch", "api", "GET", path), idempotent=True
-            )
+            answer = await retrying(self._policy, lambda: self._rest.request("call_fetch", "api", "GET", path), idempotent=True)
         except TwilioError as error:
             return not (isinstance(error, TwilioRefused) and is_gone(error))
         return bool(answer.body.get("status") == IN_PROGRESS)
 
     async def _stop(self, call_sid: str, reference: str, timeout: float | None) -> None:
         path = f"{self._calls()}/{segment(call_sid)}/Streams/{segment(reference)}.json"
-        await self._deps.rest.request("media_stop", "api", "POST", path, form={"Status": "stopped"}, timeout=timeout)
+        await self._rest.request("media_stop", "api", "POST", path, form={"Status": "stopped"}, timeout=timeout)
 
     def _calls(self) -> str:
-        return f"/2010-04-01/Accounts/{segment(self._deps.current().config.twilio.account_sid)}/Calls"
+        return f"/2010-04-01/Accounts/{segment(self._current().config.twilio.account_sid)}/Calls"
 
     def _form(self, call_sid: str, document: CallDocument) -> Form:
-        snapshot = self._deps.current()
+        snapshot = self._current()
         config = snapshot.config
         if not snapshot.secrets.auth_tokens:
             raise RequestRefused(
@@ -93,7 +97,7 @@ class TwilioStreams:
             call=CallSid(call_sid),
             account=config.twilio.account_sid,
             generation=document.generation,
-            exp=int(self._deps.now()) + TOKEN_SECONDS,
+            exp=int(self._now()) + TOKEN_SECONDS,
             paused=document.paused,
         )
         return {

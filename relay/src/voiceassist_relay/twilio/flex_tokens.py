@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from ..call.access import Person, person_from
 from ..config.snapshot import CurrentSnapshot
 from ..errors import RequestRefused, TwilioError
 from .error_answers import from_twilio
+from .person import Person, person_from
 from .rest import TwilioRest, segment
 from .retry import RetryPolicy, retrying
 

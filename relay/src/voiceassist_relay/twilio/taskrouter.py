@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
-from ..call.access import Person, holds
 from ..config.snapshot import CurrentSnapshot
 from ..errors import RequestRefused, TwilioError, TwilioRefused
 from .error_answers import from_twilio, is_gone
+from .person import Person, holds
 from .rest import Answer, TwilioRest, segment
 from .retry import RetryPolicy, retrying
 

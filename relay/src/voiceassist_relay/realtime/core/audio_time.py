@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import math
 from array import array
+from typing import Final
 
 SLOT_MS = 20
 KEPT_TRIMS = 12
@@ -59,3 +62,64 @@ class AudioClock:
             if old > 0:
                 del self.slots[:old]
                 self._cut += old
+
+
+AHEAD_SECONDS = 30.0
+"""So much audio may come at once."""
+CATCHING_UP = 1.25
+"""Seconds of audio that may come in each second on the long run: clocks differ, and what was held back is caught up with."""
+
+
+class Pace:
+    """One track. `room` before a frame is taken, `took` when it was."""
+
+    __slots__ = ("_ahead", "_at")
+
+    def __init__(self) -> None:
+        self._ahead = 0.0
+        self._at = math.inf
+
+    def room(self, now: float) -> bool:
+        """Whether more audio is taken at `now`."""
+        self._ahead = max(0.0, self._ahead - max(0.0, now - self._at) * CATCHING_UP)
+        self._at = now
+        return self._ahead < AHEAD_SECONDS
+
+    def took(self, seconds: float) -> None:
+        """So much audio was taken."""
+        self._ahead += seconds
+
+
+FRAME: Final = base64.b64encode(b"\xff" * 160)
+"""20 ms of mu-law silence, base64."""
+FRAME_SECONDS: Final = 0.02
+AFTER: Final = 0.2
+"""Seconds without a frame after which the track counts as silent on the wire."""
+STEP: Final = 0.04
+"""Seconds between two looks while silence is being filled in."""
+MOST: Final = 50
+"""Frames at a time: if our own process was late, the rest is made up at the next looks."""
+
+
+class SilenceFill:
+    """One track's gap: how much of it is filled."""
+
+    def __init__(self) -> None:
+        self._base = -math.inf
+        self._covered = -math.inf
+
+    def due_at(self, last_frame: float) -> float:
+        """When to look next, while speech is open. `last_frame`: arrival of the last real frame."""
+        if last_frame > self._base:
+            return last_frame + AFTER
+        return max(self._base + AFTER, self._covered + STEP)
+
+    def take(self, now: float, last_frame: float) -> int:
+        """Frames to append now."""
+        if last_frame > self._base:
+            self._base = self._covered = last_frame
+        if now - self._base < AFTER - 1e-6:
+            return 0
+        count = min(MOST, int((now - self._covered) / FRAME_SECONDS + 1e-6))
+        self._covered += count * FRAME_SECONDS
+        return count

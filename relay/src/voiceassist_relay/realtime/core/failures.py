@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import ssl
 from dataclasses import dataclass
 
 import msgspec
 
 from voiceassist_crds.messages import StatusReason
 
+from ...errors import RelayError
 from .server_events import ErrorInfo
 
 KEY_CODES = frozenset({"invalid_api_key", "account_deactivated", "invalid_organization", "organization_deactivated", "permission_denied"})
@@ -49,7 +49,6 @@ _IN_WORDS = {
     "tls": "and the relay agree on no encryption",
     "certificate": "shows a certificate that cannot be trusted; tell your administrator",
 }
-_CERTIFICATE_WAIT = 15.0  # nothing that mends itself within seconds
 
 _NAME = re.compile(r"[a-z_]{1,40}(\.[a-z_]{1,40}|\[\d{1,3}\]){0,8}")
 _WAIT = re.compile(r"try again in (\d+(?:\.\d+)?)(ms|s)")
@@ -126,13 +125,6 @@ def from_close(code: int | None, reason: str) -> Failure:
     return Passing("expiring" if "maximum duration" in reason else "closed")
 
 
-def from_tls(error: ssl.SSLError) -> Passing:
-    """No encrypted connection could be made."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return Passing(f"certificate: {getattr(error, 'verify_message', 'not valid')}", _CERTIFICATE_WAIT, StatusReason.MODEL_MISCONFIGURED)
-    return Passing(f"tls: {getattr(error, 'reason', None) or 'error'}")
-
-
 def from_code(code: str | None, kind: str | None) -> Fatal | None:
     """What an error code means by itself; None unless it is final."""
     for name in (code, kind):
@@ -197,3 +189,11 @@ def _error_in(body: bytes) -> ErrorInfo:
         return msgspec.json.decode(body, type=_Body).error or ErrorInfo()
     except msgspec.MsgspecError:
         return ErrorInfo()
+
+
+class SessionFailed(RelayError):
+    """A session at the model could not be opened; `failure` says whether another try makes sense."""
+
+    def __init__(self, failure: Failure) -> None:
+        self.failure = failure
+        super().__init__(repr(failure))

@@ -1,4 +1,7 @@
-"""Bounds and patience of a call's model side, in one place. Seconds unless the name says otherwise."""
+"""Bounds of a call's sessions: how long to wait, how much to keep, when to dial again, how often to ask (pure).
+
+Seconds unless the name says otherwise.
+"""
 
 from __future__ import annotations
 
@@ -66,3 +69,43 @@ class LineLimits:
 
 
 DEFAULT_LIMITS = LineLimits()
+
+
+def delay(attempt: int, chance: float, limits: LineLimits, hint: float | None = None) -> float:
+    """Seconds before try number `attempt` (0: the first after a break). `chance` is even in [0, 1); `hint` is the server's own wish.
+
+    All who were given one hint at one moment are spread over a quarter of it behind its end.
+    """
+    ceiling = min(limits.backoff_cap, limits.backoff_base * 2.0 ** min(attempt, 20))
+    if hint is None:
+        return chance * ceiling
+    least = min(max(0.0, hint), limits.rate_limit_longest)
+    return least + chance * max(ceiling, least / 4)
+
+
+def recycle_after(life: float, chance: float, limits: LineLimits) -> float:
+    """Seconds after which a session with a life of `life` seconds is to be replaced."""
+    return life * (limits.recycle_from + (limits.recycle_to - limits.recycle_from) * chance)
+
+
+MINUTE = 60.0
+
+
+class ResponseLimiter:
+    """Counts the responses asked for in the last 60 s; it outlives sessions."""
+
+    def __init__(self, per_minute: int) -> None:
+        self.per_minute = per_minute
+        self._asked: list[float] = []
+
+    def free_at(self, now: float) -> float:
+        """When the next response may be asked for: `now`, or later."""
+        while self._asked and self._asked[0] <= now - MINUTE:
+            del self._asked[0]
+        if len(self._asked) < self.per_minute:
+            return now
+        return self._asked[len(self._asked) - self.per_minute] + MINUTE
+
+    def asked(self, now: float) -> None:
+        """A response is asked for."""
+        self._asked.append(now)

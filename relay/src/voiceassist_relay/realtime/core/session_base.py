@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from .history import Memory
-from .limiter import ResponseLimiter
-from .limits import LineLimits
+from .history import Memory, Placement
+from .limits import LineLimits, ResponseLimiter
 from .liveness import Liveness
 from .outputs import Action
-from .placement import Placement
 from .session_settings import Plan
 
 

@@ -4,7 +4,39 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ...call.timeline import TurnTimeline
+from ...interfaces import TurnTiming
+
+
+@dataclass(slots=True)
+class TurnTimeline:
+    """The moments of one turn, filled in as they happen; the first report of a moment counts."""
+
+    stopped_speaking: float | None = None
+    committed: float | None = None
+    requested: float | None = None
+    created: float | None = None
+    first_delta: float | None = None
+    finished: float | None = None
+
+    def stopped(self, arrived: float | None, silence_ms: int | None) -> None:
+        """The detection said where speech ended: arrival of that frame, less the silence that it waits for and includes."""
+        if arrived is not None:
+            self.stopped_speaking = arrived - (silence_ms or 0) / 1000
+
+    def again(self) -> None:
+        """The turn is asked for once more: what the failed attempt reached no longer counts."""
+        self.requested = self.created = self.first_delta = self.finished = None
+
+    def timing(self, now: float) -> TurnTiming:
+        """The turn as handled; `now` stands in for a commit that was never seen."""
+        return TurnTiming(
+            stopped_speaking=self.stopped_speaking,
+            committed=now if self.committed is None else self.committed,
+            requested=self.requested,
+            created=self.created,
+            first_delta=self.first_delta,
+            finished=self.finished,
+        )
 
 
 @dataclass(slots=True)
