@@ -44,7 +44,7 @@ from voiceassist_operator.twilio.model.desired import TwilioMemory
 from voiceassist_operator.twilio.model.observed import TwilioFact
 from voiceassist_operator.twilio.model.outcome import SyncMemory
 from voiceassist_relay.auth import mint_peer, mint_stream_token
-from voiceassist_relay.call.dependencies import FunctionsDeps
+from voiceassist_relay.call.dependencies import FunctionDependencies
 from voiceassist_relay.call.peer_relays import peer_router
 from voiceassist_relay.config.snapshot import Secrets, Snapshot
 from voiceassist_relay.interfaces import StreamClaims
@@ -186,7 +186,7 @@ class _Calls:
 
 
 class _Deps:
-    """Of FunctionsDeps, what the routes for other relays use."""
+    """Of FunctionDependencies, what the routes for other relays use."""
 
     def __init__(self, config: dict[str, Any]) -> None:
         snapshot = Snapshot(RelayConfig.model_validate(config), Secrets(auth_token=TOKEN, model_key="k"))
@@ -198,7 +198,7 @@ class _Deps:
 async def peer_calls(config: dict[str, Any]) -> list[dict[str, Any]]:
     """What relays ask each other, and what they answer, byte for byte."""
     app = FastAPI()
-    app.include_router(peer_router(cast(FunctionsDeps, _Deps(config))))
+    app.include_router(peer_router(cast(FunctionDependencies, _Deps(config))))
     asked = [("GET", f"/calls/{call}") for call in (CALL, OVER, NOWHERE)]
     asked += [("POST", f"/calls/{call}/{action}") for call in (CALL, OVER, NOWHERE) for action in ("pause", "resume")]
     made = []

@@ -178,9 +178,9 @@ def model_events(data: bytes) -> None:
 
 
 def _carry() -> Any:
-    from voiceassist_relay.realtime.core.turns import Carry
+    from voiceassist_relay.realtime.core.turns import HandOverState
 
-    return Carry()
+    return HandOverState()
 
 
 def function_bodies(data: bytes) -> None:

@@ -23,7 +23,7 @@ from voiceassist_crds.messages import CallDocument, CallState
 from voiceassist_crds.names import call_document, suggestions_map
 from voiceassist_relay.auth import read_stream_token
 from voiceassist_relay.call.background import Background
-from voiceassist_relay.call.dependencies import FunctionsDeps, Timing
+from voiceassist_relay.call.dependencies import FunctionDependencies, Timing
 from voiceassist_relay.call.peer_relays import peer_router
 from voiceassist_relay.config.snapshot import Secrets, Snapshot
 from voiceassist_relay.functions.endpoints import install_json_errors
@@ -129,7 +129,7 @@ class Relay:
         self.sync = SyncClient(self.rest, lambda: self.snapshot)
         self.held = Held()
         self.background = Background()
-        self.deps = FunctionsDeps(
+        self.deps = FunctionDependencies(
             current=lambda: self.snapshot,
             rest=self.rest,
             sync=self.sync,

@@ -24,7 +24,7 @@ from voiceassist_relay.interfaces import CallSink, MediaConnection, StreamClaims
 from voiceassist_relay.media.connection import MediaTimes, media_protocol
 from voiceassist_relay.metrics.relay_metrics import RelayMetrics
 from voiceassist_relay.server.limits import HttpLimits, HttpRefusal
-from voiceassist_relay.server.uvicorn_server import QuietServer, bind, server_config
+from voiceassist_relay.server.uvicorn_server import UvicornServer, bind, server_config
 
 ACCOUNT = "AC" + "a" * 32
 CALL = "CA" + "1" * 32
@@ -219,7 +219,7 @@ class Client:
 @dataclass
 class Rig:
     port: int
-    server: QuietServer
+    server: UvicornServer
     calls: RecordedCalls
     metrics: RelayMetrics
     snapshots: list[Snapshot]
@@ -309,7 +309,7 @@ async def running(
     media_class = media_protocol(
         lambda: snapshots[-1], calls, metrics, times=times or MediaTimes(start=5, close=0.5), upgrades=upgrades, epoch=lambda: moment[0]
     )
-    server = QuietServer(
+    server = UvicornServer(
         server_config(
             app, media=media_class if streams else None, limits=limits, on_refused=turned_away.append, lifespan="off", shutdown_seconds=1
         )

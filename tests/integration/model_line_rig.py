@@ -23,14 +23,14 @@ from voiceassist_crds.config import Prompt, RelayConfig
 from voiceassist_crds.messages import AssistState, StatusReason, Track, WithdrawnReason
 from voiceassist_relay.interfaces import Finished, TurnTiming
 from voiceassist_relay.metrics.relay_metrics import RelayMetrics
-from voiceassist_relay.realtime.core.limits import LineLimits
-from voiceassist_relay.realtime.model_client import ModelLine
+from voiceassist_relay.realtime.core.limits import SessionLimits
+from voiceassist_relay.realtime.model_client import ModelClient
 from voiceassist_sim.openai import RealtimeServer
 
 PATIENCE = 10.0
 FRAME = 160
 SILENCE = b"\xff" * FRAME
-QUICK = LineLimits(
+QUICK = SessionLimits(
     connect=2,
     update=1,
     created=1,
@@ -131,7 +131,7 @@ class Recorder:
 class Call:
     """One running line."""
 
-    line: ModelLine
+    line: ModelClient
     heard: Recorder
     metrics: RelayMetrics
     task: asyncio.Task[None]
@@ -176,7 +176,7 @@ async def calling(
     *,
     config: RelayConfig | None = None,
     key: str | Callable[[], str] = "sk-test",
-    limits: LineLimits = QUICK,
+    limits: SessionLimits = QUICK,
     paused: bool = False,
     grace: float = 0.0,
     chance: Callable[[], float] = lambda: 0.5,
@@ -186,7 +186,7 @@ async def calling(
     config = config or relay_config(server)
     heard, metrics = Recorder(), RelayMetrics()
     metrics.use_models(config.model.names)
-    line = ModelLine(
+    line = ModelClient(
         config=config,
         prompt=config.prompts[0],
         key=key if callable(key) else lambda: key,

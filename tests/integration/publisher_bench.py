@@ -19,7 +19,7 @@ from voiceassist_relay.metrics.relay_metrics import RelayMetrics
 from voiceassist_relay.peer_health import PeerHealth
 from voiceassist_relay.sync.call_objects import Owner
 from voiceassist_relay.sync.client import SyncClient
-from voiceassist_relay.sync.health import SyncWatch
+from voiceassist_relay.sync.health import SyncHealth
 from voiceassist_relay.sync.publisher import CallPublisher
 from voiceassist_relay.twilio.rest import TwilioRest
 from voiceassist_sim.twilio.app import TwilioServer
@@ -103,7 +103,7 @@ class Bench:
         self.snapshot = Snapshot(RelayConfig.parse(json.dumps(document)), self.secrets)
         self.health = PeerHealth(time.time())
         self.rest = TwilioRest(lambda: self.snapshot, self.metrics)
-        self.sync = SyncClient(self.rest, lambda: self.snapshot, timeout=timeout, watch=SyncWatch(self.health, time.time))
+        self.sync = SyncClient(self.rest, lambda: self.snapshot, timeout=timeout, watch=SyncHealth(self.health, time.time))
 
     def value(self, name: str, **labels: str) -> float:
         return self.metrics.registry.get_sample_value(f"voiceassist_relay_{name}", labels) or 0.0

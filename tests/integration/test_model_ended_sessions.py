@@ -11,7 +11,7 @@ import uvloop
 
 from integration.light_model import LightModel, Manner, payload
 from integration.model_line_rig import PATIENCE, Call, calling, relay_config
-from voiceassist_relay.realtime.session_connection import Link
+from voiceassist_relay.realtime.session_connection import SessionConnection
 from voiceassist_relay.realtime.websocket import ModelConnection
 
 pytestmark = pytest.mark.filterwarnings('ignore:Overriding the "event_loop_policy" fixture')
@@ -37,7 +37,7 @@ async def until(condition, what: str) -> None:
 
 def alive() -> int:
     """Links and connections that are in memory: those in use, and those that only the collector would free."""
-    return sum(isinstance(thing, Link | ModelConnection) for thing in gc.get_objects())
+    return sum(isinstance(thing, SessionConnection | ModelConnection) for thing in gc.get_objects())
 
 
 def cut(server: LightModel, call: Call) -> None:
@@ -83,7 +83,7 @@ async def test_a_session_that_ends_in_the_moment_in_which_it_stands_is_replaced(
 async def test_a_connection_that_is_gone_takes_bytes_and_writes_none(server) -> None:
     async with calling(server, config=relay_config(server, audio={"tracks": "Customer"})) as call:
         await call.live()
-        link = call.line._conversation._link
+        link = call.line._conversation._connection
         assert link is not None
         server.drop()
         await until(lambda: link.over is not None, "its end")

@@ -94,7 +94,7 @@ async def test_every_frame_is_heard_once_but_for_the_counted_replay(light, way, 
         overlaps = [before[1] + 1 - after[0] for before, after in itertools.pairwise(runs)]
         assert min(overlaps) >= 0, runs  # nothing is missing
         for side in (call.line._conversation, call.line._agent):
-            side.feed.flush()
+            side.sender.flush()
         tracks = {1: "customer", 0: "agent"}
         replayed = call.count(tracks[hit], "replayed")
         assert sum(overlaps) <= replayed <= 2 * breaks * 50  # what was written into a dead socket was heard by nobody, and counts as well
@@ -137,7 +137,7 @@ async def test_the_open_turn_is_heard_again_from_its_start_and_nothing_before_it
         await until(lambda: ledger_audio(server, kind)[-1].endswith(LAST), "the last frame")
         said = call.said[inbound]
         side = call.line._conversation if inbound else call.line._agent
-        side.feed.flush()
+        side.sender.flush()
         track = "customer" if inbound else "agent"
         assert call.count(track, "filled") == 0
         old, new = ledger_audio(server, kind)

@@ -42,7 +42,7 @@ async def until(condition, what: str) -> None:
 
 def written_at_most(call: Call, characters: int) -> bool:
     """Whether no more than so many bytes wait in the call's socket."""
-    link = call.line._conversation._link
+    link = call.line._conversation._connection
     assert link is not None
     return link._connection._stream.get_write_buffer_size() <= characters  # type: ignore[union-attr]
 
@@ -67,7 +67,7 @@ async def test_only_the_slow_call_is_affected(server, manner) -> None:
             await call.live()
         if not manner.reads:
             await slow.live()
-            link = slow.line._conversation._link
+            link = slow.line._conversation._connection
             assert link is not None
             async with asyncio.timeout(PATIENCE):
                 while link.writable:  # until the kernel's buffers are full
@@ -78,7 +78,7 @@ async def test_only_the_slow_call_is_affected(server, manner) -> None:
         for index, call in enumerate(others):
             account = server.accounts[index]
             assert (account.runs, account.disordered) == ([[0, FRAMES - 1]], 0)
-            call.line._conversation.feed.flush()
+            call.line._conversation.sender.flush()
             assert call.count("customer", "forwarded") == FRAMES
             assert call.count("customer", "dropped") == 0
         kept = int(LIMITS.replay_seconds * 50)
@@ -92,9 +92,9 @@ async def test_only_the_slow_call_is_affected(server, manner) -> None:
         else:
             assert written_at_most(slow, 3 * LIMITS.write_buffer_bytes)
             lost = None
-        slow.line._conversation.feed.flush()
+        slow.line._conversation.sender.flush()
         dropped = slow.count("customer", "dropped")
-        assert len(slow.line._conversation.feed._replay.frames) <= kept + 50  # the ring is shortened once in 50 frames
+        assert len(slow.line._conversation.sender._buffer.frames) <= kept + 50  # the ring is shortened once in 50 frames
         assert dropped == lost if lost is not None else dropped > 0
         assert slow.sample("queue_drops_total", queue="model_audio") == dropped
         assert server.errors == []

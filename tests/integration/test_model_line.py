@@ -60,7 +60,7 @@ async def test_a_turn_becomes_a_suggestion_and_every_byte_arrives_once(server) -
         assert ledger.before_update == 0
         assert ledger.turns[0].heard.exact
         assert ledger.errors == []
-        call.line._conversation.feed.flush()
+        call.line._conversation.sender.flush()
         assert call.count("customer", "forwarded") == len(call.said[True]) // FRAME
     assert call.sample("tokens_total", model="gpt-realtime-2.1-mini", modality="text", direction="output", cached="false") > 0
     assert [session.close_code for session in server.sessions] == [1000, 1000]
@@ -191,14 +191,14 @@ async def test_a_track_that_falls_silent_on_the_wire_is_filled_with_silence(serv
         await call.talk(ASKED[0].audio[-8000:], speed=2)
         await turns(call, 1)
         assert outcomes(call)[0] in {"suggested", "not_relevant"}
-        call.line._conversation.feed.flush()
+        call.line._conversation.sender.flush()
         filled = call.count("customer", "filled")
         assert 20 <= filled <= 40
         (ledger,) = ledgers(server)
         assert ledger.bytes_heard == len(call.said[True]) + filled * FRAME
         assert ledger.sha256 == digest(call.said[True] + base64.b64decode(FILL) * filled)
         await asyncio.sleep(0.3)  # the turn is over: nothing more is filled in
-        call.line._conversation.feed.flush()
+        call.line._conversation.sender.flush()
         assert call.count("customer", "filled") - filled <= 3
 
 

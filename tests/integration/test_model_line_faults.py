@@ -48,7 +48,7 @@ async def test_a_question_that_a_break_cuts_in_half_is_answered(server) -> None:
         last = ledgers(server)[-1]
         assert whole(last.turns[0])
         assert states(call) == [AssistState.LIVE]  # too short to be told
-        call.line._conversation.feed.flush()
+        call.line._conversation.sender.flush()
         assert call.count("customer", "forwarded") == len(call.said[True]) // FRAME
         assert call.count("customer", "replayed") > 0
         assert call.sample("realtime_reconnects_total", reason="closed") == 1
@@ -198,7 +198,7 @@ async def test_audio_that_waits_is_bounded_and_the_oldest_is_dropped(server) -> 
         while ledgers(server)[0].bytes_heard < len(tail):
             await asyncio.sleep(0.01)
         assert ledgers(server)[0].sha256 == digest(tail)
-        call.line._conversation.feed.flush()
+        call.line._conversation.sender.flush()
         assert call.count("customer", "dropped") == 300
         assert call.sample("queue_drops_total", queue="model_audio") == 300
 

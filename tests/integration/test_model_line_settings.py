@@ -71,7 +71,7 @@ async def test_pause_keeps_every_byte_from_the_model(server) -> None:
         assert outcomes(call)[2] == "suggested"
         assert call.heard.suggestions[-1].answer.endswith(ASKED[2].answer)
         assert ledger.sha256 == digest(call.said[True])
-        call.line._conversation.feed.flush()
+        call.line._conversation.sender.flush()
         assert call.count("customer", "paused") == 50
         assert ledger.errors == []
 

@@ -16,9 +16,9 @@ from collections.abc import Callable
 from websockets.speedups import apply_mask
 
 from voiceassist_relay.metrics.relay_metrics import RelayMetrics
-from voiceassist_relay.realtime.audio_sender import Feed
+from voiceassist_relay.realtime.audio_sender import AudioSender
 from voiceassist_relay.realtime.core.audio_time import AudioClock
-from voiceassist_relay.realtime.core.limits import LineLimits
+from voiceassist_relay.realtime.core.limits import SessionLimits
 
 FRAMES = 100_000
 ROUNDS = 9
@@ -48,7 +48,7 @@ def fastest(work: Callable[[], None]) -> float:
 def main() -> None:
     """Prints one JSON object."""
     payload = base64.b64encode(os.urandom(160))
-    feed = Feed("customer", RelayMetrics(), LineLimits())
+    feed = AudioSender("customer", RelayMetrics(), SessionLimits())
     feed.attach(sink, AudioClock(), math.inf)
 
     def ours() -> None:

@@ -22,7 +22,7 @@ from voiceassist_crds.messages import CallDocument
 
 from .call.background import Background
 from .call.bridge import CallBridge
-from .call.dependencies import FunctionsDeps
+from .call.dependencies import FunctionDependencies
 from .call.drain import Drain
 from .call.peer_relays import peer_router
 from .call.registry import Registry
@@ -30,7 +30,7 @@ from .config.snapshot import Snapshot
 from .config.watch import ConfigWatch, Guard
 from .functions.endpoints import install_json_errors
 from .functions.router import Functions
-from .health.endpoints import Watching, watch_loop_delay
+from .health.endpoints import PrivateEndpoints, watch_loop_delay
 from .health.model_check import check_model, model_relevant
 from .health.peer_check import PeerCheck
 from .health.sync_check import check_sync, sync_relevant
@@ -39,11 +39,11 @@ from .logs import call_hash
 from .media.connection import media_protocol
 from .metrics.relay_metrics import RelayMetrics
 from .peer_health import PeerHealth
-from .realtime.model_client import ModelLine
-from .server.uvicorn_server import QuietServer, bind, server_config
+from .realtime.model_client import ModelClient
+from .server.uvicorn_server import UvicornServer, bind, server_config
 from .sync.call_objects import Owner
 from .sync.client import SyncClient
-from .sync.health import SyncWatch
+from .sync.health import SyncHealth
 from .sync.publisher import CallPublisher
 from .twilio.rest import TwilioRest
 
@@ -63,13 +63,13 @@ class Relay:
         self._advertise = advertise
         self.model_health, self.sync_health = PeerHealth(time.time()), PeerHealth(time.time())
         self.rest = TwilioRest(current, self.metrics)
-        self._sync = SyncClient(self.rest, current, watch=SyncWatch(self.sync_health, time.time))
+        self._sync = SyncClient(self.rest, current, watch=SyncHealth(self.sync_health, time.time))
         self.registry = Registry(self._begin, self.metrics, lambda: current().config.limits.max_calls)
         self.drain = Drain(self.registry, self.metrics, lambda: current().config.limits)
         self.background = Background()
-        self.deps = FunctionsDeps(current, self.rest, self._sync, self.registry, self.metrics, self.background, http)
+        self.deps = FunctionDependencies(current, self.rest, self._sync, self.registry, self.metrics, self.background, http)
         self.functions = Functions(self.deps)
-        self.watching = Watching(self.watch, self.registry, self.drain, self.metrics, self.model_health, self.sync_health)
+        self.watching = PrivateEndpoints(self.watch, self.registry, self.drain, self.metrics, self.model_health, self.sync_health)
         self.checks = (
             PeerCheck("model", self.model_health, model_relevant, lambda: check_model(current())),
             PeerCheck("sync", self.sync_health, sync_relevant, lambda: check_sync(self.rest, current)),
@@ -88,7 +88,7 @@ class Relay:
             start,
             connection,
             self.watch.current().config,
-            make_line=self._line,
+            make_model_client=self._line,
             make_publisher=self._publisher,
             metrics=self.metrics,
             model_health=self.model_health,
@@ -96,8 +96,8 @@ class Relay:
             epoch=time.time,
         )
 
-    def _line(self, start: StreamStart, config: RelayConfig, prompt: Prompt, listener: ModelListener, metrics: RelayMetrics) -> ModelLine:
-        return ModelLine(
+    def _line(self, start: StreamStart, config: RelayConfig, prompt: Prompt, listener: ModelListener, metrics: RelayMetrics) -> ModelClient:
+        return ModelClient(
             config=config,
             prompt=prompt,
             key=lambda: self.watch.current().secrets.model_key,
@@ -135,7 +135,7 @@ class Relay:
 
 
 @contextlib.asynccontextmanager
-async def _running(*servers: tuple[QuietServer, object]) -> AsyncIterator[None]:
+async def _running(*servers: tuple[UvicornServer, object]) -> AsyncIterator[None]:
     """Serves while the body runs; the servers end together, after it."""
     tasks = [asyncio.create_task(server.serve(sockets=[listener])) for server, listener in servers]  # type: ignore[list-item]
     try:
@@ -170,8 +170,8 @@ async def serve(options: argparse.Namespace, guard: Guard) -> None:
             )
         ]
         servers = (
-            (QuietServer(server_config(relay.public_app(), media=media, on_refused=relay.metrics.http_refused)), public),
-            (QuietServer(server_config(relay.private_app(), on_refused=relay.metrics.http_refused)), private),
+            (UvicornServer(server_config(relay.public_app(), media=media, on_refused=relay.metrics.http_refused)), public),
+            (UvicornServer(server_config(relay.private_app(), on_refused=relay.metrics.http_refused)), private),
         )
         async with _running(*servers):
             gc.collect()

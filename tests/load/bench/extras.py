@@ -12,7 +12,7 @@ from typing import Any
 
 from voiceassist_relay.interfaces import TurnTiming
 from voiceassist_relay.metrics.relay_metrics import MAX_REVISIONS, RelayMetrics
-from voiceassist_relay.realtime.core.audio_buffer import FRAME_CHARACTERS, Replay
+from voiceassist_relay.realtime.core.audio_buffer import FRAME_CHARACTERS, AudioBuffer
 from voiceassist_relay.realtime.core.limits import DEFAULT_LIMITS
 
 from .measuring import sample, say, scratch, settle, warm
@@ -37,7 +37,7 @@ def _replay_trace() -> array[float]:
     found = array("d", bytes(8 * 50 * 120))
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
-    replay = Replay(DEFAULT_LIMITS.replay_seconds)
+    replay = AudioBuffer(DEFAULT_LIMITS.replay_seconds)
     heard = 0.0
     for number in range(50 * 120):
         now = number / 50

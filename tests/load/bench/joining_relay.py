@@ -9,18 +9,18 @@ import sys
 from binascii import a2b_base64, b2a_base64
 
 from voiceassist_relay.cli import main
-from voiceassist_relay.realtime.audio_sender import SAMPLE, Feed
+from voiceassist_relay.realtime.audio_sender import SAMPLE, AudioSender
 from voiceassist_relay.realtime.core.audio_buffer import FRAME_CHARACTERS
 from voiceassist_relay.realtime.core.client_events import append
 from voiceassist_relay.realtime.websocket import text_frame
 
 FRAMES = int(sys.argv.pop(1))
 _held: dict[int, list[bytes]] = {}
-_put = Feed.put
+_put = AudioSender.put
 
 
-def put(feed: Feed, payload: bytes, arrived: float) -> None:
-    """As `Feed.put`, but written only when enough frames are there; what is not of the common size goes the usual way."""
+def put(feed: AudioSender, payload: bytes, arrived: float) -> None:
+    """As `AudioSender.put`, but written only when enough frames are there; what is not of the common size goes the usual way."""
     if feed._fast is None or len(payload) != FRAME_CHARACTERS:
         _put(feed, payload, arrived)
         return
@@ -39,5 +39,5 @@ def put(feed: Feed, payload: bytes, arrived: float) -> None:
 
 assert SAMPLE > FRAMES
 if FRAMES > 1:
-    Feed.put = put  # type: ignore[method-assign]  # this is the experiment
+    AudioSender.put = put  # type: ignore[method-assign]  # this is the experiment
 main()

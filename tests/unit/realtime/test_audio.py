@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from voiceassist_relay.realtime.core.audio_buffer import FRAME_CHARACTERS, Replay
+from voiceassist_relay.realtime.core.audio_buffer import FRAME_CHARACTERS, AudioBuffer
 from voiceassist_relay.realtime.core.audio_time import AFTER, FRAME, KEPT_TRIMS, STEP, AudioClock, SilenceFill, payload_ms
-from voiceassist_relay.realtime.core.voice_activity import EnergyGate, GateEvent, loudness
+from voiceassist_relay.realtime.core.voice_activity import VoiceActivity, VoiceEvent, loudness
 
 
 def b64(size: int, byte: int = 0x7F) -> bytes:
@@ -82,7 +82,7 @@ class Ring(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.ring = Replay(1.0)  # 50 frames
+        self.ring = AudioBuffer(1.0)  # 50 frames
         self.now = 0.0
         self.frames: list[float] = []
         self.got: list[float] = []  # by any session, first times only
@@ -140,7 +140,7 @@ TestRing = Ring.TestCase
 
 
 def test_trim_keeps_what_is_to_be_written_and_the_last_frame() -> None:
-    ring = Replay(30)
+    ring = AudioBuffer(30)
     ring.frames.extend([COMMON] * 10)
     ring.arrivals.extend(map(float, range(10)))
     ring.wait(10.0, COMMON)
@@ -186,7 +186,7 @@ def test_the_frame_is_silence() -> None:
 # the gate
 
 
-def play(gate: EnergyGate, levels: list[float], start: float = 0.0) -> list[tuple[GateEvent, float]]:
+def play(gate: VoiceActivity, levels: list[float], start: float = 0.0) -> list[tuple[VoiceEvent, float]]:
     found = []
     for index, level in enumerate(levels):
         event = gate.frame(level, start + index * 0.02)
@@ -196,31 +196,31 @@ def play(gate: EnergyGate, levels: list[float], start: float = 0.0) -> list[tupl
 
 
 def test_speech_opens_and_silence_closes() -> None:
-    gate = EnergyGate()
+    gate = VoiceActivity()
     events = play(gate, [0.0] * 10 + [0.1] * 50 + [0.0] * 40)
-    assert [event for event, _ in events] == [GateEvent.OPENED, GateEvent.CLOSED]
+    assert [event for event, _ in events] == [VoiceEvent.OPENED, VoiceEvent.CLOSED]
     assert events[0][1] == pytest.approx(0.26)
     assert events[1][1] == pytest.approx(0.2 + 0.98 + 0.5, abs=0.03)
 
 
 def test_a_click_does_not_open_and_a_short_pause_does_not_close() -> None:
-    assert play(EnergyGate(), [0.0] * 10 + [0.5] * 2 + [0.0] * 50) == []
-    events = play(EnergyGate(), [0.1] * 20 + [0.0] * 15 + [0.1] * 20 + [0.0] * 30)
-    assert [event for event, _ in events] == [GateEvent.OPENED, GateEvent.CLOSED]
+    assert play(VoiceActivity(), [0.0] * 10 + [0.5] * 2 + [0.0] * 50) == []
+    events = play(VoiceActivity(), [0.1] * 20 + [0.0] * 15 + [0.1] * 20 + [0.0] * 30)
+    assert [event for event, _ in events] == [VoiceEvent.OPENED, VoiceEvent.CLOSED]
 
 
 def test_time_alone_closes() -> None:
-    gate = EnergyGate()
+    gate = VoiceActivity()
     play(gate, [0.1] * 20)
     assert gate.closes_at == pytest.approx(0.38 + 0.5)
     assert gate.tick(0.8) is None
-    assert gate.tick(0.9) is GateEvent.CLOSED
+    assert gate.tick(0.9) is VoiceEvent.CLOSED
     assert gate.closes_at is None
 
 
 def test_speech_without_an_end_is_cut() -> None:
-    events = play(EnergyGate(), [0.1] * 1200)
-    assert [event for event, _ in events][:3] == [GateEvent.OPENED, GateEvent.CLOSED, GateEvent.OPENED]
+    events = play(VoiceActivity(), [0.1] * 1200)
+    assert [event for event, _ in events][:3] == [VoiceEvent.OPENED, VoiceEvent.CLOSED, VoiceEvent.OPENED]
 
 
 def test_loudness() -> None:

@@ -16,11 +16,11 @@ from websockets.server import ServerProtocol
 
 from voiceassist_crds.messages import StatusReason
 from voiceassist_relay.realtime.core.failures import Fatal, Passing, SessionFailed
-from voiceassist_relay.realtime.core.limits import LineLimits
+from voiceassist_relay.realtime.core.limits import SessionLimits
 from voiceassist_relay.realtime.providers.base import Endpoint
 from voiceassist_relay.realtime.websocket import MAX_MESSAGE, Lost, ModelConnection, connect, text_frame
 
-LIMITS = LineLimits(connect=0.5, close=0.3)
+LIMITS = SessionLimits(connect=0.5, close=0.3)
 
 
 @dataclass
@@ -96,7 +96,7 @@ async def serving(script: Script) -> AsyncIterator[Endpoint]:
 
 
 @asynccontextmanager
-async def dialled(script: Script, limits: LineLimits = LIMITS) -> AsyncIterator[tuple[ModelConnection, Heard]]:
+async def dialled(script: Script, limits: SessionLimits = LIMITS) -> AsyncIterator[tuple[ModelConnection, Heard]]:
     heard = Heard()
     async with serving(script) as endpoint:
         connection = await connect(endpoint, heard, limits, None)

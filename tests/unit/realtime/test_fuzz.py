@@ -11,11 +11,11 @@ from contract.openai.strict_types import check_client_event
 from unit.realtime.wire import Desk, plan_of
 from voiceassist_relay.realtime.core import outputs as act
 from voiceassist_relay.realtime.core.audio_time import AudioClock
-from voiceassist_relay.realtime.core.limits import LineLimits
+from voiceassist_relay.realtime.core.limits import SessionLimits
 from voiceassist_relay.realtime.core.liveness import Liveness
 from voiceassist_relay.realtime.core.server_events import USED, NotAnEvent, decode
 from voiceassist_relay.realtime.core.transcription import TranscriptionSession
-from voiceassist_relay.realtime.core.turns import Carry
+from voiceassist_relay.realtime.core.turns import HandOverState
 
 IDS = st.sampled_from(["a", "b", "c", "resp_1", "resp_2", None])
 TEXT = st.sampled_from(["", "Yes.", '{"relevant":true,"answer":"Yes."}', "\ud83d", "x" * 5000, None])
@@ -77,7 +77,7 @@ def check(actions: list[act.Action]) -> None:
 def test_the_conversation_takes_anything(events) -> None:
     desk = Desk(plan_of())
     desk.audio(2000)
-    check(desk.session.begin(Carry(), 0.0))
+    check(desk.session.begin(HandOverState(), 0.0))
     for now, event in enumerate(events):
         try:
             read = decode(json.dumps(event).encode())
@@ -90,15 +90,15 @@ def test_the_conversation_takes_anything(events) -> None:
     check(desk.session.tick(40.0))
     actions, carry = desk.session.abandon()
     check(actions)
-    check(Desk(number=2, memory=desk.memory).session.begin(carry, 50.0))
+    check(Desk(number=2, history=desk.history).session.begin(carry, 50.0))
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(EVENT, max_size=25), st.booleans())
 def test_the_agents_session_takes_anything(events, detection) -> None:
-    limits = LineLimits()
+    limits = SessionLimits()
     session = TranscriptionSession(1, plan_of(), AudioClock(), Liveness(limits, 0.0), limits, detection=detection, paused=False)
-    check(session.begin(Carry(), 0.0))
+    check(session.begin(HandOverState(), 0.0))
     for now, event in enumerate(events):
         try:
             read = decode(json.dumps(event).encode())

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voiceassist_relay.metrics.relay_metrics import RelayMetrics
-from voiceassist_relay.realtime.audio_sender import SAMPLE, Feed
-from voiceassist_relay.realtime.core.audio_time import AHEAD_SECONDS, CATCHING_UP, AudioClock, Pace
-from voiceassist_relay.realtime.core.limits import LineLimits
+from voiceassist_relay.realtime.audio_sender import SAMPLE, AudioSender
+from voiceassist_relay.realtime.core.audio_time import AHEAD_SECONDS, CATCHING_UP, AudioClock, RealTimeLimiter
+from voiceassist_relay.realtime.core.limits import SessionLimits
 
 FRAME = b"/" * 216
 
@@ -16,7 +16,7 @@ FRAME = b"/" * 216
 def forwarded(arrivals: list[float], frame: bytes = FRAME) -> tuple[list[float], dict[str, float]]:
     """When frames went out that arrived at these moments, and the counters."""
     metrics, out = RelayMetrics(), []
-    feed = Feed("customer", metrics, LineLimits())
+    feed = AudioSender("customer", metrics, SessionLimits())
     feed.attach(lambda _: out.append(now), AudioClock(), 0.0)
     for now in arrivals:
         feed.put(frame, now)
@@ -60,7 +60,7 @@ def test_after_a_flood_the_call_goes_on_straight_through() -> None:
 
 @given(st.lists(st.tuples(st.floats(0, 2), st.floats(0.001, 1)), max_size=200))
 def test_never_more_than_what_may_come_at_once_and_the_rate(steps: list[tuple[float, float]]) -> None:
-    pace, now, taken = Pace(), 50.0, 0.0
+    pace, now, taken = RealTimeLimiter(), 50.0, 0.0
     assert pace.room(now)
     for wait, seconds in steps:
         now += wait

@@ -13,14 +13,14 @@ from voiceassist_crds.messages import StatusReason
 from voiceassist_relay.call.timeline import CallTimeline
 from voiceassist_relay.interfaces import TurnTiming
 from voiceassist_relay.realtime.core.failures import Fatal, Passing, from_close, from_handshake, from_update, label, wait_in
-from voiceassist_relay.realtime.core.history import Memory, Placement
-from voiceassist_relay.realtime.core.limits import LineLimits, ResponseLimiter, delay, recycle_after
+from voiceassist_relay.realtime.core.history import History, ItemOrder
+from voiceassist_relay.realtime.core.limits import ResponseLimiter, SessionLimits, delay, recycle_after
 from voiceassist_relay.realtime.core.liveness import Liveness
 from voiceassist_relay.realtime.core.server_events import ErrorInfo
-from voiceassist_relay.realtime.core.turns import TurnTimeline, carry_over
+from voiceassist_relay.realtime.core.turns import TurnTimeline, hand_over
 from voiceassist_relay.realtime.websocket import from_tls
 
-LIMITS = LineLimits()
+LIMITS = SessionLimits()
 
 
 # rate cap
@@ -74,7 +74,7 @@ def look(live: Liveness, begin: float, end: float, *, pongs: bool) -> str | None
         now += 1.0
         if live.ping_due(now) and pongs:
             live.heard(now + 0.01)
-        missing = live.stalled(now)
+        missing = live.overdue(now)
         if missing is not None:
             return missing
     return None
@@ -95,18 +95,18 @@ def test_an_unanswered_ping_is_a_stall_and_any_byte_answers_it() -> None:
 
 def test_what_is_owed_and_does_not_come() -> None:
     live = Liveness(LIMITS, 0.0)
-    live.owe("response.created", 0.0, 3.0)
+    live.expect("response.created", 0.0, 3.0)
     assert look(live, 0.0, 3.0, pongs=True) is None
     assert look(live, 3.0, 10.0, pongs=True) == "response.created"
-    live.paid("response.created")
+    live.received("response.created")
     assert look(live, 10.0, 20.0, pongs=True) is None
 
 
 def test_a_process_that_was_busy_reads_first() -> None:
     live = Liveness(LIMITS, 0.0)
-    live.owe("response.created", 0.0, 3.0)
-    assert live.stalled(10.0) is None  # ten seconds late: what came meanwhile lies in the socket
-    assert live.stalled(11.0) == "response.created"
+    live.expect("response.created", 0.0, 3.0)
+    assert live.overdue(10.0) is None  # ten seconds late: what came meanwhile lies in the socket
+    assert live.overdue(11.0) == "response.created"
 
 
 # failures
@@ -184,7 +184,7 @@ def test_the_wait_in_a_message() -> None:
 
 
 def test_the_conversation_so_far_in_the_order_in_which_it_was_spoken() -> None:
-    memory = Memory(1000, 100)
+    memory = History(1000, 100)
     memory.customer("c1", 1.0)
     memory.suggestion("s1", 3.0, "Offer it.", "c1", "Can I?")
     memory.agent("a1", 2.0, "One moment.")
@@ -204,7 +204,7 @@ def test_the_conversation_so_far_in_the_order_in_which_it_was_spoken() -> None:
 
 
 def test_what_began_in_the_same_millisecond_is_kept_in_the_order_in_which_it_became_known() -> None:
-    memory, places = Memory(1000, 100), Placement()
+    memory, places = History(1000, 100), ItemOrder()
     memory.customer("c1", 1.0)
     memory.suggestion("s1", 3.0, "Offer it.", "c1", "Can I?")
     memory.agent("a1", 3.0, "You can.")
@@ -216,7 +216,7 @@ def test_what_began_in_the_same_millisecond_is_kept_in_the_order_in_which_it_bec
 
 @given(st.lists(st.tuples(st.sampled_from("cas"), st.floats(0, 100), st.text(max_size=60)), max_size=80))
 def test_memory_is_bounded(entries) -> None:
-    memory = Memory(200, 50)
+    memory = History(200, 50)
     for index, (kind, at, text) in enumerate(entries):
         if kind == "c":
             memory.customer(f"c{index}", at)
@@ -235,7 +235,7 @@ def test_memory_is_bounded(entries) -> None:
 
 @given(st.lists(st.tuples(st.booleans(), st.floats(0, 1000)), max_size=300))
 def test_words_go_behind_what_began_before_them(items) -> None:
-    places, server = Placement(), []  # what a server makes of it
+    places, server = ItemOrder(), []  # what a server makes of it
     for index, (insert, at) in enumerate(items):
         name = str(index)
         if not insert:
@@ -265,7 +265,7 @@ def test_turns_whose_words_are_known_go_along_and_others_are_heard_again() -> No
         turn("c", started=5, ended=6, heard=True),
     )
     speaking = turn("d", started=7)
-    carry, again = carry_over([known, unknown, later], [speaking], 6.0)
+    carry, again = hand_over([known, unknown, later], [speaking], 6.0)
     assert carry.turns == (known,)
     assert carry.replay_from == 3
     assert carry.not_before == 2
@@ -273,11 +273,11 @@ def test_turns_whose_words_are_known_go_along_and_others_are_heard_again() -> No
 
 
 def test_open_speech_is_heard_again_from_its_start_but_nothing_that_was_committed() -> None:
-    carry, again = carry_over([], [turn("d", started=7.0)], 7.2)
+    carry, again = hand_over([], [turn("d", started=7.0)], 7.2)
     assert (carry.turns, carry.replay_from, carry.not_before, again) == ((), 7.0, 7.2, set())
-    carry, _ = carry_over([turn("a", started=1, ended=2, heard=True)], [], 2.0)
+    carry, _ = hand_over([turn("a", started=1, ended=2, heard=True)], [], 2.0)
     assert (carry.replay_from, carry.not_before) == (None, 2.0)
-    assert carry_over([], [], None)[0].replay_from is None
+    assert hand_over([], [], None)[0].replay_from is None
 
 
 # the timeline

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from unit.realtime.wire import Desk, plan_of
 from voiceassist_relay.realtime.core import outputs as act
 from voiceassist_relay.realtime.core.server_events import decode
-from voiceassist_relay.realtime.core.turns import Carry
+from voiceassist_relay.realtime.core.turns import HandOverState
 
 WHOLE = '{"relevant":true,"answer":"Yes, you can.","question":"Can I?"}'
 ARGUMENTS = st.sampled_from([WHOLE, WHOLE.replace("true", "false"), WHOLE[:30], "{}", "not json", '{"relevant":true,"answer":""}'])
@@ -45,7 +45,7 @@ class Orders(RuleBasedStateMachine):
         self.cancelled: list[str] = []
         self.sent_ids: set[str] = set()
         self.carried = 0
-        self.do(self.desk.session.begin(Carry(), 0.0))
+        self.do(self.desk.session.begin(HandOverState(), 0.0))
 
     def do(self, actions: list[act.Action]) -> None:
         for action in actions:
@@ -190,7 +190,7 @@ class Orders(RuleBasedStateMachine):
 
     @rule(text=st.sampled_from(["Hello.", "One moment."]), began=st.floats(0, 600))
     def agent_spoke(self, text, began) -> None:
-        self.desk.memory.agent(f"agent-{self.now}-{began}", began, text)
+        self.desk.history.agent(f"agent-{self.now}-{began}", began, text)
         self.do(self.desk.session.agent_spoke(began, text))
 
     @rule()
@@ -202,7 +202,7 @@ class Orders(RuleBasedStateMachine):
         assert len(carry.turns) <= open_turns
         self.expected -= open_turns - len(carry.turns)  # the others are heard, and counted, again
         self.number += 1
-        self.desk = Desk(self.desk.session.plan, number=self.number, memory=self.desk.memory)
+        self.desk = Desk(self.desk.session.plan, number=self.number, history=self.desk.history)
         self.desk.audio(60_000)
         self.outstanding, self.active, self.sent_ids = 0, None, set()
         self.items, self.open_items = 0, []

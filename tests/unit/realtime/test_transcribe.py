@@ -10,11 +10,11 @@ from unit.realtime.wire import plan_of
 from voiceassist_crds.messages import Track
 from voiceassist_relay.realtime.core import outputs as act
 from voiceassist_relay.realtime.core.audio_time import AudioClock
-from voiceassist_relay.realtime.core.limits import LineLimits
+from voiceassist_relay.realtime.core.limits import SessionLimits
 from voiceassist_relay.realtime.core.liveness import Liveness
 from voiceassist_relay.realtime.core.server_events import decode
 from voiceassist_relay.realtime.core.transcription import TranscriptionSession
-from voiceassist_relay.realtime.core.turns import Carry
+from voiceassist_relay.realtime.core.turns import HandOverState
 
 LOUD = base64.b64encode(b"\x90\x10" * 80)
 QUIET = base64.b64encode(b"\xff" * 160)
@@ -23,8 +23,10 @@ QUIET = base64.b64encode(b"\xff" * 160)
 def session_of(*, detection: bool = True, number: int = 1) -> TranscriptionSession:
     clock = AudioClock()
     clock.slots.extend((slot + 1) / 50 for slot in range(3000))
-    session = TranscriptionSession(number, plan_of(), clock, Liveness(LineLimits(), 0.0), LineLimits(), detection=detection, paused=False)
-    session.begin(Carry(), 0.0)
+    session = TranscriptionSession(
+        number, plan_of(), clock, Liveness(SessionLimits(), 0.0), SessionLimits(), detection=detection, paused=False
+    )
+    session.begin(HandOverState(), 0.0)
     return session
 
 
@@ -86,8 +88,8 @@ def test_what_a_broken_session_did_not_finish_is_heard_again() -> None:
     said(session, 2.0, type="input_audio_buffer.speech_started", item_id="i1", audio_start_ms=1000)
     said(session, 3.0, type="input_audio_buffer.committed", item_id="i1")
     said(session, 4.0, type="input_audio_buffer.speech_started", item_id="i2", audio_start_ms=3500)
-    assert session.abandon() == ([], Carry((), 1.0, None))
-    assert session_of().abandon() == ([], Carry())
+    assert session.abandon() == ([], HandOverState((), 1.0, None))
+    assert session_of().abandon() == ([], HandOverState())
 
 
 def test_pause_throws_open_audio_away_and_hears_nothing_that_began_in_it() -> None:

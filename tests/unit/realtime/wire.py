@@ -15,13 +15,13 @@ from voiceassist_crds.config import RelayConfig
 from voiceassist_relay.realtime.core import outputs as act
 from voiceassist_relay.realtime.core.audio_time import AudioClock
 from voiceassist_relay.realtime.core.conversation import ConversationSession
-from voiceassist_relay.realtime.core.history import Memory
-from voiceassist_relay.realtime.core.limits import DEFAULT_LIMITS, LineLimits, ResponseLimiter
+from voiceassist_relay.realtime.core.history import History
+from voiceassist_relay.realtime.core.limits import DEFAULT_LIMITS, ResponseLimiter, SessionLimits
 from voiceassist_relay.realtime.core.liveness import Liveness
 from voiceassist_relay.realtime.core.server_events import decode
-from voiceassist_relay.realtime.core.session_base import Context
+from voiceassist_relay.realtime.core.session_base import SessionState
 from voiceassist_relay.realtime.core.session_settings import Plan
-from voiceassist_relay.realtime.core.turns import Carry, Turn
+from voiceassist_relay.realtime.core.turns import HandOverState, Turn
 
 Line = dict[str, Any]
 TRANSCRIPTS = Path(__file__).parent / "transcripts"
@@ -45,14 +45,16 @@ class Desk:
     """A conversation session and what it stands in."""
 
     def __init__(
-        self, plan: Plan | None = None, *, number: int = 1, memory: Memory | None = None, limits: LineLimits = DEFAULT_LIMITS
+        self, plan: Plan | None = None, *, number: int = 1, history: History | None = None, limits: SessionLimits = DEFAULT_LIMITS
     ) -> None:
         plan = plan or plan_of()
-        self.memory = memory or Memory(16_000, 4_000)
+        self.history = history or History(16_000, 4_000)
         self.limiter = ResponseLimiter(plan.model.max_responses_per_minute)
         self.clock = AudioClock()
         self.live = Liveness(limits, 0.0)
-        self.session = ConversationSession(Context(number, plan, self.memory, self.limiter, self.live, limits), self.clock, paused=False)
+        self.session = ConversationSession(
+            SessionState(number, plan, self.history, self.limiter, self.live, limits), self.clock, paused=False
+        )
 
     def audio(self, until_ms: int, begun: float = 0.0) -> None:
         """Audio that arrives in real time, from loop time `begun` on, up to so many ms."""
@@ -66,7 +68,7 @@ class Player:
     def __init__(self) -> None:
         self.desk = Desk()
         self.desk.audio(60_000)
-        self.carry = Carry()
+        self.carry = HandOverState()
 
     def play(self, line: Line) -> list[Line]:
         at = float(line["at"])
@@ -87,13 +89,13 @@ class Player:
             case "drop":
                 actions = session.drop(line["outcome"], at)
             case "agent spoke":
-                self.desk.memory.agent(f"agent-{at}", line["began"], line["text"])
+                self.desk.history.agent(f"agent-{at}", line["began"], line["text"])
                 actions = session.agent_spoke(line["began"], line["text"])
             case "use":
                 actions = session.update(plan_of(line["instructions"], line["revision"]), at)
             case "break":
                 actions, self.carry = session.abandon()
-                self.desk = Desk(number=2, memory=self.desk.memory)
+                self.desk = Desk(number=2, history=self.desk.history)
                 self.desk.audio(60_000)
             case other:
                 raise ValueError(other)

@@ -125,7 +125,7 @@ class House:
             begun,
             connection,
             self.config,
-            make_line=line,
+            make_model_client=line,
             make_publisher=publisher,  # type: ignore[arg-type]  # its verbs are made by __getattr__
             metrics=self.metrics,
             model_health=self.health,

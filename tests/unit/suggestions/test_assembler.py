@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from voiceassist_relay.realtime.core.suggestion_parser import MAX_CHARACTERS, Arguments, Assembler, from_text
+from voiceassist_relay.realtime.core.suggestion_parser import MAX_CHARACTERS, Arguments, SuggestionParser, from_text
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=40)
 
@@ -24,7 +24,7 @@ def cut(text: str, points: list[int]) -> list[str]:
 def test_drafts_grow_to_the_answer_wherever_the_json_is_cut(answer, question, points, ascii_only, spaced) -> None:
     fields = {"relevant": True, "answer": answer, "question": question}
     text = json.dumps(fields, ensure_ascii=ascii_only, indent=2 if spaced else None)
-    assembler, drafts = Assembler(), []
+    assembler, drafts = SuggestionParser(), []
     for piece in cut(text, points):
         draft = assembler.feed(piece)
         if draft is not None:
@@ -35,7 +35,7 @@ def test_drafts_grow_to_the_answer_wherever_the_json_is_cut(answer, question, po
     assert (drafts[-1] if drafts else "") == whole
     expected = Arguments(True, whole, question.strip()) if whole else None
     assert assembler.finish() == expected
-    assert Assembler().finish(text) == expected
+    assert SuggestionParser().finish(text) == expected
 
 
 @given(
@@ -52,7 +52,7 @@ def test_no_draft_before_relevant_is_true(fields, points, value) -> None:
     }
     text = json.dumps({name: values[name] for name in fields})
     told = text.index('"relevant": ' + ("true" if value else "false")) + len('"relevant": true')
-    assembler, seen = Assembler(), 0
+    assembler, seen = SuggestionParser(), 0
     for piece in cut(text, points):
         seen += len(piece)
         draft = assembler.feed(piece)
@@ -63,7 +63,7 @@ def test_no_draft_before_relevant_is_true(fields, points, value) -> None:
 
 @given(st.text(max_size=200), st.lists(st.integers(0, 300), max_size=8))
 def test_any_text_at_all_raises_nothing(text, points) -> None:
-    assembler = Assembler()
+    assembler = SuggestionParser()
     for piece in cut(text, points):
         assembler.feed(piece)
     assembler.finish()
@@ -71,17 +71,17 @@ def test_any_text_at_all_raises_nothing(text, points) -> None:
 
 
 def test_a_surrogate_pair_split_between_two_pieces_is_one_character() -> None:
-    assembler = Assembler()
+    assembler = SuggestionParser()
     assert assembler.feed('{"relevant":true,"answer":"Fine \ud83d') == "Fine"
     assert assembler.feed("\ude00") == "Fine 😀"
-    other = Assembler()
+    other = SuggestionParser()
     assert other.feed('{"relevant":true,"answer":"a\\ud83') == "a"
     assert other.feed("d\\u") is None
     assert other.feed('de00"}') == "a😀"
 
 
 def test_half_a_pair_becomes_a_replacement_character() -> None:
-    assembler = Assembler()
+    assembler = SuggestionParser()
     assembler.feed('{"relevant":true,"answer":"a\\ud83d b\\ude00')
     assert assembler.feed('"}') is None
     assert assembler.finish() == Arguments(True, "a� b�", "")
@@ -112,7 +112,7 @@ def test_half_a_pair_becomes_a_replacement_character() -> None:
     ],
 )
 def test_repaired_or_dropped(text, expected) -> None:
-    assembler = Assembler()
+    assembler = SuggestionParser()
     assembler.feed(text)
     assert assembler.finish() == expected
 
@@ -124,6 +124,6 @@ def test_text_without_a_call_is_the_answer() -> None:
 
 
 def test_the_servers_repetition_overrules_the_pieces() -> None:
-    assembler = Assembler()
+    assembler = SuggestionParser()
     assembler.feed('{"relevant":true,"answer":"Wro')
     assert assembler.finish('{"relevant":true,"answer":"Right.","question":"q"}') == Arguments(True, "Right.", "q")

@@ -7,7 +7,7 @@ import pytest
 from voiceassist_crds.status import PeerReason
 from voiceassist_relay.errors import TwilioBusy, TwilioError, TwilioRefused, TwilioUnclear
 from voiceassist_relay.peer_health import PeerHealth
-from voiceassist_relay.sync.health import SyncWatch, verdict
+from voiceassist_relay.sync.health import SyncHealth, verdict
 
 
 class Clock:
@@ -28,8 +28,8 @@ def health(clock: Clock) -> PeerHealth:
 
 
 @pytest.fixture
-def watch(health: PeerHealth, clock: Clock) -> SyncWatch:
-    return SyncWatch(health, clock)
+def watch(health: PeerHealth, clock: Clock) -> SyncHealth:
+    return SyncHealth(health, clock)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ FAULT = TwilioUnclear("sync_item_create", 500, 20500, "")
 REFUSED = TwilioRefused("sync_item_create", 401, 20003, "")
 
 
-def test_a_refusal_counts_at_once_and_one_answer_clears_it(watch: SyncWatch, health: PeerHealth) -> None:
+def test_a_refusal_counts_at_once_and_one_answer_clears_it(watch: SyncHealth, health: PeerHealth) -> None:
     watch(None, watch.asking())
     assert health.status.ok
     watch(REFUSED, watch.asking())
@@ -68,7 +68,7 @@ def test_a_refusal_counts_at_once_and_one_answer_clears_it(watch: SyncWatch, hea
     assert health.status.ok
 
 
-def test_some_failing_requests_among_many_are_no_outage(watch: SyncWatch, health: PeerHealth, clock: Clock) -> None:
+def test_some_failing_requests_among_many_are_no_outage(watch: SyncHealth, health: PeerHealth, clock: Clock) -> None:
     for _ in range(20):
         watch(None, watch.asking())
         for _ in range(5):
@@ -77,7 +77,7 @@ def test_some_failing_requests_among_many_are_no_outage(watch: SyncWatch, health
         assert health.status.ok
 
 
-def test_an_outage_is_noticed_within_seconds(watch: SyncWatch, health: PeerHealth, clock: Clock) -> None:
+def test_an_outage_is_noticed_within_seconds(watch: SyncHealth, health: PeerHealth, clock: Clock) -> None:
     watch(None, watch.asking())
     for _ in range(8):
         clock.now += 0.5
@@ -86,12 +86,12 @@ def test_an_outage_is_noticed_within_seconds(watch: SyncWatch, health: PeerHealt
     assert health.status.since <= clock.now
 
 
-def test_a_relay_that_never_got_through_says_so(watch: SyncWatch, health: PeerHealth) -> None:
+def test_a_relay_that_never_got_through_says_so(watch: SyncHealth, health: PeerHealth) -> None:
     watch(FAULT, watch.asking())
     assert (health.status.ok, health.status.reason) == (False, PeerReason.SERVER_ERROR)
 
 
-def test_an_answer_to_what_was_asked_before_a_change_says_nothing(watch: SyncWatch, health: PeerHealth, clock: Clock) -> None:
+def test_an_answer_to_what_was_asked_before_a_change_says_nothing(watch: SyncHealth, health: PeerHealth, clock: Clock) -> None:
     before = watch.asking()
     health.changed(clock.now)
     watch(None, before)

@@ -59,7 +59,7 @@ class Publisher(Protocol):
     async def finish(self, grace: float, *, lost: bool | None) -> None: ...  # noqa: D102
 
 
-MakeLine = Callable[[StreamStart, RelayConfig, Prompt, ModelListener, RelayMetrics], Line]
+MakeModelClient = Callable[[StreamStart, RelayConfig, Prompt, ModelListener, RelayMetrics], Line]
 MakePublisher = Callable[[StreamStart, Prompt, RelayMetrics, Callable[[str], None], Callable[[CallDocument], None]], Publisher]
 """(start, prompt, metrics, superseded, opened): `superseded(reason)` is called when the Document says that this stream is not wanted any
 more, `opened(document)` when it is live."""
@@ -97,7 +97,7 @@ class CallBridge:
         connection: MediaConnection,
         config: RelayConfig,
         *,
-        make_line: MakeLine,
+        make_model_client: MakeModelClient,
         make_publisher: MakePublisher,
         metrics: RelayMetrics,
         model_health: PeerHealth,
@@ -108,7 +108,7 @@ class CallBridge:
         self._connection, self._metrics, self._health = connection, CallMetrics(metrics), model_health.reporter()
         self._time, self._epoch = loop_time, epoch
         self._prompt = choose_prompt(config, start.call_sid)
-        self._line = make_line(start, config, self._prompt, self, self._metrics)
+        self._line = make_model_client(start, config, self._prompt, self, self._metrics)
         self._publisher = make_publisher(start, self._prompt, self._metrics, self._superseded, self._opened)
         self.frame = self._line.frame  # the hot path: no step in between
         self._over = LazyEvent()

@@ -7,23 +7,25 @@ from typing import Any
 from voiceassist_crds.messages import CallState
 
 from ..errors import RequestRefused, TwilioError
-from ..sync.agent_status import STOPPED, Telling
+from ..sync.agent_status import STOPPED, AgentStatus
 from ..sync.call_documents import CallDocuments
 from ..sync.document_rules import NotRunning, NotYours, SetPaused, Stop, decide_paused, decide_stop
 from ..twilio.call_streams import TwilioStreams
 from ..twilio.error_answers import stop_failed
 from ..twilio.person import Person
 from .access import not_in_the_call, nothing_to
-from .dependencies import FunctionsDeps
-from .peer_relays import Asked, Peers
+from .dependencies import FunctionDependencies
+from .peer_relays import Asked, PeerRelays
 from .start import shown_state
 
 
-class Controlling:
+class StreamControl:
     """The actions on a stream that runs."""
 
-    def __init__(self, deps: FunctionsDeps, documents: CallDocuments, streams: TwilioStreams, telling: Telling, peers: Peers) -> None:
-        self._deps, self._documents, self._streams, self._telling, self._peers = deps, documents, streams, telling, peers
+    def __init__(
+        self, deps: FunctionDependencies, documents: CallDocuments, streams: TwilioStreams, status: AgentStatus, peers: PeerRelays
+    ) -> None:
+        self._deps, self._documents, self._streams, self._status, self._peers = deps, documents, streams, status, peers
 
     async def stop(self, call_sid: str, person: Person) -> dict[str, Any]:
         """Stops the stream. What does not run is stopped; another worker's call goes on. Raises RequestRefused, TwilioError.
@@ -50,7 +52,7 @@ class Controlling:
                     raise stop_failed(error, self._deps.current().secrets) from error
                 if before is not None and before.state in {CallState.STARTING, CallState.LOST}:
                     # No relay has the audio, so none tells the agent.
-                    self._deps.background.spawn("tell stopped", self._telling.tell(call_sid, document, STOPPED))
+                    self._deps.background.spawn("tell stopped", self._status.tell(call_sid, document, STOPPED))
                 return {"state": "stopped", "callSid": call_sid, "generation": document.generation}
 
     async def set_paused(self, call_sid: str, person: Person, paused: bool) -> dict[str, Any]:

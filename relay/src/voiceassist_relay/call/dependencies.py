@@ -73,7 +73,7 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True)
-class FunctionsDeps:
+class FunctionDependencies:
     """Everything that the functions use. `http` is for other relays; `now` gives epoch seconds, `monotonic` never goes back."""
 
     current: CurrentSnapshot

@@ -18,7 +18,7 @@ from voiceassist_crds.names import CALL_SID_PATTERN, PEER_HEADER, is_call_sid
 
 from ..auth import mint_peer, verify_peer
 from ..logs import call_hash
-from .dependencies import FunctionsDeps, LiveCall
+from .dependencies import FunctionDependencies, LiveCall
 
 NO_SUCH_CALL: Final = "no_such_call"
 CALL_OVER: Final = "call_over"
@@ -58,10 +58,10 @@ def peer_address(owner: str) -> str | None:
     return owner
 
 
-class Peers:
+class PeerRelays:
     """Asks the relay that a Document names, this one included."""
 
-    def __init__(self, deps: FunctionsDeps) -> None:
+    def __init__(self, deps: FunctionDependencies) -> None:
         self._deps = deps
 
     async def has(self, call_sid: str, document: CallDocument) -> Asked:
@@ -104,7 +104,7 @@ class Peers:
         return Asked.UNKNOWN
 
 
-def peer_router(deps: FunctionsDeps) -> APIRouter:
+def peer_router(deps: FunctionDependencies) -> APIRouter:
     """The private port's routes: GET /calls/{callSid}, POST /calls/{callSid}/pause and /resume, for relays with our proof."""
     router = APIRouter()
 
@@ -119,7 +119,7 @@ def peer_router(deps: FunctionsDeps) -> APIRouter:
     return router
 
 
-def _answer(deps: FunctionsDeps, request: Request, action: str | None) -> Response:
+def _answer(deps: FunctionDependencies, request: Request, action: str | None) -> Response:
     header = request.headers.get(PEER_HEADER, "")
     call_sid = request.path_params["call_sid"]
     if not verify_peer(deps.current().secrets.auth_tokens, header, request.method, request.url.path, deps.now()):

@@ -17,13 +17,13 @@ from voiceassist_crds.names import is_call_sid
 
 from ..errors import RequestRefused, TwilioError
 from ..logs import call_hash
-from ..sync.agent_status import CALL_ENDED, LOST, NOT_CONNECTED, Telling, Told
+from ..sync.agent_status import CALL_ENDED, LOST, NOT_CONNECTED, AgentStatus, Told
 from ..sync.call_documents import CONFLICTS, CallDocuments, Seen
 from ..sync.document_rules import Ignore, Restart, TellAgent, call_over, stream_died
 from ..twilio.call_streams import TwilioStreams
-from .dependencies import FunctionsDeps
-from .peer_relays import Asked, Peers
-from .start import Starting
+from .dependencies import FunctionDependencies
+from .peer_relays import Asked, PeerRelays
+from .start import StreamStarter
 
 STOPPED_EVENT: Final = "stream-stopped"
 ERROR_EVENT: Final = "stream-error"
@@ -64,15 +64,15 @@ class StreamCallbacks:
 
     def __init__(
         self,
-        deps: FunctionsDeps,
+        deps: FunctionDependencies,
         documents: CallDocuments,
         streams: TwilioStreams,
-        telling: Telling,
-        peers: Peers,
-        starting: Starting,
+        status: AgentStatus,
+        peers: PeerRelays,
+        starting: StreamStarter,
     ) -> None:
         self._deps, self._documents, self._streams = deps, documents, streams
-        self._telling, self._peers, self._starting = telling, peers, starting
+        self._status, self._peers, self._starting = status, peers, starting
         self._known: OrderedDict[str, None] = OrderedDict()
 
     def accept(self, event: StreamEvent, idempotency_token: str) -> bool:
@@ -136,12 +136,12 @@ class StreamCallbacks:
                 if not await self._documents.write(event.call_sid, gone, seen):
                     return False
                 self._deps.metrics.stream_restarted("call_over")
-                await self._telling.tell(event.call_sid, gone, CALL_ENDED)
+                await self._status.tell(event.call_sid, gone, CALL_ENDED)
             case TellAgent(document=lost, restarts_used_up=True):
                 if not await self._documents.write(event.call_sid, lost, seen):
                     return False
                 self._deps.metrics.stream_restarted("given_up")
-                await self._telling.tell(event.call_sid, lost, NOT_CONNECTED if goes_on else CALL_ENDED)
+                await self._status.tell(event.call_sid, lost, NOT_CONNECTED if goes_on else CALL_ENDED)
             case TellAgent(document=lost):
                 return await self._lost(event, seen, lost, goes_on)
         return True
@@ -153,7 +153,7 @@ class StreamCallbacks:
             over = refused.code == "call_ended"
             self._deps.metrics.stream_restarted("call_over" if over else "refused")
             log.warning("stream not started again", call=call_hash(call_sid), code=refused.code)
-            await self._telling.tell(call_sid, document, CALL_ENDED if over else NOT_CONNECTED)
+            await self._status.tell(call_sid, document, CALL_ENDED if over else NOT_CONNECTED)
             return
         self._deps.metrics.stream_restarted("started")
         self._starting.follow(call_sid, created, created=True)
@@ -163,10 +163,10 @@ class StreamCallbacks:
         if not await self._documents.write(event.call_sid, document, seen):
             return False
         if not goes_on:
-            await self._telling.tell(event.call_sid, document, what)
+            await self._status.tell(event.call_sid, document, what)
             return True
         _, owner, _ = await asyncio.gather(
-            self._telling.tell(event.call_sid, document, what),
+            self._status.tell(event.call_sid, document, what),
             self._peers.has(event.call_sid, seen.document),
             self._streams.stop_quietly(event.call_sid, seen.document.stream_sid or seen.document.stream_name),
         )

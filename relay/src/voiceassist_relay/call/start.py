@@ -19,7 +19,7 @@ from voiceassist_crds.names import suggestions_map, sync_stream
 
 from ..errors import RequestRefused, TwilioError, TwilioRefused, TwilioUnclear
 from ..logs import call_hash
-from ..sync.agent_status import Telling
+from ..sync.agent_status import AgentStatus
 from ..sync.call_documents import CONFLICTS, CallDocuments, Seen, contended
 from ..sync.document_rules import (
     AlreadyRunning,
@@ -36,8 +36,8 @@ from ..sync.document_rules import (
 from ..twilio.call_streams import TwilioStreams
 from ..twilio.error_answers import stream_refused
 from ..twilio.person import Person
-from .dependencies import FunctionsDeps
-from .peer_relays import Asked, Peers
+from .dependencies import FunctionDependencies
+from .peer_relays import Asked, PeerRelays
 
 log = structlog.get_logger("voiceassist.functions")
 
@@ -81,11 +81,13 @@ def shown_state(document: CallDocument) -> str:
     return "paused" if document.paused and is_running(document) else document.state.value
 
 
-class Starting:
+class StreamStarter:
     """Starts by workers, and automatic ones after a stream died before it began."""
 
-    def __init__(self, deps: FunctionsDeps, documents: CallDocuments, streams: TwilioStreams, telling: Telling, peers: Peers) -> None:
-        self._deps, self._documents, self._streams, self._telling, self._peers = deps, documents, streams, telling, peers
+    def __init__(
+        self, deps: FunctionDependencies, documents: CallDocuments, streams: TwilioStreams, status: AgentStatus, peers: PeerRelays
+    ) -> None:
+        self._deps, self._documents, self._streams, self._status, self._peers = deps, documents, streams, status, peers
 
     async def start(self, call_sid: str, task_sid: str, person: Person) -> Started:
         """A start by a worker who may. Raises RequestRefused or TwilioError."""
@@ -107,7 +109,7 @@ class Starting:
 
     async def watch(self, call_sid: str, document: CallDocument, person: Person) -> Started:
         """Lets somebody read along; nothing else changes. Raises TwilioError."""
-        await self._telling.make_readable(call_sid, person.identity, self._deps.timing.ask)
+        await self._status.make_readable(call_sid, person.identity, self._deps.timing.ask)
         return Started(call_sid, document, Outcome.WATCHING)
 
     async def create_stream(self, call_sid: str, document: CallDocument) -> CallDocument:
@@ -153,7 +155,7 @@ class Starting:
         """Leaves to the background what the audio need not wait for."""
         if created:
             self._later("confirm stream", self._confirm(call_sid, document))
-        self._later("follow start", self._telling.follow_start(call_sid, document, document.identity))
+        self._later("follow start", self._status.follow_start(call_sid, document, document.identity))
 
     async def _decide(self, call_sid: str, task_sid: str, person: Person) -> Decision:
         """Decides and writes until both fit together. The first attempt takes the call for a new one: that saves a read."""

@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from ..call.dependencies import FunctionsDeps
+from ..call.dependencies import FunctionDependencies
 from ..errors import RequestRefused
 from .cors import answer_headers, origin_allowed, preflight_headers
 from .requests import MAX_BODY_BYTES, refuse_query, too_large
@@ -28,7 +28,7 @@ Handler = Callable[[Request], Awaitable[Response]]
 log = structlog.get_logger("voiceassist.functions")
 
 
-def dispatch(deps: FunctionsDeps, endpoints: Mapping[str, Handler]) -> Handler:
+def dispatch(deps: FunctionDependencies, endpoints: Mapping[str, Handler]) -> Handler:
     """Finds the function of a request's path, behind the path prefix of the configuration in force."""
 
     async def serve(request: Request) -> Response:
@@ -42,7 +42,7 @@ def dispatch(deps: FunctionsDeps, endpoints: Mapping[str, Handler]) -> Handler:
     return serve
 
 
-def endpoint(deps: FunctionsDeps, path: str, handlers: Mapping[str, Handler], *, for_browsers: bool) -> Handler:
+def endpoint(deps: FunctionDependencies, path: str, handlers: Mapping[str, Handler], *, for_browsers: bool) -> Handler:
     """The function at `path`, by method. Whatever happens, the answer is JSON, counted, and readable by
     the page that asked, if its origin may ask."""
     methods = list(handlers)

@@ -9,14 +9,14 @@ from voiceassist_crds.config import Checks
 from voiceassist_crds.names import CALLBACK_PATH, FEEDBACK_PATH, STREAM_PATH, TOKEN_PATH
 
 from ..call.access import LOCAL_PERSON, Access, access_for_start, watched
-from ..call.control import Controlling
-from ..call.dependencies import FunctionsDeps
-from ..call.peer_relays import Peers
+from ..call.control import StreamControl
+from ..call.dependencies import FunctionDependencies
+from ..call.peer_relays import PeerRelays
 from ..call.recovery import StreamCallbacks, read_event
-from ..call.start import Started, Starting
+from ..call.start import Started, StreamStarter
 from ..errors import RequestRefused, TwilioError
 from ..rate_limits import RateTable
-from ..sync.agent_status import Telling
+from ..sync.agent_status import AgentStatus
 from ..sync.call_documents import CallDocuments
 from ..twilio.access_tokens import mint_sync_token
 from ..twilio.call_streams import TwilioStreams
@@ -34,20 +34,20 @@ _STATE = "The call's state could not be read or written"
 class Functions:
     """`/stream`, `/token`, `/callbacks/stream` and `/feedback` of one relay."""
 
-    def __init__(self, deps: FunctionsDeps) -> None:
+    def __init__(self, deps: FunctionDependencies) -> None:
         self._deps = deps
         timing = deps.timing
         documents = CallDocuments(deps.sync, deps.current, timing.ask)
-        timing, peers = deps.timing, Peers(deps)
+        timing, peers = deps.timing, PeerRelays(deps)
         streams = TwilioStreams(deps.rest, deps.current, deps.now, timing.ask, stop_seconds=timing.stop_seconds)
-        telling = Telling(deps.sync, deps.current, deps.now, timing.follow)
+        status = AgentStatus(deps.sync, deps.current, deps.now, timing.follow)
         self._documents = documents
         self._tokens = FlexTokens(deps.rest, deps.current, deps.now, timing.ask)
         self._assignments = Assignments(deps.rest, deps.current, deps.now, timing.ask)
-        self._starting = Starting(deps, documents, streams, telling, peers)
-        self._controlling = Controlling(deps, documents, streams, telling, peers)
+        self._starting = StreamStarter(deps, documents, streams, status, peers)
+        self._controlling = StreamControl(deps, documents, streams, status, peers)
         patient = CallDocuments(deps.sync, deps.current, timing.follow)  # nobody waits for the answer to a callback
-        self._callbacks = StreamCallbacks(deps, patient, streams, telling, peers, self._starting)
+        self._callbacks = StreamCallbacks(deps, patient, streams, status, peers, self._starting)
         self._stream_rate = RateTable(timing.stream_rate)
         self._feedback_rate = RateTable(timing.feedback_rate)
 

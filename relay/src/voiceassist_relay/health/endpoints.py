@@ -22,7 +22,7 @@ from ..metrics.relay_metrics import RelayMetrics
 from ..peer_health import PeerHealth
 
 
-class Watching:
+class PrivateEndpoints:
     """Answers questions about this process."""
 
     def __init__(

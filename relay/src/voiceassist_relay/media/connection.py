@@ -67,7 +67,7 @@ class MediaTimes:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class MediaDependencies:
     """What all media connections of a process share."""
 
     current: CurrentSnapshot
@@ -96,13 +96,13 @@ def media_protocol(
     `clock` gives the moments of frames: it must run as the loop's own does (seconds of the monotonic clock; uvloop's `time()`
     itself stands still during a callback). `epoch` is for expiry only.
     """
-    around = Surroundings(current, calls, metrics, times or MediaTimes(), clock, epoch, TokenBucket(*upgrades))
+    needs = MediaDependencies(current, calls, metrics, times or MediaTimes(), clock, epoch, TokenBucket(*upgrades))
 
     class BoundMediaSocket(MediaSocket):
         """A media websocket of this process."""
 
         def __init__(self, config: Any, server_state: Any, app_state: Any, _loop: asyncio.AbstractEventLoop | None = None) -> None:  # noqa: ARG002 - uvicorn's signature
-            super().__init__(around, server_state.connections)
+            super().__init__(needs, server_state.connections)
 
     return BoundMediaSocket
 
@@ -110,9 +110,9 @@ def media_protocol(
 class MediaSocket(asyncio.Protocol):
     """A websocket from its upgrade request to its end. Also the `MediaConnection` that the bridge closes."""
 
-    def __init__(self, around: Surroundings, connections: set[Any]) -> None:
-        self._around = around
-        self._clock = around.clock
+    def __init__(self, needs: MediaDependencies, connections: set[Any]) -> None:
+        self._needs = needs
+        self._clock = needs.clock
         self._connections = connections
         self._opening: ServerProtocol | None = ServerProtocol(max_size=MAX_MESSAGE_BYTES, logger=_silent)
         self._wire: Protocol = self._opening
@@ -136,7 +136,7 @@ class MediaSocket(asyncio.Protocol):
         self._transport = transport  # type: ignore[assignment]  # uvloop's transports derive from no class of asyncio
         self._loop = asyncio.get_running_loop()
         self._connections.add(self)
-        self._arm(self._around.times.start, self._start_overdue)
+        self._arm(self._needs.times.start, self._start_overdue)
 
     def data_received(self, data: bytes) -> None:
         """Frames, after the request's head. No await and no log line between here and the sink."""
@@ -191,7 +191,7 @@ class MediaSocket(asyncio.Protocol):
     # before 101
 
     def _handshake(self, data: bytes) -> None:
-        wire, around = self._opening, self._around
+        wire, needs = self._opening, self._needs
         if self._deaf or wire is None:
             return
         wire.receive_data(data)
@@ -201,7 +201,13 @@ class MediaSocket(asyncio.Protocol):
                 self._deny(wire, denied(Refusal.BAD_HANDSHAKE))
             return
         upgrade = Upgrade(request.path, tuple(request.headers.get_all(SIGNATURE_HEADER)))
-        decision = admit(upgrade, around.current(), Load(around.calls.full, around.calls.refusing), around.upgrades, around.clock())
+        decision = admit(
+            upgrade,
+            needs.current(),
+            Load(needs.calls.full, needs.calls.refusing),
+            needs.upgrades,
+            needs.clock(),
+        )
         if isinstance(decision, Denied):
             self._deny(wire, decision)
             return
@@ -210,7 +216,7 @@ class MediaSocket(asyncio.Protocol):
         if response.status_code != 101:
             self._deny(wire, Denied(Refusal.BAD_HANDSHAKE, response.status_code, call_sid=call_sid), response)
             return
-        if call_sid is not None and not around.calls.reserve():
+        if call_sid is not None and not needs.calls.reserve():
             self._deny(wire, denied(Refusal.FULL, call_sid))
             return
         self._call_sid, self._placed = call_sid, call_sid is not None
@@ -236,15 +242,15 @@ class MediaSocket(asyncio.Protocol):
         self._deaf = True
         self._transport.write(response.serialize())
         self._transport.close()
-        self._arm(self._around.times.close, self._transport.abort)
+        self._arm(self._needs.times.close, self._transport.abort)
 
     # after 101
 
     def _remark(self, audio: Audio) -> None:
         if audio.lost:
-            self._around.metrics.gap("sequence", audio.lost)
+            self._needs.metrics.gap("sequence", audio.lost)
         if audio.hole:
-            self._around.metrics.gap("timestamp")
+            self._needs.metrics.gap("timestamp")
         self._unknown(audio.unknown_fields)
 
     def _take(self, stream: StreamProtocol, event: Received, arrived: float) -> None:
@@ -256,7 +262,7 @@ class MediaSocket(asyncio.Protocol):
             case Stopped():
                 self._unknown(event.unknown_fields)
                 if event.lost:
-                    self._around.metrics.gap("sequence", event.lost)
+                    self._needs.metrics.gap("sequence", event.lost)
                 self._end("stop")
                 self._close(CloseCode.NORMAL_CLOSURE, "stop")
             case Refused():
@@ -269,31 +275,31 @@ class MediaSocket(asyncio.Protocol):
                 if event.note is Note.EXPECTED:
                     return
                 if event.inbound is not None:
-                    self._around.metrics.frames("customer" if event.inbound else "agent", event.note.value)
+                    self._needs.metrics.frames("customer" if event.inbound else "agent", event.note.value)
                 elif event.note is not Note.DUPLICATE:
                     self._unknown(1)
 
     def _open(self, stream: StreamProtocol, opening: Opening) -> None:
-        around, call_sid = self._around, self._call_sid
+        needs, call_sid = self._needs, self._call_sid
         if call_sid is None:
             return
-        snapshot = around.current()
+        snapshot = needs.current()
         config = snapshot.config
         terms = StartTerms(call_sid, config.twilio.account_sid, snapshot.secrets.auth_tokens, config.checks is not Checks.OFF)
-        start = stream.accept(opening, terms, around.epoch())
+        start = stream.accept(opening, terms, needs.epoch())
         if isinstance(start, Refused):
             self._refuse(start.refusal)
             return
         self._placed = False  # the place is the registry's from here on, whatever comes of it
         try:
-            sink = around.calls.open(start, self)
+            sink = needs.calls.open(start, self)
         except TokenRefused as error:
             self._refuse(error.refusal)
             return
         self._sink = sink
         if not self._closing:
             self._settle(Refusal.ACCEPTED)
-            self._arm(around.times.idle, self._look)
+            self._arm(needs.times.idle, self._look)
 
     def _answered(self, decoder: FrameDecoder) -> None:
         """The sans-I/O object took part: send its pongs or its close, and note an end."""
@@ -314,7 +320,7 @@ class MediaSocket(asyncio.Protocol):
 
     def _look(self) -> None:
         """Looks whether anything came lately; cheaper than a timer that every frame moves."""
-        left = self._last + self._around.times.idle - self._around.clock()
+        left = self._last + self._needs.times.idle - self._needs.clock()
         if left > 0:
             self._arm(left, self._look)
         else:
@@ -334,8 +340,8 @@ class MediaSocket(asyncio.Protocol):
 
     def _refused(self, refusal: Refusal, status: int) -> None:
         self._settled = True
-        self._around.metrics.upgrade(refusal)
-        if self._around.lines.take(self._around.clock()):
+        self._needs.metrics.upgrade(refusal)
+        if self._needs.lines.take(self._needs.clock()):
             log.info("stream refused", reason=refusal.value, status=int(status), call=self._tag)
 
     def _gone(self) -> None:
@@ -352,7 +358,7 @@ class MediaSocket(asyncio.Protocol):
         if self._wire.state is OPEN:
             self._wire.send_close(code, reason.encode()[:123].decode(errors="ignore"))
         self._flush()
-        self._arm(self._around.times.close, self._transport.abort)
+        self._arm(self._needs.times.close, self._transport.abort)
 
     def _end(self, reason: str) -> None:
         self._release()
@@ -364,11 +370,11 @@ class MediaSocket(asyncio.Protocol):
     def _release(self) -> None:
         if self._placed:
             self._placed = False
-            self._around.calls.release()
+            self._needs.calls.release()
 
     def _settle(self, outcome: Refusal) -> None:
         self._settled = True
-        self._around.metrics.upgrade(outcome)
+        self._needs.metrics.upgrade(outcome)
 
     # small things
 
@@ -378,7 +384,7 @@ class MediaSocket(asyncio.Protocol):
 
     def _unknown(self, count: int) -> None:
         for _ in range(count):
-            self._around.metrics.unknown("twilio")
+            self._needs.metrics.unknown("twilio")
 
     def _flush(self) -> None:
         for chunk in self._wire.data_to_send():

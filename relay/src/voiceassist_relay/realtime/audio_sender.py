@@ -1,4 +1,4 @@
-"""Feed: one track's way into its session, frame by frame. The hot path; everything unusual happens beside it."""
+"""Audio sender: one track's way into its session, frame by frame. The hot path; everything unusual happens beside it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from time import monotonic
 from websockets.speedups import apply_mask
 
 from ..metrics.relay_metrics import RelayMetrics
-from .core.audio_buffer import FRAME_CHARACTERS, Replay
+from .core.audio_buffer import FRAME_CHARACTERS, AudioBuffer
 from .core.audio_time import FRAME as SILENCE
-from .core.audio_time import FRAME_SECONDS, AudioClock, Pace, payload_ms
+from .core.audio_time import FRAME_SECONDS, AudioClock, RealTimeLimiter, payload_ms
 from .core.client_events import APPEND_HEAD, APPEND_TAIL, append
-from .core.limits import LineLimits
+from .core.limits import SessionLimits
 from .websocket import next_mask, text_frame
 
 SAMPLE = 50
@@ -25,7 +25,7 @@ Write = Callable[[bytes], None]
 Tap = Callable[[bytes, float], None]
 
 
-class Feed:
+class AudioSender:
     """Frames go straight to the session while it takes them; otherwise they wait in the ring, at most 30 s, the oldest dropped.
 
     Frames of a stream that is faster than real time are dropped: on the way straight through this is looked at once in `SAMPLE` frames.
@@ -34,6 +34,7 @@ class Feed:
     __slots__ = (
         "_again",
         "_arrived",
+        "_buffer",
         "_clock",
         "_closed",
         "_dropped",
@@ -43,10 +44,9 @@ class Feed:
         "_keep",
         "_left",
         "_metrics",
-        "_pace",
         "_paused",
         "_paused_count",
-        "_replay",
+        "_real_time",
         "_slot",
         "_tap",
         "_too_fast",
@@ -55,12 +55,12 @@ class Feed:
         "_write",
     )
 
-    def __init__(self, track: str, metrics: RelayMetrics, limits: LineLimits) -> None:
+    def __init__(self, track: str, metrics: RelayMetrics, limits: SessionLimits) -> None:
         self._track = track
         self._metrics = metrics
-        self._replay = Replay(limits.replay_seconds)
-        self._keep = self._replay.frames.append
-        self._arrived = self._replay.arrivals.append
+        self._buffer = AudioBuffer(limits.replay_seconds)
+        self._keep = self._buffer.frames.append
+        self._arrived = self._buffer.arrivals.append
         self._clock = AudioClock()
         self._slot = self._clock.slots.append
         self._fast: Write | None = None
@@ -70,7 +70,7 @@ class Feed:
         self._paused = False
         self._closed = False
         self._left = SAMPLE
-        self._pace = Pace()
+        self._real_time = RealTimeLimiter()
         self._forwarded = self._again = self._filled = self._paused_count = self._dropped = self._too_fast = 0
 
     def put(self, payload: bytes, arrived: float) -> None:
@@ -97,7 +97,7 @@ class Feed:
 
         Returns the arrival of the first of them, or `since` if that is earlier.
         """
-        first = min(since, self._replay.rewind(since))
+        first = min(since, self._buffer.rewind(since))
         self._clock = clock
         self._slot = clock.slots.append
         self._write, self._tap, self._writable = write, tap, True
@@ -118,7 +118,7 @@ class Feed:
     def pause(self) -> None:
         """No byte goes out from now on, and none is kept."""
         self._paused, self._fast = True, None
-        self._paused_count += self._replay.clear()
+        self._paused_count += self._buffer.clear()
 
     def resume(self) -> None:
         """Frames go out again."""
@@ -129,12 +129,12 @@ class Feed:
         """There will be no session any more."""
         self.detach()
         self._closed = True
-        self._dropped += self._replay.clear()
+        self._dropped += self._buffer.clear()
         self.flush()
 
     def fill(self, count: int, now: float) -> None:
         """Appends silence of our own, unless audio is still on its way."""
-        if self._write is None or self._paused or not self._writable or self._replay.pending:
+        if self._write is None or self._paused or not self._writable or self._buffer.pending:
             return
         for _ in range(count):
             self._put_out(SILENCE, now)
@@ -142,7 +142,7 @@ class Feed:
 
     def trim(self, before: float) -> None:
         """Forgets audio that arrived earlier; about once a second."""
-        self._replay.trim(before)
+        self._buffer.trim(before)
         self._clock.trim()
 
     def flush(self) -> None:
@@ -168,41 +168,41 @@ class Feed:
     @property
     def last_arrival(self) -> float:
         """When the latest frame that is still known arrived; -inf if none is."""
-        last = self._replay.last_arrival
+        last = self._buffer.last_arrival
         return -math.inf if last is None else last
 
     @property
     def flowing(self) -> bool:
         """Whether nothing waits for the session."""
-        return self._write is not None and not self._replay.pending
+        return self._write is not None and not self._buffer.pending
 
     @property
     def waiting(self) -> bool:
         """Whether there is audio that no session got yet."""
-        return self._replay.fresh > 0
+        return self._buffer.fresh > 0
 
     def _slow(self, payload: bytes, arrived: float) -> None:
         if self._paused:
             self._paused_count += 1
         elif self._closed or len(payload) > _MOST_CHARACTERS:
             self._dropped += 1
-        elif not self._pace.room(arrived):
+        elif not self._real_time.room(arrived):
             self._too_fast += 1
         else:
-            self._pace.took(payload_ms(payload) / 1000)
-            if self._write is None or not self._writable or self._replay.pending:
+            self._real_time.took(payload_ms(payload) / 1000)
+            if self._write is None or not self._writable or self._buffer.pending:
                 self._wait(payload, arrived)
             else:
-                self._replay.sent(arrived, payload)
+                self._buffer.sent(arrived, payload)
                 self._put_out(payload, arrived)
                 self._forwarded += 1
-                self._dropped += self._replay.shrink()
+                self._dropped += self._buffer.shrink()
                 if self._fast is None:
                     self._pump()
         self._left_slow()
 
     def _wait(self, payload: bytes, arrived: float) -> None:
-        self._dropped += self._replay.wait(arrived, payload)
+        self._dropped += self._buffer.wait(arrived, payload)
 
     def _left_slow(self) -> None:
         if self._forwarded + self._paused_count + self._dropped + self._too_fast >= SAMPLE:
@@ -212,8 +212,8 @@ class Feed:
         """Writes what waits, as far as the socket takes it."""
         if self._write is None or self._paused:
             return
-        if self._replay.pending and self._writable:
-            for arrived, payload, again in self._replay.take():
+        if self._buffer.pending and self._writable:
+            for arrived, payload, again in self._buffer.take():
                 self._put_out(payload, arrived)
                 if again:
                     self._again += 1
@@ -221,7 +221,7 @@ class Feed:
                     self._forwarded += 1
                 if not self._writable or self._write is None:
                     break
-        if self._write is not None and self._writable and not self._replay.pending and self._tap is None:
+        if self._write is not None and self._writable and not self._buffer.pending and self._tap is None:
             self._fast = self._write
 
     def _put_out(self, payload: bytes, arrived: float) -> None:
@@ -239,13 +239,13 @@ class Feed:
     def _count(self) -> None:
         """Counts the frames that went straight through, and holds the replay's bound for them."""
         straight = SAMPLE - self._left
-        self._dropped += self._replay.shrink()
+        self._dropped += self._buffer.shrink()
         self._forwarded += straight
-        self._pace.took(straight * FRAME_SECONDS)
+        self._real_time.took(straight * FRAME_SECONDS)
         self._left = SAMPLE
 
     def _sample(self, arrived: float) -> None:
         self._metrics.frame_forwarded(max(0.0, monotonic() - arrived))
         self._count()
-        if not self._pace.room(arrived):
+        if not self._real_time.room(arrived):
             self._fast = None

@@ -13,10 +13,10 @@ import structlog
 
 from ..metrics.relay_metrics import RelayMetrics
 from .core.failures import Fatal, Passing, SessionFailed
-from .core.limits import LineLimits, delay
+from .core.limits import SessionLimits, delay
 from .core.session_settings import Plan
 from .providers.base import Endpoint
-from .session_connection import UPDATE_ID, Link, NoTurnDetection
+from .session_connection import UPDATE_ID, NoTurnDetection, SessionConnection
 
 _log = structlog.get_logger(__name__)
 
@@ -46,7 +46,7 @@ class SessionKind(Protocol):
         """The model refused turn detection: from now on `update` asks for none."""
 
 
-class Surroundings:
+class SessionDependencies:
     """What the sides of a call share: how to dial, and where randomness comes from."""
 
     def __init__(
@@ -54,7 +54,7 @@ class Surroundings:
         plan: Callable[[], Plan],
         key: Callable[[], str],
         metrics: RelayMetrics,
-        limits: LineLimits,
+        limits: SessionLimits,
         dials: Dials,
         tls: Callable[[], ssl.SSLContext],
         chance: Callable[[], float],
@@ -68,42 +68,42 @@ class Surroundings:
         self.chance = chance
 
 
-class Opener:
+class Dialer:
     """Opens one side's sessions."""
 
-    def __init__(self, kind: SessionKind, around: Surroundings, on_over: Callable[[], None]) -> None:
-        self.link: Link | None = None
-        """The latest link, while it is being opened and until it is taken."""
+    def __init__(self, kind: SessionKind, needs: SessionDependencies, on_over: Callable[[], None]) -> None:
+        self.connection: SessionConnection | None = None
+        """The latest connection, while it is being opened and until it is taken."""
         self.failure: Passing | None = None
         """Why the latest attempt failed; None once a session stands."""
         self._kind = kind
-        self._around = around
+        self._needs = needs
         self._on_over = on_over
         self._failures = 0  # attempts that failed and sessions that did not last, in a row
 
-    def lived(self, seconds: float, *, over: bool) -> None:
-        """A session has lived so many seconds: one that lasted lets the backoff begin anew, any other that is over counts as a failure."""
-        if seconds >= self._around.limits.stable_after:
+    def record_lifetime(self, seconds: float, *, over: bool) -> None:
+        """A session has record_lifetime so many seconds: one that lasted resets the backoff, another that is over counts as a failure."""
+        if seconds >= self._needs.limits.stable_after:
             self._failures = 0
         elif over:
             self._failures += 1
 
-    async def open(self, *, at_once: bool = False) -> Link:
+    async def open(self, *, at_once: bool = False) -> SessionConnection:
         """Tries until a session stands; the first try waits too, unless it is to be made `at_once`. Raises FinalFailure.
 
         That is, when another try makes no sense.
         """
-        around, hint = self._around, None
-        wait = 0.0 if at_once else delay(self._failures, around.chance(), around.limits)
+        needs, hint = self._needs, None
+        wait = 0.0 if at_once else delay(self._failures, needs.chance(), needs.limits)
         while True:
             await asyncio.sleep(wait)
-            key, plan = around.key(), around.plan()
-            self.link = link = Link(plan, around.metrics, around.limits, self._on_over)
+            key, plan = needs.key(), needs.plan()
+            self.connection = connection = SessionConnection(plan, needs.metrics, needs.limits, self._on_over)
             try:
-                async with around.dials:
-                    await link.open(self._kind.endpoint(plan, key), self._kind.update(plan, UPDATE_ID), around.tls())
+                async with needs.dials:
+                    await connection.open(self._kind.endpoint(plan, key), self._kind.update(plan, UPDATE_ID), needs.tls())
                 self.failure = None
-                return link
+                return connection
             except NoTurnDetection:
                 self._kind.no_turn_detection()
                 wait = 0.0
@@ -111,21 +111,21 @@ class Opener:
             except SessionFailed as error:
                 failure = error.failure
             if isinstance(failure, Passing):
-                around.metrics.model_error("connect")
+                needs.metrics.model_error("connect")
                 self.failure, hint = failure, failure.wait
                 _log.info("model_session_failed", kind=self._kind.name, why=failure.label, attempt=self._failures)
-            elif key == around.key():  # a key that was just replaced gets no final word
-                around.metrics.model_error(failure.reason.value)
+            elif key == needs.key():  # a key that was just replaced gets no final word
+                needs.metrics.model_error(failure.reason.value)
                 raise FinalFailure(failure)
             self._failures += 1
-            wait = delay(self._failures, around.chance(), around.limits, hint)
+            wait = delay(self._failures, needs.chance(), needs.limits, hint)
 
 
 _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, Dials] = WeakKeyDictionary()
 
 
 class Dials:
-    """`async with dials:` around an attempt. At most `most` attempts are under way; the others wait in line."""
+    """`async with dials:` needs an attempt. At most `most` attempts are under way; the others wait in line."""
 
     def __init__(self, most: int = 64) -> None:
         self._places = asyncio.Semaphore(most)

@@ -16,35 +16,35 @@ from voiceassist_crds.messages import AssistState, StatusReason, Track
 from ..interfaces import ModelListener
 from ..lazy_event import LazyEvent
 from ..metrics.relay_metrics import RelayMetrics
-from .audio_sender import Feed, Tap
+from .audio_sender import AudioSender, Tap
 from .core import outputs as act
 from .core.audio_time import AudioClock
 from .core.client_events import takes_turn_detection
 from .core.conversation import ConversationSession
 from .core.failures import Fatal, Passing
-from .core.history import Memory
-from .core.limits import DEFAULT_LIMITS, LineLimits, ResponseLimiter
+from .core.history import History
+from .core.limits import DEFAULT_LIMITS, ResponseLimiter, SessionLimits
 from .core.liveness import Liveness
 from .core.outputs import Action
-from .core.session_base import Context
+from .core.session_base import SessionState
 from .core.session_settings import Plan
 from .core.transcription import TranscriptionSession
 from .core.turns import Turn
-from .dialer import Dials, FinalFailure, Surroundings
+from .dialer import Dials, FinalFailure, SessionDependencies
 from .providers.base import Endpoint, conversation_endpoint, same_place, transcription_endpoint
-from .session_supervisor import Machine, Side
+from .session_supervisor import Core, SessionSupervisor
 
 _log = structlog.get_logger(__name__)
 
 
 @functools.cache
 def _system_tls() -> ssl.SSLContext:
-    """The machine's certificates; made once, since it takes some 20 ms."""
+    """The core's certificates; made once, since it takes some 20 ms."""
     return ssl.create_default_context()
 
 
-class ModelLine:
-    """One call's line. Make it in a running loop, `run` it as a task; `frame` takes audio from the first moment on.
+class ModelClient:
+    """One call's client. Make it in a running loop, `run` it as a task; `frame` takes audio from the first moment on.
 
     The listener hears of suggestions, words and states; counting turns in the metrics is left to it. Frames, tokens, errors and
     reconnects are counted here. Keywords after `paused` are for tests and for sharing between calls.
@@ -60,7 +60,7 @@ class ModelLine:
         metrics: RelayMetrics,
         call_hash: str,
         paused: bool = False,
-        limits: LineLimits = DEFAULT_LIMITS,
+        limits: SessionLimits = DEFAULT_LIMITS,
         dials: Dials | None = None,
         tls: Callable[[], ssl.SSLContext] = _system_tls,
         chance: Callable[[], float] = random.random,
@@ -72,22 +72,26 @@ class ModelLine:
         self._limits = limits
         self._paused = paused
         self._told: AssistState | None = None
-        self._stirred = LazyEvent()
+        self._changed = LazyEvent()
         self._over = LazyEvent()
         self._gone = LazyEvent()
         self._running = False
         self._ending = False
         self._log = _log.bind(call=call_hash)
-        self._memory = Memory(min(limits.memory_characters, 2 * config.model.truncation.post_instructions_tokens), limits.words_characters)
+        self._history = History(
+            min(limits.memory_characters, 2 * config.model.truncation.post_instructions_tokens), limits.words_characters
+        )
         self._limiter = ResponseLimiter(config.model.max_responses_per_minute)
-        self._around = Surroundings(lambda: self._plan, key, metrics, limits, dials or Dials.shared(), tls, chance)
-        self._conversation = Side(_Conversation(self), Feed(Track.CUSTOMER, metrics, limits), self._around, paused=paused)
-        self._agent: Side | None = None
+        self._needs = SessionDependencies(lambda: self._plan, key, metrics, limits, dials or Dials.shared(), tls, chance)
+        self._conversation = SessionSupervisor(
+            _Conversation(self), AudioSender(Track.CUSTOMER, metrics, limits), self._needs, paused=paused
+        )
+        self._agent: SessionSupervisor | None = None
         self._agent_task: asyncio.Task[None] | None = None
         self._unused = 0
         if paused:
-            self._conversation.feed.pause()
-        self._put_customer = self._conversation.feed.put
+            self._conversation.sender.pause()
+        self._put_customer = self._conversation.sender.put
         self._put_agent = self._put_unused
         if self._plan.agent:
             self._add_agent()
@@ -102,7 +106,7 @@ class ModelLine:
             self._put_agent(payload, arrived)
 
     async def run(self) -> None:
-        """Keeps the sessions; returns when `finish` closed the line, or after a final failure, of which the listener was told."""
+        """Keeps the sessions; returns when `finish` closed the client, or after a final failure, of which the listener was told."""
         self._running = True
         try:
             async with asyncio.TaskGroup() as group:
@@ -127,8 +131,8 @@ class ModelLine:
         if self._paused:
             return
         self._paused = True
-        carry = self._conversation.pause()
-        self._handled(carry.turns, "paused")
+        handover = self._conversation.pause()
+        self._handled(handover.turns, "paused")
         if self._agent is not None:
             self._agent.pause()
 
@@ -140,7 +144,7 @@ class ModelLine:
         self._conversation.resume()
         if self._agent is not None:
             self._agent.resume()
-        if self._conversation.machine is not None:
+        if self._conversation.core is not None:
             self._tell_live()
 
     def use(self, config: RelayConfig, prompt: Prompt) -> None:
@@ -158,24 +162,24 @@ class ModelLine:
         """The stream ended: what is open still gets its outcome within `grace` seconds; then the sockets are closed."""
         if self._running and not self._over.is_set():
             self._ending = True
-            sides = [self._conversation] if self._agent is None else [self._conversation, self._agent]
-            for side in sides:
-                side.finish()
+            supervisors = [self._conversation] if self._agent is None else [self._conversation, self._agent]
+            for supervisor in supervisors:
+                supervisor.finish()
             try:
                 async with asyncio.timeout(grace):
                     await asyncio.sleep(self._limits.late_speech)
-                    while not self._over.is_set() and not all(side.idle(self._loop.time()) for side in sides):
-                        self._stirred.clear()
-                        await self._stirred.wait()
+                    while not self._over.is_set() and not all(supervisor.idle(self._loop.time()) for supervisor in supervisors):
+                        self._changed.clear()
+                        await self._changed.wait()
             except TimeoutError:
-                if not all(side.idle(self._loop.time()) for side in sides):
+                if not all(supervisor.idle(self._loop.time()) for supervisor in supervisors):
                     self._log.info("call_ended_with_open_turns")
             self._drop("dropped")
         self._over.set()
         if self._running:
             await self._gone.wait()
 
-    # the sides' tasks
+    # the supervisors' tasks
 
     async def _run_conversation(self) -> None:
         try:
@@ -186,10 +190,10 @@ class ModelLine:
             self._log.exception("model_line_failed")
             self._fail(Fatal(StatusReason.MODEL_UNREACHABLE, "An error in the relay ended the assist of this call. Start it again."))
 
-    async def _run_agent(self, side: Side) -> None:
+    async def _run_agent(self, supervisor: SessionSupervisor) -> None:
         """The agent's track is an extra: whatever happens to it, suggestions go on."""
         try:
-            await side.run()
+            await supervisor.run()
         except FinalFailure as error:
             self._metrics.model_error("agent_track")
             self._log.warning("agent_track_lost", why=error.fatal.message)
@@ -205,7 +209,7 @@ class ModelLine:
             if self._agent is not None:
                 self._agent.housekeep(now)
             self._flush_unused()
-            self._stirred.set()
+            self._changed.set()
 
     def _fail(self, fatal: Fatal) -> None:
         self._log.warning("model_failed", reason=fatal.reason.value, message=fatal.message)
@@ -214,22 +218,24 @@ class ModelLine:
         self._over.set()
 
     def _drop(self, outcome: str) -> None:
-        carry = self._conversation.drop(outcome)
-        self._handled(carry.turns, outcome)
+        handover = self._conversation.drop(outcome)
+        self._handled(handover.turns, outcome)
 
     def _handled(self, turns: tuple[Turn, ...], outcome: str) -> None:
         now = self._loop.time()
         for turn in turns:
-            self._listener.turn(outcome, self._plan.revision, turn.line.timing(now))
+            self._listener.turn(outcome, self._plan.revision, turn.timeline.timing(now))
 
     # the agent's track
 
     def _add_agent(self) -> None:
         kind = _Agent(self)
-        kind.side = self._agent = Side(kind, Feed(Track.AGENT, self._metrics, self._limits), self._around, paused=self._paused)
+        kind.supervisor = self._agent = SessionSupervisor(
+            kind, AudioSender(Track.AGENT, self._metrics, self._limits), self._needs, paused=self._paused
+        )
         if self._paused:
-            self._agent.feed.pause()
-        self._put_agent = self._agent.feed.put
+            self._agent.sender.pause()
+        self._put_agent = self._agent.sender.put
         if self._running:
             self._agent_task = self._group.create_task(self._run_agent(self._agent))
 
@@ -238,7 +244,7 @@ class ModelLine:
         if self._agent_task is not None:
             self._agent_task.cancel()
 
-    def _put_unused(self, payload: bytes, arrived: float) -> None:  # noqa: ARG002 - has the shape of Feed.put
+    def _put_unused(self, payload: bytes, arrived: float) -> None:  # noqa: ARG002 - has the shape of AudioSender.put
         self._unused += 1
 
     def _flush_unused(self) -> None:
@@ -246,7 +252,7 @@ class ModelLine:
             self._metrics.frames(Track.AGENT, "unused", self._unused)
             self._unused = 0
 
-    # what the sides ask for
+    # what the supervisors ask for
 
     def _tell_live(self) -> None:
         if self._told is not AssistState.LIVE and not self._paused and not self._ending:
@@ -268,12 +274,12 @@ class ModelLine:
             f"The last {kept} seconds of the call are kept and will be heard.",
         )
 
-    def _perform(self, side: Side, actions: list[Action]) -> None:
+    def _perform(self, supervisor: SessionSupervisor, actions: list[Action]) -> None:
         listener, metrics = self._listener, self._metrics
         for action in actions:
             match action:
                 case act.Send(data):
-                    side.send(data)
+                    supervisor.send(data)
                 case act.DraftShown(item, answer, revision):
                     listener.draft(item, answer, revision)
                 case act.Suggested(suggestion):
@@ -291,18 +297,18 @@ class ModelLine:
                 case act.ModelFault(label):
                     metrics.model_error(label)
                 case act.FillSilence(seconds):
-                    side.silence(seconds)
+                    supervisor.silence(seconds)
                 case act.Replace(reason, now):
-                    side.replace(reason, now=now)
+                    supervisor.replace(reason, now=now)
                 case act.GiveUp(fatal):
-                    side.fail(fatal)
-        self._stirred.set()
+                    supervisor.fail(fatal)
+        self._changed.set()
 
     def _agent_spoke(self, item: str, started: float, text: str) -> None:
-        self._memory.agent(item, started, text)
-        machine = self._conversation.machine
-        if isinstance(machine, ConversationSession):
-            self._perform(self._conversation, machine.agent_spoke(started, text))
+        self._history.agent(item, started, text)
+        core = self._conversation.core
+        if isinstance(core, ConversationSession):
+            self._perform(self._conversation, core.agent_spoke(started, text))
 
 
 class _Conversation:
@@ -310,8 +316,8 @@ class _Conversation:
 
     name = "conversation"
 
-    def __init__(self, line: ModelLine) -> None:
-        self._line = line
+    def __init__(self, client: ModelClient) -> None:
+        self._line = client
 
     def endpoint(self, plan: Plan, key: str) -> Endpoint:
         return conversation_endpoint(plan.model, key)
@@ -325,10 +331,10 @@ class _Conversation:
     def same_place(self, a: Plan, b: Plan) -> bool:
         return same_place(a.model, b.model)
 
-    def machine(self, number: int, plan: Plan, clock: AudioClock, live: Liveness, *, paused: bool) -> tuple[Machine, Tap | None]:
-        line = self._line
-        line._limiter.per_minute = plan.model.max_responses_per_minute
-        context = Context(number, plan, line._memory, line._limiter, live, line._limits)
+    def core(self, number: int, plan: Plan, clock: AudioClock, live: Liveness, *, paused: bool) -> tuple[Core, Tap | None]:
+        client = self._line
+        client._limiter.per_minute = plan.model.max_responses_per_minute
+        context = SessionState(number, plan, client._history, client._limiter, live, client._limits)
         return ConversationSession(context, clock, paused=paused), None
 
     def perform(self, actions: list[Action]) -> None:
@@ -346,9 +352,9 @@ class _Agent:
 
     name = "agent"
 
-    def __init__(self, line: ModelLine) -> None:
-        self.side: Side | None = None
-        self._line = line
+    def __init__(self, client: ModelClient) -> None:
+        self.supervisor: SessionSupervisor | None = None
+        self._line = client
         self._refused: str | None = None
 
     def endpoint(self, plan: Plan, key: str) -> Endpoint:
@@ -364,7 +370,7 @@ class _Agent:
     def same_place(self, a: Plan, b: Plan) -> bool:
         return a.model.endpoint() == b.model.endpoint() and self._detection(a) == self._detection(b)
 
-    def machine(self, number: int, plan: Plan, clock: AudioClock, live: Liveness, *, paused: bool) -> tuple[Machine, Tap | None]:
+    def core(self, number: int, plan: Plan, clock: AudioClock, live: Liveness, *, paused: bool) -> tuple[Core, Tap | None]:
         detection = self._detection(plan)
         session = TranscriptionSession(number, plan, clock, live, self._line._limits, detection=detection, paused=paused)
         if detection:
@@ -372,14 +378,14 @@ class _Agent:
 
         def tap(payload: bytes, arrived: float) -> None:
             self.perform(session.frame(payload, arrived))
-            if session.deadline is not None and self.side is not None:
-                self.side.arm()
+            if session.deadline is not None and self.supervisor is not None:
+                self.supervisor.arm()
 
         return session, tap
 
     def perform(self, actions: list[Action]) -> None:
-        if self.side is not None and self.side is self._line._agent:
-            self._line._perform(self.side, actions)
+        if self.supervisor is not None and self.supervisor is self._line._agent:
+            self._line._perform(self.supervisor, actions)
 
     def attached(self) -> None:
         """The agent need not know."""

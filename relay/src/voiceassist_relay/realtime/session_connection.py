@@ -1,4 +1,4 @@
-"""Link: one socket to the model from dialling to its end: opening, settings, liveness. What is said over it is its owner's."""
+"""SessionConnection: one socket to the model from dialling to its end: opening, settings, liveness. What is said over it is its owner's."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import structlog
 
 from ..metrics.relay_metrics import RelayMetrics
 from .core.failures import FIELD_CODES, Failure, Passing, SessionFailed, from_close, from_code, from_update, label, wait_in
-from .core.limits import LineLimits
+from .core.limits import SessionLimits
 from .core.liveness import Liveness
 from .core.server_events import PASSED_OVER, USED, NotAnEvent, ServerEvent, decode
 from .core.session_settings import Plan
@@ -35,10 +35,10 @@ class NoTurnDetection(Exception):
     """The transcription model refused turn detection: the client must commit."""
 
 
-class Link:
+class SessionConnection:
     """One session's socket. After `open` every event goes to `on_event`; `on_over` is called once when it dies by itself."""
 
-    def __init__(self, plan: Plan, metrics: RelayMetrics, limits: LineLimits, on_over: Callable[[], None]) -> None:
+    def __init__(self, plan: Plan, metrics: RelayMetrics, limits: SessionLimits, on_over: Callable[[], None]) -> None:
         loop = asyncio.get_running_loop()
         self.plan = plan
         """The settings that it was opened with."""
@@ -127,7 +127,7 @@ class Link:
         if self._connection is None or self.over is not None or not self._ready.done():
             return
         self.live.heard(self._connection.heard_at)
-        missing = self.live.stalled(now)
+        missing = self.live.overdue(now)
         if missing is not None:
             _log.info("model_stalled", missing=missing)
             self._end(Over("stalled", Passing("stalled")))

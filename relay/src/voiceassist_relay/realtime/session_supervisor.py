@@ -1,4 +1,4 @@
-"""Side: one track's model session through all its replacements: attached, watched, switched. Decides nothing about words."""
+"""SessionSupervisor: one track's model session through all its replacements: attached, watched, switched. Decides nothing about words."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol
 import structlog
 
 from ..lazy_event import LazyEvent
-from .audio_sender import Feed, Tap
+from .audio_sender import AudioSender, Tap
 from .core.audio_time import FRAME_SECONDS, AudioClock, SilenceFill
 from .core.failures import Fatal, Passing
 from .core.limits import recycle_after
@@ -17,15 +17,15 @@ from .core.liveness import Liveness
 from .core.outputs import Action
 from .core.server_events import ServerEvent
 from .core.session_settings import Plan
-from .core.turns import Carry
-from .dialer import FinalFailure, Opener, SessionKind, Surroundings
-from .session_connection import Link
+from .core.turns import HandOverState
+from .dialer import Dialer, FinalFailure, SessionDependencies, SessionKind
+from .session_connection import SessionConnection
 
 _log = structlog.get_logger(__name__)
 
 
-class Machine(Protocol):
-    """The pure state machine of one session, as a side sees it."""
+class Core(Protocol):
+    """The pure state core of one session, as a side sees it."""
 
     @property
     def plan(self) -> Plan: ...  # noqa: D102 - see core/conversation.py and core/transcription.py
@@ -37,28 +37,28 @@ class Machine(Protocol):
     def at_turns_end(self) -> bool: ...  # noqa: D102
     def idle(self, now: float) -> bool: ...  # noqa: D102
     def hold_from(self, now: float) -> float | None: ...  # noqa: D102
-    def begin(self, carry: Carry, now: float) -> list[Action]: ...  # noqa: D102
+    def begin(self, handover: HandOverState, now: float) -> list[Action]: ...  # noqa: D102
     def received(self, event: ServerEvent, now: float) -> list[Action]: ...  # noqa: D102
     def tick(self, now: float) -> list[Action]: ...  # noqa: D102
     def update(self, plan: Plan, now: float) -> list[Action]: ...  # noqa: D102
     def pause(self, now: float) -> list[Action]: ...  # noqa: D102
     def resume(self, now: float) -> list[Action]: ...  # noqa: D102
     def finish(self, now: float) -> list[Action]: ...  # noqa: D102
-    def abandon(self) -> tuple[list[Action], Carry]: ...  # noqa: D102
+    def abandon(self) -> tuple[list[Action], HandOverState]: ...  # noqa: D102
     def drop(self, outcome: str, now: float) -> list[Action]: ...  # noqa: D102
 
 
 class Kind(SessionKind, Protocol):
-    """What tells one kind of session from the other, and who does what its machine asks for."""
+    """What tells one kind of session from the other, and who does what its core asks for."""
 
     def same_place(self, a: Plan, b: Plan) -> bool:
         """Whether a session of `a` can be updated to `b`."""
 
-    def machine(self, number: int, plan: Plan, clock: AudioClock, live: Liveness, *, paused: bool) -> tuple[Machine, Tap | None]:
-        """A machine for a new session; the tap sees every frame that it gets."""
+    def core(self, number: int, plan: Plan, clock: AudioClock, live: Liveness, *, paused: bool) -> tuple[Core, Tap | None]:
+        """A core for a new session; the tap sees every frame that it gets."""
 
     def perform(self, actions: list[Action]) -> None:
-        """Does what the machine asks for."""
+        """Does what the core asks for."""
 
     def attached(self) -> None:
         """A session took over."""
@@ -67,22 +67,22 @@ class Kind(SessionKind, Protocol):
         """There has been no session for a while that the agent should know of; `why` no other could be had, if one was tried."""
 
 
-class Side:
+class SessionSupervisor:
     """One track. `run` owns its sockets; everything else is called by the line and returns at once."""
 
-    def __init__(self, kind: Kind, feed: Feed, around: Surroundings, *, paused: bool) -> None:
-        self.feed = feed
-        self.machine: Machine | None = None
+    def __init__(self, kind: Kind, sender: AudioSender, needs: SessionDependencies, *, paused: bool) -> None:
+        self.sender = sender
+        self.core: Core | None = None
         self._kind = kind
-        self._around = around
-        self._limits = around.limits
+        self._needs = needs
+        self._limits = needs.limits
         self._paused = paused
         self._loop = asyncio.get_running_loop()
         self._changed = LazyEvent()
-        self._opener = Opener(kind, around, self._changed.set)
-        self._link: Link | None = None
+        self._dialer = Dialer(kind, needs, self._changed.set)
+        self._connection: SessionConnection | None = None
         self._number = 0
-        self._carry = Carry()
+        self._handover = HandOverState()
         self._left_at = self._heard_at = self._quiet_since = -math.inf
         self._first = self._behind_until = -math.inf
         """Arrival of the first frame that the session got, and until when it was still given what had waited for it."""
@@ -103,10 +103,10 @@ class Side:
         """Keeps a session until cancelled. Raises FinalFailure."""
         self._tell = self._loop.call_later(self._limits.tell_after, self._broken)
         try:
-            link = await self._opener.open(at_once=True)
+            connection = await self._dialer.open(at_once=True)
             while True:
-                self._attach(link)
-                link = await self._successor(link)
+                self._attach(connection)
+                connection = await self._successor(connection)
         finally:
             self._end()
 
@@ -115,35 +115,35 @@ class Side:
         while self._closing:
             await asyncio.wait(set(self._closing))
 
-    def _attach(self, link: Link) -> None:
+    def _attach(self, connection: SessionConnection) -> None:
         """The session takes over: conversation first, then audio, in one go."""
-        now, plan = self._loop.time(), self._around.plan()
+        now, plan = self._loop.time(), self._needs.plan()
         self._number += 1
-        self._link, self._opener.link, self._replace = link, None, None
+        self._connection, self._dialer.connection, self._replace = connection, None, None
         clock = AudioClock()
-        self.machine, tap = self._kind.machine(self._number, link.plan, clock, link.live, paused=self._paused)
-        link.on_event, link.on_writable = self._received, self.feed.writable
-        self._recycle_at = link.opened_at + recycle_after(link.expires_in, self._around.chance(), self._limits)
-        self._leave_by = link.opened_at + link.expires_in * self._limits.recycle_margin
+        self.core, tap = self._kind.core(self._number, connection.plan, clock, connection.live, paused=self._paused)
+        connection.on_event, connection.on_writable = self._received, self.sender.writable
+        self._recycle_at = connection.opened_at + recycle_after(connection.expires_in, self._needs.chance(), self._limits)
+        self._leave_by = connection.opened_at + connection.expires_in * self._limits.recycle_margin
         self._quiet_since = now
-        carry, self._carry = self._carry, Carry()
-        self._kind.perform(self.machine.begin(carry, now))
-        in_doubt = self._broke or self.feed.waiting  # after a session that was well, nothing but what it heard is told again
-        self._first = self.feed.attach(link.writer, clock, self._since(carry), tap)
+        handover, self._handover = self._handover, HandOverState()
+        self._kind.perform(self.core.begin(handover, now))
+        in_doubt = self._broke or self.sender.waiting  # after a session that was well, nothing but what it heard is told again
+        self._first = self.sender.attach(connection.writer, clock, self._since(handover), tap)
         self._behind_until = now if in_doubt else -math.inf
-        if not link.writable:
-            self.feed.writable(False)  # what it was told first fills its socket already
-        if link.plan != plan:
+        if not connection.writable:
+            self.sender.writable(False)  # what it was told first fills its socket already
+        if connection.plan != plan:
             self.use(plan)
         self._quieten()
         self._kind.attached()
         self.arm()
         _log.info("model_session", kind=self._kind.name, number=self._number)
 
-    async def _successor(self, link: Link) -> Link:
+    async def _successor(self, connection: SessionConnection) -> SessionConnection:
         """Waits until the session must be replaced, and has its successor ready before it ends where that can be."""
-        task: asyncio.Task[Link] | None = None
-        if link.over is not None:
+        task: asyncio.Task[SessionConnection] | None = None
+        if connection.over is not None:
             self._changed.set()
         try:
             while True:
@@ -151,22 +151,22 @@ class Side:
                 self._changed.clear()
                 if self._fatal is not None:
                     raise FinalFailure(self._fatal)
-                if link.over is not None:
-                    if isinstance(link.over.failure, Fatal):
-                        raise FinalFailure(link.over.failure)
-                    self._leave(link.over.label)
-                    return await (task if task is not None and not _failed(task) else self._opener.open())
+                if connection.over is not None:
+                    if isinstance(connection.over.failure, Fatal):
+                        raise FinalFailure(connection.over.failure)
+                    self._leave(connection.over.label)
+                    return await (task if task is not None and not _failed(task) else self._dialer.open())
                 if self._replace is None:
                     continue
                 if task is None:
-                    task = asyncio.create_task(self._opener.open())
+                    task = asyncio.create_task(self._dialer.open())
                     task.add_done_callback(lambda _: self._changed.set())
                 elif task.done() and _failed(task):
                     if self._loop.time() >= self._leave_by:
                         return task.result()  # this session is of no more use either
                     task, self._replace, self._recycle_at = None, None, math.inf  # no other session can be had: this one goes on
                 elif task.done() and task.result().over is not None:
-                    self._opener.lived(self._loop.time() - task.result().opened_at, over=True)
+                    self._dialer.record_lifetime(self._loop.time() - task.result().opened_at, over=True)
                     task = None
                     self._changed.set()
                 elif task.done() and (self._at_turns_end or self._loop.time() >= self._leave_by):
@@ -178,60 +178,60 @@ class Side:
 
     @property
     def _at_turns_end(self) -> bool:
-        return self.machine is None or self.machine.at_turns_end
+        return self.core is None or self.core.at_turns_end
 
     def _leave(self, why: str) -> None:
         """The session is given up: its open turns are taken along, its socket is closed."""
         now = self._loop.time()
-        link, machine = self._link, self.machine
-        self.feed.detach()
-        self._link = self.machine = None
+        connection, core = self._connection, self.core
+        self.sender.detach()
+        self._connection = self.core = None
         self._disarm()
         self._left_at = now
         self._quieten()
         self._tell = self._loop.call_later(self._limits.tell_after, self._broken)
-        if machine is not None:
-            actions, self._carry = machine.abandon()
+        if core is not None:
+            actions, self._handover = core.abandon()
             self._kind.perform(actions)
-        if link is not None:
-            self._heard_at, self._broke = link.heard_at, link.over is not None
-            self._opener.lived(now - link.opened_at, over=why != "configuration")
-            self._shut(link)
-        self._around.metrics.reconnected(why)
+        if connection is not None:
+            self._heard_at, self._broke = connection.heard_at, connection.over is not None
+            self._dialer.record_lifetime(now - connection.opened_at, over=why != "configuration")
+            self._shut(connection)
+        self._needs.metrics.reconnected(why)
         _log.info("model_session_left", kind=self._kind.name, why=why)
 
-    def _shut(self, link: Link) -> None:
-        if link.over is not None:
-            link.abort()
+    def _shut(self, connection: SessionConnection) -> None:
+        if connection.over is not None:
+            connection.abort()
             return
-        link.on_event = link.on_writable = None
-        task = asyncio.get_running_loop().create_task(link.close())
+        connection.on_event = connection.on_writable = None
+        task = asyncio.get_running_loop().create_task(connection.close())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
     def _end(self) -> None:
-        self.feed.close()
+        self.sender.close()
         self._disarm()
         self._quieten()
-        for link in (self._link, self._opener.link):
-            if link is not None:
-                self._shut(link)
-        self._link = self._opener.link = None
+        for connection in (self._connection, self._dialer.connection):
+            if connection is not None:
+                self._shut(connection)
+        self._connection = self._dialer.connection = None
 
     # what happens on the way
 
     def _received(self, event: ServerEvent, now: float) -> None:
-        machine = self.machine
-        if machine is not None:
-            self._kind.perform(machine.received(event, now))
+        core = self.core
+        if core is not None:
+            self._kind.perform(core.received(event, now))
             self.arm()
             if self._replace is not None:
                 self._changed.set()
 
     def send(self, data: bytes) -> None:
         """Writes one client event."""
-        if self._link is not None:
-            self._link.send(data)
+        if self._connection is not None:
+            self._connection.send(data)
 
     def fail(self, fatal: Fatal) -> None:
         """No session would fare better."""
@@ -240,8 +240,8 @@ class Side:
 
     def replace(self, reason: str, *, now: bool) -> None:
         """The session is to be replaced; `now`: even in the middle of a turn."""
-        if self._replace is None and self._link is not None:
-            self._opener.lived(self._loop.time() - self._link.opened_at, over=False)
+        if self._replace is None and self._connection is not None:
+            self._dialer.record_lifetime(self._loop.time() - self._connection.opened_at, over=False)
         self._replace = self._replace or reason
         if now:
             self._leave_by = self._loop.time()
@@ -249,72 +249,72 @@ class Side:
 
     def use(self, plan: Plan) -> None:
         """Other settings: at once, or with another session where this one cannot take them."""
-        if self.machine is None or self._link is None:
+        if self.core is None or self._connection is None:
             return  # the next session is opened with them
-        if not self._kind.same_place(self._link.plan, plan):
+        if not self._kind.same_place(self._connection.plan, plan):
             self.replace("configuration", now=False)
             return
-        self._kind.perform(self.machine.update(plan, self._loop.time()))
+        self._kind.perform(self.core.update(plan, self._loop.time()))
         self.arm()
 
-    def pause(self) -> Carry:
+    def pause(self) -> HandOverState:
         """No byte of audio from now on. Returns what a session that broke had left open: it is not taken up."""
         self._paused = True
-        self.feed.pause()
-        carry, self._carry = self._carry, Carry()
-        if self.machine is not None:
-            if self._link is not None and not self._link.writable:
-                self._link.kill()  # it holds audio back that must not go out any more
-            self._kind.perform(self.machine.pause(self._loop.time()))
+        self.sender.pause()
+        handover, self._handover = self._handover, HandOverState()
+        if self.core is not None:
+            if self._connection is not None and not self._connection.writable:
+                self._connection.kill()  # it holds audio back that must not go out any more
+            self._kind.perform(self.core.pause(self._loop.time()))
             self.arm()
-        return carry
+        return handover
 
     def resume(self) -> None:
         """Audio flows again."""
         self._paused = False
         self._quiet_since = self._loop.time()
-        if self.machine is not None:
-            self._kind.perform(self.machine.resume(self._loop.time()))
-        self.feed.resume()
+        if self.core is not None:
+            self._kind.perform(self.core.resume(self._loop.time()))
+        self.sender.resume()
         self.arm()
 
     def finish(self) -> None:
         """The track's audio is over."""
-        if self.machine is not None:
-            self._kind.perform(self.machine.finish(self._loop.time()))
+        if self.core is not None:
+            self._kind.perform(self.core.finish(self._loop.time()))
             self.arm()
 
-    def drop(self, outcome: str) -> Carry:
+    def drop(self, outcome: str) -> HandOverState:
         """The call is over: what is open gets its outcome. Returns what a session that broke had left open."""
-        carry, self._carry = self._carry, Carry()
-        if self.machine is not None:
-            self._kind.perform(self.machine.drop(outcome, self._loop.time()))
-        return carry
+        handover, self._handover = self._handover, HandOverState()
+        if self.core is not None:
+            self._kind.perform(self.core.drop(outcome, self._loop.time()))
+        return handover
 
     def idle(self, now: float) -> bool:
         """Whether nothing is open, neither in a session nor between two."""
-        if self.machine is None:
-            return self._carry == Carry(not_before=self._carry.not_before) and not self.feed.waiting and self._number > 0
-        return self.feed.flowing and self.machine.idle(now)
+        if self.core is None:
+            return self._handover == HandOverState(not_before=self._handover.not_before) and not self.sender.waiting and self._number > 0
+        return self.sender.flowing and self.core.idle(now)
 
     def housekeep(self, now: float) -> None:
         """Once a second: counters, liveness, what may be forgotten, and whether it is time for another session."""
-        self.feed.flush()
-        link, machine = self._link, self.machine
-        for one in (link, self._opener.link):
+        self.sender.flush()
+        connection, core = self._connection, self.core
+        for one in (connection, self._dialer.connection):
             if one is not None:
                 one.check(now)
-        if machine is not None and link is not None:
-            if not self.feed.flowing:
+        if core is not None and connection is not None:
+            if not self.sender.flowing:
                 self._behind_until = now + self._limits.housekeeping  # at the next look it may be over
-            held, idle = machine.hold_from(now), self._heard_for_sure(min(now, link.heard_at))
-            self.feed.trim(idle if held is None else min(idle, held))
+            held, idle = core.hold_from(now), self._heard_for_sure(min(now, connection.heard_at))
+            self.sender.trim(idle if held is None else min(idle, held))
             if now >= self._recycle_at and self._replace is None:
                 self.replace("expiring", now=False)
             elif now >= self._leave_by:
                 self._changed.set()
         elif self._number:
-            self.feed.trim(self._since(self._carry))
+            self.sender.trim(self._since(self._handover))
 
     def _heard_for_sure(self, heard_at: float) -> float:
         """Arrival of the first frame that a session may not have heard whose last sign of life came at `heard_at`.
@@ -324,25 +324,25 @@ class Side:
         sure = heard_at - self._limits.replay_idle
         return sure if sure >= self._behind_until else min(sure, self._first)
 
-    def _since(self, carry: Carry) -> float:
+    def _since(self, handover: HandOverState) -> float:
         """Arrival of the first frame that the next session is to hear."""
-        since = carry.replay_from
+        since = handover.replay_from
         if since is None:
             since = self._heard_for_sure(min(self._left_at, self._heard_at))
-        if carry.not_before is not None:
-            since = max(since, math.nextafter(carry.not_before, math.inf))
+        if handover.not_before is not None:
+            since = max(since, math.nextafter(handover.not_before, math.inf))
         return since
 
     # timers
 
     def arm(self) -> None:
-        """Sees to it that `_wake` runs when the machine or the silence rule wants it."""
-        machine = self.machine
-        if machine is None:
+        """Sees to it that `_wake` runs when the core or the silence rule wants it."""
+        core = self.core
+        if core is None:
             return
-        times = [machine.deadline] if machine.deadline is not None else []
-        if machine.speech_open:
-            times.append(self._fill.due_at(max(self.feed.last_arrival, self._quiet_since)))
+        times = [core.deadline] if core.deadline is not None else []
+        if core.speech_open:
+            times.append(self._fill.due_at(max(self.sender.last_arrival, self._quiet_since)))
         if not times:
             self._disarm()
         elif self._alarm is None or self._alarm_at > min(times) + 1e-3:
@@ -356,7 +356,7 @@ class Side:
             self._alarm = None
 
     def _broken(self) -> None:
-        self._kind.broken(self._opener.failure)
+        self._kind.broken(self._dialer.failure)
 
     def _quieten(self) -> None:
         if self._tell is not None:
@@ -365,21 +365,21 @@ class Side:
 
     def _wake(self) -> None:
         self._alarm = None
-        machine, now = self.machine, self._loop.time()
-        if machine is None:
+        core, now = self.core, self._loop.time()
+        if core is None:
             return
-        if machine.speech_open:
-            frames = self._fill.take(now, max(self.feed.last_arrival, self._quiet_since))
+        if core.speech_open:
+            frames = self._fill.take(now, max(self.sender.last_arrival, self._quiet_since))
             if frames:
-                self.feed.fill(frames, now)
-        if machine.deadline is not None and machine.deadline <= now + 1e-3:
-            self._kind.perform(machine.tick(now))
+                self.sender.fill(frames, now)
+        if core.deadline is not None and core.deadline <= now + 1e-3:
+            self._kind.perform(core.tick(now))
         self.arm()
 
     def silence(self, seconds: float) -> None:
         """Appends silence at a call's end."""
-        self.feed.fill(math.ceil(seconds / FRAME_SECONDS), self._loop.time())
+        self.sender.fill(math.ceil(seconds / FRAME_SECONDS), self._loop.time())
 
 
-def _failed(task: asyncio.Task[Link]) -> bool:
+def _failed(task: asyncio.Task[SessionConnection]) -> bool:
     return task.done() and (task.cancelled() or task.exception() is not None)

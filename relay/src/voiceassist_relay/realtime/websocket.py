@@ -21,7 +21,7 @@ from websockets.uri import WebSocketURI, parse_uri
 from voiceassist_crds.messages import StatusReason
 
 from .core.failures import Passing, SessionFailed, from_handshake, unsendable_key
-from .core.limits import LineLimits
+from .core.limits import SessionLimits
 from .providers.base import Endpoint
 
 MAX_MESSAGE = 1 << 20
@@ -93,7 +93,7 @@ def _nowhere(data: bytes) -> None:
 class ModelConnection(asyncio.Protocol):
     """A client's end. `heard_at` is the loop time of the latest bytes."""
 
-    def __init__(self, uri: WebSocketURI, endpoint: Endpoint, receiver: Receiver, limits: LineLimits) -> None:
+    def __init__(self, uri: WebSocketURI, endpoint: Endpoint, receiver: Receiver, limits: SessionLimits) -> None:
         loop = asyncio.get_running_loop()
         self.opened: asyncio.Future[None] = loop.create_future()
         self.ended: asyncio.Future[None] = loop.create_future()
@@ -320,7 +320,7 @@ def network_trouble(error: OSError) -> str:
     return (os.strerror(error.errno) if error.errno else "") or type(error).__name__
 
 
-async def connect(endpoint: Endpoint, receiver: Receiver, limits: LineLimits, tls: ssl.SSLContext | None) -> ModelConnection:
+async def connect(endpoint: Endpoint, receiver: Receiver, limits: SessionLimits, tls: ssl.SSLContext | None) -> ModelConnection:
     """Dials and shakes hands. Raises SessionFailed."""
     try:
         uri = parse_uri(endpoint.url)
@@ -339,7 +339,7 @@ async def connect(endpoint: Endpoint, receiver: Receiver, limits: LineLimits, tl
     return connection
 
 
-async def _open(connection: ModelConnection, uri: WebSocketURI, limits: LineLimits, tls: ssl.SSLContext | None) -> None:
+async def _open(connection: ModelConnection, uri: WebSocketURI, limits: SessionLimits, tls: ssl.SSLContext | None) -> None:
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(limits.connect):

@@ -16,7 +16,7 @@ from .limits import HttpLimits
 BACKLOG = 1024
 
 
-class QuietServer(uvicorn.Server):
+class UvicornServer(uvicorn.Server):
     """A server that the process's own drain ends: set `should_exit` when every call is over."""
 
     @contextlib.contextmanager
@@ -52,7 +52,7 @@ def server_config(
     lifespan: Literal["auto", "on", "off"] = "auto",
     shutdown_seconds: int = 10,
 ) -> uvicorn.Config:
-    """The configuration of one port. Serve it with `QuietServer(config).serve(sockets=[bind(host, port)])`.
+    """The configuration of one port. Serve it with `UvicornServer(config).serve(sockets=[bind(host, port)])`.
 
     `media` takes the websocket upgrades; without it they are refused. Forwarded headers are not believed: what is public is in
     the relay's configuration. `shutdown_seconds` bounds the wait for open connections once `should_exit` is set.

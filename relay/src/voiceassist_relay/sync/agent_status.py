@@ -30,7 +30,7 @@ NOT_CONNECTED = (
 Told = tuple[AssistState, StatusReason, str]
 
 
-class Telling:
+class AgentStatus:
     """Everything here may be done twice without harm, and is retried."""
 
     def __init__(self, sync: SyncClient, current: CurrentSnapshot, now: Callable[[], float], policy: RetryPolicy) -> None:

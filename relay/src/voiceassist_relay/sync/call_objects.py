@@ -60,7 +60,7 @@ class Made:
         self.ready.set()
 
 
-class CallPlace:
+class CallObjects:
     """Where one call's messages go. `sync` is pinned to the call's service; `ttl` in seconds is set on everything."""
 
     def __init__(self, sync: SyncClient, owner: Owner, ttl: int, *, legacy_stream: bool, chance: Chance) -> None:

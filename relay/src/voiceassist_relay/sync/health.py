@@ -47,7 +47,7 @@ def verdict(error: TwilioError | None) -> tuple[PeerReason, str] | None:
     return PeerReason.UNREACHABLE, error.message
 
 
-class SyncWatch:
+class SyncHealth:
     """Feeds the relay's PeerHealth of Sync, and logs its changes; given to SyncClient as its `watch`."""
 
     def __init__(self, health: PeerHealth, epoch: Callable[[], float]) -> None:

@@ -31,14 +31,14 @@ from ..interfaces import Finished, TurnTiming
 from ..lazy_event import LazyEvent
 from ..logs import call_hash
 from ..metrics.relay_metrics import RelayMetrics
-from .call_objects import CallPlace, Owner
+from .call_objects import CallObjects, Owner
 from .client import SyncClient
 from .coalescer import Lane
 from .payload import well_formed
 from .retry import Chance, Ousted
 from .status_writer import StatusWriter
-from .stream_publisher import StreamSender
-from .suggestion_writer import MapWriter, Waiting
+from .stream_publisher import StreamPublisher
+from .suggestion_writer import SuggestionWriter, Waiting
 from .truncation import MAX_REVISION, MAX_STATUS_TEXT, message_id
 
 DOCUMENT_SHARE, DOCUMENT_SECONDS = 0.75, 15.0
@@ -78,9 +78,9 @@ class CallPublisher:
         self._current, self._epoch = current, epoch
         self._generation, self._revision = owner.generation, owner.prompt_revision[:MAX_REVISION]
         self._superseded, self._opened = superseded, opened
-        self._place = CallPlace(sync.pinned(), owner, twilio.sync_ttl_seconds, legacy_stream=twilio.legacy_stream, chance=chance)
-        self._stream = StreamSender(self._place, metrics, chance)
-        self._map = MapWriter(self._place, metrics, self._stream.offer, chance)
+        self._place = CallObjects(sync.pinned(), owner, twilio.sync_ttl_seconds, legacy_stream=twilio.legacy_stream, chance=chance)
+        self._stream = StreamPublisher(self._place, metrics, chance)
+        self._map = SuggestionWriter(self._place, metrics, self._stream.offer, chance)
         self._status = StatusWriter(self._place, metrics, chance)
         self._parts: OrderedDict[str, int] = OrderedDict()
         self._renew_seconds = twilio.sync_ttl_seconds / 2 if renew_seconds is None else renew_seconds

@@ -12,7 +12,7 @@ from voiceassist_crds.names import STATUS_KEY
 from ..errors import TwilioRefused
 from ..lazy_event import LazyEvent
 from ..metrics.relay_metrics import RelayMetrics
-from .call_objects import SUPERSEDED, CallPlace
+from .call_objects import SUPERSEDED, CallObjects
 from .client import Revisioned, is_missing, is_stale, is_taken
 from .retry import Backoff, Chance, Ousted, persist
 from .truncation import item_payload
@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 class StatusWriter:
     """One call's writer. Only the newest state waits: what it replaces went out on the Stream."""
 
-    def __init__(self, place: CallPlace, metrics: RelayMetrics, chance: Chance) -> None:
+    def __init__(self, place: CallObjects, metrics: RelayMetrics, chance: Chance) -> None:
         self._place, self._metrics, self._chance = place, metrics, chance
         self._newest: Status | None = None
         self._revision: str | None = None

@@ -12,7 +12,7 @@ from voiceassist_crds.messages import Draft, Status, StreamMessage, Transcript
 from ..errors import TwilioError, TwilioRefused
 from ..lazy_event import LazyEvent
 from ..metrics.relay_metrics import RelayMetrics
-from .call_objects import CallPlace
+from .call_objects import CallObjects
 from .client import is_missing
 from .coalescer import Coalescer, Lane, lane_of
 from .health import is_ours_to_mend
@@ -26,14 +26,14 @@ _QUEUES = {Draft: "stream_draft", Transcript: "stream_transcript"}
 log = structlog.get_logger(__name__)
 
 
-class StreamSender:
+class StreamPublisher:
     """One call's sender; one message of each lane is under way at a time.
 
     What is KEPT is repeated until it went out, and may then arrive twice under one id, which a Stream's listeners must bear
     anyway. A draft or transcript that failed goes back and is sent again only while it is the newest.
     """
 
-    def __init__(self, place: CallPlace, metrics: RelayMetrics, chance: Chance) -> None:
+    def __init__(self, place: CallObjects, metrics: RelayMetrics, chance: Chance) -> None:
         self._place, self._metrics, self._chance = place, metrics, chance
         self._coalescer = Coalescer()
         self._wake = {lane: LazyEvent() for lane in Lane}

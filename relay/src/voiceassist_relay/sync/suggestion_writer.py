@@ -15,7 +15,7 @@ from ..errors import TwilioRefused
 from ..interfaces import TurnTiming
 from ..lazy_event import LazyEvent
 from ..metrics.relay_metrics import RelayMetrics
-from .call_objects import SUPERSEDED, CallPlace
+from .call_objects import SUPERSEDED, CallObjects
 from .client import is_missing, is_taken
 from .numbering import OnConflict, on_conflict
 from .retry import Backoff, Chance, Ousted, persist
@@ -54,10 +54,10 @@ class Waiting:
         )
 
 
-class MapWriter:
+class SuggestionWriter:
     """One call's writer. At most 200 suggestions wait besides the one that is written; then the oldest is dropped and counted."""
 
-    def __init__(self, place: CallPlace, metrics: RelayMetrics, stored: Callable[[Suggestion], None], chance: Chance) -> None:
+    def __init__(self, place: CallObjects, metrics: RelayMetrics, stored: Callable[[Suggestion], None], chance: Chance) -> None:
         self._place, self._metrics, self._stored, self._chance = place, metrics, stored, chance
         self._queue: list[Waiting] = []
         self._writing: Waiting | None = None

@@ -1,4 +1,4 @@
-"""Replay: the latest audio of one track as it came, kept for sessions that are not ready yet or replace another. Pure, bounded."""
+"""AudioBuffer: the latest audio of one track as it came, kept for sessions that are not ready yet or replace another. Pure, bounded."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FRAME_CHARACTERS = 216
 """Base64 of 160 bytes: 20 ms of mu-law, the one common size."""
 
 
-class Replay:
+class AudioBuffer:
     """Frames in base64, oldest first, and when each arrived. Appending to both is the hot path for frames of the common size.
 
     Two lists and not one of pairs: there is no object per frame that the garbage collector would look at, and what is old goes in

@@ -70,7 +70,7 @@ CATCHING_UP = 1.25
 """Seconds of audio that may come in each second on the long run: clocks differ, and what was held back is caught up with."""
 
 
-class Pace:
+class RealTimeLimiter:
     """One track. `room` before a frame is taken, `took` when it was."""
 
     __slots__ = ("_ahead", "_at")

@@ -1,4 +1,4 @@
-"""Memory: the conversation so far as text, to begin a call's next session with. Pure, bounded."""
+"""History: the conversation so far as text, to begin a call's next session with. Pure, bounded."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ class Seed:
 _at = attrgetter("at")
 
 
-class Memory:
+class History:
     """What was said and suggested in one call, ordered by the time at which it began, then by when it became known.
 
-    The second order matters: the loop's clock has steps of a millisecond, and `Placement` keeps a session's items in the same order.
+    The second order matters: the loop's clock has steps of a millisecond, and `ItemOrder` keeps a session's items in the same order.
     """
 
     def __init__(self, most_characters: int, item_characters: int) -> None:
@@ -133,7 +133,7 @@ ROOT = "root"
 _KEPT = 200
 
 
-class Placement:
+class ItemOrder:
     """The items of one session's conversation in order, each with the time at which it began."""
 
     def __init__(self) -> None:

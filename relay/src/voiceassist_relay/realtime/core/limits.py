@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class LineLimits:
+class SessionLimits:
     """How long to wait, how much to keep. The defaults are for production; tests shorten them."""
 
     connect: float = 8.0
@@ -68,10 +68,10 @@ class LineLimits:
     """At a call's end: how long the detection may take to end a turn by itself before the relay commits."""
 
 
-DEFAULT_LIMITS = LineLimits()
+DEFAULT_LIMITS = SessionLimits()
 
 
-def delay(attempt: int, chance: float, limits: LineLimits, hint: float | None = None) -> float:
+def delay(attempt: int, chance: float, limits: SessionLimits, hint: float | None = None) -> float:
     """Seconds before try number `attempt` (0: the first after a break). `chance` is even in [0, 1); `hint` is the server's own wish.
 
     All who were given one hint at one moment are spread over a quarter of it behind its end.
@@ -83,7 +83,7 @@ def delay(attempt: int, chance: float, limits: LineLimits, hint: float | None = 
     return least + chance * max(ceiling, least / 4)
 
 
-def recycle_after(life: float, chance: float, limits: LineLimits) -> float:
+def recycle_after(life: float, chance: float, limits: SessionLimits) -> float:
     """Seconds after which a session with a life of `life` seconds is to be replaced."""
     return life * (limits.recycle_from + (limits.recycle_to - limits.recycle_from) * chance)
 

@@ -1,8 +1,8 @@
-"""Liveness: whether a session is stalled. A ping goes unanswered, or an owed event is overdue; silence owes nothing. Pure."""
+"""Liveness: whether a session is overdue. A ping goes unanswered, or an owed event is overdue; silence owes nothing. Pure."""
 
 from __future__ import annotations
 
-from .limits import LineLimits
+from .limits import SessionLimits
 
 _LATE = 1.0
 """If we look this much later than we should have (our own process was busy), what lies in the socket is read first."""
@@ -11,12 +11,12 @@ _LATE = 1.0
 class Liveness:
     """One session's debts."""
 
-    def __init__(self, limits: LineLimits, now: float) -> None:
+    def __init__(self, limits: SessionLimits, now: float) -> None:
         self._limits = limits
         self.heard_at = now
         self._pinged: float | None = None
         self._next_ping = now + limits.ping_every
-        self._owed: dict[str, float] = {}
+        self._expected: dict[str, float] = {}
         self._looked = now
 
     def heard(self, at: float) -> None:
@@ -33,15 +33,15 @@ class Liveness:
         self._next_ping = now + self._limits.ping_every
         return True
 
-    def owe(self, event: str, now: float, within: float) -> None:
+    def expect(self, event: str, now: float, within: float) -> None:
         """The server owes an event; owing it again moves the date."""
-        self._owed[event] = now + within
+        self._expected[event] = now + within
 
-    def paid(self, event: str) -> None:
+    def received(self, event: str) -> None:
         """The event came, or is no longer expected."""
-        self._owed.pop(event, None)
+        self._expected.pop(event, None)
 
-    def stalled(self, now: float) -> str | None:
+    def overdue(self, now: float) -> str | None:
         """What did not come in time; None while all is well. To be asked at every housekeeping."""
         late = now - self._looked > self._limits.housekeeping + _LATE
         self._looked = now
@@ -49,7 +49,7 @@ class Liveness:
             return None
         if self._pinged is not None and now - self._pinged > self._limits.pong:
             return "pong"
-        for event, by in self._owed.items():
+        for event, by in self._expected.items():
             if now > by:
                 return event
         return None

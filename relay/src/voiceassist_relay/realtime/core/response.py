@@ -1,16 +1,16 @@
-"""Reply: one response of the model, from our request to its end: drafts on the way, one suggestion at most. Pure."""
+"""Response: one response of the model, from our request to its end: drafts on the way, one suggestion at most. Pure."""
 
 from __future__ import annotations
 
 from .server_events import Item
 from .suggest_tool import NAME
-from .suggestion_parser import Arguments, Assembler, from_text
+from .suggestion_parser import Arguments, SuggestionParser, from_text
 from .turns import Turn
 
 _MOST_ITEMS = 16
 
 
-class Reply:
+class Response:
     """Asked for by `event_id` for `turns` (the last one is the one answered); nothing of it is found by index."""
 
     def __init__(self, event_id: str, turns: list[Turn]) -> None:
@@ -24,7 +24,7 @@ class Reply:
         """The item of which a draft is on the agent's screen."""
         self.call_item: str | None = None
         self.call_id: str | None = None
-        self._assembler = Assembler()
+        self._parser = SuggestionParser()
         self._arguments: str | None = None
         self._texts: dict[str, list[str]] = {}
         self._commentary: set[str] = set()
@@ -48,14 +48,14 @@ class Reply:
 
     def arguments_delta(self, item: str | None, piece: str) -> str | None:
         """A piece of a call's arguments; returns a new draft."""
-        return self._assembler.feed(piece) if item is not None and item == self.call_item else None
+        return self._parser.feed(piece) if item is not None and item == self.call_item else None
 
     def arguments_done(self, item: str | None, arguments: str | None) -> str | None:
         """A call's arguments as a whole; returns a new draft, for servers that send no pieces."""
         if item is None or item != self.call_item or not arguments:
             return None
         self._arguments = arguments
-        return Assembler().feed(arguments) if self.drafted is None else None
+        return SuggestionParser().feed(arguments) if self.drafted is None else None
 
     def text_delta(self, item: str | None, piece: str) -> None:
         """A piece of a message."""
@@ -80,7 +80,7 @@ class Reply:
 
     def call(self) -> Arguments | None:
         """What the call says; None if it cannot be made to fit."""
-        return self._assembler.finish(self._arguments)
+        return self._parser.finish(self._arguments)
 
     def text(self) -> tuple[str, Arguments | None]:
         """For a response without a call: the item of its text, and what the text says. Commentary is passed over."""

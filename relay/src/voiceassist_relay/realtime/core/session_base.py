@@ -1,25 +1,25 @@
-"""Context: what the parts of one session share: names, the plan in force, and the actions that gather. Pure."""
+"""Session state: what the parts of one session share: names, the plan in force, and the actions that gather. Pure."""
 
 from __future__ import annotations
 
-from .history import Memory, Placement
-from .limits import LineLimits, ResponseLimiter
+from .history import History, ItemOrder
+from .limits import ResponseLimiter, SessionLimits
 from .liveness import Liveness
 from .outputs import Action
 from .session_settings import Plan
 
 
-class Context:
-    """One conversation session's surroundings. `number` counts the call's sessions from 1; memory and limiter outlive it."""
+class SessionState:
+    """One conversation session's surroundings. `number` counts the call's sessions from 1; history and limiter outlive it."""
 
-    def __init__(self, number: int, plan: Plan, memory: Memory, limiter: ResponseLimiter, live: Liveness, limits: LineLimits) -> None:
+    def __init__(self, number: int, plan: Plan, history: History, limiter: ResponseLimiter, live: Liveness, limits: SessionLimits) -> None:
         self.number = number
         self.plan = plan
-        self.memory = memory
+        self.history = history
         self.limiter = limiter
         self.live = live
         self.limits = limits
-        self.places = Placement()
+        self.order = ItemOrder()
         self._actions: list[Action] = []
         self._names = 0
 

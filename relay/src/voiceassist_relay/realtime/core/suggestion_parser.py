@@ -210,7 +210,7 @@ class _Reader:
         return at + 1
 
 
-class Assembler:
+class SuggestionParser:
     """One `suggest` call: pieces in, drafts out, and at the end the whole."""
 
     def __init__(self) -> None:
@@ -260,7 +260,7 @@ def from_text(text: str) -> Arguments | None:
     if not text or len(text) > MAX_CHARACTERS:
         return None
     if "{" in text and '"relevant"' in text:
-        return Assembler().finish(text)
+        return SuggestionParser().finish(text)
     return Arguments(True, _clean(text), "")
 
 

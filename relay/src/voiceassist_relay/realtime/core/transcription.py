@@ -10,13 +10,13 @@ from voiceassist_crds.messages import Track
 from . import client_events
 from .audio_time import AudioClock, payload_ms
 from .failures import HARMLESS_CODES, from_code, label
-from .limits import LineLimits
+from .limits import SessionLimits
 from .liveness import Liveness
 from .outputs import Action, AgentSpoke, FillSilence, GiveUp, ModelFault, Replace, Send, TokensUsed, Words
 from .server_events import ErrorInfo, ServerEvent, whole_characters
 from .session_settings import Plan
-from .turns import Carry, Turn
-from .voice_activity import EnergyGate, GateEvent, loudness
+from .turns import HandOverState, Turn
+from .voice_activity import VoiceActivity, VoiceEvent, loudness
 
 _UPDATED = "session.updated"
 _MOST_ITEMS = 16
@@ -29,10 +29,10 @@ class TranscriptionSession:
 
     track = Track.AGENT
 
-    def __init__(self, number: int, plan: Plan, clock: AudioClock, live: Liveness, limits: LineLimits, *, detection: bool, paused: bool):
+    def __init__(self, number: int, plan: Plan, clock: AudioClock, live: Liveness, limits: SessionLimits, *, detection: bool, paused: bool):
         self.plan = plan
         self.detection = detection
-        self.gate = None if detection else EnergyGate()
+        self.gate = None if detection else VoiceActivity()
         self._number = number
         self._clock = clock
         self._live = live
@@ -55,7 +55,7 @@ class TranscriptionSession:
     @property
     def speech_open(self) -> bool:
         """Whether the server heard speech begin and did not make an item of it yet."""
-        return not self._paused and any(turn.line.committed is None for turn in self._open.values())
+        return not self._paused and any(turn.timeline.committed is None for turn in self._open.values())
 
     @property
     def deadline(self) -> float | None:
@@ -83,7 +83,7 @@ class TranscriptionSession:
 
     # life
 
-    def begin(self, carry: Carry, now: float) -> list[Action]:  # noqa: ARG002 - nothing but audio is carried over
+    def begin(self, handover: HandOverState, now: float) -> list[Action]:  # noqa: ARG002 - nothing but audio is carried over
         """The socket is this call's from now on."""
         self._begun = True
         return self._take()
@@ -97,7 +97,7 @@ class TranscriptionSession:
         level = loudness(payload)
         began = gate.started
         event = gate.frame(level, arrived)
-        if event is GateEvent.CLOSED:
+        if event is VoiceEvent.CLOSED:
             self._commit(began)
         elif not gate.open and self._uncommitted_ms >= _QUIET_MS and level < gate.settings.threshold:
             self._send(client_events.buffer_clear(self._name("b")))
@@ -108,7 +108,7 @@ class TranscriptionSession:
         """Time passed: speech may end without another frame."""
         if self.gate is not None:
             began = self.gate.started
-            if self.gate.tick(now) is GateEvent.CLOSED:
+            if self.gate.tick(now) is VoiceEvent.CLOSED:
                 self._commit(began)
         return self._take()
 
@@ -119,7 +119,7 @@ class TranscriptionSession:
             self._error(event.error)
         elif event.type == _UPDATED and self._updating is not None:
             self.plan, self._updating = self._updating[1], None
-            self._live.paid(_UPDATED)
+            self._live.received(_UPDATED)
         elif item is None:
             pass
         elif event.type == "input_audio_buffer.speech_started":
@@ -138,7 +138,7 @@ class TranscriptionSession:
         elif self._updating is None:
             name = self._name("u")
             self._updating = (name, plan)
-            self._live.owe(_UPDATED, now, self._limits.update)
+            self._live.expect(_UPDATED, now, self._limits.update)
             self._send(plan.transcription_update(name, detection=self.detection))
         return self._take()
 
@@ -148,7 +148,7 @@ class TranscriptionSession:
         self._deaf_until_ms = self._clock.ms
         if self._begun:
             self._send(client_events.buffer_clear(self._name("b")))
-        for item in [item for item, turn in self._open.items() if turn.line.committed is None]:
+        for item in [item for item, turn in self._open.items() if turn.timeline.committed is None]:
             del self._open[item]
         if self.gate is not None:
             self.gate.reset()
@@ -169,7 +169,7 @@ class TranscriptionSession:
             self._actions.append(FillSilence(((self.plan.model.turn_detection.silence_ms or 500) + 300) / 1000))
         return self._take()
 
-    def abandon(self) -> tuple[list[Action], Carry]:
+    def abandon(self) -> tuple[list[Action], HandOverState]:
         """The session is gone: audio whose words are missing is to be heard again by the next one."""
         starts = [turn.started for turn in self._open.values() if turn.started is not None]
         starts.extend(self._gated)
@@ -177,7 +177,7 @@ class TranscriptionSession:
             starts.append(self.gate.started)
         self._open.clear()
         self._gated.clear()
-        return self._take(), Carry((), min(starts, default=None), None)
+        return self._take(), HandOverState((), min(starts, default=None), None)
 
     def drop(self, outcome: str, now: float) -> list[Action]:  # noqa: ARG002 - the same for both kinds of session
         """The call is over."""
@@ -198,9 +198,9 @@ class TranscriptionSession:
         for other in list(self._open):
             if other == item:
                 break
-            if self._open[other].line.committed is None:
+            if self._open[other].timeline.committed is None:
                 del self._open[other]  # passed over by the server: nothing will come of it
-        self._open[item].line.committed = now
+        self._open[item].timeline.committed = now
 
     def _transcription(self, item: str, event: ServerEvent, now: float) -> None:
         key = self._key(item)
@@ -235,7 +235,7 @@ class TranscriptionSession:
         self._actions.append(ModelFault(label(error.code, error.type)))
         if self._updating is not None and error.event_id == self._updating[0]:
             self._updating = None
-            self._live.paid(_UPDATED)
+            self._live.received(_UPDATED)
             return
         fatal = from_code(error.code, error.type)
         if fatal is not None:
@@ -255,7 +255,7 @@ class TranscriptionSession:
 
     def _forget_late(self, now: float) -> None:
         for item, turn in list(self._open.items()):
-            if turn.line.committed is not None and now - turn.line.committed > _WORDS_LATE:
+            if turn.timeline.committed is not None and now - turn.timeline.committed > _WORDS_LATE:
                 del self._open[item]
 
     def _key(self, item: str) -> str:

@@ -51,11 +51,11 @@ class Turn:
     """Its words are known."""
     attempts: int = 0
     """Responses asked for it so far."""
-    line: TurnTimeline = field(default_factory=TurnTimeline)
+    timeline: TurnTimeline = field(default_factory=TurnTimeline)
 
 
 @dataclass(frozen=True, slots=True)
-class Carry:
+class HandOverState:
     """What one session leaves to the next: turns whose words are known, to be answered; and audio to be heard again."""
 
     turns: tuple[Turn, ...] = ()
@@ -65,7 +65,7 @@ class Carry:
     """Arrival of the last audio that was committed and must not be heard twice."""
 
 
-def carry_over(unanswered: list[Turn], speaking: list[Turn], committed_until: float | None) -> tuple[Carry, set[str]]:
+def hand_over(unanswered: list[Turn], speaking: list[Turn], committed_until: float | None) -> tuple[HandOverState, set[str]]:
     """Sorts out the turns of a session that ended; also returns the keys of turns that will be heard, and counted, again.
 
     From the first turn on whose words are not known, audio is replayed: what followed it would else come before it.
@@ -77,9 +77,9 @@ def carry_over(unanswered: list[Turn], speaking: list[Turn], committed_until: fl
     again_keys = {turn.key for turn in again}
     again.extend(speaking)
     if not again:
-        return Carry(tuple(known), None, committed_until), again_keys
+        return HandOverState(tuple(known), None, committed_until), again_keys
     starts = [turn.started for turn in again if turn.started is not None]
     bounds = [turn.ended for turn in known if turn.ended is not None]
     if not again_keys and committed_until is not None:
         bounds.append(committed_until)
-    return Carry(tuple(known), min(starts) if starts else None, max(bounds, default=None)), again_keys
+    return HandOverState(tuple(known), min(starts) if starts else None, max(bounds, default=None)), again_keys

@@ -26,7 +26,7 @@ def loudness(payload: bytes) -> float:
     return sum(audio.translate(_MAGNITUDE)) / (len(audio) * 250) if audio else 0.0
 
 
-class GateEvent(Enum):
+class VoiceEvent(Enum):
     """What the gate noticed."""
 
     OPENED = auto()
@@ -34,7 +34,7 @@ class GateEvent(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class GateSettings:
+class VoiceSettings:
     """Loudness that counts as speech, seconds of speech that open, seconds of silence that close, longest piece."""
 
     threshold: float = 0.008
@@ -43,17 +43,17 @@ class GateSettings:
     longest: float = 20.0
 
 
-class EnergyGate:
+class VoiceActivity:
     """Speech or not, frame by frame. `started` is when the open speech began."""
 
-    def __init__(self, settings: GateSettings | None = None) -> None:
-        self.settings = settings or GateSettings()
+    def __init__(self, settings: VoiceSettings | None = None) -> None:
+        self.settings = settings or VoiceSettings()
         self.open = False
         self.started = 0.0
         self._loud_since: float | None = None
         self._last_loud = 0.0
 
-    def frame(self, level: float, arrived: float) -> GateEvent | None:
+    def frame(self, level: float, arrived: float) -> VoiceEvent | None:
         """Takes one frame's loudness."""
         if level >= self.settings.threshold:
             if self._loud_since is None:
@@ -61,16 +61,16 @@ class EnergyGate:
             self._last_loud = arrived
             if not self.open and arrived - self._loud_since >= self.settings.open_after - 1e-6:
                 self.open, self.started = True, self._loud_since
-                return GateEvent.OPENED
+                return VoiceEvent.OPENED
         elif not self.open and arrived - self._last_loud > 0.1:
             self._loud_since = None
         return self.tick(arrived)
 
-    def tick(self, now: float) -> GateEvent | None:
+    def tick(self, now: float) -> VoiceEvent | None:
         """Closes the gate by time alone, so that it also closes when no frame comes."""
         if self.open and (now - self._last_loud >= self.settings.close_after or now - self.started >= self.settings.longest):
             self.reset()
-            return GateEvent.CLOSED
+            return VoiceEvent.CLOSED
         return None
 
     @property
