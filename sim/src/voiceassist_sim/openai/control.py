@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiohttp import web
 
 from .behaviour import BehaviourError
 from .faults import FaultError
-
-if TYPE_CHECKING:
-    from .server import RealtimeServer
+from .sessions import Sessions
 
 MAX_CLOSE_CODE = 4999
 
 
-def control_routes(server: RealtimeServer) -> list[web.RouteDef]:
-    """The routes for a server.
+def control_routes(held: Sessions) -> list[web.RouteDef]:
+    """The routes for what a stand-in holds.
 
     * ``GET /healthz``
     * ``GET /_sim/sessions`` (``?kind=realtime|transcription``, ``?open=true``): ``{"sessions": […], "rejected": […]}``
@@ -25,7 +23,7 @@ def control_routes(server: RealtimeServer) -> list[web.RouteDef]:
     * ``GET``, ``PUT`` and ``DELETE /_sim/faults``; ``GET`` and ``PUT /_sim/behaviour``
     * ``POST /_sim/drop`` with ``{"session"?, "kind"?, "code"?}``: cut connections, or close them with a code
     """
-    control = _Control(server)
+    control = _Control(held)
     return [
         web.get("/healthz", control.health),
         web.get("/_sim/sessions", control.sessions),
@@ -53,55 +51,55 @@ def _error(text: str, status: int = 400) -> web.Response:
 
 
 class _Control:
-    def __init__(self, server: RealtimeServer) -> None:
-        self._server = server
+    def __init__(self, held: Sessions) -> None:
+        self._held = held
 
     async def health(self, _request: web.Request) -> web.Response:
-        sessions = sum(session.open for session in self._server.sessions)
-        return web.json_response({"status": "ok", "openSessions": sessions, "calls": len(self._server.calls)})
+        sessions = sum(session.open for session in self._held.sessions)
+        return web.json_response({"status": "ok", "openSessions": sessions, "calls": len(self._held.calls)})
 
     async def sessions(self, request: web.Request) -> web.Response:
         kind, only_open = request.query.get("kind"), request.query.get("open") == "true"
         found = [
             session.to_json()
-            for session in self._server.sessions
+            for session in self._held.sessions
             if kind in (None, session.protocol.kind) and (session.open or not only_open)
         ]
-        return web.json_response({"sessions": found, "rejected": self._server.rejected})
+        return web.json_response({"sessions": found, "rejected": self._held.rejected})
 
     async def session(self, request: web.Request) -> web.Response:
-        session = self._server.session(request.match_info["id"])
+        session = self._held.session(request.match_info["id"])
         return _error("no such session", 404) if session is None else web.json_response(session.to_json())
 
     async def audio(self, request: web.Request) -> web.Response:
-        session = self._server.session(request.match_info["id"])
+        session = self._held.session(request.match_info["id"])
         if session is None:
             return _error("no such session", 404)
         return web.Response(body=session.protocol.audio, headers={"x-audio-format": session.protocol.format_name})
 
     async def forget(self, _request: web.Request) -> web.Response:
-        return web.json_response({"forgotten": self._server.forget()})
+        return web.json_response({"forgotten": self._held.forget()})
 
     async def faults(self, _request: web.Request) -> web.Response:
-        return web.json_response(self._server.faults.to_json())
+        return web.json_response(self._held.faults.to_json())
 
     async def set_faults(self, request: web.Request) -> web.Response:
         try:
-            self._server.set_faults(await _body(request))
+            self._held.set_faults(await _body(request))
         except FaultError as error:
             return _error(str(error))
         return await self.faults(request)
 
     async def clear_faults(self, request: web.Request) -> web.Response:
-        self._server.set_faults([])
+        self._held.set_faults([])
         return await self.faults(request)
 
     async def behaviour(self, _request: web.Request) -> web.Response:
-        return web.json_response(self._server.behaviour.to_json())
+        return web.json_response(self._held.behaviour.to_json())
 
     async def set_behaviour(self, request: web.Request) -> web.Response:
         try:
-            self._server.behaviour.change(await _body(request))
+            self._held.behaviour.change(await _body(request))
         except BehaviourError as error:
             return _error(str(error))
         return await self.behaviour(request)
@@ -113,4 +111,4 @@ class _Control:
         code = wanted.get("code")
         if code is not None and (not isinstance(code, int) or not 1000 <= code <= MAX_CLOSE_CODE):
             return _error(f"code lies between 1000 and {MAX_CLOSE_CODE}")
-        return web.json_response({"dropped": self._server.drop(wanted.get("session"), kind=wanted.get("kind"), code=code)})
+        return web.json_response({"dropped": self._held.drop(wanted.get("session"), kind=wanted.get("kind"), code=code)})

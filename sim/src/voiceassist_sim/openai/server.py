@@ -1,4 +1,4 @@
-"""The stand-in as a server: accepts upgrades, holds the sessions, and is driven over HTTP or as an object."""
+"""The stand-in as a server: accepts upgrades, and is driven over HTTP or as an object."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from .behaviour import Behaviour
 from .catalog import MODELS
 from .connection import Session, wall_ms
 from .control import control_routes
-from .effects import Close
 from .faults import Faults, Kind
 from .handshake import AZURE_PATH, OPENAI_PATH, Dialect, Rejected, check_key, judge
 from .phrasebook import SampleCall, load_sample_calls
 from .recogniser import Recogniser
 from .schema import Json
-from .session import RealtimeSession, Surroundings
+from .session import Dependencies, RealtimeSession
+from .sessions import Sessions
 
 _SECRET_HEADERS: Final = frozenset({"authorization", "api-key", "x-api-key", "cookie", "sec-websocket-key", "sec-websocket-protocol"})
 STOP_TIMEOUT_S: Final = 5.0
 
 
-class RealtimeServer:
+class RealtimeServer(Sessions):
     """A stand-in for the OpenAI Realtime API, as an async context manager.
 
     Serves ``/v1/realtime``, Azure's ``/openai/v1/realtime``, a compatible server's path if one is given, ``/v1/models`` (by which a key
@@ -62,22 +62,16 @@ class RealtimeServer:
         compatible_header: str | None = None,
         tls: tuple[Path, Path] | None = None,
     ) -> None:
-        self.behaviour = behaviour or Behaviour()
-        self.faults = faults or Faults()
-        self.calls = load_sample_calls(calls) if calls is None or isinstance(calls, Path) else list(calls)
-        self.sessions: list[Session] = []
-        """All sessions, oldest first, closed ones up to ``behaviour.max_closed_sessions``."""
-        self.rejected: list[Json] = []
-        """The last refused upgrades: path, status, code."""
+        loaded = load_sample_calls(calls) if calls is None or isinstance(calls, Path) else list(calls)
+        super().__init__(behaviour or Behaviour(), faults or Faults(), loaded)
         self._host, self._port = host, port
         self._tls = tls
         self._compatible_header = compatible_header
-        self._around = Surroundings(
+        self._dependencies = Dependencies(
             self.behaviour, self.faults, Recogniser(utterance for call in self.calls for utterance in call.utterances)
         )
         self._rng = random.Random(self.behaviour.seed)
         self._runner: web.AppRunner | None = None
-        self._opened = asyncio.Condition()
         self._dialects = {OPENAI_PATH: Dialect.OPENAI, AZURE_PATH: Dialect.AZURE}
         if compatible_path is not None:
             self._dialects[compatible_path] = Dialect.COMPATIBLE
@@ -135,50 +129,6 @@ class RealtimeServer:
         """The address of OpenAI's path for a websocket client, without query."""
         return f"{'wss' if self._tls else 'ws'}://{self._host}:{self._port}{OPENAI_PATH}"
 
-    # --------------------------------------------------------------------------------------------------------------- sessions
-
-    def session(self, session_id: str) -> Session | None:
-        """The session with that id."""
-        return next((session for session in self.sessions if session.id == session_id), None)
-
-    async def wait_for_sessions(self, count: int, timeout: float = 5.0) -> list[Session]:
-        """Wait until that many sessions were opened (closed ones count).
-
-        Raises:
-            TimeoutError: it took longer.
-        """
-        async with asyncio.timeout(timeout), self._opened:
-            await self._opened.wait_for(lambda: len(self.sessions) >= count)
-        return self.sessions
-
-    def set_faults(self, given: object) -> None:
-        """Set faults in place of those before, for live sessions too; errors as :meth:`.faults.Faults.replace`."""
-        self.faults.replace(given)
-        for session in self.sessions:
-            if session.open:
-                session.faults_changed()
-
-    def drop(self, session_id: str | None = None, *, kind: str | None = None, code: int | None = None) -> int:
-        """Cut the connections of all sessions, of one, or of one kind; with ``code`` close them properly. How many."""
-        hit = [
-            session
-            for session in self.sessions
-            if session.open and session_id in (None, session.id) and kind in (None, session.protocol.kind)
-        ]
-        for session in hit:
-            if code is None:
-                session.drop()
-            else:
-                session.say_close(Close(code, "Closed on request."))
-        return len(hit)
-
-    def forget(self) -> int:
-        """Forget all closed sessions; how many."""
-        before = len(self.sessions)
-        self.sessions = [session for session in self.sessions if session.open]
-        self.rejected.clear()
-        return before - len(self.sessions)
-
     # ------------------------------------------------------------------------------------------------------------------- HTTP
 
     async def _upgrade(self, request: web.Request) -> web.StreamResponse:
@@ -205,24 +155,15 @@ class RealtimeServer:
             await ws.close(code=verdict.close_code or 4000, message=f"{verdict.type}.{verdict.code}".encode())
             return ws
         rng = random.Random(self._rng.getrandbits(64))
-        protocol = RealtimeSession(self._around, verdict.ground, key=verdict.key, rng=rng, now_ms=wall_ms())
+        protocol = RealtimeSession(self._dependencies, verdict.ground, key=verdict.key, rng=rng, now_ms=wall_ms())
         session = Session(protocol, _about(request, dialect))
-        await self._remember(session)
+        await self.remember(session)
         await session.run(ws, request.transport, self.behaviour.session_seconds)
         return ws
 
     def _reject(self, request: web.Request, rejected: Rejected) -> web.Response:
-        self.rejected.append({"path": request.path, "status": rejected.status, "code": rejected.code, "atMs": wall_ms()})
-        del self.rejected[:-1000]
+        self.note_rejected({"path": request.path, "status": rejected.status, "code": rejected.code, "atMs": wall_ms()})
         return web.json_response(rejected.body(), status=rejected.status)
-
-    async def _remember(self, session: Session) -> None:
-        closed = [old for old in self.sessions if not old.open]
-        for old in closed[: max(0, len(closed) - self.behaviour.max_closed_sessions)]:
-            self.sessions.remove(old)
-        self.sessions.append(session)
-        async with self._opened:
-            self._opened.notify_all()
 
     async def _models(self, request: web.Request) -> web.Response:
         dialect = Dialect.AZURE if request.path.startswith("/openai/") else Dialect.OPENAI

@@ -28,7 +28,7 @@ MAX_CONVERSATION_ITEMS = 20_000
 
 
 @dataclass(slots=True)
-class Surroundings:
+class Dependencies:
     """What all sessions of a server share."""
 
     behaviour: Behaviour
@@ -40,8 +40,8 @@ class Surroundings:
 class RealtimeSession:
     """A conversation or transcription session from ``session.created`` on."""
 
-    def __init__(self, around: Surroundings, ground: Ground, *, key: str, rng: random.Random, now_ms: float) -> None:
-        self._around = around
+    def __init__(self, dependencies: Dependencies, ground: Ground, *, key: str, rng: random.Random, now_ms: float) -> None:
+        self._dependencies = dependencies
         self._ground = ground
         self._rng = rng
         self._ids = Ids(rng)
@@ -49,10 +49,12 @@ class RealtimeSession:
         self.kind = "realtime" if ground.model is not None else "transcription"
         self.ledger = Ledger()
         self.opened_at_ms = now_ms
-        self.config = first_config(self.id, ground, int(now_ms / 1000 + around.behaviour.session_seconds))
+        self.config = first_config(self.id, ground, int(now_ms / 1000 + dependencies.behaviour.session_seconds))
         self.conversation = Conversation(self._ids.new("conv"))
-        self._hearing = Hearing(around.behaviour, around.recogniser, self.ledger, self.config, self._ids)
-        self.responder = Responder(ground, self.conversation, self.ledger, around.faults, around.limiter, key, self._ids, rng, self.id)
+        self._hearing = Hearing(dependencies.behaviour, dependencies.recogniser, self.ledger, self.config, self._ids)
+        self.responder = Responder(
+            ground, self.conversation, self.ledger, dependencies.faults, dependencies.limiter, key, self._ids, rng, self.id
+        )
         self._effects: list[Effect] = []
         self._last_event_id = ""
         self._repeat_event_ids = False
@@ -98,7 +100,7 @@ class RealtimeSession:
 
     def refuse(self, refused: Refused, event_id: Any = None) -> None:
         """Send the ``error`` event of a refusal."""
-        code = refused.fine if self._around.behaviour.fine_error_codes else refused.code
+        code = refused.fine if self._dependencies.behaviour.fine_error_codes else refused.code
         self.emit(
             {
                 "type": "error",
@@ -124,7 +126,7 @@ class RealtimeSession:
         self._hit(When.CONNECT, standing_only=True)
 
     def _hit(self, when: When, *, standing_only: bool = False) -> list[Fault]:
-        hits = self._around.faults.hit(
+        hits = self._dependencies.faults.hit(
             fault_kinds.SESSION, self.kind, self._rng, when=when, session_id=self.id, standing_only=standing_only
         )
         self._effects += [CarryOut(fault) for fault in hits]
@@ -137,7 +139,7 @@ class RealtimeSession:
             event = json.loads(raw, parse_constant=_no_constant)
             name = event.get("type") if isinstance(event, dict) else None
             self.ledger.received[name if isinstance(name, str) and len(name) <= 64 else "(none)"] += 1
-            behaviour = self._around.behaviour
+            behaviour = self._dependencies.behaviour
             check_event(
                 event,
                 transcription=self.kind == "transcription",
@@ -188,7 +190,7 @@ class RealtimeSession:
 
     def _append(self, encoded: str, now_ms: float) -> None:
         audio = decode_audio(encoded, "audio")
-        most = self._around.behaviour.max_append_bytes
+        most = self._dependencies.behaviour.max_append_bytes
         if len(audio) > most:
             raise Refused(
                 INVALID,
@@ -250,7 +252,7 @@ class RealtimeSession:
                 self.refuse(refused)
 
     def _transcribe(self, turn: Turn) -> None:
-        events = self._hearing.transcription(turn, self.config, self._around.faults, self._rng, self.kind, self.id)
+        events = self._hearing.transcription(turn, self.config, self._dependencies.faults, self._rng, self.kind, self.id)
         if events:
             self._effects.append(SendLater(tuple(events)))
 
@@ -306,7 +308,7 @@ class RealtimeSession:
 
     def expire(self) -> None:
         """The longest life of a session is over."""
-        minutes = self._around.behaviour.session_seconds / 60
+        minutes = self._dependencies.behaviour.session_seconds / 60
         text = f"Your session hit the maximum duration of {minutes:g} minutes."
         self.refuse(Refused("session_expired", text))
         self._effects.append(Close(1001, text))
