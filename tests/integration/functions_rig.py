@@ -30,7 +30,7 @@ from voiceassist_relay.functions.endpoints import install_json_errors
 from voiceassist_relay.functions.router import Functions
 from voiceassist_relay.interfaces import StreamClaims
 from voiceassist_relay.metrics.relay_metrics import RelayMetrics
-from voiceassist_relay.sync.call_documents import CallDocuments
+from voiceassist_relay.sync.call_documents import CallDocuments, DocumentStore
 from voiceassist_relay.sync.client import SyncClient
 from voiceassist_relay.sync.document_rules import STARTING_SECONDS, ended, went_live
 from voiceassist_relay.twilio.rest import TwilioRest
@@ -51,6 +51,7 @@ QUICK = Timing(
     stop_seconds=1.0,
     own_report_seconds=0.3,
     restart_seconds=0.1,
+    unknown_state_seconds=2.0,
 )
 
 
@@ -214,7 +215,7 @@ class Relay:
             await websocket.close()  # before accept: the upgrade is refused
             return
         await websocket.accept()
-        documents = CallDocuments(self.sync, lambda: self.snapshot, QUICK.ask)
+        documents = CallDocuments(DocumentStore(self.sync, lambda: 3600, self.metrics), QUICK.ask)
         async for message in self._messages(websocket):
             if message["event"] != "start":
                 continue

@@ -56,7 +56,7 @@ async def test_a_call_from_start_to_end(bench: Bench) -> None:
 
     (stored,) = call.stored
     assert stored["id"] == "g1-item1"
-    assert (stored["question"], stored["answer"], stored["truncated"]) == ("Can I return it?", "You can return it.", False)
+    assert (stored["question"], stored["answer"], "truncated" in stored) == ("Can I return it?", "You can return it.", False)
     assert 490 <= stored["latencyMs"] <= 510
     assert "transcript" not in stored
     (sent,) = call.messages("suggestion")
@@ -327,7 +327,7 @@ async def test_any_text_of_any_length_arrives(bench: Bench, text: str) -> None:
     (stored,) = call.stored
     (sent,) = call.messages("suggestion")
     long = len(text) > 100
-    assert stored["truncated"] is sent["truncated"] is long
+    assert stored.get("truncated", False) is sent.get("truncated", False) is long
     assert len(stored["answer"]) > len(sent["answer"]) if long else stored["answer"] == sent["answer"]
     assert json.loads(sent["transcript"])["answer"] == sent["answer"]
 

@@ -26,7 +26,7 @@ class Model(BaseModel):
     )
 
     def wire(self) -> dict[str, Any]:
-        """As JSON values, the names in camelCase, without what is at its default. What was read and is not known here is kept."""
+        """As JSON values, the names in camelCase, without what is at its default."""
         return self.model_dump(mode="json", by_alias=True, exclude_defaults=True)
 
 

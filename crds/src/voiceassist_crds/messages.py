@@ -153,3 +153,7 @@ class CallDocument(Model):
     paused: bool = False
     task_sid: str = ""
     seq: int = Field(0, ge=0, description="Highest suggestion number that an earlier generation is known to have used.")
+
+    def wire(self) -> dict[str, Any]:
+        """As JSON values without what is at its default. What was read with it and is not known here goes back as it came."""
+        return {**(self.model_extra or {}), **super().wire()}

@@ -42,7 +42,7 @@ def _proven(tokens: Iterable[str], info: bytes, message: str, proof: str) -> boo
     return any(hmac.compare_digest(proof_of(token, info, message).encode(), given) for token in tokens if token)
 
 
-class _Claims(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+class _Claims(msgspec.Struct, array_like=True, frozen=True):  # what a later version adds at the end is passed over
     call: str
     account: str
     generation: int

@@ -6,6 +6,7 @@ RelayError
     TwilioRefused       a definite no (4xx): nothing was done
     TwilioBusy          429: nothing was done; try again later
     TwilioUnclear       5xx, time-out or a broken connection: it may have been done
+  UnknownCallState    a call's Document is in a state of a later version: hands off
   SessionFailed       a session at the model could not be opened (realtime/core/failures.py)
   TokenRefused        a stream's token does not let its bearer in
   RequestRefused      a call of /stream, /token or /feedback that gets an error as its answer
@@ -52,6 +53,14 @@ class TwilioBusy(TwilioError):
 
 class TwilioUnclear(TwilioError):
     """5xx, a time-out or a broken connection: it may have been done. `status` is 0 without an answer."""
+
+
+class UnknownCallState(RelayError):
+    """A call's Document is in a state that this version does not know: a newer relay is about something there. Nothing is done."""
+
+    def __init__(self, state: str) -> None:
+        self.state = state
+        super().__init__(f"the call's state is {state!r}, which this version does not know")
 
 
 class TokenRefused(RelayError):

@@ -15,7 +15,9 @@ import jsonschema
 import yaml
 
 FOLDER = Path(__file__).parent
-VERSIONS = sorted(path.name for path in FOLDER.iterdir() if (path / "crd.yaml").exists())
+VERSIONS = sorted(
+    (path.name for path in FOLDER.iterdir() if (path / "crd.yaml").exists()), key=lambda name: [int(part) for part in name.split(".")]
+)
 BEFORE = VERSIONS[-1]
 """The version before this tree."""
 

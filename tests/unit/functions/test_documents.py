@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 
-from voiceassist_crds.config import RelayConfig
 from voiceassist_crds.messages import CallDocument, CallState
-from voiceassist_relay.config.snapshot import Secrets, Snapshot
 from voiceassist_relay.errors import TwilioRefused, TwilioUnclear
-from voiceassist_relay.sync.call_documents import CallDocuments
+from voiceassist_relay.metrics.relay_metrics import RelayMetrics
+from voiceassist_relay.sync.call_documents import CallDocuments, DocumentStore
 from voiceassist_relay.sync.client import Revisioned
 from voiceassist_relay.twilio.retry import RetryPolicy
 
@@ -19,16 +18,6 @@ NEW = CallDocument(
     state=CallState.STARTING, generation=1, stream_name="assist", sync_stream="s", deadline=1_800_000_000.25, worker="WK1", identity="ann"
 )
 OTHERS = NEW.model_copy(update={"deadline": 1_800_000_000.5})
-SNAPSHOT = Snapshot(
-    RelayConfig.model_validate(
-        {
-            "host": "assist.example.com",
-            "twilio": {"accountSid": "AC" + "0" * 32, "syncServiceSid": "IS" + "0" * 32},
-            "prompts": [{"instructions": "Help."}],
-        }
-    ).with_revisions(),
-    Secrets(),
-)
 
 
 class LateSync:
@@ -66,14 +55,16 @@ class LateSync:
 )
 async def test_a_write_that_stays_unclear_is_repeated_and_known_again(unclear: int, arrives: CallDocument | None, written: bool) -> None:
     sync = LateSync(unclear, arrives)
-    documents = CallDocuments(sync, lambda: SNAPSHOT, RetryPolicy(first=0.001, longest=0.001, attempts=4))  # type: ignore[arg-type]
+    store = DocumentStore(sync, lambda: 3600, RelayMetrics())  # type: ignore[arg-type]
+    documents = CallDocuments(store, RetryPolicy(first=0.001, longest=0.001, attempts=4))
     assert await documents.write(CALL, NEW, None) is written
     assert sync.creations == unclear + 1
 
 
 async def test_a_write_that_stays_unclear_for_too_long_is_an_error() -> None:
     sync = LateSync(99, None)
-    documents = CallDocuments(sync, lambda: SNAPSHOT, RetryPolicy(first=0.001, longest=0.001, attempts=4))  # type: ignore[arg-type]
+    store = DocumentStore(sync, lambda: 3600, RelayMetrics())  # type: ignore[arg-type]
+    documents = CallDocuments(store, RetryPolicy(first=0.001, longest=0.001, attempts=4))
     with pytest.raises(TwilioUnclear):
         await documents.write(CALL, NEW, None)
     assert sync.creations == 4

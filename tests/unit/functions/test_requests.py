@@ -36,13 +36,13 @@ JSON, FORM = "application/json", "application/x-www-form-urlencoded"
     ],
 )
 def test_json_and_forms_say_the_same(content_type: str, body: bytes) -> None:
-    fields = parse(StreamFields, read_fields(content_type, body))
+    fields, _ = parse(StreamFields, read_fields(content_type, body))
     assert (fields.action, fields.call_sid, fields.task_sid) == (Action.START, CALL, TASK)
 
 
 @pytest.mark.parametrize("empty", ["", None])
 def test_an_empty_field_is_a_missing_one(empty: str | None) -> None:
-    assert parse(StreamFields, {"action": "stop", "callSid": CALL, "taskSid": empty}).task_sid is None
+    assert parse(StreamFields, {"action": "stop", "callSid": CALL, "taskSid": empty})[0].task_sid is None
     with pytest.raises(RequestRefused, match="callSid: missing"):
         parse(StreamFields, {"action": "stop", "callSid": empty})
 

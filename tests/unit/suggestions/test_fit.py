@@ -99,7 +99,8 @@ def test_as_much_as_fits_is_kept() -> None:
 
 def test_what_fits_is_untouched() -> None:
     data = stream_payload(suggestion("What?", "That."))
-    assert (data["question"], data["answer"], data["truncated"]) == ("What?", "That.", False)
+    assert (data["question"], data["answer"]) == ("What?", "That.")
+    assert "truncated" not in data, "what is at its default is not sent"
     assert "latencyMs" in data
     assert "transcript" in data
 

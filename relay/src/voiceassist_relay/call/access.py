@@ -69,3 +69,24 @@ def nothing_to(action: str) -> RequestRefused:
         f"callSid: no assist runs on this call, so there is nothing to {action}.",
         "No audio is sent. Start assist first.",
     )
+
+
+_STILL = {
+    "start": ("Assist was not started here.", "Try again in some seconds: during a roll-out the next try may reach a newer relay."),
+    "stop": (
+        "The stream was not stopped, and the call's audio may STILL be sent.",
+        "Ask for the stop again in some seconds. Do not let the caller say what must not be heard.",
+    ),
+    "pause": (
+        "The call was not paused: the audio may STILL be sent to the model.",
+        "Do not let the caller say what must not be heard. Try again in some seconds, or hang up.",
+    ),
+    "resume": ("The call may still be paused.", "Try again in some seconds."),
+}
+
+
+def left_alone(action: str, state: str) -> RequestRefused:
+    """A request about a call that a newer relay has brought into a state which this version does not know: nothing was done."""
+    what, hint = _STILL[action]
+    message = f"callSid: a newer relay is about something with this call (state {state!r}), and this one leaves it alone. {what}"
+    return RequestRefused(503, "newer_version", message, hint, retry_after=2.0)

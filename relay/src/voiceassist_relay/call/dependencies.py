@@ -68,6 +68,8 @@ class Timing:
     """For the relay that saw a stream end to write so itself, before a callback says the same."""
     restart_seconds: float = 1.0
     """Before the second automatic start, so that a full relay has left the balancer."""
+    unknown_state_seconds: float = 30.0
+    """For a newer relay to bring a call's Document out of a state that this version does not know, before a callback is let go."""
     stream_rate: Rate = _STREAM_RATE
     feedback_rate: Rate = _FEEDBACK_RATE
 
@@ -87,3 +89,7 @@ class FunctionDependencies:
     monotonic: Callable[[], float] = time.monotonic
     suffix: Callable[[], str] = random_suffix
     timing: Timing = Timing()
+
+    def sync_ttl(self) -> int:
+        """Time to live of a call's objects at Sync, in seconds."""
+        return self.current().config.twilio.sync_ttl_seconds

@@ -15,7 +15,7 @@ import structlog
 from voiceassist_crds.messages import CallDocument, CallState
 from voiceassist_crds.names import is_call_sid
 
-from ..errors import RequestRefused, TwilioError
+from ..errors import RequestRefused, TwilioError, UnknownCallState
 from ..logs import call_hash
 from ..sync.agent_status import CALL_ENDED, LOST, NOT_CONNECTED, AgentStatus, Told
 from ..sync.call_documents import CONFLICTS, CallDocuments, Seen
@@ -94,7 +94,7 @@ class StreamCallbacks:
         hashed = call_hash(event.call_sid)
         try:
             for attempt in range(CONFLICTS):
-                seen = await self._documents.read(event.call_sid)
+                seen = await self._when_known(event.call_sid)
                 decision = self._decide(event, seen)
                 if isinstance(decision, Ignore) or seen is None:
                     return
@@ -105,8 +105,22 @@ class StreamCallbacks:
                 if await self._carry_out(event, seen, decision):
                     return
             log.error("callback given up", call=hashed)
+        except UnknownCallState as error:
+            log.warning("callback let go, a newer relay has the call", call=hashed, state=error.state)
         except (TwilioError, RequestRefused) as error:
             log.error("callback not carried out", call=hashed, error=str(error))
+
+    async def _when_known(self, call_sid: str) -> Seen | None:
+        """The Document. While a newer relay is about something with the call it is waited for: what it does may need this callback, or
+        make it pointless. Raises UnknownCallState if that lasts too long."""
+        deadline = self._deps.monotonic() + self._deps.timing.unknown_state_seconds
+        while True:
+            try:
+                return await self._documents.read(call_sid)
+            except UnknownCallState:
+                if self._deps.monotonic() >= deadline:
+                    raise
+            await asyncio.sleep(self._deps.timing.own_report_seconds)
 
     def _decide(self, event: StreamEvent, seen: Seen | None) -> Ignore | Restart | TellAgent:
         document = seen.document if seen else None

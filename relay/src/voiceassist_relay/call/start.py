@@ -17,7 +17,7 @@ import structlog
 from voiceassist_crds.messages import CallDocument, CallState
 from voiceassist_crds.names import suggestions_map, sync_stream
 
-from ..errors import RequestRefused, TwilioError, TwilioRefused, TwilioUnclear
+from ..errors import RequestRefused, TwilioError, TwilioRefused, TwilioUnclear, UnknownCallState
 from ..logs import call_hash
 from ..sync.agent_status import AgentStatus
 from ..sync.call_documents import CONFLICTS, CallDocuments, Seen, contended
@@ -90,7 +90,7 @@ class StreamStarter:
         self._deps, self._documents, self._streams, self._status, self._peers = deps, documents, streams, status, peers
 
     async def start(self, call_sid: str, task_sid: str, person: Person) -> Started:
-        """A start by a worker who may. Raises RequestRefused or TwilioError."""
+        """A start by a worker who may. Raises RequestRefused, TwilioError or UnknownCallState."""
         decision = await self._decide(call_sid, task_sid, person)
         document = decision.document
         match decision:
@@ -115,8 +115,8 @@ class StreamStarter:
     async def create_stream(self, call_sid: str, document: CallDocument) -> CallDocument:
         """Creates the stream of a generation that the caller has just written, and of the next ones while that stays unclear.
 
-        Returns the Document whose stream was created. Raises RequestRefused; the Document then says lost (or what somebody
-        else has made of it), so that a later start works.
+        Returns the Document whose stream was created. Raises RequestRefused, UnknownCallState; the Document then says lost (or what
+        somebody else has made of it), so that a later start works.
         """
         loop, policy, failures = asyncio.get_running_loop(), self._deps.timing.ask, 0
         began = loop.time()
@@ -147,7 +147,7 @@ class StreamStarter:
             if isinstance(error, TwilioUnclear):
                 self._later("stop unclear", self._streams.stop_quietly(call_sid, document.stream_name))
             raise stream_refused(error, self._deps.current().secrets) from error
-        except RequestRefused:
+        except (RequestRefused, UnknownCallState):
             await self._give_up(call_sid, document.generation)
             raise
 
@@ -212,14 +212,17 @@ class StreamStarter:
 
         try:
             before, _ = await self._documents.settle(call_sid, decide, lambda wanted: wanted)
-        except (TwilioError, RequestRefused):
+        except (TwilioError, RequestRefused, UnknownCallState):
             log.warning("call's state not written", call=call_hash(call_sid), generation=generation)
             return None
         return before if before is not None and before.state is CallState.LIVE and before.generation == generation else None
 
     async def _confirm(self, call_sid: str, document: CallDocument) -> None:
         """Stops the stream just created if it is not asked for any more: a stop, or a later start, may have come in between."""
-        seen = await self._documents.read(call_sid)
+        try:
+            seen = await self._documents.read(call_sid)
+        except UnknownCallState:
+            return  # a newer relay has gone on from here, and knows what it wants
         if not still_wanted(seen.document if seen else None, generation=document.generation):
             await self._streams.stop_quietly(call_sid, document.stream_name)
 

@@ -29,7 +29,6 @@ TOKEN_FIELD = "Token"  # noqa: S105 - the name of a field
 _JSON = "application/json"
 _FORM = "application/x-www-form-urlencoded"
 _TOKEN = re.compile(r"[!-~]+")
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,29}")
 _LONGEST = {"id": 200}
 _LONGEST_OTHER = 40
 """Longer values are counted, not repeated: they may be a token that was put into the wrong field."""
@@ -137,20 +136,19 @@ def refuse_query(query: str) -> None:
     raise RequestRefused(400, "query", message, hint)
 
 
-def parse(model: type[F], fields: Mapping[str, Any]) -> F:
-    """The typed request. Raises RequestRefused that names each field that does not fit."""
-    allowed = [info.alias or name for name, info in model.model_fields.items()]
-    unknown = [name for name in fields if name not in allowed]
-    if unknown:
-        shown = ", ".join(name if _NAME.fullmatch(name) else f"a name of {len(name)} characters" for name in unknown[:5])
-        raise _bad(f"no such field: {shown}; allowed: {', '.join([*allowed, TOKEN_FIELD])}")
-    given = {name: value for name, value in fields.items() if value not in ("", None)}
+def parse(model: type[F], fields: Mapping[str, Any]) -> tuple[F, int]:
+    """The typed request, and how many fields were passed over: a later plugin may send what this relay does not know.
+
+    Raises RequestRefused that names each field that does not fit.
+    """
+    allowed = {info.alias or name for name, info in model.model_fields.items()}
+    given = {name: value for name, value in fields.items() if name in allowed and value not in ("", None)}
     for name, value in given.items():
         longest = _LONGEST.get(name, _LONGEST_OTHER)
         if isinstance(value, str) and len(value) > longest:
             raise _bad(f"{name}: a text of {len(value)} characters given; it has at most {longest}")
     try:
-        return model.model_validate(given)
+        return model.model_validate(given), len(fields.keys() - allowed)
     except ValidationError as error:
         raise _bad("; ".join(from_validation("request", error).problems)) from None
 

@@ -8,16 +8,16 @@ from fastapi.responses import JSONResponse
 from voiceassist_crds.config import Checks
 from voiceassist_crds.names import CALLBACK_PATH, FEEDBACK_PATH, STREAM_PATH, TOKEN_PATH
 
-from ..call.access import LOCAL_PERSON, Access, access_for_start, watched
+from ..call.access import LOCAL_PERSON, Access, access_for_start, left_alone, watched
 from ..call.control import StreamControl
 from ..call.dependencies import FunctionDependencies
 from ..call.peer_relays import PeerRelays
 from ..call.recovery import StreamCallbacks, read_event
 from ..call.start import Started, StreamStarter
-from ..errors import RequestRefused, TwilioError
+from ..errors import RequestRefused, TwilioError, UnknownCallState
 from ..rate_limits import RateTable
 from ..sync.agent_status import AgentStatus
-from ..sync.call_documents import CallDocuments
+from ..sync.call_documents import CallDocuments, DocumentStore
 from ..twilio.access_tokens import mint_sync_token
 from ..twilio.call_streams import TwilioStreams
 from ..twilio.error_answers import from_twilio
@@ -26,7 +26,7 @@ from ..twilio.person import Person
 from ..twilio.signatures import verify_callback
 from ..twilio.taskrouter import Assignments
 from .endpoints import EVERY_METHOD, dispatch, endpoint, read_body
-from .requests import Action, FeedbackFields, Raw, StreamFields, TokenFields, parse, read_fields, read_form, take_token
+from .requests import Action, F, FeedbackFields, Raw, StreamFields, TokenFields, parse, read_fields, read_form, take_token
 
 _STATE = "The call's state could not be read or written"
 
@@ -36,9 +36,9 @@ class Functions:
 
     def __init__(self, deps: FunctionDependencies) -> None:
         self._deps = deps
-        timing = deps.timing
-        documents = CallDocuments(deps.sync, deps.current, timing.ask)
         timing, peers = deps.timing, PeerRelays(deps)
+        store = DocumentStore(deps.sync, deps.sync_ttl, deps.metrics)
+        documents = CallDocuments(store, timing.ask)
         streams = TwilioStreams(deps.rest, deps.current, deps.now, timing.ask, stop_seconds=timing.stop_seconds)
         status = AgentStatus(deps.sync, deps.current, deps.now, timing.follow)
         self._documents = documents
@@ -46,7 +46,7 @@ class Functions:
         self._assignments = Assignments(deps.rest, deps.current, deps.now, timing.ask)
         self._starting = StreamStarter(deps, documents, streams, status, peers)
         self._controlling = StreamControl(deps, documents, streams, status, peers)
-        patient = CallDocuments(deps.sync, deps.current, timing.follow)  # nobody waits for the answer to a callback
+        patient = CallDocuments(store, timing.follow)  # nobody waits for the answer to a callback
         self._callbacks = StreamCallbacks(deps, patient, streams, status, peers, self._starting)
         self._stream_rate = RateTable(timing.stream_rate)
         self._feedback_rate = RateTable(timing.feedback_rate)
@@ -70,7 +70,7 @@ class Functions:
     async def stream(self, request: Request) -> Response:
         """POST /stream."""
         raw = await self._raw(request)
-        fields = parse(StreamFields, raw.fields)
+        fields = self._parse(StreamFields, raw)
         person = await self._person(raw)
         self._check_rate(self._stream_rate, person)
         try:
@@ -84,11 +84,13 @@ class Functions:
                     return JSONResponse(await self._controlling.set_paused(fields.call_sid, person, paused))
         except TwilioError as error:
             raise from_twilio(error, self._deps.current().secrets, _STATE) from error
+        except UnknownCallState as error:
+            raise left_alone(fields.action.value, error.state) from error
 
     async def token(self, request: Request) -> Response:
         """GET and POST /token."""
         raw = await self._raw(request)
-        parse(TokenFields, raw.fields)
+        self._parse(TokenFields, raw)
         person = await self._person(raw)
         self._check_rate(self._stream_rate, person)
         return JSONResponse(mint_sync_token(self._deps.current(), person.identity, self._deps.now()))
@@ -96,7 +98,7 @@ class Functions:
     async def feedback(self, request: Request) -> Response:
         """POST /feedback: an agent's verdict on a suggestion, which is counted."""
         raw = await self._raw(request)
-        fields = parse(FeedbackFields, raw.fields)
+        fields = self._parse(FeedbackFields, raw)
         person = await self._person(raw)
         self._check_rate(self._feedback_rate, person)
         self._deps.metrics.feedback(fields.revision, fields.verdict)
@@ -140,6 +142,12 @@ class Functions:
     @property
     def _checked(self) -> bool:
         return self._deps.current().config.checks is Checks.ALL
+
+    def _parse(self, model: type[F], raw: Raw) -> F:
+        fields, passed_over = parse(model, raw.fields)
+        if passed_over:
+            self._deps.metrics.other_version("request_field", passed_over)
+        return fields
 
     async def _raw(self, request: Request) -> Raw:
         fields = read_fields(request.headers.get("content-type", ""), await read_body(request))

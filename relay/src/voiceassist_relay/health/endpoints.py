@@ -96,7 +96,7 @@ class PrivateEndpoints:
 
         @router.get("/status")
         async def status() -> Response:
-            return Response(self.status().model_dump_json(by_alias=True), media_type="application/json")
+            return Response(self.status().to_json(), media_type="application/json")
 
         @router.get("/metrics")
         async def metrics() -> Response:

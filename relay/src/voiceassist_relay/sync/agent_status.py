@@ -75,13 +75,13 @@ class AgentStatus:
             if not await retrying(self._policy, lambda: self._put_status(map_sid, status), idempotent=True):
                 return
             stream = await retrying(self._policy, lambda: self._sync.ensure_stream(document.sync_stream, self._ttl), idempotent=True)
-            message = status.model_dump(mode="json", by_alias=True)
+            message = status.wire()
             await retrying(self._policy, lambda: self._sync.publish(stream.sid, message), idempotent=True)
         except TwilioError as error:
             log.error("the agent was not told", call=call_hash(call_sid), operation=error.operation, status=error.status, code=error.code)
 
     async def _first_status(self, map_sid: str, document: CallDocument) -> None:
-        data = self._status(document, STARTING).model_dump(mode="json", by_alias=True)
+        data = self._status(document, STARTING).wire()
         try:
             await retrying(self._policy, lambda: self._sync.create_item(map_sid, STATUS_KEY, data, self._ttl), idempotent=True)
         except TwilioRefused as error:
@@ -90,7 +90,7 @@ class AgentStatus:
 
     async def _put_status(self, map_sid: str, status: Status) -> bool:
         """Whether it is the status now; one that was just written by somebody else is overtaken, and is told all the same."""
-        data = status.model_dump(mode="json", by_alias=True)
+        data = status.wire()
         try:
             found = await self._sync.fetch_item(map_sid, STATUS_KEY)
             written = found.data.get("generation")

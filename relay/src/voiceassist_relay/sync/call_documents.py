@@ -6,21 +6,24 @@ import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
-from pydantic import ValidationError
+import structlog
 
-from voiceassist_crds.messages import CallDocument, CallState
-from voiceassist_crds.names import call_document, stream_name
+from voiceassist_crds.messages import CallDocument
+from voiceassist_crds.names import call_document
 
-from ..config.snapshot import CurrentSnapshot
-from ..errors import RequestRefused, TwilioRefused, TwilioUnclear
+from ..errors import RequestRefused, TwilioRefused, TwilioUnclear, UnknownCallState
+from ..logs import call_hash
+from ..metrics.relay_metrics import RelayMetrics
 from ..twilio.retry import RetryPolicy, retrying
-from .client import Revisioned, SyncClient, is_missing, is_stale, is_taken
+from .client import SyncClient, is_missing, is_stale, is_taken
+from .stored_document import UnknownState, read_document, unknown_fields
 
 CONFLICTS: Final = 12
 """How often a decision is taken anew because somebody else was quicker."""
-_FIELDS: Final = frozenset(info.alias or name for name, info in CallDocument.model_fields.items())
+
+log = structlog.get_logger("voiceassist.documents")
 
 D = TypeVar("D")
 
@@ -34,24 +37,57 @@ class Seen:
     revision: str
 
 
-class CallDocuments:
-    """The Documents of all calls, at one Sync service."""
+class DocumentStore:
+    """One attempt at a time at the calls' Documents of one Sync service."""
 
-    def __init__(self, sync: SyncClient, current: CurrentSnapshot, policy: RetryPolicy) -> None:
-        self._sync, self._current, self._policy = sync, current, policy
+    def __init__(self, sync: SyncClient, ttl: Callable[[], int], metrics: RelayMetrics) -> None:
+        """`ttl` gives seconds."""
+        self._sync, self._ttl, self._metrics = sync, ttl, metrics
 
-    async def read(self, call_sid: str) -> Seen | None:
-        """The call's Document; None if there is none. Raises TwilioError."""
+    async def fetch(self, call_sid: str) -> Seen | None:
+        """The call's Document; None if there is none. Raises TwilioError; UnknownCallState if a later version is about something."""
         try:
-            found = await retrying(self._policy, lambda: self._sync.fetch_document(call_document(call_sid)), idempotent=True)
+            found = await self._sync.fetch_document(call_document(call_sid))
         except TwilioRefused as error:
             if is_missing(error):
                 return None
             raise
-        return _seen(call_sid, found)
+        document = read_document(call_sid, found.data)
+        if isinstance(document, UnknownState):
+            self._metrics.other_version("document_state")
+            log.warning("call left alone", call=call_hash(call_sid), state=document.state, generation=document.generation)
+            raise UnknownCallState(document.state)
+        if document.state.value != found.data.get("state"):
+            log.error("a call's Document is damaged and counts as lost", call=call_hash(call_sid), fields=sorted(found.data)[:20])
+        if unknown := unknown_fields(document):
+            self._metrics.other_version("document_field", len(unknown))
+        return Seen(document, found.sid, found.revision)
+
+    async def put(self, call_sid: str, document: CallDocument, over: Seen | None) -> None:
+        """Writes over what was seen (None: creates), with its time to live anew. Raises TwilioError."""
+        data = document.wire()
+        if over is None:
+            await self._sync.create_document(call_document(call_sid), data, self._ttl())
+        else:
+            await self._sync.update_document(over.sid, data, if_match=over.revision, ttl=self._ttl())
+
+    async def renew(self, call_sid: str) -> None:
+        """Begins the Document's time to live anew. Raises TwilioError."""
+        await self._sync.set_document_ttl(call_document(call_sid), self._ttl())
+
+
+class CallDocuments:
+    """The Documents of all calls, with the patience of one who has to answer."""
+
+    def __init__(self, store: DocumentStore, policy: RetryPolicy) -> None:
+        self._store, self._policy = store, policy
+
+    async def read(self, call_sid: str) -> Seen | None:
+        """The call's Document; None if there is none. Raises TwilioError or UnknownCallState."""
+        return await retrying(self._policy, lambda: self._store.fetch(call_sid), idempotent=True)
 
     async def write(self, call_sid: str, document: CallDocument, over: Seen | None) -> bool:
-        """Writes over what was seen (None: creates). False: somebody else was quicker. Raises TwilioError.
+        """Writes over what was seen (None: creates). False: somebody else was quicker. Raises TwilioError or UnknownCallState.
 
         After an unclear answer the Document is read: it counts as written if it says exactly what was to be written. That no
         other relay wrote the very same is certain enough: every start carries its deadline to the microsecond. If nothing was
@@ -62,7 +98,7 @@ class CallDocuments:
         began = loop.time()
         while True:
             try:
-                await retrying(self._policy, lambda: self._put(call_sid, document, over), idempotent=False)
+                await retrying(self._policy, lambda: self._store.put(call_sid, document, over), idempotent=False)
             except TwilioUnclear as error:
                 now = await self.read(call_sid)
                 if now is not None and now.document == document:
@@ -87,8 +123,8 @@ class CallDocuments:
     ) -> tuple[CallDocument | None, D]:
         """Decides on the Document as it is and writes what the decision wants (None: nothing), until both fit together.
 
-        Returns the Document that the decision was taken on, and the decision. Raises TwilioError; RequestRefused (503) if
-        others were quicker all the time.
+        Returns the Document that the decision was taken on, and the decision. Raises TwilioError, UnknownCallState; RequestRefused
+        (503) if others were quicker all the time.
         """
         for _ in range(CONFLICTS):
             seen = await self.read(call_sid)
@@ -99,37 +135,7 @@ class CallDocuments:
                 return before, decision
         raise contended()
 
-    async def _put(self, call_sid: str, document: CallDocument, over: Seen | None) -> Revisioned:
-        data = document.model_dump(mode="json", by_alias=True)
-        ttl = self._current().config.twilio.sync_ttl_seconds
-        if over is None:
-            return await self._sync.create_document(call_document(call_sid), data, ttl)
-        return await self._sync.update_document(over.sid, data, if_match=over.revision, ttl=ttl)
-
 
 def contended() -> RequestRefused:
     """Others changed the call's state all the time."""
     return RequestRefused(503, "contended", "callSid: others keep changing this call's state.", "Try again in a second.", retry_after=1.0)
-
-
-def _seen(call_sid: str, found: Revisioned) -> Seen:
-    return Seen(_document(call_sid, found.data), found.sid, found.revision)
-
-
-def _document(call_sid: str, data: dict[str, Any]) -> CallDocument:
-    """What another relay wrote. Fields of a later version are passed over; what cannot be read counts as lost, so that it never
-    stands in the way of a later start."""
-    try:
-        return CallDocument.model_validate({name: value for name, value in data.items() if name in _FIELDS})
-    except ValidationError:
-        generation = data.get("generation")
-        known = generation if isinstance(generation, int) and generation > 0 else 1
-        return CallDocument(
-            state=CallState.LOST,
-            generation=known,
-            stream_name=stream_name(call_sid, known),
-            sync_stream=str(data.get("syncStream") or ""),
-            deadline=0,
-            worker="",
-            identity="",
-        )

@@ -9,14 +9,15 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import structlog
-from pydantic import ValidationError
 
 from voiceassist_crds.messages import CallDocument, CallState
-from voiceassist_crds.names import CallSid, call_document, stream_name, suggestions_map, sync_stream
+from voiceassist_crds.names import CallSid, stream_name, suggestions_map, sync_stream
 
-from ..errors import TwilioRefused
+from ..errors import TwilioRefused, UnknownCallState
 from ..lazy_event import LazyEvent
-from .client import Container, Revisioned, SyncClient, is_missing, is_stale, is_taken
+from ..metrics.relay_metrics import RelayMetrics
+from .call_documents import DocumentStore
+from .client import Container, SyncClient, is_missing, is_stale, is_taken
 from .document_rules import Superseded, ended, went_live
 from .numbering import number_of
 from .retry import Backoff, Chance, Ousted, persist
@@ -28,9 +29,6 @@ STOPPED = "stopped"
 SUFFIX_BYTES = 16
 _NEWEST_KEYS = 5
 """Items that are asked for to find the highest number: the status item and some."""
-
-
-_FIELDS = frozenset(info.alias or name for name, info in CallDocument.model_fields.items())
 
 log = structlog.get_logger(__name__)
 
@@ -63,17 +61,16 @@ class Made:
 class CallObjects:
     """Where one call's messages go. `sync` is pinned to the call's service; `ttl` in seconds is set on everything."""
 
-    def __init__(self, sync: SyncClient, owner: Owner, ttl: int, *, legacy_stream: bool, chance: Chance) -> None:
+    def __init__(self, sync: SyncClient, owner: Owner, ttl: int, metrics: RelayMetrics, *, legacy_stream: bool, chance: Chance) -> None:
         self.sync = sync
         self.owner = owner
         self.ttl = ttl
         self.map = Made()
         self.stream = Made()
         self.document: CallDocument | None = None
-        self.map_existed = False
         self._legacy = legacy_stream
         self._chance = chance
-        self._name = call_document(owner.call_sid)
+        self._documents = DocumentStore(sync, lambda: ttl, metrics)
 
     @property
     def stream_name(self) -> str:
@@ -81,8 +78,12 @@ class CallObjects:
         return "" if self.document is None else self.document.sync_stream
 
     async def open(self) -> CallDocument:
-        """Brings the Document to `live`, then makes or finds Map and Stream. Raises Ousted if the Document wants another stream."""
-        document = await self._change_document(self._live)
+        """Brings the Document to `live`, then makes or finds Map and Stream. Raises Ousted if the Document wants another stream, or is in
+        a state that this version does not know: whoever wrote that has plans with the call that this relay cannot carry out."""
+        try:
+            document = await self._change_document(self._live)
+        except UnknownCallState:
+            raise Ousted(SUPERSEDED) from None
         if document is None:
             raise Ousted(SUPERSEDED)
         self.document = document
@@ -92,7 +93,7 @@ class CallObjects:
         return document
 
     async def close(self, lost: bool, seq: Callable[[], int]) -> None:
-        """Writes into the Document that the stream is over, if the Document is still this stream's.
+        """Writes into the Document that the stream is over, if the Document is still this stream's and in a state that is known here.
 
         `seq` gives the highest number used, at the moment of writing: while Sync is away, that may be long after this is asked for.
         """
@@ -103,12 +104,15 @@ class CallObjects:
             other = document.generation == self.owner.generation and document.stream_sid not in {"", self.owner.stream_sid}
             return None if other else ended(document, lost, seq(), generation=self.owner.generation)
 
-        await self._change_document(over)
+        try:
+            await self._change_document(over)
+        except UnknownCallState:
+            log.warning("the stream's end is not written: the call is in a later version's hands")
 
     async def renew(self) -> None:
         """Begins the time to live of everything anew."""
         work = (
-            lambda: self.sync.set_document_ttl(self._name, self.ttl),
+            lambda: self._documents.renew(self.owner.call_sid),
             lambda: self.sync.set_map_ttl(self.map.sid, self.ttl),
             lambda: self.sync.set_stream_ttl(self.stream.sid, self.ttl),
         )
@@ -158,9 +162,7 @@ class CallObjects:
 
     async def _ensure_map(self) -> None:
         name = suggestions_map(self.owner.call_sid)
-        made = await self._ensured(lambda: self.sync.ensure_map(name, self.ttl))
-        self.map_existed = made.existed
-        self.map.be(made.sid)
+        self.map.be((await self._ensured(lambda: self.sync.ensure_map(name, self.ttl))).sid)
 
     async def _ensure_stream(self) -> None:
         made = await self._ensured(lambda: self.sync.ensure_stream(self.stream_name, self.ttl))
@@ -203,43 +205,24 @@ class CallObjects:
         )
 
     async def _change_document(self, change: Callable[[CallDocument | None], CallDocument | None]) -> CallDocument | None:
-        """Reads, changes and writes the Document until nobody came in between. A change to None or to the same writes nothing."""
+        """Reads, changes and writes the Document until nobody came in between. A change to None or to the same writes nothing.
+
+        Raises UnknownCallState.
+        """
         backoff = Backoff(self._chance)
+        call_sid = self.owner.call_sid
         while True:
-            found = await self._found_document(backoff)
-            document = None if found is None else _read(found)
+            seen = await persist(lambda: self._documents.fetch(call_sid), backoff)
+            document = None if seen is None else seen.document
             wanted = change(document)
             if wanted is None or wanted == document:
                 return document
+            put = functools.partial(self._documents.put, call_sid, wanted, seen)
             try:
-                await persist(functools.partial(self._write, found, wanted), backoff)
+                await persist(put, backoff)
             except TwilioRefused as error:
                 if not (is_stale(error) or is_taken(error) or is_missing(error)):
                     raise
             else:
                 return wanted
             await backoff.after(None)
-
-    async def _found_document(self, backoff: Backoff) -> Revisioned | None:
-        try:
-            return await persist(lambda: self.sync.fetch_document(self._name), backoff)
-        except TwilioRefused as error:
-            if not is_missing(error):
-                raise
-            return None
-
-    async def _write(self, found: Revisioned | None, document: CallDocument) -> None:
-        data = document.model_dump(mode="json", by_alias=True)
-        if found is None:
-            await self.sync.create_document(self._name, data, self.ttl)
-        else:
-            await self.sync.update_document(self._name, data, if_match=found.revision, ttl=self.ttl)
-
-
-def _read(found: Revisioned) -> CallDocument | None:
-    """What is written there; fields of a later version are passed over."""
-    try:
-        return CallDocument.model_validate({name: value for name, value in found.data.items() if name in _FIELDS})
-    except ValidationError:
-        log.error("a call's Document cannot be read and is written anew", fields=sorted(found.data)[:20])
-        return None

@@ -78,10 +78,12 @@ class CallPublisher:
         self._current, self._epoch = current, epoch
         self._generation, self._revision = owner.generation, owner.prompt_revision[:MAX_REVISION]
         self._superseded, self._opened = superseded, opened
-        self._place = CallObjects(sync.pinned(), owner, twilio.sync_ttl_seconds, legacy_stream=twilio.legacy_stream, chance=chance)
-        self._stream = StreamPublisher(self._place, metrics, chance)
-        self._map = SuggestionWriter(self._place, metrics, self._stream.offer, chance)
-        self._status = StatusWriter(self._place, metrics, chance)
+        self._objects = CallObjects(
+            sync.pinned(), owner, twilio.sync_ttl_seconds, metrics, legacy_stream=twilio.legacy_stream, chance=chance
+        )
+        self._stream = StreamPublisher(self._objects, metrics, chance)
+        self._map = SuggestionWriter(self._objects, metrics, self._stream.offer, chance)
+        self._status = StatusWriter(self._objects, metrics, chance)
         self._parts: OrderedDict[str, int] = OrderedDict()
         self._renew_seconds = twilio.sync_ttl_seconds / 2 if renew_seconds is None else renew_seconds
         self._statuses = 0
@@ -149,7 +151,7 @@ class CallPublisher:
             reason=reason,
             message=well_formed(message)[:MAX_STATUS_TEXT],
             generation=self._generation,
-            stream=self._place.stream_name,  # written anew when it goes out: the Document may not have been read yet
+            stream=self._objects.stream_name,  # written anew when it goes out: the Document may not have been read yet
             at=int(self._epoch() * 1000),
         )
         self._stream.offer(status)
@@ -219,7 +221,7 @@ class CallPublisher:
         if lost is None:
             return
         try:
-            await self._place.close(lost, lambda: self._map.seq)
+            await self._objects.close(lost, lambda: self._map.seq)
         except TwilioRefused as error:
             self._log.error("the call's Document could not be brought to its end", status=error.status, code=error.code)
 
@@ -238,7 +240,7 @@ class CallPublisher:
                 self._superseded(found.reason)
 
     async def _opening(self) -> None:
-        document = await self._place.open()
+        document = await self._objects.open()
         self._is_open.set()
         if self._opened is not None:
             self._opened(document)
@@ -248,7 +250,7 @@ class CallPublisher:
         await self._is_open.wait()
         while True:
             await asyncio.sleep(self._renew_seconds)
-            await self._place.renew()
+            await self._objects.renew()
             self._status.refresh()
 
     def _part(self, identifier: str) -> int:

@@ -23,8 +23,8 @@ log = structlog.get_logger(__name__)
 class StatusWriter:
     """One call's writer. Only the newest state waits: what it replaces went out on the Stream."""
 
-    def __init__(self, place: CallObjects, metrics: RelayMetrics, chance: Chance) -> None:
-        self._place, self._metrics, self._chance = place, metrics, chance
+    def __init__(self, objects: CallObjects, metrics: RelayMetrics, chance: Chance) -> None:
+        self._objects, self._metrics, self._chance = objects, metrics, chance
         self._newest: Status | None = None
         self._revision: str | None = None
         self._wake = LazyEvent()
@@ -48,7 +48,7 @@ class StatusWriter:
 
     async def run(self) -> None:
         """Stores the newest state whenever it changes, for ever. Raises Ousted if a newer generation's is found."""
-        await self._place.map.ready.wait()
+        await self._objects.map.ready.wait()
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -57,17 +57,17 @@ class StatusWriter:
                 self._idle.set()
 
     async def _store(self) -> None:
-        loop, place, backoff = asyncio.get_running_loop(), self._place, Backoff(self._chance)
+        loop, objects, backoff = asyncio.get_running_loop(), self._objects, Backoff(self._chance)
         began = loop.time()
         while True:
-            map_sid = place.map.sid
+            map_sid = objects.map.sid
             try:
                 item = await persist(self._write, backoff)
             except TwilioRefused as error:
                 if is_taken(error) or is_stale(error):
                     await self._look(map_sid)
                 elif is_missing(error) and self._revision is None:
-                    await place.remake_map(map_sid)
+                    await objects.remake_map(map_sid)
                 elif is_missing(error):
                     self._revision = None
                 else:
@@ -82,25 +82,25 @@ class StatusWriter:
 
     async def _write(self) -> Revisioned:
         """One attempt, with what is the newest by now."""
-        place = self._place
+        objects = self._objects
         status = self._newest
         if status is None:
             raise RuntimeError("no status was offered")
-        data = item_payload(status.model_copy(update={"stream": place.stream_name}))
+        data = item_payload(status.model_copy(update={"stream": objects.stream_name}))
         if self._revision is None:
-            return await place.sync.create_item(place.map.sid, STATUS_KEY, data, place.ttl)
-        return await place.sync.update_item(place.map.sid, STATUS_KEY, data, if_match=self._revision, ttl=place.ttl)
+            return await objects.sync.create_item(objects.map.sid, STATUS_KEY, data, objects.ttl)
+        return await objects.sync.update_item(objects.map.sid, STATUS_KEY, data, if_match=self._revision, ttl=objects.ttl)
 
     async def _look(self, map_sid: str) -> None:
         """Somebody wrote the item: whose it is, and at which revision."""
         try:
-            found = await persist(lambda: self._place.sync.fetch_item(map_sid, STATUS_KEY), Backoff(self._chance))
+            found = await persist(lambda: self._objects.sync.fetch_item(map_sid, STATUS_KEY), Backoff(self._chance))
         except TwilioRefused as error:
             if not is_missing(error):
                 raise
             self._revision = None
             return
         generation = found.data.get("generation")
-        if isinstance(generation, int) and generation > self._place.owner.generation:
+        if isinstance(generation, int) and generation > self._objects.owner.generation:
             raise Ousted(SUPERSEDED)
         self._revision = found.revision

@@ -33,8 +33,8 @@ class StreamPublisher:
     anyway. A draft or transcript that failed goes back and is sent again only while it is the newest.
     """
 
-    def __init__(self, place: CallObjects, metrics: RelayMetrics, chance: Chance) -> None:
-        self._place, self._metrics, self._chance = place, metrics, chance
+    def __init__(self, objects: CallObjects, metrics: RelayMetrics, chance: Chance) -> None:
+        self._objects, self._metrics, self._chance = objects, metrics, chance
         self._coalescer = Coalescer()
         self._wake = {lane: LazyEvent() for lane in Lane}
         self._under_way: dict[Lane, StreamMessage] = {}
@@ -65,7 +65,7 @@ class StreamPublisher:
 
     async def run(self, lane: Lane) -> None:
         """Sends one lane's messages, for ever."""
-        await self._place.stream.ready.wait()
+        await self._objects.stream.ready.wait()
         loop, wake, backoff = asyncio.get_running_loop(), self._wake[lane], Backoff(self._chance)
         while True:
             ready = self._coalescer.ready_at(lane)
@@ -87,15 +87,15 @@ class StreamPublisher:
 
     async def _sent(self, message: StreamMessage, lane: Lane) -> tuple[bool, TwilioError | None]:
         """Sends a message once: whether that is done with, or else the fault to wait out, if it was one."""
-        place = self._place
-        stream_sid = place.stream.sid
+        objects = self._objects
+        stream_sid = objects.stream.sid
         if isinstance(message, Status):
-            message = message.model_copy(update={"stream": place.stream_name})
+            message = message.model_copy(update={"stream": objects.stream_name})
         try:
-            await place.sync.publish(stream_sid, stream_payload(message), timeout=LATEST_TIMEOUT if lane is Lane.LATEST else None)
+            await objects.sync.publish(stream_sid, stream_payload(message), timeout=LATEST_TIMEOUT if lane is Lane.LATEST else None)
         except TwilioRefused as error:
             if is_missing(error):
-                await place.remake_stream(stream_sid)
+                await objects.remake_stream(stream_sid)
                 return False, None
             if is_ours_to_mend(error):
                 return False, error

@@ -57,8 +57,8 @@ class Waiting:
 class SuggestionWriter:
     """One call's writer. At most 200 suggestions wait besides the one that is written; then the oldest is dropped and counted."""
 
-    def __init__(self, place: CallObjects, metrics: RelayMetrics, stored: Callable[[Suggestion], None], chance: Chance) -> None:
-        self._place, self._metrics, self._stored, self._chance = place, metrics, stored, chance
+    def __init__(self, objects: CallObjects, metrics: RelayMetrics, stored: Callable[[Suggestion], None], chance: Chance) -> None:
+        self._objects, self._metrics, self._stored, self._chance = objects, metrics, stored, chance
         self._queue: list[Waiting] = []
         self._writing: Waiting | None = None
         self._wake = LazyEvent()
@@ -98,12 +98,12 @@ class SuggestionWriter:
 
     async def run(self) -> None:
         """Stores what is offered, for ever. Raises Ousted when a newer generation writes to the Map."""
-        place = self._place
-        await place.map.ready.wait()
-        if place.document is not None:
-            self.seq = place.document.seq
-        if place.owner.generation > 1:
-            self.seq = max(self.seq, await place.highest_number())
+        objects = self._objects
+        await objects.map.ready.wait()
+        if objects.document is not None:
+            self.seq = objects.document.seq
+        if objects.owner.generation > 1:
+            self.seq = max(self.seq, await objects.highest_number())
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -114,16 +114,16 @@ class SuggestionWriter:
             self._idle.set()
 
     async def _store(self, waiting: Waiting) -> None:
-        loop, place, backoff = asyncio.get_running_loop(), self._place, Backoff(self._chance)
+        loop, objects, backoff = asyncio.get_running_loop(), self._objects, Backoff(self._chance)
         began = loop.time()
         while True:
-            suggestion, map_sid = waiting.numbered(self.seq + 1), place.map.sid
+            suggestion, map_sid = waiting.numbered(self.seq + 1), objects.map.sid
             key, data = suggestion_key(suggestion.seq), item_payload(suggestion)
             try:
-                await persist(lambda: place.sync.create_item(map_sid, key, data, place.ttl), backoff)  # noqa: B023 - awaited here
+                await persist(lambda: objects.sync.create_item(map_sid, key, data, objects.ttl), backoff)  # noqa: B023 - awaited here
             except TwilioRefused as error:
                 if is_missing(error):
-                    await place.remake_map(map_sid)
+                    await objects.remake_map(map_sid)
                 elif not is_taken(error):
                     log.error("suggestion refused", status=error.status, code=error.code, bytes=len(str(data)))
                     self._metrics.dropped(QUEUE)
@@ -142,20 +142,20 @@ class SuggestionWriter:
 
     async def _is_mine(self, map_sid: str, key: str, own_id: str) -> bool:
         """Whether the item that has the wanted key is this very suggestion; else moves on behind all others."""
-        place = self._place
+        objects = self._objects
         try:
-            found = await persist(lambda: place.sync.fetch_item(map_sid, key), Backoff(self._chance))
+            found = await persist(lambda: objects.sync.fetch_item(map_sid, key), Backoff(self._chance))
         except TwilioRefused as error:
             if not is_missing(error):
                 raise
             return False
-        match on_conflict(found.data, own_id, place.owner.generation):
+        match on_conflict(found.data, own_id, objects.owner.generation):
             case OnConflict.DONE:
                 return True
             case OnConflict.SUPERSEDED:
                 raise Ousted(SUPERSEDED)
             case OnConflict.NEXT:
-                self.seq = max(self.seq + 1, await place.highest_number())
+                self.seq = max(self.seq + 1, await objects.highest_number())
         return False
 
     def _give_up(self, suggestion: Waiting) -> None:

@@ -32,7 +32,7 @@ def message_id(generation: int, item: str) -> str:
 
 def stream_payload(message: StreamMessage) -> dict[str, Any]:
     """The message as it goes out on the Stream. Drafts lose their end, transcripts their beginning, suggestions say `truncated`."""
-    data = _plain(message)
+    data = message.wire()
     match message:
         case Draft():
             return _fitted(lambda text: {**data, "answer": text}, message.answer, STREAM_MESSAGE_BYTES)
@@ -48,14 +48,10 @@ def stream_payload(message: StreamMessage) -> dict[str, Any]:
 
 def item_payload(message: Suggestion | Status) -> dict[str, Any]:
     """The message as an item of the Map; a suggestion that had to be cut says `truncated`."""
-    data = _plain(message)
+    data = message.wire()
     if isinstance(message, Suggestion):
         return _suggestion(data, message, MAP_ITEM_BYTES, lambda whole: whole)
     return data
-
-
-def _plain(message: StreamMessage) -> dict[str, Any]:
-    return message.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 def _with_transcript(data: dict[str, Any]) -> dict[str, Any]:
