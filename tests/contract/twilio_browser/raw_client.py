@@ -143,6 +143,8 @@ class World:
         self.worker: Worker = twilio.add_worker("agent@example.com")
         self.service: Service = twilio.sync.create_service(time.time())
         self.service.acl_enabled = True
+        self.expected: list[str] = []
+        """The violations that are meant to happen."""
 
     @property
     def rules(self) -> list[str]:
