@@ -58,6 +58,7 @@ export const options = {
   plugins: [flexGlobals, withoutPolyfills],
   define: {
     'process.env.NODE_ENV': '"production"',
+    'process.env.FLEX_APP_FUNCTIONS_URL': JSON.stringify(process.env.FLEX_APP_FUNCTIONS_URL ?? ''), // as flex-plugin-scripts does
     global: 'window',
     __FPB_PLUGIN_UNIQUE_NAME: JSON.stringify(NAME),
     __FPB_PLUGIN_VERSION: JSON.stringify(PACKAGE.version),

@@ -167,6 +167,8 @@ export interface CallView {
   readonly alert: Alert | null;
   /** The list as it is shown: drafts first, then finished ones, newest first, without those that the agent dismissed. */
   readonly suggestions: readonly SuggestionView[];
+  /** How many of the list the agent has taken off; `undismiss` brings them back. */
+  readonly dismissed: number;
   /** Whether the list is known: false until the Map has been read for the first time (show a placeholder, not "nothing yet"). */
   readonly listed: boolean;
   /** Oldest first. */

@@ -1,0 +1,24 @@
+/** What a screen reader says: each new answer once, and changes of state that matter; nothing while an answer grows (pure). */
+import type { CallState } from './call';
+import type { Announcement, AssistStatus } from './model';
+import { finishedIds } from './suggestions';
+
+type Said = Announcement extends infer A ? (A extends { key: string } ? Omit<A, 'key'> : never) : never;
+
+const QUIET: ReadonlySet<AssistStatus['state']> = new Set(['starting', 'notConfigured']);
+
+export function announce(state: CallState, said: Said): Pick<CallState, 'announcement' | 'announcements'> {
+  const announcements = state.announcements + 1;
+  return { announcements, announcement: { ...said, key: String(announcements) } as Announcement };
+}
+
+/** What a list had when it was read for the first time is not new. */
+export function noteListed(state: CallState): Pick<CallState, 'announced'> {
+  return { announced: new Set([...state.announced, ...finishedIds(state.list)]) };
+}
+
+export function announceStatus(state: CallState, before: AssistStatus, after: AssistStatus): Partial<CallState> {
+  if (before.state === after.state || QUIET.has(after.state)) return {};
+  if (after.state === 'off' && before.state !== 'listening' && before.state !== 'paused' && before.state !== 'reconnecting') return {};
+  return announce(state, { kind: 'status', status: after });
+}
