@@ -11,12 +11,14 @@ import { ConnectedButton, ConnectedPanel } from './flex/Connected';
 import { Appearance } from './flex/appearance';
 import { BrowserHands } from './flex/hands';
 import { PaintReporter } from './flex/painting';
-import { monitoredTask, ownTasks, slicesOf } from './flex/tasks';
+import { monitoredTask, ownTasks, selectedTaskSid, slicesOf } from './flex/tasks';
 import { OtherTabs } from './flex/tabs';
 import { FunctionsClient } from './functions/client';
 import { consoleLog } from './log';
-import { SyncLink } from './sync/link';
+import { flexShortcuts } from './shortcuts/shortcuts';
+import type { ShortcutTarget } from './shortcuts/shortcuts';
 import { makeClient } from './sync/client';
+import { SyncLink } from './sync/link';
 
 const NAME = 'VoiceAssistPlugin';
 /** Far down: below what Flex shows of the call. */
@@ -72,6 +74,18 @@ function setUp(flex: typeof Flex, manager: Flex.Manager): void {
   flex.Supervisor.TaskCanvas.Content.add(panel, { sortOrder: PANEL_ORDER });
 
   followTasks(flex, manager, calls);
+  quietly(() => addShortcuts(flex, manager, calls, appearance.language));
+}
+
+/** Beside Flex's own, never in their place; a key that something else has taken stays with it. */
+function addShortcuts(flex: typeof Flex, manager: Flex.Manager, calls: Calls, language: string): void {
+  const taken = flex.KeyboardShortcutManager.keyboardShortcuts ?? {};
+  const current = (): ShortcutTarget | null => {
+    const selected = selectedTaskSid(manager.store.getState());
+    return (selected && calls.get(selected)) || null;
+  };
+  const ours = Object.entries(flexShortcuts(current, language)).filter(([key]) => !(key in taken));
+  flex.KeyboardShortcutManager.addShortcuts(Object.fromEntries(ours));
 }
 
 /** Flex tells of tasks by its store (also of those that were there before the page) and of hold and monitoring by actions. */

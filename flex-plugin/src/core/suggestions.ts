@@ -8,7 +8,7 @@ import type { Draft, MapItem, Suggestion } from './messages';
 import { seqOf } from './messages';
 
 /** Ids remembered as finished or withdrawn, so that a late draft does not bring them back. */
-const MAX_OVER = 512;
+const MAX_OVER = 1000;
 /** Drafts at a time: the model writes one, so more are leftovers. */
 const MAX_DRAFTS = 4;
 /** Finished ones that only the Stream has: all of a call in the original's form. */
@@ -74,7 +74,8 @@ export function listed(list: SuggestionList, items: ReadonlyMap<number, Suggesti
     if (suggestion === null) stored.delete(seq);
     else if (!stored.has(seq)) stored.set(seq, suggestion);
   }
-  const kept = settled({ ...list, stored, fresh: null, listed: true, verifiedUpTo: Math.max(list.verifiedUpTo, 0, ...items.keys()) });
+  const over = [...stored.values()].reduce((ids, { id }) => remember(ids, id), list.over);
+  const kept = settled({ ...list, over, stored, fresh: null, listed: true, verifiedUpTo: Math.max(list.verifiedUpTo, 0, ...items.keys()) });
   return { ...kept, searched: new Set(kept.heard.keys()) };
 }
 
@@ -82,7 +83,7 @@ export function listed(list: SuggestionList, items: ReadonlyMap<number, Suggesti
 export function itemSet(list: SuggestionList, item: Extract<MapItem, { type: 'suggestion' }>): SuggestionList {
   const stored = new Map(list.stored).set(item.seq, item.suggestion);
   const fresh = list.fresh && new Map(list.fresh).set(item.seq, item.suggestion);
-  return settled({ ...list, stored, fresh });
+  return settled({ ...list, stored, fresh, over: remember(list.over, item.suggestion.id) });
 }
 
 /** An item of the Map is gone. */
@@ -101,8 +102,9 @@ export function drafted(list: SuggestionList, draft: Draft, now: number): Sugges
   if (list.over.has(draft.id) || isKnown(list, draft.id) || (before && before.part >= draft.part)) return list;
   const drafts = new Map(list.drafts);
   drafts.set(draft.id, { ...draft, grown: now, order: before?.order ?? list.counter });
-  for (const id of [...drafts.keys()].slice(0, Math.max(0, drafts.size - MAX_DRAFTS))) drafts.delete(id);
-  return { ...list, drafts, counter: list.counter + 1 };
+  const leftovers = [...drafts.keys()].slice(0, Math.max(0, drafts.size - MAX_DRAFTS));
+  for (const id of leftovers) drafts.delete(id);
+  return { ...list, drafts, over: leftovers.reduce(remember, list.over), counter: list.counter + 1 };
 }
 
 /** A draft will not be finished. */
@@ -214,6 +216,7 @@ function without<K, V>(map: ReadonlyMap<K, V>, unwanted: (key: K, value: V) => b
 }
 
 function remember(over: ReadonlySet<string>, id: string): ReadonlySet<string> {
+  if (over.has(id)) return over;
   const all = new Set(over).add(id);
   for (const oldest of [...all].slice(0, Math.max(0, all.size - MAX_OVER))) all.delete(oldest);
   return all;

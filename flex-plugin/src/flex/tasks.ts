@@ -27,6 +27,15 @@ export function monitoredTask({ supervisor }: Slices): FlexTask | null {
   return field(monitoring, 'status') === MONITORING && typeof task === 'object' && task !== null ? (task as FlexTask) : null;
 }
 
+/** The task that the agent looks at; empty if there is none. */
+export function selectedTaskSid(state: unknown): string {
+  const flex = field(state, 'flex');
+  const reservation = field(field(flex, 'view'), 'selectedTaskSid');
+  const own = ownTasks(slicesOf(state)).find((task) => field(task, 'sid') === reservation);
+  const taskSid = field(own, 'taskSid') ?? field(monitoredTask(slicesOf(state)), 'taskSid');
+  return typeof taskSid === 'string' ? taskSid : '';
+}
+
 function field(holder: unknown, name: string): unknown {
   return typeof holder === 'object' && holder !== null ? (holder as Record<string, unknown>)[name] : undefined;
 }
