@@ -8,7 +8,7 @@ TIERS ?=
 DISTRIBUTIONS := crds relay operator sim demo monitoring
 PACKAGES := $(addprefix voiceassist_,$(DISTRIBUTIONS))
 
-.PHONY: help setup demo test test-fast lint format generate bench soak fuzz lock version clean
+.PHONY: help setup demo plugin test test-fast lint format generate bench soak fuzz lock version clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ setup: ## make .venv from the lock file (does nothing when up to date)
 
 demo: setup ## the whole line on this machine: http://127.0.0.1:8600 (FLEX=1: and the real Flex UI in a window)
 	@$(BIN)/voiceassist-demo $(if $(FLEX),--flex) $(ARGS)
+
+plugin: setup ## the Flex plugin in flex-plugin/build/: what Twilio is given (PARTS=1: what it is made of)
+	@$(BIN)/python tools/plugin.py $(if $(PARTS),--parts)
 
 test: setup ## every tier of tests (TIERS="unit contract" for some)
 	@$(BIN)/python tools/tiers.py $(TIERS)

@@ -47,7 +47,9 @@ def main() -> int:
     except DemoError as error:
         print(error, file=sys.stderr)
         return 1
-    steps = [] if options.modules else [["npm", "run", "--silent", "typecheck"], ["node", "scripts/build.mjs", *(["--parts"] if options.parts else [])]]
+    if options.modules:
+        return 0
+    steps = [["npm", "run", "--silent", "typecheck"], ["node", "scripts/build.mjs", *(["--parts"] if options.parts else [])]]
     return next((code for step in steps if (code := subprocess.run(step, cwd=PLUGIN, check=False).returncode)), 0)
 
 
