@@ -23,6 +23,7 @@ from voiceassist_relay.config.snapshot import Secrets, Snapshot
 from voiceassist_relay.interfaces import CallSink, MediaConnection, StreamClaims, StreamStart
 from voiceassist_relay.media.connection import MediaTimes, media_protocol
 from voiceassist_relay.metrics.relay_metrics import RelayMetrics
+from voiceassist_relay.rate_limits import Rate
 from voiceassist_relay.server.limits import HttpLimits, HttpRefusal
 from voiceassist_relay.server.uvicorn_server import UvicornServer, bind, server_config
 
@@ -292,7 +293,7 @@ async def running(
     times: MediaTimes | None = None,
     limits: HttpLimits | None = None,
     calls: RecordedCalls | None = None,
-    upgrades: tuple[float, float] = (1000, 1000),
+    upgrades: Rate = Rate(1000, 1000),  # noqa: B008 - frozen
     streams: bool = True,
     **config: Any,
 ) -> AsyncIterator[Rig]:

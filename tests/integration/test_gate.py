@@ -32,6 +32,7 @@ from voiceassist_crds.proof import probe_answer
 from voiceassist_crds.reasons import Refusal
 from voiceassist_relay.errors import TokenRefused
 from voiceassist_relay.media.connection import MediaTimes
+from voiceassist_relay.rate_limits import Rate
 
 URL = f"wss://assist.example.com/voice/ws/{CALL}"
 
@@ -95,7 +96,7 @@ async def test_a_place_is_held_from_the_upgrade_on():
 
 @on_uvloop
 async def test_a_flood_is_answered_with_429_and_unsigned_requests_take_nothing_from_the_others():
-    async with running(upgrades=(0.001, 5)) as rig:
+    async with running(upgrades=Rate(0.001, 5)) as rig:
         unsigned = [(await (await rig.upgrade(signed=None)).finish()).status for _ in range(10)]
         forged = [await (await rig.upgrade(key=STRANGER)).finish() for _ in range(8)]
         assert unsigned == [403] * 10

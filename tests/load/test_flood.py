@@ -15,7 +15,7 @@ import pytest_asyncio
 from load.flood import attacks
 from load.flood.rig import MB, FloodRig, Watched, flooded, unharmed
 from load.flood.wire import Stream
-from voiceassist_relay.media.admission import UPGRADES_BURST, UPGRADES_PER_SECOND
+from voiceassist_relay.media.admission import UPGRADES
 from voiceassist_relay.realtime.core.audio_time import AHEAD_SECONDS, CATCHING_UP
 from voiceassist_relay.server.descriptors import raise_limit
 from voiceassist_relay.server.limits import HttpLimits
@@ -107,7 +107,7 @@ async def test_forged_signatures(rig: FloodRig, quiet: Watched) -> None:
     unharmed(quiet, loud)
     checked, turned_away = [await rig.count("upgrades_total", outcome=outcome) for outcome in ("bad_signature", "rate")]
     assert checked + turned_away == 4000
-    assert checked <= UPGRADES_BURST + UPGRADES_PER_SECOND * seconds + 1
+    assert checked <= UPGRADES.burst + UPGRADES.per_second * seconds + 1
     assert loud.peak - loud.before < 16 * MB
 
 

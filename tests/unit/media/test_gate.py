@@ -16,16 +16,15 @@ from voiceassist_crds.proof import probe_answer
 from voiceassist_crds.reasons import Refusal
 from voiceassist_relay.config.snapshot import Secrets, Snapshot
 from voiceassist_relay.media.admission import (
-    UPGRADES_BURST,
-    UPGRADES_PER_SECOND,
+    UPGRADES,
     Admitted,
     Denied,
     Load,
     Probed,
-    TokenBucket,
     Upgrade,
     admit,
 )
+from voiceassist_relay.rate_limits import Rate, TokenBucket
 
 KEY, SECOND = "k" * 32, "s" * 32
 CALL = "CA" + "1" * 32
@@ -47,7 +46,7 @@ def sign(path: str, key: str = KEY, origin: str = "wss://assist.example.com") ->
 
 
 def decide(target: str, *signatures: str, at: Snapshot | None = None, load: Load = IDLE, bucket: TokenBucket | None = None):
-    return admit(Upgrade(target, signatures), at or snapshot(), load, bucket or TokenBucket(1, 1), 0.0)
+    return admit(Upgrade(target, signatures), at or snapshot(), load, bucket or TokenBucket(Rate(1, 1)), 0.0)
 
 
 def refusal(*args, **kwargs) -> Refusal:
@@ -80,7 +79,7 @@ def test_any_other_path_is_not_found_even_when_signed(target):
 
 def test_the_order_of_the_checks_and_what_each_costs():
     target, good = f"/ws/{CALL}", sign(f"/ws/{CALL}")
-    empty = TokenBucket(0, 0)
+    empty = TokenBucket(Rate(0, 0))
     busy = Load(full=True, refusing=True)
     assert refusal(f"{target}x?a", bucket=empty, load=busy) is Refusal.BAD_PATH
     assert refusal(f"{target}?a", bucket=empty, load=busy) is Refusal.QUERY
@@ -118,7 +117,7 @@ def test_no_path_raises(target):
 
 
 def test_a_bucket_gives_its_burst_then_its_rate():
-    bucket = TokenBucket(rate=2, burst=3)
+    bucket = TokenBucket(Rate(per_second=2, burst=3))
     assert [bucket.take(10.0) for _ in range(4)] == [True, True, True, False]
     assert [bucket.take(10.4), bucket.take(10.5), bucket.take(10.6)] == [False, True, False]
     assert [bucket.take(1000.0) for _ in range(4)] == [True, True, True, False]
@@ -127,7 +126,7 @@ def test_a_bucket_gives_its_burst_then_its_rate():
 
 @given(st.lists(st.floats(0, 5), max_size=60), st.integers(1, 5), st.floats(0.1, 5))
 def test_a_bucket_never_gives_more_than_burst_and_rate(steps, burst, rate):
-    bucket, now, given_out = TokenBucket(rate, burst), 0.0, 0
+    bucket, now, given_out = TokenBucket(Rate(rate, burst)), 0.0, 0
     for step in steps:
         now += step
         given_out += bucket.take(now)
@@ -136,7 +135,7 @@ def test_a_bucket_never_gives_more_than_burst_and_rate(steps, burst, rate):
 
 def test_of_a_flood_of_forged_signatures_a_thousand_are_checked_and_500_a_second():
     """With the product's own bucket: what a check costs is taken from the loop that all calls share."""
-    bucket, target = TokenBucket(UPGRADES_PER_SECOND, UPGRADES_BURST), Upgrade(f"/ws/{CALL}", ("forged",))
+    bucket, target = TokenBucket(UPGRADES), Upgrade(f"/ws/{CALL}", ("forged",))
 
     def checked(count: int, now: float) -> int:
         answers = [admit(target, snapshot(), IDLE, bucket, now) for _ in range(count)]

@@ -16,11 +16,11 @@ from voiceassist_crds.proof import probe_answer
 from voiceassist_crds.reasons import Refusal
 
 from ..config.snapshot import Snapshot
+from ..rate_limits import Rate, TokenBucket
 from ..twilio.signatures import signing_token
 
 MAX_TARGET_CHARS = 512
-UPGRADES_PER_SECOND = 500.0
-UPGRADES_BURST = 1000.0
+UPGRADES = Rate(per_second=500.0, burst=1000.0)
 """Upgrades that are looked at closely; a process takes at most 1000 calls, so this is far above any honest load."""
 
 _CALL = re.compile(CALL_SID_PATTERN)
@@ -38,28 +38,6 @@ _STATUS = {
     Refusal.FULL: 503,
 }
 _RETRY_AFTER = {Refusal.RATE: 1, Refusal.DRAINING: 1, Refusal.FULL: 5}
-
-
-class TokenBucket:
-    """So many of something per second, with a reserve for bursts. Times are seconds of any steady clock."""
-
-    __slots__ = ("_at", "_burst", "_left", "_rate")
-
-    def __init__(self, rate: float, burst: float) -> None:
-        self._rate = rate
-        self._burst = burst
-        self._left = burst
-        self._at: float | None = None
-
-    def take(self, now: float) -> bool:
-        """Takes one; False when there is none left."""
-        if self._at is not None:
-            self._left = min(self._burst, self._left + max(0.0, now - self._at) * self._rate)
-        self._at = now
-        if self._left < 1:
-            return False
-        self._left -= 1
-        return True
 
 
 @dataclass(frozen=True, slots=True)

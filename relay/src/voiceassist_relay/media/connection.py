@@ -30,7 +30,8 @@ from ..errors import TokenRefused
 from ..interfaces import Calls, CallSink
 from ..logs import call_hash
 from ..metrics.relay_metrics import RelayMetrics
-from .admission import UPGRADES_BURST, UPGRADES_PER_SECOND, Admitted, Denied, Load, Probed, TokenBucket, Upgrade, admit, denied
+from ..rate_limits import Rate, TokenBucket
+from .admission import UPGRADES, Admitted, Denied, Load, Probed, Upgrade, admit, denied
 from .frame_decoder import MAX_MESSAGE_BYTES, OTHER_MESSAGES, OTHER_MESSAGES_PER_SECOND, FrameDecoder
 from .stream import Audio, Ignored, Note, Opening, Received, Refused, StartTerms, Stopped, StreamProtocol
 
@@ -77,7 +78,7 @@ class MediaDependencies:
     clock: Callable[[], float]
     epoch: Callable[[], float]
     upgrades: TokenBucket
-    lines: TokenBucket = field(default_factory=lambda: TokenBucket(5, 50))
+    lines: TokenBucket = field(default_factory=lambda: TokenBucket(Rate(5, 50)))
     """Log lines about refusals; further ones are only counted in the metric."""
 
 
@@ -87,7 +88,7 @@ def media_protocol(
     metrics: RelayMetrics,
     *,
     times: MediaTimes | None = None,
-    upgrades: tuple[float, float] = (UPGRADES_PER_SECOND, UPGRADES_BURST),
+    upgrades: Rate = UPGRADES,
     clock: Callable[[], float] = time.monotonic,
     epoch: Callable[[], float] = time.time,
 ) -> type[asyncio.Protocol]:
@@ -96,7 +97,7 @@ def media_protocol(
     `clock` gives the moments of frames: it must run as the loop's own does (seconds of the monotonic clock; uvloop's `time()`
     itself stands still during a callback). `epoch` is for expiry only.
     """
-    needs = MediaDependencies(current, calls, metrics, times or MediaTimes(), clock, epoch, TokenBucket(*upgrades))
+    needs = MediaDependencies(current, calls, metrics, times or MediaTimes(), clock, epoch, TokenBucket(upgrades))
 
     class BoundMediaSocket(MediaSocket):
         """A media websocket of this process."""
@@ -124,7 +125,7 @@ class MediaSocket(asyncio.Protocol):
         self._settled = False  # the upgrade's outcome is counted
         self._deaf = False  # what still arrives has no effect
         self._closing = False  # we have begun the closing handshake
-        self._others = TokenBucket(OTHER_MESSAGES_PER_SECOND, OTHER_MESSAGES)
+        self._others = TokenBucket(Rate(OTHER_MESSAGES_PER_SECOND, OTHER_MESSAGES))
         self._last = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from ..backoff import ceiling
 from ..errors import TwilioBusy, TwilioUnclear
 
 T = TypeVar("T")
@@ -35,8 +36,7 @@ class RetryPolicy:
         """
         if self.attempts is not None and failures >= self.attempts:
             return None
-        ceiling = min(self.longest, self.first * 2.0 ** min(failures - 1, 32))
-        wait = max(ceiling * chance, min(asked or 0.0, self.longest_asked))
+        wait = max(ceiling(failures - 1, self.first, self.longest) * chance, min(asked or 0.0, self.longest_asked))
         return None if self.within is not None and elapsed + wait > self.within else wait
 
 

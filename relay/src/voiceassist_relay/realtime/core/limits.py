@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ...backoff import ceiling
+
 
 @dataclass(frozen=True, slots=True)
 class SessionLimits:
@@ -76,11 +78,11 @@ def delay(attempt: int, chance: float, limits: SessionLimits, hint: float | None
 
     All who were given one hint at one moment are spread over a quarter of it behind its end.
     """
-    ceiling = min(limits.backoff_cap, limits.backoff_base * 2.0 ** min(attempt, 20))
+    most = ceiling(attempt, limits.backoff_base, limits.backoff_cap)
     if hint is None:
-        return chance * ceiling
+        return chance * most
     least = min(max(0.0, hint), limits.rate_limit_longest)
-    return least + chance * max(ceiling, least / 4)
+    return least + chance * max(most, least / 4)
 
 
 def recycle_after(life: float, chance: float, limits: SessionLimits) -> float:
