@@ -40,9 +40,9 @@ from voiceassist_operator.policy.observed import Observed, PodFact, PromptFact, 
 from voiceassist_operator.policy.plan import make_plan
 from voiceassist_operator.policy.relay_config import relay_config
 from voiceassist_operator.policy.resources.metadata import Owner
-from voiceassist_operator.twilio.model.desired import TwilioMemory
+from voiceassist_operator.twilio.model.desired import TwilioRecord
 from voiceassist_operator.twilio.model.observed import TwilioFact
-from voiceassist_operator.twilio.model.outcome import SyncMemory
+from voiceassist_operator.twilio.model.outcome import SyncRecord
 from voiceassist_relay.auth import mint_peer, mint_stream_token
 from voiceassist_relay.call.dependencies import FunctionDependencies
 from voiceassist_relay.call.peer_relays import peer_router
@@ -156,7 +156,7 @@ def _observed(body: dict[str, Any]) -> Observed:
         model_key=SecretFact("model", True, frozenset({spec.model.api_key_secret_ref.key}), "1"),
         prompt=PromptFact(spec.prompt.instructions or "Help.", manager="kubectl", cause="first"),
         pods=(PodFact("support-relay-abc", "10.0.0.7", ready=True, status=statuses()["well"]),),
-        twilio=TwilioFact(memory=TwilioMemory(SyncMemory(SERVICE, made=True))),
+        twilio=TwilioFact(record=TwilioRecord(SyncRecord(SERVICE, made=True))),
     )
 
 

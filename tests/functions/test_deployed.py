@@ -14,24 +14,24 @@ from voiceassist_operator.metrics import OperatorMetrics
 from voiceassist_operator.twilio.client import Login, TwilioPool, TwilioTransport
 from voiceassist_operator.twilio.functions.reconcile import FunctionsReconciler
 from voiceassist_operator.twilio.model.address import Address
-from voiceassist_operator.twilio.model.functions import FunctionsMemory, FunctionsMode, FunctionsOutcome, FunctionsWanted
+from voiceassist_operator.twilio.model.functions import FunctionsDesired, FunctionsMode, FunctionsOutcome, FunctionsRecord
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def deployed_by_the_operator(stage: Stage) -> FunctionsOutcome:
-    wanted = FunctionsWanted(
+    wanted = FunctionsDesired(
         FunctionsMode.SERVERLESS, "11111111-2222-4333-8444-555555555555", "prod", "desk", HOST, "/voice", stage.sync_service_sid
     )
     account = stage.account
     pool = TwilioPool(OperatorMetrics(), lambda: None)
     address = Address(api_url=f"{stage.twilio_url}/{{product}}")
     transport = TwilioTransport(pool, address, Login(account.account_sid, account.api_key, account.api_secret))
-    keeper, memory = FunctionsReconciler(), FunctionsMemory()
+    keeper, record = FunctionsReconciler(), FunctionsRecord()
     try:
         for _ in range(10):
-            outcome = await keeper.reconcile(transport, wanted, memory, time.time())
-            memory = outcome.memory
+            outcome = await keeper.reconcile(transport, wanted, record, time.time())
+            record = outcome.record
             if outcome.configured:
                 return outcome
         raise AssertionError(outcome)

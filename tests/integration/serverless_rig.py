@@ -1,4 +1,4 @@
-"""An object's functions at the Twilio stand-in: the operator's keeper of them over real HTTP, and what Twilio has then."""
+"""An object's functions at the Twilio stand-in: the operator's reconciler for them over real HTTP, and what Twilio has then."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from voiceassist_operator.twilio.client import Login, Retries, TwilioPool, Twili
 from voiceassist_operator.twilio.functions.plan import unique_name
 from voiceassist_operator.twilio.functions.reconcile import FunctionsReconciler
 from voiceassist_operator.twilio.model.address import Address
-from voiceassist_operator.twilio.model.functions import FunctionsMemory, FunctionsMode, FunctionsOutcome, FunctionsWanted
+from voiceassist_operator.twilio.model.functions import FunctionsDesired, FunctionsMode, FunctionsOutcome, FunctionsRecord
 from voiceassist_sim.twilio.app import TwilioServer
 from voiceassist_sim.twilio.serverless_model import Environment, ServerlessService
 
 UID = "0b1c2d3e-4f50-6172-8394-a5b6c7d8e9f0"
 SYNC = "IS" + "1" * 32
 HOST, PREFIX = "assist.example.com", "/voice"
-WANTED = FunctionsWanted(FunctionsMode.SERVERLESS, UID, "prod", "desk", HOST, PREFIX, SYNC, url_in_flex="")
+WANTED = FunctionsDesired(FunctionsMode.SERVERLESS, UID, "prod", "desk", HOST, PREFIX, SYNC, url_in_flex="")
 
 
 class Clock:
@@ -35,25 +35,25 @@ class Clock:
 
 @dataclass
 class Rig:
-    """One object's functions; `keeper` is what an operator has in its memory, `memory` what is in the status."""
+    """One object's functions; `reconciler` is what an operator has in memory, `record` what is in the status."""
 
     twilio: TwilioServer
     transport: TwilioTransport
     clock: Clock
-    keeper: FunctionsReconciler = field(default_factory=FunctionsReconciler)
-    memory: FunctionsMemory = field(default_factory=FunctionsMemory)
+    reconciler: FunctionsReconciler = field(default_factory=FunctionsReconciler)
+    record: FunctionsRecord = field(default_factory=FunctionsRecord)
     drift: list[str] = field(default_factory=list)
     outcomes: list[FunctionsOutcome] = field(default_factory=list)
 
-    async def look(self, wanted: FunctionsWanted = WANTED) -> FunctionsOutcome:
-        """One look, as the operator makes it: what it says of memory is kept."""
-        outcome = await self.keeper.reconcile(self.transport, wanted, self.memory, self.clock())
-        self.memory = outcome.memory
+    async def look(self, wanted: FunctionsDesired = WANTED) -> FunctionsOutcome:
+        """One look, as the operator makes it: what it says of the record is kept."""
+        outcome = await self.reconciler.reconcile(self.transport, wanted, self.record, self.clock())
+        self.record = outcome.record
         self.drift += outcome.drift
         self.outcomes.append(outcome)
         return outcome
 
-    async def settle(self, wanted: FunctionsWanted = WANTED, looks: int = 20) -> FunctionsOutcome:
+    async def settle(self, wanted: FunctionsDesired = WANTED, looks: int = 20) -> FunctionsOutcome:
         """Looks until it is as wanted; a look for each second, and errors are met by the next look."""
         for _ in range(looks):
             outcome = await self.look(wanted)
@@ -64,9 +64,9 @@ class Rig:
 
     def restart(self, *, forget: bool = False) -> None:
         """Another operator takes over; with `forget`, the status was not written either."""
-        self.keeper = FunctionsReconciler()
+        self.reconciler = FunctionsReconciler()
         if forget:
-            self.memory = FunctionsMemory()
+            self.record = FunctionsRecord()
 
     @property
     def service(self) -> ServerlessService:
@@ -92,7 +92,7 @@ class Rig:
         """The variables of the environment."""
         return dict(self.deployed()["variables"])
 
-    def assert_as_wanted(self, wanted: FunctionsWanted = WANTED) -> None:
+    def assert_as_wanted(self, wanted: FunctionsDesired = WANTED) -> None:
         """Everything once, nothing twice, nothing left over."""
         deployed = self.deployed()
         assert {one["path"]: one["visibility"] for one in deployed["functions"]} == {
@@ -108,7 +108,7 @@ class Rig:
         assert list(service.builds) == [deployed["buildSid"]]
 
 
-def wanted_as(mode: FunctionsMode, **changes: Any) -> FunctionsWanted:
+def wanted_as(mode: FunctionsMode, **changes: Any) -> FunctionsDesired:
     """The same object in another mode."""
     return replace(WANTED, mode=mode, **changes)
 

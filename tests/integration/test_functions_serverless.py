@@ -11,7 +11,7 @@ from voiceassist_crds.reasons import Reason
 from voiceassist_operator.twilio.functions import reconcile as functions_reconcile
 from voiceassist_operator.twilio.functions.source import Source, sources
 from voiceassist_operator.twilio.model.errors import TwilioUnavailable
-from voiceassist_operator.twilio.model.functions import FunctionsMemory
+from voiceassist_operator.twilio.model.functions import FunctionsRecord
 from voiceassist_sim.twilio.faults import FaultKind, FaultRule
 from voiceassist_sim.twilio.serverless_model import BuildPlan, Outcome
 
@@ -25,7 +25,7 @@ async def test_from_nothing_and_then_only_a_glance() -> None:
         assert outcome.functions_url == f"https://{rig.environment.domain_name}"
         assert (outcome.reason, rig.drift) == (Reason.CONFIGURED, [])
         assert {one["path"]: one["content"] for one in rig.deployed()["functions"]} == {one.path: one.content for one in sources()}
-        assert rig.memory == FunctionsMemory(rig.service.sid, rig.environment.sid, rig.environment.build_sid)
+        assert rig.record == FunctionsRecord(rig.service.sid, rig.environment.sid, rig.environment.build_sid)
         assert [one.reason for one in rig.outcomes[:-1]] == [Reason.FUNCTIONS_DEPLOYING] * (len(rig.outcomes) - 1)
         before = rig.requests()
         await rig.look()
@@ -37,7 +37,7 @@ async def test_from_nothing_and_then_only_a_glance() -> None:
         outcome = await rig.look()
         assert outcome.configured
         assert {method for method, _ in rig.requests()[len(before) :]} == {"GET"}
-        assert rig.memory.build_sid == rig.environment.build_sid
+        assert rig.record.build_sid == rig.environment.build_sid
 
 
 def _requests_of_a_deployment() -> list[str]:
@@ -125,7 +125,7 @@ async def test_the_old_ones_go_on_while_the_new_ones_are_built(monkeypatch: pyte
             outcome = await rig.look()
             assert (outcome.configured, outcome.functions_url) == (False, None)
         assert outcome.reason is Reason.FUNCTIONS_BUILD_FAILED
-        assert rig.environment.build_sid == first and rig.memory.build_sid == first
+        assert rig.environment.build_sid == first and rig.record.build_sid == first
 
 
 # builds

@@ -125,10 +125,10 @@ async def test_a_change_by_hand_while_no_operator_ran_is_told_too() -> None:
         await rig.settle()
         _edited(rig)
         rig.restart()
-        rig.memory = replace(rig.memory, right=True)
+        rig.record = replace(rig.record, right=True)
         await rig.settle()
         assert rig.drift == ["variable STREAM_URL of the Functions was 'wss://evil.example.com/ws': put right"]
-        assert not rig.memory.right
+        assert not rig.record.right
 
 
 async def test_other_variables_and_other_functions_are_left_alone() -> None:

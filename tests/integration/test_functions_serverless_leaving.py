@@ -9,7 +9,7 @@ import pytest
 from integration.serverless_rig import HOST, PREFIX, SYNC, UID, WANTED, Rig, rigged, wanted_as
 from voiceassist_crds.reasons import Reason
 from voiceassist_operator.twilio.functions import reconcile as functions_reconcile
-from voiceassist_operator.twilio.model.functions import FunctionsMemory, FunctionsMode
+from voiceassist_operator.twilio.model.functions import FunctionsMode, FunctionsRecord
 
 WRITES = {"POST", "DELETE"}
 
@@ -22,10 +22,10 @@ async def test_removal_takes_everything_and_may_be_asked_again() -> None:
         await rig.settle()
         sid = rig.service.sid
         rig.restart(forget=True)
-        assert await rig.keeper.remove(rig.transport, UID, keep_sid=sid) == ()
-        assert await rig.keeper.remove(rig.transport, UID) == (f"Functions service {sid}",)
+        assert await rig.reconciler.remove(rig.transport, UID, keep_sid=sid) == ()
+        assert await rig.reconciler.remove(rig.transport, UID) == (f"Functions service {sid}",)
         assert rig.twilio.serverless.services == {}
-        assert await rig.keeper.remove(rig.transport, UID) == ()
+        assert await rig.reconciler.remove(rig.transport, UID) == ()
 
 
 @pytest.mark.parametrize("configured", [True, False], ids=["flex", "by-hand"])
@@ -37,13 +37,13 @@ async def test_the_old_service_outlives_the_switch_by_the_grace(configured: bool
         if configured:
             outcome = await rig.look(relay)
             assert (outcome.configured, outcome.functions_url) == (True, f"https://{HOST}{PREFIX}")
-            assert rig.memory.retire_at is None and outcome.next_look is None  # Flex still sends the plugin to the old ones
+            assert rig.record.retire_at is None and outcome.next_look is None  # Flex still sends the plugin to the old ones
             rig.clock.ahead += 90_000
             await rig.look(relay)
             assert rig.service.sid == sid
         relay = replace(relay, url_in_flex=f"https://{HOST}{PREFIX}" if configured else None)
         outcome = await rig.look(relay)
-        assert rig.memory.retire_at == pytest.approx(rig.clock() + 86_400, abs=5)
+        assert rig.record.retire_at == pytest.approx(rig.clock() + 86_400, abs=5)
         assert outcome.next_look == pytest.approx(86_400, abs=5) and sid in outcome.message
         rig.restart()  # the status remembers
         rig.clock.ahead += 43_200
@@ -53,7 +53,7 @@ async def test_the_old_service_outlives_the_switch_by_the_grace(configured: bool
         rig.clock.ahead += 43_201
         outcome = await rig.look(relay)
         assert outcome.message == "served by the relays"
-        assert rig.twilio.serverless.services == {} and rig.memory == FunctionsMemory()
+        assert rig.twilio.serverless.services == {} and rig.record == FunctionsRecord()
         before = len(rig.requests())
         await rig.look(relay)
         assert len(rig.requests()) == before  # in mode Relay nothing is asked
@@ -64,10 +64,10 @@ async def test_back_within_the_grace_everything_is_as_before() -> None:
         old = (await rig.settle()).functions_url
         sid, build = rig.service.sid, rig.environment.build_sid
         await rig.look(wanted_as(FunctionsMode.RELAY, url_in_flex=None))
-        assert rig.memory.retire_at is not None
+        assert rig.record.retire_at is not None
         outcome = await rig.settle()
         assert (outcome.functions_url, rig.service.sid, rig.environment.build_sid) == (old, sid, build)
-        assert rig.memory.retire_at is None and rig.drift == []
+        assert rig.record.retire_at is None and rig.drift == []
 
 
 async def test_a_service_that_nobody_remembers_is_found() -> None:
@@ -94,7 +94,7 @@ async def _their_own(rig: Rig, *, deployed: bool = True) -> tuple[str, str]:
     return service.sid, environment.sid
 
 
-def _existing(service: str, environment: str, **changes: object) -> functions_reconcile.FunctionsWanted:
+def _existing(service: str, environment: str, **changes: object) -> functions_reconcile.FunctionsDesired:
     return wanted_as(FunctionsMode.EXISTING, existing_service_sid=service, existing_environment_sid=environment, **changes)
 
 
@@ -110,14 +110,14 @@ async def test_of_an_existing_environment_only_two_variables_are_touched() -> No
         writes = [path for method, path in rig.requests() if method in WRITES]
         assert len(writes) == 2 and all("/Variables" in path for path in writes)
         assert (service.include_credentials, service.ui_editable, service.friendly_name) == (True, True, "mine")
-        assert rig.drift == [] and rig.memory == FunctionsMemory()
+        assert rig.drift == [] and rig.record == FunctionsRecord()
         before = len(rig.requests())
         await rig.look(wanted)
         assert [method for method, _ in rig.requests()[before:]] == ["GET", "GET"]
         next(one for one in environment.variables.values() if one.key == "STREAM_URL").value = "wss://evil.example.com/ws"
         await rig.look(wanted)
         assert rig.drift == ["variable STREAM_URL of the Functions was 'wss://evil.example.com/ws': put right"]
-        assert await rig.keeper.remove(rig.transport, UID) == ()
+        assert await rig.reconciler.remove(rig.transport, UID) == ()
         assert environment.variables and rig.twilio.serverless.services
 
 
@@ -157,7 +157,7 @@ async def test_all_three_modes_in_turn() -> None:
                 alive = {one.domain_name for each in rig.twilio.serverless.services.values() for one in each.environments.values()}
                 assert flex == WANTED.relay_url or flex.removeprefix("https://") in alive
             assert outcome.configured
-        assert rig.memory.retire_at is not None
+        assert rig.record.retire_at is not None
         rig.clock.ahead += 86_400
         await rig.look(replace(relay, url_in_flex=flex))
         assert list(rig.twilio.serverless.services) == [theirs[0]]

@@ -10,7 +10,7 @@ import pytest
 from integration.twilio_admin_rig import CREATED, SERVICE_NAME, UID, Rig, problems, rigged
 from voiceassist_crds.reasons import Reason
 from voiceassist_operator.errors import NotLeading
-from voiceassist_operator.twilio.model.outcome import SyncMemory
+from voiceassist_operator.twilio.model.outcome import SyncRecord
 from voiceassist_sim.twilio import FaultKind, FaultRule, OtherWriter, When
 
 ENTRY = {"functionsUrl": "https://assist.example.com", "default": True, "uid": UID, "since": CREATED}
@@ -20,7 +20,7 @@ def assert_once(rig: Rig) -> None:
     """Everything once, with its settings."""
     (service,) = rig.named()
     assert (service.acl_enabled, service.webhook_url or "", service.webhooks_from_rest_enabled) == (True, "", False)
-    assert rig.memory.sync == SyncMemory(service.sid, made=True)
+    assert rig.record.sync == SyncRecord(service.sid, made=True)
     assert rig.instances() == {"team/support": ENTRY}
 
 
@@ -57,7 +57,7 @@ async def test_paused_objects_cost_nothing() -> None:
     async with rigged(resync=0.05) as rig:
         await rig.settled()
         rig.look(paused=True)
-        await rig.keeper.finish()
+        await rig.worker.finish()
         asked = rig.asked()
         rig.restart()
         rig.look(paused=True)
@@ -85,7 +85,7 @@ async def test_two_of_our_name_the_older_one_stays() -> None:
         for service in (new, old):
             service.friendly_name, service.acl_enabled = SERVICE_NAME, True
         await rig.settled()
-        assert rig.memory.sync == SyncMemory(old.sid, made=True)
+        assert rig.record.sync == SyncRecord(old.sid, made=True)
         assert_once(rig)
         assert rig.drift == [f"Sync service {new.sid} bore the name of {old.sid}, with nothing in it: deleted"]
 
@@ -93,15 +93,15 @@ async def test_two_of_our_name_the_older_one_stays() -> None:
 async def test_of_two_the_one_in_the_status_stays_and_what_holds_something_too() -> None:
     async with rigged() as rig:
         await rig.settled()
-        ours = rig.memory.sync.sid
-        older = rig.twilio.sync.create_service(rig.twilio.clock() - 100)
-        older.friendly_name, older.acl_enabled = SERVICE_NAME, True
+        ours = rig.record.sync.sid
+        earlier = rig.twilio.sync.create_service(rig.twilio.clock() - 100)
+        earlier.friendly_name, earlier.acl_enabled = SERVICE_NAME, True
         stored = {"UniqueName": "VA_CALL_1", "Data": "{}"}
-        await (await rig.transport()).ask("sync", "POST", f"/v1/Services/{older.sid}/Documents", form=stored)
+        await (await rig.transport()).ask("sync", "POST", f"/v1/Services/{earlier.sid}/Documents", form=stored)
         rig.restart()
         await rig.settled()
-        assert rig.memory.sync.sid == ours
-        assert {one.sid for one in rig.named()} == {ours, older.sid}
+        assert rig.record.sync.sid == ours
+        assert {one.sid for one in rig.named()} == {ours, earlier.sid}
 
 
 DRIFT: dict[str, Any] = {
@@ -138,7 +138,7 @@ async def test_an_adopted_service_is_left_alone_but_for_its_acl() -> None:
         service.friendly_name, service.webhook_url, service.acl_enabled = "theirs", "https://theirs.example", False
         rig.spec = {"sync": {"serviceSid": service.sid}}
         await rig.settled()
-        assert rig.memory.sync == SyncMemory(service.sid)
+        assert rig.record.sync == SyncRecord(service.sid)
         assert (service.friendly_name, service.webhook_url, service.acl_enabled) == ("theirs", "https://theirs.example", True)
         assert "AclEnabled" in rig.drift[0]
         assert rig.named() == []
@@ -178,12 +178,12 @@ async def test_refused_credentials_wait_for_the_secret() -> None:
 async def test_a_suspended_account_has_its_own_reason() -> None:
     async with rigged() as rig:
         await rig.settled()
-        sid = rig.memory.sync.sid
+        sid = rig.record.sync.sid
         rig.twilio.settings.suspended = 20005
         rig.restart()
         fact = await rig.until(lambda fact: fact.flex)
         assert set(problems(fact)) == {"TwilioSuspended"}
-        assert rig.memory.sync == SyncMemory(sid, made=True), "what is known stays"
+        assert rig.record.sync == SyncRecord(sid, made=True), "what is known stays"
 
 
 async def test_twilio_away_is_borne_and_told_at_the_second_look() -> None:
@@ -195,7 +195,7 @@ async def test_twilio_away_is_borne_and_told_at_the_second_look() -> None:
         await rig.until(lambda fact: fact.sync)
         fact = await rig.until(problems)
         assert set(problems(fact)) <= {"TwilioUnreachable"}
-        assert rig.memory.sync.made
+        assert rig.record.sync.made
         rig.twilio.faults.set([])
         await rig.settled()
         assert_once(rig)
@@ -242,10 +242,10 @@ async def test_flex_by_hand() -> None:
         rig.spec, rig.generation = {}, 2
         await rig.settled()
         assert rig.instances() == {"team/support": ENTRY}
-        assert rig.memory.flex_written
+        assert rig.record.flex_written
         rig.spec, rig.generation = {"flex": {"configure": False}}, 3
         await rig.settled()
-        assert (rig.instances(), rig.memory.flex_written) == ({}, False)
+        assert (rig.instances(), rig.record.flex_written) == ({}, False)
 
 
 async def test_queues_that_change_move_the_entry() -> None:

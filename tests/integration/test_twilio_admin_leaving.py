@@ -9,8 +9,8 @@ from voiceassist_sim.twilio import FaultKind, FaultRule, OtherWriter, When
 OTHERS = {"theme": "dark", "custom_data": {"others": 1, "voice_assist": {"instances": {"team/other": {"functionsUrl": "https://x"}}}}}
 
 
-def done(leaving: TwilioCleanup) -> bool:
-    return leaving.done
+def done(cleanup: TwilioCleanup) -> bool:
+    return cleanup.done
 
 
 async def test_everything_of_ours_goes_in_order_and_nothing_else() -> None:
@@ -20,19 +20,19 @@ async def test_everything_of_ours_goes_in_order_and_nothing_else() -> None:
         await rig.settled()
         await rig.until(lambda _: "twil.io" in str(rig.instances()))
         assert rig.drift == [], "what we change is no drift"
-        await rig.keeper.finish()
+        await rig.worker.finish()
         rig.look()
-        sid, asked = rig.memory.sync.sid, rig.asked()
-        leaving = await rig.leave(relays_gone=False)
-        await rig.left(leaving, lambda one: one.flex_tried)
+        sid, asked = rig.record.sync.sid, rig.asked()
+        cleanup = await rig.leave(relays_gone=False)
+        await rig.left(cleanup, lambda one: one.flex_tried)
         assert rig.twilio.flex.values()["ui_attributes"] == OTHERS
         assert len(rig.named()) == 1, "the relays still have calls"
         assert len(rig.twilio.serverless.services) == 1, "the relays still have calls"
-        leaving.relays_gone()
-        await rig.left(leaving, done)
-        assert (rig.named(), dict(rig.twilio.serverless.services), leaving.left, leaving.problem) == ([], {}, (), "")
-        assert leaving.removed[0] == f"entry {NAMESPACE}/{NAME} of the Flex configuration"
-        assert leaving.removed[2] == f"Sync service {sid}"
+        cleanup.relays_gone()
+        await rig.left(cleanup, done)
+        assert (rig.named(), dict(rig.twilio.serverless.services), cleanup.left, cleanup.problem) == ([], {}, (), "")
+        assert cleanup.removed[0] == f"entry {NAMESPACE}/{NAME} of the Flex configuration"
+        assert cleanup.removed[2] == f"Sync service {sid}"
         writes = [(one.method, one.path.split("/")[1]) for one in rig.twilio.journal.requests()[asked:] if one.method != "GET"]
         assert writes == [("POST", "flex-api"), ("DELETE", "serverless"), ("DELETE", "sync")]
 
@@ -42,15 +42,15 @@ async def test_what_was_adopted_is_kept() -> None:
         service = rig.twilio.sync.create_service(0.0)
         rig.spec = {"sync": {"serviceSid": service.sid}}
         await rig.settled()
-        leaving = await rig.leave()
-        await rig.left(leaving, done)
+        cleanup = await rig.leave()
+        await rig.left(cleanup, done)
         assert list(rig.twilio.sync.services) == [service.sid]
 
 
 async def test_our_own_is_kept_once_the_object_names_it() -> None:
     async with rigged() as rig:
         await rig.settled()
-        rig.spec = {"sync": {"serviceSid": rig.memory.sync.sid}}
+        rig.spec = {"sync": {"serviceSid": rig.record.sync.sid}}
         await rig.settled()
         await rig.left(await rig.leave(), done)
         assert len(rig.named()) == 1
@@ -76,28 +76,28 @@ async def test_an_entry_of_another_object_with_our_name_stays() -> None:
 async def test_twilio_away_delays_and_says_what_is_left() -> None:
     async with rigged() as rig:
         await rig.settled()
-        sid = rig.memory.sync.sid
+        sid = rig.record.sync.sid
         rig.twilio.faults.set([FaultRule(FaultKind.SERVER_ERROR, status=503)])
-        leaving = await rig.leave()
-        await rig.left(leaving, lambda one: one.problem and one.flex_tried)
-        assert not leaving.done
-        assert leaving.left == ("entry team/support of the Flex configuration", f"Sync service {sid}")
-        assert "HTTP 503" in leaving.problem
+        cleanup = await rig.leave()
+        await rig.left(cleanup, lambda one: one.problem and one.flex_tried)
+        assert not cleanup.done
+        assert cleanup.left == ("entry team/support of the Flex configuration", f"Sync service {sid}")
+        assert "HTTP 503" in cleanup.problem
         rig.twilio.faults.set([])
-        await rig.left(leaving, done)
-        assert (rig.named(), rig.instances(), leaving.left) == ([], {}, ())
+        await rig.left(cleanup, done)
+        assert (rig.named(), rig.instances(), cleanup.left) == ([], {}, ())
 
 
 async def test_a_secret_that_is_gone_delays_and_a_new_one_helps() -> None:
     async with rigged() as rig:
         await rig.settled()
         rig.secrets.values, kept = None, rig.secrets.values
-        leaving = await rig.leave()
-        await rig.left(leaving, lambda one: one.problem)
-        assert "Secret twilio lacks" in leaving.problem
-        assert len(leaving.left) == 2
+        cleanup = await rig.leave()
+        await rig.left(cleanup, lambda one: one.problem)
+        assert "Secret twilio lacks" in cleanup.problem
+        assert len(cleanup.left) == 2
         rig.secrets.values = kept
-        await rig.left(leaving, done)
+        await rig.left(cleanup, done)
         assert rig.named() == []
 
 
@@ -107,20 +107,20 @@ async def test_refused_credentials_are_tried_once() -> None:
         right = dict(rig.secrets.values or {})
         rig.secrets.set(apiKeySecret="wrong", authToken="wrong")
         asked = rig.asked()
-        leaving = await rig.leave()
-        await rig.left(leaving, lambda one: one.problem and one.flex_tried)
+        cleanup = await rig.leave()
+        await rig.left(cleanup, lambda one: one.problem and one.flex_tried)
         assert rig.asked() == asked + 1
         rig.secrets.set(**right)
-        await rig.left(leaving, done)
+        await rig.left(cleanup, done)
         assert rig.named() == []
 
 
 async def test_an_object_that_never_had_anything_does_not_wait() -> None:
     async with rigged() as rig:
         rig.secrets.set(apiKeySecret="wrong", authToken="wrong")
-        leaving = await rig.leave()
-        await rig.left(leaving, done)
-        assert leaving.left == ()
+        cleanup = await rig.leave()
+        await rig.left(cleanup, done)
+        assert cleanup.left == ()
 
 
 async def test_somebody_who_writes_the_entry_back() -> None:
@@ -136,6 +136,6 @@ async def test_a_look_under_way_ends_before_the_leave_begins() -> None:
     async with rigged() as rig:
         rig.twilio.faults.set([FaultRule(FaultKind.LATENCY, path="/sync/v1/Services$", method="POST", seconds=0.5)])
         await rig.until(lambda _: rig.twilio.faults.fired[0])
-        leaving = await rig.leave()
-        await rig.left(leaving, done)
+        cleanup = await rig.leave()
+        await rig.left(cleanup, done)
         assert (rig.named(), rig.instances()) == ([], {})

@@ -16,7 +16,7 @@ from voiceassist_operator.metrics import OperatorMetrics
 from voiceassist_operator.twilio.cleanup import TwilioCleanup
 from voiceassist_operator.twilio.client import Retries, TwilioPool, TwilioTransport
 from voiceassist_operator.twilio.credentials import open_account
-from voiceassist_operator.twilio.model.desired import Neighbours, TwilioMemory, TwilioWanted, twilio_wanted
+from voiceassist_operator.twilio.model.desired import Neighbours, TwilioDesired, TwilioRecord, twilio_desired
 from voiceassist_operator.twilio.model.observed import TwilioFact
 from voiceassist_operator.twilio.model.sync_service import friendly_name
 from voiceassist_operator.twilio.worker import TwilioWorker
@@ -49,33 +49,33 @@ class Secrets:
 
 @dataclass
 class Rig:
-    """One object. `memory` is what its status remembers."""
+    """One object. `record` is what its status remembers."""
 
     twilio: TwilioServer
     pool: TwilioPool
     metrics: OperatorMetrics
     secrets: Secrets
     resync: float = 3600.0
-    memory: TwilioMemory = field(default_factory=TwilioMemory)
-    keeper: TwilioWorker = None  # type: ignore[assignment]
+    record: TwilioRecord = field(default_factory=TwilioRecord)
+    worker: TwilioWorker = None  # type: ignore[assignment]
     spec: dict[str, Any] = field(default_factory=dict)
     neighbours: Neighbours = field(default_factory=Neighbours)
     generation: int = 1
     told: asyncio.Event = field(default_factory=asyncio.Event)
     drift: list[str] = field(default_factory=list)
-    leavings: list[TwilioCleanup] = field(default_factory=list)
+    cleanups: list[TwilioCleanup] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.restart()
 
     def restart(self, *, forget: bool = False) -> None:
         """Another operator takes over; with `forget`, nothing had been written to the status."""
-        if self.keeper is not None:
-            self.keeper.cancel()
-        self.memory = TwilioMemory() if forget else self.memory
-        self.keeper = TwilioWorker(self.secrets, self.pool, NAMESPACE, NAME, self.resync, self.told.set)  # type: ignore[arg-type]
+        if self.worker is not None:
+            self.worker.cancel()
+        self.record = TwilioRecord() if forget else self.record
+        self.worker = TwilioWorker(self.secrets, self.pool, NAMESPACE, NAME, self.resync, self.told.set)  # type: ignore[arg-type]
 
-    def wanted(self, uid: str = UID) -> TwilioWanted:
+    def wanted(self, uid: str = UID) -> TwilioDesired:
         """What the object asks for now."""
         twilio = {"accountSid": self.twilio.account_sid, "credentialsSecretRef": {"name": "twilio"}, "apiUrl": self.twilio.template}
         document = {
@@ -84,15 +84,15 @@ class Rig:
             "model": {"apiKeySecretRef": {"name": "model"}},
             "prompt": {"instructions": "Help."},
         }
-        return twilio_wanted(
+        return twilio_desired(
             NAMESPACE, NAME, uid, CREATED, VoiceAssistSpec.read(document), str(self.secrets.version), self.neighbours, 86400.0
         )
 
     def look(self, *, paused: bool = False) -> TwilioFact:
-        """What a pass of the object's keeper does."""
-        fact = self.keeper.set_desired(None if paused else self.wanted(), self.memory, self.generation)
-        self.memory = fact.memory
-        self.drift += self.keeper.take_drift()
+        """What a pass of the object's reconciler does."""
+        fact = self.worker.set_desired(None if paused else self.wanted(), self.record, self.generation)
+        self.record = fact.record
+        self.drift += self.worker.take_drift()
         return fact
 
     async def until(self, what: Callable[[TwilioFact], object], patience: float = PATIENCE) -> TwilioFact:
@@ -113,16 +113,16 @@ class Rig:
 
     async def leave(self, *, relays_gone: bool = True) -> TwilioCleanup:
         """The object is deleted."""
-        leaving = TwilioCleanup(self.secrets, self.pool, self.keeper, NAMESPACE, NAME, self.wanted(), self.memory, self.told.set)  # type: ignore[arg-type]
-        self.leavings.append(leaving)
+        cleanup = TwilioCleanup(self.secrets, self.pool, self.worker, NAMESPACE, NAME, self.wanted(), self.record, self.told.set)  # type: ignore[arg-type]
+        self.cleanups.append(cleanup)
         if relays_gone:
-            leaving.relays_gone()
-        return leaving
+            cleanup.relays_gone()
+        return cleanup
 
-    async def left(self, leaving: TwilioCleanup, what: Callable[[TwilioCleanup], object]) -> None:
+    async def left(self, cleanup: TwilioCleanup, what: Callable[[TwilioCleanup], object]) -> None:
         """Until its leave is so."""
         async with asyncio.timeout(PATIENCE):
-            while not what(leaving):
+            while not what(cleanup):
                 await self.told.wait()
                 self.told.clear()
 
@@ -167,7 +167,7 @@ async def rigged(*, resync: float = 3600.0, timeout: float = 5.0, may_write: Cal
         try:
             yield rig
         finally:
-            rig.keeper.cancel()
-            for leaving in rig.leavings:
-                leaving.cancel()
+            rig.worker.cancel()
+            for cleanup in rig.cleanups:
+                cleanup.cancel()
             await pool.close()

@@ -22,10 +22,10 @@ from .policy.next_pass import RESYNC_SECONDS
 from .policy.observed import Observed, PromptFact, SecretFact
 from .policy.plan import make_plan
 from .policy.resources.metadata import Owner
-from .twilio.model.desired import TwilioMemory
+from .twilio.model.desired import TwilioRecord
 from .twilio.model.functions import GRACE_SECONDS
 from .twilio.model.observed import TwilioFact
-from .twilio.model.outcome import SyncMemory
+from .twilio.model.outcome import SyncRecord
 from .twilio.model.schedule import RELEASE_SECONDS
 from .twilio.model.schedule import RESYNC_SECONDS as TWILIO_RESYNC_SECONDS
 
@@ -59,7 +59,7 @@ def _label(text: str) -> tuple[str, str]:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Returns the command line."""
     options = argparse.ArgumentParser(prog="voiceassist-operator", description="Keeps relay pods as VoiceAssist objects describe them.")
     options.add_argument("--version", action="version", version=f"voiceassist-operator {__version__}")
     commands = options.add_subparsers(dest="command", required=True)
@@ -116,7 +116,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def plan_documents(body: dict[str, Any], prompt: str | None, image: str) -> list[dict[str, Any]]:
-    """What would be written to the cluster, given that the Secrets are there; asks nobody. Raises ContractError."""
+    """Returns what would be written to the cluster, given that the Secrets are there; asks nobody.
+
+    Raises ContractError for a file that is no VoiceAssist, or one that does not fit.
+    """
     if body.get("kind") != names.KIND or body.get("apiVersion") != f"{names.GROUP}/{names.VERSION}":
         given = f"{body.get('apiVersion')} {body.get('kind')}"
         raise ContractError("file", [f"kind: {given} given; it must be {names.GROUP}/{names.VERSION} {names.KIND}"])
@@ -137,7 +140,7 @@ def plan_documents(body: dict[str, Any], prompt: str | None, image: str) -> list
         prompt=PromptFact(text),
         pod_monitors=True,
         custom_endpoints=True,
-        twilio=TwilioFact(memory=TwilioMemory(SyncMemory(MADE_LATER, made=True))),
+        twilio=TwilioFact(record=TwilioRecord(SyncRecord(MADE_LATER, made=True))),
     )
     if stopping := blockers(seen):
         raise ContractError("file", [f"{blocker.reason}: {blocker.message}" for blocker in stopping])

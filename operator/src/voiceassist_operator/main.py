@@ -68,7 +68,7 @@ class Health:
         self.workers: Workers | None = None
 
     def problem(self) -> str:
-        """Why this process should be started again; empty when well. A replica that waits for the Lease is well."""
+        """Returns why this process should be started again; empty when well. A replica that waits for the Lease is well."""
         if self.workers is not None and time.monotonic() - self.workers.heartbeat_at > WATCH_SILENT_SECONDS:
             return "the watch delivers nothing"
         return ""
@@ -92,7 +92,7 @@ class Health:
 
 
 def trusted(ca: str | None) -> ssl.SSLContext:
-    """The machine's certificate authorities, or these instead."""
+    """Returns the machine's certificate authorities, or these instead."""
     return ssl.create_default_context(cafile=ca)
 
 
@@ -208,7 +208,7 @@ async def _or_stopped(work: Coroutine[object, object, None], stop: asyncio.Event
 
 
 def own_namespace() -> str:
-    """The pod's namespace, or "default" outside a cluster."""
+    """Returns the pod's namespace, or "default" outside a cluster."""
     path = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
     with contextlib.suppress(OSError), open(path) as file:  # noqa: PTH123 - one line of one file
         return file.read().strip() or "default"

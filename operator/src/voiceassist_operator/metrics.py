@@ -47,7 +47,7 @@ class OperatorMetrics:
         )
 
     def render(self) -> bytes:
-        """The exposition in Prometheus's text format."""
+        """Returns the exposition in Prometheus's text format."""
         return generate_latest(self.registry)
 
     def reconciled(self, outcome: str, seconds: float) -> None:

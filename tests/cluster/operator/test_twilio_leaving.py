@@ -15,7 +15,7 @@ from cluster.operator.clouds import API_KEY, API_SECRET, AUTH_TOKEN
 pytestmark = [pytest.mark.timeout(200, func_only=True), pytest.mark.usefixtures("keeping")]
 PATIENCE = 12.0
 DOWN = {"kind": "5xx", "status": 503}
-LET_GO = "voiceassist.dev/let-go"
+RELEASE = "voiceassist.dev/let-go"
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def test_what_was_adopted_stays(cluster: Cluster) -> None:
 
 
 def test_twilio_cannot_be_reached(cluster: Cluster) -> None:
-    """One object waits its time, one is told to let go at once, for one Twilio comes back; what is left behind is named."""
+    """One object waits its time, one is to be released at once, for one Twilio comes back; what is left behind is named."""
     cluster.secrets()
     cluster.secret("own", authToken=AUTH_TOKEN, apiKeySid=API_KEY, apiKeySecret=API_SECRET)
     kept = {name: Kept.make(cluster, name, "Serverless") for name in ("waits", "hurries", "returns", "orphan")}
@@ -89,8 +89,8 @@ def test_twilio_cannot_be_reached(cluster: Cluster) -> None:
         one.delete()
     for name in ("waits", "hurries", "returns", "orphan"):
         until(f"{name} says so", lambda name=name: told(kept[name], "TwilioCleanupDelayed"))
-    until("the way out is named", lambda: LET_GO in cluster.condition("Ready", "hurries")["message"])
-    cluster.patch(VOICEASSIST, "hurries", {"metadata": {"annotations": {LET_GO: "true"}}})
+    until("the way out is named", lambda: RELEASE in cluster.condition("Ready", "hurries")["message"])
+    cluster.patch(VOICEASSIST, "hurries", {"metadata": {"annotations": {RELEASE: "true"}}})
     kept["returns"].twilio.faults()
     until("it lets go at once", lambda: cluster.find(VOICEASSIST, "hurries") is None, 10)
     until("it is freed", kept["returns"].freed)

@@ -39,23 +39,23 @@ from voiceassist_operator.twilio.functions.plan import (
     Left,
     Plan,
     State,
+    desired_variables,
     friendly_name,
     plan_serverless,
     unique_name,
-    variables_wanted,
 )
 from voiceassist_operator.twilio.functions.source import DEPENDENCIES, Source, dependencies_json, sources
-from voiceassist_operator.twilio.model.desired import Neighbours, memory_of, twilio_wanted
+from voiceassist_operator.twilio.model.desired import Neighbours, recorded, twilio_desired
 from voiceassist_operator.twilio.model.functions import (
-    FunctionsMemory,
+    FunctionsDesired,
     FunctionsMode,
-    FunctionsWanted,
-    memory_from_status,
-    memory_to_status,
+    FunctionsRecord,
+    record_from_status,
+    record_to_status,
 )
 
 ROOT = Path(__file__).parents[3]
-WANTED = FunctionsWanted(
+WANTED = FunctionsDesired(
     FunctionsMode.SERVERLESS, "0b1c2d3e-4f50-6172-8394-a5b6c7d8e9f0", "prod", "desk", "assist.example.com", "/v", "IS1"
 )
 STREAM, TOKEN = Source("/stream", "public", "stream"), Source("/token", "public", "token")
@@ -288,7 +288,7 @@ def test_names_fit_twilios_bounds() -> None:
 
 
 def test_without_a_sync_service_its_variable_is_left_alone() -> None:
-    assert set(variables_wanted(replace(WANTED, sync_service_sid=""))) == {"STREAM_URL"}
+    assert set(desired_variables(replace(WANTED, sync_service_sid=""))) == {"STREAM_URL"}
     assert replace(WANTED, path_prefix="").stream_url == "wss://assist.example.com/ws"
 
 
@@ -313,19 +313,19 @@ def test_the_lock_names_no_registry() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "memory"),
+    ("status", "record"),
     [
-        ({}, FunctionsMemory()),
-        ({"serviceSid": "ZS1"}, FunctionsMemory("ZS1")),
+        ({}, FunctionsRecord()),
+        ({"serviceSid": "ZS1"}, FunctionsRecord("ZS1")),
         (
             {"serviceSid": "ZS1", "environmentSid": "ZE1", "buildSid": "ZB1", "retireAt": "2027-01-15T08:00:00Z"},
-            FunctionsMemory("ZS1", "ZE1", "ZB1", NOW),
+            FunctionsRecord("ZS1", "ZE1", "ZB1", NOW),
         ),
     ],
 )
-def test_the_status_keeps_what_is_remembered(status: dict[str, str], memory: FunctionsMemory) -> None:
-    assert memory_from_status(status) == memory
-    assert memory_to_status(memory) == status
+def test_the_status_keeps_what_is_remembered(status: dict[str, str], record: FunctionsRecord) -> None:
+    assert record_from_status(status) == record
+    assert record_to_status(record) == status
 
 
 @pytest.mark.parametrize(
@@ -338,8 +338,8 @@ def test_the_status_keeps_what_is_remembered(status: dict[str, str], memory: Fun
 )
 def test_a_change_is_blamed_on_somebody_only_where_the_object_is_the_same(condition: dict[str, Any], right: bool) -> None:
     status = {"conditions": [{"type": "FunctionsConfigured", **condition}, {"type": "FlexConfigured", "status": "False", "reason": "x"}]}
-    memory = memory_of(status, 3)
-    assert (memory.functions.right, memory.flex_right) == (right, False)
+    record = recorded(status, 3)
+    assert (record.functions.right, record.flex_right) == (right, False)
 
 
 def test_the_grace_is_an_option_of_the_operator() -> None:
@@ -352,9 +352,9 @@ def test_the_grace_is_an_option_of_the_operator() -> None:
         "prompt": {"instructions": "Help."},
     }
     spec = VoiceAssistSpec.read(document)
-    wanted = twilio_wanted("prod", "desk", "uid", "2026-01-01T00:00:00Z", spec, "1", Neighbours(), grace)
+    wanted = twilio_desired("prod", "desk", "uid", "2026-01-01T00:00:00Z", spec, "1", Neighbours(), grace)
     assert (wanted.functions.grace_seconds, wanted.functions.mode) == (60, FunctionsMode.RELAY)
 
 
 def test_a_status_that_cannot_be_read_is_forgotten() -> None:
-    assert memory_from_status({"serviceSid": None, "retireAt": "tomorrow"}) == FunctionsMemory()
+    assert record_from_status({"serviceSid": None, "retireAt": "tomorrow"}) == FunctionsRecord()

@@ -12,7 +12,7 @@ from voiceassist_operator.metrics import OperatorMetrics
 
 
 def never(*_: object) -> object:
-    raise AssertionError("no keeper is made here")
+    raise AssertionError("no reconciler is made here")
 
 
 def test_a_replica_that_waits_for_the_lease_is_well() -> None:

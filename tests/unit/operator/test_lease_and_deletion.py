@@ -12,7 +12,7 @@ from voiceassist_operator.policy.claims import Claims
 from voiceassist_operator.policy.deletion import EXTRA_SECONDS, RELEASE_ANNOTATION, release_at, waits_for_twilio
 from voiceassist_operator.policy.resources.deployment import CLOSE_SECONDS
 from voiceassist_operator.twilio.model.desired import Neighbours
-from voiceassist_operator.twilio.model.flex import DEFAULT, Older
+from voiceassist_operator.twilio.model.flex import DEFAULT, EarlierClaim
 
 
 @pytest.mark.parametrize(
@@ -129,13 +129,13 @@ def test_the_older_object_keeps_its_queues() -> None:
     assert claims.note(in_flex("d", old, None)) == set(), "configured by hand"
     assert claims.note(in_flex("e", old, [])) == set(), "the default is no queue"
     known = frozenset({"n/a", "n/d", "n/e"})
-    assert claims.neighbours("b") == Neighbours((Older("n/a", frozenset({"sales"})),), known)
-    assert claims.neighbours("a").older == ()
+    assert claims.neighbours("b") == Neighbours((EarlierClaim("n/a", frozenset({"sales"})),), known)
+    assert claims.neighbours("a").earlier == ()
     assert claims.neighbours("unknown") == Neighbours()
     claims.note(in_flex("f", new, []))
-    assert claims.neighbours("f").older == (Older("n/e", frozenset({DEFAULT})),)
+    assert claims.neighbours("f").earlier == (EarlierClaim("n/e", frozenset({DEFAULT})),)
     assert claims.note(in_flex("a", old, ["sales"], deletionTimestamp="2026-01-01T00:00:09Z")) == {"b"}
     after = claims.neighbours("b")
-    assert (after.older, "n/a" in after.known) == ((), True), "what is left of it in Flex counts no more"
+    assert (after.earlier, "n/a" in after.known) == ((), True), "what is left of it in Flex counts no more"
     claims.drop("a")
     assert "n/a" not in claims.neighbours("b").known

@@ -12,12 +12,12 @@ from unit.operator.making import ACCOUNT, NOW, SYNC, TWILIO, well
 from voiceassist_crds.reasons import Reason
 from voiceassist_operator.policy.observed import Observed
 from voiceassist_operator.policy.plan import make_plan
-from voiceassist_operator.twilio.model.desired import TwilioMemory, memory_of
-from voiceassist_operator.twilio.model.functions import FunctionsMemory, FunctionsOutcome
+from voiceassist_operator.twilio.model.desired import TwilioRecord, recorded
+from voiceassist_operator.twilio.model.functions import FunctionsOutcome, FunctionsRecord
 from voiceassist_operator.twilio.model.observed import TwilioFact
-from voiceassist_operator.twilio.model.outcome import FlexOutcome, Problem, SyncMemory, SyncOutcome
+from voiceassist_operator.twilio.model.outcome import FlexOutcome, Problem, SyncOutcome, SyncRecord
 
-MADE = SyncMemory("IS" + "9" * 32, made=True)
+MADE = SyncRecord("IS" + "9" * 32, made=True)
 AWAY = Problem(Reason.TWILIO_UNREACHABLE, "Twilio is away", passing=True)
 REFUSED = Problem(Reason.TWILIO_REFUSED, "see Secret twilio", waits_for_secret=True)
 OWN = {"accountSid": ACCOUNT, "credentialsSecretRef": {"name": "twilio"}}
@@ -51,11 +51,11 @@ BUILDING = FunctionsOutcome(False, Reason.FUNCTIONS_DEPLOYING, "building", None)
 ROWS: list[tuple[str, Callable[[], Observed], str, str, str]] = [
     ("not made yet", lambda: seen(OWN), "SyncConfigured", "False", "TwilioPending"),
     ("not made yet", lambda: seen(OWN), "Ready", "False", "TwilioPending"),
-    ("away from the start", lambda: seen(OWN, sync=SyncOutcome(SyncMemory(), AWAY)), "Ready", "False", "TwilioUnreachable"),
-    ("refused from the start", lambda: seen(OWN, sync=SyncOutcome(SyncMemory(), REFUSED)), "Ready", "False", "TwilioRefused"),
-    ("made", lambda: seen(OWN, memory=TwilioMemory(MADE)), "SyncConfigured", "True", "SyncOK"),
-    ("away later", lambda: seen(OWN, sync=SyncOutcome(MADE, AWAY), memory=TwilioMemory(MADE)), "SyncConfigured", "True", "SyncOK"),
-    ("refused later", lambda: seen(sync=SyncOutcome(SyncMemory(SYNC), REFUSED)), "SyncConfigured", "False", "TwilioRefused"),
+    ("away from the start", lambda: seen(OWN, sync=SyncOutcome(SyncRecord(), AWAY)), "Ready", "False", "TwilioUnreachable"),
+    ("refused from the start", lambda: seen(OWN, sync=SyncOutcome(SyncRecord(), REFUSED)), "Ready", "False", "TwilioRefused"),
+    ("made", lambda: seen(OWN, record=TwilioRecord(MADE)), "SyncConfigured", "True", "SyncOK"),
+    ("away later", lambda: seen(OWN, sync=SyncOutcome(MADE, AWAY), record=TwilioRecord(MADE)), "SyncConfigured", "True", "SyncOK"),
+    ("refused later", lambda: seen(sync=SyncOutcome(SyncRecord(SYNC), REFUSED)), "SyncConfigured", "False", "TwilioRefused"),
     ("at the relays", lambda: seen(functions_problem=AWAY), "FunctionsConfigured", "True", "Configured"),
     ("not looked at", lambda: seen(SERVERLESS), "FunctionsConfigured", "Unknown", "TwilioPending"),
     ("building", lambda: seen(SERVERLESS, functions=BUILDING), "Ready", "False", "FunctionsDeploying"),
@@ -88,21 +88,21 @@ def test_conditions(name: str, what: Callable[[], Observed], kind: str, status: 
 
 def test_nothing_is_deployed_without_a_sync_service_and_nothing_taken_away() -> None:
     assert make_plan(seen(OWN), NOW).apply == []
-    plan = make_plan(seen(OWN, sync=SyncOutcome(MADE, AWAY), memory=TwilioMemory(MADE)), NOW)
+    plan = make_plan(seen(OWN, sync=SyncOutcome(MADE, AWAY), record=TwilioRecord(MADE)), NOW)
     assert plan.config is not None
     assert plan.config.twilio.sync_service_sid == MADE.sid
     assert [one["kind"] for one in plan.apply].count("Deployment") == 1
 
 
 def test_the_status_remembers_what_was_made() -> None:
-    memory = TwilioMemory(MADE, FunctionsMemory("ZS1", "ZE1", "ZB1", right=True), "https://x.twil.io", flex_written=True)
-    status = make_plan(seen({**OWN, "functions": {"mode": "Serverless"}}, functions=DEPLOYED, memory=memory), NOW).status
+    record = TwilioRecord(MADE, FunctionsRecord("ZS1", "ZE1", "ZB1", right=True), "https://x.twil.io", flex_written=True)
+    status = make_plan(seen({**OWN, "functions": {"mode": "Serverless"}}, functions=DEPLOYED, record=record), NOW).status
     assert status["sync"] == {"serviceSid": MADE.sid, "made": True}
     assert status["functions"] == {"serviceSid": "ZS1", "environmentSid": "ZE1", "buildSid": "ZB1"}
     assert status["flex"] == {"written": True}
     assert status["endpoints"]["functionsUrl"] == "https://x.twil.io"
-    assert memory_of(status, 3) == memory
-    adopted = make_plan(seen(memory=TwilioMemory(MADE)), NOW).status
+    assert recorded(status, 3) == record
+    adopted = make_plan(seen(record=TwilioRecord(MADE)), NOW).status
     assert adopted["sync"] == {"serviceSid": SYNC, "made": False}
 
 

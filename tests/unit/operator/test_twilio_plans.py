@@ -13,27 +13,27 @@ from voiceassist_crds.reasons import Reason
 from voiceassist_operator.errors import NotLeading
 from voiceassist_operator.twilio.flex.plan import plan_flex, plan_flex_removal
 from voiceassist_operator.twilio.model.errors import TwilioRefused, TwilioUnavailable
-from voiceassist_operator.twilio.model.flex import DEFAULT, FlexWanted, Older
-from voiceassist_operator.twilio.model.outcome import SyncMemory, problem_of
+from voiceassist_operator.twilio.model.flex import DEFAULT, EarlierClaim, FlexDesired
+from voiceassist_operator.twilio.model.outcome import SyncRecord, problem_of
 from voiceassist_operator.twilio.model.refusals import Refusal, is_busy, is_unclear, problem, refusal
 from voiceassist_operator.twilio.model.schedule import RESYNC_SECONDS, Cause, next_look
-from voiceassist_operator.twilio.model.sync_service import SyncService, SyncSettings, SyncWanted
+from voiceassist_operator.twilio.model.sync_service import SyncDesired, SyncService, SyncSettings
 from voiceassist_operator.twilio.sync.plan import SyncPlan, SyncSeen, plan_sync
 
 NAME = "voiceassist/team/support/uid-1"
 RIGHT = SyncSettings()
 A, B, C = (SyncService(f"IS{letter}", NAME, RIGHT, created) for letter, created in (("a", 1.0), ("b", 2.0), ("c", 3.0)))
-MADE_A, MADE_B = SyncMemory("ISa", made=True), SyncMemory("ISb", made=True)
-NOBODY = SyncMemory()
+MADE_A, MADE_B = SyncRecord("ISa", made=True), SyncRecord("ISb", made=True)
+NOBODY = SyncRecord()
 
 
 @pytest.mark.parametrize(
-    ("memory", "seen", "expected"),
+    ("record", "seen", "expected"),
     [
         (NOBODY, SyncSeen(), SyncPlan(create=True)),
         (NOBODY, SyncSeen(named=(A,)), SyncPlan(MADE_A)),
         (MADE_A, SyncSeen(named=(A,)), SyncPlan(MADE_A)),
-        (SyncMemory("ISz"), SyncSeen(named=()), SyncPlan(create=True)),
+        (SyncRecord("ISz"), SyncSeen(named=()), SyncPlan(create=True)),
         (NOBODY, SyncSeen(named=(B, A)), SyncPlan(MADE_A, ask_empty=("ISb",))),
         (MADE_B, SyncSeen(named=(A, B)), SyncPlan(MADE_B, ask_empty=("ISa",))),
         (MADE_B, SyncSeen(named=(A, B), asked_empty=frozenset({"ISa"})), SyncPlan(MADE_B)),
@@ -52,21 +52,21 @@ NOBODY = SyncMemory()
         "too new for the list",
     ],
 )
-def test_made_services(memory: SyncMemory, seen: SyncSeen, expected: SyncPlan) -> None:
-    assert plan_sync(SyncWanted(NAME), memory, seen) == expected
+def test_made_services(record: SyncRecord, seen: SyncSeen, expected: SyncPlan) -> None:
+    assert plan_sync(SyncDesired(NAME), record, seen) == expected
 
 
 def test_an_empty_twin_is_deleted_and_told() -> None:
     seen = SyncSeen(named=(A, B, C), empty=frozenset({"ISc"}), asked_empty=frozenset({"ISb", "ISc"}))
-    plan = plan_sync(SyncWanted(NAME), NOBODY, seen)
+    plan = plan_sync(SyncDesired(NAME), NOBODY, seen)
     assert (plan.use, plan.delete, len(plan.drift)) == (MADE_A, ("ISc",), 1)
 
 
 def test_one_that_was_deleted_by_hand() -> None:
-    plan = plan_sync(SyncWanted(NAME), MADE_A, SyncSeen())
+    plan = plan_sync(SyncDesired(NAME), MADE_A, SyncSeen())
     assert plan.create
     assert "ISa was deleted by hand" in plan.drift[0]
-    plan = plan_sync(SyncWanted(NAME), MADE_A, SyncSeen(named=(B,)))
+    plan = plan_sync(SyncDesired(NAME), MADE_A, SyncSeen(named=(B,)))
     assert plan.use == MADE_B
     assert "ISb takes its place" in plan.drift[0]
 
@@ -76,15 +76,15 @@ def test_each_setting_is_put_back(name: str) -> None:
     wrong: dict[str, Any] = {"acl_enabled": False, "webhook_url": "https://x", "webhooks_from_rest_enabled": True}
     value = wrong.get(name, True)
     spoilt = SyncService("ISa", NAME, SyncSettings(**{**{one: getattr(RIGHT, one) for one in SyncSettings.__slots__}, name: value}))
-    plan = plan_sync(SyncWanted(NAME), MADE_A, SyncSeen(named=(spoilt,)))
+    plan = plan_sync(SyncDesired(NAME), MADE_A, SyncSeen(named=(spoilt,)))
     assert plan.update == {name: getattr(RIGHT, name)}
     assert name in plan.drift[0]
 
 
 def test_adopted_services() -> None:
-    wanted = SyncWanted(NAME, "ISa")
+    wanted = SyncDesired(NAME, "ISa")
     theirs = SyncService("ISa", "theirs", SyncSettings(webhook_url="https://theirs"))
-    assert plan_sync(wanted, NOBODY, SyncSeen(theirs)) == SyncPlan(SyncMemory("ISa"))
+    assert plan_sync(wanted, NOBODY, SyncSeen(theirs)) == SyncPlan(SyncRecord("ISa"))
     opened = SyncService("ISa", "theirs", SyncSettings(acl_enabled=False))
     assert plan_sync(wanted, MADE_A, SyncSeen(opened)).update == {"acl_enabled": True}
     missing = plan_sync(wanted, NOBODY, SyncSeen()).problem
@@ -95,7 +95,7 @@ def test_adopted_services() -> None:
 # Flex
 
 URL, SINCE = "https://assist.example.com", "2026-05-01T00:00:00Z"
-FLEX = FlexWanted("team/support", "uid-1", SINCE)
+FLEX = FlexDesired("team/support", "uid-1", SINCE)
 OWN = {"functionsUrl": URL, "default": True, "uid": "uid-1", "since": SINCE}
 
 
@@ -144,7 +144,7 @@ def claim(since: str, *queues: str) -> dict[str, Any]:
     return {"functionsUrl": "https://x", "since": since, **({"queues": list(queues)} if queues else {"default": True})}
 
 
-QUEUES = FlexWanted("team/support", "uid-1", SINCE, queues=("care", "sales"))
+QUEUES = FlexDesired("team/support", "uid-1", SINCE, queues=("care", "sales"))
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ QUEUES = FlexWanted("team/support", "uid-1", SINCE, queues=("care", "sales"))
     ],
     ids=["older", "younger", "of one age", "of one age, later name", "by hand", "a queue", "one of two", "all", "the default", "nonsense"],
 )
-def test_claims_that_are_in_flex(wanted: FlexWanted, instances: dict[str, Any], claims: dict[str, Any] | None) -> None:
+def test_claims_that_are_in_flex(wanted: FlexDesired, instances: dict[str, Any], claims: dict[str, Any] | None) -> None:
     seen = configuration(**instances)
     plan = plan_flex(wanted, URL, seen)
     got = None if plan.entry is None else {key: value for key, value in plan.entry.items() if key in {"queues", "default"}}
@@ -178,16 +178,18 @@ def test_claims_that_are_in_flex(wanted: FlexWanted, instances: dict[str, Any], 
 
 
 def test_claims_that_the_operator_knows() -> None:
-    later = FlexWanted("team/support", "uid-1", SINCE, older=(Older("team/first", frozenset({DEFAULT})),), known=frozenset({"team/first"}))
+    later = FlexDesired(
+        "team/support", "uid-1", SINCE, earlier=(EarlierClaim("team/first", frozenset({DEFAULT})),), known=frozenset({"team/first"})
+    )
     plan = plan_flex(later, URL, configuration(team__support=OWN))
     assert plan.write is not None
     assert plan.write["custom_data"]["voice_assist"] == {"x": 1}
-    leaving = FlexWanted("team/support", "uid-1", SINCE, known=frozenset({"team/first"}))
-    assert plan_flex(leaving, URL, configuration(team__first=claim("2026-01-01T00:00:00Z"))).problem is None
+    removed = FlexDesired("team/support", "uid-1", SINCE, known=frozenset({"team/first"}))
+    assert plan_flex(removed, URL, configuration(team__first=claim("2026-01-01T00:00:00Z"))).problem is None
 
 
 def test_by_hand_only_our_own_entry_goes() -> None:
-    by_hand = FlexWanted("team/support", "uid-1", SINCE, configure=False)
+    by_hand = FlexDesired("team/support", "uid-1", SINCE, configure=False)
     assert plan_flex(by_hand, URL, configuration(team__support={"functionsUrl": "https://x"})).write is None
     assert plan_flex(by_hand, URL, configuration(team__support=OWN)).write is not None
 

@@ -45,7 +45,7 @@ class Written:
 
 
 def replacing(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """A merge patch that makes `new` of `old`: what is no longer there is taken away, at every depth."""
+    """Returns a merge patch that turns `old` into `new`: what is no longer there is removed, at every depth."""
     patch: dict[str, Any] = dict.fromkeys(old.keys() - new.keys())
     for key, value in new.items():
         before = old.get(key)
@@ -54,7 +54,7 @@ def replacing(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def digest(manifest: Manifest) -> str:
-    """A digest of what is wanted."""
+    """Returns a digest of a manifest."""
     return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
@@ -117,7 +117,7 @@ class Applier:
         return replace(seen, pods=tuple(facts[pod.name] for pod in seen.pods))
 
     async def report(self, seen: Observed, plan: Plan, written: Written) -> Observed:
-        """Writes the status if it is worth it, and an event for each condition that changed."""
+        """Writes the status if it is worth it, and an event for each changed condition. Returns what was observed, with the new status."""
         now = time.monotonic()
         if worth_writing(seen.status, plan.status, now - written.calls_at):
             await self.status(seen.owner.reference, seen.status, plan.status, plan.events)

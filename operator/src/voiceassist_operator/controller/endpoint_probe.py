@@ -63,7 +63,7 @@ class EndpointProbe:
             self._task.cancel()
 
     async def _dial(self, seen: Observed) -> EndpointFact | None:
-        """One dial, with the auth token as it is now; None where there is none."""
+        """Dials once, with the auth token as it is now. Returns None where there is no token."""
         spec = seen.owner.spec
         secret = await self._cluster.get(SECRET, spec.twilio.credentials_secret_ref.name, seen.owner.namespace)
         token = base64.b64decode((secret or {}).get("data", {}).get("authToken", "")).decode().strip()
@@ -73,7 +73,7 @@ class EndpointProbe:
 
 
 async def probe_endpoint(host: str, path_prefix: str, auth_token: str, tls: ssl.SSLContext, port: int = 443) -> EndpointFact:
-    """One dial of `wss://<host><path_prefix>/ws/probe/<nonce>`; takes 5 s at most and opens no model session."""
+    """Dials `wss://<host><path_prefix>/ws/probe/<nonce>` once, for 5 s at most; no model session is opened. Returns what was found."""
     nonce = secrets.token_hex(16)
     url = f"wss://{host}{path_prefix}{PROBE_PATH}/{nonce}"
     headers = {"X-Twilio-Signature": RequestValidator(auth_token).compute_signature(url, {})}

@@ -43,7 +43,7 @@ class OptionalKind:
         self._known, self._asked_at = False, float("-inf")
 
     async def known(self) -> bool:
-        """Whether the cluster knows it."""
+        """Returns whether the cluster knows it."""
         if time.monotonic() - self._asked_at >= ASK_KIND_SECONDS:
             self._asked_at = time.monotonic()
             try:
@@ -70,7 +70,7 @@ class Dependencies:
 async def observe(
     dependencies: Dependencies, body: Mapping[str, Any], conflicting: str, endpoint: EndpointFact | None, apply_error: str = ""
 ) -> Observed:
-    """Everything that a plan is made of. Raises ContractError for a spec that cannot be read, OperatorError for the cluster."""
+    """Returns everything that a plan is made of. Raises ContractError for a spec that cannot be read, OperatorError for the cluster."""
     cluster, metadata = dependencies.cluster, body["metadata"]
     namespace, name = metadata["namespace"], metadata["name"]
     spec = VoiceAssistSpec.read(body["spec"])

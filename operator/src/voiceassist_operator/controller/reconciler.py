@@ -25,7 +25,7 @@ from ..policy.rollout import current_pods
 from ..policy.twilio_desired import desired_at_last, desired_at_twilio, sync_is_reported_gone
 from ..twilio.cleanup import TwilioCleanup
 from ..twilio.client import TwilioPool
-from ..twilio.model.desired import Neighbours, memory_of
+from ..twilio.model.desired import Neighbours, recorded
 from ..twilio.model.functions import GRACE_SECONDS
 from ..twilio.model.schedule import RELEASE_SECONDS
 from ..twilio.model.schedule import RESYNC_SECONDS as TWILIO_RESYNC_SECONDS
@@ -119,7 +119,7 @@ class Reconciler:
             pass
 
     async def _pass(self) -> float | None:
-        """One pass over what is there. Returns the seconds until the next one; None when the object is gone."""
+        """Makes one pass over what is there. Returns the seconds until the next one; None when the object is gone."""
         since_observed = None if self._seen is None else time.monotonic() - self._observed_at
         anew = observe_anew(stale=self._stale, since_observed=since_observed, resync=self._resync)
         self._stale = False
@@ -146,7 +146,7 @@ class Reconciler:
         return pause
 
     async def _observing_pass(self) -> float:
-        """Observes everything, then goes on as every pass does."""
+        """Observes everything, then goes on as every pass does. Returns the seconds until the next pass."""
         body = await self._dependencies.cluster.get(VOICEASSIST, self.name, self.namespace)
         if body is None or body["metadata"]["uid"] != self.uid:
             raise _Gone
@@ -163,19 +163,19 @@ class Reconciler:
         return await self._finish_pass(self._seen, anew=True)
 
     async def _asking_pass(self) -> float:
-        """Asks the relays alone, then goes on as every pass does."""
+        """Asks the relays alone, then goes on as every pass does. Returns the seconds until the next pass."""
         assert self._seen is not None  # noqa: S101 - else the pass would be an observing one
         answers = await self._dependencies.poller.ask_all([(pod.name, pod.ip) for pod in self._seen.pods])
         pods = tuple(replace(pod, status=answers.get(pod.name)) for pod in self._seen.pods)
         return await self._finish_pass(replace(self._seen, pods=pods), anew=False)
 
     async def _delete(self, body: Mapping[str, Any]) -> float:
-        """Takes the next step of a deletion. Raises _Gone when the object is released."""
+        """Takes the next step of a deletion. Returns the seconds until the next one. Raises _Gone when the object is released."""
         if self._finalizer is None:
-            memory = memory_of(body.get("status") or {}, body["metadata"]["generation"])
+            record = recorded(body.get("status") or {}, body["metadata"]["generation"])
             desired = desired_at_last(body, custom_endpoints=self._dependencies.custom_endpoints)
             self._cleanup = TwilioCleanup(
-                self._dependencies.cluster, self._settings.pool, self._twilio, self.namespace, self.name, desired, memory, self.wake
+                self._dependencies.cluster, self._settings.pool, self._twilio, self.namespace, self.name, desired, record, self.wake
             )
             self._finalizer = Finalizer(self._dependencies.cluster, self._applier, self._cleanup, self._settings.release_seconds)
         waits_for = await self._finalizer.step(body, self._reference)
@@ -202,9 +202,9 @@ class Reconciler:
         self.config_maps = frozenset({source["name"]} if source else ())
 
     def _ask_twilio(self, seen: Observed) -> Observed:
-        """Says what is desired at Twilio, and takes what is known of it; never waits for Twilio."""
+        """Says what is desired at Twilio. Returns what was observed, with what is known of Twilio; never waits for it."""
         desired = desired_at_twilio(seen, self._neighbours(), self._settings.grace_seconds)
-        found = self._twilio.set_desired(desired, memory_of(seen.status, seen.generation), seen.generation)
+        found = self._twilio.set_desired(desired, recorded(seen.status, seen.generation), seen.generation)
         if sync_is_reported_gone(seen):
             self._twilio.mark_stale()
         return replace(seen, twilio=found)

@@ -28,7 +28,7 @@ class RelayPoller:
         self._answers: dict[tuple[str, str], tuple[RelayStatus, float]] = {}
 
     async def ask(self, pod: str, ip: str) -> RelayStatus | None:
-        """A pod's status, or its last one; None where it has given none for 15 s."""
+        """Returns a pod's status, or its last one; None where it has given none for 15 s."""
         answer, now = await self._ask(ip), time.monotonic()
         if answer is not None:
             self._answers[pod, ip] = answer, now
@@ -51,7 +51,7 @@ class RelayPoller:
             return None
 
     async def ask_all(self, pods: Sequence[tuple[str, str]]) -> dict[str, RelayStatus | None]:
-        """The status of each pod, given as name and address; those without an address are not asked."""
+        """Returns the status of each pod, given as name and address; those without an address are not asked."""
         now = time.monotonic()
         self._answers = {key: kept for key, kept in self._answers.items() if now - kept[1] < STANDS_SECONDS}
         asked = [(pod, ip) for pod, ip in pods if ip]

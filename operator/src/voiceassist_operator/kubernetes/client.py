@@ -32,7 +32,7 @@ class Cluster:
 
     @classmethod
     def connect(cls, may_write: Callable[[], None]) -> Cluster:
-        """By the pod's service account, or by $KUBECONFIG. Raises Permanent where there is neither."""
+        """Connects by the pod's service account, or by $KUBECONFIG. Raises Permanent where there is neither."""
         timeout = httpx2.Timeout(10.0, read=20.0)
         try:
             # Read here, as the client looks at neither when it is to ignore proxies of the environment.
@@ -42,7 +42,7 @@ class Cluster:
             raise Permanent(f"no cluster: {error}; run in a pod with a service account, or set KUBECONFIG") from error
 
     async def get(self, kind: Kind, name: str, namespace: str) -> Manifest | None:
-        """One object, or None where there is none."""
+        """Returns an object, or None where there is none. Raises OperatorError."""
         try:
             return cast(Manifest, await self._client.get(RESOURCES[kind], name, namespace=namespace))
         except ApiError as error:
@@ -53,7 +53,7 @@ class Cluster:
             raise Retryable(f"get {kind.name} {name}: {type(error).__name__}", RETRY_SECONDS) from error
 
     async def list(self, kind: Kind, namespace: str, labels: dict[str, str] | None = None) -> list[Manifest]:
-        """All objects of a kind with these labels; of all namespaces with "*"."""
+        """Returns all objects of a kind with these labels; of all namespaces with "*". Raises OperatorError."""
         return [item async for item in self._items(kind, namespace, labels)]
 
     async def _items(self, kind: Kind, namespace: str, labels: dict[str, str] | None) -> AsyncIterator[Manifest]:
@@ -66,7 +66,10 @@ class Cluster:
             raise Retryable(f"list {kind.name}: {type(error).__name__}", RETRY_SECONDS) from error
 
     async def apply(self, manifest: Manifest) -> Manifest:
-        """Server-side apply: fields that others own and we do not name stay. Gives the object as it is now."""
+        """Applies a manifest server-side: fields that others own and we do not name stay. Returns the object as it is now.
+
+        Raises OperatorError.
+        """
         kind = kind_of(manifest)
         what = f"apply {kind.name} {manifest['metadata']['name']}"
         self._may_write()

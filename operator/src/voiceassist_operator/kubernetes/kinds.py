@@ -124,15 +124,15 @@ class Ref:
 
 
 def kind_of(manifest: Mapping[str, Any]) -> Kind:
-    """A manifest's kind. Raises KeyError for one without a row here."""
+    """Returns a manifest's kind. Raises KeyError for one without a row here."""
     return _BY_NAME[manifest["apiVersion"], manifest["kind"]]
 
 
 def ref(manifest: Mapping[str, Any]) -> Ref:
-    """Which object a manifest describes. Raises KeyError for a kind without a row here."""
+    """Returns which object a manifest describes. Raises KeyError for a kind without a row here."""
     return Ref(kind_of(manifest), manifest["metadata"]["name"])
 
 
 def owned_by(item: Mapping[str, Any], uid: str) -> bool:
-    """Whether an object has an owner with this uid."""
+    """Returns whether an object has an owner with this uid."""
     return any(owner.get("uid") == uid for owner in item["metadata"].get("ownerReferences") or [])

@@ -37,7 +37,7 @@ class Seen:
 
 
 def note(seen: Seen | None, lease: Mapping[str, Any] | None, now: float) -> Seen | None:
-    """What we know after reading the Lease at monotonic `now`."""
+    """Returns what is known after reading the Lease at monotonic `now`."""
     if lease is None:
         return None
     spec = lease.get("spec") or {}
@@ -48,7 +48,7 @@ def note(seen: Seen | None, lease: Mapping[str, Any] | None, now: float) -> Seen
 
 
 def next_step(seen: Seen | None, me: str, now: float) -> Step:
-    """What to do at monotonic `now`."""
+    """Returns what to do at monotonic `now`."""
     if seen is None:
         return Step.CREATE
     if seen.holder == me:
@@ -59,7 +59,7 @@ def next_step(seen: Seen | None, me: str, now: float) -> Step:
 
 
 def lease_spec(lease: Mapping[str, Any] | None, me: str, epoch: float) -> dict[str, Any]:
-    """The Lease's spec for holder `me` ("" gives it up)."""
+    """Returns the Lease's spec for holder `me` ("" gives it up); `epoch` is the time in epoch seconds."""
     old = dict((lease or {}).get("spec") or {})
     moment = datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     spec = {**old, "holderIdentity": me, "leaseDurationSeconds": int(DURATION), "renewTime": moment}
@@ -70,5 +70,5 @@ def lease_spec(lease: Mapping[str, Any] | None, me: str, epoch: float) -> dict[s
 
 
 def may_write(renewed: float | None, now: float) -> bool:
-    """Whether a write may begin: our last renewal was asked for at monotonic `renewed`."""
+    """Returns whether a write may begin: our last renewal was asked for at monotonic `renewed`."""
     return renewed is not None and now - renewed < DEADLINE

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..twilio.model.desired import Neighbours
-from ..twilio.model.flex import DEFAULT, Older
+from ..twilio.model.flex import DEFAULT, EarlierClaim
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -40,7 +40,7 @@ class Claims:
         """Objects that are being deleted: what is left of them in Flex counts no more."""
 
     def note(self, body: Mapping[str, Any]) -> set[str]:
-        """An object as it is now; one that is being deleted claims nothing. Returns the uids of the objects that this may affect."""
+        """Takes an object as it is now; one that is being deleted claims nothing. Returns the uids of the objects that this may affect."""
         metadata, spec = body["metadata"], body.get("spec") or {}
         address = (spec.get("host") or "", spec.get("pathPrefix") or "")
         twilio = spec.get("twilio") or {}
@@ -64,7 +64,7 @@ class Claims:
         return self._affected(claim) | (self._affected(before) if before else set())
 
     def drop(self, uid: str) -> set[str]:
-        """An object is gone. Returns the uids of the objects that this may affect."""
+        """Forgets an object that is gone. Returns the uids of the objects that this may affect."""
         self._deleted.pop(uid, None)
         claim = self._by_uid.pop(uid, None)
         return self._affected(claim) if claim else set()
@@ -78,13 +78,13 @@ class Claims:
         return "" if first is mine else f"{first.namespace}/{first.name}"
 
     def neighbours(self, uid: str) -> Neighbours:
-        """The objects of this one's Twilio account: which of them claim queues before it, and which there are at all."""
+        """Returns the other objects of this one's Twilio account: those that claim queues before it, and all of them."""
         mine = self._by_uid.get(uid)
         if mine is None:
             return Neighbours()
         same = [one for one in self._by_uid.values() if one.account == mine.account and one is not mine]
-        older = tuple(Older(one.key, one.queues & mine.queues) for one in sorted(same) if one < mine and one.queues & mine.queues)
-        return Neighbours(older, frozenset(one.key for one in (*same, *self._deleted.values()) if one.account == mine.account))
+        earlier = tuple(EarlierClaim(one.key, one.queues & mine.queues) for one in sorted(same) if one < mine and one.queues & mine.queues)
+        return Neighbours(earlier, frozenset(one.key for one in (*same, *self._deleted.values()) if one.account == mine.account))
 
     def _affected(self, claim: Claim) -> set[str]:
         return {

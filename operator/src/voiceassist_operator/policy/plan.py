@@ -12,7 +12,7 @@ from voiceassist_crds.names import WS_PATH
 from voiceassist_crds.reasons import ConditionType, Reason
 
 from ..kubernetes.kinds import CONFIG_MAP, Manifest, Ref, ref
-from ..twilio.model.functions import memory_to_status
+from ..twilio.model.functions import record_to_status
 from .blockers import blockers
 from .condition import Blocker, Condition, changed, merge
 from .conditions import conditions
@@ -45,7 +45,7 @@ class Plan:
 
 
 def make_plan(seen: Observed, now: str) -> Plan:
-    """The plan. `now` is an RFC 3339 time; it only marks what changed."""
+    """Returns the plan. `now` is an RFC 3339 time; it only marks what changed."""
     stopping = blockers(seen)
     config, problem = _config(seen)
     if problem is not None:
@@ -91,7 +91,7 @@ def _objects(seen: Observed, config: RelayConfig) -> list[Manifest]:
 
 
 def _unwanted(seen: Observed, apply: list[Manifest], config: RelayConfig) -> list[Ref]:
-    """Objects of ours that are not wanted any more; of the history the newest revisions stay."""
+    """Returns objects of ours that are not wanted any more; of the history the newest revisions stay."""
     wanted = {ref(manifest) for manifest in apply}
     kept = {Ref(CONFIG_MAP, history_name(seen.owner.name, entry["revision"])) for entry in prompt_history(seen, config, "")}
     removable = {one for one in seen.existing if one.kind.removable}
@@ -128,20 +128,20 @@ def _status(seen: Observed, config: RelayConfig | None, stopping: list[Blocker],
 
 
 def _twilio_status(seen: Observed) -> dict[str, Any]:
-    """What must be remembered of Twilio: whoever keeps the object next starts from there."""
-    memory, sid = seen.twilio.memory, sync_service_sid(seen)
+    """Returns what is recorded of Twilio: the next operator starts from there."""
+    record, sid = seen.twilio.record, sync_service_sid(seen)
     status: dict[str, Any] = {}
     if sid:
-        status["sync"] = {"serviceSid": sid, "made": memory.sync.made and memory.sync.sid == sid}
-    if functions := memory_to_status(memory.functions):
+        status["sync"] = {"serviceSid": sid, "made": record.sync.made and record.sync.sid == sid}
+    if functions := record_to_status(record.functions):
         status["functions"] = functions
-    if memory.flex_written:
+    if record.flex_written:
         status["flex"] = {"written": True}
     return status
 
 
 def unreadable(problems: Sequence[str]) -> Condition:
-    """Ready of an object whose spec cannot be read."""
+    """Returns Ready of an object whose spec cannot be read."""
     return Condition(ConditionType.READY, False, Reason.INVALID_SPEC, "; ".join(problems))
 
 
@@ -151,14 +151,14 @@ def deleting(waits_for: str) -> Condition:
 
 
 def status_with(old: dict[str, Any], ready: Condition, generation: int, now: str) -> dict[str, Any]:
-    """The status as it is known, with another Ready: for an object of which no more can be said."""
+    """Returns the status as it is known, with another Ready: for an object of which no more can be said."""
     known = old.get("conditions", [])
     others = [entry for entry in known if entry["type"] != ready.type.value]
     return {**old, "observedGeneration": generation, "conditions": [*merge(known, [ready], generation, now), *others]}
 
 
 def worth_writing(old: dict[str, Any], new: dict[str, Any], since_calls: float) -> bool:
-    """Whether the status is to be written: at once when anything but the number of calls changed, else every 30 s.
+    """Returns whether the status is to be written: at once when anything but the number of calls changed, else every 30 s.
 
     `since_calls` is seconds since the number of calls was last written.
     """

@@ -12,7 +12,7 @@ DRAIN_GRACE_SECONDS = 5
 
 
 def relay_config(namespace: str, name: str, spec: VoiceAssistSpec, instructions: str, sync_service_sid: str) -> RelayConfig:
-    """The configuration. Raises ContractError where the spec does not make a valid one."""
+    """Returns the configuration. Raises ContractError where the spec does not make a valid one."""
     model, twilio = spec.model, spec.twilio
     transcription = model.transcription
     document: dict[str, Any] = {

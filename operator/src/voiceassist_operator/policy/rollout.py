@@ -57,7 +57,7 @@ def pod_patches(seen: Observed, config: RelayConfig) -> list[PodPatch]:
 
 
 def _deletion_cost(pod: PodFact) -> dict[str, str]:
-    """Idle pods leave first when the Deployment shrinks."""
+    """Returns the deletion cost, so that idle pods leave first when the Deployment shrinks."""
     return {} if pod.status is None else {DELETION_COST: str(pod.status.active_calls)}
 
 

@@ -17,8 +17,8 @@ def sync_service_sid(seen: Observed) -> str:
     What is known stays while Twilio does not answer. One that was adopted is not used any more once the object names none.
     """
     given = seen.owner.spec.twilio.sync.service_sid
-    memory = seen.twilio.memory.sync
-    return given or (memory.sid if memory.made else "")
+    record = seen.twilio.record.sync
+    return given or (record.sid if record.made else "")
 
 
 def functions_url(seen: Observed) -> str:
@@ -27,7 +27,7 @@ def functions_url(seen: Observed) -> str:
     relays = f"https://{owner.spec.host}{owner.spec.path_prefix}"
     if FunctionsMode(owner.spec.twilio.functions.mode) is FunctionsMode.RELAY:
         return relays
-    return seen.twilio.memory.functions_url or relays
+    return seen.twilio.record.functions_url or relays
 
 
 def sync_service_known(seen: Observed) -> Blocker | None:

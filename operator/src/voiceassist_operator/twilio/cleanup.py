@@ -13,14 +13,14 @@ from ..kubernetes.client import Cluster
 from .client import TwilioPool
 from .credentials import Access, open_account
 from .flex.api import FlexConfiguration
-from .flex.reconcile import free_flex
+from .flex.reconcile import remove_flex
 from .functions.reconcile import FunctionsReconciler
 from .model.backoff import Backoff
-from .model.desired import TwilioMemory, TwilioWanted
+from .model.desired import TwilioDesired, TwilioRecord
 from .model.errors import TwilioRefused
 from .model.refusals import Refusal
 from .sync.api import SyncOperations
-from .sync.reconcile import free_sync
+from .sync.reconcile import remove_sync
 from .worker import TwilioWorker
 
 BACKOFF = Backoff(first=2.0, longest=30.0)
@@ -39,8 +39,8 @@ class TwilioCleanup:
         worker: TwilioWorker,
         namespace: str,
         name: str,
-        wanted: TwilioWanted | None,
-        memory: TwilioMemory,
+        desired: TwilioDesired | None,
+        record: TwilioRecord,
         changed: Callable[[], None],
     ) -> None:
         self.removed: list[str] = []
@@ -51,8 +51,8 @@ class TwilioCleanup:
         """Whether the Flex entry is gone, or one attempt to remove it has failed."""
         self.done = False
         """Whether nothing of ours is left, or nothing that we know of and Twilio cannot be asked."""
-        self._cluster, self._pool, self._worker, self._wanted = cluster, pool, worker, wanted
-        self._namespace, self._name, self._memory, self._changed = namespace, name, memory, changed
+        self._cluster, self._pool, self._worker, self._desired = cluster, pool, worker, desired
+        self._namespace, self._name, self._record, self._changed = namespace, name, record, changed
         self._to_do = [FLEX, FUNCTIONS, SYNC]
         self._refused_with = ""
         self._relays_gone = asyncio.Event()
@@ -70,19 +70,19 @@ class TwilioCleanup:
     @property
     def left(self) -> tuple[str, ...]:
         """What is known to be ours and not removed yet."""
-        memory, left = self._memory, []
-        if FLEX in self._to_do and memory.flex_written:
+        record, left = self._record, []
+        if FLEX in self._to_do and record.flex_written:
             left.append(f"entry {self._namespace}/{self._name} of the Flex configuration")
-        if FUNCTIONS in self._to_do and memory.functions.service_sid:
-            left.append(f"Functions service {memory.functions.service_sid}")
-        if SYNC in self._to_do and memory.sync.made:
-            left.append(f"Sync service {memory.sync.sid}")
+        if FUNCTIONS in self._to_do and record.functions.service_sid:
+            left.append(f"Functions service {record.functions.service_sid}")
+        if SYNC in self._to_do and record.sync.made:
+            left.append(f"Sync service {record.sync.sid}")
         return tuple(left)
 
     async def _run(self) -> None:
         try:
             await self._worker.finish()
-            self._memory = self._worker.memory_or(self._memory)
+            self._record = self._worker.record_or(self._record)
             await self._attempt(FLEX)
             self.flex_tried = True
             self._changed()
@@ -104,11 +104,11 @@ class TwilioCleanup:
 
     async def _attempt(self, *parts: str) -> None:
         """Frees these parts, in this order; notes what went wrong, and goes on with the next."""
-        if self._wanted is None:
+        if self._desired is None:
             self.problem = "the object does not say which account, or the operator may not ask there"
             return
         try:
-            access = await open_account(self._cluster, self._pool, self._namespace, self._wanted.credentials)
+            access = await open_account(self._cluster, self._pool, self._namespace, self._desired.credentials)
         except OperatorError as error:
             self._note(str(error))
             return
@@ -117,7 +117,7 @@ class TwilioCleanup:
         problems = []
         for part in parts:
             try:
-                removed = await self._free(part, access, self._wanted)
+                removed = await self._remove(part, access, self._desired)
             except OperatorError as error:
                 problems.append(str(error))
                 if isinstance(error, TwilioRefused) and error.kind is Refusal.CREDENTIALS:
@@ -129,16 +129,16 @@ class TwilioCleanup:
                     self._log.info("removed at Twilio", what=what)
         self._note("; ".join(problems))
 
-    async def _free(self, part: str, access: Access, wanted: TwilioWanted) -> tuple[str, ...]:
+    async def _remove(self, part: str, access: Access, desired: TwilioDesired) -> tuple[str, ...]:
         if part == SYNC:
-            return await free_sync(SyncOperations(access.key), wanted.sync, self._memory.sync)
+            return await remove_sync(SyncOperations(access.key), desired.sync, self._record.sync)
         if part == FUNCTIONS:
-            return await FunctionsReconciler().remove(access.key, wanted.functions.uid, wanted.functions.existing_service_sid)
-        if not (wanted.flex.configure or self._memory.flex_written):
+            return await FunctionsReconciler().remove(access.key, desired.functions.uid, desired.functions.existing_service_sid)
+        if not (desired.flex.configure or self._record.flex_written):
             return ()
-        lock = self._pool.flex_lock(wanted.credentials.address, wanted.credentials.account_sid)
+        lock = self._pool.flex_lock(desired.credentials.address, desired.credentials.account_sid)
         try:
-            return await free_flex(FlexConfiguration(access.account), lock, wanted.flex)
+            return await remove_flex(FlexConfiguration(access.account), lock, desired.flex)
         except TwilioRefused as error:
             if error.kind is Refusal.NOT_FOUND:  # no Flex, no entry
                 return ()

@@ -101,15 +101,15 @@ class TwilioPool:
         self._closed = False
 
     def gate(self, address: Address, account_sid: str) -> asyncio.Semaphore:
-        """The gate of an account, the same for all its objects as long as one of them holds it."""
+        """Returns the gate of an account, the same for all its objects as long as one of them holds it."""
         return self._gates.setdefault((address.base(""), account_sid), asyncio.Semaphore(self._concurrent))
 
     def flex_lock(self, address: Address, account_sid: str) -> asyncio.Lock:
-        """Keeps this operator's own writers of an account's Flex configuration apart, as each writes all of it."""
+        """Returns the lock that keeps this operator's own writers of an account's Flex configuration apart: each writes all of it."""
         return self._locks.setdefault((address.base(""), account_sid), asyncio.Lock())
 
     def session(self) -> aiohttp.ClientSession:
-        """The connections; no cookies, no proxies from the environment."""
+        """Returns the connections; no cookies, no proxies from the environment."""
         if self._closed:
             raise TwilioUnavailable("the operator is closing its connections to Twilio", RETRY_SECONDS, unclear=False)
         if self._session is None:
@@ -164,7 +164,7 @@ class TwilioTransport(AsyncHttpClient):  # type: ignore[misc] # the package has 
         timeout: float | None = None,
         allow_redirects: bool = False,  # noqa: ARG002 - never
     ) -> Response:
-        """As the package asks: its URLs lead to our address. Answers that are errors are raised here already."""
+        """Sends what the package asks; its URLs lead to our address. Raises TwilioUnavailable, TwilioRefused or NotLeading."""
         product, url = self._located(uri)
         if params:
             url = url.update_query({key: _text(value) for key, value in params.items()})
@@ -186,7 +186,10 @@ class TwilioTransport(AsyncHttpClient):  # type: ignore[misc] # the package has 
         repeatable: bool | None = None,
         timeout: float | None = None,
     ) -> dict[str, Any]:
-        """What the package cannot ask. `path` begins with a slash, its segments encoded (`segment`). Gives the JSON object."""
+        """Sends what the package cannot. `path` begins with a slash, its segments encoded (`segment`). Returns the JSON object.
+
+        Raises TwilioUnavailable, TwilioRefused or NotLeading.
+        """
         url = URL(self.address.base(product) + path, encoded=True)
         if query:
             url = url.update_query({key: _text(value) for key, value in query.items()})
@@ -249,7 +252,7 @@ class TwilioTransport(AsyncHttpClient):  # type: ignore[misc] # the package has 
     async def _once(
         self, product: str, method: str, url: URL, body: _Body, headers: Mapping[str, str], timeout: float
     ) -> tuple[int, bytes, Mapping[str, str]]:
-        """One attempt. The `delay` of what it raises is what Twilio asked for, else 0."""
+        """Makes one attempt. The `delay` of what it raises is what Twilio asked for, else 0."""
         what = _what(product, method, url)
         session = self._pool.session()
         given = {**headers, "Authorization": aiohttp.encode_basic_auth(self.login.username, self.login.password)}
@@ -292,7 +295,7 @@ class _Body:
     parts: tuple[Part, ...] | None = field(default=None, repr=False)
 
     def written(self) -> tuple[bytes | aiohttp.FormData | None, str]:
-        """The body for one attempt, and its content type where it is not told by the body itself."""
+        """Returns the body for one attempt, and its content type where it is not told by the body itself."""
         if self.parts is None:
             return self.content, self.content_type
         form = aiohttp.FormData(default_to_multipart=True)
@@ -302,7 +305,7 @@ class _Body:
 
 
 def segment(name: str) -> str:
-    """One segment of a path, percent-encoded."""
+    """Returns one segment of a path, percent-encoded."""
     return quote(name, safe="")
 
 

@@ -31,7 +31,7 @@ class Access:
 
 
 async def open_account(cluster: Cluster, pool: TwilioPool, namespace: str, credentials: Credentials) -> Access:
-    """Reads the Secret. Raises NoCredentials."""
+    """Reads the Secret, and returns the account opened by it. Raises NoCredentials."""
     secret = await cluster.get(SECRET, credentials.secret, namespace)
     data: Mapping[str, Any] = (secret or {}).get("data") or {}
     values = {key: base64.b64decode(data.get(key) or "").decode("utf-8", "replace").strip() for key in _KEYS}

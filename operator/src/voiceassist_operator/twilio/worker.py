@@ -19,7 +19,7 @@ from .credentials import Access, open_account
 from .flex.api import FlexConfiguration
 from .flex.reconcile import read_url, reconcile_flex
 from .functions.reconcile import FunctionsReconciler
-from .model.desired import Credentials, TwilioMemory, TwilioWanted
+from .model.desired import Credentials, TwilioDesired, TwilioRecord
 from .model.functions import FunctionsMode, FunctionsOutcome
 from .model.observed import TwilioFact
 from .model.outcome import FlexOutcome, Problem, problem_of
@@ -49,9 +49,9 @@ class TwilioWorker:
         self._changed = changed
         self._functions = FunctionsReconciler()
         self._credentials: Credentials | None = None
-        self._wanted: TwilioWanted | None = None
-        self._memory: TwilioMemory | None = None
-        self._looked: TwilioWanted | None = None
+        self._desired: TwilioDesired | None = None
+        self._record: TwilioRecord | None = None
+        self._looked: TwilioDesired | None = None
         self._generation: int | None = None
         self._fact = TwilioFact()
         self._refused: set[str] = set()
@@ -64,22 +64,22 @@ class TwilioWorker:
         self._ending = False
         self._log = log.bind(namespace=namespace, name=name)
 
-    def set_desired(self, wanted: TwilioWanted | None, memory: TwilioMemory, generation: int) -> TwilioFact:
-        """What an object of this generation wants (None: nothing may be asked of Twilio now), and what is known of it. Never waits.
+    def set_desired(self, desired: TwilioDesired | None, record: TwilioRecord, generation: int) -> TwilioFact:
+        """Takes what an object of this generation asks for; None: nothing may be asked of Twilio now. Returns what is known; never waits.
 
-        `memory` counts the first time only: from then on we know better than the status.
+        `record` counts the first time only: from then on this worker knows better than the status.
         """
-        if self._memory is None:
-            self._memory = memory
-            self._fact = TwilioFact(memory=memory)
-        if wanted != self._wanted:
-            if wanted is not None:
-                self._enter(wanted.credentials)
-            self._wanted, self._due, self._failures = wanted, 0.0, 0
+        if self._record is None:
+            self._record = record
+            self._fact = TwilioFact(record=record)
+        if desired != self._desired:
+            if desired is not None:
+                self._enter(desired.credentials)
+            self._desired, self._due, self._failures = desired, 0.0, 0
             self._wake.set()
-            if self._task is None and wanted is not None:
+            if self._task is None and desired is not None:
                 self._task = asyncio.get_running_loop().create_task(self._run(), name=f"Twilio of {self._namespace}/{self._name}")
-        if wanted is not None and wanted == self._looked:
+        if desired is not None and desired == self._looked:
             self._generation = generation
         return replace(self._fact, generation=self._generation)
 
@@ -98,13 +98,13 @@ class TwilioWorker:
             self._wake.set()
 
     def take_drift(self) -> list[str]:
-        """What was found other than we had left it since this was last asked; one sentence each."""
+        """Returns what was found changed by others since this was last asked, one sentence each."""
         taken, self._drift = self._drift, []
         return taken
 
-    def memory_or(self, other: TwilioMemory) -> TwilioMemory:
-        """What is known to be at Twilio; `other` where nothing was ever wanted here."""
-        return other if self._memory is None else self._fact.memory
+    def record_or(self, other: TwilioRecord) -> TwilioRecord:
+        """Returns what is known to be at Twilio; `other` where this worker was never asked for anything."""
+        return other if self._record is None else self._fact.record
 
     async def finish(self) -> None:
         """Ends when the look under way is over: what it makes is then known, or in the account's lists."""
@@ -122,9 +122,9 @@ class TwilioWorker:
     async def _run(self) -> None:
         while not self._ending:
             self._wake.clear()
-            wanted = self._wanted
-            pause = None if wanted is None else self._due - time.monotonic()
-            if wanted is None or (pause is not None and pause > 0):
+            desired = self._desired
+            pause = None if desired is None else self._due - time.monotonic()
+            if desired is None or (pause is not None and pause > 0):
                 try:
                     async with asyncio.timeout(pause):
                         await self._wake.wait()
@@ -133,41 +133,41 @@ class TwilioWorker:
                 continue
             self._began = time.monotonic()
             self._due = float("inf")
-            cause = await self._look_safely(wanted)
+            cause = await self._look_safely(desired)
             self._failures = self._failures + 1 if cause.failed else 0
             pause = next_look(cause, self._failures, self._resync, random.random())  # noqa: S311 - no secret
             if self._due == float("inf") and pause is not None:  # else it became due meanwhile
                 self._due = time.monotonic() + pause
 
-    async def _look_safely(self, wanted: TwilioWanted) -> Cause:
+    async def _look_safely(self, desired: TwilioDesired) -> Cause:
         try:
-            return await self._look(wanted)
+            return await self._look(desired)
         except OperatorError as error:  # the cluster, or the Secret: the reconciler says what is wrong with those
             self._log.warning("Twilio not looked at", error=str(error))
         except Exception:  # a defect of ours must not end the keeping of this object, nor of others
             self._log.exception("the look at Twilio failed by a defect, tried again")
         return Cause(failed=True)
 
-    async def _look(self, wanted: TwilioWanted) -> Cause:
-        """One look at all three: what must be there for calls comes first."""
-        access = await open_account(self._cluster, self._pool, self._namespace, wanted.credentials)
+    async def _look(self, desired: TwilioDesired) -> Cause:
+        """Looks at all three parts: what must be there for calls comes first."""
+        access = await open_account(self._cluster, self._pool, self._namespace, desired.credentials)
         before = self._fact.flex
-        was_right = self._fact.memory.flex_right if self._looked is None else self._looked == wanted and _well(before)
-        url_before = self._fact.memory.functions_url
+        was_right = self._fact.record.flex_right if self._looked is None else self._looked == desired and _well(before)
+        url_before = self._fact.record.functions_url
         problems: list[Problem | None] = []
         functions: FunctionsOutcome | None = None
         flex: FlexOutcome | None = None
         if "sync" not in self._refused:
-            problems.append(await self._look_at_sync(access, wanted))
+            problems.append(await self._look_at_sync(access, desired))
         if "functions" not in self._refused:
-            functions, problem = await self._look_at_functions(access, wanted)
+            functions, problem = await self._look_at_functions(access, desired)
             problems.append(problem)
         if "flex" not in self._refused:
-            flex = await self._look_at_flex(access, wanted, was_right and url_before == self._fact.memory.functions_url)
+            flex = await self._look_at_flex(access, desired, was_right and url_before == self._fact.record.functions_url)
             problems.append(flex.problem)
         passing = [one for one in problems if one is not None and one.passing]
-        if (not passing or self._failures) and self._looked != wanted:
-            self._looked = wanted
+        if (not passing or self._failures) and self._looked != desired:
+            self._looked = desired
             self._changed()
         return Cause(
             failed=bool(passing),
@@ -178,52 +178,55 @@ class TwilioWorker:
             functions=functions.next_look if functions is not None else None,
         )
 
-    async def _look_at_sync(self, access: Access, wanted: TwilioWanted) -> Problem | None:
+    async def _look_at_sync(self, access: Access, desired: TwilioDesired) -> Problem | None:
         fact = self._fact
-        found = await reconcile_sync(SyncOperations(access.key), wanted.sync, fact.memory.sync, wanted.credentials.secret)
+        found = await reconcile_sync(SyncOperations(access.key), desired.sync, fact.record.sync, desired.credentials.secret)
         self._note("sync", found.problem, found.drift)
         shown = fact.sync if fact.sync is not None and self._too_fresh(found.problem) else found
-        self._publish(replace(fact, sync=shown, memory=replace(fact.memory, sync=found.memory)))
+        self._publish(replace(fact, sync=shown, record=replace(fact.record, sync=found.record)))
         return found.problem
 
-    async def _look_at_functions(self, access: Access, wanted: TwilioWanted) -> tuple[FunctionsOutcome, Problem | None]:
+    async def _look_at_functions(self, access: Access, desired: TwilioDesired) -> tuple[FunctionsOutcome, Problem | None]:
         fact = self._fact
         url = fact.flex.url if fact.flex is not None else None
-        believed = fact.memory.functions_url if fact.memory.flex_written else ""
-        at_twilio = wanted.functions.mode is not FunctionsMode.RELAY or bool(fact.memory.functions.service_sid)
-        if wanted.flex.configure and url is None and at_twilio and "flex" not in self._refused:
-            url = await read_url(FlexConfiguration(access.account), wanted.flex)
-        in_flex = (believed if url is None else url) if wanted.flex.configure else None
-        asked = replace(wanted.functions, sync_service_sid=fact.memory.sync.sid, url_in_flex=in_flex)
-        found = await self._functions.reconcile(access.key, asked, fact.memory.functions, time.time())
+        believed = fact.record.functions_url if fact.record.flex_written else ""
+        at_twilio = desired.functions.mode is not FunctionsMode.RELAY or bool(fact.record.functions.service_sid)
+        if desired.flex.configure and url is None and at_twilio and "flex" not in self._refused:
+            url = await read_url(FlexConfiguration(access.account), desired.flex)
+        in_flex = (believed if url is None else url) if desired.flex.configure else None
+        asked = replace(desired.functions, sync_service_sid=fact.record.sync.sid, url_in_flex=in_flex)
+        found = await self._functions.reconcile(access.key, asked, fact.record.functions, time.time())
         problem = None
         if found.error is not None:
             where = "check twilio.functions and twilio.accountSid"
-            problem = problem_of(found.error, wanted.credentials.secret, Reason.FUNCTIONS_NOT_FOUND, where)
+            problem = problem_of(found.error, desired.credentials.secret, Reason.FUNCTIONS_NOT_FOUND, where)
         self._note("functions", problem, found.drift)
-        memory = replace(fact.memory, functions=found.memory, functions_url=found.functions_url or fact.memory.functions_url)
+        record = replace(fact.record, functions=found.record, functions_url=found.functions_url or fact.record.functions_url)
         keep = fact.functions is not None and self._too_fresh(problem)
         shown, shown_problem = (fact.functions, fact.functions_problem) if keep else (found, problem)
-        self._publish(replace(fact, functions=shown, functions_problem=shown_problem, memory=memory))
+        self._publish(replace(fact, functions=shown, functions_problem=shown_problem, record=record))
         return found, problem
 
-    async def _look_at_flex(self, access: Access, wanted: TwilioWanted, was_right: bool) -> FlexOutcome:
+    async def _look_at_flex(self, access: Access, desired: TwilioDesired, was_right: bool) -> FlexOutcome:
         fact = self._fact
-        account, lock = FlexConfiguration(access.account), self._pool.flex_lock(wanted.credentials.address, wanted.credentials.account_sid)
-        if not wanted.flex.configure and self._looked == wanted and fact.flex is not None and fact.flex.url == "":
+        account, lock = (
+            FlexConfiguration(access.account),
+            self._pool.flex_lock(desired.credentials.address, desired.credentials.account_sid),
+        )
+        if not desired.flex.configure and self._looked == desired and fact.flex is not None and fact.flex.url == "":
             return fact.flex  # there is no entry of ours, and nothing is asked of Flex
-        url = fact.memory.functions_url or wanted.functions.relay_url
-        found = await reconcile_flex(account, lock, wanted.flex, url, wanted.credentials.secret, was_right=was_right)
-        if not wanted.flex.configure and found.problem is not None and not found.problem.passing:
+        url = fact.record.functions_url or desired.functions.relay_url
+        found = await reconcile_flex(account, lock, desired.flex, url, desired.credentials.secret, was_right=was_right)
+        if not desired.flex.configure and found.problem is not None and not found.problem.passing:
             found = FlexOutcome(url="")  # an account without Flex does not matter either
         self._note("flex", found.problem, found.drift)
-        memory = fact.memory if found.url is None else replace(fact.memory, flex_written=found.ours)
+        record = fact.record if found.url is None else replace(fact.record, flex_written=found.ours)
         shown = fact.flex if fact.flex is not None and self._too_fresh(found.problem) else found
-        self._publish(replace(fact, flex=replace(shown, wrote=False, drift=()), memory=memory))
+        self._publish(replace(fact, flex=replace(shown, wrote=False, drift=()), record=record))
         return found
 
     def _too_fresh(self, problem: Problem | None) -> bool:
-        """Whether a problem is too fresh to be shown: what was known stands until the next look."""
+        """Returns whether a problem is too fresh to be shown: what was known before stands until the next look."""
         return problem is not None and problem.passing and not self._failures
 
     def _note(self, part: str, problem: Problem | None, drift: tuple[str, ...]) -> None:

@@ -9,18 +9,18 @@ from .metadata import Owner, manifest, relay_name
 
 
 def relay_service_account(owner: Owner) -> Manifest:
-    """An account without any right, and without a token in the pods."""
+    """Returns an account without any right, and without a token in the pods."""
     return manifest(SERVICE_ACCOUNT, owner, relay_name(owner.name), {"automountServiceAccountToken": False})
 
 
 def relay_disruption_budget(owner: Owner) -> Manifest:
-    """One pod at a time leaves by eviction."""
+    """Returns the PodDisruptionBudget: one pod at a time leaves by eviction."""
     body = {"spec": {"maxUnavailable": 1, "selector": {"matchLabels": owner.selector}}}
     return manifest(DISRUPTION_BUDGET, owner, relay_name(owner.name), body)
 
 
 def relay_pod_monitor(owner: Owner, labels: Mapping[str, str]) -> Manifest | None:
-    """How the Prometheus operator finds the pods, if wanted; `labels` are further ones, by which a Prometheus selects it."""
+    """Returns the PodMonitor, if wanted. `labels` are further ones, by which a Prometheus selects it."""
     monitoring = owner.spec.monitoring
     if not monitoring.pod_monitor:
         return None

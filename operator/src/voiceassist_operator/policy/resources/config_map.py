@@ -11,12 +11,12 @@ CONFIG_FILE = "relay.json"
 
 
 def relay_config_map(owner: Owner, config: RelayConfig) -> Manifest:
-    """The one ConfigMap that the pods mount."""
+    """Returns the one ConfigMap that the pods mount."""
     annotations = {CONFIG_ANNOTATION: config.config_revision}
     return manifest(CONFIG_MAP, owner, relay_name(owner.name), {"data": {CONFIG_FILE: config.to_json()}}, annotations)
 
 
 def history_config_map(owner: Owner, prompt: Prompt) -> Manifest:
-    """A revision of the prompt, kept to go back to; never mounted, never changed."""
+    """Returns a revision of the prompt, kept to go back to; never mounted, never changed."""
     body = {"data": {"instructions": prompt.instructions}, "immutable": True}
     return manifest(CONFIG_MAP, owner, history_name(owner.name, prompt.revision), body)

@@ -18,7 +18,7 @@ DEFAULT_RESOURCES = {"requests": {"cpu": "250m", "memory": "192Mi"}, "limits": {
 
 
 def grace_seconds(owner: Owner) -> int:
-    """The pods' grace period: calls may finish, then everything is flushed."""
+    """Returns the pods' grace period: calls may finish, then everything is flushed."""
     return owner.spec.relay.drain_timeout_seconds + DRAIN_GRACE_SECONDS + CLOSE_SECONDS
 
 
@@ -110,7 +110,7 @@ def _spread(owner: Owner) -> dict[str, Any]:
 
 
 def relay_deployment(owner: Owner) -> Manifest:
-    """The Deployment. A new configuration or prompt does not change it: pods are not replaced for a prompt."""
+    """Returns the Deployment. A new configuration or prompt does not change it: pods are not replaced for a prompt."""
     relay = owner.spec.relay
     name = relay_name(owner.name)
     annotations = {

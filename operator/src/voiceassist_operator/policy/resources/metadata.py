@@ -58,7 +58,7 @@ class Owner:
 
 
 def limited(text: str, limit: int = MAX_NAME) -> str:
-    """`text`, or a shortened form with a digest of the whole that is as long as `limit` at most."""
+    """Returns `text`, or a shortened form of it with a digest of the whole; `limit` characters at most."""
     if len(text) <= limit:
         return text
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]
@@ -66,22 +66,22 @@ def limited(text: str, limit: int = MAX_NAME) -> str:
 
 
 def label_value(name: str) -> str:
-    """An object's name as a label's value (at most 63 characters)."""
+    """Returns an object's name as a label's value (at most 63 characters)."""
     return limited(name)
 
 
 def relay_name(name: str) -> str:
-    """Name of the relay's Deployment, Service, Ingress and so on."""
+    """Returns the name of the relay's Deployment, Service, Ingress and so on."""
     return limited(name.replace(".", "-"), MAX_NAME - 6) + "-relay"
 
 
 def history_name(name: str, revision: str) -> str:
-    """Name of the ConfigMap that keeps one revision of the prompt."""
+    """Returns the name of the ConfigMap that keeps one revision of the prompt."""
     return limited(name.replace(".", "-"), MAX_NAME - 8 - len(revision)) + f"-prompt-{revision}"
 
 
 def manifest(kind: Kind, owner: Owner, name: str, body: Manifest, annotations: dict[str, str] | None = None) -> Manifest:
-    """An object owned by the VoiceAssist, with our labels."""
+    """Returns an object owned by the VoiceAssist, with our labels."""
     metadata: Manifest = {
         "name": name,
         "namespace": owner.namespace,

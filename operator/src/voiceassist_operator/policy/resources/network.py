@@ -24,7 +24,7 @@ INGRESS_ANNOTATIONS = {
 
 
 def relay_service(owner: Owner) -> Manifest:
-    """The Service of the public port; the private one is in none."""
+    """Returns the Service of the public port; the private one is in none."""
     body = {
         "spec": {
             "type": "ClusterIP",
@@ -36,7 +36,7 @@ def relay_service(owner: Owner) -> Manifest:
 
 
 def relay_ingress(owner: Owner) -> Manifest | None:
-    """The Ingress, if wanted. Contour also wants to be told which route is a websocket."""
+    """Returns the Ingress, if wanted. Contour also has to know which route is a websocket."""
     ingress, prefix = owner.spec.ingress, owner.spec.path_prefix
     if not ingress.enabled:
         return None
@@ -52,7 +52,10 @@ def relay_ingress(owner: Owner) -> Manifest | None:
 
 
 def relay_network_policy(owner: Owner) -> Manifest | None:
-    """Lets anyone to the public port; to the private one only relays of this object, the operator and Prometheus."""
+    """Returns the NetworkPolicy, if wanted.
+
+    Anyone may reach the public port; the private one only this object's relays, the operator and Prometheus.
+    """
     if not owner.spec.relay.network_policy.enabled:
         return None
     private_peers = [

@@ -15,7 +15,7 @@ class FlexOperations(Protocol):
     """What keeping an entry needs of the Flex configuration."""
 
     async def fetch(self) -> dict[str, Any]:
-        """The configuration."""
+        """Returns the configuration."""
 
     async def update(self, changes: Mapping[str, Any]) -> None:
         """Replaces these top-level fields, each as a whole."""
@@ -28,7 +28,7 @@ class FlexConfiguration:
     transport: TwilioTransport = field(repr=False)
 
     async def fetch(self) -> dict[str, Any]:
-        """The configuration."""
+        """Returns the configuration."""
         return await self.transport.ask("flex-api", "GET", CONFIGURATION)
 
     async def update(self, changes: Mapping[str, Any]) -> None:

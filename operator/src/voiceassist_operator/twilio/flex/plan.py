@@ -14,7 +14,7 @@ from typing import Any
 
 from voiceassist_crds.reasons import Reason
 
-from ..model.flex import DEFAULT, FlexWanted
+from ..model.flex import DEFAULT, FlexDesired
 from ..model.outcome import Problem
 
 CUSTOM, OURS, INSTANCES = "custom_data", "voice_assist", "instances"
@@ -39,41 +39,41 @@ class FlexPlan:
         return url if isinstance(url, str) else ""
 
     def ours(self, uid: str) -> bool:
-        """Whether the entry that is there is the object's own."""
+        """Returns whether the entry that is there is the object's own."""
         return _is_ours(self.seen, uid)
 
 
-def plan_flex(wanted: FlexWanted, functions_url: str, configuration: Mapping[str, Any]) -> FlexPlan:
-    """The plan for an object that is there."""
+def plan_flex(desired: FlexDesired, functions_url: str, configuration: Mapping[str, Any]) -> FlexPlan:
+    """Returns the plan for an object that is there."""
     instances = _instances(configuration)
-    seen = instances.get(wanted.key)
-    if not wanted.configure:
+    seen = instances.get(desired.key)
+    if not desired.configure:
         plan = FlexPlan(None, seen)
-        return _without(plan, wanted, configuration) if _is_ours(seen, wanted.uid) else plan
+        return _without(plan, desired, configuration) if _is_ours(seen, desired.uid) else plan
     if problem := _unusable(configuration):
         return FlexPlan(None, seen, problem=problem)
-    taken = _taken(wanted, instances)
-    free = sorted(wanted.claims - taken.keys())
-    problem = _conflict(wanted, taken) if taken else None
+    taken = _taken(desired, instances)
+    free = sorted(desired.claims - taken.keys())
+    problem = _conflict(desired, taken) if taken else None
     if not free:
         plan = FlexPlan(None, seen, problem=problem)
-        return _without(plan, wanted, configuration) if wanted.key in instances else plan
+        return _without(plan, desired, configuration) if desired.key in instances else plan
     claim: dict[str, Any] = {"default": True} if free == [DEFAULT] else {"queues": free}
-    entry = {"functionsUrl": functions_url, **claim, "uid": wanted.uid, "since": wanted.since}
-    write = None if seen == entry else _with(configuration, {**instances, wanted.key: entry})
+    entry = {"functionsUrl": functions_url, **claim, "uid": desired.uid, "since": desired.since}
+    write = None if seen == entry else _with(configuration, {**instances, desired.key: entry})
     return FlexPlan(entry, seen, write, problem)
 
 
-def plan_flex_removal(wanted: FlexWanted, configuration: Mapping[str, Any]) -> FlexPlan:
-    """The plan for an object that goes: just its own entry goes with it."""
-    seen = _instances(configuration).get(wanted.key)
-    ours = _is_ours(seen, wanted.uid) or (isinstance(seen, Mapping) and "uid" not in seen and wanted.configure)
+def plan_flex_removal(desired: FlexDesired, configuration: Mapping[str, Any]) -> FlexPlan:
+    """Returns the plan for an object that is deleted: only its own entry is removed."""
+    seen = _instances(configuration).get(desired.key)
+    ours = _is_ours(seen, desired.uid) or (isinstance(seen, Mapping) and "uid" not in seen and desired.configure)
     plan = FlexPlan(None, seen)
-    return _without(plan, wanted, configuration) if ours else plan
+    return _without(plan, desired, configuration) if ours else plan
 
 
 def drift(plan: FlexPlan, key: str) -> str:
-    """What was not as we had left it, in a sentence; only to be told where the entry was right before."""
+    """Returns in a sentence what was not as we had left it; for an entry that was right before."""
     where = f"the Flex configuration's entry {key}"
     if plan.entry is None:
         return f"{where} was there again: removed"
@@ -128,30 +128,30 @@ def _with(configuration: Mapping[str, Any], instances: Mapping[str, Any]) -> dic
     return attributes
 
 
-def _without(plan: FlexPlan, wanted: FlexWanted, configuration: Mapping[str, Any]) -> FlexPlan:
-    rest = {key: entry for key, entry in _instances(configuration).items() if key != wanted.key}
+def _without(plan: FlexPlan, desired: FlexDesired, configuration: Mapping[str, Any]) -> FlexPlan:
+    rest = {key: entry for key, entry in _instances(configuration).items() if key != desired.key}
     return FlexPlan(None, plan.seen, _with(configuration, rest), plan.problem)
 
 
-def _taken(wanted: FlexWanted, instances: Mapping[str, Any]) -> dict[str, str]:
-    """What others claim before us, and who."""
+def _taken(desired: FlexDesired, instances: Mapping[str, Any]) -> dict[str, str]:
+    """Returns what others claim before us, each with who claims it."""
     taken: dict[str, str] = {}
-    for one in wanted.older:
-        taken |= dict.fromkeys(one.queues & wanted.claims, one.key)
+    for one in desired.earlier:
+        taken |= dict.fromkeys(one.queues & desired.claims, one.key)
     for key, entry in instances.items():
-        if key == wanted.key or key in wanted.known or not isinstance(entry, Mapping):
+        if key == desired.key or key in desired.known or not isinstance(entry, Mapping):
             continue
         queues = entry.get("queues")
         claims = frozenset(queue for queue in queues if isinstance(queue, str)) if isinstance(queues, list) else frozenset[str]()
         if entry.get("default") is True:
             claims |= {DEFAULT}
-        if (str(entry.get("since") or ""), key) < (wanted.since, wanted.key):
-            taken |= dict.fromkeys(claims & wanted.claims, key)
+        if (str(entry.get("since") or ""), key) < (desired.since, desired.key):
+            taken |= dict.fromkeys(claims & desired.claims, key)
     return taken
 
 
-def _conflict(wanted: FlexWanted, taken: Mapping[str, str]) -> Problem:
+def _conflict(desired: FlexDesired, taken: Mapping[str, str]) -> Problem:
     told = ", ".join(f"{'the default' if queue == DEFAULT else f'queue {queue}'} by {key}" for queue, key in sorted(taken.items()))
     way = "name queues in twilio.flex.queues, or remove the other" if DEFAULT in taken else "change twilio.flex.queues of one of them"
-    stands = "its other queues are configured" if wanted.claims - taken.keys() else "this one has no entry in the Flex configuration"
+    stands = "its other queues are configured" if desired.claims - taken.keys() else "this one has no entry in the Flex configuration"
     return Problem(Reason.FLEX_CONFLICT, f"claimed already: {told}; {way}; {stands}")

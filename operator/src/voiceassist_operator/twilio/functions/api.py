@@ -38,12 +38,12 @@ class ServerlessAccount:
         self._services = transport.client.serverless.v1.services
 
     async def service(self, ref: str) -> Service | None:
-        """A service by SID or UniqueName; None where there is none. One request."""
+        """Returns a service by SID or UniqueName; None where there is none. One request."""
         found = await _or_none(self._services(ref).fetch_async())
         return None if found is None else _service(found)
 
     async def look(self, ref: str, environment: str, names: frozenset[str]) -> ServerlessFacts:
-        """Everything: five requests, and one more for each function whose name is among `names`."""
+        """Returns everything: five requests, and one more for each function whose name is among `names`."""
         service = await self.service(ref)
         if service is None:
             return ServerlessFacts()
@@ -63,7 +63,7 @@ class ServerlessAccount:
         return ServerlessFacts(service, found, variables or (), tuple(functions), builds)
 
     async def glance(self, facts: ServerlessFacts) -> ServerlessFacts:
-        """Service, environment with what is deployed, variables: the parts that others can change. Three requests."""
+        """Returns the facts with service, environment and variables looked at anew: the parts that others can change. Three requests."""
         if facts.service is None or facts.environment is None:
             return facts
         service = await self.service(facts.service.sid)
@@ -76,12 +76,12 @@ class ServerlessAccount:
         return replace(facts, service=service, environment=environment, variables=variables)
 
     async def environment(self, service_sid: str, sid: str) -> Environment | None:
-        """An environment; None where it, or its service, is not there."""
+        """Returns an environment; None where it, or its service, is not there."""
         found = await _or_none(self._services(service_sid).environments(sid).fetch_async())
         return None if found is None else _environment(found)
 
     async def variables(self, service_sid: str, environment_sid: str) -> tuple[Variable, ...] | None:
-        """An environment's variables; None where the environment is not there."""
+        """Returns an environment's variables; None where the environment is not there."""
         found = await _or_none(self._services(service_sid).environments(environment_sid).variables.list_async())
         return None if found is None else tuple(_variable(one) for one in found)
 
@@ -92,7 +92,7 @@ class ServerlessAccount:
         return _variable(await made)
 
     async def poll(self, service_sid: str, build: Build) -> Build:
-        """A build's state now; one that is gone has failed. One request."""
+        """Returns a build with its state now; one that is gone has failed. One request."""
         found = await _or_none(self._services(service_sid).builds(build.sid).build_status().fetch_async())
         return replace(build, status="failed" if found is None else str(found.status))
 
@@ -101,7 +101,7 @@ class ServerlessAccount:
         await _or_none(self._services(service_sid).delete_async())
 
     async def take(self, step: Step, facts: ServerlessFacts) -> ServerlessFacts:
-        """Takes one step; gives the facts as they are after it, by Twilio's answer."""
+        """Takes one step. Returns the facts as they are after it, by Twilio's answer."""
         if isinstance(step, CreateService):
             made = await self._services.create_async(
                 unique_name=step.unique_name, friendly_name=step.friendly_name, include_credentials=False, ui_editable=False
@@ -141,7 +141,7 @@ class ServerlessAccount:
         return replace(facts, environment=replace(facts.environment, build_sid=step.build_sid))
 
     async def _upload(self, service_sid: str, step: Upload) -> Version:
-        """The package has no upload. After an unclear answer it may be there: look before it is asked for again."""
+        """Uploads, which the package cannot. After an unclear answer the version may be there: look before it is asked for again."""
         source = step.source
         path = f"/v1/Services/{segment(service_sid)}/Functions/{segment(step.function_sid)}/Versions"
         name = f"{source.path.removeprefix('/')}.js"

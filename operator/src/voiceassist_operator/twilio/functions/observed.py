@@ -52,7 +52,7 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function; its versions the oldest first, looked at only where the name is one that is wanted."""
+    """A function; its versions the oldest first, looked at only where the name is one of the desired."""
 
     sid: str
     name: str

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from ..model.functions import FunctionsWanted
+from ..model.functions import FunctionsDesired
 from .observed import (
     Build,
     CreateBuild,
@@ -81,29 +81,29 @@ class Plan:
 
 
 def unique_name(uid: str) -> str:
-    """UniqueName of the service of the object with this uid; at most 50 characters, letters, digits and hyphens."""
+    """Returns the UniqueName of the service of the object with this uid; at most 50 characters, letters, digits and hyphens."""
     return f"voiceassist-{uid.replace('-', '')}"[:50]
 
 
-def friendly_name(wanted: FunctionsWanted) -> str:
-    """FriendlyName of the service, for people."""
-    return f"voiceassist/{wanted.namespace}/{wanted.name}"[:255]
+def friendly_name(desired: FunctionsDesired) -> str:
+    """Returns the FriendlyName of the service, for people."""
+    return f"voiceassist/{desired.namespace}/{desired.name}"[:255]
 
 
-def variables_wanted(wanted: FunctionsWanted) -> dict[str, str]:
-    """The variables that are kept right. Without a Sync service its SID is left as it is."""
-    variables = {"STREAM_URL": wanted.stream_url}
-    if wanted.sync_service_sid:
-        variables["SYNC_SERVICE_SID"] = wanted.sync_service_sid
+def desired_variables(desired: FunctionsDesired) -> dict[str, str]:
+    """Returns the variables that are kept right. Without a Sync service its SID is left as it is."""
+    variables = {"STREAM_URL": desired.stream_url}
+    if desired.sync_service_sid:
+        variables["SYNC_SERVICE_SID"] = desired.sync_service_sid
     return variables
 
 
-def plan_variables(wanted: Mapping[str, str], seen: tuple[Variable, ...], left: Mapping[str, str]) -> tuple[list[Step], list[str]]:
+def plan_variables(desired: Mapping[str, str], seen: tuple[Variable, ...], left: Mapping[str, str]) -> tuple[list[Step], list[str]]:
     """Steps that put the variables right, and what was changed by hand."""
     steps: list[Step] = []
     drift: list[str] = []
     found = {one.key: one for one in seen}
-    for key, value in wanted.items():
+    for key, value in desired.items():
         one = found.get(key)
         if one is None:
             steps.append(SetVariable(key, value))
@@ -116,12 +116,12 @@ def plan_variables(wanted: Mapping[str, str], seen: tuple[Variable, ...], left: 
     return steps, drift
 
 
-def plan_serverless(wanted: FunctionsWanted, sources: tuple[Source, ...], facts: ServerlessFacts, left: Left, now: float) -> Plan:
-    """The next steps; `now` in epoch seconds."""
+def plan_serverless(desired: FunctionsDesired, sources: tuple[Source, ...], facts: ServerlessFacts, left: Left, now: float) -> Plan:
+    """Returns the next steps; `now` in epoch seconds."""
     if facts.service is None:
         gone = (f"the Functions service {left.service_sid} was deleted: made again",) if left.service_sid else ()
-        return Plan(State.STEPS, (CreateService(unique_name(wanted.uid), friendly_name(wanted)),), gone)
-    steps, drift = _around(wanted, facts, left)
+        return Plan(State.STEPS, (CreateService(unique_name(desired.uid), friendly_name(desired)),), gone)
+    steps, drift = _around(desired, facts, left)
     missing = [step for source in sources if (step := _missing(source, facts)) is not None]
     steps += missing
     drift += _functions_gone(sources, facts, left)
@@ -159,11 +159,11 @@ def plan_serverless(wanted: FunctionsWanted, sources: tuple[Source, ...], facts:
     return Plan(State.STEPS, tuple(steps), tuple(drift))
 
 
-def _around(wanted: FunctionsWanted, facts: ServerlessFacts, left: Left) -> tuple[list[Step], list[str]]:
-    """What surrounds the code: the service's settings, the environment, its variables."""
+def _around(desired: FunctionsDesired, facts: ServerlessFacts, left: Left) -> tuple[list[Step], list[str]]:
+    """Returns the steps and drift of what surrounds the code: the service's settings, the environment, its variables."""
     service, steps, drift = facts.service, list[Step](), list[str]()
     assert service is not None  # noqa: S101 - asked before
-    name = friendly_name(wanted)
+    name = friendly_name(desired)
     if (service.friendly_name, service.include_credentials, service.ui_editable) != (name, False, False):
         steps.append(UpdateService(service.sid, name))
         if left.service_sid == service.sid:
@@ -182,7 +182,7 @@ def _around(wanted: FunctionsWanted, facts: ServerlessFacts, left: Left) -> tupl
             drift.append(f"the Functions environment {left.environment_sid} was deleted: made again")
         return steps, drift
     known = left.variables if left.environment_sid == facts.environment.sid else {}
-    more, told_of = plan_variables(variables_wanted(wanted), facts.variables, known)
+    more, told_of = plan_variables(desired_variables(desired), facts.variables, known)
     return steps + more, drift + told_of
 
 
@@ -207,7 +207,7 @@ def _missing(source: Source, facts: ServerlessFacts) -> Step | None:
 
 
 def _functions_gone(sources: tuple[Source, ...], facts: ServerlessFacts, left: Left) -> list[str]:
-    """Functions that were deleted: there is not even one of an older content."""
+    """Returns the functions that were deleted: there is not even one of an older content."""
     if not left.build_sid or facts.environment is None or left.environment_sid != facts.environment.sid:
         return []
     paths = {one.name.removeprefix(NAME_PREFIX).split(" ")[0] for one in facts.functions if one.name.startswith(NAME_PREFIX)}
@@ -215,7 +215,7 @@ def _functions_gone(sources: tuple[Source, ...], facts: ServerlessFacts, left: L
 
 
 def _left_over(facts: ServerlessFacts, deployed: str) -> list[Step]:
-    """What nothing needs any more, once the right build is deployed: Twilio bounds how many there may be."""
+    """Returns the steps that delete what nothing needs any more, once the right build is deployed: Twilio bounds how many there may be."""
     used = {sid for build in facts.builds if build.sid == deployed for sid in build.versions}
     steps: list[Step] = [DeleteBuild(build.sid) for build in facts.builds if build.sid != deployed and build.status != "building"]
     for function in facts.functions:

@@ -41,11 +41,11 @@ class Source:
 
 @cache
 def sources() -> tuple[Source, ...]:
-    """All functions, in the order in which they are made."""
+    """Returns all functions, in the order in which they are made."""
     folder = files(__package__) / "javascript"
     return tuple(Source(path, visibility, (folder / name).read_text("utf-8")) for path, visibility, name in _FILES)
 
 
 def dependencies_json() -> str:
-    """The dependencies as a build is given them."""
+    """Returns the dependencies as a build is given them."""
     return json.dumps([{"name": name, "version": version} for name, version in DEPENDENCIES], separators=(",", ":"))

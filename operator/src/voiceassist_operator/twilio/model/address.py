@@ -15,7 +15,7 @@ class Address:
     edge: str | None = None
 
     def base(self, product: str) -> str:
-        """Base URL of a product (sync, serverless, serverless-upload, flex-api), without a slash at the end."""
+        """Returns the base URL of a product (sync, serverless, serverless-upload, flex-api), without a slash at the end."""
         if self.api_url is not None:
             return self.api_url.replace("{product}", product).rstrip("/")
         if self.region is None:

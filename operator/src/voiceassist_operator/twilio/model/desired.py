@@ -10,17 +10,17 @@ from voiceassist_crds.reasons import ConditionType, Reason
 from voiceassist_crds.resource import VoiceAssistSpec
 
 from .address import Address
-from .flex import FlexWanted, Older
-from .functions import GRACE_SECONDS, FunctionsMemory, FunctionsMode, FunctionsWanted, memory_from_status
-from .outcome import SyncMemory
-from .sync_service import SyncWanted, friendly_name
+from .flex import EarlierClaim, FlexDesired
+from .functions import GRACE_SECONDS, FunctionsDesired, FunctionsMode, FunctionsRecord, record_from_status
+from .outcome import SyncRecord
+from .sync_service import SyncDesired, friendly_name
 
 
 @dataclass(frozen=True, slots=True)
 class Neighbours:
     """Other VoiceAssists of the account that the operator knows."""
 
-    older: tuple[Older, ...] = ()
+    earlier: tuple[EarlierClaim, ...] = ()
     """Those that claim a queue, or the default, of this one's before it."""
     known: frozenset[str] = frozenset()
     """The keys of all."""
@@ -43,22 +43,22 @@ class Credentials:
 
 
 @dataclass(frozen=True, slots=True)
-class TwilioWanted:
+class TwilioDesired:
     """What the object asks for. A look is due as soon as it changes."""
 
     credentials: Credentials
-    sync: SyncWanted
-    functions: FunctionsWanted
+    sync: SyncDesired
+    functions: FunctionsDesired
     """Without what only a look can tell: the Sync service that was made, and the URL in Flex."""
-    flex: FlexWanted
+    flex: FlexDesired
 
 
 @dataclass(frozen=True, slots=True)
-class TwilioMemory:
+class TwilioRecord:
     """What the status remembers."""
 
-    sync: SyncMemory = field(default_factory=SyncMemory)
-    functions: FunctionsMemory = field(default_factory=FunctionsMemory)
+    sync: SyncRecord = field(default_factory=SyncRecord)
+    functions: FunctionsRecord = field(default_factory=FunctionsRecord)
     functions_url: str = ""
     flex_right: bool = False
     """Whether our entry in Flex was as the object of this generation describes it."""
@@ -66,7 +66,7 @@ class TwilioMemory:
     """Whether we wrote an entry that has to be removed."""
 
 
-def twilio_wanted(
+def twilio_desired(
     namespace: str,
     name: str,
     uid: str,
@@ -75,16 +75,19 @@ def twilio_wanted(
     secret_version: str,
     neighbours: Neighbours,
     grace_seconds: float = GRACE_SECONDS,
-) -> TwilioWanted:
-    """From the spec, `created` as RFC 3339. `grace_seconds`: how long functions that are no longer wanted go on."""
+) -> TwilioDesired:
+    """Returns what a spec asks for; `created` is RFC 3339.
+
+    `grace_seconds`: how long functions that are no longer wanted go on.
+    """
     twilio = spec.twilio
     existing = twilio.functions.existing
-    return TwilioWanted(
+    return TwilioDesired(
         Credentials(
             twilio.account_sid, Address(twilio.api_url, twilio.region, twilio.edge), twilio.credentials_secret_ref.name, secret_version
         ),
-        SyncWanted(friendly_name(namespace, name, uid), twilio.sync.service_sid or ""),
-        FunctionsWanted(
+        SyncDesired(friendly_name(namespace, name, uid), twilio.sync.service_sid or ""),
+        FunctionsDesired(
             mode=FunctionsMode(twilio.functions.mode),
             uid=uid,
             namespace=namespace,
@@ -96,29 +99,29 @@ def twilio_wanted(
             existing_environment_sid=existing.environment_sid if existing else "",
             grace_seconds=grace_seconds,
         ),
-        FlexWanted(
+        FlexDesired(
             key=f"{namespace}/{name}",
             uid=uid,
             since=created,
             configure=twilio.flex.configure,
             queues=tuple(sorted(twilio.flex.queues)),
-            older=neighbours.older,
+            earlier=neighbours.earlier,
             known=neighbours.known,
         ),
     )
 
 
-def memory_of(status: Mapping[str, Any], generation: int) -> TwilioMemory:
-    """Reads the status of an object of this generation."""
+def recorded(status: Mapping[str, Any], generation: int) -> TwilioRecord:
+    """Returns what the status of an object of this generation says of Twilio."""
     sync = status.get("sync") or {}
     right = {
         entry["type"]
         for entry in status.get("conditions") or []
         if entry["status"] == "True" and entry["reason"] == Reason.CONFIGURED.value and entry.get("observedGeneration") == generation
     }
-    functions = memory_from_status(status.get("functions") or {})
-    return TwilioMemory(
-        SyncMemory(sync.get("serviceSid") or "", bool(sync.get("made"))),
+    functions = record_from_status(status.get("functions") or {})
+    return TwilioRecord(
+        SyncRecord(sync.get("serviceSid") or "", bool(sync.get("made"))),
         replace(functions, right=ConditionType.FUNCTIONS_CONFIGURED.value in right),
         (status.get("endpoints") or {}).get("functionsUrl") or "",
         ConditionType.FLEX_CONFIGURED.value in right,

@@ -9,7 +9,7 @@ DEFAULT = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Older:
+class EarlierClaim:
     """An older VoiceAssist of this account that the operator knows, and what it claims."""
 
     key: str
@@ -18,7 +18,7 @@ class Older:
 
 
 @dataclass(frozen=True, slots=True)
-class FlexWanted:
+class FlexDesired:
     """What the object asks for."""
 
     key: str
@@ -28,7 +28,7 @@ class FlexWanted:
     """When the object was created, RFC 3339."""
     configure: bool = True
     queues: tuple[str, ...] = ()
-    older: tuple[Older, ...] = ()
+    earlier: tuple[EarlierClaim, ...] = ()
     known: frozenset[str] = field(default=frozenset(), compare=False)
     """Keys of all objects of this account that the operator knows: their claims are in `older`, or do not count."""
 

@@ -23,7 +23,7 @@ class FunctionsMode(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class FunctionsWanted:
+class FunctionsDesired:
     """What the object asks for, and what Flex has."""
 
     mode: FunctionsMode
@@ -52,14 +52,14 @@ class FunctionsWanted:
 
 
 @dataclass(frozen=True, slots=True)
-class FunctionsMemory:
+class FunctionsRecord:
     """`status.functions`: Serverless things that we made, as last seen; and since when they are not wanted any more."""
 
     service_sid: str = ""
     environment_sid: str = ""
     build_sid: str = ""
     retire_at: float | None = None
-    """Epoch seconds from which on the service, no longer wanted, is deleted; in the status as RFC 3339 `retireAt`."""
+    """Epoch seconds from which on the service, no longer desired, is deleted; in the status as RFC 3339 `retireAt`."""
     right: bool = False
     """The condition says that the functions were as this generation of the object wants them: what differs was changed by hand.
 
@@ -81,31 +81,31 @@ class FunctionsOutcome:
     """One sentence for each thing that was not as we had left it and was put right: worth an event."""
     next_look: float | None = None
     """Seconds after which to look again, sooner than the usual resync; None: at the usual resync."""
-    memory: FunctionsMemory = FunctionsMemory()
+    record: FunctionsRecord = FunctionsRecord()
     """Belongs in `status.functions`, whatever else happened."""
     error: Exception | None = None
     """An error of the transport that ended the look early: its condition is made like that of any other call to Twilio."""
 
 
-def memory_from_status(status: Mapping[str, Any]) -> FunctionsMemory:
-    """Reads `status.functions`; what cannot be read is not remembered."""
+def record_from_status(status: Mapping[str, Any]) -> FunctionsRecord:
+    """Returns what `status.functions` says; what cannot be read is left out."""
     text = str(status.get("retireAt") or "")
     try:
         retire_at = datetime.fromisoformat(text).timestamp() if text else None
     except ValueError:
         retire_at = None
-    return FunctionsMemory(
+    return FunctionsRecord(
         str(status.get("serviceSid") or ""), str(status.get("environmentSid") or ""), str(status.get("buildSid") or ""), retire_at
     )
 
 
-def memory_to_status(memory: FunctionsMemory) -> dict[str, str]:
-    """Writes `status.functions`: only what there is."""
-    retire_at = None if memory.retire_at is None else datetime.fromtimestamp(memory.retire_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def record_to_status(record: FunctionsRecord) -> dict[str, str]:
+    """Returns `status.functions`: only what there is."""
+    retire_at = None if record.retire_at is None else datetime.fromtimestamp(record.retire_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     pairs = {
-        "serviceSid": memory.service_sid,
-        "environmentSid": memory.environment_sid,
-        "buildSid": memory.build_sid,
+        "serviceSid": record.service_sid,
+        "environmentSid": record.environment_sid,
+        "buildSid": record.build_sid,
         "retireAt": retire_at,
     }
     return {key: value for key, value in pairs.items() if value}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .desired import TwilioMemory
+from .desired import TwilioRecord
 from .functions import FunctionsOutcome
 from .outcome import FlexOutcome, Problem, SyncOutcome
 
@@ -19,5 +19,5 @@ class TwilioFact:
     functions: FunctionsOutcome | None = None
     functions_problem: Problem | None = None
     flex: FlexOutcome | None = None
-    memory: TwilioMemory = field(default_factory=TwilioMemory)
+    record: TwilioRecord = field(default_factory=TwilioRecord)
     """What is to be remembered in the status."""

@@ -28,7 +28,7 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
-class SyncMemory:
+class SyncRecord:
     """`status.sync`."""
 
     sid: str = ""
@@ -40,7 +40,7 @@ class SyncMemory:
 class SyncOutcome:
     """What came of a look at the Sync service."""
 
-    memory: SyncMemory
+    record: SyncRecord
     """Belongs in `status.sync`."""
     problem: Problem | None = None
     drift: tuple[str, ...] = ()
@@ -62,7 +62,7 @@ class FlexOutcome:
 
 
 def problem_of(error: Exception, secret: str, missing: Reason, where: str, keys: str = "apiKeySid and apiKeySecret") -> Problem:
-    """The problem that an error stands for.
+    """Returns the problem that an error stands for.
 
     `missing` is the reason where Twilio does not know what was asked for, `where` what to check then.
     """

@@ -33,17 +33,17 @@ _BUSY = frozenset({20429, 45780, 54009, 59004})
 
 
 def is_busy(status: int, code: int) -> bool:
-    """Whether nothing was done because of too many requests: repeating it later is safe."""
+    """Returns whether nothing was done because of too many requests: repeating it later is safe."""
     return status == 429 or (400 <= status < 500 and code in _BUSY)
 
 
 def is_unclear(status: int) -> bool:
-    """Whether it may have been done all the same."""
+    """Returns whether what was asked may have been done all the same."""
     return status >= 500 or status == 408
 
 
 def refusal(status: int, code: int) -> Refusal:
-    """The kind of an answer that is neither a success nor to be repeated."""
+    """Returns the kind of an answer that is neither a success nor to be repeated."""
     if code in _SUSPENDED:
         return Refusal.SUSPENDED
     if status in {401, 403}:
@@ -65,7 +65,7 @@ class Problem:
 
 
 def problem(status: int, body: bytes) -> Problem:
-    """Reads an error body: Twilio's own form, RFC 9457, or whatever else came."""
+    """Returns what an error's body says: Twilio's own form, RFC 9457, or whatever else came."""
     try:
         parsed: Any = json.loads(body)
     except (ValueError, RecursionError):

@@ -38,7 +38,7 @@ class Cause:
 
 
 def next_look(cause: Cause, failures: int, resync: float, chance: float) -> float | None:
-    """Seconds until the next look; None: not until something changes. `chance` is drawn evenly from [0, 1).
+    """Returns the seconds until the next look; None: not until something changes. `chance` is drawn evenly from [0, 1).
 
     `failures` counts looks that failed in a row, this one included.
     """

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 
 def friendly_name(namespace: str, name: str, uid: str) -> str:
-    """The name of the service that is made for an object."""
+    """Returns the name of the service that is made for an object."""
     return f"voiceassist/{namespace}/{name}/{uid}"
 
 
 @dataclass(frozen=True, slots=True)
-class SyncWanted:
+class SyncDesired:
     """What the object asks for."""
 
     friendly_name: str

@@ -21,12 +21,12 @@ class SyncOperations:
         self._services = transport.client.sync.v1.services
 
     async def named(self, friendly_name: str) -> tuple[SyncService, ...]:
-        """All services of this name; names are not unique. One request for each 100 services of the account."""
+        """Returns all services of this name; names are not unique. One request for each 100 services of the account."""
         found = await self._services.list_async(limit=MAX_SERVICES, page_size=PAGE_SIZE)
         return tuple(_service(one) for one in found if one.friendly_name == friendly_name)
 
     async def fetch(self, sid: str) -> SyncService | None:
-        """A service; None where the account has none of this SID."""
+        """Returns a service; None where the account has none of this SID."""
         try:
             return _service(await self._services(sid).fetch_async())
         except TwilioRefused as error:
@@ -35,7 +35,7 @@ class SyncOperations:
             raise
 
     async def create(self, friendly_name: str) -> SyncService:
-        """A new service with our settings. After an unclear answer it may be there: list before it is asked for again."""
+        """Creates a service with our settings. After an unclear answer it may be there: list before it is asked for again."""
         return _service(await self._services.create_async(friendly_name=friendly_name, **_given(SyncSettings())))
 
     async def update(self, sid: str, changes: Mapping[str, Any]) -> None:
@@ -51,7 +51,7 @@ class SyncOperations:
                 raise
 
     async def empty(self, sid: str) -> bool:
-        """Whether there is nothing in a service; one that is gone is empty. Four requests at most."""
+        """Returns whether there is nothing in a service; one that is gone is empty. Four requests at most."""
         service = self._services(sid)
         try:
             for kind in (service.documents, service.sync_maps, service.sync_lists, service.sync_streams):

@@ -14,8 +14,8 @@ from typing import Any
 
 from voiceassist_crds.reasons import Reason
 
-from ..model.outcome import Problem, SyncMemory
-from ..model.sync_service import SyncService, SyncSettings, SyncWanted
+from ..model.outcome import Problem, SyncRecord
+from ..model.sync_service import SyncDesired, SyncService, SyncSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class SyncSeen:
 class SyncPlan:
     """What is to be done; with nothing to do, `use` is the service."""
 
-    use: SyncMemory = field(default_factory=SyncMemory)
+    use: SyncRecord = field(default_factory=SyncRecord)
     create: bool = False
     update: Mapping[str, Any] = field(default_factory=dict)
     """Changes of the service in use."""
@@ -52,26 +52,26 @@ class SyncPlan:
         return not (self.create or self.update or self.ask_empty or self.delete)
 
 
-def plan_sync(wanted: SyncWanted, memory: SyncMemory, seen: SyncSeen) -> SyncPlan:
-    """The plan."""
-    return _adopted(wanted, seen) if wanted.given_sid else _made(wanted, memory, seen)
+def plan_sync(desired: SyncDesired, record: SyncRecord, seen: SyncSeen) -> SyncPlan:
+    """Returns the plan."""
+    return _adopted(desired, seen) if desired.given_sid else _made(desired, record, seen)
 
 
-def _adopted(wanted: SyncWanted, seen: SyncSeen) -> SyncPlan:
-    sid = wanted.given_sid
+def _adopted(desired: SyncDesired, seen: SyncSeen) -> SyncPlan:
+    sid = desired.given_sid
     if seen.known is None:
         text = f"the account has no Sync service {sid}; check twilio.sync.serviceSid, accountSid and region, or leave serviceSid out"
-        return SyncPlan(SyncMemory(sid), problem=Problem(Reason.SYNC_NOT_FOUND, text))
+        return SyncPlan(SyncRecord(sid), problem=Problem(Reason.SYNC_NOT_FOUND, text))
     if seen.known.settings.acl_enabled:
-        return SyncPlan(SyncMemory(sid))
+        return SyncPlan(SyncRecord(sid))
     text = f"AclEnabled of Sync service {sid} was off, so that any token opened all of it: switched on"
-    return SyncPlan(SyncMemory(sid), update={"acl_enabled": True}, drift=(text,))
+    return SyncPlan(SyncRecord(sid), update={"acl_enabled": True}, drift=(text,))
 
 
-def _made(wanted: SyncWanted, memory: SyncMemory, seen: SyncSeen) -> SyncPlan:
-    remembered = memory.sid if memory.made else ""
+def _made(desired: SyncDesired, record: SyncRecord, seen: SyncSeen) -> SyncPlan:
+    remembered = record.sid if record.made else ""
     ours = {one.sid: one for one in seen.named}
-    if seen.known is not None and (remembered == seen.known.sid or seen.known.friendly_name == wanted.friendly_name):
+    if seen.known is not None and (remembered == seen.known.sid or seen.known.friendly_name == desired.friendly_name):
         ours[seen.known.sid] = seen.known
     gone = (
         (f"Sync service {remembered} was deleted by hand, with what calls had stored in it",)
@@ -81,13 +81,13 @@ def _made(wanted: SyncWanted, memory: SyncMemory, seen: SyncSeen) -> SyncPlan:
     if not ours:
         return SyncPlan(create=True, drift=tuple(f"{text}: another one is made" for text in gone))
     first = min(ours.values(), key=lambda one: (one.sid != remembered, one.created, one.sid))
-    changes, told = _changes(wanted, first)
+    changes, told = _changes(desired, first)
     others = sorted(set(ours) - {first.sid})
     deletable = tuple(sid for sid in others if sid in seen.empty)
     drift = [f"{text}: {first.sid} takes its place" for text in gone] + told
     drift += [f"Sync service {sid} bore the name of {first.sid}, with nothing in it: deleted" for sid in deletable]
     return SyncPlan(
-        SyncMemory(first.sid, made=True),
+        SyncRecord(first.sid, made=True),
         update=changes,
         ask_empty=tuple(sid for sid in others if sid not in seen.asked_empty),
         delete=deletable,
@@ -95,11 +95,11 @@ def _made(wanted: SyncWanted, memory: SyncMemory, seen: SyncSeen) -> SyncPlan:
     )
 
 
-def _changes(wanted: SyncWanted, service: SyncService) -> tuple[dict[str, Any], list[str]]:
+def _changes(desired: SyncDesired, service: SyncService) -> tuple[dict[str, Any], list[str]]:
     changes: dict[str, Any] = {}
     told = []
-    if service.friendly_name != wanted.friendly_name:
-        changes["friendly_name"] = wanted.friendly_name
+    if service.friendly_name != desired.friendly_name:
+        changes["friendly_name"] = desired.friendly_name
         told.append(f"FriendlyName of Sync service {service.sid} was {service.friendly_name[:100]!r}: put back")
     right = SyncSettings()
     for name in SyncSettings.__slots__:

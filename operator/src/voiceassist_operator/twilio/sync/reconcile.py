@@ -7,8 +7,8 @@ from dataclasses import replace
 from voiceassist_crds.reasons import Reason
 
 from ...errors import OperatorError
-from ..model.outcome import Problem, SyncMemory, SyncOutcome, problem_of
-from ..model.sync_service import SyncWanted
+from ..model.outcome import Problem, SyncOutcome, SyncRecord, problem_of
+from ..model.sync_service import SyncDesired
 from .api import SyncOperations
 from .plan import SyncSeen, plan_sync
 
@@ -16,29 +16,29 @@ ROUNDS = 5
 """More than a look, a creation, a second look, and a deletion need."""
 
 
-async def reconcile_sync(account: SyncOperations, wanted: SyncWanted, memory: SyncMemory, secret: str) -> SyncOutcome:
-    """One look, with what follows from it. At rest one request, more only for an account with over 100 Sync services.
+async def reconcile_sync(account: SyncOperations, desired: SyncDesired, record: SyncRecord, secret: str) -> SyncOutcome:
+    """Looks, and mends what is not as planned. One request where all is; more for an account with over 100 Sync services.
 
-    Errors of the transport do not leave it; what is known of the service stays.
+    Raises nothing of the client's: errors are in the outcome, and what is known of the service stays.
     """
     drift: list[str] = []
     created = ""
-    known = SyncMemory(wanted.given_sid) if wanted.given_sid else (memory if memory.made else SyncMemory())
+    known = SyncRecord(desired.given_sid) if desired.given_sid else (record if record.made else SyncRecord())
     try:
         for _ in range(ROUNDS):
-            seen = await _look(account, wanted, created or known.sid)
-            plan = plan_sync(wanted, known, seen)
+            seen = await _look(account, desired, created or known.sid)
+            plan = plan_sync(desired, known, seen)
             if plan.ask_empty:
                 empty = [sid for sid in plan.ask_empty if await account.empty(sid)]
                 seen = replace(seen, empty=frozenset(empty), asked_empty=frozenset(plan.ask_empty))
-                plan = plan_sync(wanted, known, seen)
+                plan = plan_sync(desired, known, seen)
             if plan.use.sid:
                 known = plan.use
             if plan.done:
                 return SyncOutcome(known, plan.problem, tuple(drift))
             if plan.create:
-                created = (await account.create(wanted.friendly_name)).sid
-                known = SyncMemory()  # of two that were made at once the oldest stays, whoever made it
+                created = (await account.create(desired.friendly_name)).sid
+                known = SyncRecord()  # of two that were made at once the oldest stays, whoever made it
             if plan.update:
                 await account.update(plan.use.sid, plan.update)
             for sid in plan.delete:
@@ -51,19 +51,19 @@ async def reconcile_sync(account: SyncOperations, wanted: SyncWanted, memory: Sy
     return SyncOutcome(known, Problem(Reason.TWILIO_REJECTED, text), tuple(drift))
 
 
-async def _look(account: SyncOperations, wanted: SyncWanted, sid: str) -> SyncSeen:
-    if wanted.given_sid:
-        return SyncSeen(await account.fetch(wanted.given_sid))
-    named = await account.named(wanted.friendly_name)
+async def _look(account: SyncOperations, desired: SyncDesired, sid: str) -> SyncSeen:
+    if desired.given_sid:
+        return SyncSeen(await account.fetch(desired.given_sid))
+    named = await account.named(desired.friendly_name)
     if sid and sid not in {one.sid for one in named}:  # renamed by hand, gone, or too new for the list
         return SyncSeen(await account.fetch(sid), named)
     return SyncSeen(None, named)
 
 
-async def free_sync(account: SyncOperations, wanted: SyncWanted, memory: SyncMemory) -> tuple[str, ...]:
-    """Deletes what was made for the object; gives what was deleted, one sentence each. Raises the transport's errors."""
-    mine = {one.sid for one in await account.named(wanted.friendly_name)} | ({memory.sid} if memory.made else set())
-    mine.discard(wanted.given_sid)  # one that the object names is kept, whoever made it
+async def remove_sync(account: SyncOperations, desired: SyncDesired, record: SyncRecord) -> tuple[str, ...]:
+    """Deletes what was made for the object. Returns what was deleted, one sentence each. Raises OperatorError."""
+    mine = {one.sid for one in await account.named(desired.friendly_name)} | ({record.sid} if record.made else set())
+    mine.discard(desired.given_sid)  # one that the object names is kept, whoever made it
     for sid in sorted(mine):
         await account.delete(sid)
     return tuple(f"Sync service {sid}" for sid in sorted(mine))
