@@ -243,6 +243,21 @@ async def test_two_publishers_of_one_generation_and_stream_store_everything_once
     assert call.superseded == []
 
 
+@pytest.mark.parametrize("state", [CallState.STOPPED, CallState.LOST])
+async def test_an_end_that_was_written_before_the_start_was_answered_loses_nothing(bench: Bench, state: CallState) -> None:
+    """The write of `live` was stored, its answer was not heard; before it was repeated, a callback or the worker ended the stream."""
+    call = bench.call()
+    await call.write_document(state=state, stream_sid="MZ1", owner="10.0.0.1:9090")
+    publisher = call.publisher()
+    for number in range(3):
+        publisher.finished(finished(number))
+    async with running(publisher) as run:
+        await publisher.finish(10)
+        assert run.exception() is None
+    assert [one["id"] for one in call.stored] == ["g1-item0", "g1-item1", "g1-item2"]
+    assert (call.saved.state, call.saved.seq, call.superseded) == (state, 3, [])
+
+
 async def test_the_end_leaves_another_streams_document_alone(bench: Bench) -> None:
     call = bench.call()
     await call.write_document()

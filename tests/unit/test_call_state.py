@@ -185,6 +185,14 @@ def test_a_stream_that_nobody_asks_for_does_not_go_live(state: CallState, genera
     )
 
 
+@pytest.mark.parametrize("state", [CallState.STOPPED, CallState.LOST])
+def test_a_stream_that_was_live_and_is_over_stays_over_and_is_no_strangers(state: CallState) -> None:
+    over = document(state, generation=2, stream_sid="MZ9")
+    assert went_live(over, "10.0.0.9:9090", "MZ9", "abcd", generation=2) is over
+    assert isinstance(went_live(over, "10.0.0.9:9090", "MZ8", "abcd", generation=2), Superseded)
+    assert isinstance(went_live(over, "10.0.0.9:9090", "MZ9", "abcd", generation=1), Superseded)
+
+
 @pytest.mark.parametrize(
     ("found", "lost", "seq", "generation", "state", "seq_after"),
     [

@@ -209,8 +209,12 @@ def still_wanted(document: CallDocument | None, *, generation: int) -> bool:
 def went_live(document: CallDocument, owner: str, stream_sid: str, prompt_revision: str, *, generation: int) -> CallDocument | Superseded:
     """A verified `start` of `generation` arrived at the relay `owner` (host:port). Superseded: its connection must close.
 
-    The answer's `paused` counts, not the stream token's: a pause may have come since the token was signed.
+    The answer's `paused` counts, not the stream token's: a pause may have come since the token was signed. A Document in which this
+    very stream was live and is over stays as it is: the answer to the write may have been lost, and the end have been written meanwhile
+    by a callback or by the worker's stop; what the stream has brought until then is wanted.
     """
+    if document.generation == generation and document.stream_sid == stream_sid and stream_sid and not is_running(document):
+        return document
     if document.generation != generation or not is_running(document):
         return Superseded(document)
     if document.state is CallState.LIVE and document.stream_sid != stream_sid:
