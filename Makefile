@@ -8,7 +8,9 @@ TIERS ?=
 DISTRIBUTIONS := crds relay operator sim demo monitoring
 PACKAGES := $(addprefix voiceassist_,$(DISTRIBUTIONS))
 
-.PHONY: help setup demo plugin test test-fast lint format generate bench soak fuzz lock version clean
+LINTS := lint-style lint-types lint-layers lint-dependencies lint-generated lint-shell lint-long
+
+.PHONY: help setup demo plugin test test-fast coverage lint $(LINTS) format generate bench soak fuzz lock version images release clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,14 +40,29 @@ fuzz: setup ## what the relay reads from others, with new seeds for MINUTES=5; f
 soak: setup ## calls come and go for MINUTES=30; memory, tasks and sockets must end where they began
 	@$(BIN)/python tools/soak.py --minutes $(or $(MINUTES),30) $(ARGS)
 
-lint: setup ## ruff, mypy (strict), the layers, declared dependencies, what is generated, long modules (a warning)
+lint: $(LINTS) ## ruff, mypy (strict), layers, declared dependencies, what is generated, shell scripts, long lines, long modules (a warning)
+
+lint-style: setup
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check -q .
+
+lint-types: setup
 	@$(BIN)/mypy $(addprefix -p ,$(PACKAGES))
+
+lint-layers: setup
 	@$(BIN)/lint-imports --no-cache
+
+lint-dependencies: setup
 	@for d in $(DISTRIBUTIONS); do said=$$($(BIN)/deptry --config $$d/pyproject.toml $$d/src 2>&1) || { echo "$$said"; exit 1; }; done
+
+lint-generated: setup
 	@$(BIN)/python tools/generate.py --check
-	@$(BIN)/python tools/long_modules.py
+
+lint-shell: setup
+	@$(BIN)/shellcheck $$(git ls-files '*.sh' .ci/run)
+
+lint-long: setup
+	@$(BIN)/python tools/lengths.py
 
 format: setup ## let ruff format and mend
 	@$(BIN)/ruff format -q .
@@ -59,6 +76,16 @@ lock: setup ## write requirements/*.lock anew from what the distributions and py
 
 version: ## what the tags say
 	@$(BIN)/python tools/version.py
+
+# BASE=debian builds upon a Debian made here, where no registry can be reached.
+images: setup ## the images for this machine, as archives in dist/images, with their sizes (VERSION=…, BASE=debian)
+	@$(BIN)/python tools/images.py --version $(or $(VERSION),$(shell $(BIN)/python tools/version.py)) $(if $(BASE),--base $(BASE))
+
+release: setup ## images, chart, SBOMs, sums and notes of VERSION=…; DRY_RUN=1 publishes nothing (see RELEASE.md)
+	@$(BIN)/python tools/release.py $(or $(VERSION),$(error VERSION=1.2.3 is missing)) $(if $(DRY_RUN),--dry-run) $(if $(BASE),--base $(BASE))
+
+coverage: setup ## branch coverage by package of the tests in TIERS (default: unit contract integration)
+	@$(BIN)/python tools/coverage.py $(TIERS)
 
 clean: ## remove what was built here
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build

@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 stamp=.venv/.stamp
 tag=$(git describe --tags --abbrev=0 2>/dev/null || true)
-want=$({ cat requirements/dev.lock */pyproject.toml tools/setup.sh; echo "$tag"; } | sha256sum | cut -d' ' -f1)
+want=$({ cat requirements/dev.lock ./*/pyproject.toml tools/setup.sh; echo "$tag"; } | sha256sum | cut -d' ' -f1)
 [ "$(cat "$stamp" 2>/dev/null || true)" = "$want" ] && exit 0
 python=${PYTHON:-python3}
 fail() { echo "setup: $*" >&2; exit 1; }

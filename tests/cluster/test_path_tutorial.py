@@ -17,9 +17,9 @@ from cluster.standing import operator_log
 
 TUTORIAL = REPOSITORY / "docs" / "tutorial.md"
 PUBLISHED = {
-    "operator": "ghcr.io/voiceassist/operator:0.1.0",
-    "relay": "ghcr.io/voiceassist/relay:0.1.0",
-    "sim": "docker.io/library/voiceassist-sim:0.1.0",
+    "operator": "ghcr.io/voiceassist/operator:0.0.0",
+    "relay": "ghcr.io/voiceassist/relay:0.0.0",
+    "sim": "docker.io/library/voiceassist-sim:0.0.0",
 }
 
 

@@ -40,32 +40,3 @@ def test_top_level_folders_are_told() -> None:
 
 def test_every_module_says_its_job() -> None:
     assert [str(path) for path in modules() if not tool().sentence(path)] == []
-
-
-WIDTH = 140
-PRAGMA = re.compile(r"  # (noqa|type: ignore).*")
-WRITTEN = (".py", ".js", ".ts", ".tsx", ".sh", ".yaml", ".yml", ".md", ".toml", "Makefile", "Dockerfile", ".mk")
-# Made from something else, or goldens.
-MADE = re.compile(
-    r"^charts/voiceassist/files/|^docs/(reference|metrics|values|modules)\.md$|^tests/unit/operator/golden/|^tests/fuzz_corpus/|^crds/voiceassists|^tests/contract/versions/"
-    r"|^demo/src/voiceassist_demo/page/"
-)
-
-
-def long_lines(path: Path) -> list[int]:
-    """The numbers of the lines that are too long. A row of a table, a command or query in a page, and one long word cannot be broken."""
-    found, page, code = [], path.suffix == ".md", False
-    for number, line in enumerate(path.read_text().splitlines(), 1):
-        code ^= page and line.lstrip().startswith("```")
-        text = PRAGMA.sub("", line)
-        if len(text) > WIDTH and not code and not (page and text.startswith("|")) and max(map(len, text.split())) < WIDTH - 20:
-            found.append(number)
-    return found
-
-
-def test_no_line_is_too_long() -> None:
-    done = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True)
-    written = [ROOT / name for name in done.stdout.split() if name.endswith(WRITTEN) and not MADE.search(name)]
-    written = [path for path in written if path.is_file()]
-    assert {path.suffix for path in written} >= {".py", ".md", ".yaml", ".sh"}
-    assert {str(path.relative_to(ROOT)): found for path in written if (found := long_lines(path))} == {}

@@ -22,6 +22,7 @@ case $what in
     # Its own go.mod asks for the staging modules at v0.0.0: each is replaced by its published v0.MINOR.PATCH.
     theirs=$(go mod download -json "k8s.io/kubernetes@v$version" | field GoMod)
     go mod edit -require="k8s.io/kubernetes@v$version"
+    # shellcheck disable=SC2013  # module paths have no blanks
     for module in $(sed -n 's/^[[:space:]]*\(k8s.io\/[a-z-]*\) v0\.0\.0\( .*\)*$/\1/p' "$theirs" | sort -u); do
       go mod edit -replace="$module=$module@v0.${version#1.}"
     done

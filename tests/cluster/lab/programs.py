@@ -107,6 +107,13 @@ def prometheus_version() -> str:
 
 
 @cache
+def actionlint() -> Recipe:
+    """The checker of GitHub's workflows: of no use to a cluster, but made in the same way."""
+    module = "github.com/rhysd/actionlint"
+    return _go_recipe("actionlint", "actionlint", "1 min the first time, 5 s with Go's build cache", module, f"{module}/cmd/actionlint")
+
+
+@cache
 def pause() -> Recipe:
     """The program that holds namespaces open; static, so it needs no image to run from."""
     source = RECIPE / "pause" / "pause.c"
