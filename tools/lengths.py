@@ -15,10 +15,10 @@ ROOT = Path(__file__).resolve().parent.parent
 MANY, WIDTH = 400, 140
 WRITTEN = (".py", ".js", ".ts", ".tsx", ".sh", ".yaml", ".yml", ".md", ".toml", "Makefile", "Dockerfile", ".mk")
 PRAGMA = re.compile(r"  # (noqa|type: ignore).*")
-# Made from something else, or goldens.
+# Made from something else, goldens, or held by a tool of its own.
 MADE = re.compile(
     r"^charts/voiceassist/files/|^docs/(reference|metrics|values|modules)\.md$|/golden/|^tests/fuzz_corpus/|^crds/voiceassists"
-    r"|^demo/src/voiceassist_demo/page/|^tests/contract/versions/|package-lock"
+    r"|^demo/src/voiceassist_demo/page/|^flex-plugin/|^tests/contract/versions/|package-lock"
 )
 
 
