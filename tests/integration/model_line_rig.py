@@ -21,7 +21,7 @@ from cryptography.x509.oid import NameOID
 
 from voiceassist_crds.config import Prompt, RelayConfig
 from voiceassist_crds.messages import AssistState, StatusReason, Track, WithdrawnReason
-from voiceassist_relay.interfaces import Finished, TurnTiming
+from voiceassist_relay.interfaces import FinishedSuggestion, TurnTiming
 from voiceassist_relay.metrics.relay_metrics import RelayMetrics
 from voiceassist_relay.realtime.core.limits import SessionLimits
 from voiceassist_relay.realtime.model_client import ModelClient
@@ -80,7 +80,7 @@ class Recorder:
     """A listener that keeps everything and can be waited for."""
 
     drafts: list[tuple[str, str, str]] = field(default_factory=list)
-    suggestions: list[Finished] = field(default_factory=list)
+    suggestions: list[FinishedSuggestion] = field(default_factory=list)
     withdrawals: list[tuple[str, WithdrawnReason]] = field(default_factory=list)
     turns: list[tuple[str, str, TurnTiming]] = field(default_factory=list)
     words: list[tuple[Track, str, str, bool]] = field(default_factory=list)
@@ -90,7 +90,7 @@ class Recorder:
     def draft(self, item: str, answer: str, revision: str) -> None:
         self._add(self.drafts, (item, answer, revision))
 
-    def finished(self, suggestion: Finished) -> None:
+    def finished(self, suggestion: FinishedSuggestion) -> None:
         self._add(self.suggestions, suggestion)
 
     def withdrawn(self, item: str, revision: str, reason: WithdrawnReason) -> None:

@@ -14,7 +14,7 @@ from voiceassist_crds.config import RelayConfig
 from voiceassist_crds.messages import AssistState, CallDocument, CallState, StatusReason
 from voiceassist_crds.names import STATUS_KEY, CallSid, call_document, stream_name, suggestions_map
 from voiceassist_relay.config.snapshot import Secrets, Snapshot
-from voiceassist_relay.interfaces import Finished, TurnTiming
+from voiceassist_relay.interfaces import FinishedSuggestion, TurnTiming
 from voiceassist_relay.metrics.relay_metrics import RelayMetrics
 from voiceassist_relay.peer_health import PeerHealth
 from voiceassist_relay.sync.call_objects import Owner
@@ -201,12 +201,12 @@ async def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
             await asyncio.sleep(0.005)
 
 
-def finished(number: int, answer: str = "", question: str = "") -> Finished:
+def finished(number: int, answer: str = "", question: str = "") -> FinishedSuggestion:
     now = asyncio.get_running_loop().time()
     timing = TurnTiming(
         stopped_speaking=now - 0.5, committed=now - 0.2, requested=now - 0.2, created=now - 0.15, first_delta=now - 0.1, finished=now
     )
-    return Finished(f"item{number}", question or f"q{number}", answer or f"a{number}", REVISION, timing)
+    return FinishedSuggestion(f"item{number}", question or f"q{number}", answer or f"a{number}", REVISION, timing)
 
 
 LIVE = (AssistState.LIVE, StatusReason.STARTED, "Listening.")

@@ -173,7 +173,7 @@ async def test_a_response_never_waits_for_the_agents_words(server) -> None:
 @pytest.mark.parametrize("known", [True, False])
 async def test_an_agent_model_without_turn_detection_is_committed_by_the_gate(server, model, known, monkeypatch) -> None:
     if not known:  # the relay does not know yet that the model refuses turn detection
-        monkeypatch.setattr("voiceassist_relay.realtime.model_client.takes_turn_detection", lambda name: True)
+        monkeypatch.setattr("voiceassist_relay.realtime.session_profiles.takes_turn_detection", lambda name: True)
     config = relay_config(server, model={"transcription": {"agentModel": model}})
     async with calling(server, config=config) as call:
         await call.live()

@@ -82,10 +82,17 @@ class TurnTiming:
     first_delta: float | None = None
     finished: float | None = None
 
+    @property
+    def latency_ms(self) -> int | None:
+        """Milliseconds from the customer's last syllable (estimated) to the finished text; None where either moment was not seen."""
+        if self.stopped_speaking is None or self.finished is None:
+            return None
+        return max(0, round((self.finished - self.stopped_speaking) * 1000))
+
 
 @dataclass(frozen=True, slots=True)
-class Finished:
-    """A finished suggestion, before it has a number."""
+class FinishedSuggestion:
+    """A finished suggestion: one record from the model's words to the call's Map, where it gets its number."""
 
     item: str
     question: str
@@ -100,7 +107,7 @@ class ModelListener(Protocol):
     def draft(self, item: str, answer: str, revision: str) -> None:
         """The answer so far, whole."""
 
-    def finished(self, suggestion: Finished) -> None:
+    def finished(self, suggestion: FinishedSuggestion) -> None:
         """A suggestion to publish, once."""
 
     def withdrawn(self, item: str, revision: str, reason: WithdrawnReason) -> None:

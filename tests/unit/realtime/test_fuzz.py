@@ -8,12 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contract.openai.strict_types import check_client_event
-from unit.realtime.wire import Desk, plan_of
+from unit.realtime.wire import Desk, flat, plan_of
 from voiceassist_relay.realtime.core import outputs as act
 from voiceassist_relay.realtime.core.audio_time import AudioClock
 from voiceassist_relay.realtime.core.limits import SessionLimits
 from voiceassist_relay.realtime.core.liveness import Liveness
 from voiceassist_relay.realtime.core.server_events import USED, NotAnEvent, decode
+from voiceassist_relay.realtime.core.session_base import SessionState
 from voiceassist_relay.realtime.core.transcription import TranscriptionSession
 from voiceassist_relay.realtime.core.turns import HandOverState
 
@@ -62,8 +63,8 @@ EVENT = st.fixed_dictionaries(
 )
 
 
-def check(actions: list[act.Action]) -> None:
-    for action in actions:
+def check(outputs: act.Outputs) -> None:
+    for action in flat(outputs):
         if isinstance(action, act.Send):
             assert check_client_event(json.loads(action.data)) == []
         else:
@@ -88,8 +89,8 @@ def test_the_conversation_takes_anything(events) -> None:
         desk.session.hold_from(float(now))
     check(desk.session.finish(30.0))
     check(desk.session.tick(40.0))
-    actions, carry = desk.session.abandon()
-    check(actions)
+    outputs, carry = desk.session.abandon()
+    check(outputs)
     check(Desk(number=2, history=desk.history).session.begin(carry, 50.0))
 
 
@@ -97,7 +98,8 @@ def test_the_conversation_takes_anything(events) -> None:
 @given(st.lists(EVENT, max_size=25), st.booleans())
 def test_the_agents_session_takes_anything(events, detection) -> None:
     limits = SessionLimits()
-    session = TranscriptionSession(1, plan_of(), AudioClock(), Liveness(limits, 0.0), limits, detection=detection, paused=False)
+    state = SessionState(1, plan_of(), AudioClock(), Liveness(limits, 0.0), limits)
+    session = TranscriptionSession(state, detection=detection, paused=False)
     check(session.begin(HandOverState(), 0.0))
     for now, event in enumerate(events):
         try:

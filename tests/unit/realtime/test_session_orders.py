@@ -9,7 +9,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from unit.realtime.wire import Desk, plan_of
+from unit.realtime.wire import Desk, flat, plan_of
+from voiceassist_relay.interfaces import FinishedSuggestion
 from voiceassist_relay.realtime.core import outputs as act
 from voiceassist_relay.realtime.core.server_events import decode
 from voiceassist_relay.realtime.core.turns import HandOverState
@@ -47,8 +48,8 @@ class Orders(RuleBasedStateMachine):
         self.carried = 0
         self.do(self.desk.session.begin(HandOverState(), 0.0))
 
-    def do(self, actions: list[act.Action]) -> None:
-        for action in actions:
+    def do(self, outputs: act.Outputs) -> None:
+        for action in flat(outputs):
             match action:
                 case act.TurnHandled():
                     self.handled += 1
@@ -57,7 +58,7 @@ class Orders(RuleBasedStateMachine):
                 case act.DraftWithdrawn(item, _, _):
                     assert item in self.shown
                     self.shown.discard(item)
-                case act.Suggested(one):
+                case FinishedSuggestion() as one:
                     assert one.answer
                     assert one.item not in self.final
                     self.final.append(one.item)
@@ -196,13 +197,13 @@ class Orders(RuleBasedStateMachine):
     @rule()
     def breaks(self) -> None:
         open_turns = self.expected - self.handled
-        actions, carry = self.desk.session.abandon()
-        self.do(actions)
+        outputs, carry = self.desk.session.abandon()
+        self.do(outputs)
         assert not self.shown  # no draft of a dead session stays on the screen
         assert len(carry.turns) <= open_turns
         self.expected -= open_turns - len(carry.turns)  # the others are heard, and counted, again
         self.number += 1
-        self.desk = Desk(self.desk.session.plan, number=self.number, history=self.desk.history)
+        self.desk = Desk(self.desk.session.settings, number=self.number, history=self.desk.history)
         self.desk.audio(60_000)
         self.outstanding, self.active, self.sent_ids = 0, None, set()
         self.items, self.open_items = 0, []

@@ -6,14 +6,15 @@ import base64
 import json
 from typing import Any
 
-from unit.realtime.wire import plan_of
+from unit.realtime.wire import flat, plan_of
 from voiceassist_crds.messages import Track
 from voiceassist_relay.realtime.core import outputs as act
 from voiceassist_relay.realtime.core.audio_time import AudioClock
 from voiceassist_relay.realtime.core.limits import SessionLimits
 from voiceassist_relay.realtime.core.liveness import Liveness
 from voiceassist_relay.realtime.core.server_events import decode
-from voiceassist_relay.realtime.core.transcription import TranscriptionSession
+from voiceassist_relay.realtime.core.session_base import SessionState
+from voiceassist_relay.realtime.core.transcription import KEY_PREFIX, TranscriptionSession
 from voiceassist_relay.realtime.core.turns import HandOverState
 
 LOUD = base64.b64encode(b"\x90\x10" * 80)
@@ -23,19 +24,20 @@ QUIET = base64.b64encode(b"\xff" * 160)
 def session_of(*, detection: bool = True, number: int = 1) -> TranscriptionSession:
     clock = AudioClock()
     clock.slots.extend((slot + 1) / 50 for slot in range(3000))
-    session = TranscriptionSession(
-        number, plan_of(), clock, Liveness(SessionLimits(), 0.0), SessionLimits(), detection=detection, paused=False
-    )
+    limits = SessionLimits()
+    state = SessionState(number, plan_of(), clock, Liveness(limits, 0.0), limits, prefix=KEY_PREFIX)
+    session = TranscriptionSession(state, detection=detection, paused=False)
     session.begin(HandOverState(), 0.0)
     return session
 
 
-def said(session: TranscriptionSession, now: float, **event: Any) -> list[act.Action]:
-    return session.received(decode(json.dumps(event).encode()), now)
+def said(session: TranscriptionSession, now: float, **event: Any) -> list[act.Event | act.Command]:
+    return flat(session.received(decode(json.dumps(event).encode()), now))
 
 
-def sent(actions: list[act.Action]) -> list[str]:
-    return [json.loads(action.data)["type"] for action in actions if isinstance(action, act.Send)]
+def sent(*outputs: act.Outputs) -> list[str]:
+    commands = [command for each in outputs for command in each.commands]
+    return [json.loads(command.data)["type"] for command in commands if isinstance(command, act.Send)]
 
 
 def test_words_begin_when_their_audio_began() -> None:
@@ -88,8 +90,8 @@ def test_what_a_broken_session_did_not_finish_is_heard_again() -> None:
     said(session, 2.0, type="input_audio_buffer.speech_started", item_id="i1", audio_start_ms=1000)
     said(session, 3.0, type="input_audio_buffer.committed", item_id="i1")
     said(session, 4.0, type="input_audio_buffer.speech_started", item_id="i2", audio_start_ms=3500)
-    assert session.abandon() == ([], HandOverState((), 1.0, None))
-    assert session_of().abandon() == ([], HandOverState())
+    assert session.abandon() == (act.NOTHING, HandOverState((), 1.0, None))
+    assert session_of().abandon() == (act.NOTHING, HandOverState())
 
 
 def test_pause_throws_open_audio_away_and_hears_nothing_that_began_in_it() -> None:
@@ -106,10 +108,8 @@ def test_pause_throws_open_audio_away_and_hears_nothing_that_began_in_it() -> No
 
 def test_the_gate_commits_and_its_items_begin_when_it_opened() -> None:
     session = session_of(detection=False)
-    actions: list[act.Action] = []
-    for index in range(100):
-        actions += session.frame(LOUD if 10 <= index < 60 else QUIET, index / 50)
-    assert sent(actions) == ["input_audio_buffer.commit"]
+    given = [session.frame(LOUD if 10 <= index < 60 else QUIET, index / 50) for index in range(100)]
+    assert sent(*given) == ["input_audio_buffer.commit"]
     assert not session.idle(2.0)
     said(session, 2.1, type="input_audio_buffer.committed", item_id="i1")
     actions = said(session, 2.3, type="conversation.item.input_audio_transcription.completed", item_id="i1", transcript="Yes.")
@@ -129,10 +129,8 @@ def test_the_gate_closes_without_another_frame() -> None:
 
 def test_quiet_audio_is_thrown_away_at_the_server_before_it_is_committed() -> None:
     session = session_of(detection=False)
-    actions: list[act.Action] = []
-    for index in range(1600):
-        actions += session.frame(QUIET, index / 50)
-    assert sent(actions) == ["input_audio_buffer.clear"] * 3
+    given = [session.frame(QUIET, index / 50) for index in range(1600)]
+    assert sent(*given) == ["input_audio_buffer.clear"] * 3
 
 
 def test_the_end_of_the_call_commits_what_is_open() -> None:
@@ -145,19 +143,19 @@ def test_the_end_of_the_call_commits_what_is_open() -> None:
     assert gated.idle(1.1)
     detected = session_of()
     said(detected, 2.0, type="input_audio_buffer.speech_started", item_id="i1", audio_start_ms=1000)
-    assert detected.finish(3.0) == [act.FillSilence(0.8)]
+    assert detected.finish(3.0) == act.Outputs(commands=(act.FillSilence(0.8),))
 
 
 def test_other_settings_and_their_refusal() -> None:
     session = session_of()
-    assert session.update(plan_of("Other words.", "rev2"), 1.0) == []  # the prompt is not for this session
-    assert session.plan.revision == "rev2"
+    assert session.update(plan_of("Other words.", "rev2"), 1.0) == act.NOTHING  # the prompt is not for this session
+    assert session.settings.revision == "rev2"
     assert sent(session.update(plan_of(noiseReduction="FarField"), 1.0)) == ["session.update"]
     said(session, 1.1, type="session.updated")
-    assert session.plan.model.noise_reduction == "FarField"
+    assert session.settings.model.noise_reduction == "FarField"
     assert sent(session.update(plan_of(), 2.0)) == ["session.update"]
     assert said(session, 2.1, type="error", error={"code": "invalid_value", "event_id": "va_u2"}) == [act.ModelFault("setting_refused")]
-    assert session.plan.model.noise_reduction == "FarField"
+    assert session.settings.model.noise_reduction == "FarField"
 
 
 def test_errors() -> None:
@@ -168,3 +166,13 @@ def test_errors() -> None:
     assert act.Replace("expiring", now=True) in said(session, 1.0, type="error", error={"code": "session_expired"})
     assert said(session, 1.0, type="error", error={"type": "server_error"}) == [act.ModelFault("server_error")]
     assert act.Replace("error", now=True) in said(session, 1.0, type="error", error={"type": "server_error"})
+
+
+def test_settings_that_come_during_an_update_follow_it() -> None:
+    session = session_of()
+    assert sent(session.update(plan_of(noiseReduction="FarField"), 1.0)) == ["session.update"]
+    assert sent(session.update(plan_of(noiseReduction="NearField"), 1.1)) == []
+    followed = session.received(decode(b'{"type":"session.updated"}'), 1.2)
+    assert sent(followed) == ["session.update"]
+    session.received(decode(b'{"type":"session.updated"}'), 1.3)
+    assert session.settings.model.noise_reduction == "NearField"

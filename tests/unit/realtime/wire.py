@@ -1,7 +1,8 @@
 """Plays a wire transcript against the conversation's state machine: what the server says goes in, what comes out is compared.
 
-A transcript is JSON lines. Inputs: {"at": s, "server": event} and {"at": s, "do": name, ...}; what must come out of an input, all of it
-and in this order, stands in the lines below it: {"client": event} for what is sent, or a line that says what the relay is told.
+A transcript is JSON lines. Inputs: {"at": s, "server": event} and {"at": s, "do": name, ...}; what must come out of an input, all of
+it, stands in the lines below it: {"client": event} for what is sent, or a line that says what else the session gives. What goes to the
+connection keeps its order, and what goes to the owner too.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from voiceassist_crds.config import RelayConfig
+from voiceassist_relay.interfaces import FinishedSuggestion
 from voiceassist_relay.realtime.core import outputs as act
 from voiceassist_relay.realtime.core.audio_time import AudioClock
 from voiceassist_relay.realtime.core.conversation import ConversationSession
@@ -20,7 +22,7 @@ from voiceassist_relay.realtime.core.limits import DEFAULT_LIMITS, ResponseLimit
 from voiceassist_relay.realtime.core.liveness import Liveness
 from voiceassist_relay.realtime.core.server_events import decode
 from voiceassist_relay.realtime.core.session_base import SessionState
-from voiceassist_relay.realtime.core.session_settings import Plan
+from voiceassist_relay.realtime.core.session_settings import SessionSettings
 from voiceassist_relay.realtime.core.turns import HandOverState, Turn
 
 Line = dict[str, Any]
@@ -36,25 +38,29 @@ def relay_config(**changes: Any) -> RelayConfig:
     return RelayConfig.model_validate(document | changes).with_revisions()
 
 
-def plan_of(instructions: str = "Help the agent.", revision: str = "rev1", **model: Any) -> Plan:
+def plan_of(instructions: str = "Help the agent.", revision: str = "rev1", **model: Any) -> SessionSettings:
     config = relay_config(model=model)
-    return Plan.of(config, config.prompts[0].model_copy(update={"instructions": instructions, "revision": revision}))
+    return SessionSettings.of(config, config.prompts[0].model_copy(update={"instructions": instructions, "revision": revision}))
 
 
 class Desk:
     """A conversation session and what it stands in."""
 
     def __init__(
-        self, plan: Plan | None = None, *, number: int = 1, history: History | None = None, limits: SessionLimits = DEFAULT_LIMITS
+        self,
+        plan: SessionSettings | None = None,
+        *,
+        number: int = 1,
+        history: History | None = None,
+        limits: SessionLimits = DEFAULT_LIMITS,
     ) -> None:
         plan = plan or plan_of()
         self.history = history or History(16_000, 4_000)
         self.limiter = ResponseLimiter(plan.model.max_responses_per_minute)
         self.clock = AudioClock()
         self.live = Liveness(limits, 0.0)
-        self.session = ConversationSession(
-            SessionState(number, plan, self.history, self.limiter, self.live, limits), self.clock, paused=False
-        )
+        state = SessionState(number, plan, self.clock, self.live, limits)
+        self.session = ConversationSession(state, self.history, self.limiter, paused=False)
 
     def audio(self, until_ms: int, begun: float = 0.0) -> None:
         """Audio that arrives in real time, from loop time `begun` on, up to so many ms."""
@@ -74,7 +80,7 @@ class Player:
         at = float(line["at"])
         session = self.desk.session
         if "server" in line:
-            return [told for action in session.received(decode(json.dumps(line["server"]).encode()), at) for told in show(action)]
+            return told(session.received(decode(json.dumps(line["server"]).encode()), at))
         match line["do"]:
             case "begin":
                 actions = session.begin(self.carry, at)
@@ -99,17 +105,31 @@ class Player:
                 self.desk.audio(60_000)
             case other:
                 raise ValueError(other)
-        return [told for action in actions for told in show(action)]
+        return told(actions)
 
 
-def show(action: act.Action) -> Iterator[Line]:
+def flat(outputs: act.Outputs) -> list[act.Event | act.Command]:
+    """Events, then commands."""
+    return [*outputs.events, *outputs.commands]
+
+
+def told(outputs: act.Outputs) -> list[Line]:
+    return [line for given in flat(outputs) for line in show(given)]
+
+
+def in_order(lines: list[Line]) -> list[Line]:
+    """A transcript's lines, those for the owner before those for the connection; each kind keeps its order."""
+    return sorted(lines, key=lambda line: not {"client", "fill", "replace", "final"}.isdisjoint(line))
+
+
+def show(action: act.Event | act.Command) -> Iterator[Line]:
     """An action as a transcript's line; token counts are left out."""
     match action:
         case act.Send(data):
             yield {"client": json.loads(data)}
         case act.DraftShown(item, answer, revision):
             yield {"draft": answer, "item": item, "revision": revision}
-        case act.Suggested(one):
+        case FinishedSuggestion() as one:
             yield {"suggested": one.answer, "question": one.question, "item": one.item, "revision": one.revision}
         case act.DraftWithdrawn(item, _, reason):
             yield {"withdrawn": item, "reason": reason.value}

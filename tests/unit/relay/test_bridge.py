@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from unit.relay.house import Connection, House, start
 from voiceassist_crds.messages import AssistState, StatusReason
-from voiceassist_relay.interfaces import Finished, TurnTiming
+from voiceassist_relay.interfaces import FinishedSuggestion, TurnTiming
 
 
 async def test_frames_go_straight_to_the_line() -> None:
@@ -132,7 +132,7 @@ async def test_the_last_line_tells_the_whole_story_of_this_call_alone() -> None:
         metrics.published("ok", 0.1)
         metrics.suggestion_published("r", TurnTiming(1.0, 1.5, finished=1.9), 2.0)
     line.listener.turn("suggested", "r", TurnTiming(1.0, 1.5, finished=1.9))
-    line.listener.finished(Finished("i", "q", "a", "r", TurnTiming(1.0, 1.5, finished=1.9)))
+    line.listener.finished(FinishedSuggestion("i", "q", "a", "r", TurnTiming(1.0, 1.5, finished=1.9)))
     with capture_logs() as logs:
         sink.ended("stop")
         for _ in range(50):

@@ -17,7 +17,7 @@ from voiceassist_crds.config import ApplyTo, Prompt, RelayConfig
 from voiceassist_crds.messages import AssistState, CallDocument, StatusReason, Track, WithdrawnReason
 from voiceassist_crds.status import PeerReason
 
-from ..interfaces import Finished, MediaConnection, ModelListener, StreamStart, TurnTiming
+from ..interfaces import FinishedSuggestion, MediaConnection, ModelListener, StreamStart, TurnTiming
 from ..lazy_event import LazyEvent
 from ..logs import call_hash
 from ..metrics.labels import STREAM_ENDS
@@ -51,7 +51,7 @@ class Publisher(Protocol):
     """Sync's side of a call."""
 
     def draft(self, item: str, answer: str, revision: str) -> None: ...  # noqa: D102
-    def finished(self, suggestion: Finished) -> None: ...  # noqa: D102
+    def finished(self, suggestion: FinishedSuggestion) -> None: ...  # noqa: D102
     def withdrawn(self, item: str, revision: str, reason: WithdrawnReason) -> None: ...  # noqa: D102
     def transcript(self, track: Track, item: str, text: str, final: bool) -> None: ...  # noqa: D102
     def status(self, state: AssistState, reason: StatusReason, message: str) -> None: ...  # noqa: D102
@@ -190,7 +190,7 @@ class CallBridge:
         """The answer so far."""
         self._publisher.draft(item, answer, revision)
 
-    def finished(self, suggestion: Finished) -> None:
+    def finished(self, suggestion: FinishedSuggestion) -> None:
         """A suggestion to store."""
         self._story.suggestions += 1
         self._publisher.finished(suggestion)

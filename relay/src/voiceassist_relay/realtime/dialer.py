@@ -1,4 +1,4 @@
-"""Opening: dials until a session stands, with backoff and jitter, within the process's share of attempts at once."""
+"""Dialer: dials until a session stands, with backoff and jitter, within the process's share of attempts at once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 import ssl
 from collections.abc import Callable
 from types import TracebackType
-from typing import Protocol
 from weakref import WeakKeyDictionary
 
 import structlog
@@ -14,9 +13,9 @@ import structlog
 from ..metrics.relay_metrics import RelayMetrics
 from .core.failures import Fatal, Passing, SessionFailed
 from .core.limits import SessionLimits, delay
-from .core.session_settings import Plan
-from .providers.base import Endpoint
+from .core.session_settings import SessionSettings
 from .session_connection import UPDATE_ID, NoTurnDetection, SessionConnection
+from .session_profiles import SessionProfile
 
 _log = structlog.get_logger(__name__)
 
@@ -29,29 +28,12 @@ class FinalFailure(Exception):
         super().__init__(fatal.message)
 
 
-class SessionKind(Protocol):
-    """What tells one kind of session from the other while it is opened."""
-
-    @property
-    def name(self) -> str:
-        """For logs."""
-
-    def endpoint(self, plan: Plan, key: str) -> Endpoint:
-        """Where to dial."""
-
-    def update(self, plan: Plan, event_id: str) -> bytes:
-        """The first `session.update`."""
-
-    def no_turn_detection(self) -> None:
-        """The model refused turn detection: from now on `update` asks for none."""
-
-
 class SessionDependencies:
-    """What the sides of a call share: how to dial, and where randomness comes from."""
+    """What the sessions of a call share: settings and key in force, how to dial, and where randomness comes from."""
 
     def __init__(
         self,
-        plan: Callable[[], Plan],
+        settings: Callable[[], SessionSettings],
         key: Callable[[], str],
         metrics: RelayMetrics,
         limits: SessionLimits,
@@ -59,7 +41,7 @@ class SessionDependencies:
         tls: Callable[[], ssl.SSLContext],
         chance: Callable[[], float],
     ) -> None:
-        self.plan = plan
+        self.settings = settings
         self.key = key
         self.metrics = metrics
         self.limits = limits
@@ -69,14 +51,14 @@ class SessionDependencies:
 
 
 class Dialer:
-    """Opens one side's sessions."""
+    """Opens one track's sessions."""
 
-    def __init__(self, kind: SessionKind, needs: SessionDependencies, on_over: Callable[[], None]) -> None:
+    def __init__(self, profile: SessionProfile, needs: SessionDependencies, on_over: Callable[[], None]) -> None:
         self.connection: SessionConnection | None = None
         """The latest connection, while it is being opened and until it is taken."""
         self.failure: Passing | None = None
         """Why the latest attempt failed; None once a session stands."""
-        self._kind = kind
+        self._profile = profile
         self._needs = needs
         self._on_over = on_over
         self._failures = 0  # attempts that failed and sessions that did not last, in a row
@@ -97,15 +79,15 @@ class Dialer:
         wait = 0.0 if at_once else delay(self._failures, needs.chance(), needs.limits)
         while True:
             await asyncio.sleep(wait)
-            key, plan = needs.key(), needs.plan()
-            self.connection = connection = SessionConnection(plan, needs.metrics, needs.limits, self._on_over)
+            key, settings = needs.key(), needs.settings()
+            self.connection = connection = SessionConnection(settings, needs.metrics, needs.limits, self._on_over)
             try:
                 async with needs.dials:
-                    await connection.open(self._kind.endpoint(plan, key), self._kind.update(plan, UPDATE_ID), needs.tls())
+                    await connection.open(self._profile.endpoint(settings, key), self._profile.update(settings, UPDATE_ID), needs.tls())
                 self.failure = None
                 return connection
             except NoTurnDetection:
-                self._kind.no_turn_detection()
+                self._profile.refuse_turn_detection(settings)
                 wait = 0.0
                 continue
             except SessionFailed as error:
@@ -113,7 +95,7 @@ class Dialer:
             if isinstance(failure, Passing):
                 needs.metrics.model_error("connect")
                 self.failure, hint = failure, failure.wait
-                _log.info("model_session_failed", kind=self._kind.name, why=failure.label, attempt=self._failures)
+                _log.info("model_session_failed", kind=self._profile.name, why=failure.label, attempt=self._failures)
             elif key == needs.key():  # a key that was just replaced gets no final word
                 needs.metrics.model_error(failure.reason.value)
                 raise FinalFailure(failure)

@@ -1,4 +1,4 @@
-"""Line: a call's way to the model and back: the conversation, the agent's track, and what the bridge is told of them."""
+"""Model client: a call's way to the model and back: the conversation, the agent's track, and what the bridge is told of them."""
 
 from __future__ import annotations
 
@@ -13,33 +13,27 @@ import structlog
 from voiceassist_crds.config import Prompt, RelayConfig
 from voiceassist_crds.messages import AssistState, StatusReason, Track
 
-from ..interfaces import ModelListener
+from ..interfaces import FinishedSuggestion, ModelListener
 from ..lazy_event import LazyEvent
 from ..metrics.relay_metrics import RelayMetrics
-from .audio_sender import AudioSender, Tap
-from .core import outputs as act
-from .core.audio_time import AudioClock
-from .core.client_events import takes_turn_detection
+from .audio_sender import AudioSender
 from .core.conversation import ConversationSession
 from .core.failures import Fatal, Passing
 from .core.history import History
 from .core.limits import DEFAULT_LIMITS, ResponseLimiter, SessionLimits
-from .core.liveness import Liveness
-from .core.outputs import Action
-from .core.session_base import SessionState
-from .core.session_settings import Plan
-from .core.transcription import TranscriptionSession
+from .core.outputs import AgentSpoke, DraftShown, DraftWithdrawn, Event, ModelFault, TokensUsed, TurnHandled, Words
+from .core.session_settings import SessionSettings
 from .core.turns import Turn
 from .dialer import Dials, FinalFailure, SessionDependencies
-from .providers.base import Endpoint, conversation_endpoint, same_place, transcription_endpoint
-from .session_supervisor import Core, SessionSupervisor
+from .session_profiles import ConversationProfile, TranscriptionProfile
+from .session_supervisor import SessionSupervisor
 
 _log = structlog.get_logger(__name__)
 
 
 @functools.cache
 def _system_tls() -> ssl.SSLContext:
-    """The core's certificates; made once, since it takes some 20 ms."""
+    """The machine's certificates; made once, since it takes some 20 ms."""
     return ssl.create_default_context()
 
 
@@ -66,7 +60,7 @@ class ModelClient:
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._plan = Plan.of(config, prompt)
+        self._settings = SessionSettings.of(config, prompt)
         self._listener = listener
         self._metrics = metrics
         self._limits = limits
@@ -78,13 +72,17 @@ class ModelClient:
         self._running = False
         self._ending = False
         self._log = _log.bind(call=call_hash)
-        self._history = History(
-            min(limits.memory_characters, 2 * config.model.truncation.post_instructions_tokens), limits.words_characters
-        )
-        self._limiter = ResponseLimiter(config.model.max_responses_per_minute)
-        self._needs = SessionDependencies(lambda: self._plan, key, metrics, limits, dials or Dials.shared(), tls, chance)
+        kept = min(limits.history_characters, 2 * config.model.truncation.post_instructions_tokens)
+        self._history = History(kept, limits.words_characters)
+        self._needs = SessionDependencies(lambda: self._settings, key, metrics, limits, dials or Dials.shared(), tls, chance)
         self._conversation = SessionSupervisor(
-            _Conversation(self), AudioSender(Track.CUSTOMER, metrics, limits), self._needs, paused=paused
+            ConversationProfile(self._history, ResponseLimiter(config.model.max_responses_per_minute), limits),
+            AudioSender(Track.CUSTOMER, metrics, limits),
+            self._needs,
+            on_events=self._events,
+            on_attached=self._tell_live,
+            on_broken=self._tell_broken,
+            paused=paused,
         )
         self._agent: SessionSupervisor | None = None
         self._agent_task: asyncio.Task[None] | None = None
@@ -93,7 +91,7 @@ class ModelClient:
             self._conversation.sender.pause()
         self._put_customer = self._conversation.sender.put
         self._put_agent = self._put_unused
-        if self._plan.agent:
+        if self._settings.agent:
             self._add_agent()
 
     # what the bridge calls
@@ -106,7 +104,7 @@ class ModelClient:
             self._put_agent(payload, arrived)
 
     async def run(self) -> None:
-        """Keeps the sessions; returns when `finish` closed the client, or after a final failure, of which the listener was told."""
+        """Keeps the sessions; returns when `finish` closed it, or after a final failure, of which the listener was told."""
         self._running = True
         try:
             async with asyncio.TaskGroup() as group:
@@ -149,14 +147,14 @@ class ModelClient:
 
     def use(self, config: RelayConfig, prompt: Prompt) -> None:
         """Another configuration for this call: in force as soon as no response is being written."""
-        self._plan = plan = Plan.of(config, prompt)
-        self._conversation.use(plan)
-        if plan.agent and self._agent is None:
+        self._settings = settings = SessionSettings.of(config, prompt)
+        self._conversation.use(settings)
+        if settings.agent and self._agent is None:
             self._add_agent()
-        elif not plan.agent and self._agent is not None:
+        elif not settings.agent and self._agent is not None:
             self._remove_agent()
         elif self._agent is not None:
-            self._agent.use(plan)
+            self._agent.use(settings)
 
     async def finish(self, grace: float) -> None:
         """The stream ended: what is open still gets its outcome within `grace` seconds; then the sockets are closed."""
@@ -224,20 +222,22 @@ class ModelClient:
     def _handled(self, turns: tuple[Turn, ...], outcome: str) -> None:
         now = self._loop.time()
         for turn in turns:
-            self._listener.turn(outcome, self._plan.revision, turn.timeline.timing(now))
+            self._listener.turn(outcome, self._settings.revision, turn.timeline.timing(now))
 
     # the agent's track
 
     def _add_agent(self) -> None:
-        kind = _Agent(self)
-        kind.supervisor = self._agent = SessionSupervisor(
-            kind, AudioSender(Track.AGENT, self._metrics, self._limits), self._needs, paused=self._paused
-        )
+        def events(events: tuple[Event, ...]) -> None:
+            if self._agent is agent:  # else it was taken off the call, and just does not know yet
+                self._events(events)
+
+        profile, sender = TranscriptionProfile(self._limits), AudioSender(Track.AGENT, self._metrics, self._limits)
+        self._agent = agent = SessionSupervisor(profile, sender, self._needs, on_events=events, paused=self._paused)
         if self._paused:
-            self._agent.sender.pause()
-        self._put_agent = self._agent.sender.put
+            sender.pause()
+        self._put_agent = sender.put
         if self._running:
-            self._agent_task = self._group.create_task(self._run_agent(self._agent))
+            self._agent_task = self._group.create_task(self._run_agent(agent))
 
     def _remove_agent(self) -> None:
         self._put_agent, self._agent = self._put_unused, None
@@ -274,125 +274,30 @@ class ModelClient:
             f"The last {kept} seconds of the call are kept and will be heard.",
         )
 
-    def _perform(self, supervisor: SessionSupervisor, actions: list[Action]) -> None:
+    def _events(self, events: tuple[Event, ...]) -> None:
         listener, metrics = self._listener, self._metrics
-        for action in actions:
-            match action:
-                case act.Send(data):
-                    supervisor.send(data)
-                case act.DraftShown(item, answer, revision):
+        for event in events:
+            match event:
+                case FinishedSuggestion():
+                    listener.finished(event)
+                case DraftShown(item, answer, revision):
                     listener.draft(item, answer, revision)
-                case act.Suggested(suggestion):
-                    listener.finished(suggestion)
-                case act.DraftWithdrawn(item, revision, reason):
+                case DraftWithdrawn(item, revision, reason):
                     listener.withdrawn(item, revision, reason)
-                case act.TurnHandled(outcome, revision, timing):
+                case TurnHandled(outcome, revision, timing):
                     listener.turn(outcome, revision, timing)
-                case act.Words(track, item, text, final):
+                case Words(track, item, text, final):
                     listener.transcript(track, item, text, final)
-                case act.AgentSpoke(item, started, text):
+                case AgentSpoke(item, started, text):
                     self._agent_spoke(item, started, text)
-                case act.TokensUsed(model, modality, direction, cached, count):
+                case TokensUsed(model, modality, direction, cached, count):
                     metrics.tokens(model, modality, direction, cached, count)
-                case act.ModelFault(label):
+                case ModelFault(label):
                     metrics.model_error(label)
-                case act.FillSilence(seconds):
-                    supervisor.silence(seconds)
-                case act.Replace(reason, now):
-                    supervisor.replace(reason, now=now)
-                case act.GiveUp(fatal):
-                    supervisor.fail(fatal)
         self._changed.set()
 
     def _agent_spoke(self, item: str, started: float, text: str) -> None:
         self._history.agent(item, started, text)
         core = self._conversation.core
         if isinstance(core, ConversationSession):
-            self._perform(self._conversation, core.agent_spoke(started, text))
-
-
-class _Conversation:
-    """The conversation session: the customer's audio in, suggestions out."""
-
-    name = "conversation"
-
-    def __init__(self, client: ModelClient) -> None:
-        self._line = client
-
-    def endpoint(self, plan: Plan, key: str) -> Endpoint:
-        return conversation_endpoint(plan.model, key)
-
-    def update(self, plan: Plan, event_id: str) -> bytes:
-        return plan.conversation_update(event_id)
-
-    def no_turn_detection(self) -> None:
-        """Cannot be done without."""
-
-    def same_place(self, a: Plan, b: Plan) -> bool:
-        return same_place(a.model, b.model)
-
-    def core(self, number: int, plan: Plan, clock: AudioClock, live: Liveness, *, paused: bool) -> tuple[Core, Tap | None]:
-        client = self._line
-        client._limiter.per_minute = plan.model.max_responses_per_minute
-        context = SessionState(number, plan, client._history, client._limiter, live, client._limits)
-        return ConversationSession(context, clock, paused=paused), None
-
-    def perform(self, actions: list[Action]) -> None:
-        self._line._perform(self._line._conversation, actions)
-
-    def attached(self) -> None:
-        self._line._tell_live()
-
-    def broken(self, why: Passing | None) -> None:
-        self._line._tell_broken(why)
-
-
-class _Agent:
-    """The agent's transcription session: words only."""
-
-    name = "agent"
-
-    def __init__(self, client: ModelClient) -> None:
-        self.supervisor: SessionSupervisor | None = None
-        self._line = client
-        self._refused: str | None = None
-
-    def endpoint(self, plan: Plan, key: str) -> Endpoint:
-        return transcription_endpoint(plan.model, key)
-
-    def update(self, plan: Plan, event_id: str) -> bytes:
-        return plan.transcription_update(event_id, detection=self._detection(plan))
-
-    def no_turn_detection(self) -> None:
-        transcription = self._line._plan.model.transcription
-        self._refused = transcription.agent_model if transcription is not None else None
-
-    def same_place(self, a: Plan, b: Plan) -> bool:
-        return a.model.endpoint() == b.model.endpoint() and self._detection(a) == self._detection(b)
-
-    def core(self, number: int, plan: Plan, clock: AudioClock, live: Liveness, *, paused: bool) -> tuple[Core, Tap | None]:
-        detection = self._detection(plan)
-        session = TranscriptionSession(number, plan, clock, live, self._line._limits, detection=detection, paused=paused)
-        if detection:
-            return session, None
-
-        def tap(payload: bytes, arrived: float) -> None:
-            self.perform(session.frame(payload, arrived))
-            if session.deadline is not None and self.supervisor is not None:
-                self.supervisor.arm()
-
-        return session, tap
-
-    def perform(self, actions: list[Action]) -> None:
-        if self.supervisor is not None and self.supervisor is self._line._agent:
-            self._line._perform(self.supervisor, actions)
-
-    def attached(self) -> None:
-        """The agent need not know."""
-
-    def broken(self, why: Passing | None) -> None:
-        """The agent need not know: suggestions go on."""
-
-    def _detection(self, plan: Plan) -> bool:
-        transcription = plan.model.transcription
-        return transcription is not None and takes_turn_detection(transcription.agent_model) and transcription.agent_model != self._refused
+            self._conversation.perform(core.agent_spoke(started, text))

@@ -15,7 +15,7 @@ from .core.failures import FIELD_CODES, Failure, Passing, SessionFailed, from_cl
 from .core.limits import SessionLimits
 from .core.liveness import Liveness
 from .core.server_events import PASSED_OVER, USED, NotAnEvent, ServerEvent, decode
-from .core.session_settings import Plan
+from .core.session_settings import SessionSettings
 from .providers.base import Endpoint
 from .websocket import Lost, ModelConnection, connect
 
@@ -38,9 +38,9 @@ class NoTurnDetection(Exception):
 class SessionConnection:
     """One session's socket. After `open` every event goes to `on_event`; `on_over` is called once when it dies by itself."""
 
-    def __init__(self, plan: Plan, metrics: RelayMetrics, limits: SessionLimits, on_over: Callable[[], None]) -> None:
+    def __init__(self, settings: SessionSettings, metrics: RelayMetrics, limits: SessionLimits, on_over: Callable[[], None]) -> None:
         loop = asyncio.get_running_loop()
-        self.plan = plan
+        self.settings = settings
         """The settings that it was opened with."""
         self.live = Liveness(limits, loop.time())
         self.over: Over | None = None

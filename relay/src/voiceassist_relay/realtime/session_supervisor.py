@@ -1,10 +1,10 @@
-"""SessionSupervisor: one track's model session through all its replacements: attached, watched, switched. Decides nothing about words."""
+"""Session supervisor: one track's session through all its replacements: attached, watched, switched."""
 
 from __future__ import annotations
 
 import asyncio
 import math
-from typing import Protocol
+from collections.abc import Callable
 
 import structlog
 
@@ -13,73 +13,50 @@ from .audio_sender import AudioSender, Tap
 from .core.audio_time import FRAME_SECONDS, AudioClock, SilenceFill
 from .core.failures import Fatal, Passing
 from .core.limits import recycle_after
-from .core.liveness import Liveness
-from .core.outputs import Action
+from .core.outputs import NOTHING, Event, FillSilence, GiveUp, Outputs, Replace, Send
 from .core.server_events import ServerEvent
-from .core.session_settings import Plan
+from .core.session_base import SessionCore
+from .core.session_settings import SessionSettings
 from .core.turns import HandOverState
-from .dialer import Dialer, FinalFailure, SessionDependencies, SessionKind
+from .dialer import Dialer, FinalFailure, SessionDependencies
 from .session_connection import SessionConnection
+from .session_profiles import SessionProfile
 
 _log = structlog.get_logger(__name__)
 
 
-class Core(Protocol):
-    """The pure state core of one session, as a side sees it."""
-
-    @property
-    def plan(self) -> Plan: ...  # noqa: D102 - see core/conversation.py and core/transcription.py
-    @property
-    def speech_open(self) -> bool: ...  # noqa: D102
-    @property
-    def deadline(self) -> float | None: ...  # noqa: D102
-    @property
-    def at_turns_end(self) -> bool: ...  # noqa: D102
-    def idle(self, now: float) -> bool: ...  # noqa: D102
-    def hold_from(self, now: float) -> float | None: ...  # noqa: D102
-    def begin(self, handover: HandOverState, now: float) -> list[Action]: ...  # noqa: D102
-    def received(self, event: ServerEvent, now: float) -> list[Action]: ...  # noqa: D102
-    def tick(self, now: float) -> list[Action]: ...  # noqa: D102
-    def update(self, plan: Plan, now: float) -> list[Action]: ...  # noqa: D102
-    def pause(self, now: float) -> list[Action]: ...  # noqa: D102
-    def resume(self, now: float) -> list[Action]: ...  # noqa: D102
-    def finish(self, now: float) -> list[Action]: ...  # noqa: D102
-    def abandon(self) -> tuple[list[Action], HandOverState]: ...  # noqa: D102
-    def drop(self, outcome: str, now: float) -> list[Action]: ...  # noqa: D102
-
-
-class Kind(SessionKind, Protocol):
-    """What tells one kind of session from the other, and who does what its core asks for."""
-
-    def same_place(self, a: Plan, b: Plan) -> bool:
-        """Whether a session of `a` can be updated to `b`."""
-
-    def core(self, number: int, plan: Plan, clock: AudioClock, live: Liveness, *, paused: bool) -> tuple[Core, Tap | None]:
-        """A core for a new session; the tap sees every frame that it gets."""
-
-    def perform(self, actions: list[Action]) -> None:
-        """Does what the core asks for."""
-
-    def attached(self) -> None:
-        """A session took over."""
-
-    def broken(self, why: Passing | None) -> None:
-        """There has been no session for a while that the agent should know of; `why` no other could be had, if one was tried."""
+def _nothing(*_: object) -> None:
+    """For those who need not know."""
 
 
 class SessionSupervisor:
-    """One track. `run` owns its sockets; everything else is called by the line and returns at once."""
+    """One track. `run` owns its sockets; everything else is called by the model client and returns at once.
 
-    def __init__(self, kind: Kind, sender: AudioSender, needs: SessionDependencies, *, paused: bool) -> None:
+    What a core commands is carried out here; its events go to `on_events`. `on_attached` is called when a session took over, `on_broken`
+    when there has been none for a while that the agent should know of, with why no other could be had, if one was tried.
+    """
+
+    def __init__(
+        self,
+        profile: SessionProfile,
+        sender: AudioSender,
+        needs: SessionDependencies,
+        *,
+        on_events: Callable[[tuple[Event, ...]], None],
+        on_attached: Callable[[], None] = _nothing,
+        on_broken: Callable[[Passing | None], None] = _nothing,
+        paused: bool,
+    ) -> None:
         self.sender = sender
-        self.core: Core | None = None
-        self._kind = kind
+        self.core: SessionCore | None = None
+        self._profile = profile
+        self._on_events, self._on_attached, self._on_broken = on_events, on_attached, on_broken
         self._needs = needs
         self._limits = needs.limits
         self._paused = paused
         self._loop = asyncio.get_running_loop()
         self._changed = LazyEvent()
-        self._dialer = Dialer(kind, needs, self._changed.set)
+        self._dialer = Dialer(profile, needs, self._changed.set)
         self._connection: SessionConnection | None = None
         self._number = 0
         self._handover = HandOverState()
@@ -97,7 +74,7 @@ class SessionSupervisor:
         self._tell: asyncio.TimerHandle | None = None
         self._closing: set[asyncio.Task[None]] = set()
 
-    # the life of the side
+    # the life of the track
 
     async def run(self) -> None:
         """Keeps a session until cancelled. Raises FinalFailure."""
@@ -117,28 +94,28 @@ class SessionSupervisor:
 
     def _attach(self, connection: SessionConnection) -> None:
         """The session takes over: conversation first, then audio, in one go."""
-        now, plan = self._loop.time(), self._needs.plan()
+        now, settings = self._loop.time(), self._needs.settings()
         self._number += 1
         self._connection, self._dialer.connection, self._replace = connection, None, None
         clock = AudioClock()
-        self.core, tap = self._kind.core(self._number, connection.plan, clock, connection.live, paused=self._paused)
+        self.core = core = self._profile.core(self._number, connection.settings, clock, connection.live, paused=self._paused)
         connection.on_event, connection.on_writable = self._received, self.sender.writable
         self._recycle_at = connection.opened_at + recycle_after(connection.expires_in, self._needs.chance(), self._limits)
         self._leave_by = connection.opened_at + connection.expires_in * self._limits.recycle_margin
         self._quiet_since = now
         handover, self._handover = self._handover, HandOverState()
-        self._kind.perform(self.core.begin(handover, now))
+        self.perform(core.begin(handover, now))
         in_doubt = self._broke or self.sender.waiting  # after a session that was well, nothing but what it heard is told again
-        self._first = self.sender.attach(connection.writer, clock, self._since(handover), tap)
+        self._first = self.sender.attach(connection.writer, clock, self._since(handover), self._tap(core) if core.wants_frames else None)
         self._behind_until = now if in_doubt else -math.inf
         if not connection.writable:
             self.sender.writable(False)  # what it was told first fills its socket already
-        if connection.plan != plan:
-            self.use(plan)
+        if connection.settings != settings:
+            self.use(settings)
         self._quieten()
-        self._kind.attached()
+        self._on_attached()
         self.arm()
-        _log.info("model_session", kind=self._kind.name, number=self._number)
+        _log.info("model_session", kind=self._profile.name, number=self._number)
 
     async def _successor(self, connection: SessionConnection) -> SessionConnection:
         """Waits until the session must be replaced, and has its successor ready before it ends where that can be."""
@@ -191,14 +168,14 @@ class SessionSupervisor:
         self._quieten()
         self._tell = self._loop.call_later(self._limits.tell_after, self._broken)
         if core is not None:
-            actions, self._handover = core.abandon()
-            self._kind.perform(actions)
+            outputs, self._handover = core.abandon()
+            self.perform(outputs)
         if connection is not None:
             self._heard_at, self._broke = connection.heard_at, connection.over is not None
             self._dialer.record_lifetime(now - connection.opened_at, over=why != "configuration")
             self._shut(connection)
         self._needs.metrics.reconnected(why)
-        _log.info("model_session_left", kind=self._kind.name, why=why)
+        _log.info("model_session_left", kind=self._profile.name, why=why)
 
     def _shut(self, connection: SessionConnection) -> None:
         if connection.over is not None:
@@ -223,20 +200,36 @@ class SessionSupervisor:
     def _received(self, event: ServerEvent, now: float) -> None:
         core = self.core
         if core is not None:
-            self._kind.perform(core.received(event, now))
+            self.perform(core.received(event, now))
             self.arm()
             if self._replace is not None:
                 self._changed.set()
 
-    def send(self, data: bytes) -> None:
-        """Writes one client event."""
-        if self._connection is not None:
-            self._connection.send(data)
+    def perform(self, outputs: Outputs) -> None:
+        """Carries out what the core commands and hands on its events."""
+        for command in outputs.commands:
+            match command:
+                case Send(data):
+                    if self._connection is not None:
+                        self._connection.send(data)
+                case FillSilence(seconds):
+                    self.sender.fill(math.ceil(seconds / FRAME_SECONDS), self._loop.time())
+                case Replace(reason, now):
+                    self.replace(reason, now=now)
+                case GiveUp(fatal):
+                    self._fatal = fatal
+                    self._changed.set()
+        self._on_events(outputs.events)
 
-    def fail(self, fatal: Fatal) -> None:
-        """No session would fare better."""
-        self._fatal = fatal
-        self._changed.set()
+    def _tap(self, core: SessionCore) -> Tap:
+        def tap(payload: bytes, arrived: float) -> None:
+            outputs = core.frame(payload, arrived)
+            if outputs is not NOTHING:
+                self.perform(outputs)
+            if core.deadline is not None:
+                self.arm()
+
+        return tap
 
     def replace(self, reason: str, *, now: bool) -> None:
         """The session is to be replaced; `now`: even in the middle of a turn."""
@@ -247,14 +240,14 @@ class SessionSupervisor:
             self._leave_by = self._loop.time()
         self._changed.set()
 
-    def use(self, plan: Plan) -> None:
+    def use(self, settings: SessionSettings) -> None:
         """Other settings: at once, or with another session where this one cannot take them."""
         if self.core is None or self._connection is None:
             return  # the next session is opened with them
-        if not self._kind.same_place(self._connection.plan, plan):
+        if not self._profile.same_place(self._connection.settings, settings):
             self.replace("configuration", now=False)
             return
-        self._kind.perform(self.core.update(plan, self._loop.time()))
+        self.perform(self.core.update(settings, self._loop.time()))
         self.arm()
 
     def pause(self) -> HandOverState:
@@ -265,7 +258,7 @@ class SessionSupervisor:
         if self.core is not None:
             if self._connection is not None and not self._connection.writable:
                 self._connection.kill()  # it holds audio back that must not go out any more
-            self._kind.perform(self.core.pause(self._loop.time()))
+            self.perform(self.core.pause(self._loop.time()))
             self.arm()
         return handover
 
@@ -274,21 +267,21 @@ class SessionSupervisor:
         self._paused = False
         self._quiet_since = self._loop.time()
         if self.core is not None:
-            self._kind.perform(self.core.resume(self._loop.time()))
+            self.perform(self.core.resume(self._loop.time()))
         self.sender.resume()
         self.arm()
 
     def finish(self) -> None:
         """The track's audio is over."""
         if self.core is not None:
-            self._kind.perform(self.core.finish(self._loop.time()))
+            self.perform(self.core.finish(self._loop.time()))
             self.arm()
 
     def drop(self, outcome: str) -> HandOverState:
         """The call is over: what is open gets its outcome. Returns what a session that broke had left open."""
         handover, self._handover = self._handover, HandOverState()
         if self.core is not None:
-            self._kind.perform(self.core.drop(outcome, self._loop.time()))
+            self.perform(self.core.drop(outcome, self._loop.time()))
         return handover
 
     def idle(self, now: float) -> bool:
@@ -356,7 +349,7 @@ class SessionSupervisor:
             self._alarm = None
 
     def _broken(self) -> None:
-        self._kind.broken(self._dialer.failure)
+        self._on_broken(self._dialer.failure)
 
     def _quieten(self) -> None:
         if self._tell is not None:
@@ -373,12 +366,8 @@ class SessionSupervisor:
             if frames:
                 self.sender.fill(frames, now)
         if core.deadline is not None and core.deadline <= now + 1e-3:
-            self._kind.perform(core.tick(now))
+            self.perform(core.tick(now))
         self.arm()
-
-    def silence(self, seconds: float) -> None:
-        """Appends silence at a call's end."""
-        self.sender.fill(math.ceil(seconds / FRAME_SECONDS), self._loop.time())
 
 
 def _failed(task: asyncio.Task[SessionConnection]) -> bool:

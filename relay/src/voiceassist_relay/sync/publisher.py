@@ -27,7 +27,7 @@ from voiceassist_crds.messages import (
 
 from ..config.snapshot import CurrentSnapshot
 from ..errors import TwilioRefused
-from ..interfaces import Finished, TurnTiming
+from ..interfaces import FinishedSuggestion
 from ..lazy_event import LazyEvent
 from ..logs import call_hash
 from ..metrics.relay_metrics import RelayMetrics
@@ -38,7 +38,7 @@ from .payload import well_formed
 from .retry import Chance, Ousted
 from .status_writer import StatusWriter
 from .stream_publisher import StreamPublisher
-from .suggestion_writer import SuggestionWriter, Waiting
+from .suggestion_writer import SuggestionWriter
 from .truncation import MAX_REVISION, MAX_STATUS_TEXT, message_id
 
 DOCUMENT_SHARE, DOCUMENT_SECONDS = 0.75, 15.0
@@ -82,7 +82,7 @@ class CallPublisher:
             sync.pinned(), owner, twilio.sync_ttl_seconds, metrics, legacy_stream=twilio.legacy_stream, chance=chance
         )
         self._stream = StreamPublisher(self._objects, metrics, chance)
-        self._map = SuggestionWriter(self._objects, metrics, self._stream.offer, chance)
+        self._map = SuggestionWriter(self._objects, metrics, self._stream.offer, chance, epoch)
         self._status = StatusWriter(self._objects, metrics, chance)
         self._parts: OrderedDict[str, int] = OrderedDict()
         self._renew_seconds = twilio.sync_ttl_seconds / 2 if renew_seconds is None else renew_seconds
@@ -120,24 +120,13 @@ class CallPublisher:
             )
         )
 
-    def finished(self, suggestion: Finished) -> None:
+    def finished(self, suggestion: FinishedSuggestion) -> None:
         """A suggestion to store, once."""
         if self._closing:
             self._map.refuse()
             self._log.warning("a suggestion came after the end and is lost")
             return
-        self._map.offer(
-            Waiting(
-                id=message_id(self._generation, suggestion.item),
-                revision=suggestion.revision[:MAX_REVISION],
-                question=well_formed(suggestion.question),
-                answer=well_formed(suggestion.answer),
-                at=int(self._epoch() * 1000),
-                latency_ms=_latency_ms(suggestion.timing),
-                timing=suggestion.timing,
-                since=asyncio.get_running_loop().time(),
-            )
-        )
+        self._map.offer(suggestion)
 
     def status(self, state: AssistState, reason: StatusReason, message: str) -> None:
         """What the agent should know, now."""
@@ -259,9 +248,3 @@ class CallPublisher:
         if len(self._parts) > _ITEMS:
             self._parts.popitem(last=False)
         return number
-
-
-def _latency_ms(timing: TurnTiming) -> int | None:
-    if timing.stopped_speaking is None or timing.finished is None:
-        return None
-    return max(0, round((timing.finished - timing.stopped_speaking) * 1000))

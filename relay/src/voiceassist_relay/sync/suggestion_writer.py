@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import structlog
 
@@ -12,14 +11,15 @@ from voiceassist_crds.messages import Suggestion
 from voiceassist_crds.names import suggestion_key
 
 from ..errors import TwilioRefused
-from ..interfaces import TurnTiming
+from ..interfaces import FinishedSuggestion
 from ..lazy_event import LazyEvent
 from ..metrics.relay_metrics import RelayMetrics
 from .call_objects import SUPERSEDED, CallObjects
 from .client import is_missing, is_taken
 from .numbering import OnConflict, on_conflict
+from .payload import well_formed
 from .retry import Backoff, Chance, Ousted, persist
-from .truncation import item_payload
+from .truncation import MAX_REVISION, item_payload, message_id
 
 MAX_WAITING = 200
 """Finished suggestions of one call that wait for Sync: 10 minutes of them at 20 a minute, the default's highest pace."""
@@ -28,39 +28,20 @@ QUEUE = "suggestions"
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """A finished suggestion that has everything but its number. `since`: loop time when it was finished here."""
-
-    id: str
-    revision: str
-    question: str
-    answer: str
-    at: int
-    latency_ms: int | None
-    timing: TurnTiming
-    since: float
-
-    def numbered(self, seq: int) -> Suggestion:
-        """The suggestion under this number."""
-        return Suggestion(
-            id=self.id,
-            revision=self.revision,
-            seq=seq,
-            question=self.question,
-            answer=self.answer,
-            at=self.at,
-            latency_ms=self.latency_ms,
-        )
-
-
 class SuggestionWriter:
     """One call's writer. At most 200 suggestions wait besides the one that is written; then the oldest is dropped and counted."""
 
-    def __init__(self, objects: CallObjects, metrics: RelayMetrics, stored: Callable[[Suggestion], None], chance: Chance) -> None:
-        self._objects, self._metrics, self._stored, self._chance = objects, metrics, stored, chance
-        self._queue: list[Waiting] = []
-        self._writing: Waiting | None = None
+    def __init__(
+        self,
+        objects: CallObjects,
+        metrics: RelayMetrics,
+        stored: Callable[[Suggestion], None],
+        chance: Chance,
+        epoch: Callable[[], float],
+    ) -> None:
+        self._objects, self._metrics, self._stored, self._chance, self._epoch = objects, metrics, stored, chance, epoch
+        self._queue: list[FinishedSuggestion] = []
+        self._writing: FinishedSuggestion | None = None
         self._wake = LazyEvent()
         self._idle = LazyEvent()
         self._idle.set()
@@ -71,7 +52,7 @@ class SuggestionWriter:
         """Suggestions that are not stored yet."""
         return len(self._queue) + (self._writing is not None)
 
-    def offer(self, suggestion: Waiting) -> None:
+    def offer(self, suggestion: FinishedSuggestion) -> None:
         """Takes a suggestion to store; returns at once."""
         if len(self._queue) >= MAX_WAITING:
             self._give_up(self._queue.pop(0))
@@ -113,11 +94,12 @@ class SuggestionWriter:
                 self._writing = None
             self._idle.set()
 
-    async def _store(self, waiting: Waiting) -> None:
+    async def _store(self, finished: FinishedSuggestion) -> None:
         loop, objects, backoff = asyncio.get_running_loop(), self._objects, Backoff(self._chance)
         began = loop.time()
+        message = self._message(finished)
         while True:
-            suggestion, map_sid = waiting.numbered(self.seq + 1), objects.map.sid
+            suggestion, map_sid = message.model_copy(update={"seq": self.seq + 1}), objects.map.sid
             key, data = suggestion_key(suggestion.seq), item_payload(suggestion)
             try:
                 await persist(lambda: objects.sync.create_item(map_sid, key, data, objects.ttl), backoff)  # noqa: B023 - awaited here
@@ -129,7 +111,7 @@ class SuggestionWriter:
                     self._metrics.dropped(QUEUE)
                     self._metrics.published("refused", loop.time() - began)
                     return
-                elif await self._is_mine(map_sid, key, waiting.id):
+                elif await self._is_mine(map_sid, key, suggestion.id):
                     break
                 await backoff.after(None)
             else:
@@ -137,7 +119,7 @@ class SuggestionWriter:
         accepted = loop.time()
         self.seq = suggestion.seq
         self._metrics.published("retried" if backoff.failures else "ok", accepted - began)
-        self._metrics.suggestion_published(waiting.revision, waiting.timing, accepted)
+        self._metrics.suggestion_published(suggestion.revision, finished.timing, accepted)
         self._stored(suggestion)
 
     async def _is_mine(self, map_sid: str, key: str, own_id: str) -> bool:
@@ -158,6 +140,23 @@ class SuggestionWriter:
                 self.seq = max(self.seq + 1, await objects.highest_number())
         return False
 
-    def _give_up(self, suggestion: Waiting) -> None:
+    def _message(self, finished: FinishedSuggestion) -> Suggestion:
+        """What goes into the Map, but for its number. Its `at` is when it was finished, not when Sync took it."""
+        return Suggestion(
+            id=message_id(self._objects.owner.generation, finished.item),
+            revision=finished.revision[:MAX_REVISION],
+            seq=self.seq + 1,
+            question=well_formed(finished.question),
+            answer=well_formed(finished.answer),
+            at=int((self._epoch() - self._age(finished)) * 1000),
+            latency_ms=finished.timing.latency_ms,
+        )
+
+    def _age(self, finished: FinishedSuggestion) -> float:
+        """Seconds since it was finished."""
+        now = asyncio.get_running_loop().time()
+        return max(0.0, now - finished.timing.finished) if finished.timing.finished is not None else 0.0
+
+    def _give_up(self, finished: FinishedSuggestion) -> None:
         self._metrics.dropped(QUEUE)
-        self._metrics.published("given_up", asyncio.get_running_loop().time() - suggestion.since)
+        self._metrics.published("given_up", self._age(finished))

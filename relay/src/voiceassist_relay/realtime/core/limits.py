@@ -60,7 +60,7 @@ class SessionLimits:
     rate_limit_wait: float = 5.0
     """Pause after `rate_limit_exceeded` where the server names none."""
     rate_limit_longest: float = 60.0
-    memory_characters: int = 16_000
+    history_characters: int = 16_000
     """Text of the conversation that is kept to begin the next session with."""
     words_characters: int = 4_000
     """Longest text of one spoken item."""

@@ -1,13 +1,16 @@
-"""Actions: what a session's state machine asks its shell to do. Plain data."""
+"""What a session's core gives, as plain data: commands to its connection and events to its owner, each of which goes one way."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from voiceassist_crds.messages import Track, WithdrawnReason
 
-from ...interfaces import Finished, TurnTiming
+from ...interfaces import FinishedSuggestion, TurnTiming
 from .failures import Fatal
+
+# commands: the supervisor carries them out on the session's connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +21,36 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
+class FillSilence:
+    """Append so many seconds of silence, so that the detection ends the open turn."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Replace:
+    """Replace the session: `reason` is for the metrics; `now` False: at the next turn's end."""
+
+    reason: str
+    now: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """Give the call's sessions up: no other one would fare better."""
+
+    fatal: Fatal
+
+
+Command = Send | FillSilence | Replace | GiveUp
+
+
+# events: the model client hands them on to the bridge, to the other session, or to the metrics
+
+
+@dataclass(frozen=True, slots=True)
 class DraftShown:
-    """The answer so far."""
+    """The answer so far, whole."""
 
     item: str
     answer: str
@@ -27,15 +58,8 @@ class DraftShown:
 
 
 @dataclass(frozen=True, slots=True)
-class Suggested:
-    """A finished suggestion."""
-
-    suggestion: Finished
-
-
-@dataclass(frozen=True, slots=True)
 class DraftWithdrawn:
-    """A draft will not be finished."""
+    """A draft that will not be finished."""
 
     item: str
     revision: str
@@ -63,7 +87,7 @@ class Words:
 
 @dataclass(frozen=True, slots=True)
 class AgentSpoke:
-    """The agent's words, to be placed in the conversation by the time at which they began."""
+    """The agent's words, to be put into the conversation where they began (`started`, loop seconds)."""
 
     item: str
     started: float
@@ -72,7 +96,7 @@ class AgentSpoke:
 
 @dataclass(frozen=True, slots=True)
 class TokensUsed:
-    """Tokens for the metrics."""
+    """Tokens that the model counted."""
 
     model: str
     modality: str
@@ -88,39 +112,14 @@ class ModelFault:
     label: str
 
 
-@dataclass(frozen=True, slots=True)
-class FillSilence:
-    """Append silence, so that the detection ends the open turn."""
-
-    seconds: float
+Event = DraftShown | FinishedSuggestion | DraftWithdrawn | TurnHandled | Words | AgentSpoke | TokensUsed | ModelFault
 
 
-@dataclass(frozen=True, slots=True)
-class Replace:
-    """This session is of no more use, or soon will not be: reason for the metrics. `now` False: at the next turn's end."""
+class Outputs(NamedTuple):
+    """What came of one input, each kind in its order."""
 
-    reason: str
-    now: bool
-
-
-@dataclass(frozen=True, slots=True)
-class GiveUp:
-    """Final for the call."""
-
-    fatal: Fatal
+    commands: tuple[Command, ...] = ()
+    events: tuple[Event, ...] = ()
 
 
-Action = (
-    Send
-    | DraftShown
-    | Suggested
-    | DraftWithdrawn
-    | TurnHandled
-    | Words
-    | AgentSpoke
-    | TokensUsed
-    | ModelFault
-    | FillSilence
-    | Replace
-    | GiveUp
-)
+NOTHING = Outputs()

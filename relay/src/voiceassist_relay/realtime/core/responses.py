@@ -1,13 +1,15 @@
-"""ResponseScheduler: which committed turns wait, when the next response is asked for, and what became of each. Pure."""
+"""Response scheduler: which committed turns wait, when the next response is asked for, and what became of each. Pure."""
 
 from __future__ import annotations
 
 from voiceassist_crds.messages import WithdrawnReason
 
-from ...interfaces import Finished
+from ...interfaces import FinishedSuggestion
 from .client_events import KIND, call_output, response_cancel, response_create
 from .failures import from_code, label, wait_in
-from .outputs import DraftShown, DraftWithdrawn, GiveUp, ModelFault, Replace, Send, Suggested, TokensUsed, TurnHandled
+from .history import History, ItemOrder
+from .limits import ResponseLimiter
+from .outputs import DraftShown, DraftWithdrawn, GiveUp, ModelFault, Replace, TurnHandled
 from .response import Response
 from .server_events import ErrorInfo, ResponseInfo, ServerEvent
 from .session_base import SessionState
@@ -23,7 +25,7 @@ _ABOUT_REQUESTS = frozenset({"rate_limit_exceeded", "server_error"})
 class ResponseScheduler:
     """One response at a time. It handles all turns committed before it was asked for: the last is answered, the others are merged."""
 
-    def __init__(self, state: SessionState) -> None:
+    def __init__(self, state: SessionState, history: History, limiter: ResponseLimiter, order: ItemOrder) -> None:
         self.waiting: list[Turn] = []
         self.held = True
         """Nothing is asked for: not begun yet, paused, or the settings are just changing."""
@@ -31,6 +33,9 @@ class ResponseScheduler:
         self.resets_in: float | None = None
         """Seconds after which a limit that was used up is whole again, as the server last said."""
         self._state = state
+        self._history = history
+        self._limiter = limiter
+        self._order = order
         self._current: Response | None = None
         self._foreign: str | None = None
         self._blocked_until = 0.0
@@ -65,7 +70,7 @@ class ResponseScheduler:
         if self.held or self.active or not self.waiting:
             return
         state = self._state
-        free = max(self._blocked_until, state.limiter.free_at(now))
+        free = max(self._blocked_until, self._limiter.free_at(now))
         if free > now:
             self.ask_at = free
             return
@@ -74,9 +79,9 @@ class ResponseScheduler:
         turn.attempts += 1
         turn.timeline.requested = now
         self._current = Response(state.name("r"), turns)
-        state.limiter.asked(now)
+        self._limiter.asked(now)
         state.live.expect(_CREATED, now, state.limits.created)
-        state.do(Send(response_create(self._current.event_id, turn.item)))
+        state.send(response_create(self._current.event_id, turn.item))
 
     # the response's events
 
@@ -129,11 +134,11 @@ class ResponseScheduler:
                 self._called(current, now)
         if draft is not None and current.call_item is not None:
             current.drafted = self._state.key(current.call_item)
-            self._state.do(DraftShown(current.drafted, draft, self._state.plan.revision))
+            self._state.event(DraftShown(current.drafted, draft, self._state.settings.revision))
 
     def done(self, response: ResponseInfo, now: float) -> None:
         """A response ended."""
-        self._count(response)
+        self._state.count(response.usage, self._state.settings.model.name)
         current = self._current
         ours = current is not None and (
             _same(response.id, current.id) if current.created else (response.metadata or {}).get("kind") == KIND
@@ -210,16 +215,16 @@ class ResponseScheduler:
         self._told(current, self._state.key(item), arguments, now)
         if current.call_id is not None:
             name = self._state.name("o")
-            self._state.order.append(name, now)
+            self._order.append(name, now)
             shown = arguments is not None and arguments.relevant
-            self._state.do(Send(call_output(self._state.name("i"), name, current.call_id, shown=shown)))
+            self._state.send(call_output(self._state.name("i"), name, current.call_id, shown=shown))
 
     def _told(self, current: Response, item: str, arguments: Arguments | None, now: float) -> None:
         turn = current.turn
         if turn is None:
             return
         if arguments is None:
-            self._state.do(ModelFault("bad_arguments"))
+            self._state.event(ModelFault("bad_arguments"))
             self._withdraw(current, WithdrawnReason.INCOMPLETE)
             self._settle(current, "dropped", now)
         elif not arguments.relevant:
@@ -229,9 +234,9 @@ class ResponseScheduler:
             if current.drafted != item:
                 self._withdraw(current, WithdrawnReason.INCOMPLETE)
             state, turn.timeline.finished = self._state, now
-            question = arguments.question or state.history.words(turn.key)
-            state.do(Suggested(Finished(item, question, arguments.answer, state.plan.revision, turn.timeline.timing(now))))
-            state.history.suggestion(item, now, arguments.answer, turn.key, arguments.question)
+            question = arguments.question or self._history.words(turn.key)
+            state.event(FinishedSuggestion(item, question, arguments.answer, state.settings.revision, turn.timeline.timing(now)))
+            self._history.suggestion(item, now, arguments.answer, turn.key, arguments.question)
             self._settle(current, "suggested", now)
 
     def _ended(self, current: Response, response: ResponseInfo, now: float) -> None:
@@ -246,7 +251,7 @@ class ResponseScheduler:
                 if item_id:
                     self._told(current, self._state.key(item_id), arguments, now)
                 else:
-                    self._state.do(ModelFault("empty_response"))
+                    self._state.event(ModelFault("empty_response"))
                     self._withdraw(current, WithdrawnReason.INCOMPLETE)
                     self._settle(current, "dropped", now)
             case "incomplete":
@@ -259,12 +264,12 @@ class ResponseScheduler:
                 self._failed(current, error, now)
 
     def _failed(self, current: Response, error: ErrorInfo, now: float) -> None:
-        self._state.do(ModelFault(label(error.code, error.type)))
+        self._state.event(ModelFault(label(error.code, error.type)))
         fatal = from_code(error.code, error.type)
         if fatal is not None:
             self._withdraw(current, WithdrawnReason.FAILED)
             self._settle(current, "failed", now)
-            self._state.do(GiveUp(fatal))
+            self._state.command(GiveUp(fatal))
         elif "rate_limit_exceeded" in {error.code, error.type}:
             self.limited(now, wait_in(error.message))
             self._retry(current, now)
@@ -273,7 +278,7 @@ class ResponseScheduler:
             self._retry(current, now)
             if second:
                 self.held = True
-                self._state.do(Replace("error", now=True))
+                self._state.command(Replace("error", now=True))
         else:
             self._withdraw(current, WithdrawnReason.FAILED)
             self._settle(current, "failed", now)
@@ -296,25 +301,20 @@ class ResponseScheduler:
             self._handled(turn, outcome if turn is current.turn else "merged", now)
 
     def _handled(self, turn: Turn, outcome: str, now: float) -> None:
-        self._state.do(TurnHandled(outcome, self._state.plan.revision, turn.timeline.timing(now)))
+        self._state.event(TurnHandled(outcome, self._state.settings.revision, turn.timeline.timing(now)))
 
     def _withdraw(self, current: Response, reason: WithdrawnReason) -> None:
         if current.drafted is not None:
-            self._state.do(DraftWithdrawn(current.drafted, self._state.plan.revision, reason))
+            self._state.event(DraftWithdrawn(current.drafted, self._state.settings.revision, reason))
             current.drafted = None
 
     def _cancel(self, current: Response) -> None:
         if current.id is not None:
-            self._state.do(Send(response_cancel(self._state.name("c"), current.id)))
+            self._state.send(response_cancel(self._state.name("c"), current.id))
 
     def _first(self, current: Response, now: float) -> None:
         if current.turn is not None and current.turn.timeline.first_delta is None:
             current.turn.timeline.first_delta = now
-
-    def _count(self, response: ResponseInfo) -> None:
-        if response.usage is not None:
-            for modality, direction, cached, count in response.usage.counts():
-                self._state.do(TokensUsed(self._state.plan.model.name, modality, direction, cached, count))
 
 
 def _same(a: str | None, b: str | None) -> bool:

@@ -1,4 +1,4 @@
-"""Plan: what a session is configured with, cut out of the configuration. Pure."""
+"""Session settings: what a session is configured with, cut out of the configuration. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .client_events import conversation_update, transcription_update
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class SessionSettings:
     """One revision's settings for one call."""
 
     model: ModelConfig
@@ -21,8 +21,8 @@ class Plan:
     """Whether the agent's track is listened to."""
 
     @classmethod
-    def of(cls, config: RelayConfig, prompt: Prompt) -> Plan:
-        """The plan for a call."""
+    def of(cls, config: RelayConfig, prompt: Prompt) -> SessionSettings:
+        """The settings for a call."""
         return cls(
             config.model,
             prompt.revision,

@@ -1,6 +1,6 @@
-"""Transcribe: the agent's track at the model, over one socket: words out, nothing else. Pure state machine.
+"""The agent's track at the model, over one connection: words out, nothing else (pure).
 
-The server's turn detection makes items of the audio; for a model that refuses it the energy gate does, and we commit.
+The server's turn detection makes items of the audio; for a model that refuses it, our own voice activity does, and we commit.
 """
 
 from __future__ import annotations
@@ -8,49 +8,42 @@ from __future__ import annotations
 from voiceassist_crds.messages import Track
 
 from . import client_events
-from .audio_time import AudioClock, payload_ms
-from .failures import HARMLESS_CODES, from_code, label
-from .limits import SessionLimits
-from .liveness import Liveness
-from .outputs import Action, AgentSpoke, FillSilence, GiveUp, ModelFault, Replace, Send, TokensUsed, Words
+from .audio_time import payload_ms
+from .outputs import AgentSpoke, FillSilence, ModelFault, Outputs, Words
 from .server_events import ErrorInfo, ServerEvent, whole_characters
-from .session_settings import Plan
+from .session_base import SessionCore, SessionState, keep_latest
+from .session_settings import SessionSettings
 from .turns import HandOverState, Turn
 from .voice_activity import VoiceActivity, VoiceEvent, loudness
 
-_UPDATED = "session.updated"
+KEY_PREFIX = "agent-"
+"""Begins the keys of this track's items: the customer's session may count its own the same way."""
+
 _MOST_ITEMS = 16
 _WORDS_LATE = 20.0  # seconds after which the words of an item are no longer awaited
 _QUIET_MS = 10_000.0  # uncommitted quiet audio that is thrown away at the server
 
 
-class TranscriptionSession:
-    """One session of the agent's track. Times are loop seconds; methods return the actions to be done, in order."""
+class TranscriptionSession(SessionCore):
+    """The agent's audio in, words out. `detection`: the server's turn detection makes the items."""
 
-    track = Track.AGENT
-
-    def __init__(self, number: int, plan: Plan, clock: AudioClock, live: Liveness, limits: SessionLimits, *, detection: bool, paused: bool):
-        self.plan = plan
+    def __init__(self, state: SessionState, *, detection: bool, paused: bool) -> None:
+        super().__init__(state, paused=paused)
         self.detection = detection
-        self.gate = None if detection else VoiceActivity()
-        self._number = number
-        self._clock = clock
-        self._live = live
-        self._limits = limits
-        self._paused = paused
-        self._begun = False
-        self._names = 0
+        self._voice = None if detection else VoiceActivity()
         self._open: dict[str, Turn] = {}
         """Items that were begun and whose words are not known, oldest first."""
-        self._gated: list[float] = []
+        self._commits: list[float] = []
+        """When the speech began that we committed and that is no item yet, oldest first."""
         self._partial: dict[str, str] = {}
         self._uncommitted_ms = 0.0
-        self._updating: tuple[str, Plan] | None = None
-        self._actions: list[Action] = []
-        self._server_errors = 0
-        self._deaf_until_ms = 0.0
 
-    # what the shell looks at
+    # what the supervisor looks at
+
+    @property
+    def wants_frames(self) -> bool:
+        """Whether our own voice activity listens."""
+        return self._voice is not None
 
     @property
     def speech_open(self) -> bool:
@@ -60,131 +53,95 @@ class TranscriptionSession:
     @property
     def deadline(self) -> float | None:
         """When `tick` is to be called at the latest."""
-        return self.gate.closes_at if self.gate is not None else None
+        return self._voice.closes_at if self._voice is not None else None
+
+    @property
+    def at_turns_end(self) -> bool:
+        """Whether no item is open."""
+        return not self._open and not self._commits and (self._voice is None or not self._voice.open)
 
     def idle(self, now: float) -> bool:
         """Whether all words are in."""
         self._forget_late(now)
-        return not self._open and not self._gated and (self.gate is None or not self.gate.open)
-
-    @property
-    def at_turns_end(self) -> bool:
-        """Whether the switch to another session would fall between items."""
-        return not self._open and not self._gated and (self.gate is None or not self.gate.open)
+        return self.at_turns_end
 
     def hold_from(self, now: float) -> float | None:
-        """Arrival of the first audio whose words are still missing; None while nothing is open."""
+        """Arrival of the first audio whose words are missing."""
         self._forget_late(now)
-        starts = [turn.started for turn in self._open.values() if turn.started is not None]
-        starts.extend(self._gated)
-        if self.gate is not None and self.gate.open:
-            starts.append(self.gate.started)
-        return min(starts, default=None)
+        return self._first_missing()
 
     # life
 
-    def begin(self, handover: HandOverState, now: float) -> list[Action]:  # noqa: ARG002 - nothing but audio is carried over
-        """The socket is this call's from now on."""
-        self._begun = True
-        return self._take()
-
-    def frame(self, payload: bytes, arrived: float) -> list[Action]:
-        """A frame was written, for the gate. Only without turn detection."""
-        gate = self.gate
-        if gate is None:
-            return []
+    def frame(self, payload: bytes, arrived: float) -> Outputs:
+        """A frame was written, for our own voice activity."""
+        voice = self._voice
+        if voice is None:
+            return self._state.take()
         self._uncommitted_ms += payload_ms(payload)
         level = loudness(payload)
-        began = gate.started
-        event = gate.frame(level, arrived)
+        began = voice.started
+        event = voice.frame(level, arrived)
         if event is VoiceEvent.CLOSED:
             self._commit(began)
-        elif not gate.open and self._uncommitted_ms >= _QUIET_MS and level < gate.settings.threshold:
-            self._send(client_events.buffer_clear(self._name("b")))
+        elif not voice.open and self._uncommitted_ms >= _QUIET_MS and level < voice.settings.threshold:
+            self._state.send(client_events.buffer_clear(self._state.name("b")))
             self._uncommitted_ms = 0.0
-        return self._take()
+        return self._state.take()
 
-    def tick(self, now: float) -> list[Action]:
-        """Time passed: speech may end without another frame."""
-        if self.gate is not None:
-            began = self.gate.started
-            if self.gate.tick(now) is VoiceEvent.CLOSED:
+    def _take_up(self, handover: HandOverState, now: float) -> None:
+        """Nothing but audio is handed over."""
+
+    def _tick(self, now: float) -> None:
+        """Speech may end without another frame."""
+        if self._voice is not None:
+            began = self._voice.started
+            if self._voice.tick(now) is VoiceEvent.CLOSED:
                 self._commit(began)
-        return self._take()
 
-    def received(self, event: ServerEvent, now: float) -> list[Action]:
-        """One server event."""
-        item = event.item_id
-        if event.type == "error" and event.error is not None:
-            self._error(event.error)
-        elif event.type == _UPDATED and self._updating is not None:
-            self.plan, self._updating = self._updating[1], None
-            self._live.received(_UPDATED)
-        elif item is None:
-            pass
-        elif event.type == "input_audio_buffer.speech_started":
+    def _drop_speech(self) -> None:
+        """Words of what was committed may still come."""
+        for item in [item for item, turn in self._open.items() if turn.timeline.committed is None]:
+            del self._open[item]
+        if self._voice is not None:
+            self._voice.reset()
+        self._uncommitted_ms = 0.0
+
+    def _drop_answers(self, now: float) -> None:
+        """Nothing is answered here."""
+
+    def _resume(self, now: float) -> None:
+        """Nothing was held."""
+
+    def _finish(self, now: float) -> None:  # noqa: ARG002 - as the base has it
+        if self._voice is not None and self._voice.open:
+            self._commit(self._voice.started)
+            self._voice.reset()
+        elif self.speech_open:
+            self._state.command(FillSilence(((self.settings.model.turn_detection.silence_ms or 500) + 300) / 1000))
+
+    def _hand_over(self) -> HandOverState:
+        """Audio whose words are missing is to be heard again by the next session."""
+        missing = self._first_missing()
+        self._open.clear()
+        self._commits.clear()
+        return HandOverState((), missing, None)
+
+    def _drop(self, outcome: str, now: float) -> None:  # noqa: ARG002 - as the base has it
+        self._open.clear()
+
+    # events
+
+    def _receive(self, event: ServerEvent, now: float) -> None:
+        item, state = event.item_id, self._state
+        if item is None:
+            return
+        if event.type == "input_audio_buffer.speech_started":
             if not self._paused and (event.audio_start_ms is None or event.audio_start_ms >= self._deaf_until_ms):
-                self._begins(Turn(item, self._key(item), self._clock.arrival(event.audio_start_ms)))
+                self._begins(Turn(item, state.key(item), state.clock.arrival(event.audio_start_ms)))
         elif event.type == "input_audio_buffer.committed":
             self._committed(item, now)
         elif event.type.startswith("conversation.item.input_audio_transcription."):
             self._transcription(item, event, now)
-        return self._take()
-
-    def update(self, plan: Plan, now: float) -> list[Action]:
-        """Other settings, at once: no response can be under way."""
-        if plan.model == self.plan.model:
-            self.plan = plan
-        elif self._updating is None:
-            name = self._name("u")
-            self._updating = (name, plan)
-            self._live.expect(_UPDATED, now, self._limits.update)
-            self._send(plan.transcription_update(name, detection=self.detection))
-        return self._take()
-
-    def pause(self, now: float) -> list[Action]:  # noqa: ARG002 - the same for both kinds of session
-        """What is open is dropped, there and here; words of what was committed may still come."""
-        self._paused = True
-        self._deaf_until_ms = self._clock.ms
-        if self._begun:
-            self._send(client_events.buffer_clear(self._name("b")))
-        for item in [item for item, turn in self._open.items() if turn.timeline.committed is None]:
-            del self._open[item]
-        if self.gate is not None:
-            self.gate.reset()
-        self._uncommitted_ms = 0.0
-        return self._take()
-
-    def resume(self, now: float) -> list[Action]:  # noqa: ARG002 - the same for both kinds of session
-        """Audio will flow again."""
-        self._paused = False
-        return self._take()
-
-    def finish(self, now: float) -> list[Action]:  # noqa: ARG002 - the same for both kinds of session
-        """The call's audio is over: what is open is made an item."""
-        if self.gate is not None and self.gate.open:
-            self._commit(self.gate.started)
-            self.gate.reset()
-        elif self.speech_open:
-            self._actions.append(FillSilence(((self.plan.model.turn_detection.silence_ms or 500) + 300) / 1000))
-        return self._take()
-
-    def abandon(self) -> tuple[list[Action], HandOverState]:
-        """The session is gone: audio whose words are missing is to be heard again by the next one."""
-        starts = [turn.started for turn in self._open.values() if turn.started is not None]
-        starts.extend(self._gated)
-        if self.gate is not None and self.gate.open:
-            starts.append(self.gate.started)
-        self._open.clear()
-        self._gated.clear()
-        return self._take(), HandOverState((), min(starts, default=None), None)
-
-    def drop(self, outcome: str, now: float) -> list[Action]:  # noqa: ARG002 - the same for both kinds of session
-        """The call is over."""
-        self._open.clear()
-        return self._take()
-
-    # events
 
     def _begins(self, turn: Turn) -> None:
         self._open[turn.item] = turn
@@ -192,9 +149,9 @@ class TranscriptionSession:
             del self._open[next(iter(self._open))]
 
     def _committed(self, item: str, now: float) -> None:
-        began = self._gated.pop(0) if self._gated else None
+        began = self._commits.pop(0) if self._commits else None
         if item not in self._open:
-            self._begins(Turn(item, self._key(item), now if began is None else began))
+            self._begins(Turn(item, self._state.key(item), now if began is None else began))
         for other in list(self._open):
             if other == item:
                 break
@@ -203,71 +160,59 @@ class TranscriptionSession:
         self._open[item].timeline.committed = now
 
     def _transcription(self, item: str, event: ServerEvent, now: float) -> None:
-        key = self._key(item)
+        state, key = self._state, self._state.key(item)
+        longest = state.limits.words_characters
         if event.type.endswith(".delta") and event.delta:
-            text = (self._partial.get(key, "") + event.delta)[: self._limits.words_characters]
-            self._partial[key] = text
-            if len(self._partial) > _MOST_ITEMS:
-                del self._partial[next(iter(self._partial))]
-            self._actions.append(Words(Track.AGENT, key, whole_characters(text), final=False))
-            return
-        if event.type.endswith(".completed"):
+            text = (self._partial.get(key, "") + event.delta)[:longest]
+            keep_latest(self._partial, key, text, _MOST_ITEMS)
+            state.event(Words(Track.AGENT, key, whole_characters(text), final=False))
+        elif event.type.endswith(".completed"):
             turn = self._open.pop(item, None)
             self._partial.pop(key, None)
-            text = (event.transcript or "")[: self._limits.words_characters].strip()
-            self._actions.append(Words(Track.AGENT, key, text, final=True))
+            text = (event.transcript or "")[:longest].strip()
+            state.event(Words(Track.AGENT, key, text, final=True))
             if text:
-                started = now if turn is None or turn.started is None else turn.started
-                self._actions.append(AgentSpoke(key, started, text))
-            transcription = self.plan.model.transcription
-            if event.usage is not None and transcription is not None:
-                for modality, direction, cached, count in event.usage.counts():
-                    self._actions.append(TokensUsed(transcription.agent_model, modality, direction, cached, count))
+                state.event(AgentSpoke(key, now if turn is None or turn.started is None else turn.started, text))
+            transcription = self.settings.model.transcription
+            if transcription is not None:
+                state.count(event.usage, transcription.agent_model)
         elif event.type.endswith(".failed"):
             self._open.pop(item, None)
             self._partial.pop(key, None)
-            self._actions.append(ModelFault("transcription_failed"))
+            state.event(ModelFault("transcription_failed"))
 
-    def _error(self, error: ErrorInfo) -> None:
-        if error.code in HARMLESS_CODES:
-            self._gated.clear()
-            return
-        self._actions.append(ModelFault(label(error.code, error.type)))
-        if self._updating is not None and error.event_id == self._updating[0]:
-            self._updating = None
-            self._live.received(_UPDATED)
-            return
-        fatal = from_code(error.code, error.type)
-        if fatal is not None:
-            self._actions.append(GiveUp(fatal))
-        elif error.code == "session_expired":
-            self._actions.append(Replace("expiring", now=True))
-        elif "server_error" in {error.code, error.type}:
-            self._server_errors += 1
-            if self._server_errors > 1:
-                self._actions.append(Replace("error", now=True))
+    def _nothing_to_commit(self) -> None:
+        self._commits.clear()
+
+    # settings
+
+    def _settings_event(self, settings: SessionSettings, event_id: str) -> bytes | None:
+        if settings.model == self.settings.model:
+            return None
+        return settings.transcription_update(event_id, detection=self.detection)
+
+    def _update_changed(self, now: float) -> None:
+        """Nothing waits for it."""
+
+    def _limited(self, error: ErrorInfo, now: float) -> None:
+        """We make no requests."""
+
+    # inside
 
     def _commit(self, began: float) -> None:
-        self._gated.append(began)
-        del self._gated[:-_MOST_ITEMS]
+        self._commits.append(began)
+        del self._commits[:-_MOST_ITEMS]
         self._uncommitted_ms = 0.0
-        self._send(client_events.buffer_commit(self._name("b")))
+        self._state.send(client_events.buffer_commit(self._state.name("b")))
+
+    def _first_missing(self) -> float | None:
+        starts = [turn.started for turn in self._open.values() if turn.started is not None]
+        starts.extend(self._commits)
+        if self._voice is not None and self._voice.open:
+            starts.append(self._voice.started)
+        return min(starts, default=None)
 
     def _forget_late(self, now: float) -> None:
         for item, turn in list(self._open.items()):
             if turn.timeline.committed is not None and now - turn.timeline.committed > _WORDS_LATE:
                 del self._open[item]
-
-    def _key(self, item: str) -> str:
-        return f"agent-{item}" if self._number == 1 else f"agent-{item}-s{self._number}"
-
-    def _name(self, prefix: str) -> str:
-        self._names += 1
-        return f"va_{prefix}{self._names}"
-
-    def _send(self, data: bytes) -> None:
-        self._actions.append(Send(data))
-
-    def _take(self) -> list[Action]:
-        actions, self._actions = self._actions, []
-        return actions
