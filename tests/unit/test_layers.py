@@ -30,11 +30,15 @@ PLANTED = {
     "operator-controller": ("voiceassist_operator.controller.apply", "voiceassist_operator.controller.handlers"),
     "operator-policy": ("voiceassist_operator.policy.peers", "voiceassist_operator.policy.plan"),
     "operator-twilio": ("voiceassist_operator.twilio.model.outcome", "voiceassist_operator.twilio.worker"),
+    "relay": ("voiceassist_relay.twilio.rest", "voiceassist_relay.call.registry"),
+    "relay-realtime": ("voiceassist_relay.realtime.websocket", "voiceassist_relay.realtime.dialer"),
+    "relay-core": ("voiceassist_relay.realtime.core.turns", "voiceassist_relay.realtime.core.session_base"),
     "sim": ("voiceassist_sim.openai.ids", "voiceassist_sim.twilio.sids"),
     "no-circles": ("voiceassist_sim.openai.ids", "voiceassist_sim.openai.session"),
 }
 PURE = {
     # contract: a pure module; a module that it reaches, which is planted with the last of the forbidden ones
+    "relay-pure": ("voiceassist_relay.realtime.core.responses", "voiceassist_relay.backoff"),
     "operator-pure": ("voiceassist_operator.policy.condition", "voiceassist_operator.errors"),
 }
 

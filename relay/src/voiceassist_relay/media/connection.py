@@ -26,7 +26,6 @@ from voiceassist_crds.names import PROBE_HEADER, CallSid
 from voiceassist_crds.reasons import Refusal
 
 from ..config.snapshot import CurrentSnapshot
-from ..errors import TokenRefused
 from ..interfaces import Calls, CallSink
 from ..logs import call_hash
 from ..metrics.relay_metrics import RelayMetrics
@@ -292,12 +291,7 @@ class MediaSocket(asyncio.Protocol):
             self._refuse(start.refusal)
             return
         self._placed = False  # the place is the registry's from here on, whatever comes of it
-        try:
-            sink = needs.calls.open(start, self)
-        except TokenRefused as error:
-            self._refuse(error.refusal)
-            return
-        self._sink = sink
+        self._sink = needs.calls.open(start, self)
         if not self._closing:
             self._settle(Refusal.ACCEPTED)
             self._arm(needs.times.idle, self._look)

@@ -224,15 +224,6 @@ class SyncClient:
         path = f"/Maps/{segment(map_sid)}/Permissions/{segment(identity)}"
         await self._post("permission_update", path, {"Read": read, "Write": write, "Manage": manage})
 
-    async def revoke(self, map_sid: str, identity: str) -> None:
-        """Takes every permission on a Map from an identity; fine if it had none."""
-        path = f"/Maps/{segment(map_sid)}/Permissions/{segment(identity)}"
-        try:
-            await self._request("permission_delete", "DELETE", path)
-        except TwilioRefused as error:
-            if not is_missing(error):
-                raise
-
     async def _get(self, operation: str, path: str) -> Answer:
         return await self._request(operation, "GET", path)
 

@@ -133,7 +133,6 @@ class ServerEvent(msgspec.Struct):
     event_id: str | None = None
     item_id: str | None = None
     response_id: str | None = None
-    previous_item_id: str | None = None
     audio_start_ms: float | None = None
     audio_end_ms: float | None = None
     call_id: str | None = None
