@@ -17,11 +17,12 @@ from ..sync_model import Change
 from ..sync_store import SyncStore
 from .behaviour import SocketBehaviour
 from .holders import Holder
+from .insights import LiveQueries, refused, telemetry
 from .packets import BadPacket, Packet, decode, encode
 from .subscriptions import Subscriptions
 from .sync_events import Notification
 from .sync_requests import SyncRequests
-from .upstream import Downstream, Improper, Upstream, read_upstream
+from .upstream import Improper, Upstream, read_upstream
 from .violations import Rule
 
 SYNC_PRODUCT: Final = "data_sync"
@@ -62,8 +63,8 @@ Effect = Send | Close | Ask
 class Connection:
     """The protocol on one socket.
 
-    ``check`` verifies tokens, ``violate`` is told of what is not allowed, ``others`` answers requests that are not for Sync (``None``:
-    404), ``new_sid`` makes identifiers.
+    ``check`` verifies tokens, ``violate`` is told of what is not allowed, ``queries`` answers what Flex asks beside Sync, ``new_sid`` makes
+    identifiers.
     """
 
     def __init__(
@@ -74,14 +75,14 @@ class Connection:
         *,
         check: Callable[[str, float], Holder],
         violate: Callable[[Rule, str], None],
-        others: Callable[[Upstream, Holder], Downstream | None],
+        queries: LiveQueries,
         new_sid: Callable[[str], str],
     ) -> None:
         self._requests = requests
         self._behaviour = behaviour
         self._check = check
         self._violate = violate
-        self._others = others
+        self._queries = queries
         self._new_sid = new_sid
         self._subscriptions = Subscriptions(store, behaviour.subscriptions)
         self._asked_init = False
@@ -219,10 +220,7 @@ class Connection:
         if request is None or holder is None:
             raise TwilioError(401, 20101, "No valid token was shown")
         if holder.sync is None or not request.host.startswith("cds.") or request.grant != SYNC_PRODUCT:
-            other = self._others(request, holder)
-            if other is None:
-                raise TwilioError(404, 20404, "No such resource here")
-            return [self._http_reply(request.id, other.status, other.body)]
+            return self._other(request)
         if request.path == "/v4/Subscriptions":
             told = self._subscriptions.ask(request, holder.sync)
             for sid in told.forbidden:
@@ -233,7 +231,21 @@ class Connection:
         answer = self._requests.answer(request, holder.sync, now)
         return [self._http_reply(request.id, answer.status, answer.body)]
 
+    def _other(self, request: Upstream) -> list[Effect]:
+        report = telemetry(request)
+        if report is not None:
+            return [self._http_reply(request.id, report.status, report.body)]
+        queried = self._queries.answer(request) if request.host.startswith("cds.") else None
+        if queried is None:
+            raise refused(request)
+        answer, told = queried
+        return [self._http_reply(request.id, answer.status, answer.body), *map(self._notify, told)]
+
     # From the server
+
+    def watch(self) -> list[Effect]:
+        """What the client is told when something has changed in TaskRouter."""
+        return [] if self._closing else [self._notify(one) for one in self._queries.changed()]
 
     def deliver(self, change: Change) -> list[Effect]:
         """What the client is told of a change of Sync."""

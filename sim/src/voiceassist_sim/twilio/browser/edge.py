@@ -59,9 +59,11 @@ class BrowserEdge:
         self._port = port
         self._runner: web.AppRunner | None = None
         self.certificate = Certificate()
-        self.sync = SyncSockets(account)
-        """The sockets of Sync and its kin: cut, offload, deafen, faults, violations."""
         self.event_bridge = EventBridge(account)
+        self.conferences = self.event_bridge.conferences
+        """Who is in which call: hold the customer, see who listens."""
+        self.sync = SyncSockets(account, self.conferences)
+        """The sockets of Sync and its kin: cut, offload, deafen, faults, violations."""
         self.voice = VoiceSignal(account)
         self.page = FlexPage(account, flex_script)
         self.flex = FlexHosts(account, self.page, plugins)

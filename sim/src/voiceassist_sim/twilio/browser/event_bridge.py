@@ -14,6 +14,7 @@ from ..account import Account
 from ..errors import TwilioError, bad_parameter, not_found
 from ..taskrouter import TaskRouterEvent, Worker
 from .agent_desk import AgentDesk
+from .conferences import Conferences
 
 BLANK_SECONDS: Final = 10.0
 """A client gives a socket up that is silent for 30 s."""
@@ -25,7 +26,8 @@ class EventBridge:
 
     def __init__(self, account: Account) -> None:
         self._account = account
-        self.desk = AgentDesk(account)
+        self.conferences = Conferences(account, self.push)
+        self.desk = AgentDesk(account, self.conferences)
         self._channels: dict[asyncio.Queue[str | None], str] = {}
 
     def start(self) -> None:
@@ -70,7 +72,9 @@ class EventBridge:
         except (ValueError, KeyError, TypeError, AttributeError):
             raise bad_parameter("The body must have url, method, params and token") from None
         worker, _ = self._worker(str(asked.get("token") or ""))
-        return web.json_response({"payload": self.desk.answer(worker, method, path_of(url), params, self._account.clock())})
+        if_match = request.headers.get("If-Match")
+        answer = self.desk.answer(worker, method, path_of(url), params, self._account.clock(), if_match)
+        return web.json_response({"payload": answer})
 
     def end(self, worker_sid: str | None = None) -> int:
         """Close the sockets of a worker, or of all; how many."""
@@ -94,6 +98,7 @@ class EventBridge:
     def _event(self, event: TaskRouterEvent) -> None:
         for worker_sid, payload in self.desk.told(event, self._account.clock()):
             self.push(worker_sid, event.name, payload)
+        self.conferences.heard(event)
 
     def _worker(self, token: str) -> tuple[Worker, float]:
         found = self._account.flex_tokens.find(token, self._account.clock())
@@ -116,8 +121,8 @@ class EventBridge:
 
 
 def path_of(url: str) -> str:
-    """The path of a request without host, version and query: ``Workspaces/WS…/Workers/WK…``."""
-    found = re.search(r"Workspaces/[^?#]*", url)
+    """The path of a request without host, version and query: ``Workspaces/WS…/Workers/WK…``, ``Interactions/KD…/Channels``."""
+    found = re.search(r"(Workspaces|Interactions)/[^?#]*", url)
     if found is None:
         raise not_found(url[:80])
     return found[0].rstrip("/")

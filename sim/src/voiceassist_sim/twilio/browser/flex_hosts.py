@@ -59,6 +59,10 @@ class FlexHosts:
         path = request.path
         if request.method == "GET" and path in ("/v1/Configuration", "/v1/Configuration/Public"):
             return web.json_response(self.configuration())
+        if request.method == "GET" and path == "/v1/account/provision/status":
+            return web.json_response({"status": "inactive", "url": f"https://{request.host}{path}"})
+        if request.method == "GET" and path.endswith("/Teams/Context"):
+            return web.json_response({"enabled": False})
         if request.method == "POST" and path == f"/v1/Accounts/{self._account.account_sid}/Tokens/Info":
             token = parse_qs((await request.read()).decode()).get("Token", [""])[0]
             return web.json_response(self._token_info(token))

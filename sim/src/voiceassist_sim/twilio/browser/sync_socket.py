@@ -14,9 +14,12 @@ from ..account import Account
 from ..errors import TwilioError, server_error, too_many_requests
 from ..faults import HANG_SECONDS, FaultKind, Strike
 from ..sync_model import Change
+from ..taskrouter import TaskRouterEvent
 from .behaviour import SocketBehaviour
+from .conferences import Conferences
 from .connection import SYNC_PRODUCT, Ask, Close, Connection, Effect, Send
 from .holders import Holders
+from .insights import LiveQueries
 from .socket_faults import NotificationFaultKind, NotificationFaults
 from .sync_requests import SyncRequests
 from .violations import Rule, Violation, Violations
@@ -45,7 +48,7 @@ class SyncSocket:
             sockets.behaviour,
             check=sockets.holders.check,
             violate=self._violate,
-            others=lambda _request, _holder: None,
+            queries=LiveQueries(sockets.account, sockets.conferences),
             new_sid=sockets.account.sids,
         )
 
@@ -170,8 +173,10 @@ class SyncSocket:
 class SyncSockets:
     """All sockets."""
 
-    def __init__(self, account: Account) -> None:
+    def __init__(self, account: Account, conferences: Conferences) -> None:
         self.account = account
+        self.conferences = conferences
+        conferences.listeners.append(self._watch)
         self.behaviour = SocketBehaviour()
         self.holders = Holders(account)
         self.requests = SyncRequests(account.sync, account.settings, self.behaviour)
@@ -183,11 +188,13 @@ class SyncSockets:
     def start(self) -> None:
         """Listen to the account."""
         self.account.on_change.append(self._changed)
+        self.account.taskrouter.listeners.append(self._moved)
         self._ticker = asyncio.create_task(self._tick(), name="tsock ticker")
 
     async def close(self) -> None:
         """Listen no more and cut all sockets."""
         self.account.on_change.remove(self._changed)
+        self.account.taskrouter.listeners.remove(self._moved)
         if self._ticker is not None:
             self._ticker.cancel()
             await asyncio.gather(self._ticker, return_exceptions=True)
@@ -264,6 +271,13 @@ class SyncSockets:
     def _changed(self, change: Change) -> None:
         for one in list(self._sockets):
             one.carry_out(one.connection.deliver(change))
+
+    def _moved(self, _: TaskRouterEvent) -> None:
+        self._watch()
+
+    def _watch(self) -> None:
+        for one in list(self._sockets):
+            one.carry_out(one.connection.watch())
 
     async def _tick(self) -> None:
         while True:

@@ -47,6 +47,24 @@ class TaskRouterJson:
             "date_updated": 0,
         }
 
+    def queue(self) -> dict[str, Any]:
+        """The workspace's one queue."""
+        state = self._state
+        return self._ours | {
+            "sid": state.queue_sid,
+            "friendly_name": QUEUE_NAME,
+            "reservation_activity_name": "Unavailable",
+            "reservation_activity_sid": state.offline_activity_sid,
+            "assignment_activity_name": "Unavailable",
+            "assignment_activity_sid": state.offline_activity_sid,
+            "target_workers": "1==1",
+            "max_reserved_workers": 1,
+            "task_order": "FIFO",
+            "lifo_queue": False,
+            "date_created": 0,
+            "date_updated": 0,
+        }
+
     def channel(self, worker: Worker, capacity: int) -> dict[str, Any]:
         """A worker's one channel: voice, for ``capacity`` tasks at once."""
         held = [found for found in self._state.reservations.values() if found.worker_sid == worker.sid]
@@ -106,14 +124,16 @@ class TaskRouterJson:
             "date_updated": int(transfer.updated),
         }
 
-    def reservation(self, found: Reservation, now: float) -> dict[str, Any]:
-        """A reservation with its task, and with the transfers by which it came and by which it goes."""
+    def reservation(self, found: Reservation, now: float, *, moving: bool = True) -> dict[str, Any]:
+        """A reservation with its task, and with the transfers by which it came and by which it goes (``moving``; Flex's client fails on
+        them in the answer to a change of the reservation)."""
         worker = self._state.workers[found.worker_sid]
         came, goes = self._transfers.of(found.sid)
-        moving = {"task_transfer": came, "active_outgoing_task_transfer": goes}
+        transfers = {"task_transfer": came, "active_outgoing_task_transfer": goes} if moving else {}
+        shown = {name: self.transfer(one) for name, one in transfers.items() if one is not None}
         return (
             self._ours
-            | {name: self.transfer(one) for name, one in moving.items() if one is not None}
+            | shown
             | {
                 "sid": found.sid,
                 "task_sid": found.task_sid,
