@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
@@ -285,6 +286,44 @@ async def test_a_full_websocket_client_is_let_in_without_compression_and_subprot
             await websocket.wait_closed()
             assert (websocket.close_code, websocket.protocol.close_rcvd_then_sent) == (1000, True)
         assert rig.calls.opened[0].endings == ["stop"]
+
+
+@on_uvloop
+async def test_a_silent_stream_is_pinged_as_often_as_the_configuration_says():
+    async with running() as rig:
+        rig.snapshots.append(snapshot(limits={"streamPingSeconds": 0.1}))
+        client, sink = await rig.stream()
+        began = asyncio.get_running_loop().time()
+        assert [await client.next_frame() for _ in range(4)] == [(9, b"")] * 4
+        assert asyncio.get_running_loop().time() - began >= 0.35
+        client.send(media(2), stop(3))
+        assert (await client.finish()).close_code == 1000
+        assert (len(sink.frames), sink.endings) == (1, ["stop"]), "that no pong came has ended nothing"
+
+
+@on_uvloop
+async def test_pongs_are_taken_and_a_stream_without_pings_gets_none():
+    async with running() as rig:
+        rig.snapshots.append(snapshot(limits={"streamPingSeconds": 0.05}))
+        client, sink = await rig.stream()
+        for number in range(5):
+            assert await client.next_frame() == (9, b"")
+            client.send(frame(b"", op=10), media(number + 2))
+        await rig.until(lambda: len(sink.frames) == 5)
+        rig.snapshots.append(snapshot(limits={"streamPingSeconds": 0}))
+        quiet, _ = await rig.stream()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(quiet.next_frame(), 0.3)
+
+
+@on_uvloop
+async def test_a_header_that_a_proxy_doubled_is_named():
+    async with running() as rig:
+        url = f"wss://assist.example.com/voice/ws/{CALL}"
+        for double in (f"X-Twilio-Signature: {sign(url)}\r\n", ""):
+            signed = "X-Twilio-Signature: " + (sign(url) if double else f"{sign(url)}, {sign(url)}") + "\r\n"
+            reply = await (await rig.upgrade(signed=None, headers=signed + double)).finish()
+            assert (reply.status, reply.body) == (403, b"bad_signature\nX-Twilio-Signature was there 2 times\n")
 
 
 # the registry's word

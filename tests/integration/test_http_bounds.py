@@ -308,3 +308,18 @@ def test_a_taken_port_is_an_error_that_can_be_told():
     with bind("127.0.0.1", 0) as taken, pytest.raises(OSError, match="in use"):
         bind("127.0.0.1", taken.getsockname()[1])
     assert taken.family == socket.AF_INET
+
+
+@pytest.mark.parametrize("line", [b"PROXY TCP4 10.0.0.1 10.0.0.2 4321 8080\r\n", b"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c"])
+@on_uvloop
+async def test_a_balancer_that_speaks_the_proxy_protocol_is_told_so(line):
+    async with running() as rig:
+        client = await ask(rig, line + POST + b"Content-Length: 0\r\n\r\n")
+        reply = await client.finish()
+        assert (reply.status, reply.body) == (400, b"proxy_protocol\n")
+        await ended(rig, HttpRefusal.PROXY_PROTOCOL)
+
+
+def test_connections_are_kept_longer_than_whoever_stands_before_us_keeps_them():
+    """nginx 60 s, Traefik 90 s, Google's balancers 600 s, what the operator asks of an AWS balancer 3600 s."""
+    assert HttpLimits().keep_alive_seconds > 3600

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import signal
 import socket
 import subprocess
 import sys
@@ -45,8 +47,9 @@ def test_check_says_ok(tmp_path: Path) -> None:
     ("changes", "secrets", "more", "words"),
     [
         ({"host": "two words"}, None, [], "host: 'two words' given"),
-        ({"limits": {"maxCall": 3}}, None, [], "limits.maxCall: 3 given, but there is no such field"),
+        ({"limits": {"maxCalls": 0}}, None, [], "limits.maxCalls: 0 given"),
         ({}, {"model-api-key": "m"}, [], "twilio-auth-token missing or empty"),
+        ({}, {**SECRETS, "model-api-key": "\u2014m"}, [], "model-api-key: character 1 is a dash that is no ASCII hyphen"),
         ({"checks": "Off"}, None, [], "listens on 0.0.0.0; set checks to 'All', or --host 127.0.0.1"),
         ({"checks": "Off"}, None, ["--host", "192.0.2.1"], "listens on 192.0.2.1"),
     ],
@@ -60,6 +63,17 @@ def test_check_and_start_refuse_in_one_line(
         assert done.returncode == 2
         assert words in done.stderr
         assert len(done.stderr.splitlines()) == 1
+
+
+def test_fields_of_another_version_are_named_by_a_check_and_refused_by_a_strict_one(tmp_path: Path) -> None:
+    arguments = files(tmp_path, limits={"maxCall": 3}, later=True)
+    lenient, strict = run(*arguments, "--check"), run(*arguments, "--check", "--strict")
+    assert (lenient.returncode, strict.returncode) == (0, 2)
+    assert lenient.stdout.startswith("ok: ") and not strict.stdout
+    for done in (lenient, strict):
+        assert "no such field: limits.maxCall, later;" in done.stderr
+    alone = run(*arguments, "--strict")
+    assert alone.returncode == 2 and "--strict is for --check" in alone.stderr
 
 
 def test_checks_off_on_loopback_is_fine(tmp_path: Path) -> None:
@@ -85,15 +99,38 @@ async def test_the_private_port_and_the_public_one(tmp_path: Path) -> None:
         private, public = stage.relay.private, stage.relay.public
         for path, status in (("/healthz", 200), ("/readyz", 200), ("/status", 200), ("/metrics", 200), ("/stream", 404)):
             assert (await stage.send("GET", private + path))[0] == status, path
-        for path in ("/metrics", "/healthz", "/readyz", "/status", "/docs", "/openapi.json"):
+        for path in ("/metrics", "/healthz", "/status", "/docs", "/openapi.json", "/other/readyz"):
             status, body = await stage.send("GET", public + path)
             assert status == 404, f"{path} is not for the public"
-            assert body["error"]["message"]
+            assert path == "/other/readyz" or body["error"]["message"]
         told = await stage.get(f"{private}/status")
         assert (told["namespace"], told["name"], told["pod"]) == ("default", "demo", "relay0")
         assert told["promptRevisions"] == {stage.config().prompts[0].revision: 0}
-        assert (told["ready"], told["notReadyReasons"]) == (True, [])
+        assert (told["ready"], "notReadyReasons" in told) == (True, False)
         for port, refusals in ((public, 1), (private, 2)):
             async with stage.http.get(port + "/healthz", headers={"X-Long": "x" * 17_000}) as answer:
                 assert answer.status == 431
             assert (await stage.metrics())['http_refused_total{reason="head_too_big"}'] == refusals, "both ports are bounded, and counted"
+
+
+async def test_the_public_port_says_to_balancers_whether_calls_may_come_and_to_proxies_that_they_pass_no_upgrade(tmp_path: Path) -> None:
+    async with Stage(tmp_path / "stage") as stage:
+        public = stage.relay.public
+        for method in ("GET", "HEAD"):
+            async with stage.http.request(method, f"{public}/readyz") as answer:
+                assert answer.status == 200
+                assert (await answer.text()) == ("ready\n" if method == "GET" else "")
+        for number, path in enumerate((f"/ws/CA{'1' * 32}", "/ws/probe/abcdefgh", f"/stripped/ws/CA{'1' * 32}"), start=1):
+            async with stage.http.get(public + path) as answer:
+                assert (answer.status, answer.headers["Upgrade"]) == (426, "websocket")
+                assert (await answer.text()).splitlines()[0] == "no_upgrade"
+            assert (await stage.metrics())['upgrades_total{outcome="no_upgrade"}'] == number
+        stage.relay.child.signal(signal.SIGTERM)
+        async with asyncio.timeout(10):
+            while True:
+                async with stage.http.get(f"{public}/readyz") as answer:
+                    status, text = answer.status, await answer.text()
+                if status == 503:
+                    break
+                await asyncio.sleep(0.05)
+        assert text == "not ready\n"

@@ -244,6 +244,9 @@ class Limits(Model):
     max_calls: int = Field(60, ge=1, le=1000, description="Calls at once; more are refused with 503 before the upgrade.")
     drain_timeout_seconds: int = Field(3600, ge=0, le=14_400, description="How long live calls may go on after SIGTERM.")
     drain_grace_seconds: float = Field(5, ge=0, le=60, description="How long new upgrades are still served after SIGTERM.")
+    stream_ping_seconds: float = Field(
+        20, ge=0, le=300, description="A ping on each call's websocket this often, so that no proxy takes it for idle; 0: none."
+    )
 
 
 class Privacy(Model):

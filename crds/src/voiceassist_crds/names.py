@@ -15,7 +15,7 @@ PLURAL: Final = "voiceassists"
 KIND: Final = "VoiceAssist"
 
 PUBLIC_PORT: Final = 8080
-"""`/ws/{callSid}`, `/stream`, `/token`, `/callbacks/stream`, `/feedback`."""
+"""`/ws/{callSid}`, `/stream`, `/token`, `/callbacks/stream`, `/feedback`, `/readyz`."""
 PRIVATE_PORT: Final = 9090
 """`/metrics`, `/healthz`, `/readyz`, `/status`, `/calls/{callSid}/{action}`. Never behind the Ingress."""
 
@@ -25,6 +25,8 @@ STREAM_PATH: Final = "/stream"
 TOKEN_PATH: Final = "/token"  # noqa: S105 - a path
 CALLBACK_PATH: Final = "/callbacks/stream"
 FEEDBACK_PATH: Final = "/feedback"
+READY_PATH: Final = "/readyz"
+"""On both ports: 200 while calls may come, else 503. The public one is for balancers."""
 
 PROBE_HEADER: Final = "X-VoiceAssist-Probe"
 PEER_HEADER: Final = "X-VoiceAssist-Peer"

@@ -88,6 +88,7 @@ class Refusal(StrEnum):
     BAD_PATH = "bad_path"
     BAD_HANDSHAKE = "bad_handshake"
     QUERY = "query"
+    NO_UPGRADE = "no_upgrade"
     FULL = "full"
     DRAINING = "draining"
     RATE = "rate"

@@ -33,6 +33,7 @@ from .functions.router import Functions
 from .health.endpoints import PrivateEndpoints, watch_loop_delay
 from .health.model_check import check_model, model_relevant
 from .health.peer_check import PeerCheck
+from .health.public_endpoints import PublicEndpoints
 from .health.sync_check import check_sync, sync_relevant
 from .interfaces import MediaConnection, ModelListener, StreamStart
 from .logs import call_hash
@@ -123,6 +124,8 @@ class Relay:
         app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
         install_json_errors(app)
         app.include_router(self.functions.router())
+        ready = PublicEndpoints(lambda: not self.watching.not_ready_reasons(), self.watch.current, self.metrics)
+        app.include_router(ready.router())
         return app
 
     def private_app(self) -> FastAPI:

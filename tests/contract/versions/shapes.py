@@ -35,6 +35,15 @@ def crd_before(version: str = BEFORE) -> dict[str, Any]:
     return crd(FOLDER / version / "crd.yaml")
 
 
+def means_the_same(before: Any, now: Any) -> bool:
+    """Whether everything that was written before is read now with the value that it had; what is new may stand beside it."""
+    if isinstance(before, dict):
+        return isinstance(now, dict) and all(name in now and means_the_same(value, now[name]) for name, value in before.items())
+    if isinstance(before, list):
+        return isinstance(now, list) and len(before) == len(now) and all(map(means_the_same, before, now))
+    return bool(before == now)
+
+
 class EarlierReader:
     """What an earlier version makes of a JSON value: it refuses what it does not know, and fills in its own defaults."""
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from contract.versions.shapes import EarlierReader, recorded
+from contract.versions.shapes import EarlierReader, means_the_same, recorded
 from voiceassist_crds.messages import STREAM_MESSAGE
 from voiceassist_crds.status import PeerReason, RelayStatus
 
@@ -17,7 +17,7 @@ MESSAGES = recorded("messages")
 @pytest.mark.parametrize("name", STATUSES)
 def test_this_operator_reads_the_relay_before(name: str) -> None:
     status = RelayStatus.read(json.dumps(STATUSES[name]))
-    assert json.loads(status.model_dump_json(by_alias=True)) == {**json.loads(status.model_dump_json(by_alias=True)), **STATUSES[name]}
+    assert means_the_same(STATUSES[name], status.model_dump(mode="json", by_alias=True))
 
 
 @pytest.mark.parametrize("name", STATUSES)

@@ -63,6 +63,7 @@ SEEN_BY = {
     "promptSalt": f"{HERE}::test_the_salt_of_the_configuration_spreads_calls_anew",
     "rollout.applyTo": LINE + "test_all_calls_take_a_new_prompt",
     "limits.maxCalls": LINE + "test_full_relay_refuses_before_the_upgrade_and_the_stream_starts_elsewhere",
+    "limits.streamPingSeconds": "integration/test_gate.py::test_a_silent_stream_is_pinged_as_often_as_the_configuration_says",
     "limits.drainTimeoutSeconds": LINE + "test_drain_timeout_ends_live_calls_in_order",
     "limits.drainGraceSeconds": LINE + "test_drain",
     "privacy.transcripts": LINE + "test_customer_only_and_transcripts_off",

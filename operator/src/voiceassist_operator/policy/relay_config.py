@@ -56,6 +56,7 @@ def relay_config(namespace: str, name: str, spec: VoiceAssistSpec, instructions:
         "limits": {
             "maxCalls": spec.relay.max_calls_per_pod,
             "drainTimeoutSeconds": spec.relay.drain_timeout_seconds,
+            "streamPingSeconds": spec.relay.stream_ping_seconds,
             "drainGraceSeconds": DRAIN_GRACE_SECONDS,
         },
         "privacy": {"transcripts": spec.privacy.transcripts},

@@ -8,7 +8,7 @@ computed at a bounded rate. Whether the relay is full is said only to who signed
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from voiceassist_crds.config import Checks
 from voiceassist_crds.names import CALL_SID_PATTERN, PROBE_PATH, WS_PATH, CallSid
@@ -78,6 +78,8 @@ class Denied:
     status: int
     retry_after: int | None = None
     call_sid: CallSid | None = None
+    detail: str = ""
+    """What whoever looks for the fault should know besides."""
 
 
 def denied(refusal: Refusal, call_sid: CallSid | None = None) -> Denied:
@@ -112,7 +114,10 @@ def admit(upgrade: Upgrade, snapshot: Snapshot, load: Load, bucket: TokenBucket,
     token = tokens[0] if tokens else None
     if checked:
         # two signatures are one too many: which of them a proxy in front believed is not known
-        token = signing_token(tokens, config.stream_url(rest), upgrade.signatures[0]) if len(upgrade.signatures) == 1 else None
+        given = [one for header in upgrade.signatures for one in header.split(",")]
+        if len(given) > 1:
+            return replace(denied(Refusal.BAD_SIGNATURE, call_sid), detail=f"X-Twilio-Signature was there {len(given)} times\n")
+        token = signing_token(tokens, config.stream_url(rest), upgrade.signatures[0])
         if token is None:
             return denied(Refusal.BAD_SIGNATURE, call_sid)
     if call_sid is None:

@@ -1,4 +1,4 @@
-"""One media websocket: bytes in, audio to the call's sink, and nothing to Twilio but pongs and a close.
+"""One media websocket: bytes in, audio to the call's sink, and nothing to Twilio but pings, pongs and a close.
 
 uvicorn hands the connection over with the upgrade request's bytes. `websockets`' sans-I/O object does the handshake and all
 that is not plain audio; what is decided is decided by the gate (before `101`) and by the stream's protocol (after it). Reading
@@ -35,8 +35,10 @@ from .frame_decoder import MAX_MESSAGE_BYTES, OTHER_MESSAGES, OTHER_MESSAGES_PER
 from .stream import Audio, Ignored, Note, Opening, Received, Refused, StartTerms, Stopped, StreamProtocol
 
 SIGNATURE_HEADER = "X-Twilio-Signature"
+_LOOK_AGAIN = 20.0
+"""Seconds after which a stream that sends no pings looks whether the configuration wants some now."""
 UNREAD_BYTES = 65_536
-"""Pongs that a peer may leave unread before it is dropped."""
+"""Pings and pongs that a peer may leave unread before it is dropped."""
 
 _CLOSE_CODES = {
     Refusal.BINARY: CloseCode.UNSUPPORTED_DATA,
@@ -127,6 +129,7 @@ class MediaSocket(asyncio.Protocol):
         self._others = TokenBucket(Rate(OTHER_MESSAGES_PER_SECOND, OTHER_MESSAGES))
         self._last = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self._pinger: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport
 
     # asyncio's side
@@ -175,6 +178,9 @@ class MediaSocket(asyncio.Protocol):
         """The socket is gone, whoever ended it."""
         self._connections.discard(self)
         self._disarm()
+        if self._pinger is not None:
+            self._pinger.cancel()
+            self._pinger = None
         self._gone()
 
     def shutdown(self) -> None:
@@ -236,7 +242,7 @@ class MediaSocket(asyncio.Protocol):
         self._call_sid = decision.call_sid
         self._refused(decision.refusal, decision.status)
         if response is None:
-            response = wire.reject(decision.status, f"{decision.refusal}\n")
+            response = wire.reject(decision.status, f"{decision.refusal}\n{decision.detail}")
         if decision.retry_after is not None:
             response.headers["Retry-After"] = str(decision.retry_after)
         self._deaf = True
@@ -295,6 +301,7 @@ class MediaSocket(asyncio.Protocol):
         if not self._closing:
             self._settle(Refusal.ACCEPTED)
             self._arm(needs.times.idle, self._look)
+            self._ping_later()
 
     def _answered(self, decoder: FrameDecoder) -> None:
         """The sans-I/O object took part: send its pongs or its close, and note an end."""
@@ -394,6 +401,19 @@ class MediaSocket(asyncio.Protocol):
     def _arm(self, seconds: float, action: Callable[[], None]) -> None:
         self._disarm()
         self._timer = self._loop.call_later(seconds, action)
+
+    def _ping_later(self) -> None:
+        seconds = self._needs.current().config.limits.stream_ping_seconds
+        self._pinger = self._loop.call_later(seconds or _LOOK_AGAIN, self._ping, bool(seconds))
+
+    def _ping(self, wanted: bool) -> None:
+        """A sign of life for the proxies between. Whether a pong comes is not looked at: Twilio does not say that it sends any."""
+        if self._closing or self._wire.state is not OPEN:
+            return
+        if wanted and self._transport.get_write_buffer_size() < UNREAD_BYTES:
+            self._wire.send_ping(b"")
+            self._flush()
+        self._ping_later()
 
     def _disarm(self) -> None:
         if self._timer is not None:

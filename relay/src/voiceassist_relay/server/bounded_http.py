@@ -22,6 +22,8 @@ from .limits import HttpLimits, HttpRefusal
 
 OnRefused = Callable[[HttpRefusal], None]
 
+_PROXY_PROTOCOL = (b"PROXY ", b"\r\n\r\n\x00\r\nQUIT\n")
+"""How a connection begins before which a balancer writes who has called (HAProxy's PROXY protocol, versions 1 and 2)."""
 _KEEPALIVE_IDLE = 30
 _KEEPALIVE_INTERVAL = 10
 _KEEPALIVE_PROBES = 3
@@ -111,6 +113,10 @@ class BoundedHttp(HttpToolsProtocol):
             room = (self.limits.head_bytes if head else 2 * self.limits.body_bytes) - self._taken
             if room <= 0:
                 self._refuse(431, HttpRefusal.HEAD_TOO_BIG) if head else self._refuse(413, HttpRefusal.BODY_TOO_BIG)
+                return
+            if head and not self._taken and data.startswith(_PROXY_PROTOCOL):
+                self._taken = 1
+                self._refuse(400, HttpRefusal.PROXY_PROTOCOL)
                 return
             # a head is fed in pieces that end with it at the latest, so that what follows is counted as body
             piece = self._head_piece(data, room) if head else data[:room]

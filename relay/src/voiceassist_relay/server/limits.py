@@ -21,8 +21,10 @@ class HttpLimits:
     connections: int = 2_000
     """All that are open at once, calls included. One more takes the place of the one that has been without a whole request for the
     longest time; where there is none such, it is closed at once."""
-    keep_alive_seconds: int = 75
-    """Between requests. Longer than an ingress keeps its side (60 s), so that it is never us who close under a request."""
+    keep_alive_seconds: int = 4_000
+    """Between requests. Longer than whatever stands before us keeps its side, so that it is never us who close under a request: 60 s in
+    nginx, 90 s in Traefik, 600 s at Google's load balancers, and an AWS balancer's idle time-out, at most 4000 s of which the operator
+    asks for 3600. Sockets that are only held open give way to others (`connections`)."""
     stall_seconds: float = 30.0
     """How long the peer's machine may leave bytes of ours unacknowledged, or keepalive probes unanswered."""
 
@@ -37,4 +39,5 @@ class HttpRefusal(StrEnum):
     BODY_TOO_BIG = "body_too_big"
     BODY_TIMEOUT = "body_timeout"
     MALFORMED = "malformed"
+    PROXY_PROTOCOL = "proxy_protocol"
     PIPELINED = "pipelined"
