@@ -73,6 +73,7 @@ class Reason(StrEnum):
     ROLLED_OUT = "RolledOut"
     ROLLING_OUT = "RollingOut"
     PODS_NOT_REPORTING = "PodsNotReporting"
+    STATUS_UNREADABLE = "StatusUnreadable"
     CONFIG_REFUSED = "ConfigRefused"
     CUSTOM_ENDPOINTS_NOT_ALLOWED = "CustomEndpointsNotAllowed"
     UNKNOWN = "Unknown"

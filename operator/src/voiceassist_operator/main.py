@@ -139,7 +139,7 @@ async def _lead(
 ) -> int:
     dependencies = Dependencies(
         cluster,
-        RelayPoller(http, options.relay_port),
+        RelayPoller(http, metrics, options.relay_port),
         options.relay_image,
         options.allow_custom_endpoints,
         OptionalKind(cluster, POD_MONITOR, watched),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
@@ -38,6 +38,14 @@ class OperatorMetrics:
         self._twilio = Counter(
             PREFIX + "twilio_requests_total", "Requests to Twilio, by product and outcome.", ["product", "outcome"], registry=self.registry
         )
+        self._other_version = Counter(
+            PREFIX + "other_version_total",
+            "What a relay of another version reports and this one does not know: fields, passed over, and whole answers, not read.",
+            ["what"],
+            registry=self.registry,
+        )
+        for what in ("relay_status", "relay_status_field"):
+            self._other_version.labels(what)
         self._rollout = Histogram(
             PREFIX + "rollout_seconds",
             "From a new configuration until every relay reports it.",
@@ -45,6 +53,10 @@ class OperatorMetrics:
             buckets=(0.25, 0.5, 1, 1.5, 2, 3, 5, 10, 30, 60),
             registry=self.registry,
         )
+
+    def other_version(self, what: str, count: int = 1) -> None:
+        """Something that another version wrote is not known here: relay_status (cannot be read at all), relay_status_field."""
+        self._other_version.labels(what).inc(count)
 
     def render(self) -> bytes:
         """Returns the exposition in Prometheus's text format."""
@@ -54,7 +66,7 @@ class OperatorMetrics:
         """A reconcile ended: ok, retry, refused, not_leading, error."""
         self._duration.labels(outcome).observe(seconds)
 
-    def conditions(self, namespace: str, name: str, conditions: Sequence[dict[str, Any]]) -> None:
+    def conditions(self, namespace: str, name: str, conditions: Sequence[Mapping[str, Any]]) -> None:
         """The conditions of one object."""
         known = self._known.setdefault((namespace, name), set())
         self._rollout.labels(namespace, name)  # there before the first roll-out ends, so that a rate sees that one too

@@ -126,6 +126,7 @@ ROWS: list[tuple[str, Callable[[], Observed], str, str, str, str]] = [
     ("sync key", lambda: everywhere(told={"sync": bad(PeerReason.REFUSED)}), "SyncConfigured", "False", "SyncRefused", ""),
     ("sync service", lambda: everywhere(told={"sync": bad(PeerReason.MISCONFIGURED)}), "SyncConfigured", "False", "SyncNotFound", ""),
     ("sync down", lambda: everywhere(told={"sync": bad(PeerReason.UNREACHABLE)}), "SyncConfigured", "False", "SyncUnreachable", ""),
+    ("unreadable", lambda: everywhere(status=None, unreadable=True), "PromptRolledOut", "False", "StatusUnreadable", "/status"),
     ("silent", lambda: everywhere(status=None), "PromptRolledOut", "False", "PodsNotReporting", "2 of 2"),
     ("silent", lambda: everywhere(status=None), "ModelReachable", "Unknown", "Unknown", ""),
     ("behind", lambda: pods(well(), {"told": {"config_revision": "old"}}), "PromptRolledOut", "False", "RollingOut", "1 of 2"),

@@ -12,11 +12,12 @@ from voiceassist_crds.names import PRIVATE_PORT
 from voiceassist_operator.controller.apply import replacing
 from voiceassist_operator.kubernetes.kinds import CONFIG_MAP, INGRESS, SERVICE, Ref, ref
 from voiceassist_operator.policy.observed import Observed, PromptFact, SecretFact
-from voiceassist_operator.policy.plan import Plan, make_plan, status_with, unreadable, worth_writing
+from voiceassist_operator.policy.plan import Plan, make_plan
 from voiceassist_operator.policy.relay_config import relay_config
 from voiceassist_operator.policy.resources.deployment import grace_seconds
 from voiceassist_operator.policy.resources.metadata import MAX_NAME, Owner, history_name, label_value, relay_name
 from voiceassist_operator.policy.rollout import DELETION_COST, HISTORY
+from voiceassist_operator.policy.status import status_with, unreadable, worth_writing
 
 
 def made(plan: Plan, kind: str) -> dict[str, Any]:

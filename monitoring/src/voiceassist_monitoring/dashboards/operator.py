@@ -54,6 +54,12 @@ OPERATOR = Board(
                     Unit.SECONDS,
                     (Query(quantile(0.99, "voiceassist_operator_rollout_seconds")),),
                 ),
+                Panel(
+                    "Relays of other versions",
+                    "What relays report and this operator does not know, a second: fields, passed over, and answers that it cannot read.",
+                    Unit.PER_SECOND,
+                    (Query(f"sum by (what) (rate(voiceassist_operator_other_version_total[{RANGE}]))", "{{what}}"),),
+                ),
             ),
         ),
         Row(

@@ -18,9 +18,10 @@ from ..kubernetes.client import Cluster
 from ..kubernetes.kinds import EVENT, MANAGER, POD, VOICEASSIST, Manifest, Ref, ref
 from ..metrics import OperatorMetrics
 from ..policy.observed import Observed
-from ..policy.plan import Plan, worth_writing
+from ..policy.plan import Plan
 from ..policy.resources.metadata import Reference
 from ..policy.rollout import DELETION_COST, annotations_due
+from ..policy.status import known_conditions, worth_writing
 
 log = structlog.get_logger("voiceassist.apply")
 
@@ -123,7 +124,7 @@ class Applier:
             await self.status(seen.owner.reference, seen.status, plan.status, plan.events)
             written.calls_at = now
             seen = replace(seen, status=plan.status)
-        self._metrics.conditions(seen.owner.namespace, seen.owner.name, plan.status["conditions"])
+        self._metrics.conditions(seen.owner.namespace, seen.owner.name, known_conditions(plan.status["conditions"]))
         return seen
 
     async def status(self, to: Reference, old: Manifest, new: Manifest, events: Sequence[Mapping[str, Any]]) -> None:

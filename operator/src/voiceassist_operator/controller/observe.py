@@ -10,7 +10,6 @@ from typing import Any
 from voiceassist_crds.config import MAX_INSTRUCTIONS
 from voiceassist_crds.reasons import Reason
 from voiceassist_crds.resource import VoiceAssistSpec
-from voiceassist_crds.status import RelayStatus
 
 from ..errors import OperatorError
 from ..kubernetes.client import Cluster
@@ -28,7 +27,7 @@ from ..kubernetes.kinds import (
     Ref,
     owned_by,
 )
-from ..policy.observed import DeploymentFact, EndpointFact, Observed, PodFact, PromptFact, SecretFact
+from ..policy.observed import DeploymentFact, EndpointFact, Observed, PodFact, PromptFact, RelayAnswer, SecretFact
 from ..policy.resources.metadata import CAUSE_ANNOTATION, CONFIG_ANNOTATION, Owner, label_value, relay_name
 from .relay_status import RelayPoller
 
@@ -155,10 +154,10 @@ async def _pods(dependencies: Dependencies, owner: Owner) -> tuple[PodFact, ...]
     owned = [pod for pod in pods if pod["metadata"].get("labels", {}).get(LABEL_NAME) == label_value(owner.name)]
     asked = [(pod["metadata"]["name"], pod["status"].get("podIP") or "") for pod in owned]
     answers = await dependencies.poller.ask_all(asked)
-    return tuple(_pod(pod, answers.get(pod["metadata"]["name"])) for pod in owned)
+    return tuple(_pod(pod, answers.get(pod["metadata"]["name"], RelayAnswer())) for pod in owned)
 
 
-def _pod(pod: Manifest, status: RelayStatus | None) -> PodFact:
+def _pod(pod: Manifest, answer: RelayAnswer) -> PodFact:
     state = pod.get("status") or {}
     conditions = {one["type"]: one for one in state.get("conditions") or []}
     container: Manifest = next(iter(state.get("containerStatuses") or []), {})
@@ -174,7 +173,8 @@ def _pod(pod: Manifest, status: RelayStatus | None) -> PodFact:
         unschedulable=(scheduled.get("message") or "")[:300] if scheduled.get("status") == "False" else "",
         restarts=container.get("restartCount") or 0,
         annotations=dict(pod["metadata"].get("annotations") or {}),
-        status=status,
+        status=answer.status,
+        unreadable=answer.unreadable,
     )
 
 

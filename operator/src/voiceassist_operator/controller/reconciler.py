@@ -18,10 +18,11 @@ from ..kubernetes.kinds import VOICEASSIST
 from ..metrics import OperatorMetrics
 from ..policy.condition import Condition, changed
 from ..policy.next_pass import DELETION_SECONDS, RESYNC_SECONDS, RETRY_SECONDS, observe_anew, until_next_pass
-from ..policy.observed import Observed
-from ..policy.plan import Plan, deleting, make_plan, status_with, unreadable
+from ..policy.observed import Observed, PodFact, RelayAnswer
+from ..policy.plan import Plan, make_plan
 from ..policy.resources.metadata import Reference
 from ..policy.rollout import current_pods
+from ..policy.status import deleting, status_with, unreadable
 from ..policy.twilio_desired import desired_at_last, desired_at_twilio, sync_is_reported_gone
 from ..twilio.cleanup import TwilioCleanup
 from ..twilio.client import TwilioPool
@@ -166,7 +167,7 @@ class Reconciler:
         """Asks the relays alone, then goes on as every pass does. Returns the seconds until the next pass."""
         assert self._seen is not None  # noqa: S101 - else the pass would be an observing one
         answers = await self._dependencies.poller.ask_all([(pod.name, pod.ip) for pod in self._seen.pods])
-        pods = tuple(replace(pod, status=answers.get(pod.name)) for pod in self._seen.pods)
+        pods = tuple(_answered(pod, answers.get(pod.name, RelayAnswer())) for pod in self._seen.pods)
         return await self._finish_pass(replace(self._seen, pods=pods), anew=False)
 
     async def _delete(self, body: Mapping[str, Any]) -> float:
@@ -241,6 +242,10 @@ class Reconciler:
                 self._metrics.rolled_out(self.namespace, self.name, now - self._rolling_since)
                 self._log.info("rolled out", revision=plan.config.config_revision, seconds=round(now - self._rolling_since, 2))
             self._rolling_since = None
+
+
+def _answered(pod: PodFact, answer: RelayAnswer) -> PodFact:
+    return replace(pod, status=answer.status, unreadable=answer.unreadable)
 
 
 def _now() -> str:

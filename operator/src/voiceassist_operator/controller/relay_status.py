@@ -1,42 +1,74 @@
-"""Asks relay pods for their status on the private port; an answer stands for a while. Secrets never travel here."""
+"""Asks relay pods for their status on the private port; an answer stands for a while. Secrets never travel here.
+
+Relays may be of another version: fields that this one does not know are passed over and counted, and an answer that cannot be read at
+all is told apart from none.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Sequence
 
 import aiohttp
-from pydantic import ValidationError
+import structlog
 
+from voiceassist_crds.base import undeclared
+from voiceassist_crds.errors import ContractError
 from voiceassist_crds.names import PRIVATE_PORT
 from voiceassist_crds.status import RelayStatus
+
+from ..http_body import read_bounded
+from ..metrics import OperatorMetrics
+from ..policy.observed import RelayAnswer
 
 STANDS_SECONDS = 15.0
 """How long a relay's last answer stands while it gives no newer one: one lost answer is no news."""
 TIMEOUT_SECONDS = 1.5
 AT_ONCE = 50
 MAX_BYTES = 64 * 1024
+UNREADABLE = "(unreadable)"
+
+log = structlog.get_logger("voiceassist.relays")
 
 
 class RelayPoller:
     """One pool of connections for all pods."""
 
-    def __init__(self, http: aiohttp.ClientSession, port: int = PRIVATE_PORT) -> None:
-        self._http, self._port = http, port
+    def __init__(self, http: aiohttp.ClientSession, metrics: OperatorMetrics, port: int = PRIVATE_PORT) -> None:
+        self._http, self._metrics, self._port = http, metrics, port
         self._gate = asyncio.Semaphore(AT_ONCE)
         self._answers: dict[tuple[str, str], tuple[RelayStatus, float]] = {}
+        self._unknown: dict[tuple[str, str], tuple[str, ...]] = {}
+        """What was not known in a pod's last answer: each is counted and logged once."""
 
-    async def ask(self, pod: str, ip: str) -> RelayStatus | None:
-        """Returns a pod's status, or its last one; None where it has given none for 15 s."""
-        answer, now = await self._ask(ip), time.monotonic()
-        if answer is not None:
-            self._answers[pod, ip] = answer, now
-            return answer
+    async def ask_all(self, pods: Sequence[tuple[str, str]]) -> dict[str, RelayAnswer]:
+        """Returns the answer of each pod, given as name and address; those without an address are not asked."""
+        now = time.monotonic()
+        self._answers = {key: kept for key, kept in self._answers.items() if now - kept[1] < STANDS_SECONDS}
+        asked = [(pod, ip) for pod, ip in pods if ip]
+        return dict(zip((pod for pod, _ in asked), await asyncio.gather(*(self.ask(pod, ip) for pod, ip in asked)), strict=True))
+
+    async def ask(self, pod: str, ip: str) -> RelayAnswer:
+        """Returns a pod's answer; its last status where it gave one in the last 15 s and gives none now."""
+        body, now = await self._fetch(ip), time.monotonic()
+        unreadable = False
+        if body is not None:
+            try:
+                status = RelayStatus.read(body)
+            except ContractError as error:
+                unreadable = True
+                self._note_unknown(pod, ip, (UNREADABLE,), error.problems)
+            else:
+                self._note_unknown(pod, ip, undeclared(RelayStatus, json.loads(body)))
+                self._answers[pod, ip] = status, now
+                return RelayAnswer(status)
         last, at = self._answers.get((pod, ip), (None, now))
-        return last if now - at < STANDS_SECONDS else None
+        return RelayAnswer(last if now - at < STANDS_SECONDS else None, unreadable)
 
-    async def _ask(self, ip: str) -> RelayStatus | None:
+    async def _fetch(self, ip: str) -> bytes | None:
+        """Returns the body of a 200; None for everything else."""
         host = f"[{ip}]" if ":" in ip else ip
         try:
             async with (
@@ -44,15 +76,23 @@ class RelayPoller:
                 asyncio.timeout(TIMEOUT_SECONDS),
                 self._http.get(f"http://{host}:{self._port}/status", allow_redirects=False) as answer,
             ):
-                if answer.status != 200:
-                    return None
-                return RelayStatus.model_validate_json(await answer.content.read(MAX_BYTES))
-        except (aiohttp.ClientError, OSError, TimeoutError, ValidationError):
+                return await read_bounded(answer.content, MAX_BYTES) if answer.status == 200 else None
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
             return None
 
-    async def ask_all(self, pods: Sequence[tuple[str, str]]) -> dict[str, RelayStatus | None]:
-        """Returns the status of each pod, given as name and address; those without an address are not asked."""
-        now = time.monotonic()
-        self._answers = {key: kept for key, kept in self._answers.items() if now - kept[1] < STANDS_SECONDS}
-        asked = [(pod, ip) for pod, ip in pods if ip]
-        return dict(zip((pod for pod, _ in asked), await asyncio.gather(*(self.ask(pod, ip) for pod, ip in asked)), strict=True))
+    def _note_unknown(self, pod: str, ip: str, unknown: tuple[str, ...], problems: Sequence[str] = ()) -> None:
+        before = self._unknown.get((pod, ip), ())
+        if unknown == before:
+            return
+        if not unknown:
+            self._unknown.pop((pod, ip), None)
+            return
+        while len(self._unknown) >= 10_000:  # pods come and go; what is forgotten is counted again
+            self._unknown.pop(next(iter(self._unknown)))
+        self._unknown[pod, ip] = unknown
+        if unknown == (UNREADABLE,):
+            self._metrics.other_version("relay_status")
+            log.warning("a relay's status cannot be read; it may be of another version", pod=pod, problems=list(problems)[:5])
+        else:
+            self._metrics.other_version("relay_status_field", len(set(unknown) - set(before)))
+            log.info("a relay of another version reports fields that are not known here", pod=pod, fields=list(unknown)[:20])

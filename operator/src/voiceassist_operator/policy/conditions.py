@@ -162,6 +162,18 @@ def _configuration_is_refused(state: State) -> Verdict | None:
     return None
 
 
+def _status_cannot_be_read(state: State) -> Verdict | None:
+    pods = current_pods(state.seen)
+    strange = [pod for pod in pods if pod.status is None and pod.unreadable]
+    if not strange:
+        return None
+    text = (
+        f"{len(strange)} of {len(pods)} relays answer /status, but not in a form that this operator can read ({strange[0].name}): "
+        "they may be of a version that differs by more than one; see docs/upgrading.md"
+    )
+    return Verdict(False, Reason.STATUS_UNREADABLE, text)
+
+
 def _pods_as_they_report(state: State) -> Verdict | None:
     if state.config is None:
         return None
@@ -178,7 +190,13 @@ CHAINS: Mapping[ConditionType, tuple[Check[State], ...]] = {
     ConditionType.RELAY_AVAILABLE: (_some_are_ready, _none_are_asked_for, _pods_cannot_start, _pods_are_starting),
     ConditionType.MODEL_REACHABLE: (_relays_reach_the_model,),
     ConditionType.ENDPOINT_REACHABLE: (_endpoint_was_not_dialled, _endpoint_as_dialled),
-    ConditionType.PROMPT_ROLLED_OUT: (_there_is_no_configuration, _there_is_no_pod, _configuration_is_refused, _pods_as_they_report),
+    ConditionType.PROMPT_ROLLED_OUT: (
+        _there_is_no_configuration,
+        _there_is_no_pod,
+        _configuration_is_refused,
+        _status_cannot_be_read,
+        _pods_as_they_report,
+    ),
 }
 
 # Ready: what keeps agents from being helped comes first, with its own reason and way out

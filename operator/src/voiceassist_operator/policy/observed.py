@@ -39,6 +39,15 @@ class PromptFact:
 
 
 @dataclass(frozen=True, slots=True)
+class RelayAnswer:
+    """What a relay answered when it was asked for its status."""
+
+    status: RelayStatus | None = None
+    unreadable: bool = False
+    """It answers, but not in a form that this version can read."""
+
+
+@dataclass(frozen=True, slots=True)
 class PodFact:
     """A relay pod, and what it said of itself at `/status`."""
 
@@ -52,6 +61,8 @@ class PodFact:
     restarts: int = 0
     annotations: dict[str, str] = field(default_factory=dict)
     status: RelayStatus | None = None
+    unreadable: bool = False
+    """It answers for its status, but not in a form that this version can read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from yarl import URL
 
 from voiceassist_crds.retry_after import retry_after
 
+from ..http_body import read_bounded
 from ..metrics import OperatorMetrics
 from .model.address import Address
 from .model.backoff import Backoff
@@ -269,7 +270,7 @@ class TwilioTransport(AsyncHttpClient):  # type: ignore[misc] # the package has 
                 asyncio.timeout(timeout),
                 session.request(method, url, data=data, headers=given, allow_redirects=False) as response,
             ):
-                answer, status, answered = await _bounded(response.content), response.status, response.headers
+                answer, status, answered = await read_bounded(response.content, MAX_ANSWER_BYTES), response.status, response.headers
         except TimeoutError:
             raise TwilioUnavailable(f"{what}: no answer within {timeout:g} s", 0, unclear=True) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:  # the class is enough: the text may repeat the URL
@@ -332,15 +333,3 @@ def _parsed(answer: bytes) -> Any:
         return jsonlib.loads(answer)
     except (ValueError, RecursionError):
         return None
-
-
-async def _bounded(content: aiohttp.StreamReader) -> bytes:
-    """The whole answer; raises ValueError for one that is too long."""
-    parts: list[bytes] = []
-    size = 0
-    async for part in content.iter_any():
-        parts.append(part)
-        size += len(part)
-        if size > MAX_ANSWER_BYTES:
-            raise ValueError("too long")
-    return b"".join(parts)
