@@ -24,8 +24,8 @@ demo: setup ## the whole line on this machine: http://127.0.0.1:8600 (FLEX=1: an
 plugin: setup ## the Flex plugin in flex-plugin/build/: what Twilio is given (PARTS=1: what it is made of)
 	@$(BIN)/python tools/plugin.py $(if $(PARTS),--parts)
 
-test: setup ## every tier of tests (TIERS="unit contract" for some)
-	@$(BIN)/python tools/tiers.py $(TIERS)
+test: setup ## every tier of tests (TIERS="unit contract" for some; CHANGED=1: what a change since main can reach)
+	@$(BIN)/python tools/tiers.py $(if $(CHANGED),--changed) $(TIERS)
 
 test-fast: setup ## the quick tiers, under 2 minutes
 	@$(BIN)/python tools/tiers.py --fast

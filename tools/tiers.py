@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
 """Runs the test tiers, prints the seconds of each, and says which were NOT RUN and why.
 
-    tools/tiers.py [--fast] [TIER ...]
+    tools/tiers.py [--fast] [--changed] [--one-by-one] [TIER ...]
 
+Tiers run in lanes beside each other: the cluster's waits more than it computes, so the others go on meanwhile, one after the other. Tiers
+that measure run alone, at the end. What a tier prints comes in one piece when it is over, unless it is the only one at work.
+With --changed only the tests run that a change since the branch left main can reach (tools/reach.py).
 A tier whose prerequisites are missing is listed as NOT RUN; with CI=true that is a failure. Debian packages that a tier needs
 are installed when this runs as root on Debian.
 """
@@ -17,12 +20,27 @@ import sys
 import tempfile
 import time
 import xml.etree.ElementTree as ET
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
+from threading import Lock
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+
+import reach  # noqa: E402 - beside this file
+
 PYTHON = ROOT / ".venv/bin/python"
 CI = os.environ.get("CI") == "true"
+
+
+class Lane(Enum):
+    """Which tiers run beside which."""
+
+    COMPUTING = "one after the other, beside the waiting ones"
+    WAITING = "beside the computing ones"
+    ALONE = "when nothing else runs, as they measure"
 
 
 @dataclass(frozen=True)
@@ -30,6 +48,7 @@ class Tier:
     """One directory of tests and what it takes to run it. `programs` maps a program to its Debian package."""
 
     name: str
+    lane: Lane = Lane.COMPUTING
     fast: bool = False
     programs: dict[str, str] = field(default_factory=dict)
     arguments: tuple[str, ...] = ()
@@ -45,8 +64,8 @@ TIERS = (
     Tier("charts"),
     Tier("monitoring", programs={"promtool": "prometheus", "prometheus": "prometheus"}),
     Tier("browser", programs={"chromium": "chromium", "prometheus": "prometheus"}),
-    Tier("load"),
-    Tier("cluster", prerequisites="tests/cluster/prerequisites.py"),
+    Tier("load", Lane.ALONE),
+    Tier("cluster", Lane.WAITING, prerequisites="tests/cluster/prerequisites.py"),
 )
 
 
@@ -87,31 +106,74 @@ def missing(tier: Tier) -> str:
     return ""
 
 
-def run(tier: Tier) -> Outcome:
-    """Runs one tier with pytest."""
+STILL = 60.0
+"""Seconds after which a tier whose output is kept until its end says that it is still at work."""
+_printing = Lock()
+
+
+def say(text: str) -> None:
+    """Prints in one piece."""
+    with _printing:
+        print(text, flush=True)
+
+
+def run(tier: Tier, only: list[str], alone: bool) -> Outcome:
+    """Runs one tier with pytest: all of it, or only these files. Alone on the terminal, or with its output kept until its end."""
     outcome = Outcome(tier.name)
     begin = time.monotonic()
-    print(f"\n=== {tier.name}", flush=True)
-    outcome.not_run = missing(tier)
-    if not outcome.not_run:
-        with tempfile.TemporaryDirectory() as folder:
-            report = Path(folder) / "report.xml"
-            command = [PYTHON, "-m", "pytest", f"tests/{tier.name}", "-q", f"--junitxml={report}", *tier.arguments]
+    with tempfile.TemporaryDirectory() as folder:
+        report, kept = Path(folder) / "report.xml", Path(folder) / "output"
+        command = [PYTHON, "-m", "pytest", *(only or [f"tests/{tier.name}"]), "-q", f"--junitxml={report}", *tier.arguments]
+        if alone:
+            say(f"\n=== {tier.name}")
             outcome.code = subprocess.run(command, cwd=ROOT, check=False).returncode
-            if report.exists():
-                for suite in ET.parse(report).getroot().iter("testsuite"):
-                    count = {key: int(suite.get(key, 0)) for key in ("tests", "failures", "errors", "skipped")}
-                    outcome.failed += count["failures"] + count["errors"]
-                    outcome.skipped += count["skipped"]
-                    outcome.passed += count["tests"] - count["failures"] - count["errors"] - count["skipped"]
+        else:
+            say(f"=== {tier.name}: begun")
+            with kept.open("wb") as out:
+                process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT)
+                while True:
+                    try:
+                        outcome.code = process.wait(STILL)
+                        break
+                    except subprocess.TimeoutExpired:
+                        say(f"=== {tier.name}: {(time.monotonic() - begin) / 60:.0f} min so far")
+            say(f"\n=== {tier.name}\n{kept.read_text(errors='replace').rstrip()}")
+        if report.exists():
+            for suite in ET.parse(report).getroot().iter("testsuite"):
+                count = {key: int(suite.get(key, 0)) for key in ("tests", "failures", "errors", "skipped")}
+                outcome.failed += count["failures"] + count["errors"]
+                outcome.skipped += count["skipped"]
+                outcome.passed += count["tests"] - count["failures"] - count["errors"] - count["skipped"]
     outcome.seconds = time.monotonic() - begin
     return outcome
+
+
+def run_all(wanted: list[Tier], reached: dict[str, list[str]], *, one_by_one: bool) -> list[Outcome]:
+    """Runs tiers lane by lane; the outcomes are in the order of the tiers."""
+    outcomes = {tier.name: Outcome(tier.name, not_run=missing(tier)) for tier in wanted}
+    there = [tier for tier in wanted if not outcomes[tier.name].not_run]
+    beside = [] if one_by_one else [[tier for tier in there if tier.lane is lane] for lane in (Lane.WAITING, Lane.COMPUTING)]
+    lanes = [lane for lane in beside if lane]
+
+    def go(lane: list[Tier]) -> None:
+        for tier in lane:
+            outcomes[tier.name] = run(tier, reached.get(tier.name, []), alone=len(lanes) < 2)
+
+    with ThreadPoolExecutor(max_workers=max(len(lanes), 1)) as pool:
+        for done in [pool.submit(go, lane) for lane in lanes]:
+            done.result()
+    done_already = {tier.name for lane in lanes for tier in lane}
+    lanes = []
+    go([tier for tier in there if tier.name not in done_already])
+    return list(outcomes.values())
 
 
 def main() -> int:
     """Runs the tiers asked for and closes with a summary."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fast", action="store_true", help="only the tiers that are quick: " + ", ".join(t.name for t in TIERS if t.fast))
+    parser.add_argument("--changed", action="store_true", help="only the tests that a change since main can reach")
+    parser.add_argument("--one-by-one", action="store_true", help="no tier beside another one")
     parser.add_argument("tier", nargs="*", metavar="TIER", help=", ".join(t.name for t in TIERS))
     options = parser.parse_args()
     known = {tier.name for tier in TIERS}
@@ -119,7 +181,16 @@ def main() -> int:
         parser.error(f"no such tier: {', '.join(sorted(unknown))}; there are {', '.join(t.name for t in TIERS)}")
     there = [tier for tier in TIERS if any((ROOT / "tests" / tier.name).glob("**/test_*.py"))]
     wanted = [tier for tier in there if (not options.tier or tier.name in options.tier) and (not options.fast or tier.fast)]
-    outcomes = [run(tier) for tier in wanted]
+    reached: dict[str, list[str]] = {}
+    if options.changed:
+        reached = reach.reached_tests(ROOT)
+        wanted = [tier for tier in wanted if tier.name in reached]
+        if not wanted:
+            print("no test can be reached by what has changed")
+            return 0
+        print("\n".join(f"{tier.name}: {len(reached[tier.name])} files" for tier in wanted), flush=True)
+    begin = time.monotonic()
+    outcomes = run_all(wanted, reached, one_by_one=options.one_by_one)
     print("\n=== summary")
     bad = False
     for outcome in outcomes:
@@ -134,7 +205,7 @@ def main() -> int:
                 f"{outcome.passed} passed, {outcome.failed} failed, {outcome.skipped} skipped"
             )
     total = [sum(getattr(o, key) for o in outcomes) for key in ("passed", "failed", "skipped")]
-    print(f"{total[0]} passed, {total[1]} failed, {total[2]} skipped")
+    print(f"{total[0]} passed, {total[1]} failed, {total[2]} skipped in {time.monotonic() - begin:.0f} s")
     return 1 if bad or not outcomes else 0
 
 

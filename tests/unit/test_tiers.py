@@ -60,6 +60,60 @@ def test_in_ci_that_is_a_failure(tiers: ModuleType, monkeypatch, capsys) -> None
     assert summary(tiers, monkeypatch, capsys, "good")[0] == 0
 
 
+def beside(tiers: ModuleType, name: str, lane: str, text: str) -> object:
+    folder = tiers.ROOT / "tests" / name
+    folder.mkdir(parents=True)
+    (folder / "test_it.py").write_text(text)
+    return tiers.Tier(name, tiers.Lane[lane])
+
+
+MEET = """
+import time, pathlib
+def test_it():
+    here = pathlib.Path({folder!r})
+    (here / {name!r}).touch()
+    end = time.monotonic() + 60
+    while len(list(here.iterdir())) < {count} and time.monotonic() < end:
+        time.sleep(0.02)
+    assert sorted(path.name for path in here.iterdir()) == {expected!r}
+"""
+
+
+def test_a_waiting_tier_runs_beside_the_computing_ones_and_who_measures_runs_alone(
+    tiers: ModuleType, monkeypatch, capsys, tmp_path: Path
+) -> None:
+    marks = tmp_path / "marks"
+    marks.mkdir()
+
+    def meets(name: str, expected: list[str]) -> str:
+        return MEET.format(folder=str(marks), name=name, count=len(expected), expected=expected)
+
+    found = (
+        beside(tiers, "first", "COMPUTING", meets("first", ["first", "waits"])),
+        beside(tiers, "measures", "ALONE", meets("measures", ["first", "measures", "waits"])),
+        beside(tiers, "waits", "WAITING", meets("waits", ["first", "waits"])),
+    )
+    monkeypatch.setattr(tiers, "TIERS", found)
+    code, text = summary(tiers, monkeypatch, capsys)
+    assert code == 0, text
+    assert [line.split()[0] for line in text.strip().splitlines()] == ["first", "measures", "waits", "3"]
+
+
+def test_what_a_tier_beside_others_prints_comes_in_one_piece(tiers: ModuleType, monkeypatch, capfd, tmp_path: Path) -> None:
+    found = (
+        beside(tiers, "first", "COMPUTING", "def test_it():\n    assert 'first words' == ''\n"),
+        beside(tiers, "waits", "WAITING", "def test_it():\n    assert 'other words' == ''\n"),
+    )
+    monkeypatch.setattr(tiers, "TIERS", found)
+    monkeypatch.setattr(sys, "argv", ["tiers.py"])
+    assert tiers.main() == 1
+    out = capfd.readouterr().out
+    for name, words in (("first", "first words"), ("waits", "other words")):
+        (part,) = [part for part in out.split("\n=== ") if part.startswith(f"{name}\n")]
+        assert words in part
+        assert "1 failed" in part
+
+
 def test_a_failing_test_fails_and_fast_takes_the_quick_ones_only(tiers: ModuleType, monkeypatch, capsys) -> None:
     (tiers.ROOT / "tests/good/test_it.py").write_text("def test_it():\n    assert False\n")
     code, text = summary(tiers, monkeypatch, capsys, "--fast")
