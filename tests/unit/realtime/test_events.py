@@ -46,6 +46,31 @@ def test_half_a_surrogate_pair_in_a_delta_can_be_read() -> None:
     assert whole_characters("\ud83d" + "\ude00 é") == "\U0001f600 é"
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"usage": "many"},
+        {"usage": {"input_tokens": "7"}},
+        {"response": {"id": "r1", "usage": {"output_token_details": [1]}}},
+        {"response": {"id": "r1", "metadata": "none"}},
+        {"rate_limits": {"name": "tokens"}},
+        {"rate_limits": [{"remaining": "none left"}]},
+        {"error": {"code": 429, "message": "Too many"}},
+    ],
+)
+def test_what_is_only_counted_voids_no_event(odd) -> None:
+    event = decode(json.dumps({"type": "response.done", "item_id": "i1", **odd}).encode())
+    assert (event.type, event.item_id) == ("response.done", "i1")
+    assert event.response is None or event.response.id == "r1"
+    assert event.error is None or (event.error.code, event.error.message) == ("429", "Too many")
+
+
+@pytest.mark.parametrize("odd", [{"item": 7}, {"response": {"output": "x"}}, {"item_id": 5}])
+def test_what_is_used_must_have_its_form(odd) -> None:
+    with pytest.raises(NotAnEvent):
+        decode(json.dumps({"type": "response.done", **odd}).encode())
+
+
 def test_old_names_are_mapped_and_the_sets_do_not_overlap() -> None:
     assert decode(b'{"type":"response.text.delta","delta":"x"}').type == "response.output_text.delta"
     assert not USED & PASSED_OVER

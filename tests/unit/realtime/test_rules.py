@@ -12,7 +12,7 @@ from unit.realtime.wire import turn
 from voiceassist_crds.messages import StatusReason
 from voiceassist_relay.call.timeline import CallTimeline
 from voiceassist_relay.interfaces import TurnTiming
-from voiceassist_relay.realtime.core.failures import Fatal, Passing, from_close, from_handshake, from_update, label, wait_in
+from voiceassist_relay.realtime.core.failures import Fatal, Passing, from_close, from_handshake, from_update, is_rate_limit, label, wait_in
 from voiceassist_relay.realtime.core.history import History, ItemOrder
 from voiceassist_relay.realtime.core.limits import ResponseLimiter, SessionLimits, delay, recycle_after
 from voiceassist_relay.realtime.core.liveness import Liveness
@@ -173,9 +173,29 @@ def test_labels_are_a_closed_set() -> None:
     assert label(None, "server_error") == "server_error"
 
 
+@pytest.mark.parametrize(("code", "kind"), [("rate_limit_exceeded", None), ("429", "invalid_request_error"), (None, "too_many_requests")])
+def test_a_rate_limit_by_any_of_its_names(code: str | None, kind: str | None) -> None:
+    error = ErrorInfo(type=kind, code=code)
+    assert is_rate_limit(error)
+    assert label(code, kind) == "rate_limit_exceeded"
+
+
 def test_the_wait_in_a_message() -> None:
     assert wait_in("Please try again in 1.2s.") == 1.2
-    assert wait_in("try again in 350ms") == 0.35
+    assert wait_in("try again in 350ms") == pytest.approx(0.35)
+    for text, seconds in (
+        ("Please try again in 1m30s. Visit the page about limits.", 90),
+        ("Try again in 6m0s.", 360),
+        ("Rate limit reached. Please retry after 3 seconds.", 3),
+        ("Please retry after 35 seconds", 35),
+        ("TRY AGAIN IN 1h2m3.5s", 3723.5),
+        ("try again in 2 minutes and 5 seconds", 125),
+        ("Try again in 250 milliseconds", 0.25),
+        ("Retry after 20", 20),
+        ("try again in 1 min, please", 60),
+    ):
+        assert wait_in(text) == pytest.approx(seconds), text
+    assert wait_in("try again in a moment") is None
     assert wait_in("later") is None
     assert wait_in(None) is None
 

@@ -127,3 +127,37 @@ def test_the_servers_repetition_overrules_the_pieces() -> None:
     assembler = SuggestionParser()
     assembler.feed('{"relevant":true,"answer":"Wro')
     assert assembler.finish('{"relevant":true,"answer":"Right.","question":"q"}') == Arguments(True, "Right.", "q")
+
+
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        ("<think>The customer is angry.</think>I am sorry.", "I am sorry."),
+        ("<think>\n</think>\n\nI am sorry.", "I am sorry."),
+        ("The customer is angry.</think>I am sorry.", "I am sorry."),
+        ("I am <thinking>what?</THINKING>sorry.", "I am sorry."),
+        ("I am sorry.<think>And now", "I am sorry."),
+        ("2 < 3 and <b>bold</b>", "2 < 3 and <b>bold</b>"),
+    ],
+)
+def test_what_a_model_thinks_aloud_is_not_said(said, answer) -> None:
+    arguments = json.dumps({"relevant": True, "answer": said, "question": "<think>x</think>Why?"})
+    assert SuggestionParser().finish(arguments) == Arguments(True, answer, "Why?")
+    assert from_text(said) == Arguments(True, answer, "")
+    assert from_text(f"<think>{{}} hm</think>{arguments}") == Arguments(True, answer, "Why?")
+    assert SuggestionParser().finish(f"<think>{{}} hm</think>{arguments}") == Arguments(True, answer, "Why?")
+
+
+@pytest.mark.parametrize("said", ["<think>only this", "<think>only this</think>", "<think>a</think> <think>b"])
+def test_thoughts_alone_are_no_suggestion(said) -> None:
+    assert from_text(said) is None
+    assert SuggestionParser().finish(json.dumps({"relevant": True, "answer": said, "question": ""})) is None
+
+
+@pytest.mark.parametrize("size", [1, 3, 7])
+def test_no_draft_shows_a_thought_nor_half_a_tag(size) -> None:
+    text = json.dumps({"relevant": True, "answer": "<think>He is angry.</think>I am sorry, 2 < 3.", "question": ""})
+    parser = SuggestionParser()
+    drafts = [draft for at in range(0, len(text), size) if (draft := parser.feed(text[at : at + size])) is not None]
+    assert drafts[-1] == "I am sorry, 2 < 3."
+    assert all("I am sorry, 2 < 3.".startswith(draft) for draft in drafts), drafts

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import structlog
 
 from ..metrics.relay_metrics import RelayMetrics
-from .core.failures import FIELD_CODES, Failure, Passing, SessionFailed, from_close, from_code, from_update, label, wait_in
+from .core.failures import FIELD_CODES, Failure, Passing, SessionFailed, from_close, from_code, from_update, is_rate_limit, label, wait_in
 from .core.limits import SessionLimits
 from .core.liveness import Liveness
 from .core.server_events import PASSED_OVER, USED, NotAnEvent, ServerEvent, decode
@@ -175,7 +175,7 @@ class SessionConnection:
             fatal = from_code(error.code, error.type)
             if about_settings and "urn detection is not supported" in (error.message or ""):
                 self._ready.set_exception(NoTurnDetection())
-            elif "rate_limit_exceeded" in {error.code, error.type}:
+            elif is_rate_limit(error):
                 self._ready.set_exception(SessionFailed(Passing("rate_limited", wait_in(error.message))))
             elif "server_error" in {error.code, error.type}:
                 self._ready.set_exception(SessionFailed(Passing("server_error")))

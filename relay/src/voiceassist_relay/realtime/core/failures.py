@@ -18,6 +18,7 @@ FIELD_CODES = frozenset(
     {"unknown_parameter", "invalid_value", "missing_required_parameter", "unsupported_parameter", "invalid_type", "invalid_parameter"}
 )
 MODEL_CODES = frozenset({"model_not_found", "invalid_model", "DeploymentNotFound"})
+RATE_CODES = frozenset({"rate_limit_exceeded", "429", "too_many_requests"})
 HARMLESS_CODES = frozenset({"input_audio_buffer_commit_empty", "response_cancel_not_active"})
 OTHER_CODES = frozenset(
     {
@@ -37,6 +38,7 @@ _COUNTED = {
     **dict.fromkeys(QUOTA_CODES, "insufficient_quota"),
     **dict.fromkeys(FIELD_CODES, "setting_refused"),
     **dict.fromkeys(MODEL_CODES, "model_not_found"),
+    **dict.fromkeys(RATE_CODES, "rate_limit_exceeded"),
 }
 """What codes are counted as (`metric_labels.MODEL_ERRORS`): several that ask for the same remedy are one."""
 
@@ -51,7 +53,12 @@ _IN_WORDS = {
 }
 
 _NAME = re.compile(r"[a-z_]{1,40}(\.[a-z_]{1,40}|\[\d{1,3}\]){0,8}")
-_WAIT = re.compile(r"try again in (\d+(?:\.\d+)?)(ms|s)")
+_UNIT = r"(?:milliseconds?|msecs?|ms|seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h)"
+_AMOUNT = re.compile(rf"(\d+(?:\.\d+)?)\s*({_UNIT})(?![a-z])", re.IGNORECASE)
+_WAIT = re.compile(
+    rf"(?:try again|retry)\s+(?:in|after)\s+((?:\d+(?:\.\d+)?\s*{_UNIT}(?![a-z])(?:\s*(?:,|and)?\s*))+|\d+(?:\.\d+)?)", re.IGNORECASE
+)
+_MOST_TEXT = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +99,8 @@ def label(code: str | None, kind: str | None = None) -> str:
     """A closed set of labels for metrics."""
     if code in _COUNTED:
         return _COUNTED[code]
+    if kind in RATE_CODES:
+        return "rate_limit_exceeded"
     return kind if kind in {"server_error", "rate_limit_exceeded", "invalid_request_error"} else "other"
 
 
@@ -158,11 +167,23 @@ def named(text: str | None) -> str:
 
 
 def wait_in(message: str | None) -> float | None:
-    """Seconds in a text such as "Please try again in 1.2s"."""
-    found = _WAIT.search(message or "")
+    """Seconds in a text such as "Please try again in 1m30s" or "Retry after 3 seconds"; a number alone is seconds."""
+    found = _WAIT.search((message or "")[:_MOST_TEXT])
     if found is None:
         return None
-    return float(found.group(1)) / (1000 if found.group(2) == "ms" else 1)
+    parts = _AMOUNT.findall(found.group(1))
+    return sum(float(amount) * _unit(unit.lower()) for amount, unit in parts) if parts else float(found.group(1))
+
+
+def _unit(name: str) -> float:
+    if name.startswith(("ms", "mil")):
+        return 0.001
+    return {"s": 1.0, "m": 60.0, "h": 3600.0}[name[0]]
+
+
+def is_rate_limit(error: ErrorInfo) -> bool:
+    """Whether the server has had too many requests of us, in any of the words that servers have for it."""
+    return bool(RATE_CODES & {error.code, error.type})
 
 
 def unsendable_key() -> Fatal:

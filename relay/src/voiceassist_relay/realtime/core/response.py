@@ -72,7 +72,7 @@ class Response:
         self.added(item)
         if item.type == "message" and item.id in self._texts and item.text:
             self._texts[item.id] = [item.text]
-        if item.type != "function_call" or item.id != self.call_item or self.call_item is None or item.status != "completed":
+        if item.type != "function_call" or item.id != self.call_item or self.call_item is None or item.status not in {None, "completed"}:
             return False
         self.call_id = item.call_id or self.call_id
         self._arguments = item.arguments or self._arguments

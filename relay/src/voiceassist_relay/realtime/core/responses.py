@@ -6,7 +6,7 @@ from voiceassist_crds.messages import WithdrawnReason
 
 from ...interfaces import FinishedSuggestion
 from .client_events import KIND, call_output, response_cancel, response_create
-from .failures import from_code, label, wait_in
+from .failures import RATE_CODES, from_code, is_rate_limit, label, wait_in
 from .history import History, ItemOrder
 from .limits import ResponseLimiter
 from .outputs import DraftShown, DraftWithdrawn, GiveUp, ModelFault, Replace, TurnHandled
@@ -18,7 +18,7 @@ from .turns import Turn
 
 _CREATED = "response.created"
 _OUTPUT = "response.output"
-_ABOUT_REQUESTS = frozenset({"rate_limit_exceeded", "server_error"})
+_ABOUT_REQUESTS = RATE_CODES | {"server_error"}
 """Errors that are about our request for a response if they name no event and one is outstanding."""
 
 
@@ -270,7 +270,7 @@ class ResponseScheduler:
             self._withdraw(current, WithdrawnReason.FAILED)
             self._settle(current, "failed", now)
             self._state.command(GiveUp(fatal))
-        elif "rate_limit_exceeded" in {error.code, error.type}:
+        elif is_rate_limit(error):
             self.limited(now, wait_in(error.message))
             self._retry(current, now)
         elif "server_error" in {error.code, error.type}:

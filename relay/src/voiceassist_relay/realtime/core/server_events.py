@@ -213,7 +213,7 @@ def decode(message: bytes) -> ServerEvent:
     try:
         event = _decoder.decode(message)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        event = _decode_surrogates(message, error)
+        event = _decode_again(message, error)
     event.type = BETA_NAMES.get(event.type, event.type)
     return event
 
@@ -223,19 +223,40 @@ def whole_characters(text: str) -> str:
     return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _decode_surrogates(message: bytes, error: Exception) -> ServerEvent:
-    """A second try for a piece of text that ends between the halves of a surrogate pair, which msgspec refuses.
+def _decode_again(message: bytes, error: Exception) -> ServerEvent:
+    """A second try for what msgspec refuses although it can be used.
 
-    Only a `delta` keeps its half: the next one may bring the other.
+    A piece of text may end between the halves of a surrogate pair: only a `delta` keeps its half, the next one may bring the other. What is
+    only counted may have any form, and a code may be a number.
     """
-    if b"\\u" not in message:
-        raise NotAnEvent(type(error).__name__) from None
     try:
         document = json.loads(message)
         if not isinstance(document, dict):
             raise NotAnEvent(type(error).__name__) from None
         delta = document.pop("delta", None)
-        document = json.loads(whole_characters(json.dumps(document, ensure_ascii=False)))
+        if b"\\u" in message:
+            document = json.loads(whole_characters(json.dumps(document, ensure_ascii=False)))
+        _without_counted(document)
         return msgspec.convert(document | {"delta": delta}, ServerEvent)
     except (ValueError, msgspec.MsgspecError, RecursionError):
         raise NotAnEvent(type(error).__name__) from None
+
+
+def _without_counted(document: dict[str, Any]) -> None:
+    """Takes out what is only counted, or only a hint, where it has not the form that we know; codes become texts."""
+    response = document.get("response")
+    response = response if isinstance(response, dict) else {}
+    details = response.get("status_details")
+    for holder, name, kind in (
+        (document, "usage", Usage | None),
+        (response, "usage", Usage | None),
+        (response, "metadata", dict[str, Any] | None),
+        (document, "rate_limits", list[RateLimit] | None),
+    ):
+        try:
+            msgspec.convert(holder.get(name), kind)
+        except msgspec.ValidationError:
+            del holder[name]
+    for fault in (document.get("error"), details.get("error") if isinstance(details, dict) else None):
+        if isinstance(fault, dict):
+            fault.update({name: str(value) for name, value in fault.items() if isinstance(value, int | float)})

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 
 from . import client_events
 from .audio_time import AudioClock
-from .failures import HARMLESS_CODES, from_code, label, wait_in
+from .failures import HARMLESS_CODES, from_code, is_rate_limit, label, wait_in
 from .limits import SessionLimits
 from .liveness import Liveness
 from .outputs import NOTHING, Command, Event, GiveUp, ModelFault, Outputs, Replace, Send, TokensUsed
@@ -298,7 +298,7 @@ class SessionCore(ABC):
             state.command(GiveUp(fatal))
         elif error.code == "session_expired":
             state.command(Replace("expiring", now=True))
-        elif error.code == "rate_limit_exceeded":
+        elif is_rate_limit(error):
             self._limited(error, now)
         elif "server_error" in {error.code, error.type}:
             self._server_errors += 1

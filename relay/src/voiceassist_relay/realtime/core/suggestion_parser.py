@@ -20,6 +20,10 @@ _PLAIN = re.compile(r'[^"\\\ud800-\udfff]+')
 _ESCAPES = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 _HEX = frozenset("0123456789abcdefABCDEF")
 _REPLACEMENT = "\ufffd"
+_THOUGHT = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL | re.IGNORECASE)
+_THOUGHT_FIRST = re.compile(r"\A\s*<think(?:ing)?>.*?</think(?:ing)?>\s*", re.DOTALL | re.IGNORECASE)
+_THOUGHT_ENDS = re.compile(r"</think(?:ing)?>", re.IGNORECASE)
+_TAG_BEGINS = re.compile(r"<(?:/?t(?:h(?:i(?:n(?:k(?:i(?:n(?:g)?)?)?)?)?)?)?|/)?\Z", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +233,7 @@ class SuggestionParser:
         if self._truth() is not True:
             return None
         answer = self._reader.texts.get("answer")
-        text = answer.value().strip() if answer is not None else ""
+        text = without_thoughts(answer.value(), whole=answer.closed).strip() if answer is not None else ""
         if len(text) <= len(self._shown):
             return None
         self._shown = text
@@ -241,6 +245,8 @@ class SuggestionParser:
         if len(text) > MAX_CHARACTERS:
             return None
         reader = self._reader
+        if (said := _THOUGHT_FIRST.sub("", text)) != text:
+            text = arguments = said
         if arguments:
             reader = _Reader()
             reader.feed(arguments)
@@ -256,12 +262,12 @@ class SuggestionParser:
 
 def from_text(text: str) -> Arguments | None:
     """A suggestion from a response that has text and no call: JSON in the call's form, or the text itself is the answer."""
-    text = text.strip()
-    if not text or len(text) > MAX_CHARACTERS:
+    if len(text) > MAX_CHARACTERS:
         return None
     if "{" in text and '"relevant"' in text:
         return SuggestionParser().finish(text)
-    return Arguments(True, _clean(text), "")
+    answer = _clean(text)
+    return Arguments(True, answer, "") if answer else None
 
 
 def _json_object(text: str) -> dict[str, Any] | None:
@@ -316,4 +322,16 @@ def _words(value: Any) -> str:
 
 
 def _clean(text: str) -> str:
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").strip()
+    return without_thoughts(text).encode("utf-16", "surrogatepass").decode("utf-16", "replace").strip()
+
+
+def without_thoughts(text: str, *, whole: bool = True) -> str:
+    """The text without what a model thought aloud between `<think>` and `</think>`, whether the first or the last of them is missing.
+
+    Of a text that is not whole, a tag that has only begun is held back too.
+    """
+    if "<" not in text:
+        return text
+    text = _THOUGHT.sub("", text)
+    said = _THOUGHT_ENDS.split(text)[-1]
+    return said if whole else _TAG_BEGINS.sub("", said)
