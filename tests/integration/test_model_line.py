@@ -20,6 +20,7 @@ from integration.model_line_rig import (
 from integration.model_line_words import AGENT, ASKED, CALLS, CHAT, outcomes, quick, turns
 from voiceassist_crds.messages import Track, WithdrawnReason
 from voiceassist_relay.realtime.core.audio_time import FRAME as FILL
+from voiceassist_relay.realtime.providers import Capabilities, Provider
 from voiceassist_sim.openai import RealtimeServer
 
 pytestmark = pytest.mark.filterwarnings('ignore:Overriding the "event_loop_policy" fixture')  # the hook is for whole folders only
@@ -173,7 +174,7 @@ async def test_a_response_never_waits_for_the_agents_words(server) -> None:
 @pytest.mark.parametrize("known", [True, False])
 async def test_an_agent_model_without_turn_detection_is_committed_by_the_gate(server, model, known, monkeypatch) -> None:
     if not known:  # the relay does not know yet that the model refuses turn detection
-        monkeypatch.setattr("voiceassist_relay.realtime.session_profiles.takes_turn_detection", lambda name: True)
+        monkeypatch.setattr(Provider, "capabilities", lambda *_: Capabilities(reasoning=True, turn_detection_of_agent=True))
     config = relay_config(server, model={"transcription": {"agentModel": model}})
     async with calling(server, config=config) as call:
         await call.live()

@@ -16,7 +16,9 @@ from .names import STREAM_PATH, WS_PATH, Revision
 from .revisions import digest
 
 MAX_INSTRUCTIONS = 32768
-OPENAI_URL = "wss://api.openai.com/v1/realtime"
+_EFFORT_COUNTS = "gpt-realtime-2"
+"""Models whose effort is part of a prompt's revision. It defines the revision and nothing else: were it changed, prompts that nobody
+edited would be rolled out anew."""
 
 RevisionText = Annotated[str, Field(pattern=r"^[0-9a-z]{4,20}$")]
 Origin = Annotated[str, Field(pattern=r"^(\*|https?://[A-Za-z0-9.\-]+(:\d{1,5})?)$")]
@@ -183,45 +185,13 @@ class ModelConfig(Model):
     @model_validator(mode="after")
     def _address(self) -> Self:
         if self.url is None:
-            if self.provider is not Provider.OPENAI:
-                raise ValueError(f"url is missing; provider {self.provider} needs it")
             return self
         parts = urlsplit(self.url)
         if parts.scheme not in {"http", "https", "ws", "wss"} or not parts.hostname:
             raise ValueError(f"url {self.url!r} given; it must be a ws(s) or http(s) URL with a host")
         if parts.query or parts.fragment:
             raise ValueError("url has a query or fragment; the relay adds the query itself")
-        plain = parts.scheme in {"http", "ws"}
-        if plain and self.provider is not Provider.COMPATIBLE and not is_loopback(parts.hostname):
-            raise ValueError(f"url {self.url!r} is not encrypted; provider {self.provider} takes wss or https only")
         return self
-
-    @property
-    def reasons(self) -> bool:
-        """Whether the model takes `reasoning` (2.x models; sending it to 1.x is an error)."""
-        return self.name.startswith("gpt-realtime-2")
-
-    @property
-    def key_header(self) -> AuthHeader:
-        """The header for the key, with the provider's default."""
-        if self.auth_header is not None:
-            return self.auth_header
-        return AuthHeader.API_KEY if self.provider is Provider.AZURE_OPENAI else AuthHeader.AUTHORIZATION
-
-    def endpoint(self) -> str:
-        """The websocket address without its query: bare hosts and `/v1`, `/openai`, `/openai/v1` are completed."""
-        if self.url is None:
-            return OPENAI_URL
-        parts = urlsplit(self.url)
-        scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
-        path = parts.path.rstrip("/")
-        if self.provider is Provider.AZURE_OPENAI and path in {"", "/openai"}:
-            path = "/openai/v1"
-        if path in {"", "/openai"}:
-            path += "/v1"
-        if path.endswith("/v1"):
-            path += "/realtime"
-        return f"{scheme}://{parts.netloc}{path}"
 
 
 class Prompt(Model):
@@ -356,7 +326,7 @@ def prompt_revision(config: RelayConfig, instructions: str) -> Revision:
             "url": model.url,
             "model": model.name,
             "turnDetection": model.turn_detection.model_dump(by_alias=True),
-            "reasoningEffort": model.reasoning_effort if model.reasons else None,
+            "reasoningEffort": model.reasoning_effort if model.name.startswith(_EFFORT_COUNTS) else None,
             "maxOutputTokens": model.max_output_tokens,
         }
     )

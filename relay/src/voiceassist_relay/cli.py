@@ -17,6 +17,7 @@ from .config.snapshot import Snapshot
 from .config.watch import Guard
 from .errors import ConfigRefused
 from .logs import configure_logs
+from .realtime.providers import provider_of
 from .server.descriptors import raise_limit
 
 
@@ -52,10 +53,13 @@ def parser() -> argparse.ArgumentParser:
     return options
 
 
-def loopback_guard(host: str) -> Guard:
-    """A configuration without checks is refused unless the process listens on loopback only."""
+def guard_of(host: str) -> Guard:
+    """Refuses a configuration that its provider cannot serve, and one without checks unless the process listens on loopback only."""
 
     def guard(snapshot: Snapshot) -> None:
+        model = snapshot.config.model
+        if (problem := provider_of(model).problem(model)) is not None:
+            raise ConfigRefused(f"model: {problem}")
         if snapshot.config.checks is Checks.OFF and not is_loopback(host):
             raise ConfigRefused(f"checks: 'Off' given, but the relay listens on {host}; set checks to 'All', or --host 127.0.0.1")
 
@@ -68,7 +72,7 @@ def main() -> None:
     options = command.parse_args()
     if options.strict and not options.check:
         command.error("--strict is for --check: a relay that runs passes over what it does not know")
-    guard = loopback_guard(options.host)
+    guard = guard_of(options.host)
     try:
         guard(snapshot := read_snapshot(options.config, options.secrets))
     except ConfigRefused as error:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voiceassist_crds.config import AuthHeader, Provider, RelayConfig
+from voiceassist_crds.config import RelayConfig
 from voiceassist_crds.errors import ContractError
 
 MINIMAL: dict[str, Any] = {
@@ -48,8 +48,6 @@ def test_round_trip_keeps_everything() -> None:
             "(",
             "once",
         ),
-        ({"model": {"provider": "AzureOpenAI"}}, "model", "url is missing"),
-        ({"model": {"url": "ws://models.example.com"}}, "model", "not encrypted"),
         ({"model": {"provider": "Compatible", "url": "wss://h/x?y=1"}}, "model", "query"),
         ({"model": {"turnDetection": {"type": "SemanticVAD", "threshold": 0.5}}}, "model.turnDetection", "ServerVAD only"),
         ({"model": {"turnDetection": {"type": "ServerVAD", "eagerness": "Low"}}}, "model.turnDetection", "SemanticVAD only"),
@@ -75,29 +73,6 @@ def test_instructions_are_not_repeated_in_errors() -> None:
         parse(prompts=[{"instructions": "secret sauce " * 4000}])
     assert "secret sauce" not in str(caught.value)
     assert "a text of 52000 characters" in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("provider", "url", "expected"),
-    [
-        ("OpenAI", None, "wss://api.openai.com/v1/realtime"),
-        ("OpenAI", "https://eu.api.openai.com", "wss://eu.api.openai.com/v1/realtime"),
-        ("OpenAI", "http://127.0.0.1:81", "ws://127.0.0.1:81/v1/realtime"),
-        ("AzureOpenAI", "https://r.openai.azure.com", "wss://r.openai.azure.com/openai/v1/realtime"),
-        ("AzureOpenAI", "https://r.openai.azure.com/openai/v1/", "wss://r.openai.azure.com/openai/v1/realtime"),
-        ("Compatible", "ws://speech:8000/v1", "ws://speech:8000/v1/realtime"),
-        ("Compatible", "wss://api.example.com/custom/path", "wss://api.example.com/custom/path"),
-    ],
-)
-def test_endpoint(provider: str, url: str | None, expected: str) -> None:
-    assert parse(model={"provider": provider, "url": url}).model.endpoint() == expected
-
-
-def test_key_header_by_provider_and_by_choice() -> None:
-    assert parse().model.key_header is AuthHeader.AUTHORIZATION
-    assert parse(model={"provider": "AzureOpenAI", "url": "https://r"}).model.key_header is AuthHeader.API_KEY
-    assert parse(model={"provider": "Compatible", "url": "ws://r", "authHeader": "X-API-Key"}).model.key_header is AuthHeader.X_API_KEY
-    assert Provider("OpenAI") is parse().model.provider
 
 
 @pytest.mark.parametrize(

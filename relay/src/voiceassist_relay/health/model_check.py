@@ -19,7 +19,7 @@ from voiceassist_crds.status import PeerReason
 from ..config.snapshot import Snapshot
 from ..realtime.core.client_events import conversation_update
 from ..realtime.core.failures import Fatal, from_close, from_code, from_handshake, named
-from ..realtime.providers.base import conversation_endpoint
+from ..realtime.providers import provider_of
 from ..realtime.websocket import network_trouble
 from .peer_check import Unwell
 
@@ -71,7 +71,7 @@ def _of_error(error: dict[str, object], host: str) -> Unwell:
 async def check_model(snapshot: Snapshot) -> None:
     """Opens a session as a call would, and closes it. Raises Unwell that says what to do; takes at most 10 s."""
     model = snapshot.config.model
-    endpoint = conversation_endpoint(model, snapshot.secrets.model_key)
+    endpoint = provider_of(model).conversation_endpoint(model, snapshot.secrets.model_key)
     host = urlsplit(endpoint.url).netloc.rpartition("@")[2]
     update = conversation_update(model, snapshot.config.prompts[0].instructions, "check")
     try:

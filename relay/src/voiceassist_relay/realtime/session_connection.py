@@ -16,7 +16,7 @@ from .core.limits import SessionLimits
 from .core.liveness import Liveness
 from .core.server_events import PASSED_OVER, USED, NotAnEvent, ServerEvent, decode
 from .core.session_settings import SessionSettings
-from .providers.base import Endpoint
+from .providers import Endpoint
 from .websocket import Lost, ModelConnection, connect
 
 UPDATE_ID = "va_update"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Protocol
 
 from .core.audio_time import AudioClock
-from .core.client_events import takes_turn_detection
 from .core.conversation import ConversationSession
 from .core.history import History
 from .core.limits import ResponseLimiter, SessionLimits
@@ -13,7 +12,7 @@ from .core.liveness import Liveness
 from .core.session_base import SessionCore, SessionState
 from .core.session_settings import SessionSettings
 from .core.transcription import KEY_PREFIX, TranscriptionSession
-from .providers.base import Endpoint, conversation_endpoint, same_place, transcription_endpoint
+from .providers import Endpoint, provider_of, same_place
 
 
 class SessionProfile(Protocol):
@@ -51,7 +50,7 @@ class ConversationProfile:
 
     def endpoint(self, settings: SessionSettings, key: str) -> Endpoint:
         """The model's own address."""
-        return conversation_endpoint(settings.model, key)
+        return provider_of(settings.model).conversation_endpoint(settings.model, key)
 
     def update(self, settings: SessionSettings, event_id: str) -> bytes:
         """Instructions, tool, turn detection and all."""
@@ -83,7 +82,7 @@ class TranscriptionProfile:
 
     def endpoint(self, settings: SessionSettings, key: str) -> Endpoint:
         """The address for transcription."""
-        return transcription_endpoint(settings.model, key)
+        return provider_of(settings.model).transcription_endpoint(settings.model, key)
 
     def update(self, settings: SessionSettings, event_id: str) -> bytes:
         """Transcription, with turn detection where the model takes it."""
@@ -96,7 +95,8 @@ class TranscriptionProfile:
 
     def same_place(self, a: SessionSettings, b: SessionSettings) -> bool:
         """Whether the address is the same, and who makes items of the audio."""
-        return a.model.endpoint() == b.model.endpoint() and self._detection(a) == self._detection(b)
+        here, there = provider_of(a.model).address(a.model), provider_of(b.model).address(b.model)
+        return here == there and self._detection(a) == self._detection(b)
 
     def core(self, number: int, settings: SessionSettings, clock: AudioClock, live: Liveness, *, paused: bool) -> SessionCore:
         """A transcription."""
@@ -104,5 +104,7 @@ class TranscriptionProfile:
         return TranscriptionSession(state, detection=self._detection(settings), paused=paused)
 
     def _detection(self, settings: SessionSettings) -> bool:
-        transcription = settings.model.transcription
-        return transcription is not None and takes_turn_detection(transcription.agent_model) and transcription.agent_model != self._refused
+        model = settings.model
+        if model.transcription is None or model.transcription.agent_model == self._refused:
+            return False
+        return provider_of(model).capabilities(model).turn_detection_of_agent

@@ -22,7 +22,7 @@ from voiceassist_crds.messages import StatusReason
 
 from .core.failures import Passing, SessionFailed, from_handshake, unsendable_key
 from .core.limits import SessionLimits
-from .providers.base import Endpoint
+from .providers import Endpoint
 
 MAX_MESSAGE = 1 << 20
 """Bytes of one incoming message; a `session.updated` with the longest instructions has a fifth of that."""

@@ -8,6 +8,7 @@ import msgspec
 
 from voiceassist_crds.config import ModelConfig
 
+from ..providers import provider_of
 from .suggest_tool import NAME, SUGGEST
 
 APPEND_HEAD: Final = b'{"type":"input_audio_buffer.append","audio":"'
@@ -18,8 +19,6 @@ KIND: Final = "suggestion"
 
 _FORMAT: Final = {"type": "audio/pcmu"}
 _NOISE: Final = {"NearField": {"type": "near_field"}, "FarField": {"type": "far_field"}, "Off": None}
-_NO_DETECTION: Final = frozenset({"gpt-live-transcribe", "gpt-realtime-whisper"})
-"""Transcription models that refuse turn detection: the client commits."""
 
 encode = msgspec.json.encode
 
@@ -27,11 +26,6 @@ encode = msgspec.json.encode
 def append(payload: bytes) -> bytes:
     """One frame of audio: base64 as it came."""
     return APPEND_HEAD + payload + APPEND_TAIL
-
-
-def takes_turn_detection(model: str) -> bool:
-    """Whether a transcription model is known to take turn detection in its session."""
-    return model not in _NO_DETECTION
 
 
 def conversation_update(model: ModelConfig, instructions: str, event_id: str) -> bytes:
@@ -57,7 +51,7 @@ def conversation_update(model: ModelConfig, instructions: str, event_id: str) ->
             "token_limits": {"post_instructions": model.truncation.post_instructions_tokens},
         },
     }
-    if model.reasons:
+    if provider_of(model).capabilities(model).reasoning:
         session["reasoning"] = {"effort": model.reasoning_effort.lower()}
         session["parallel_tool_calls"] = False
     return encode({"type": "session.update", "event_id": event_id, "session": session})

@@ -1,1 +1,28 @@
-"""Where a session is dialled, for each provider."""
+"""Providers of the Realtime protocol (pure): where a session is dialled, and what its models take."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from voiceassist_crds.config import ModelConfig
+from voiceassist_crds.config import Provider as Name
+
+from .azure import AzureOpenAI
+from .base import Capabilities, Endpoint, Provider
+from .compatible import Compatible
+from .openai import OpenAI
+
+__all__ = ["Capabilities", "Endpoint", "Provider", "provider_of", "same_place"]
+
+_PROVIDERS: Final[dict[Name, Provider]] = {Name.OPENAI: OpenAI(), Name.AZURE_OPENAI: AzureOpenAI(), Name.COMPATIBLE: Compatible()}
+
+
+def provider_of(model: ModelConfig) -> Provider:
+    """The rules of the provider that the configuration names."""
+    return _PROVIDERS[model.provider]
+
+
+def same_place(a: ModelConfig, b: ModelConfig) -> bool:
+    """Whether a conversation of `a` can be updated to `b`; otherwise a new one must be dialled."""
+    ours, theirs = provider_of(a), provider_of(b)
+    return ours.address(a) == theirs.address(b) and a.name == b.name and ours.key_header(a) is theirs.key_header(b)

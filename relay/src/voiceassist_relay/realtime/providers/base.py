@@ -1,11 +1,11 @@
-"""Where a session is dialled: address and headers for each provider. Pure."""
+"""What every provider of the Realtime protocol has in common (pure): addresses, headers, and what its models take."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
-from voiceassist_crds.config import AuthHeader, ModelConfig
+from voiceassist_crds.config import AuthHeader, ModelConfig, is_loopback
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,23 +16,68 @@ class Endpoint:
     headers: tuple[tuple[str, str], ...] = field(repr=False)
 
 
-def conversation_endpoint(model: ModelConfig, key: str) -> Endpoint:
-    """The conversation session; at Azure the model's name is the deployment's."""
-    return Endpoint(f"{model.endpoint()}?model={quote(model.name, safe='')}", _headers(model, key))
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What the configured models take."""
+
+    reasoning: bool
+    """`reasoning` and `parallel_tool_calls`; to send them to a model that does not take them is an error."""
+    turn_detection_of_agent: bool
+    """Turn detection for the agent's track; where it is refused, the client commits."""
 
 
-def transcription_endpoint(model: ModelConfig, key: str) -> Endpoint:
-    """The agent's transcription session: an intent, and no model."""
-    return Endpoint(f"{model.endpoint()}?intent=transcription", _headers(model, key))
+class Provider:
+    """One provider's rules. The base has those of the protocol's author, which the others follow unless they say otherwise."""
 
+    default_url: str | None = None
+    """The address where the configuration names none; None: it must name one."""
+    default_header = AuthHeader.AUTHORIZATION
+    """The header for the key where the configuration names none."""
+    plain_allowed = False
+    """Whether an address without encryption is taken; on the same machine it always is."""
 
-def same_place(a: ModelConfig, b: ModelConfig) -> bool:
-    """Whether a session of `a` can be updated to `b`; otherwise a new one must be dialled."""
-    return a.endpoint() == b.endpoint() and a.name == b.name and a.key_header is b.key_header
+    def problem(self, model: ModelConfig) -> str | None:
+        """What keeps this configuration from being used with this provider, naming the field; None if nothing does."""
+        if model.url is None:
+            return None if self.default_url is not None else f"url is missing; provider {model.provider} needs it"
+        parts = urlsplit(model.url)
+        if parts.scheme in {"http", "ws"} and not self.plain_allowed and not is_loopback(parts.hostname or ""):
+            return f"url {model.url!r} is not encrypted; provider {model.provider} takes wss or https only"
+        return None
 
+    def conversation_endpoint(self, model: ModelConfig, key: str) -> Endpoint:
+        """The conversation session."""
+        return Endpoint(f"{self.address(model)}?model={quote(model.name, safe='')}", self._headers(model, key))
 
-def _headers(model: ModelConfig, key: str) -> tuple[tuple[str, str], ...]:
-    if not key:
-        return ()
-    header = model.key_header
-    return ((header.value, f"Bearer {key}" if header is AuthHeader.AUTHORIZATION else key),)
+    def transcription_endpoint(self, model: ModelConfig, key: str) -> Endpoint:
+        """The agent's transcription session: an intent, and no model."""
+        return Endpoint(f"{self.address(model)}?intent=transcription", self._headers(model, key))
+
+    def address(self, model: ModelConfig) -> str:
+        """The websocket address without its query: bare hosts, `/v1`, `/openai` and `/openai/v1` are completed."""
+        if model.url is None:
+            return self.default_url or ""
+        parts = urlsplit(model.url)
+        scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
+        return f"{scheme}://{parts.netloc}{self.path(parts.path.rstrip('/'))}"
+
+    def path(self, given: str) -> str:
+        """The whole path for the one in the configuration, which has no slash at its end."""
+        if given in {"", "/openai"}:
+            given += "/v1"
+        return f"{given}/realtime" if given.endswith("/v1") else given
+
+    def key_header(self, model: ModelConfig) -> AuthHeader:
+        """The header that carries the key."""
+        return model.auth_header or self.default_header
+
+    def capabilities(self, model: ModelConfig) -> Capabilities:
+        """What the configured models take, as far as their names tell."""
+        agent = model.transcription.agent_model if model.transcription is not None else ""
+        return Capabilities(model.name.startswith("gpt-realtime-2"), agent not in {"gpt-live-transcribe", "gpt-realtime-whisper"})
+
+    def _headers(self, model: ModelConfig, key: str) -> tuple[tuple[str, str], ...]:
+        if not key:
+            return ()
+        header = self.key_header(model)
+        return ((header.value, f"Bearer {key}" if header is AuthHeader.AUTHORIZATION else key),)
