@@ -5,9 +5,17 @@ import { IconButton } from '@twilio/flex-ui';
 
 import type { AssistButtonProps } from '../core/commands';
 import { textsFor } from '../texts/texts';
+import { ErrorBoundary } from './ErrorBoundary';
 import { toldOf } from './status';
 
-export const AssistButton = React.memo(function AssistButton({ view, commands, language }: AssistButtonProps) {
+/** If it cannot be drawn it is not there: the call's own buttons are. */
+export const AssistButton = (props: AssistButtonProps): JSX.Element => (
+  <ErrorBoundary language={props.language} quiet>
+    <StartStop {...props} />
+  </ErrorBoundary>
+);
+
+const StartStop = React.memo(function StartStop({ view, commands, language }: AssistButtonProps) {
   if (view.readOnly) return null;
   const texts = textsFor(language);
   const { permitted, busy } = view;
@@ -21,7 +29,7 @@ export const AssistButton = React.memo(function AssistButton({ view, commands, l
       title={`${texts.panel}: ${busy ? texts.busy[busy] : may ? command : name}`}
       aria-pressed={stops}
       aria-disabled={!may || undefined}
-      variant="secondary"
+      variant={stops ? 'primary' : 'secondary'}
       data-testid="voice-assist-button"
       onClick={() => {
         if (may) commands[stops ? 'stop' : 'start']();

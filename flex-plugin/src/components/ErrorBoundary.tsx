@@ -5,6 +5,8 @@ import { textsFor } from '../texts/texts';
 
 interface Props {
   readonly language: string;
+  /** Nothing is shown in place of what broke. */
+  readonly quiet?: boolean;
   readonly children: React.ReactNode;
 }
 
@@ -18,6 +20,7 @@ export class ErrorBoundary extends React.Component<Props, { readonly broken: boo
   /** Drawn without Paste: the theme may be what broke. */
   override render(): React.ReactNode {
     if (!this.state.broken) return this.props.children;
+    if (this.props.quiet) return null;
     const { crashed, crashedRetry } = textsFor(this.props.language);
     return (
       <section role="alert" data-testid="voice-assist-crashed" style={{ padding: '1rem', fontSize: '0.875rem', lineHeight: '1.25rem' }}>

@@ -6,12 +6,12 @@ import { languageOf, textsFor } from '../texts/texts';
 import { Announcer } from './Announcer';
 import { Shared, clockFor } from './context';
 import { ErrorBoundary } from './ErrorBoundary';
-import { Foot } from './Foot';
+import { Foot, Keys } from './Keys';
 import { Banner } from './notices';
 import { StatusBar } from './StatusBar';
 import { Root } from './styles';
 import { SuggestionList } from './SuggestionList';
-import { Tabs, pageId, tabId } from './Tabs';
+import { Tabs, keysId, pageId, tabId } from './Tabs';
 import { AssistTheme } from './theme';
 import { Transcript } from './Transcript';
 
@@ -30,6 +30,8 @@ let panels = 0;
 function Body({ view, commands, language }: PanelProps): JSX.Element {
   const [id] = React.useState(() => `voice-assist-${(panels += 1)}`);
   const shared = React.useMemo(() => ({ texts: textsFor(language), clock: clockFor(languageOf(language)), commands }), [language, commands]);
+  const [keys, setKeys] = React.useState(false);
+  const toggleKeys = React.useCallback(() => setKeys((open) => !open), []);
   const { texts } = shared;
   const { status, busy, permitted, readOnly, tab, alert } = view;
   return (
@@ -37,7 +39,7 @@ function Body({ view, commands, language }: PanelProps): JSX.Element {
       <Root aria-label={texts.panel} lang={languageOf(language)} data-voice-assist={view.taskSid} data-testid="voice-assist-panel">
         <StatusBar status={status} busy={busy} permitted={permitted} readOnly={readOnly} />
         {alert ? <Banner alert={alert} /> : null}
-        <Tabs id={id} tab={tab} />
+        <Tabs id={id} tab={tab} keys={keys} onKeys={toggleKeys} />
         <div className="va-page" role="tabpanel" id={pageId(id, tab)} aria-labelledby={tabId(id, tab)}>
           {tab === 'suggestions' ? (
             <SuggestionList status={status} busy={busy} permitted={permitted} readOnly={readOnly} suggestions={view.suggestions} listed={view.listed} />
@@ -45,7 +47,8 @@ function Body({ view, commands, language }: PanelProps): JSX.Element {
             <Transcript lines={view.transcript} />
           )}
         </div>
-        <Foot dismissed={view.dismissed} readOnly={readOnly} />
+        {keys ? <Keys id={keysId(id)} readOnly={readOnly} /> : null}
+        <Foot dismissed={view.dismissed} />
         <Announcer announcement={view.announcement} />
       </Root>
     </Shared.Provider>

@@ -1,14 +1,24 @@
-/** The panel's two parts. Arrow keys go from one to the other, as a list of tabs does. */
+/** The panel's two parts, and the way to the list of keys. Arrow keys go from one part to the other, as in every list of tabs. */
 import React from 'react';
 
 import type { Tab } from '../core/model';
 import { useShared } from './context';
+import { Glyph } from './glyphs';
 
 export const TABS: readonly Tab[] = ['suggestions', 'transcript'];
 export const tabId = (id: string, tab: Tab): string => `${id}-tab-${tab}`;
 export const pageId = (id: string, tab: Tab): string => `${id}-page-${tab}`;
 
-export const Tabs = React.memo(function Tabs({ id, tab }: { readonly id: string; readonly tab: Tab }) {
+interface Props {
+  readonly id: string;
+  readonly tab: Tab;
+  readonly keys: boolean;
+  readonly onKeys: () => void;
+}
+
+export const keysId = (id: string): string => `${id}-keys`;
+
+export const Tabs = React.memo(function Tabs({ id, tab, keys, onKeys }: Props) {
   const { texts, commands } = useShared();
   const list = React.useRef<HTMLDivElement>(null);
 
@@ -23,23 +33,37 @@ export const Tabs = React.memo(function Tabs({ id, tab }: { readonly id: string;
   };
 
   return (
-    <div ref={list} className="va-tabs" role="tablist" aria-label={texts.tabs.label} onKeyDown={onKeyDown}>
-      {TABS.map((one) => (
-        <button
-          key={one}
-          type="button"
-          role="tab"
-          id={tabId(id, one)}
-          className="va-tab"
-          aria-selected={one === tab}
-          aria-controls={one === tab ? pageId(id, one) : undefined}
-          tabIndex={one === tab ? 0 : -1}
-          data-testid={`voice-assist-tab-${one}`}
-          onClick={() => commands.switchTab(one)}
-        >
-          {texts.tabs[one]}
-        </button>
-      ))}
+    <div className="va-tabs">
+      <div ref={list} className="va-tablist" role="tablist" aria-label={texts.tabs.label} onKeyDown={onKeyDown}>
+        {TABS.map((one) => (
+          <button
+            key={one}
+            type="button"
+            role="tab"
+            id={tabId(id, one)}
+            className="va-tab"
+            aria-selected={one === tab}
+            aria-controls={one === tab ? pageId(id, one) : undefined}
+            tabIndex={one === tab ? 0 : -1}
+            data-testid={`voice-assist-tab-${one}`}
+            onClick={() => commands.switchTab(one)}
+          >
+            {texts.tabs[one]}
+          </button>
+        ))}
+      </div>
+      <button
+        type="button"
+        className="va-button va-button-icon"
+        aria-label={texts.shortcuts}
+        aria-expanded={keys}
+        aria-controls={keys ? keysId(id) : undefined}
+        data-tip={texts.shortcuts}
+        data-testid="voice-assist-keys"
+        onClick={onKeys}
+      >
+        <Glyph name="keys" />
+      </button>
     </div>
   );
 });

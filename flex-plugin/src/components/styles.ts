@@ -36,8 +36,8 @@ export const Root = styled.section(
     boxSizing: 'border-box',
     width: '100%',
     minWidth: '18rem',
-    height: '100%',
-    minHeight: '16rem',
+    flex: '1 1 0',
+    minHeight: 0,
     overflow: 'hidden',
     color: 'colorText',
     backgroundColor: 'colorBackgroundBody',
@@ -114,7 +114,8 @@ export const Root = styled.section(
     },
 
     // tabs
-    '.va-tabs': { flex: 'none', display: 'flex', padding: '0 0.75rem', gap: '0.25rem', borderBottom: '1px solid', borderColor: 'colorBorderWeaker' },
+    '.va-tabs': { flex: 'none', display: 'flex', alignItems: 'center', padding: '0 0.5rem 0 0.75rem', borderBottom: '1px solid', borderColor: 'colorBorderWeaker' },
+    '.va-tablist': { display: 'flex', flex: '1 1 auto', gap: '0.25rem' },
     '.va-tab': {
       padding: '0.5rem 0.5rem calc(0.5rem - 1px)',
       margin: 0,
@@ -231,6 +232,7 @@ export const Root = styled.section(
       borderRadius: 'borderRadius20',
     },
     '.va-source:hover': { textDecoration: 'none' },
+    '.va-extra svg': { width: '1rem', height: '1rem', flex: 'none', marginTop: '0.125rem' },
     '.va-sources': { display: 'flex', flexWrap: 'wrap', gap: '0.125rem 0.75rem' },
 
     // what an agent can do with a card
@@ -279,6 +281,7 @@ export const Root = styled.section(
       zIndex: 2,
       right: 0,
       bottom: 'calc(100% + 4px)',
+      whiteSpace: 'nowrap',
       padding: '0.125rem 0.5rem',
       borderRadius: 'borderRadius20',
       backgroundColor: 'colorBackgroundBodyInverse',
@@ -325,8 +328,8 @@ export const Root = styled.section(
       display: 'flex',
       alignItems: 'center',
       gap: '0.5rem',
-      minHeight: '2.25rem',
-      padding: '0.125rem 0.5rem 0.125rem 1rem',
+      minHeight: '2rem',
+      padding: '0 0.5rem 0 1rem',
       borderTop: '1px solid',
       borderColor: 'colorBorderWeaker',
       fontSize: 'fontSize20',

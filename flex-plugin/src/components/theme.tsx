@@ -5,15 +5,24 @@
 import React from 'react';
 
 import { DarkTheme, DefaultTheme, StyledBase } from '@twilio-paste/core/theme';
-import { CacheProvider, ThemeProvider, createCache } from '@twilio-paste/core/styling-library';
+import { CacheProvider, ThemeProvider, createCache, styled } from '@twilio-paste/core/styling-library';
 
 const cache = createCache({ key: 'voice-assist' });
+
+/** All that the call canvas leaves free. What Flex shows above it keeps its height: the canvas scrolls before anything is squeezed. */
+const Frame = styled(StyledBase)({
+  display: 'flex',
+  flexDirection: 'column',
+  flex: '1 1 0',
+  minHeight: '19.5rem',
+  ':has(> &) > *': { flexShrink: 0 },
+});
 
 export function AssistTheme({ dark, children }: { readonly dark: boolean; readonly children: React.ReactNode }): JSX.Element {
   return (
     <CacheProvider value={cache}>
       <ThemeProvider theme={dark ? DarkTheme : DefaultTheme}>
-        <StyledBase style={{ height: '100%', minHeight: 0 }}>{children}</StyledBase>
+        <Frame>{children}</Frame>
       </ThemeProvider>
     </CacheProvider>
   );

@@ -1,40 +1,28 @@
-/** The foot of the panel: what was dismissed, and the keys. */
+/** Which keys do what; and, while there is something to take back, the foot that says so. */
 import React from 'react';
 
 import type { ShortcutName } from '../texts/texts';
 import { SHORTCUT_KEYS } from '../shortcuts/keys';
 import { useShared } from './context';
-import { Glyph } from './glyphs';
 
-export const Foot = React.memo(function Foot({ dismissed, readOnly }: { readonly dismissed: number; readonly readOnly: boolean }) {
+export const Foot = React.memo(function Foot({ dismissed }: { readonly dismissed: number }) {
   const { texts, commands } = useShared();
-  const [open, setOpen] = React.useState(false);
+  if (!dismissed) return null;
   return (
-    <>
-      {open ? <Keys readOnly={readOnly} /> : null}
-      <div className="va-foot">
-        {dismissed ? (
-          <>
-            <span>
-              {texts.dismissed}: {dismissed}
-            </span>
-            <button type="button" className="va-button" data-testid="voice-assist-undismiss" onClick={commands.undismiss}>
-              {texts.undo}
-            </button>
-          </>
-        ) : null}
-        <button type="button" className="va-button va-push" aria-expanded={open} data-testid="voice-assist-keys" onClick={() => setOpen(!open)}>
-          <Glyph name="keys" />
-          {texts.shortcuts}
-        </button>
-      </div>
-    </>
+    <div className="va-foot">
+      <span>
+        {texts.dismissed}: {dismissed}
+      </span>
+      <button type="button" className="va-button va-push" data-testid="voice-assist-undismiss" onClick={commands.undismiss}>
+        {texts.undo}
+      </button>
+    </div>
   );
 });
 
 const OF_THE_AGENT: readonly ShortcutName[] = ['helpful', 'notHelpful', 'startStop', 'pauseResume'];
 
-function Keys({ readOnly }: { readonly readOnly: boolean }): JSX.Element {
+export function Keys({ id, readOnly }: { readonly id: string; readonly readOnly: boolean }): JSX.Element {
   const { texts } = useShared();
   const names = (Object.keys(SHORTCUT_KEYS) as ShortcutName[]).filter((name) => !readOnly || !OF_THE_AGENT.includes(name));
   const onCard: readonly (readonly [string, string])[] = [
@@ -47,7 +35,7 @@ function Keys({ readOnly }: { readonly readOnly: boolean }): JSX.Element {
     ...(readOnly ? [] : ([['+', texts.cardKeys.helpful], ['−', texts.cardKeys.notHelpful]] as const)),
   ];
   return (
-    <div className="va-keys" role="region" aria-label={texts.shortcuts} tabIndex={0}>
+    <div className="va-keys" id={id} role="region" aria-label={texts.shortcuts} tabIndex={0}>
       <h4>{texts.shortcutsAnywhere}</h4>
       <dl>
         {names.map((name) => (
