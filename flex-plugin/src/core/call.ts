@@ -254,7 +254,7 @@ function followed(state: CallState): AssistStatus {
     case 'reconnecting':
       return { state: 'reconnecting', what: 'model', ...(relay.message ? { detail: relay.message } : {}) };
     case 'stopped':
-      return { state: 'off', why: relay.reason === 'CallEnded' && state.task.phase !== 'accepted' ? 'callEnded' : 'stopped' };
+      return { state: 'off', why: state.task.phase === 'accepted' ? 'stopped' : 'callEnded' };
     case 'lost':
       return state.moving ? { state: 'moved', to: 'server' } : { state: 'failed', failure: fromStatus(relay) };
     case 'failed':
