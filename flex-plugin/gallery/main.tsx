@@ -95,6 +95,13 @@ function listen(): void {
 
 document.documentElement.lang = language;
 document.documentElement.classList.toggle('dark', dark);
-Object.assign(window, { gallery: { show, asked, states, view: () => view } });
+const root = document.getElementById('root');
+const mount = (): void => void ReactDOM.render(name ? <Gallery /> : <Index />, root);
+/** As when an agent goes to another task and comes back. */
+const remount = (): void => {
+  if (root) ReactDOM.unmountComponentAtNode(root);
+  mount();
+};
+Object.assign(window, { gallery: { show, remount, asked, states, view: () => view } });
 listen();
-ReactDOM.render(name ? <Gallery /> : <Index />, document.getElementById('root'));
+mount();

@@ -1,7 +1,6 @@
 /** The head of the panel: the state, always visible, and the buttons that change it. */
 import React from 'react';
 
-import { Button } from '@twilio-paste/core/button';
 import { ShowIcon } from '@twilio-paste/icons/esm/ShowIcon';
 
 import type { CallView } from '../core/model';
@@ -40,7 +39,10 @@ export const StatusBar = React.memo(function StatusBar({ status, busy, permitted
   );
 });
 
-/** One place for two commands of which one makes sense: the button stays, and the focus with it, when the other takes its turn. */
+/**
+ * One place for two commands of which one makes sense: the button stays, and the focus with it, when the other takes its turn. (Paste's
+ * button is another element for each variant, so the focus would be lost.)
+ */
 function Two({ names, permitted, busy }: { readonly names: readonly [Command, Command] } & Pick<Props, 'permitted' | 'busy'>): JSX.Element | null {
   const { texts, commands } = useShared();
   const under = names.find((name) => name === busy);
@@ -49,9 +51,9 @@ function Two({ names, permitted, busy }: { readonly names: readonly [Command, Co
   const waits = busy !== null;
   const stands = name === 'start' || name === 'resume';
   return (
-    <Button
-      variant={stands ? 'primary' : 'secondary'}
-      size="small"
+    <button
+      type="button"
+      className={`va-button va-button-head ${stands ? 'va-button-first' : 'va-button-plain'}`}
       aria-disabled={waits || undefined}
       aria-busy={under ? true : undefined}
       data-testid={`voice-assist-${name}`}
@@ -60,6 +62,6 @@ function Two({ names, permitted, busy }: { readonly names: readonly [Command, Co
       }}
     >
       {under ? texts.busy[under] : texts[name]}
-    </Button>
+    </button>
   );
 }

@@ -77,6 +77,10 @@ function wayToPanel(): (taskSid: string) => void {
       return;
     }
     before = now;
-    panel.querySelector<HTMLElement>('article[tabindex="0"], .va-scroll[tabindex="0"], [role="tab"][tabindex="0"]')?.focus();
+    const places = ['article[tabindex="0"]', '.va-scroll[tabindex="0"]', '[role="tab"][tabindex="0"]'];
+    for (const place of places) {
+      const found = panel.querySelector<HTMLElement>(place);
+      if (found) return found.focus();
+    }
   };
 }
