@@ -336,12 +336,15 @@ async def test_feedback_is_counted_by_revision_and_verdict() -> None:
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"verdict": "sideways"}, "verdict: 'sideways' given; input should be 'up' or 'down'"),
+        ({"verdict": "sideways"}, "verdict: 'sideways' given; input should be 'up', 'down', 'edited' or 'painted'"),
         ({"verdict": None}, "verdict: missing"),
         ({"id": "x" * 201}, "id: a text of 201 characters"),
         ({"id": ""}, "id: missing"),
         ({"revision": "No spaces"}, "revision: 'No spaces' given"),
         ({"callSid": "CA1"}, "callSid"),
+        ({"reason": "Because of you"}, "reason"),
+        ({"verdict": "painted", "at": 5}, "verdict 'painted' needs at and agoMs"),
+        ({"verdict": "painted", "at": 5, "agoMs": -1}, "agoMs"),
     ],
 )
 async def test_feedback_that_does_not_fit(changes: dict[str, Any], named: str) -> None:
@@ -350,6 +353,32 @@ async def test_feedback_that_does_not_fit(changes: dict[str, Any], named: str) -
         body = {"callSid": call.call_sid, "id": "g1-x", "revision": REVISION, "verdict": "up", "Token": call.flex_token} | changes
         status, _, message = await error(rig.relays[0], "POST", "/feedback", json=body)
         assert status == 400 and named in message
+
+
+async def test_why_it_was_not_helpful_is_counted() -> None:
+    async with rigged() as rig:
+        relay, call = rig.relays[0], rig.call()
+        body = {"callSid": call.call_sid, "id": "g1-item_1", "revision": REVISION, "verdict": "down", "Token": call.flex_token}
+        for reason, counted in (("too_late", "too_late"), ("of_a_later_plugin", "other")):
+            assert (await relay.request("POST", "/feedback", json=body | {"reason": reason}))[0] == 200
+            assert relay.counted("feedback_reasons_total", reason=counted) == 1
+        assert (await relay.request("POST", "/feedback", json=body | {"verdict": "up", "reason": "too_late"}))[0] == 200
+        assert relay.counted("feedback_reasons_total", reason="too_late") == 1
+
+
+async def test_the_paint_of_a_suggestion_is_observed_as_a_form_of_the_plugin_tells_it() -> None:
+    async with rigged() as rig:
+        relay, call = rig.relays[0], rig.call()
+        body = {"callSid": call.call_sid, "id": "g1-item_1", "revision": REVISION, "verdict": "painted", "Token": call.flex_token}
+        at = int(time.time() * 1000) - 300
+        timing = {"at": str(at), "latencyMs": "700", "agoMs": "100"}
+        assert (await relay.request("POST", "/feedback", data=body | timing))[:2] == (200, {"accepted": True})
+        assert relay.counted("suggestion_painted_seconds_count") == 1
+        assert 0.9 <= relay.counted("suggestion_painted_seconds_sum") < 5.0
+        assert relay.counted("feedback_total", revision=REVISION, verdict="up") == 0
+        asleep = {"at": str(at - 3_600_000), "latencyMs": "700", "agoMs": "100"}
+        assert (await relay.request("POST", "/feedback", data=body | asleep))[0] == 200
+        assert relay.counted("suggestion_painted_seconds_count") == 1
 
 
 async def test_fields_of_a_later_plugin_are_passed_over_and_counted() -> None:

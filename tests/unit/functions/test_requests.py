@@ -116,7 +116,11 @@ _values = st.recursive(
 )
 
 
-@given(st.dictionaries(st.sampled_from(["callSid", "id", "revision", "verdict", "x"]) | st.text(max_size=60), _values, max_size=6))
+@given(
+    st.dictionaries(
+        st.sampled_from(["callSid", "id", "revision", "verdict", "at", "agoMs", "x"]) | st.text(max_size=60), _values, max_size=6
+    )
+)
 def test_no_fields_do_more_than_be_refused(fields: dict[str, object]) -> None:
     try:
         parse(FeedbackFields, fields)

@@ -26,6 +26,8 @@ PROMISED = {
     "tokens_total": {"model", "modality", "direction", "cached"},
     "sync_publish_seconds": {"outcome"},
     "feedback_total": {"revision", "verdict"},
+    "feedback_reasons_total": {"reason"},
+    "suggestion_painted_seconds": set(),
     "config_info": {"revision"},
     "unknown_messages_total": {"peer"},
     "media_gaps_total": {"kind"},

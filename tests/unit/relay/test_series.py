@@ -72,6 +72,7 @@ def everything(metrics: RelayMetrics, *more: str) -> None:
         (metrics.unknown, closed.PEERS),
         (metrics.gap, closed.GAPS),
         (metrics.other_version, closed.OTHER_VERSION),
+        (metrics.feedback_reason, closed.FEEDBACK_REASONS),
     ):
         for value in (*values, *more):
             verb(value)
@@ -84,6 +85,7 @@ def everything(metrics: RelayMetrics, *more: str) -> None:
     for gauge in (metrics.active_calls, metrics.max_calls, metrics.tasks, metrics.draining):
         gauge.set(1)
     metrics.frame_forwarded(0.001)
+    metrics.suggestion_painted(1.0)
     metrics.loop_delay(0.001)
     metrics.config_refused()
 

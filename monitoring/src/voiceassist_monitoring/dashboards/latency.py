@@ -6,6 +6,7 @@ from .board import BY, CHOSEN, RANGE, Board, Kind, Panel, Query, Row, Unit, mean
 
 _STAGE = "voiceassist_relay_stage_duration_seconds"
 _TOTAL = "voiceassist_relay_suggestion_latency_seconds"
+_PAINTED = "voiceassist_relay_suggestion_painted_seconds"
 _MODEL = 'stage=~"endpointing|request|first_token|generation"'
 
 
@@ -58,6 +59,26 @@ LATENCY = Board(
                     "The same for slow ones.",
                     Unit.SECONDS,
                     (Query(quantile(0.95, _STAGE, "stage"), "{{name}} {{stage}}"),),
+                    width=12,
+                ),
+            ),
+        ),
+        Row(
+            "On the screen",
+            (
+                Panel(
+                    "Suggestion painted",
+                    "From the customer's last word to the paint in the agent's browser, as a sample of browsers reports it. Above the "
+                    "latency to Sync by what Sync's way to the browser and the painting take.",
+                    Unit.SECONDS,
+                    tuple(Query(quantile(share, _PAINTED), f"{{{{name}}}} p{share * 100:g}") for share in (0.5, 0.95)),
+                    width=12,
+                ),
+                Panel(
+                    "Sync to paint",
+                    "Mean of the paint's latency less the mean of the latency to Sync: what comes after the relay.",
+                    Unit.SECONDS,
+                    (Query(f"{mean(_PAINTED)} - {mean(_TOTAL)}", "{{name}}"),),
                     width=12,
                 ),
             ),

@@ -78,6 +78,12 @@ PROMPTS = Board(
                     Unit.PER_SECOND,
                     (Query(rate("voiceassist_relay_feedback_total", "revision", "verdict"), "{{revision}} {{verdict}}"),),
                 ),
+                Panel(
+                    "Why not helpful",
+                    "Reasons that agents gave, a second.",
+                    Unit.PER_SECOND,
+                    (Query(rate("voiceassist_relay_feedback_reasons_total", "reason"), "{{reason}}"),),
+                ),
             ),
         ),
     ),

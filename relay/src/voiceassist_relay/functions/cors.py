@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 ALLOWED_HEADERS = "authorization, content-type"
 MAX_AGE_SECONDS = 600
+EXPOSED_HEADERS = "retry-after"
 
 
 def origin_allowed(origin: str, allowed: Iterable[str]) -> bool:
@@ -22,10 +23,10 @@ def answer_headers(origin: str, allowed: Iterable[str]) -> dict[str, str]:
     """Headers that let the page read the answer; cookies are never used, so credentials are never allowed."""
     allowed = list(allowed)
     if "*" in allowed:
-        return {"Access-Control-Allow-Origin": "*"}
+        return {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": EXPOSED_HEADERS}
     headers = {"Vary": "Origin"}
     if origin and origin_allowed(origin, allowed):
-        headers["Access-Control-Allow-Origin"] = origin
+        headers |= {"Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": EXPOSED_HEADERS}
     return headers
 
 

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any, Literal, TypeVar
 from urllib.parse import parse_qsl
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from voiceassist_crds.base import Model
 from voiceassist_crds.errors import from_validation
@@ -63,7 +63,19 @@ class FeedbackFields(Model):
     call_sid: str = CallSidText
     id: str = Field(min_length=1, max_length=200)
     revision: str = Field(pattern=r"^[0-9a-z]{1,20}$")
-    verdict: Literal["up", "down"]
+    verdict: Literal["up", "down", "edited", "painted"]
+    reason: str | None = Field(None, pattern=r"^[a-z_]{1,40}$", description="Why it was not helpful.")
+    at: int | None = Field(
+        None, ge=0, description="Of `painted`: when the suggestion was finished, epoch milliseconds, as its item has it."
+    )
+    latency_ms: int | None = Field(None, ge=0, description="Of `painted`: from the customer's last syllable to `at`, as the item has it.")
+    ago_ms: int | None = Field(None, ge=0, description="Of `painted`: milliseconds from the paint to this request's arrival.")
+
+    @model_validator(mode="after")
+    def _painted_when(self) -> FeedbackFields:
+        if self.verdict == "painted" and (self.at is None or self.ago_ms is None):
+            raise ValueError("verdict 'painted' needs at and agoMs")
+        return self
 
 
 F = TypeVar("F", bound=Model)

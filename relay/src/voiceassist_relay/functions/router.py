@@ -26,6 +26,7 @@ from ..twilio.person import Person
 from ..twilio.signatures import verify_callback
 from ..twilio.taskrouter import Assignments
 from .endpoints import EVERY_METHOD, dispatch, endpoint, read_body
+from .painted import painted_seconds
 from .requests import Action, F, FeedbackFields, Raw, StreamFields, TokenFields, parse, read_fields, read_form, take_token
 
 _STATE = "The call's state could not be read or written"
@@ -96,12 +97,19 @@ class Functions:
         return JSONResponse(mint_sync_token(self._deps.current(), person.identity, self._deps.now()))
 
     async def feedback(self, request: Request) -> Response:
-        """POST /feedback: an agent's verdict on a suggestion, which is counted."""
+        """POST /feedback: an agent's verdict on a suggestion, or that it was painted; both are counted."""
         raw = await self._raw(request)
         fields = self._parse(FeedbackFields, raw)
         person = await self._person(raw)
         self._check_rate(self._feedback_rate, person)
-        self._deps.metrics.feedback(fields.revision, fields.verdict)
+        metrics = self._deps.metrics
+        if fields.verdict == "painted":
+            if (seconds := painted_seconds(fields, self._deps.now())) is not None:
+                metrics.suggestion_painted(seconds)
+        else:
+            metrics.feedback(fields.revision, fields.verdict)
+            if fields.verdict == "down" and fields.reason:
+                metrics.feedback_reason(fields.reason)
         return JSONResponse({"accepted": True})
 
     async def stream_callback(self, request: Request) -> Response:

@@ -18,7 +18,7 @@ Values = tuple[tuple[str, ...], ...]
 """For each series the values of its labels, in the order of the labels."""
 
 OTHER: Final = "other"
-MOST_SERIES: Final = 400
+MOST_SERIES: Final = 420
 """Every series that one relay can have at once stays below this; docs/observability.md says how many there are."""
 MAX_REVISIONS: Final = 4
 MAX_MODELS: Final = 4
@@ -89,7 +89,8 @@ TWILIO: Final[Values] = tuple(product(("api", "sync", "iam", "taskrouter", "flex
 """Product, outcome. The operation stands in the error that the log has."""
 STAGES: Final = ("endpointing", "request", "first_token", "generation", "publish")
 TURNS: Final = ("suggested", "not_relevant", "merged", "incomplete", "failed", "paused", "dropped")
-VERDICTS: Final = ("up", "down")
+VERDICTS: Final = ("up", "down", "edited")
+FEEDBACK_REASONS: Final = ("wrong", "not_relevant", "too_late", "too_long", "other")
 
 
 def alone(values: tuple[str, ...]) -> Values:

@@ -110,6 +110,14 @@ class RelayMetrics:
         self._publish = histogram("sync_publish_seconds", "Writes to Sync, retries included.", _WRITE, "outcome")
         self._twilio = listed("twilio_requests_total", "REST requests to Twilio, by product.", closed.TWILIO, "product", "outcome")
         self._feedback = counter("feedback_total", "Agents' verdicts on suggestions.", "revision", "verdict")
+        self._feedback_reasons = listed(
+            "feedback_reasons_total", "Why agents found suggestions not helpful.", alone(closed.FEEDBACK_REASONS), "reason"
+        )
+        self._painted = histogram(
+            "suggestion_painted_seconds",
+            "Customer stopped speaking (estimated) until the agent's browser painted the suggestion, for a sample of them.",
+            _LATENCY,
+        )
         self._config_info = gauge("config_info", "1 for the configuration revision in force.", "revision")
         self._config_refused = counter("config_refused_total", "Configuration files refused; the old one stayed.")
         self._peer_up = gauge("peer_up", "1 while the model or Sync is well.", "peer")
@@ -266,9 +274,17 @@ class RelayMetrics:
         self._twilio.inc(product, outcome)
 
     def feedback(self, revision: str, verdict: str) -> None:
-        """An agent's verdict: up or down."""
+        """An agent's verdict: up, down, or edited (changed and used)."""
         labels = (self._revision(revision), verdict) if verdict in closed.VERDICTS else (OTHER, OTHER)
         self._feedback.labels(*labels).inc()
+
+    def feedback_reason(self, reason: str) -> None:
+        """Why a suggestion was not helpful: wrong, not_relevant, too_late, too_long, other."""
+        self._feedback_reasons.inc(reason)
+
+    def suggestion_painted(self, seconds: float) -> None:
+        """An agent's browser painted a suggestion so many seconds after the customer had stopped speaking."""
+        self._painted.observe(seconds)
 
     # process
 
