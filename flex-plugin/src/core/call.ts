@@ -355,6 +355,7 @@ class Turn {
   /** Closes the turn: what follows from the whole state, whatever the event was. */
   end(before: CallState): Step {
     this.followHold();
+    this.leaveToOthers();
     this.doubt();
     this.announceNew();
     if (before !== this.state || before.announcements === 0) this.set(announceStatus(this.state, statusOf(before), statusOf(this.state)));
@@ -438,6 +439,20 @@ class Turn {
     else if (!state.onHold && state.pausedByHold && relay.state === 'paused') this.ask('resume', true);
   }
 
+  /** This agent's part of the call is over, and yet it is assisted: for the agent who has it now. What is said there is not ours to read. */
+  private leaveToOthers(): void {
+    const { state } = this;
+    if (state.role !== 'agent' || state.stage.at !== 'following' || state.task.phase !== 'wrapping') return;
+    if (state.relay === null || !isAlive(state.relay) || state.request || state.alert) return;
+    this.leave();
+  }
+
+  private leave(): void {
+    if (this.state.objects) this.effects.push({ kind: 'unfollow' });
+    this.set({ stage: { at: 'otherAgent' }, objects: null, moving: false, liveBy: null, restartAt: null, list: suggestions.draftsEnded(this.state.list) });
+    this.remember({ on: false });
+  }
+
   // the functions
 
   private ask(action: Action, byHold = false, attempt = 1): void {
@@ -460,7 +475,7 @@ class Turn {
     if (!request || request.id !== id) return;
     this.set({ request: null });
     if (answer.ignored) {
-      this.set({ stage: { at: 'otherAgent' }, moving: false });
+      this.leave();
     } else if (request.action === 'start') {
       this.started(answer);
     } else if (request.action === 'stop') {
@@ -527,7 +542,7 @@ class Turn {
       if (state.role === 'supervisor' && failure.code === 'notRunning') this.set({ stage: { at: 'off', why: 'notStarted' } });
       else this.set({ stage: { at: 'failed', failure }, moving: false });
     } else if (failure.code === 'otherAgent') {
-      this.set({ stage: { at: 'otherAgent' } });
+      this.leave();
     } else if (failure.code === 'callEnded' && request.action !== 'pause') {
       this.stopped();
     } else {
@@ -575,6 +590,7 @@ class Turn {
       if (!status || isAlive(status)) this.remember({ on: true });
     }
     if (status) this.status(status, 'map');
+    if (this.state.task.phase === 'wrapping' && this.state.memory.on && !this.state.request) this.ended(); // the page was reloaded in between
   }
 
   private mapItem(key: string, data: unknown): void {

@@ -5,7 +5,7 @@
  */
 import type { Action, StreamAnswer } from '../core/call';
 import type { Refusal } from '../core/failures';
-import type { Failure, Verdict } from '../core/model';
+import type { Failure, NotHelpfulReason, Verdict } from '../core/model';
 
 /** Milliseconds until a request is given up. A start may wait for Twilio, a pause for the relay with the audio. */
 export const TIMEOUTS = { stream: 20_000, token: 10_000, feedback: 10_000 } as const;
@@ -51,7 +51,7 @@ export class FunctionsClient {
 
   async verdict(url: string, callSid: string, id: string, revision: string, verdict: Verdict): Promise<Outcome<true>> {
     const fields: Record<string, string> = { callSid, id, revision, verdict: WIRE_VERDICT[verdict.verdict] };
-    if (verdict.verdict === 'notHelpful' && verdict.reason) fields.reason = verdict.reason;
+    if (verdict.verdict === 'notHelpful' && verdict.reason) fields.reason = WIRE_REASON[verdict.reason];
     return this.ask(`${url}/feedback`, fields, TIMEOUTS.feedback, () => true);
   }
 
@@ -96,6 +96,14 @@ export class FunctionsClient {
     }
   }
 }
+
+const WIRE_REASON: Readonly<Record<NotHelpfulReason, string>> = {
+  wrong: 'wrong',
+  notRelevant: 'not_relevant',
+  tooLate: 'too_late',
+  tooLong: 'too_long',
+  other: 'other',
+};
 
 const WIRE_VERDICT = { helpful: 'up', notHelpful: 'down', editedAndUsed: 'edited' } as const;
 

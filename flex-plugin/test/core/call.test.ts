@@ -256,6 +256,39 @@ test('transferred: the other agent has the call now', () => {
   assert.deepEqual(pause.status, { state: 'moved', to: 'agent' });
 });
 
+test('transferred: another agent starts it anew after this one has left; what is said there is not shown here', () => {
+  const desk = new Desk().live().task({ phase: 'wrapping' }).answer({ state: 'stopped' });
+  assert.deepEqual(desk.status, { state: 'off', why: 'callEnded' });
+  desk.done('ask');
+  desk.relay('starting', { generation: 2 });
+  assert.deepEqual(desk.status, { state: 'moved', to: 'agent' });
+  assert.deepEqual(desk.effects.map(({ kind }) => kind), ['unfollow']);
+  assert.equal(desk.view.permitted.stop || desk.view.permitted.retry || desk.view.permitted.start, false);
+});
+
+test('transferred: the other agent has taken it over before this one leaves', () => {
+  const desk = new Desk().live();
+  desk.done('ask');
+  desk.task({ phase: 'wrapping' });
+  assert.equal(desk.status.state, 'listening', 'until the stop is answered');
+  desk.answer({ state: 'live', ignored: true });
+  assert.deepEqual(desk.status, { state: 'moved', to: 'agent' });
+});
+
+test('the stop at the end fails: the agent sees that the audio may still be sent, and can stop it', () => {
+  const desk = new Desk().live().task({ phase: 'wrapping' }).refuse('twilio_unclear', 502);
+  assert.equal(desk.status.state, 'listening');
+  assert.equal(desk.view.alert?.audioStillSent, true);
+  desk.done('ask');
+  assert.deepEqual(actions(desk.command('stop')), ['stop']);
+});
+
+test('reloaded in wrap-up while it still runs: stopped', () => {
+  const desk = new Desk({ met: 'found', memory: { on: true }, task: { phase: 'wrapping' } });
+  desk.listed(['status', statusData('live')]);
+  assert.deepEqual(actions(desk), ['stop']);
+});
+
 test('a supervisor reads: asked to watch, may not start, stop, pause or judge', () => {
   const desk = new Desk({ role: 'supervisor' });
   assert.deepEqual(actions(desk), ['start']);
