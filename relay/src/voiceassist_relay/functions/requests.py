@@ -65,9 +65,7 @@ class FeedbackFields(Model):
     revision: str = Field(pattern=r"^[0-9a-z]{1,20}$")
     verdict: Literal["up", "down", "edited", "painted"]
     reason: str | None = Field(None, pattern=r"^[a-z_]{1,40}$", description="Why it was not helpful.")
-    at: int | None = Field(
-        None, ge=0, description="Of `painted`: when the suggestion was finished, epoch milliseconds, as its item has it."
-    )
+    at: int | None = Field(None, ge=0, description="Of `painted`: when it was finished, epoch milliseconds, as its item has it.")
     latency_ms: int | None = Field(None, ge=0, description="Of `painted`: from the customer's last syllable to `at`, as the item has it.")
     ago_ms: int | None = Field(None, ge=0, description="Of `painted`: milliseconds from the paint to this request's arrival.")
 
