@@ -163,9 +163,9 @@ function Told({ one, shows }: { readonly one: SuggestionView; readonly shows: bo
     const again = (): void => (given.verdict === 'notHelpful' ? commands.notHelpful(one.id, given.reason) : commands.helpful(one.id));
     lines.push(
       <>
-        {texts.feedbackFailed}.{' '}
+        {texts.feedbackFailed}.
         {given.verdict === 'editedAndUsed' ? null : (
-          <button type="button" className="va-button va-small" onClick={again}>
+          <button type="button" className="va-button va-again" onClick={again}>
             {texts.tryAgain}
           </button>
         )}

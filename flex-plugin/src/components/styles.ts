@@ -232,6 +232,7 @@ export const Root = styled.section(
       borderRadius: 'borderRadius20',
     },
     '.va-source:hover': { textDecoration: 'none' },
+    '.va-again': { flex: 'none', height: '1.5rem', fontSize: 'fontSize20' },
     '.va-extra svg': { width: '1rem', height: '1rem', flex: 'none', marginTop: '0.125rem' },
     '.va-sources': { display: 'flex', flexWrap: 'wrap', gap: '0.125rem 0.75rem' },
 
@@ -265,7 +266,7 @@ export const Root = styled.section(
     '.va-button-framed': { color: 'colorTextPrimary', borderColor: 'colorBorderPrimary', backgroundColor: 'colorBackgroundBody' },
     '.va-button-framed:hover': { color: 'colorTextPrimaryStrong', borderColor: 'colorBorderPrimaryStrong' },
     '.va-button-done': { color: 'colorTextSuccess', borderColor: 'colorBorderSuccess', backgroundColor: 'colorBackgroundSuccessWeakest' },
-    '.va-button-first': { color: 'colorTextWeakest', borderColor: 'colorBorderPrimary', backgroundColor: 'colorBackgroundPrimary' },
+    '.va-button-first': { color: 'colorTextInverse', borderColor: 'colorBorderPrimary', backgroundColor: 'colorBackgroundPrimary' },
     '.va-button-first:hover': { color: 'colorTextWeakest', borderColor: 'colorBorderPrimaryStrong', backgroundColor: 'colorBackgroundPrimaryStrong' },
     '.va-button-plain': { color: 'colorText', borderColor: 'colorBorder', backgroundColor: 'colorBackgroundBody' },
     '.va-button-head': { padding: '0 0.625rem' },
