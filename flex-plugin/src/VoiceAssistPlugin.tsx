@@ -52,8 +52,8 @@ function setUp(flex: typeof Flex, manager: Flex.Manager): void {
   memory.prune();
   const hands = new BrowserHands();
   hands.watch(document);
-  const tabs = new OtherTabs((callSid) => calls.startedElsewhere(callSid));
-  const calls = new Calls(
+  const tabs: OtherTabs = new OtherTabs((callSid) => calls.startedElsewhere(callSid));
+  const calls: Calls = new Calls(
     {
       functions,
       link,
