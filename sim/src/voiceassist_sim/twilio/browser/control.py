@@ -30,6 +30,7 @@ def browser_operations(account: Account) -> list[tuple[str, str, Handler]]:
         ("PUT", "/_sim/browser/behaviour", control.behaviour),
         ("DELETE", "/_sim/browser/violations", control.forget_violations),
         ("POST", "/_sim/browser/event-bridge/end", control.end_event_bridge),
+        ("POST", "/_sim/browser/hold", control.hold),
     ]
 
 
@@ -108,6 +109,16 @@ class _Control:
         """Begin anew."""
         self._edge.sync.violations.clear()
         return web.json_response({})
+
+    async def hold(self, request: web.Request) -> web.Response:
+        """``{task, hold}``: put the customer of a call on hold, or take them back, as an agent's button does."""
+        given = await read_json(request)
+        known(given, "task", "hold")
+        if not isinstance(given.get("hold"), bool):
+            raise bad_parameter("hold must be true or false")
+        task = self._account.taskrouter.task(str(given.get("task", "")))
+        self._edge.conferences.hold_customer(task.sid, given["hold"])
+        return web.json_response({"onHold": self._edge.conferences.on_hold(task.sid)})
 
     async def end_event_bridge(self, request: web.Request) -> web.Response:
         """Close TaskRouter's sockets of ``{worker}``, or all."""

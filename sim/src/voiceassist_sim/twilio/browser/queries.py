@@ -24,7 +24,10 @@ def compile_query(text: str) -> Test:
     tokens = _tokens(text)
     if not tokens:
         return lambda _: True
-    test, rest = _either(tokens)
+    try:
+        test, rest = _either(tokens)
+    except RecursionError:
+        raise _refuse() from None
     if rest:
         raise _refuse()
     return test

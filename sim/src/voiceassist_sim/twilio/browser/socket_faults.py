@@ -36,7 +36,10 @@ class NotificationFault:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "kind", NotificationFaultKind(self.kind))
-        re.compile(self.event)
+        try:
+            re.compile(self.event)
+        except re.error as error:
+            raise ValueError(f"event is not a regular expression: {error}") from None
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> NotificationFault:
