@@ -9,6 +9,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.exposition import generate_latest
 
 PREFIX = "voiceassist_operator_"
+OTHER_VERSION = ("relay_status", "relay_status_field", "object_spec_field", "object_status_field")
+"""What of another version may not be known: a relay's whole answer, a field of it, a field of an object's spec or status."""
 _STATUSES = ("True", "False", "Unknown")
 
 
@@ -40,11 +42,11 @@ class OperatorMetrics:
         )
         self._other_version = Counter(
             PREFIX + "other_version_total",
-            "What a relay of another version reports and this one does not know: fields, passed over, and whole answers, not read.",
+            "What another version wrote and this one does not know: fields of relays' answers and of objects, and whole answers.",
             ["what"],
             registry=self.registry,
         )
-        for what in ("relay_status", "relay_status_field"):
+        for what in OTHER_VERSION:
             self._other_version.labels(what)
         self._rollout = Histogram(
             PREFIX + "rollout_seconds",
@@ -55,7 +57,7 @@ class OperatorMetrics:
         )
 
     def other_version(self, what: str, count: int = 1) -> None:
-        """Something that another version wrote is not known here: relay_status (cannot be read at all), relay_status_field."""
+        """Something that another version wrote is not known here; `what` is one of OTHER_VERSION."""
         self._other_version.labels(what).inc(count)
 
     def render(self) -> bytes:

@@ -11,9 +11,11 @@ import pytest
 
 from contract.versions.shapes import FOLDER, crd, crd_before, recorded
 from unit.operator.making import LATER, well
+from voiceassist_crds.base import undeclared
+from voiceassist_crds.resource import VoiceAssistSpec
 from voiceassist_operator.controller.apply import replacing
 from voiceassist_operator.policy.plan import make_plan
-from voiceassist_operator.policy.status import FIELDS, deleting, status_with
+from voiceassist_operator.policy.status import FIELDS, deleting, status_with, unknown_fields
 
 NOW = crd(FOLDER.parents[2] / "crds/voiceassists.voiceassist.dev.yaml")["properties"]["status"]
 OBJECTS = recorded("objects")
@@ -86,6 +88,19 @@ def test_what_a_later_operator_wrote_is_kept(paused: bool) -> None:
     assert [one["type"] for one in plan.events] == [], "nothing of it is news"
     again = make_plan(replace(seen, status=written, generation=9), LATER)
     assert again.status == written, "written once, not at every pass"
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+def test_what_is_unknown_is_named(name: str) -> None:
+    body = OBJECTS[name]
+    assert unknown_fields(body["status"]) == ()
+    assert undeclared(VoiceAssistSpec, body["spec"]) == ()
+    parts = ("prompt", "relay", "endpoints", "sync", "functions")
+    paths = {"rollout", "conditions[Soundproof]", *(f"{part}.later" for part in parts)}
+    assert set(unknown_fields(later_status(body["status"]))) == paths
+    spec = copy.deepcopy(body["spec"]) | {"later": {"x": 1}}
+    spec["model"]["later"] = True
+    assert set(undeclared(VoiceAssistSpec, spec)) == {"later", "model.later"}
 
 
 def test_it_is_kept_while_the_object_is_deleted() -> None:

@@ -55,8 +55,8 @@ OPERATOR = Board(
                     (Query(quantile(0.99, "voiceassist_operator_rollout_seconds")),),
                 ),
                 Panel(
-                    "Relays of other versions",
-                    "What relays report and this operator does not know, a second: fields, passed over, and answers that it cannot read.",
+                    "Other versions",
+                    "What relays report or objects have and this operator does not know, a second: fields, and whole answers.",
                     Unit.PER_SECOND,
                     (Query(f"sum by (what) (rate(voiceassist_operator_other_version_total[{RANGE}]))", "{{what}}"),),
                 ),

@@ -28,7 +28,7 @@ from ..kubernetes.kinds import (
     owned_by,
 )
 from ..policy.observed import DeploymentFact, EndpointFact, Observed, PodFact, PromptFact, RelayAnswer, SecretFact
-from ..policy.resources.metadata import CAUSE_ANNOTATION, CONFIG_ANNOTATION, Owner, label_value, relay_name
+from ..policy.resources.metadata import CAUSE_ANNOTATION, Owner, label_value, relay_name
 from .relay_status import RelayPoller
 
 ASK_KIND_SECONDS = 60.0
@@ -76,7 +76,7 @@ async def observe(
     owner = Owner(namespace, name, metadata["uid"], spec, dependencies.default_image)
     labels = {LABEL_NAME: label_value(name), LABEL_MANAGED_BY: MANAGER}
     existing: dict[Ref, str] = {}
-    deployment, config_revision = None, ""
+    deployment = None
     pod_monitors = await dependencies.pod_monitors.known()
     for kind in OWNED:
         if kind.optional and not pod_monitors:
@@ -85,11 +85,8 @@ async def observe(
             if not owned_by(item, owner.uid):
                 continue
             existing[Ref(kind, item["metadata"]["name"])] = item["metadata"]["resourceVersion"]
-            if item["metadata"]["name"] == relay_name(name):
-                if kind is DEPLOYMENT:
-                    deployment = _deployment(item)
-                elif kind is CONFIG_MAP:
-                    config_revision = (item["metadata"].get("annotations") or {}).get(CONFIG_ANNOTATION, "")
+            if kind is DEPLOYMENT and item["metadata"]["name"] == relay_name(name):
+                deployment = _deployment(item)
     return Observed(
         owner=owner,
         generation=metadata["generation"],
@@ -99,7 +96,6 @@ async def observe(
         deployment=deployment,
         pods=await _pods(dependencies, owner),
         existing=existing,
-        config_revision=config_revision,
         pod_monitors=pod_monitors,
         pod_monitor_labels=dependencies.pod_monitor_labels,
         conflicting=conflicting,

@@ -11,7 +11,9 @@ from typing import Any
 
 import structlog
 
+from voiceassist_crds.base import undeclared
 from voiceassist_crds.errors import ContractError
+from voiceassist_crds.resource import VoiceAssistSpec
 
 from ..errors import NotLeading, OperatorError, Retryable
 from ..kubernetes.kinds import VOICEASSIST
@@ -22,7 +24,7 @@ from ..policy.observed import Observed, PodFact, RelayAnswer
 from ..policy.plan import Plan, make_plan
 from ..policy.resources.metadata import Reference
 from ..policy.rollout import current_pods
-from ..policy.status import deleting, status_with, unreadable
+from ..policy.status import deleting, status_with, unknown_fields, unreadable
 from ..policy.twilio_desired import desired_at_last, desired_at_twilio, sync_is_reported_gone
 from ..twilio.cleanup import TwilioCleanup
 from ..twilio.client import TwilioPool
@@ -86,6 +88,7 @@ class Reconciler:
         self._observed_at = float("-inf")
         self._written = Written()
         self._apply_error = ""
+        self._unknown: dict[str, set[str]] = {}
         self._rolling_since: float | None = None
         self._log = log.bind(namespace=namespace, name=name)
         self._endpoint = EndpointProbe(dependencies.cluster, probe, self._wake.set)
@@ -161,7 +164,17 @@ class Reconciler:
             await self._write_ready(body, unreadable(error.problems))
             raise
         self._observed_at = time.monotonic()
+        self._note_unknown("object_spec_field", undeclared(VoiceAssistSpec, body["spec"]))
+        self._note_unknown("object_status_field", unknown_fields(self._seen.status))
         return await self._finish_pass(self._seen, anew=True)
+
+    def _note_unknown(self, what: str, fields: tuple[str, ...]) -> None:
+        """Counts and logs once what a later version wrote into the object and this one passes over, and keeps in the status."""
+        new = set(fields) - self._unknown.get(what, set())
+        self._unknown[what] = set(fields)
+        if new:
+            self._metrics.other_version(what, len(new))
+            self._log.info("the object has fields of another version", what=what, fields=sorted(new)[:20])
 
     async def _asking_pass(self) -> float:
         """Asks the relays alone, then goes on as every pass does. Returns the seconds until the next pass."""

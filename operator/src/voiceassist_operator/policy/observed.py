@@ -109,8 +109,6 @@ class Observed:
     pods: tuple[PodFact, ...] = ()
     existing: dict[Ref, str] = field(default_factory=dict)
     """Objects of ours that are there, with their resourceVersion."""
-    config_revision: str = ""
-    """Revision of the relays' ConfigMap as it is there now."""
     pod_monitors: bool = False
     """Whether the cluster knows PodMonitors."""
     pod_monitor_labels: Mapping[str, str] = field(default_factory=dict)

@@ -85,6 +85,16 @@ def known_conditions(entries: Sequence[Mapping[str, Any]]) -> list[Mapping[str, 
     return [entry for entry in entries if entry.get("type") in _TYPES]
 
 
+def unknown_fields(status: Mapping[str, Any]) -> tuple[str, ...]:
+    """Returns paths of the fields and conditions of a status that this version does not know, such as `relay.newField`."""
+    found = [name for name in status if name not in FIELDS]
+    for name, known in FIELDS.items():
+        part = status.get(name)
+        found += [f"{name}.{key}" for key in part if key not in known] if isinstance(part, Mapping) else []
+    found += [f"conditions[{entry.get('type')}]" for entry in unknown_conditions(status.get("conditions") or [])]
+    return tuple(found)
+
+
 def with_unknown_fields(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     """Returns `new` with the fields of `old` that this version does not know."""
     kept: dict[str, Any] = {name: value for name, value in old.items() if name not in FIELDS}

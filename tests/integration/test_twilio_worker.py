@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from integration.twilio_admin_rig import CREATED, SERVICE_NAME, UID, Rig, problems, rigged
+from integration.twilio_worker_rig import CREATED, SERVICE_NAME, UID, Rig, problems, rigged
 from voiceassist_crds.reasons import Reason
 from voiceassist_operator.errors import NotLeading
 from voiceassist_operator.twilio.model.outcome import SyncRecord

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from integration.twilio_admin_rig import NAME, NAMESPACE, rigged
+from integration.twilio_worker_rig import NAME, NAMESPACE, rigged
 from voiceassist_operator.twilio.cleanup import TwilioCleanup
 from voiceassist_sim.twilio import FaultKind, FaultRule, OtherWriter, When
 

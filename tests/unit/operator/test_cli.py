@@ -1,6 +1,6 @@
 """`voiceassist-operator plan FILE`: what it prints for the examples, and how it refuses. The goldens are its own output:
 
-VOICEASSIST_WRITE_GOLDEN=1 pytest tests/unit/operator/test_command.py
+VOICEASSIST_WRITE_GOLDEN=1 pytest tests/unit/operator/test_cli.py
 """
 
 from __future__ import annotations
