@@ -102,7 +102,7 @@ class Withdrawn(Message):
 
 
 class Transcript(Message):
-    """Spoken words, whole text so far; `final` ends it."""
+    """Spoken words, whole text so far; `final` ends it, once. An empty final text takes it off: its words come again by another id."""
 
     type: Literal["transcript"] = "transcript"
     track: Track

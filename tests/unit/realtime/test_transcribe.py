@@ -63,7 +63,26 @@ def test_noise_without_words_says_nothing_to_the_conversation() -> None:
     session = session_of(number=2)
     said(session, 3.0, type="input_audio_buffer.committed", item_id="i1")
     actions = said(session, 3.2, type="conversation.item.input_audio_transcription.completed", item_id="i1", transcript=" ")
-    assert actions == [act.Words(Track.AGENT, "agent-i1-s2", "", final=True)]
+    assert actions == []
+
+
+def test_words_on_the_screen_end_with_a_failure_a_pause_and_the_sessions_death() -> None:
+    delta = {"type": "conversation.item.input_audio_transcription.delta", "delta": "Let me"}
+    session = session_of()
+    said(session, 3.0, type="input_audio_buffer.committed", item_id="i1")
+    said(session, 3.1, item_id="i1", **delta)
+    ended, fault = said(session, 3.2, type="conversation.item.input_audio_transcription.failed", item_id="i1")
+    assert ended == act.Words(Track.AGENT, "agent-i1", "Let me", final=True)
+    assert isinstance(fault, act.ModelFault)
+    said(session, 4.0, type="input_audio_buffer.speech_started", item_id="i2", audio_start_ms=3500)
+    said(session, 4.1, item_id="i2", **delta)
+    assert act.Words(Track.AGENT, "agent-i2", "Let me", final=True) in session.pause(4.2).events
+    session.resume(4.3)
+    said(session, 6.0, type="input_audio_buffer.speech_started", item_id="i3", audio_start_ms=5500)
+    said(session, 6.1, item_id="i3", **delta)
+    outputs, handover = session.abandon()
+    assert outputs.events == (act.Words(Track.AGENT, "agent-i3", "", final=True),), "they come again by another id"
+    assert handover.replay_from is not None
 
 
 def test_words_that_never_come_are_not_waited_for() -> None:

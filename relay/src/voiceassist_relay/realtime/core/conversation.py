@@ -12,12 +12,13 @@ from voiceassist_crds.messages import Track, WithdrawnReason
 from . import client_events
 from .history import History, ItemOrder, Seed
 from .limits import ResponseLimiter
-from .outputs import FillSilence, ModelFault, Outputs, Words
+from .outputs import FillSilence, ModelFault, Outputs
 from .responses import ResponseScheduler
-from .server_events import ErrorInfo, ServerEvent, whole_characters
+from .server_events import ErrorInfo, ServerEvent
 from .session_base import SessionCore, SessionState, asked_wait, keep_latest
 from .session_settings import SessionSettings
 from .suggest_tool import AGENT_PREFIX
+from .transcripts import Transcripts
 from .turns import HandOverState, Turn, hand_over
 
 _MOST_SPEAKING = 8
@@ -39,7 +40,7 @@ class ConversationSession(SessionCore):
         self._turns: list[Turn] = []
         self._void: list[str] = []
         """Items whose audio was thrown away: a commit that was under way makes no turn of them."""
-        self._partial: dict[str, str] = {}
+        self._transcripts = Transcripts(Track.CUSTOMER, state.limits.words_characters, _MOST_TRANSCRIPTS)
         self._early: dict[str, str] = {}
         """Words that came before the commit of their item."""
         self._committed_until: float | None = None
@@ -113,6 +114,8 @@ class ConversationSession(SessionCore):
         self._scheduler.drop("paused", WithdrawnReason.PAUSED, now)
 
     def _drop_speech(self) -> None:
+        for item in self._speaking:
+            self._state.event(*self._transcripts.failed(self._state.key(item)))
         self._void = [*self._void, *self._speaking][-_MOST_SPEAKING:]
         self._speaking.clear()
         self._expect_until, self._commit_at = -math.inf, None
@@ -135,12 +138,14 @@ class ConversationSession(SessionCore):
     def _hand_over(self) -> HandOverState:
         handover, again = hand_over(self._scheduler.abandon(), list(self._speaking.values()), self._committed_until)
         self._history.forget(again)
+        self._state.event(*self._transcripts.abandoned({turn.key for turn in self._turns} - set(again)))
         self._speaking.clear()
         return handover
 
     def _drop(self, outcome: str, now: float) -> None:
         self._scheduler.drop(outcome, WithdrawnReason.FAILED, now)
         self._speaking.clear()
+        self._state.event(*self._transcripts.left())
 
     # events
 
@@ -213,24 +218,20 @@ class ConversationSession(SessionCore):
         state, key = self._state, self._state.key(item)
         turn = next((turn for turn in reversed(self._turns) if turn.item == item), None)
         if event.type.endswith(".delta") and event.delta:
-            text = (self._partial.get(key, "") + event.delta)[: state.limits.words_characters]
-            keep_latest(self._partial, key, text, _MOST_TRANSCRIPTS)
-            state.event(Words(Track.CUSTOMER, key, whole_characters(text), final=False))
+            state.event(*self._transcripts.piece(key, event.delta))
         elif event.type.endswith(".completed"):
             text = (event.transcript or "")[: state.limits.words_characters]
-            self._partial.pop(key, None)
             if turn is None:
                 keep_latest(self._early, key, text.strip(), _MOST_TRANSCRIPTS)
             else:
                 turn.heard = bool(text.strip())
                 self._history.customer_words(key, text.strip())
-            state.event(Words(Track.CUSTOMER, key, text, final=True))
+            state.event(*self._transcripts.whole(key, text))
             transcription = self.settings.model.transcription
             if transcription is not None:
                 state.count(event.usage, transcription.model)
         elif event.type.endswith(".failed"):
-            self._partial.pop(key, None)
-            state.event(ModelFault("transcription_failed"))
+            state.event(*self._transcripts.failed(key), ModelFault("transcription_failed"))
 
     # errors
 

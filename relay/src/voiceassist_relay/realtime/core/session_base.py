@@ -45,9 +45,9 @@ class SessionState:
         """One client event, to the session's connection."""
         self._commands.append(Send(data))
 
-    def event(self, event: Event) -> None:
+    def event(self, *events: Event) -> None:
         """To the session's owner."""
-        self._events.append(event)
+        self._events.extend(events)
 
     def count(self, usage: Usage | None, model: str) -> None:
         """The tokens that a response or a transcript took."""

@@ -9,10 +9,11 @@ from voiceassist_crds.messages import Track
 
 from . import client_events
 from .audio_time import payload_ms
-from .outputs import AgentSpoke, FillSilence, ModelFault, Outputs, Words
-from .server_events import ErrorInfo, ServerEvent, whole_characters
-from .session_base import SessionCore, SessionState, keep_latest
+from .outputs import AgentSpoke, FillSilence, ModelFault, Outputs
+from .server_events import ErrorInfo, ServerEvent
+from .session_base import SessionCore, SessionState
 from .session_settings import SessionSettings
+from .transcripts import Transcripts
 from .turns import HandOverState, Turn
 from .voice_activity import VoiceActivity, VoiceEvent, loudness
 
@@ -35,7 +36,7 @@ class TranscriptionSession(SessionCore):
         """Items that were begun and whose words are not known, oldest first."""
         self._commits: list[float] = []
         """When the speech began that we committed and that is no item yet, oldest first."""
-        self._partial: dict[str, str] = {}
+        self._transcripts = Transcripts(Track.AGENT, state.limits.words_characters, _MOST_ITEMS)
         self._uncommitted_ms = 0.0
 
     # what the supervisor looks at
@@ -102,6 +103,7 @@ class TranscriptionSession(SessionCore):
         """Words of what was committed may still come."""
         for item in [item for item, turn in self._open.items() if turn.timeline.committed is None]:
             del self._open[item]
+            self._state.event(*self._transcripts.failed(self._state.key(item)))
         if self._voice is not None:
             self._voice.reset()
         self._uncommitted_ms = 0.0
@@ -124,10 +126,12 @@ class TranscriptionSession(SessionCore):
         missing = self._first_missing()
         self._open.clear()
         self._commits.clear()
+        self._state.event(*self._transcripts.abandoned())
         return HandOverState((), missing, None)
 
     def _drop(self, outcome: str, now: float) -> None:  # noqa: ARG002 - as the base has it
         self._open.clear()
+        self._state.event(*self._transcripts.left())
 
     # events
 
@@ -157,20 +161,18 @@ class TranscriptionSession(SessionCore):
                 break
             if self._open[other].timeline.committed is None:
                 del self._open[other]  # passed over by the server: nothing will come of it
+                self._state.event(*self._transcripts.failed(self._state.key(other)))
         self._open[item].timeline.committed = now
 
     def _transcription(self, item: str, event: ServerEvent, now: float) -> None:
         state, key = self._state, self._state.key(item)
         longest = state.limits.words_characters
         if event.type.endswith(".delta") and event.delta:
-            text = (self._partial.get(key, "") + event.delta)[:longest]
-            keep_latest(self._partial, key, text, _MOST_ITEMS)
-            state.event(Words(Track.AGENT, key, whole_characters(text), final=False))
+            state.event(*self._transcripts.piece(key, event.delta))
         elif event.type.endswith(".completed"):
             turn = self._open.pop(item, None)
-            self._partial.pop(key, None)
             text = (event.transcript or "")[:longest].strip()
-            state.event(Words(Track.AGENT, key, text, final=True))
+            state.event(*self._transcripts.whole(key, text))
             if text:
                 state.event(AgentSpoke(key, now if turn is None or turn.started is None else turn.started, text))
             transcription = self.settings.model.transcription
@@ -178,8 +180,7 @@ class TranscriptionSession(SessionCore):
                 state.count(event.usage, transcription.agent_model)
         elif event.type.endswith(".failed"):
             self._open.pop(item, None)
-            self._partial.pop(key, None)
-            state.event(ModelFault("transcription_failed"))
+            state.event(*self._transcripts.failed(key), ModelFault("transcription_failed"))
 
     def _nothing_to_commit(self) -> None:
         self._commits.clear()
