@@ -77,7 +77,7 @@ def test_words_on_the_screen_end_with_a_failure_a_pause_and_the_sessions_death()
     said(session, 4.0, type="input_audio_buffer.speech_started", item_id="i2", audio_start_ms=3500)
     said(session, 4.1, item_id="i2", **delta)
     assert act.Words(Track.AGENT, "agent-i2", "Let me", final=True) in session.pause(4.2).events
-    session.resume(4.3)
+    session = session_of()
     said(session, 6.0, type="input_audio_buffer.speech_started", item_id="i3", audio_start_ms=5500)
     said(session, 6.1, item_id="i3", **delta)
     outputs, handover = session.abandon()

@@ -138,7 +138,7 @@ class ConversationSession(SessionCore):
     def _hand_over(self) -> HandOverState:
         handover, again = hand_over(self._scheduler.abandon(), list(self._speaking.values()), self._committed_until)
         self._history.forget(again)
-        self._state.event(*self._transcripts.abandoned({turn.key for turn in self._turns} - set(again)))
+        self._state.event(*self._transcripts.abandoned({*again, *(turn.key for turn in self._speaking.values())}))
         self._speaking.clear()
         return handover
 

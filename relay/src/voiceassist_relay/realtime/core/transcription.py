@@ -124,9 +124,9 @@ class TranscriptionSession(SessionCore):
     def _hand_over(self) -> HandOverState:
         """Audio whose words are missing is to be heard again by the next session."""
         missing = self._first_missing()
+        self._state.event(*self._transcripts.abandoned({turn.key for turn in self._open.values()}))
         self._open.clear()
         self._commits.clear()
-        self._state.event(*self._transcripts.abandoned())
         return HandOverState((), missing, None)
 
     def _drop(self, outcome: str, now: float) -> None:  # noqa: ARG002 - as the base has it

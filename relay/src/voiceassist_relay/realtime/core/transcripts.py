@@ -41,10 +41,10 @@ class Transcripts:
         """The session is over, and nobody will hear the audio again: what was heard stays."""
         return [words for item in list(self._partial) for words in self._end(item)]
 
-    def abandoned(self, kept: Collection[str] = ()) -> list[Words]:
-        """The session is gone. The words of `kept` items were heard for good; the others' come again under other items: what was shown of
-        them is taken off, by an empty text."""
-        found = [words for item in list(self._partial) if item in kept for words in self._end(item)]
+    def abandoned(self, again: Collection[str]) -> list[Words]:
+        """The session is gone. The words of the items `again` come again under other items: what was shown of them is taken off, by an
+        empty text. The others were heard for good."""
+        found = [words for item in list(self._partial) if item not in again for words in self._end(item)]
         found += [words for item, text in self._partial.items() for words in self._told(item, "", text.strip())]
         self._partial.clear()
         return found
