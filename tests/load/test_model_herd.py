@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,9 @@ SLOW = {"handshake": 0.1, "answer": 0.05}
 OPENING = 0.2
 AWAY = 4.0
 OTHERS_P99 = 2.0
-"""Seconds: what no agent would notice beside the time that an answer takes. 1,000 sockets that break at once hold the loop up once."""
+"""Seconds: what no agent would notice beside the time that an answer takes. 1,000 sockets that break at once hold the loop up once.
+On a machine that has other work, the time in which it lets nobody of ours on a core is not the relay's: `Waits` says how much longer
+everything takes there."""
 
 
 @pytest.fixture
@@ -51,17 +54,36 @@ def most_within(moments: list[float], seconds: float) -> int:
     return most
 
 
+class Waits:
+    """By how much a process is slowed down by others: what it ran and what it was ready to run, without a core, as the kernel counts."""
+
+    def __init__(self, pid: int) -> None:
+        self._path = Path(f"/proc/{pid}/schedstat")
+        self._before = self._now()
+
+    def _now(self) -> tuple[int, int]:
+        ran, waited, _ = map(int, self._path.read_text().split())
+        return ran, waited
+
+    def slowdown(self) -> float:
+        """Since the last time: 1 on a machine of its own, 3 where it waits twice as long as it runs."""
+        (ran, waited), before = self._now(), self._before
+        self._before = ran, waited
+        return 1 + (waited - before[1]) / max(ran - before[0], 1)
+
+
 class Looks:
     """What servers and relay say of one stretch of time after the other."""
 
     def __init__(self, stage: Stage, other: Program) -> None:
         self._stage, self._other, self._scrape = stage, other, ""
+        self._waits = [Waits(pid) for pid in (stage.relay.child.pid, other.process.pid, os.getpid())]
 
     async def figures(self, what: str, server: Program, seconds: float) -> dict[str, Any]:
         """Prints and judges what there was since the last time."""
         told, healthy = await server.ask("report"), await self._other.ask("report")
         before, self._scrape = self._scrape, (await self._stage.get_bytes(f"{self._stage.relay.private}/metrics")).decode()
-        late = loop_block(self._scrape, before)
+        late, slowdown = loop_block(self._scrape, before), max(waits.slowdown() for waits in self._waits)
         shown = {
             "what": what,
             "seconds": round(seconds, 1),
@@ -72,6 +94,7 @@ class Looks:
             "loopLateUnderMs": late,
             "otherCallsP99Ms": round(healthy["delayP99"] * 1000, 1),
             "otherCallsMaxMs": round(healthy["delayMax"] * 1000, 1),
+            "slowdown": round(slowdown, 2),
         }
         print(json.dumps(shown))
         await server.ask("reset")
@@ -81,10 +104,11 @@ class Looks:
         assert told["peak"] <= IN_FLIGHT
         assert most_within(told["dials"], OPENING / 2) <= 2 * IN_FLIGHT
         assert shown["spreadSeconds"] >= CALLS / IN_FLIGHT * OPENING * 0.8
-        assert healthy["delayP99"] < OTHERS_P99
+        assert healthy["delayP99"] < OTHERS_P99 * slowdown
         return dict(told)
 
 
+@pytest.mark.timeout(600)  # where the machine has much else to do; nothing here asserts it
 async def test_a_thousand_calls_reconnect_without_a_herd(tmp_path: Path) -> None:
     wanted = {"audio": {"tracks": "Customer"}, "limits": {"maxCalls": CALLS + OTHERS}}
     async with (

@@ -14,7 +14,8 @@ from voiceassist_demo.stage import Stage, sample_calls
 
 LEAK = """#!{python}
 import asyncio, socket
-from voiceassist_relay import cli, registry
+from voiceassist_relay import cli
+from voiceassist_relay.call import registry
 
 kept = []
 honest = registry.Registry.open
