@@ -51,7 +51,8 @@ function subscribe(socket, body) {
       : { replay_status: "completed", last_event_id: 0 });
     const type = refuse ? "subscription_failed" : "subscription_established";
     const told = { event_type: type, correlation_id: body.correlation_id, event_protocol_version: 4, events: [event] };
-    setTimeout(() => socket.send(packet({ method: "notification", id: `TM${Math.random()}`, message_type: "twilio.sync.event" }, told)), 20);
+    const header = { method: "notification", id: `TM${Math.random()}`, message_type: "twilio.sync.event" };
+    setTimeout(() => socket.send(packet(header, told)), 20);
   }
   return { max_batch_size: 1000, estimated_delivery_in_ms: 5000 };
 }
