@@ -89,7 +89,7 @@ class Relay:
             start,
             connection,
             self.watch.current().config,
-            make_model_client=self._line,
+            make_model_client=self._model_client,
             make_publisher=self._publisher,
             metrics=self.metrics,
             model_health=self.model_health,
@@ -97,7 +97,9 @@ class Relay:
             epoch=time.time,
         )
 
-    def _line(self, start: StreamStart, config: RelayConfig, prompt: Prompt, listener: ModelListener, metrics: RelayMetrics) -> ModelClient:
+    def _model_client(
+        self, start: StreamStart, config: RelayConfig, prompt: Prompt, listener: ModelListener, metrics: RelayMetrics
+    ) -> ModelClient:
         return ModelClient(
             config=config,
             prompt=prompt,

@@ -161,7 +161,7 @@ def memory(there: Rig, calls: int, moments: tuple[float, ...]) -> dict[str, Any]
     """KB for each call at some moments after the calls began.
 
     They begin evenly over one of the times between pings: memory that was used once stays with the process, and calls in step would
-    leave it with what all their replay buffers hold at their fullest.
+    leave it with what all their audio buffers hold at their fullest.
     """
     base = warm(there)
     there.ask(f"grow {calls} {calls / DEFAULT_LIMITS.ping_every:.0f}")

@@ -52,7 +52,7 @@ def flat(memory: dict[str, Any]) -> str:
     """KB for each call, moment by moment."""
     rows = [f"{at / 60:5.1f} min  {kb:6.1f} KB" for at, kb in zip(memory["seconds"], memory["kbPerCall"], strict=True)]
     head = (
-        f"resident memory for each of {memory['calls']} calls; the replay buffers of both tracks are {memory['replayKb']:.0f} KB of it, "
+        f"resident memory for each of {memory['calls']} calls; the audio buffers of both tracks are {memory['replayKb']:.0f} KB of it, "
         f"{memory['replayByChanceKb']:.0f} KB once sessions were replaced"
     )
     return "\n".join([head, *rows, *([f"WRONG: {memory['wrong']}"] if memory["wrong"] else [])])
@@ -72,7 +72,7 @@ def _extras(extras: dict[str, Any]) -> list[str]:
         f"| {burst['calls']} calls that begin in one second | {burst['failed']} failed; first frame p50 {burst['firstFrameP50Ms']:.0f} ms, "
         f"p99 {burst['firstFrameP99Ms']:.0f} ms; the loop's longest delay {'over 1000' if delay is None else f'under {delay:.0f}'} ms |",
         f"| memory of one of {memory['calls']} calls with both sessions | {flat} |",
-        f"| of that, the two replay buffers | {memory['replayKb']:.0f} KB; beside them {memory['besideReplayKb']:.0f} KB |",
+        f"| of that, the two audio buffers | {memory['replayKb']:.0f} KB; beside them {memory['besideReplayKb']:.0f} KB |",
         f"| a scrape of /metrics with {scrape['calls']} calls | the whole request {scrape['bestMs']:.1f} ms at best, "
         f"{scrape['medianMs']:.1f} ms as a rule; rendering holds up the loop for {scrape['blocksMs']:.1f} ms |",
         *(

@@ -36,7 +36,7 @@ FLUSH_GRACE = 20.0
 log = structlog.get_logger("voiceassist.call")
 
 
-class Line(Protocol):
+class ModelClient(Protocol):
     """The model's side of a call."""
 
     def frame(self, inbound: bool, payload: bytes, arrived: float) -> None: ...  # noqa: D102
@@ -59,7 +59,7 @@ class Publisher(Protocol):
     async def finish(self, grace: float, *, lost: bool | None) -> None: ...  # noqa: D102
 
 
-MakeModelClient = Callable[[StreamStart, RelayConfig, Prompt, ModelListener, RelayMetrics], Line]
+MakeModelClient = Callable[[StreamStart, RelayConfig, Prompt, ModelListener, RelayMetrics], ModelClient]
 MakePublisher = Callable[[StreamStart, Prompt, RelayMetrics, Callable[[str], None], Callable[[CallDocument], None]], Publisher]
 """(start, prompt, metrics, superseded, opened): `superseded(reason)` is called when the Document says that this stream is not wanted any
 more, `opened(document)` when it is live."""
@@ -70,7 +70,7 @@ _HEALTH = {
     StatusReason.MODEL_MISCONFIGURED: PeerReason.MISCONFIGURED,
     StatusReason.MODEL_UNREACHABLE: PeerReason.UNREACHABLE,
 }
-_FAREWELL = {
+_LAST_STATUS = {
     "stop": (AssistState.STOPPED, StatusReason.CALL_ENDED, "Assist has ended with the call or at your request."),
     "drain": (AssistState.LOST, StatusReason.RELAY_STOPPING, "Assist was moved off this server. Start it again to go on."),
     "socket": (AssistState.LOST, StatusReason.STREAM_LOST, "The call's audio no longer reaches the assistant. Start it again to go on."),
@@ -89,7 +89,7 @@ class Story:
 
 
 class CallBridge:
-    """Implements `boundaries.CallSink` for the media side, `ModelListener` for the model's, and `registry.Bridge`."""
+    """Implements `interfaces.CallSink` for the media side, `ModelListener` for the model's, and `registry.Bridge`."""
 
     def __init__(
         self,
@@ -108,9 +108,9 @@ class CallBridge:
         self._connection, self._metrics, self._health = connection, CallMetrics(metrics), model_health.reporter()
         self._time, self._epoch = loop_time, epoch
         self._prompt = choose_prompt(config, start.call_sid)
-        self._line = make_model_client(start, config, self._prompt, self, self._metrics)
+        self._model = make_model_client(start, config, self._prompt, self, self._metrics)
         self._publisher = make_publisher(start, self._prompt, self._metrics, self._superseded, self._opened)
-        self.frame = self._line.frame  # the hot path: no step in between
+        self.frame = self._model.frame  # the hot path: no step in between
         self._over = LazyEvent()
         self._reason = ""
         self._failed = False
@@ -163,14 +163,14 @@ class CallBridge:
         """No byte goes to the model from now on."""
         if not self._paused:
             self._paused = True
-            self._line.pause()
+            self._model.pause()
             self._publisher.status(AssistState.PAUSED, StatusReason.AGENT_REQUEST, "Paused: nothing that is said reaches the assistant.")
 
     def resume(self) -> None:
         """Audio goes to the model again."""
         if self._paused:
             self._paused = False
-            self._line.resume()
+            self._model.resume()
             self._publisher.status(AssistState.LIVE, StatusReason.AGENT_REQUEST, "Listening again.")
 
     def use(self, config: RelayConfig) -> None:
@@ -182,7 +182,7 @@ class CallBridge:
             self._prompt = prompt
             before, self._names = self._names, config.model.names
             self.models = tuple(dict.fromkeys((*self._names, *before)))
-            self._line.use(config, prompt)
+            self._model.use(config, prompt)
 
     # the model's side
 
@@ -229,36 +229,36 @@ class CallBridge:
 
     async def run(self) -> None:
         """Carries the call to its end. Whatever fails in one part ends this call in order, and no other."""
-        line = asyncio.create_task(self._line.run(), name="line")
+        model = asyncio.create_task(self._model.run(), name="model")
         publisher = asyncio.create_task(self._publisher.run(), name="publisher")
         over = asyncio.create_task(self._over.wait(), name="over")
         try:
-            await asyncio.wait({line, publisher, over}, return_when=asyncio.FIRST_COMPLETED)
-            for part in (line, publisher):
+            await asyncio.wait({model, publisher, over}, return_when=asyncio.FIRST_COMPLETED)
+            for part in (model, publisher):
                 if part.done() and not part.cancelled() and (error := part.exception()) is not None:
                     self._log.error("call failed", part=part.get_name(), error=type(error).__name__, exc_info=error)
             if not self._reason:
                 self._close("error", 1011)
-            await self._shut_down(line, publisher)
+            await self._shut_down(model, publisher)
         finally:
             self._connection.close(1001, "over")
-            for task in (over, line, publisher):
+            for task in (over, model, publisher):
                 task.cancel()
-            await asyncio.gather(over, line, publisher, return_exceptions=True)
+            await asyncio.gather(over, model, publisher, return_exceptions=True)
             self._tell()
 
-    async def _shut_down(self, line: asyncio.Task[None], publisher: asyncio.Task[None]) -> None:
+    async def _shut_down(self, model: asyncio.Task[None], publisher: asyncio.Task[None]) -> None:
         reason = self._reason
-        if not line.done():
+        if not model.done():
             try:
                 async with asyncio.timeout(TURN_GRACE + 2):
-                    await self._line.finish(0.0 if reason in _SILENT else TURN_GRACE)
+                    await self._model.finish(0.0 if reason in _SILENT else TURN_GRACE)
             except TimeoutError:
-                self._log.warning("the model's side did not end in time")
+                self._log.warning("the model client did not end in time")
         if publisher.done():
             return
         if reason not in _SILENT and not self._failed:
-            self._publisher.status(*_FAREWELL.get(reason, _FAREWELL["socket"]))
+            self._publisher.status(*_LAST_STATUS.get(reason, _LAST_STATUS["socket"]))
         grace = FLUSH_GRACE if reason == "drain" else FLUSH_SECONDS
         try:
             async with asyncio.timeout(grace + 2):

@@ -63,7 +63,7 @@ class _Nowhere:
 
 
 class Registry:
-    """Implements `boundaries.Calls` for the media side."""
+    """Implements `interfaces.Calls` for the media side."""
 
     def __init__(self, begin: BeginCall, metrics: RelayMetrics, max_calls: Callable[[], int]) -> None:
         self._begin, self._metrics, self._max_calls = begin, metrics, max_calls

@@ -1,7 +1,7 @@
 """One media websocket: bytes in, audio to the call's sink, and nothing to Twilio but pings, pongs and a close.
 
 uvicorn hands the connection over with the upgrade request's bytes. `websockets`' sans-I/O object does the handshake and all
-that is not plain audio; what is decided is decided by the gate (before `101`) and by the stream's protocol (after it). Reading
+that is not plain audio; what is decided is decided by admission (before `101`) and by the stream's protocol (after it). Reading
 never pauses: a relay that reads slowly makes Twilio throw audio away (31930).
 """
 

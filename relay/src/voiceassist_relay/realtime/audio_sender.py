@@ -17,7 +17,7 @@ from .core.limits import SessionLimits
 from .websocket import next_mask, text_frame
 
 SAMPLE = 50
-"""One frame in so many is timed and looked at for its pace. Counters are written by `flush`, about once a second."""
+"""Of so many frames one is timed, and then it is checked whether the track runs ahead of real time."""
 _MOST_CHARACTERS = 16_384
 _HEAD = b"\x81\xfe" + (len(APPEND_HEAD) + FRAME_CHARACTERS + len(APPEND_TAIL)).to_bytes(2, "big")
 
@@ -237,7 +237,7 @@ class AudioSender:
             self._tap(payload, arrived)
 
     def _count(self) -> None:
-        """Counts the frames that went straight through, and holds the replay's bound for them."""
+        """Counts the frames that went straight through, and holds the audio buffer's bound for them."""
         straight = SAMPLE - self._left
         self._dropped += self._buffer.shrink()
         self._forwarded += straight

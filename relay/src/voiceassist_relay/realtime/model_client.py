@@ -185,7 +185,7 @@ class ModelClient:
         except FinalFailure as error:
             self._fail(error.fatal)
         except Exception:
-            self._log.exception("model_line_failed")
+            self._log.exception("model_client_failed")
             self._fail(Fatal(StatusReason.MODEL_UNREACHABLE, "An error in the relay ended the assist of this call. Start it again."))
 
     async def _run_agent(self, supervisor: SessionSupervisor) -> None:

@@ -25,7 +25,7 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Over:
-    """Why a link ended: a label for the metrics, and what it means for the call."""
+    """Why a connection ended: a label for the metrics, and what it means for the call."""
 
     label: str
     failure: Failure
@@ -76,7 +76,7 @@ class SessionConnection:
     # what the connection reports
 
     def message(self, data: bytes) -> None:
-        """One message of the server. Nothing that it says may break more than this link."""
+        """One message of the server. Nothing that it says may break more than this connection."""
         try:
             event = decode(data)
         except NotAnEvent:
@@ -111,19 +111,19 @@ class SessionConnection:
     # what the owner does
 
     def send(self, message: bytes) -> None:
-        """Writes one client event; nothing once the link is over."""
+        """Writes one client event; nothing once the connection is over."""
         if self._connection is not None and self.over is None:
             self._connection.send(message)
 
     @property
     def writer(self) -> Callable[[bytes], None]:
-        """The hot path: takes frames that are masked already, without a step between. Only once the link is open."""
+        """The hot path: takes frames that are masked already, without a step between. Only once the connection is open."""
         if self._connection is None:
-            raise RuntimeError("the link is not open")
+            raise RuntimeError("the connection is not open")
         return self._connection.writer
 
     def check(self, now: float) -> None:
-        """Once a second: ping, and whether what is owed came."""
+        """Once a second: ping, and whether what is expected came."""
         if self._connection is None or self.over is not None or not self._ready.done():
             return
         self.live.heard(self._connection.heard_at)

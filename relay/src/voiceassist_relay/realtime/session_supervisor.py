@@ -105,9 +105,9 @@ class SessionSupervisor:
         self._quiet_since = now
         handover, self._handover = self._handover, HandOverState()
         self.perform(core.begin(handover, now))
-        in_doubt = self._broke or self.sender.waiting  # after a session that was well, nothing but what it heard is told again
+        maybe_unheard = self._broke or self.sender.waiting  # after a session that was well, nothing but what it heard is told again
         self._first = self.sender.attach(connection.writer, clock, self._since(handover), self._tap(core) if core.wants_frames else None)
-        self._behind_until = now if in_doubt else -math.inf
+        self._behind_until = now if maybe_unheard else -math.inf
         if not connection.writable:
             self.sender.writable(False)  # what it was told first fills its socket already
         if connection.settings != settings:
@@ -312,7 +312,7 @@ class SessionSupervisor:
     def _heard_for_sure(self, heard_at: float) -> float:
         """Arrival of the first frame that a session may not have heard whose last sign of life came at `heard_at`.
 
-        What had waited for it was written later than it arrived: it is in doubt as long as the moment in which it was written is.
+        What had waited for the session was written later than it arrived, so it may be unheard although it arrived long before.
         """
         sure = heard_at - self._limits.replay_idle
         return sure if sure >= self._behind_until else min(sure, self._first)

@@ -1,4 +1,4 @@
-"""Audio clock: turns a session's milliseconds of written audio into the time when that audio arrived. Pure."""
+"""Audio's time (pure): when written audio arrived, how far a track runs ahead of real time, how much silence fills a gap."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Liveness: whether a session is overdue. A ping goes unanswered, or an owed event is overdue; silence owes nothing. Pure."""
+"""Liveness: whether a session is overdue. A ping goes unanswered, or an expected event is overdue; silence alone means nothing. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _LATE = 1.0
 
 
 class Liveness:
-    """One session's debts."""
+    """What one session's server is expected to send."""
 
     def __init__(self, limits: SessionLimits, now: float) -> None:
         self._limits = limits
@@ -34,7 +34,7 @@ class Liveness:
         return True
 
     def expect(self, event: str, now: float, within: float) -> None:
-        """The server owes an event; owing it again moves the date."""
+        """An event of the server is expected within so many seconds; expecting it again moves the date."""
         self._expected[event] = now + within
 
     def received(self, event: str) -> None:

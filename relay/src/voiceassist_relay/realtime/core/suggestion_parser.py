@@ -1,4 +1,4 @@
-"""The assembler: makes drafts and a suggestion of one response's pieces. Pure.
+"""Suggestion parser: makes drafts and a suggestion of one response's pieces. Pure.
 
 The model calls `suggest {relevant, answer, question}`; its arguments arrive as pieces of JSON that may end anywhere, even inside
 an escape or between the halves of a surrogate pair. No draft is given before `relevant` was read as true. Arguments that are

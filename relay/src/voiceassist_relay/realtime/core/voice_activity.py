@@ -1,4 +1,4 @@
-"""Energy gate: notices speech in mu-law frames, for transcription models that refuse turn detection. Pure."""
+"""Voice activity: notices speech in mu-law frames, for transcription models that refuse turn detection. Pure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def loudness(payload: bytes) -> float:
 
 
 class VoiceEvent(Enum):
-    """What the gate noticed."""
+    """What was noticed."""
 
     OPENED = auto()
     CLOSED = auto()
@@ -67,7 +67,7 @@ class VoiceActivity:
         return self.tick(arrived)
 
     def tick(self, now: float) -> VoiceEvent | None:
-        """Closes the gate by time alone, so that it also closes when no frame comes."""
+        """Ends the speech by time alone, so that it also ends when no frame comes."""
         if self.open and (now - self._last_loud >= self.settings.close_after or now - self.started >= self.settings.longest):
             self.reset()
             return VoiceEvent.CLOSED
@@ -75,7 +75,7 @@ class VoiceActivity:
 
     @property
     def closes_at(self) -> float | None:
-        """When the gate closes if nothing more is heard."""
+        """When the speech ends if nothing more is heard."""
         return min(self._last_loud + self.settings.close_after, self.started + self.settings.longest) if self.open else None
 
     def reset(self) -> None:
