@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ from .kept import ensure, place
 from .npm import LOCKED, Say
 
 SCRIPT = Path(__file__).parent / "script"
-PLUGIN = Path(__file__).resolve().parents[4] / "flex-plugin"
+PLUGIN = Path(os.environ.get("VOICEASSIST_FLEX_PLUGIN") or Path(__file__).resolve().parents[4] / "flex-plugin")
+"""The plugin's sources."""
 PLUGIN_NAME = "plugin-voiceassist"
 BUNDLE_SECONDS = 600.0
 _BUNDLED = ("entry.js", "bundle.mjs")
