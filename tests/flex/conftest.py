@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -12,7 +13,7 @@ from voiceassist_demo.flex import chromium
 from voiceassist_demo.flex.preparing import prepare
 from voiceassist_demo.stage import Stage, sample_calls
 
-from .rig import Desk, control
+from .rig import Desk, control, faults, silence
 
 expect.set_options(timeout=20_000)
 
@@ -21,7 +22,8 @@ expect.set_options(timeout=20_000)
 async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
     """A relay and the stand-ins, with the Flex configuration's entry as the operator writes it."""
     files = await prepare(print)
-    async with Stage(tmp_path_factory.mktemp("flex"), calls=sample_calls(), flex=files) as running:
+    slowly = ("--delta-ms", "25")  # so that a draft can be seen to grow
+    async with Stage(tmp_path_factory.mktemp("flex"), calls=sample_calls(), flex=files, model_arguments=slowly) as running:
         await running.configure_flex()
         yield running
 
@@ -31,10 +33,9 @@ async def browser(stage: Stage) -> AsyncIterator[Browser]:
     """Chromium for which Twilio's hosts and the relay's name are on loopback, and nothing else is anywhere."""
     path = chromium.program()
     assert path, "Debian's chromium is not installed"
+    arguments = [*stage.browser["chromiumArguments"], *chromium.arguments(), "--disable-gpu"]
     async with async_playwright() as playwright:
-        running = await playwright.chromium.launch(
-            executable_path=path, args=[*stage.browser["chromiumArguments"], *chromium.arguments(), "--disable-gpu"]
-        )
+        running = await playwright.chromium.launch(executable_path=path, args=arguments)
         yield running
         await running.close()
 
@@ -44,13 +45,22 @@ async def shared_desk(stage: Stage, browser: Browser) -> AsyncIterator[Desk]:
     """Flex of one agent, loaded once."""
     desk = await Desk.open(stage, browser)
     yield desk
-    await desk.close()
+    await desk.context.close()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def desk(shared_desk: Desk, stage: Stage) -> AsyncIterator[Desk]:
-    """An agent's Flex without a call; what a test leaves running is ended, and nothing may have been said on the console."""
+    """An agent's Flex without a call. What a test leaves running is ended; Flex must be whole, and the socket's protocol kept."""
     shared_desk.said.clear()
     yield shared_desk
-    await control(stage, "PUT", "faults", {"rules": []})
+    await faults(stage)
+    await control(stage, "PUT", "browser/notification-faults", {"rules": []})
+    await shared_desk.clear()
     assert shared_desk.said == []
+    assert (await control(stage, "GET", "browser"))["violations"]["counts"] == {}
+
+
+@pytest.fixture(scope="session")
+def quiet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recording in which nobody speaks: suggestions are then the test's own."""
+    return silence(tmp_path_factory.mktemp("quiet"))

@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
-from collections.abc import Mapping
+import wave
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Locator, Page
+import aiohttp
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, expect
 
-from integration.line_rig import CALLS, cut
+from voiceassist_crds import names
 from voiceassist_demo.stage import Stage
 
 FLEX = "https://flex.twilio.com"
-STARTED_MS = 60_000
+STARTED_MS = 90_000
 QUIET = re.compile(
     r"net::ERR|Failed to load resource|Unable to decode audio|email provision|TaskRouterModel|ConferenceListener|Original error|"
     r"InsightsClient|Insights SDK|Failed to create Sync Map"
 )
 """Lines on the console that are Flex's own: its sounds and services that a call does not need are not there."""
+PANEL = "voice-assist-panel"
 
 
 class Desk:
-    """One worker's Flex in a browser context of its own."""
+    """One worker's Flex: a page in a browser context of its own, or a second page of one."""
 
     def __init__(self, stage: Stage, context: BrowserContext, page: Page, worker: Mapping[str, Any]) -> None:
         self.stage, self.context, self.page, self.worker = stage, context, page, worker
+        self.calls: list[dict[str, Any]] = []
         self.said: list[str] = []
         """Errors on the console that are not Flex's own, and everything that was thrown."""
+        page.set_default_timeout(20_000)
+        page.set_default_navigation_timeout(STARTED_MS)
         page.on("console", self._console)
         page.on("pageerror", lambda error: None if QUIET.search(str(error)) else self.said.append(str(error)))
 
@@ -38,15 +45,18 @@ class Desk:
 
     @classmethod
     async def open(cls, stage: Stage, browser: Browser, name: str = "agent@example.com", *roles: str, **more: Any) -> Desk:
-        """Logs a new worker in and waits until Flex is up. `more` goes to the context."""
+        """Logs a new worker in and waits until Flex is up. `more` goes to the browser's context."""
         worker = await stage.new_worker(name, *roles)
         context = await browser.new_context(**{"viewport": {"width": 1440, "height": 900}, **more})
         await context.grant_permissions(["notifications", "microphone", "clipboard-read", "clipboard-write"], origin=FLEX)
-        page = await context.new_page()
-        desk = cls(stage, context, page, worker)
-        await page.goto(f"{stage.browser['logInUrl']}{worker['workerSid']}")
-        await desk.up()
+        desk = cls(stage, context, await context.new_page(), worker)
+        await desk.log_in()
         return desk
+
+    async def log_in(self) -> None:
+        """Logs the worker in, and waits until Flex has started."""
+        await self.page.goto(f"{self.stage.browser['logInUrl']}{self.worker['workerSid']}")
+        await self.up()
 
     async def up(self) -> None:
         """Waits until Flex has started."""
@@ -57,32 +67,156 @@ class Desk:
         await self.page.reload()
         await self.up()
 
-    async def close(self) -> None:
-        """Closes it."""
-        await self.context.close()
+    async def second_tab(self) -> Desk:
+        """The same worker once more, in another tab of the same browser."""
+        desk = Desk(self.stage, self.context, await self.context.new_page(), self.worker)
+        await desk.page.goto(f"{FLEX}/agent-desktop/")
+        await desk.up()
+        return desk
+
+    # calls
 
     async def ring(self, recording: Path, **more: Any) -> dict[str, Any]:
-        """A call that comes in for this worker."""
+        """A call that comes in for this worker; it goes on until somebody ends it."""
         given = {"worker": self.worker["workerSid"], "reservation": "pending", "hangUp": None, **more}
-        return await self.stage.new_call(recording.resolve(), **given)
+        call = await self.stage.new_call(recording.resolve(), **given)
+        self.calls.append(call)
+        return call
 
     async def accept(self) -> None:
         """Clicks on Accept of the call that comes in."""
         await self.page.get_by_role("button", name=re.compile("^Accept")).first.click()
 
     async def take(self, recording: Path, **more: Any) -> dict[str, Any]:
-        """A call that comes in and is accepted."""
+        """A call that comes in and is accepted; its panel is there."""
         call = await self.ring(recording, **more)
         await self.accept()
+        await expect(self.panel(call)).to_be_visible()
         return call
+
+    async def assisted(self, recording: Path, **more: Any) -> dict[str, Any]:
+        """A call that was accepted and whose assist was started by the button."""
+        call = await self.take(recording, **more)
+        await self.start_button.click()
+        await self.is_in("listening")
+        return call
+
+    async def select(self, call: Mapping[str, Any]) -> None:
+        """Selects the call's task in Flex's list."""
+        find = "([...Twilio.Flex.Manager.getInstance().store.getState().flex.worker.tasks.values()].find((one) => one.taskSid === task) || {}).sid"
+        await self.page.evaluate(f"(task) => Twilio.Flex.Actions.invokeAction('SelectTask', {{sid: {find}}})", call["taskSid"])
+        await expect(self.panel(call)).to_be_visible()
+
+    async def clear(self) -> None:
+        """Ends what is left of this worker's calls."""
+        for call in self.calls:
+            await self.stage.send("POST", f"{self.stage.twilio_url}/_sim/calls/{call['callSid']}/complete")
+            for status in ("wrapping", "completed", "canceled"):
+                await self.stage.send("POST", f"{self.stage.twilio_url}/_sim/tasks/{call['taskSid']}", {"status": status})  # what fits
+        self.calls.clear()
+        await self.page.wait_for_function("Twilio.Flex.Manager.getInstance().store.getState().flex.worker.tasks.size === 0")
+
+    # what is shown
+
+    def panel(self, call: Mapping[str, Any]) -> Locator:
+        """The panel of one call."""
+        return self.page.locator(f"[data-voice-assist={call['taskSid']}]")
+
+    def of(self, name: str) -> Locator:
+        """A part of the panel that is shown."""
+        return self.page.get_by_test_id(f"voice-assist-{name}")
+
+    @property
+    def start_button(self) -> Locator:
+        """Ours among the call canvas's own."""
+        return self.of("button")
+
+    @property
+    def cards(self) -> Locator:
+        """Suggestions and drafts, newest first."""
+        return self.of("suggestion")
+
+    async def is_in(self, state: str, seconds: float = 20) -> None:
+        """Waits for a state."""
+        await expect(self.of("state")).to_have_attribute("data-state", state, timeout=1000 * seconds)
+
+    async def state(self) -> str | None:
+        """The state that is shown."""
+        return await self.of("state").get_attribute("data-state")
+
+    async def questions(self) -> list[str]:
+        """The questions of the finished suggestions, in the order shown."""
+        return await self.page.eval_on_selector_all(
+            "[data-testid=voice-assist-suggestion]:not([aria-busy])", "all => all.map((one) => one.querySelector('h3').innerText.trim())"
+        )
+
+    async def shows(self, *questions: str, seconds: float = 15) -> None:
+        """Waits until exactly these finished suggestions are shown, in this order."""
+        await until(self.questions, lambda found: found == list(questions), seconds)
 
     async def store(self, path: str) -> Any:
         """A look into Flex's own state."""
         return await self.page.evaluate(f"() => Twilio.Flex.Manager.getInstance().store.getState().flex.{path}")
 
-    def button(self, name: str | re.Pattern[str]) -> Locator:
-        """A button of the page by its accessible name."""
-        return self.page.get_by_role("button", name=name)
+
+async def until(look: Callable[[], Any], fits: Callable[[Any], bool] = bool, seconds: float = 15) -> Any:
+    """Looks until what is found fits; `look` may be async."""
+    deadline = asyncio.get_running_loop().time() + seconds
+    while True:
+        found = look()
+        if asyncio.iscoroutine(found):
+            found = await found
+        if fits(found):
+            return found
+        assert asyncio.get_running_loop().time() < deadline, f"after {seconds} s still {found!r}"
+        await asyncio.sleep(0.05)
+
+
+class Relayed:
+    """Writes to a call's Sync objects as its relay does, through REST: for what would take long to say aloud."""
+
+    def __init__(self, stage: Stage, call: Mapping[str, Any]) -> None:
+        self._stage, self._call = stage, call
+        self._seq = 0
+
+    async def _object(self, name: str) -> dict[str, Any]:
+        told = await control(self._stage, "GET", "sync")
+        return next(one for one in told["objects"] if str(one["uniqueName"]).startswith(name))
+
+    async def _write(self, path: str, **form: str) -> None:
+        stage = self._stage
+        url = f"{stage.twilio_url}/sync/v1/Services/{stage.sync_service_sid}/{path}"
+        headers = {"Authorization": aiohttp.encode_basic_auth(stage.account.api_key, stage.account.api_secret)}
+        async with stage.http.post(url, data=form, headers=headers) as answer:
+            assert answer.status < 300, (path, answer.status, await answer.text())
+
+    async def suggestion(self, question: str, answer: str = "Yes, of course.", **more: Any) -> dict[str, Any]:
+        """Stores the next finished suggestion in the Map."""
+        self._seq += 1
+        key = names.suggestion_key(900 + self._seq)
+        item = {"type": "suggestion", "id": f"g1-test{self._seq}", "revision": "0123456789", "seq": 900 + self._seq, "question": question}
+        item |= {"answer": answer, "at": 1_795_000_000_000 + self._seq, **more}
+        await self._write(f"Maps/{names.suggestions_map(self._call['callSid'])}/Items", Key=key, Data=json.dumps(item))
+        return item
+
+    async def message(self, **message: Any) -> None:
+        """Publishes a message on the call's Stream."""
+        stream = await self._object(names.sync_stream(self._call["callSid"], ""))
+        await self._write(f"Streams/{stream['sid']}/Messages", Data=json.dumps(message))
+
+    async def draft(self, part: int, answer: str, *, of: str = "g1-draft") -> None:
+        """Publishes a draft."""
+        await self.message(type="draft", id=of, revision="0123456789", part=part, answer=answer)
+
+
+def silence(folder: Path, seconds: int = 90) -> Path:
+    """A recording of both sides in which nobody speaks."""
+    path = folder / f"silence-{seconds}.wav"
+    if not path.exists():
+        with wave.open(str(path), "wb") as target:
+            target.setparams((2, 2, 8000, 0, "NONE", "not compressed"))
+            target.writeframes(bytes(4 * 8000 * seconds))
+    return path
 
 
 async def control(stage: Stage, method: str, path: str, body: Any = None) -> Any:
@@ -92,9 +226,22 @@ async def control(stage: Stage, method: str, path: str, body: Any = None) -> Any
     return told
 
 
+async def faults(stage: Stage, *rules: Mapping[str, Any]) -> None:
+    """What goes wrong at Twilio from now on: REST, and requests through twilio-sync's socket (`/cds/v3/…`)."""
+    await control(stage, "PUT", "faults", {"rules": list(rules)})
+
+
 async def sockets(stage: Stage, do: str, **more: Any) -> int:
-    """Does something to the sockets of twilio-sync that the panel opened."""
+    """Does something to the sockets that the panels' twilio-sync has open."""
     return int((await control(stage, "POST", "browser/sockets", {"do": do, **more}))["sockets"])
 
 
-__all__ = ["CALLS", "Desk", "control", "cut", "json", "sockets"]
+async def requests(stage: Stage, path: str) -> int:
+    """How often the relay's functions have answered at a path."""
+    found = await stage.metrics()
+    return round(sum(value for name, value in found.items() if name.startswith("http_requests_total") and f'path="{path}"' in name))
+
+
+async def ended(stage: Stage, call: Mapping[str, Any]) -> None:
+    """The customer hangs up."""
+    await control(stage, "POST", f"calls/{call['callSid']}/complete")

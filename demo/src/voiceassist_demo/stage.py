@@ -251,10 +251,11 @@ class Stage:
         body = {"action": action, "callSid": call["callSid"], "taskSid": call["taskSid"], "Token": call["flexToken"], **more}
         return await self.send("POST", f"{(relay or self.relay).public}/stream", body)
 
-    async def configure_flex(self, **entry: Any) -> None:
-        """Puts an entry for this stage into the Flex configuration, as the operator does; without `entry`, one for every queue."""
-        custom = {"voice_assist": {"instances": {"demo/demo": {"functionsUrl": f"https://{HOST}", **(entry or {"default": True})}}}}
-        await self.flex_configuration({"ui_attributes": {"custom_data": custom}})
+    async def configure_flex(self, entry: Mapping[str, Any] | None = None, settings: Mapping[str, Any] | None = None) -> None:
+        """Writes the Flex configuration as the operator does: by default an entry for every queue; and the plugin's settings, if given."""
+        known = {"functionsUrl": f"https://{HOST}", "default": True} if entry is None else dict(entry)
+        ours = {"instances": {"demo/demo": known} if known else {}, **({"settings": dict(settings)} if settings else {})}
+        await self.flex_configuration({"ui_attributes": {"custom_data": {"voice_assist": ours}}})
 
     async def flex_configuration(self, changes: Mapping[str, Any]) -> None:
         """Changes top-level fields of the Flex configuration."""

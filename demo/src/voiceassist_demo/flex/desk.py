@@ -90,7 +90,7 @@ class Desk:
             await preparing.prepare(say)
         finally:
             progress.end()
-        await self._stage.configure_flex()
+        await self._stage.configure_flex(settings={"autoStart": True})
         worker = await self._stage.new_worker(AGENT)
         self._log_in = f"{self._stage.browser['logInUrl']}{worker['workerSid']}"
         window = chromium.Window(profile, [*self._stage.browser["chromiumArguments"], *chromium.arguments()])
