@@ -23,7 +23,11 @@ QUIET = re.compile(
     r"InsightsClient|Insights SDK|Failed to create Sync Map"
 )
 """Lines on the console that are Flex's own: its sounds and services that a call does not need are not there."""
-PANEL = "voice-assist-panel"
+ACT = """({action, task}) => {
+  const tasks = [...Twilio.Flex.Manager.getInstance().store.getState().flex.worker.tasks.values()];
+  const found = tasks.find((one) => one.taskSid === task);
+  return Twilio.Flex.Actions.invokeAction(action, {sid: found.sid, task: found});
+}"""
 
 
 class Desk:
@@ -103,9 +107,12 @@ class Desk:
 
     async def select(self, call: Mapping[str, Any]) -> None:
         """Selects the call's task in Flex's list."""
-        find = "([...Twilio.Flex.Manager.getInstance().store.getState().flex.worker.tasks.values()].find((one) => one.taskSid === task) || {}).sid"
-        await self.page.evaluate(f"(task) => Twilio.Flex.Actions.invokeAction('SelectTask', {{sid: {find}}})", call["taskSid"])
+        await self.act("SelectTask", call)
         await expect(self.panel(call)).to_be_visible()
+
+    async def act(self, action: str, call: Mapping[str, Any]) -> None:
+        """One of Flex's own actions on a call's task."""
+        await self.page.evaluate(ACT, {"action": action, "task": call["taskSid"]})
 
     async def clear(self) -> None:
         """Ends what is left of this worker's calls."""
@@ -177,7 +184,7 @@ class Relayed:
 
     def __init__(self, stage: Stage, call: Mapping[str, Any]) -> None:
         self._stage, self._call = stage, call
-        self._seq = 0
+        self._seq = self._told = 0
 
     async def _object(self, name: str) -> dict[str, Any]:
         told = await control(self._stage, "GET", "sync")
@@ -198,6 +205,22 @@ class Relayed:
         item |= {"answer": answer, "at": 1_795_000_000_000 + self._seq, **more}
         await self._write(f"Maps/{names.suggestions_map(self._call['callSid'])}/Items", Key=key, Data=json.dumps(item))
         return item
+
+    async def status(self, state: str, reason: str, message: str = "") -> None:
+        """Changes the Map's status item."""
+        path = f"Maps/{names.suggestions_map(self._call['callSid'])}/Items/{names.STATUS_KEY}"
+        told = await self._object(names.suggestions_map(self._call["callSid"]))
+        before = next(one["data"] for one in told["items"] if one["key"] == names.STATUS_KEY)
+        self._told += 1
+        after = {
+            **before,
+            "state": state,
+            "reason": reason,
+            "message": message,
+            "id": f"g1-status-{self._told}",
+            "at": before["at"] + self._told,
+        }
+        await self._write(path, Data=json.dumps(after))
 
     async def message(self, **message: Any) -> None:
         """Publishes a message on the call's Stream."""
@@ -245,3 +268,21 @@ async def requests(stage: Stage, path: str) -> int:
 async def ended(stage: Stage, call: Mapping[str, Any]) -> None:
     """The customer hangs up."""
     await control(stage, "POST", f"calls/{call['callSid']}/complete")
+
+
+async def streams(stage: Stage, call: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The media streams that were forked from a call."""
+    calls = (await control(stage, "GET", "calls"))["calls"]
+    return list(next(one for one in calls if one["callSid"] == call["callSid"])["streams"])
+
+
+async def active_streams(stage: Stage, call: Mapping[str, Any]) -> int:
+    """How many of them run."""
+    return sum(one["active"] for one in await streams(stage, call))
+
+
+async def model_faults(stage: Stage, *faults: Mapping[str, Any]) -> None:
+    """What goes wrong at the model's stand-in from now on; sessions that are open are cut."""
+    status, told = await stage.send("PUT", f"{stage.model_url}/_sim/faults", list(faults))
+    assert status == 200, told
+    await stage.send("POST", f"{stage.model_url}/_sim/drop", {})

@@ -12,11 +12,11 @@ from playwright.async_api import expect
 from integration.line_rig import cut
 from voiceassist_demo.stage import Stage
 
-from .rig import Desk, control, ended, until
+from .rig import Desk, active_streams, ended, streams, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-QUEUE = "Support"
+QUEUE = "Everyone"
 """The queue from which the stand-in's calls come."""
 WATCH_TEXTS = """() => {
   window.seen = [];
@@ -60,8 +60,7 @@ async def test_audio_in_panel_out(desk: Desk, stage: Stage, tmp_path: Path) -> N
     assert await desk.questions() == ["Where is the parcel that was due on Monday?"], "they stay until the task is completed"
     await desk.page.get_by_role("button", name=re.compile("^Complete")).first.click()
     await expect(desk.panel(call)).to_have_count(0)
-    streams = [one for one in (await control(stage, "GET", "streams"))["streams"] if one["callSid"] == call["callSid"]]
-    assert len(streams) == 1
+    assert len(await streams(stage, call)) == 1
 
 
 async def test_it_starts_by_itself_where_the_queue_says_so(desk: Desk, stage: Stage, quiet: Path) -> None:
@@ -102,8 +101,7 @@ async def test_stop_start_pause_and_resume(desk: Desk, stage: Stage, quiet: Path
     await desk.of("stop").click()
     await desk.is_in("off")
     await expect(desk.panel(call)).to_contain_text("It was stopped")
-    streams = [one for one in (await control(stage, "GET", "calls"))["calls"] if one["callSid"] == call["callSid"]][0]["streams"]
-    assert not any(one["active"] for one in streams)
+    assert await active_streams(stage, call) == 0
     await desk.start_button.click()
     await desk.is_in("listening")
 
@@ -111,13 +109,12 @@ async def test_stop_start_pause_and_resume(desk: Desk, stage: Stage, quiet: Path
 async def test_hold_pauses_and_takes_up_again(desk: Desk, stage: Stage, quiet: Path) -> None:
     """While the customer is on hold nothing is sent to the model; the agent sees why."""
     call = await desk.assisted(quiet)
-    held = "(held) => { const task = Twilio.Flex.TaskHelper.getTaskByTaskSid(held.task); return Twilio.Flex.Actions.invokeAction(held.action, {task}); }"
-    await desk.page.evaluate("Twilio.Flex.Actions.replaceAction('HoldCall', async () => {})")
-    await desk.page.evaluate("Twilio.Flex.Actions.replaceAction('UnholdCall', async () => {})")
-    await desk.page.evaluate(held, {"task": call["taskSid"], "action": "HoldCall"})
+    for action in ("HoldCall", "UnholdCall"):  # what they do at Twilio is not played here
+        await desk.page.evaluate(f"Twilio.Flex.Actions.replaceAction('{action}', async () => {{}})")
+    await desk.act("HoldCall", call)
     await desk.is_in("paused")
     await expect(desk.of("state")).to_have_text("Paused (hold)")
-    await desk.page.evaluate(held, {"task": call["taskSid"], "action": "UnholdCall"})
+    await desk.act("UnholdCall", call)
     await desk.is_in("listening")
 
 

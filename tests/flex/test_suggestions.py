@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.async_api import Browser, expect
 
 from voiceassist_demo.stage import Stage
 
-from .rig import Desk, Relayed, control, ended, faults, requests, sockets, until
+from .rig import Desk, Relayed, active_streams, control, ended, faults, requests, sockets, streams, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -167,8 +166,7 @@ async def test_a_reload_in_a_call(desk: Desk, stage: Stage, quiet: Path) -> None
     await desk.shows("Two?", "One?")
     await relay.suggestion("Three?")
     await desk.shows("Three?", "Two?", "One?")
-    found = [one for one in (await control(stage, "GET", "calls"))["calls"] if one["callSid"] == call["callSid"]][0]
-    assert len(found["streams"]) == 1
+    assert len(await streams(stage, call)) == 1
 
 
 async def test_a_second_tab(desk: Desk, stage: Stage, quiet: Path) -> None:
@@ -186,8 +184,7 @@ async def test_a_second_tab(desk: Desk, stage: Stage, quiet: Path) -> None:
         await other.shows("One?")
         await other.of("stop").click()
         await desk.is_in("off")
-        found = [one for one in (await control(stage, "GET", "calls"))["calls"] if one["callSid"] == call["callSid"]][0]
-        assert len(found["streams"]) == 1
+        assert len(await streams(stage, call)) == 1
         assert other.said == []
     finally:
         await other.page.close()
@@ -232,8 +229,7 @@ async def test_a_transfer(desk: Desk, stage: Stage, browser: Browser, quiet: Pat
         await relay.suggestion("Two?")
         await other.shows("Two?", "One?")
         await until(desk.state, lambda found: found in {"moved", "off"})
-        found: Any = [one for one in (await control(stage, "GET", "calls"))["calls"] if one["callSid"] == call["callSid"]][0]
-        assert sum(one["active"] for one in found["streams"]) == 1
+        assert await active_streams(stage, call) == 1
         assert other.said == []
     finally:
         await other.clear()

@@ -20,7 +20,7 @@ PLUGIN = Path(os.environ.get("VOICEASSIST_FLEX_PLUGIN") or Path(__file__).resolv
 PLUGIN_NAME = "plugin-voiceassist"
 BUNDLE_SECONDS = 600.0
 _BUNDLED = ("entry.js", "bundle.mjs")
-_NOT_SOURCES = ("node_modules", "build", "test", "log", "flex-plugin-scripts")
+_NOT_SOURCES = ("node_modules", "build", "test", "gallery", "log")
 
 
 @dataclass(frozen=True, slots=True)

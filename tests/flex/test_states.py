@@ -1,0 +1,205 @@
+"""Every state that the panel can be in, each from its real cause; and that Flex and its call controls never suffer."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, expect
+
+from voiceassist_demo.stage import HOST, Stage
+
+from .rig import Desk, Relayed, active_streams, control, faults, model_faults, sockets, until
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_starting(desk: Desk, stage: Stage, quiet: Path) -> None:
+    """From the click until the relay has the audio."""
+    call = await desk.take(quiet)
+    assert await desk.state() == "off"
+    await expect(desk.panel(call)).to_contain_text("Nothing of this call is sent to it now")
+    await faults(stage, {"kind": "latency", "path": "/Streams.json", "seconds": 3})
+    await desk.start_button.click()
+    await desk.is_in("starting")
+    await desk.is_in("listening")
+
+
+async def test_the_model_is_lost_and_comes_back(desk: Desk, stage: Stage, quiet: Path) -> None:
+    """Reconnecting, with its reason in words; then listening again."""
+    call = await desk.assisted(quiet)
+    await model_faults(stage, {"kind": "refuse"})
+    try:
+        await desk.is_in("reconnecting", 40)
+        await expect(desk.panel(call)).to_contain_text("has lost its language model")
+    finally:
+        await model_faults(stage)
+    await desk.is_in("listening", 60)
+
+
+async def test_the_model_refuses_the_key(desk: Desk, stage: Stage, quiet: Path) -> None:
+    """Failed, with who must do what; a way on that works when it is mended."""
+    await model_faults(stage, {"kind": "unauthorized"})
+    try:
+        call = await desk.take(quiet)
+        await desk.start_button.click()
+        await desk.is_in("failed", 40)
+        await expect(desk.panel(call)).to_contain_text("administrator")
+    finally:
+        await model_faults(stage)
+    await desk.of("retry").click()
+    await desk.is_in("listening", 40)
+
+
+async def test_twilio_fails(desk: Desk, stage: Stage, quiet: Path) -> None:
+    """Streams cannot be created: failed in words, and Try again starts it when Twilio is well."""
+    call = await desk.take(quiet)
+    await faults(stage, {"kind": "5xx", "path": "/Streams.json", "method": "POST"})
+    await desk.start_button.click()
+    await desk.is_in("failed", 60)
+    await expect(desk.panel(call)).to_contain_text(re.compile("Try again"))
+    await faults(stage)
+    await desk.of("retry").click()
+    await desk.is_in("listening", 40)
+
+
+async def test_the_call_is_not_the_agents(desk: Desk, stage: Stage, quiet: Path) -> None:
+    """403: what the task's attributes say is no proof; the panel says so, and no stream is made."""
+    other = await stage.new_call(quiet.resolve(), hangUp=None)
+    await desk.take(quiet, attributes={"conference": {"participants": {"customer": other["callSid"]}}})
+    await desk.start_button.click()
+    await desk.is_in("failed")
+    await expect(desk.of("notice")).to_contain_text("This call is not yours yet")
+    assert await active_streams(stage, other) == 0
+    await control(stage, "POST", f"calls/{other['callSid']}/complete")
+
+
+async def test_asked_too_often(desk: Desk, stage: Stage, quiet: Path) -> None:
+    """429 with Retry-After: it waits that long and asks again, and the agent need not."""
+    await desk.take(quiet)
+    token = await desk.page.evaluate("Twilio.Flex.Manager.getInstance().user.token")
+
+    async def ask() -> int:
+        status, _ = await stage.send("POST", f"{stage.relay.public}/token", {"Token": token})
+        return status
+
+    assert 429 in await asyncio.gather(*(ask() for _ in range(40)))
+    await desk.start_button.click()
+    await desk.is_in("listening", 30)
+
+
+async def test_not_configured(desk: Desk, stage: Stage, quiet: Path) -> None:
+    """No entry, none for the queue, an address that is none: who must do what; nothing is asked anywhere."""
+    cases = (
+        ({}, "Flex knows no address of a VoiceAssist"),
+        ({"functionsUrl": f"https://{HOST}", "queues": ["Billing"]}, "no VoiceAssist serves the queue"),
+        ({"functionsUrl": f"http://{HOST}", "default": True}, "is no https address"),
+    )
+    try:
+        for entry, words in cases:
+            await stage.configure_flex(entry)
+            await desk.reload()
+            call = await desk.take(quiet)
+            await desk.is_in("notConfigured")
+            await expect(desk.panel(call)).to_contain_text(words)
+            await expect(desk.of("start")).to_have_count(0)
+            await desk.clear()
+    finally:
+        await stage.configure_flex()
+        await desk.reload()
+
+
+async def test_the_call_moves_to_another_server(desk: Desk, stage: Stage, quiet: Path) -> None:
+    """A relay that stops says so; the panel says that it moves, and goes on when the next one has the call."""
+    call = await desk.assisted(quiet)
+    relay = Relayed(stage, call)
+    await relay.suggestion("One?")
+    await relay.status("lost", "RelayStopping", "The relay stops; the call goes on elsewhere.")
+    await desk.is_in("moved")
+    await desk.shows("One?")
+    await desk.is_in("listening", 40)
+    await desk.shows("One?")
+
+
+async def test_sync_cannot_be_reached(desk: Desk, stage: Stage, quiet: Path) -> None:
+    """Suggestions may be made and do not come: the agent is told."""
+    call = await desk.assisted(quiet)
+    await faults(stage, {"kind": "5xx", "path": "/tsock/init", "transport": True})
+    await sockets(stage, "cut")
+    await desk.is_in("reconnecting")
+    await expect(desk.panel(call)).to_contain_text("Suggestions made meanwhile will appear")
+    await faults(stage)
+    await desk.is_in("listening", 40)
+
+
+async def test_a_supervisor_reads_and_no_more(desk: Desk, stage: Stage, browser: Browser, quiet: Path) -> None:
+    """Who monitors sees the agent's list as it grows, and has no button that changes anything."""
+    boss = await Desk.open(stage, browser, "boss@example.com", "supervisor")
+    try:
+        call = await desk.assisted(quiet)
+        relay = Relayed(stage, call)
+        await relay.suggestion("One?")
+        await desk.shows("One?")
+        await boss.watch(call)
+        await boss.shows("One?", seconds=30)
+        await relay.suggestion("Two?")
+        await boss.shows("Two?", "One?")
+        await expect(boss.page.get_by_text("Read only").first).to_be_visible()
+        for part in ("start", "stop", "pause", "resume", "button", "helpful"):
+            await expect(boss.of(part)).to_have_count(0)
+        assert await desk.state() == "listening"
+        assert await active_streams(stage, call) == 1
+        assert boss.said == []
+    finally:
+        await boss.context.close()
+
+
+async def test_an_error_in_the_panel_stays_in_the_panel(desk: Desk, stage: Stage, quiet: Path) -> None:
+    """A component of ours that throws: the call controls work, the rest of Flex is whole, and the panel can be opened again."""
+    call = await desk.assisted(quiet)
+    await desk.page.evaluate("window.format = Intl.DateTimeFormat.prototype.formatToParts")
+    await desk.page.evaluate(
+        "window.kept = Object.getOwnPropertyDescriptor(Intl.DateTimeFormat.prototype, 'format');"
+        "Object.defineProperty(Intl.DateTimeFormat.prototype, 'format', {configurable: true, get() { throw new Error('broken'); }})"
+    )
+    await Relayed(stage, call).suggestion("One?")
+    await expect(desk.of("crashed")).to_be_visible()
+    await desk.page.evaluate("Object.defineProperty(Intl.DateTimeFormat.prototype, 'format', window.kept)")
+    for name in ("Hang Up", "Transfer", "Dialpad"):
+        await expect(desk.page.get_by_role("button", name=re.compile(name, re.IGNORECASE)).first).to_be_enabled()
+    await desk.of("crashed").get_by_role("button").click()
+    await desk.shows("One?")
+    desk.said.clear()  # React's own report of the error
+    await desk.page.get_by_role("button", name=re.compile("Hang Up", re.IGNORECASE)).first.click()
+    await desk.is_in("off", 30)
+
+
+async def test_flex_never_waits_for_the_plugin(desk: Desk, stage: Stage, quiet: Path) -> None:
+    """With functions and Sync that never answer, in a call: Flex starts as without us (10 s later is what a waiting plugin costs)."""
+    call = await desk.assisted(quiet)
+    started = "performance.mark('up').startTime - performance.getEntriesByType('resource').find((one) => one.name.endsWith('/plugins?roles=agent')).startTime"
+    await faults(stage, {"kind": "hang", "path": "/cds/"}, {"kind": "hang", "path": "/iam/"})
+    await sockets(stage, "deafen")
+    await desk.reload()
+    took = await desk.page.evaluate("window.flexStarted.then(() => " + started + ")")
+    assert took < 9_000, f"{took} ms from the list of plugins to a running Flex"
+    await faults(stage)
+    await desk.select(call)
+    await desk.is_in("listening", 60)
+
+
+async def test_logs_have_no_token(desk: Desk, stage: Stage, quiet: Path) -> None:
+    """Neither the Flex token nor Sync's is ever on the console."""
+    lines: list[str] = []
+    desk.page.on("console", lambda message: lines.append(message.text))
+    await desk.assisted(quiet)
+    await sockets(stage, "leave", code=410)
+    await until(lambda: active(stage), lambda found: found >= 1, 30)
+    assert not any("eyJ" in line for line in lines)
+
+
+async def active(stage: Stage) -> int:
+    """How many of the panel's sockets are open."""
+    return sum("data_sync" in one["products"] for one in (await control(stage, "GET", "browser"))["sockets"])
