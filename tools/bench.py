@@ -3,6 +3,7 @@
 
 tools/bench.py [--json] [--quick] [--write]      the whole: relays, the limit, the table
 tools/bench.py --memory MINUTES [--calls N] [--session-seconds S]      memory of calls that last so long, and nothing else
+tools/bench.py flex [--quick] [--json]      latency to the pixel, in the real Flex UI (needs npm and chromium)
 tools/bench.py media_frame_cost | model_frame_cost      what a frame costs by stage, without sockets
 """
 
@@ -22,6 +23,8 @@ def main() -> int:
     costs = {path.stem: path for path in (ROOT / "tests/load").glob("*_cost.py")}
     if arguments and arguments[0] in costs:
         command = [sys.executable, costs[arguments[0]], *arguments[1:]]
+    elif arguments[:1] == ["flex"]:
+        command = [sys.executable, "-m", "flex.bench", *arguments[1:]]
     else:
         command = [sys.executable, "-m", "load.bench", *arguments]
     return subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT / "tests")}, check=False).returncode

@@ -64,6 +64,7 @@ TIERS = (
     Tier("charts"),
     Tier("monitoring", programs={"promtool": "prometheus", "prometheus": "prometheus"}),
     Tier("browser", programs={"chromium": "chromium", "prometheus": "prometheus"}),
+    Tier("flex", programs={"node": "nodejs", "npm": "npm", "chromium": "chromium"}, prerequisites="tests/flex/prerequisites.py"),
     Tier("load", Lane.ALONE),
     Tier("cluster", Lane.WAITING, prerequisites="tests/cluster/prerequisites.py"),
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, async_playwright, expect
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 from voiceassist_demo.flex import chromium
 from voiceassist_demo.flex.preparing import prepare
@@ -64,3 +64,11 @@ async def desk(shared_desk: Desk, stage: Stage) -> AsyncIterator[Desk]:
 def quiet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A recording in which nobody speaks: suggestions are then the test's own."""
     return silence(tmp_path_factory.mktemp("quiet"))
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def browser_for_pages(browser: Browser) -> AsyncIterator[Page]:
+    """A page of its own, for what is no Flex."""
+    page = await browser.new_page()
+    yield page
+    await page.close()

@@ -2,33 +2,26 @@
 const LATE_SECONDS = 0.5; // a player that is further off than this is set right
 const button = document.querySelector("header button");
 const output = document.querySelector("header output");
+const player = document.querySelector("header audio");
 let view = null;
-let player = null;
-let heard = true;
 
 button.addEventListener("click", () => {
-  heard = !heard;
-  button.textContent = heard ? "Mute the recording" : "Hear the recording";
-  if (player) player.muted = !heard;
+  player.muted = !player.muted;
+  button.textContent = player.muted ? "Hear the recording" : "Mute the recording";
 });
 
 function stop(text) {
-  player?.pause();
-  player = null;
+  player.pause();
   output.textContent = text;
 }
 
 function keepUp() {
   if (view === null || view.playingAt === null || view.endedAt !== null) {
-    if (player) stop("");
+    if (!player.paused) stop("");
     return;
   }
   const source = `/desk/recordings/${view.callSid}`;
-  if (player?.getAttribute("src") !== source) {
-    stop("");
-    player = new Audio(source);
-    player.muted = !heard;
-  }
+  if (player.getAttribute("src") !== source) player.src = source;
   const at = Date.now() / 1000 - view.playingAt;
   output.textContent = `${Math.min(at, view.seconds).toFixed(0)} of ${view.seconds.toFixed(0)} s`;
   if (at >= view.seconds) return;
