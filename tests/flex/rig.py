@@ -20,7 +20,7 @@ FLEX = "https://flex.twilio.com"
 STARTED_MS = 90_000
 QUIET = re.compile(
     r"net::ERR|Failed to load resource|Unable to decode audio|email provision|TaskRouterModel|ConferenceListener|Original error|"
-    r"InsightsClient|Insights SDK|Failed to create Sync Map"
+    r"InsightsClient|Insights SDK|Failed to create Sync Map|Teams context|20404"
 )
 """Lines on the console that are Flex's own: its sounds and services that a call does not need are not there."""
 ACT = """({action, task}) => {
@@ -31,15 +31,16 @@ ACT = """({action, task}) => {
 
 TASK = """(sid) => {
   const task = [...Twilio.Flex.Manager.getInstance().store.getState().flex.worker.tasks.values()].find((one) => one.taskSid === sid);
-  const names = ['sid', 'taskSid', 'workerSid', 'status', 'taskStatus', 'taskChannelUniqueName', 'taskChannelSid', 'channelType', 'attributes',
-    'queueName', 'queueSid', 'age', 'priority', 'defaultFrom', 'workflowSid', 'workflowName'];
+  const names = ['sid', 'taskSid', 'workerSid', 'status', 'taskStatus', 'taskChannelUniqueName', 'taskChannelSid', 'channelType',
+    'attributes', 'queueName', 'queueSid', 'age', 'priority', 'defaultFrom', 'workflowSid', 'workflowName'];
   return Object.fromEntries(names.map((name) => [name, task[name]]));
 }"""
 MONITOR = """async ({task, worker}) => {
   const {Actions, Manager} = Twilio.Flex;
   const whole = {...task, dateCreated: new Date(), dateUpdated: new Date(), addOns: {}, timeout: 86400};
   await Actions.invokeAction('NavigateToView', {viewName: 'teams'});
-  const shown = {worker: {attributes: {}, activityName: 'Available', isAvailable: true, dateStatusChanged: new Date(), ...worker}, tasks: [whole]};
+  const known = {attributes: {}, activityName: 'Available', isAvailable: true, dateStatusChanged: new Date(), ...worker};
+  const shown = {worker: known, tasks: [whole]};
   const callMonitoring = {status: 2, task: whole, workers: []};
   const payload = {workers: [shown], stickyWorker: shown, isLoadingWorkers: false, errorLoadingWorkers: 0, callMonitoring};
   Manager.getInstance().store.dispatch({type: 'SUPERVISOR_UPDATE', payload});

@@ -72,14 +72,22 @@ async def test_twilio_fails(desk: Desk, stage: Stage, quiet: Path) -> None:
 
 
 async def test_the_call_is_not_the_agents(desk: Desk, stage: Stage, quiet: Path) -> None:
-    """403: what the task's attributes say is no proof; the panel says so, and no stream is made."""
-    other = await stage.new_call(quiet.resolve(), hangUp=None)
-    await desk.take(quiet, attributes={"conference": {"participants": {"customer": other["callSid"]}}})
-    await desk.start_button.click()
-    await desk.is_in("failed")
-    await expect(desk.of("notice")).to_contain_text("This call is not yours yet")
-    assert await active_streams(stage, other) == 0
-    await control(stage, "POST", f"calls/{other['callSid']}/complete")
+    """403: asked by a worker who does not hold the call; the panel says so, and no stream is made."""
+    call = await desk.take(quiet)
+    other = await stage.new_worker("other@example.com")
+    await desk.page.evaluate(
+        "(token) => Object.defineProperty(Twilio.Flex.Manager.getInstance().user, 'token', {configurable: true, get: () => token})",
+        other["flexToken"],
+    )
+    try:
+        await desk.start_button.click()
+        await desk.is_in("failed")
+        await expect(desk.of("notice")).to_contain_text("This call is not yours yet")
+        assert await active_streams(stage, call) == 0
+    finally:
+        await desk.page.evaluate("delete Twilio.Flex.Manager.getInstance().user.token")
+    await desk.of("retry").click()
+    await desk.is_in("listening")
 
 
 async def test_asked_too_often(desk: Desk, stage: Stage, quiet: Path) -> None:
@@ -125,6 +133,7 @@ async def test_the_call_moves_to_another_server(desk: Desk, stage: Stage, quiet:
     await relay.status("lost", "RelayStopping", "The relay stops; the call goes on elsewhere.")
     await desk.is_in("moved")
     await desk.shows("One?")
+    await relay.status("live", "Started")
     await desk.is_in("listening", 40)
     await desk.shows("One?")
 
@@ -165,7 +174,6 @@ async def test_a_supervisor_reads_and_no_more(desk: Desk, stage: Stage, browser:
 async def test_an_error_in_the_panel_stays_in_the_panel(desk: Desk, stage: Stage, quiet: Path) -> None:
     """A component of ours that throws: the call controls work, the rest of Flex is whole, and the panel can be opened again."""
     call = await desk.assisted(quiet)
-    await desk.page.evaluate("window.format = Intl.DateTimeFormat.prototype.formatToParts")
     await desk.page.evaluate(
         "window.kept = Object.getOwnPropertyDescriptor(Intl.DateTimeFormat.prototype, 'format');"
         "Object.defineProperty(Intl.DateTimeFormat.prototype, 'format', {configurable: true, get() { throw new Error('broken'); }})"
