@@ -19,7 +19,7 @@ from voiceassist_demo.stage import free_port
 
 from .rig import until
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
 
 def printed(demo: Demo) -> str:

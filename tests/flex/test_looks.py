@@ -17,7 +17,7 @@ from voiceassist_demo.stage import Stage
 from .packages import axe_script
 from .rig import Desk, Relayed, control, faults, model_faults, sockets
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
 AXE = """async () => {
   const found = await axe.run(document.querySelector('[data-testid=voice-assist-panel]'), {resultTypes: ['violations']});

@@ -13,7 +13,7 @@ from voiceassist_demo.stage import HOST, Stage
 
 from .rig import Desk, Relayed, active_streams, control, faults, model_faults, sockets, until
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
 WATCH_START = """new MutationObserver(() => { window.startedAt ??= performance.now(); })
   .observe(document, {subtree: true, attributes: true, attributeFilter: ['data-flex']})"""
@@ -72,20 +72,14 @@ async def test_twilio_fails(desk: Desk, stage: Stage, quiet: Path) -> None:
 
 
 async def test_the_call_is_not_the_agents(desk: Desk, stage: Stage, quiet: Path) -> None:
-    """403: asked by a worker who does not hold the call; the panel says so, and no stream is made."""
+    """403: TaskRouter knows no such task of this worker; the panel says so, and no stream is made."""
     call = await desk.take(quiet)
-    other = await stage.new_worker("other@example.com")
-    await desk.page.evaluate(
-        "(token) => Object.defineProperty(Twilio.Flex.Manager.getInstance().user, 'token', {configurable: true, get: () => token})",
-        other["flexToken"],
-    )
-    try:
-        await desk.start_button.click()
-        await desk.is_in("failed")
-        await expect(desk.of("notice")).to_contain_text("This call is not yours yet")
-        assert await active_streams(stage, call) == 0
-    finally:
-        await desk.page.evaluate("delete Twilio.Flex.Manager.getInstance().user.token")
+    await faults(stage, {"kind": "refuse", "path": "/taskrouter/.*/Tasks/", "status": 404, "code": 20404})
+    await desk.start_button.click()
+    await desk.is_in("failed")
+    await expect(desk.of("notice")).to_contain_text("This call is not yours yet")
+    assert await active_streams(stage, call) == 0
+    await faults(stage)
     await desk.of("retry").click()
     await desk.is_in("listening")
 

@@ -310,7 +310,7 @@ class MediaStream:
             self._server_close = ServerClose(int(close.code), close.reason, self.state in {"connecting", "streaming"})
             self._server_done.set()
             self._break(StreamFailed(StreamCode.SERVER_CLOSED, f"close {int(close.code)} {close.reason!r}"))
-        elif frame.opcode is not Opcode.PONG:
+        elif frame.opcode not in (Opcode.PING, Opcode.PONG):  # control frames are no messages (RFC 6455, 5.5)
             self._violation(f"the server sent a {frame.opcode.name.lower()} frame on a unidirectional stream")
 
     def _violation(self, detail: str) -> None:
