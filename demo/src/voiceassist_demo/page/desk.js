@@ -7,7 +7,7 @@ let view = null;
 
 button.addEventListener("click", () => {
   player.muted = !player.muted;
-  button.textContent = player.muted ? "Hear the recording" : "Mute the recording";
+  button.textContent = player.muted ? "Hear" : "Mute";
 });
 
 function stop(text) {
