@@ -80,7 +80,7 @@ class Finalizer:
 async def drain(cluster: Cluster, body: Mapping[str, Any], now: float) -> int:
     """Deletes the Deployment. Returns the number of pods that are waited for; none when the time for that is over (`now`: epoch seconds).
 
-    The rest of the cluster's objects goes with the VoiceAssist, by its owner references.
+    The cluster deletes our other objects with the VoiceAssist, by their owner references.
     """
     metadata = body["metadata"]
     namespace, name = metadata["namespace"], relay_name(metadata["name"])

@@ -50,7 +50,7 @@ class TwilioSettings:
     release_seconds: float = RELEASE_SECONDS
     """How long an object that is being deleted waits for Twilio when its relays are gone."""
     grace_seconds: float = GRACE_SECONDS
-    """How long functions that are no longer wanted go on."""
+    """How long functions that are no longer wanted are kept."""
 
 
 class _Gone(Exception):
@@ -142,7 +142,7 @@ class Reconciler:
         except ContractError as error:
             outcome, pause = "refused", self._resync
             self._log.error("the object cannot be read", problems=error.problems)
-        except Exception:  # a defect of ours must not end the keeping of this object, nor of others
+        except Exception:  # a defect of ours must not end this reconciler, nor others
             outcome, self._seen = "error", None
             self._log.exception("reconcile failed by a defect, tried again")
         if anew or outcome != "ok":

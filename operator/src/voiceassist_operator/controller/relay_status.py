@@ -1,7 +1,7 @@
 """Asks relay pods for their status on the private port; an answer stands for a while. Secrets never travel here.
 
 Relays may be of another version: fields that this one does not know are passed over and counted, and an answer that cannot be read at
-all is told apart from none.
+all is not taken for silence.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ RESOURCES: dict[Kind, Any] = {
 RETRY_SECONDS = 5.0
 CONFLICT_SECONDS = 0.2
 SLOW_SECONDS = 30.0
-"""What somebody has to mend first: a right that is missing, a kind that is not there."""
+"""After what a person has to repair: a right that is missing, a kind that the cluster does not know."""
 
 
 class Cluster:

@@ -32,7 +32,7 @@ class Claim:
 
 
 class Claims:
-    """Which VoiceAssist claims which address, and which queues in Flex, as the watch tells it."""
+    """The claims of all VoiceAssists that the watch has delivered."""
 
     def __init__(self) -> None:
         self._by_uid: dict[str, Claim] = {}

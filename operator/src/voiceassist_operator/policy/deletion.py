@@ -28,7 +28,7 @@ def release_at(body: Mapping[str, Any]) -> float:
 
 
 def waits_for_twilio(body: Mapping[str, Any], waited: float, patience: float, now: float) -> bool:
-    """Returns whether an object that has waited for `waited` seconds goes on waiting for Twilio, for `patience` seconds in all.
+    """Returns whether an object that has waited for `waited` seconds still waits for Twilio; `patience` is the most, in seconds.
 
     With an operator that was started again and again, the time of the deletion itself says when it is enough.
     """

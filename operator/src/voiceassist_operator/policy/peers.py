@@ -20,12 +20,12 @@ def peer_verdict(
 
     `unreachable` is the reason for every PeerReason that is not in `reasons`.
     """
-    told = [(pod.name, getattr(pod.status, peer)) for pod in current_pods(seen) if pod.status is not None]
-    bad = [(name, status) for name, status in told if not status.ok and status.reason is not PeerReason.UNKNOWN]
+    reported = [(pod.name, getattr(pod.status, peer)) for pod in current_pods(seen) if pod.status is not None]
+    bad = [(name, status) for name, status in reported if not status.ok and status.reason is not PeerReason.UNKNOWN]
     if bad:
         name, status = bad[0]
         reason = reasons.get(status.reason or PeerReason.UNREACHABLE, unreachable)
-        return Verdict(False, reason, f"{len(bad)} of {len(told)} relays report it ({name}): {status.message}")
-    if not any(status.ok for _, status in told):
+        return Verdict(False, reason, f"{len(bad)} of {len(reported)} relays report it ({name}): {status.message}")
+    if not any(status.ok for _, status in reported):
         return Verdict(None, Reason.UNKNOWN, "no relay has reported yet")
     return Verdict(True, good)

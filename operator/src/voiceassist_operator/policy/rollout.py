@@ -41,7 +41,7 @@ def behind(seen: Observed, config: RelayConfig) -> list[PodFact]:
 
 
 def secrets_version(seen: Observed) -> str:
-    """Returns the Secrets' versions: changes when one of them does, and tells nothing of their values."""
+    """Returns a text that changes when one of the Secrets does; it says nothing of their values."""
     return f"{seen.credentials.version}.{seen.model_key.version}"
 
 

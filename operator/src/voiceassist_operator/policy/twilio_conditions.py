@@ -57,11 +57,11 @@ def _sync_is_not_as_described(seen: Observed) -> Verdict | None:
 
 def _relays_reach_sync(seen: Observed) -> Verdict:
     """What the relays report; where all is well, that Twilio did not answer the operator lately is said beside it."""
-    told = peer_verdict(seen, "sync", Reason.SYNC_OK, Reason.SYNC_UNREACHABLE, _SYNC_REASONS)
+    reported = peer_verdict(seen, "sync", Reason.SYNC_OK, Reason.SYNC_UNREACHABLE, _SYNC_REASONS)
     problem = seen.twilio.sync.problem if seen.twilio.sync is not None else None
-    if told.status is True and problem is not None:
-        return told._replace(message=f"not looked at lately: {problem.message}")
-    return told
+    if reported.status is True and problem is not None:
+        return reported._replace(message=f"not looked at lately: {problem.message}")
+    return reported
 
 
 SYNC: tuple[Check[Observed], ...] = (_no_sync_service, _sync_is_not_as_described, _relays_reach_sync)
@@ -77,7 +77,7 @@ def _relays_serve_the_functions(seen: Observed) -> Verdict | None:
 
 
 def _functions_have_a_problem(seen: Observed) -> Verdict | None:
-    """A problem that passes is not told while the functions were well before."""
+    """A problem that passes is not shown while the functions were well before."""
     problem, known = seen.twilio.functions_problem, known_condition(seen.status, ConditionType.FUNCTIONS_CONFIGURED)
     if problem is None or (problem.passing and known is not None and known.status is True):
         return None

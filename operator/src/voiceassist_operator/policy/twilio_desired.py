@@ -20,7 +20,7 @@ CHECKS = (host_is_free, custom_endpoints_are_allowed, twilio_credentials_are_com
 def desired_at_twilio(seen: Observed, neighbours: Neighbours, grace_seconds: float) -> TwilioDesired | None:
     """Returns what the object wants of Twilio; None while nothing may be asked there.
 
-    `grace_seconds`: how long functions that are no longer wanted go on.
+    `grace_seconds`: how long functions that are no longer wanted are kept.
     """
     owner = seen.owner
     if owner.spec.paused or any(check(seen) is not None for check in CHECKS):
@@ -44,5 +44,5 @@ def desired_at_last(body: Mapping[str, Any], *, custom_endpoints: bool) -> Twili
 
 def sync_is_reported_gone(seen: Observed) -> bool:
     """Returns whether a relay says that Sync is not as the last look found it."""
-    told = [pod.status.sync for pod in current_pods(seen) if pod.status is not None]
-    return any(one.reason is PeerReason.MISCONFIGURED for one in told)
+    reported = [pod.status.sync for pod in current_pods(seen) if pod.status is not None]
+    return any(one.reason is PeerReason.MISCONFIGURED for one in reported)

@@ -30,7 +30,7 @@ log = structlog.get_logger("voiceassist.twilio")
 
 
 class TwilioCleanup:
-    """One object's cleanup: a task that tries until everything of ours is removed; whoever waits for it may release the object before."""
+    """One object's cleanup: a task that tries until all that we made is removed. The object may be released before that."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class TwilioCleanup:
         self.flex_tried = False
         """Whether the Flex entry is gone, or one attempt to remove it has failed."""
         self.done = False
-        """Whether nothing of ours is left, or nothing that we know of and Twilio cannot be asked."""
+        """Whether nothing that we made is left; or nothing is known to be, and Twilio cannot be asked."""
         self._cluster, self._pool, self._worker, self._desired = cluster, pool, worker, desired
         self._namespace, self._name, self._record, self._changed = namespace, name, record, changed
         self._to_do = [FLEX, FUNCTIONS, SYNC]
@@ -103,7 +103,7 @@ class TwilioCleanup:
         self._changed()
 
     async def _attempt(self, *parts: str) -> None:
-        """Frees these parts, in this order; notes what went wrong, and goes on with the next."""
+        """Removes these parts, in this order; a failure is noted, and the next part is tried."""
         if self._desired is None:
             self.problem = "the object does not say which account, or the operator may not ask there"
             return

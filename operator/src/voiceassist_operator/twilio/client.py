@@ -72,7 +72,7 @@ class Retries(Backoff):
     longest: float = 8.0
     attempts: int = 4
     longest_asked: float = 15.0
-    """Seconds. If Twilio asks for more, the caller is told instead."""
+    """Seconds. If Twilio asks for more, the request fails at once."""
 
     def wait(self, failures: int, chance: float, asked: float) -> float | None:
         """Returns the seconds to wait after so many failures; None: give up. `chance` is drawn evenly from [0, 1)."""
@@ -279,12 +279,12 @@ class TwilioTransport(AsyncHttpClient):  # type: ignore[misc] # the package has 
             self._gate.release()
         if 200 <= status < 300:
             return status, answer, answered
-        told = problem(status, answer)
-        text = f"{what}: HTTP {status}, {f'code {told.code}, ' if told.code else ''}{told.sentence}"
-        if is_busy(status, told.code) or is_unclear(status):
+        said = problem(status, answer)
+        text = f"{what}: HTTP {status}, {f'code {said.code}, ' if said.code else ''}{said.sentence}"
+        if is_busy(status, said.code) or is_unclear(status):
             asked = retry_after(answered.get("Retry-After"), time.time()) or 0.0
-            raise TwilioUnavailable(text, asked, unclear=not is_busy(status, told.code), status=status, code=told.code)
-        raise TwilioRefused(text, refusal(status, told.code), status=status, code=told.code)
+            raise TwilioUnavailable(text, asked, unclear=not is_busy(status, said.code), status=status, code=said.code)
+        raise TwilioRefused(text, refusal(status, said.code), status=status, code=said.code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,7 +296,7 @@ class _Body:
     parts: tuple[Part, ...] | None = field(default=None, repr=False)
 
     def written(self) -> tuple[bytes | aiohttp.FormData | None, str]:
-        """Returns the body for one attempt, and its content type where it is not told by the body itself."""
+        """Returns the body for one attempt, and its content type; empty for a multipart body, which has its own."""
         if self.parts is None:
             return self.content, self.content_type
         form = aiohttp.FormData(default_to_multipart=True)

@@ -39,7 +39,7 @@ _PARTS = ("sync", "functions", "flex")
 
 
 class TwilioWorker:
-    """Looks at an object's Sync service, functions and Flex entry when what is wanted changes, and now and then; repairs; tells."""
+    """Looks at an object's Sync service, functions and Flex entry, and repairs them: when what is desired changes, and at intervals."""
 
     def __init__(
         self, cluster: Cluster, pool: TwilioPool, namespace: str, name: str, resync_seconds: float, changed: Callable[[], None]
@@ -144,7 +144,7 @@ class TwilioWorker:
             return await self._look(desired)
         except OperatorError as error:  # the cluster, or the Secret: the reconciler says what is wrong with those
             self._log.warning("Twilio not looked at", error=str(error))
-        except Exception:  # a defect of ours must not end the keeping of this object, nor of others
+        except Exception:  # a defect of ours must not end this worker, nor others
             self._log.exception("the look at Twilio failed by a defect, tried again")
         return Cause(failed=True)
 

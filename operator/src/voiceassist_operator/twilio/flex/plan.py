@@ -82,8 +82,8 @@ def drift(plan: FlexPlan, key: str) -> str:
     if not isinstance(plan.seen, Mapping):
         return f"{where} was not an object: put right"
     names = sorted(name for name in {*plan.seen, *plan.entry} if plan.seen.get(name) != plan.entry.get(name))
-    told = [f"{name} was {str(plan.seen[name])[:120]!r}" if name in plan.seen else f"{name} was missing" for name in names]
-    return f"{where} was changed by hand ({', '.join(told)}): put right"
+    described = [f"{name} was {str(plan.seen[name])[:120]!r}" if name in plan.seen else f"{name} was missing" for name in names]
+    return f"{where} was changed by hand ({', '.join(described)}): put right"
 
 
 def _is_ours(entry: Any, uid: str) -> bool:
@@ -151,7 +151,7 @@ def _taken(desired: FlexDesired, instances: Mapping[str, Any]) -> dict[str, str]
 
 
 def _conflict(desired: FlexDesired, taken: Mapping[str, str]) -> Problem:
-    told = ", ".join(f"{'the default' if queue == DEFAULT else f'queue {queue}'} by {key}" for queue, key in sorted(taken.items()))
+    described = ", ".join(f"{'the default' if queue == DEFAULT else f'queue {queue}'} by {key}" for queue, key in sorted(taken.items()))
     way = "name queues in twilio.flex.queues, or remove the other" if DEFAULT in taken else "change twilio.flex.queues of one of them"
     stands = "its other queues are configured" if desired.claims - taken.keys() else "this one has no entry in the Flex configuration"
-    return Problem(Reason.FLEX_CONFLICT, f"claimed already: {told}; {way}; {stands}")
+    return Problem(Reason.FLEX_CONFLICT, f"claimed already: {described}; {way}; {stands}")

@@ -39,25 +39,25 @@ async def reconcile_flex(
     `lock` keeps this operator's own writers of the account apart. `was_right`: the entry was left as it should be, so that any
     difference was made by others. Raises nothing of the client's: errors are in the outcome.
     """
-    told: list[str] = []
+    drifted: list[str] = []
 
     def note(plan: FlexPlan, again: bool) -> None:
         if again:
-            told.append(f"somebody else wrote the Flex configuration at the same time, and entry {desired.key} was lost: written again")
+            drifted.append(f"somebody else wrote the Flex configuration at the same time, and entry {desired.key} was lost: written again")
         elif was_right:
-            told.append(drift(plan, desired.key))
+            drifted.append(drift(plan, desired.key))
 
     try:
         plan, wrote = await _write(account, lock, lambda seen: plan_flex(desired, functions_url, seen), note)
     except OperatorError as error:
         where = "without Flex in this account set twilio.flex.configure to false"
         problem = problem_of(error, secret, Reason.FLEX_NOT_FOUND, where, keys="authToken")
-        return FlexOutcome(problem=problem, drift=tuple(told))
+        return FlexOutcome(problem=problem, drift=tuple(drifted))
     ours = plan.ours(desired.uid)
     if plan.write is not None:
         text = f"what is written to the Flex configuration is gone when it is read again, {ROUNDS} times; somebody else overwrites it"
-        return FlexOutcome(plan.url_in_flex, plan.seen, ours, wrote, Problem(Reason.FLEX_CONTENDED, text), tuple(told))
-    return FlexOutcome(plan.url_in_flex, plan.seen, ours, wrote, plan.problem, tuple(told))
+        return FlexOutcome(plan.url_in_flex, plan.seen, ours, wrote, Problem(Reason.FLEX_CONTENDED, text), tuple(drifted))
+    return FlexOutcome(plan.url_in_flex, plan.seen, ours, wrote, plan.problem, tuple(drifted))
 
 
 async def remove_flex(account: FlexOperations, lock: asyncio.Lock, desired: FlexDesired) -> tuple[str, ...]:

@@ -1,9 +1,9 @@
-"""The next steps towards functions that are deployed as wanted (pure): from what the account has, whoever made it and whenever.
+"""The next steps until the functions are deployed as described. Pure; from what the account has, whoever made it and whenever.
 
 Nothing is remembered that Twilio does not show: the service is found by its UniqueName, which carries the object's uid; what a
 function contains by its FriendlyName (`Source.name`); a build by the versions in it; whether a build failed, how often and when, by
 the failed builds. So an unchanged function is never uploaded or built again, a deployment that was broken off is resumed, and what
-has failed is not tried again at once. What is remembered besides only tells a change by hand from one of ours.
+has failed is not tried again at once. What is recorded besides serves only to tell a change by hand from one of our own.
 """
 
 from __future__ import annotations
@@ -172,18 +172,18 @@ def _around(desired: FunctionsDesired, facts: ServerlessFacts, left: Left) -> tu
                 "IncludeCredentials": service.include_credentials,
                 "UiEditable": service.ui_editable,
             }
-            told = ", ".join(
+            described = ", ".join(
                 f"{key} {str(value).lower() if value is True else repr(value)}" for key, value in shown.items() if value is not False
             )
-            drift.append(f"the Functions service {service.sid} had {told}: put right")
+            drift.append(f"the Functions service {service.sid} had {described}: put right")
     if facts.environment is None:
         steps.append(CreateEnvironment(ENVIRONMENT))
         if left.environment_sid and left.service_sid == service.sid:
             drift.append(f"the Functions environment {left.environment_sid} was deleted: made again")
         return steps, drift
     known = left.variables if left.environment_sid == facts.environment.sid else {}
-    more, told_of = plan_variables(desired_variables(desired), facts.variables, known)
-    return steps + more, drift + told_of
+    more, more_drift = plan_variables(desired_variables(desired), facts.variables, known)
+    return steps + more, drift + more_drift
 
 
 def _functions_of(source: Source, facts: ServerlessFacts) -> list[Function]:

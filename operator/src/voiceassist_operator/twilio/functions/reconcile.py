@@ -24,18 +24,18 @@ _LOOK_AGAIN = frozenset({Refusal.TAKEN, Refusal.NOT_FOUND})
 
 
 class FunctionsReconciler:
-    """One VoiceAssist's functions. Held by whoever keeps the object: it knows what it saw last, so a poll is one request."""
+    """One VoiceAssist's functions. It is kept between looks and knows what it saw last, so that a poll is one request."""
 
     def __init__(self) -> None:
         self._facts: ServerlessFacts | None = None
         self._variables: dict[str, dict[str, str]] = {}
         """How we left the variables, by environment."""
         self._searched = False
-        """Whether a service of ours that nothing remembers was looked for."""
+        """Whether a service that we made and that is recorded nowhere was looked for."""
         self._refused = 0
         """Builds in a row that Twilio did not even begin."""
         self._refusal: tuple[float, str] | None = None
-        """Of the last of them: epoch seconds before which no other one is asked for, and what to tell."""
+        """Of the last of them: epoch seconds before which no other one is asked for, and the message."""
         self._drift: list[str] = []
         self._record = FunctionsRecord()
 

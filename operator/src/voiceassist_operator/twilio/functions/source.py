@@ -1,4 +1,4 @@
-"""The functions that are deployed: their JavaScript, where they are found, and the name that tells one content from another.
+"""The functions that are deployed: their JavaScript, where they are found, and a name that is another one for every other content.
 
 The files in `javascript/` beside this module are copies of functions/src of the repository; a test holds them equal.
 """
@@ -35,8 +35,8 @@ class Source:
 
         Versions cannot be changed, so a function of this name with a version holds this content, and nobody has to remember it.
         """
-        told = json.dumps([self.path, self.visibility, self.content, RUNTIME, DEPENDENCIES])
-        return f"{NAME_PREFIX}{self.path} {hashlib.sha256(told.encode()).hexdigest()[:16]}"
+        everything = json.dumps([self.path, self.visibility, self.content, RUNTIME, DEPENDENCIES])
+        return f"{NAME_PREFIX}{self.path} {hashlib.sha256(everything.encode()).hexdigest()[:16]}"
 
 
 @cache

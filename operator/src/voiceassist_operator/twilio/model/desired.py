@@ -49,7 +49,7 @@ class TwilioDesired:
     credentials: Credentials
     sync: SyncDesired
     functions: FunctionsDesired
-    """Without what only a look can tell: the Sync service that was made, and the URL in Flex."""
+    """Lacks what only a look finds: the Sync service that was made, and the URL in Flex."""
     flex: FlexDesired
 
 
@@ -78,7 +78,7 @@ def twilio_desired(
 ) -> TwilioDesired:
     """Returns what a spec asks for; `created` is RFC 3339.
 
-    `grace_seconds`: how long functions that are no longer wanted go on.
+    `grace_seconds`: how long functions that are no longer wanted are kept.
     """
     twilio = spec.twilio
     existing = twilio.functions.existing

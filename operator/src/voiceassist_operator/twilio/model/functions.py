@@ -11,7 +11,7 @@ from typing import Any
 from voiceassist_crds.reasons import Reason
 
 GRACE_SECONDS = 24 * 3600.0
-"""How long functions that are no longer wanted go on after Flex has the new URL: open tabs still have the old one."""
+"""How long functions that are no longer wanted are kept after Flex has the new URL: open tabs still have the old one. Seconds."""
 
 
 class FunctionsMode(StrEnum):

@@ -70,8 +70,8 @@ def problem(status: int, body: bytes) -> Problem:
         parsed: Any = json.loads(body)
     except (ValueError, RecursionError):
         parsed = None
-    told: Mapping[str, Any] = parsed if isinstance(parsed, dict) else {}
-    code = told.get("code")
-    text = next((told[key] for key in ("message", "detail", "title") if isinstance(told.get(key), str) and told[key]), "")
+    fields: Mapping[str, Any] = parsed if isinstance(parsed, dict) else {}
+    code = fields.get("code")
+    text = next((fields[key] for key in ("message", "detail", "title") if isinstance(fields.get(key), str) and fields[key]), "")
     sentence = " ".join(text.split())[:MESSAGE_LENGTH]
     return Problem(code if isinstance(code, int) and not isinstance(code, bool) else 0, sentence or f"HTTP {status} without an explanation")

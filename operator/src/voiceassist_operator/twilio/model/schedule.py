@@ -10,7 +10,7 @@ RESYNC_SECONDS = 3600.0
 """Between looks at an object at rest, 15 % less at most. A look costs 2 requests (the list of Sync services, the Flex configuration), with
 functions at Twilio 5: at rest 5.9 an hour at most."""
 RELEASE_SECONDS = 600.0
-"""How long an object that is being deleted waits for Twilio when its relays are gone, unless the operator is told otherwise."""
+"""How long an object that is being deleted waits for Twilio when its relays are gone, by default. Seconds."""
 CONFIRM_SECONDS = 30.0
 """After a write to the Flex configuration: somebody who read it before us may write it after us."""
 STANDING_SECONDS = 300.0

@@ -81,10 +81,10 @@ def _made(desired: SyncDesired, record: SyncRecord, seen: SyncSeen) -> SyncPlan:
     if not ours:
         return SyncPlan(create=True, drift=tuple(f"{text}: another one is made" for text in gone))
     first = min(ours.values(), key=lambda one: (one.sid != remembered, one.created, one.sid))
-    changes, told = _changes(desired, first)
+    changes, repairs = _changes(desired, first)
     others = sorted(set(ours) - {first.sid})
     deletable = tuple(sid for sid in others if sid in seen.empty)
-    drift = [f"{text}: {first.sid} takes its place" for text in gone] + told
+    drift = [f"{text}: {first.sid} takes its place" for text in gone] + repairs
     drift += [f"Sync service {sid} bore the name of {first.sid}, with nothing in it: deleted" for sid in deletable]
     return SyncPlan(
         SyncRecord(first.sid, made=True),
@@ -97,15 +97,15 @@ def _made(desired: SyncDesired, record: SyncRecord, seen: SyncSeen) -> SyncPlan:
 
 def _changes(desired: SyncDesired, service: SyncService) -> tuple[dict[str, Any], list[str]]:
     changes: dict[str, Any] = {}
-    told = []
+    repairs = []
     if service.friendly_name != desired.friendly_name:
         changes["friendly_name"] = desired.friendly_name
-        told.append(f"FriendlyName of Sync service {service.sid} was {service.friendly_name[:100]!r}: put back")
+        repairs.append(f"FriendlyName of Sync service {service.sid} was {service.friendly_name[:100]!r}: put back")
     right = SyncSettings()
     for name in SyncSettings.__slots__:
         value, good = getattr(service.settings, name), getattr(right, name)
         if value != good:
             changes[name] = good
             shown = repr(value[:100]) if isinstance(value, str) else str(value).lower()
-            told.append(f"{name} of Sync service {service.sid} was {shown}: put back")
-    return changes, told
+            repairs.append(f"{name} of Sync service {service.sid} was {shown}: put back")
+    return changes, repairs
