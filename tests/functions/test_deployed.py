@@ -11,7 +11,7 @@ from functions.rig import TwilioRun, asked
 from integration.functions_table import FLEX
 from voiceassist_demo.stage import HOST, Stage, sample_calls
 from voiceassist_operator.metrics import OperatorMetrics
-from voiceassist_operator.twilio.client import Login, TwilioPool, TwilioTransport
+from voiceassist_operator.twilio.client import Login, TwilioClient, TwilioPool
 from voiceassist_operator.twilio.functions.reconcile import FunctionsReconciler
 from voiceassist_operator.twilio.model.address import Address
 from voiceassist_operator.twilio.model.functions import FunctionsDesired, FunctionsMode, FunctionsOutcome, FunctionsRecord
@@ -26,11 +26,11 @@ async def deployed_by_the_operator(stage: Stage) -> FunctionsOutcome:
     account = stage.account
     pool = TwilioPool(OperatorMetrics(), lambda: None)
     address = Address(api_url=f"{stage.twilio_url}/{{product}}")
-    transport = TwilioTransport(pool, address, Login(account.account_sid, account.api_key, account.api_secret))
-    keeper, record = FunctionsReconciler(), FunctionsRecord()
+    client = TwilioClient(pool, address, Login(account.account_sid, account.api_key, account.api_secret))
+    reconciler, record = FunctionsReconciler(), FunctionsRecord()
     try:
         for _ in range(10):
-            outcome = await keeper.reconcile(transport, wanted, record, time.time())
+            outcome = await reconciler.reconcile(client, wanted, record, time.time())
             record = outcome.record
             if outcome.configured:
                 return outcome

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from voiceassist_operator.metrics import OperatorMetrics
-from voiceassist_operator.twilio.client import Login, Retries, TwilioPool, TwilioTransport
+from voiceassist_operator.twilio.client import Login, Retries, TwilioClient, TwilioPool
 from voiceassist_operator.twilio.functions.plan import unique_name
 from voiceassist_operator.twilio.functions.reconcile import FunctionsReconciler
 from voiceassist_operator.twilio.model.address import Address
@@ -38,7 +38,7 @@ class Rig:
     """One object's functions; `reconciler` is what an operator has in memory, `record` what is in the status."""
 
     twilio: TwilioServer
-    transport: TwilioTransport
+    client: TwilioClient
     clock: Clock
     reconciler: FunctionsReconciler = field(default_factory=FunctionsReconciler)
     record: FunctionsRecord = field(default_factory=FunctionsRecord)
@@ -47,7 +47,7 @@ class Rig:
 
     async def look(self, wanted: FunctionsDesired = WANTED) -> FunctionsOutcome:
         """One look, as the operator makes it: what it says of the record is kept."""
-        outcome = await self.reconciler.reconcile(self.transport, wanted, self.record, self.clock())
+        outcome = await self.reconciler.reconcile(self.client, wanted, self.record, self.clock())
         self.record = outcome.record
         self.drift += outcome.drift
         self.outcomes.append(outcome)
@@ -122,6 +122,6 @@ async def rigged() -> AsyncIterator[Rig]:
         pool = TwilioPool(OperatorMetrics(), lambda: None, timeout=5.0, retries=retries)
         login = Login(twilio.account_sid, *twilio.api_key)
         try:
-            yield Rig(twilio, TwilioTransport(pool, Address(api_url=twilio.template), login), clock)
+            yield Rig(twilio, TwilioClient(pool, Address(api_url=twilio.template), login), clock)
         finally:
             await pool.close()

@@ -22,10 +22,10 @@ async def test_removal_takes_everything_and_may_be_asked_again() -> None:
         await rig.settle()
         sid = rig.service.sid
         rig.restart(forget=True)
-        assert await rig.reconciler.remove(rig.transport, UID, keep_sid=sid) == ()
-        assert await rig.reconciler.remove(rig.transport, UID) == (f"Functions service {sid}",)
+        assert await rig.reconciler.remove(rig.client, UID, keep_sid=sid) == ()
+        assert await rig.reconciler.remove(rig.client, UID) == (f"Functions service {sid}",)
         assert rig.twilio.serverless.services == {}
-        assert await rig.reconciler.remove(rig.transport, UID) == ()
+        assert await rig.reconciler.remove(rig.client, UID) == ()
 
 
 @pytest.mark.parametrize("configured", [True, False], ids=["flex", "by-hand"])
@@ -117,7 +117,7 @@ async def test_of_an_existing_environment_only_two_variables_are_touched() -> No
         next(one for one in environment.variables.values() if one.key == "STREAM_URL").value = "wss://evil.example.com/ws"
         await rig.look(wanted)
         assert rig.drift == ["variable STREAM_URL of the Functions was 'wss://evil.example.com/ws': put right"]
-        assert await rig.reconciler.remove(rig.transport, UID) == ()
+        assert await rig.reconciler.remove(rig.client, UID) == ()
         assert environment.variables and rig.twilio.serverless.services
 
 

@@ -97,7 +97,7 @@ async def test_of_two_the_one_in_the_status_stays_and_what_holds_something_too()
         earlier = rig.twilio.sync.create_service(rig.twilio.clock() - 100)
         earlier.friendly_name, earlier.acl_enabled = SERVICE_NAME, True
         stored = {"UniqueName": "VA_CALL_1", "Data": "{}"}
-        await (await rig.transport()).ask("sync", "POST", f"/v1/Services/{earlier.sid}/Documents", form=stored)
+        await (await rig.client()).ask("sync", "POST", f"/v1/Services/{earlier.sid}/Documents", form=stored)
         rig.restart()
         await rig.settled()
         assert rig.record.sync.sid == ours

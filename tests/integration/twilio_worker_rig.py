@@ -14,7 +14,7 @@ from voiceassist_crds.resource import VoiceAssistSpec
 from voiceassist_operator.kubernetes.kinds import SECRET, Kind
 from voiceassist_operator.metrics import OperatorMetrics
 from voiceassist_operator.twilio.cleanup import TwilioCleanup
-from voiceassist_operator.twilio.client import Retries, TwilioPool, TwilioTransport
+from voiceassist_operator.twilio.client import Retries, TwilioClient, TwilioPool
 from voiceassist_operator.twilio.credentials import open_account
 from voiceassist_operator.twilio.model.desired import Neighbours, TwilioDesired, TwilioRecord, twilio_desired
 from voiceassist_operator.twilio.model.observed import TwilioFact
@@ -137,7 +137,7 @@ class Rig:
         attributes = self.twilio.flex.values()["ui_attributes"] or {}
         return ((attributes.get("custom_data") or {}).get("voice_assist") or {}).get("instances") or {}
 
-    async def transport(self) -> TwilioTransport:
+    async def client(self) -> TwilioClient:
         """The account as the operator opens it."""
         return (await open_account(self.secrets, self.pool, NAMESPACE, self.wanted().credentials)).key  # type: ignore[arg-type]
 

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from voiceassist_operator.errors import NotLeading
 from voiceassist_operator.metrics import OperatorMetrics
-from voiceassist_operator.twilio.client import Login, Part, Retries, TwilioPool, TwilioTransport
+from voiceassist_operator.twilio.client import Login, Part, Retries, TwilioClient, TwilioPool
 from voiceassist_operator.twilio.model.address import Address
 from voiceassist_operator.twilio.model.errors import TwilioRefused, TwilioUnavailable
 from voiceassist_operator.twilio.model.refusals import Refusal
@@ -25,7 +25,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Bench:
-    """A server whose answers are a list, and a transport to it."""
+    """A server whose answers are a list, and a client of it."""
 
     def __init__(self) -> None:
         self.answers: list[tuple[int, Any, dict[str, str]]] = []
@@ -58,7 +58,7 @@ class Bench:
 
 
 @asynccontextmanager
-async def serving(*answers: Any, timeout: float = 5.0, concurrent: int = 4) -> AsyncIterator[tuple[Bench, TwilioTransport]]:
+async def serving(*answers: Any, timeout: float = 5.0, concurrent: int = 4) -> AsyncIterator[tuple[Bench, TwilioClient]]:
     bench = Bench()
     bench.answers = [(one if isinstance(one, tuple) else (200, one, {})) for one in answers]
     app = web.Application()
@@ -70,7 +70,7 @@ async def serving(*answers: Any, timeout: float = 5.0, concurrent: int = 4) -> A
     pool = TwilioPool(bench.metrics, bench.may_write, timeout=timeout, retries=retries, concurrent=concurrent)
     address = Address(f"http://127.0.0.1:{runner.addresses[0][1]}/{{product}}")
     try:
-        yield bench, TwilioTransport(pool, address, Login(ACCOUNT, "SK1", "the-secret"))
+        yield bench, TwilioClient(pool, address, Login(ACCOUNT, "SK1", "the-secret"))
     finally:
         await pool.close()
         await runner.cleanup()
@@ -86,7 +86,7 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_what_the_package_sends() -> None:
     async with serving(SERVICE) as (bench, twilio):
-        await twilio.client.sync.v1.services.create_async(friendly_name="a b&c/ü", acl_enabled=True, webhook_url="")
+        await twilio.sdk.sync.v1.services.create_async(friendly_name="a b&c/ü", acl_enabled=True, webhook_url="")
         method, path, headers, body = bench.seen[0]
         assert (method, path) == ("POST", "/sync/v1/Services")
         assert headers["Authorization"] == "Basic U0sxOnRoZS1zZWNyZXQ="
@@ -113,12 +113,12 @@ async def test_pages_are_followed_to_our_address_only() -> None:
     page = {"services": [SERVICE], "meta": {"key": "services", "next_page_url": "https://sync.twilio.com/v1/Services?Page=1"}}
     last = {"services": [SERVICE], "meta": {"key": "services", "next_page_url": None}}
     async with serving(page, last) as (bench, twilio):
-        assert len(await twilio.client.sync.v1.services.list_async()) == 2
+        assert len(await twilio.sdk.sync.v1.services.list_async()) == 2
         assert bench.seen[1][1] == "/sync/v1/Services?Page=1"
     evil = {"services": [SERVICE], "meta": {"key": "services", "next_page_url": "https://twilio.com.evil.example/v1/Services?Page=1"}}
     async with serving(evil) as (bench, twilio):
         with pytest.raises(TwilioRefused, match=r"evil\.example"):
-            await twilio.client.sync.v1.services.list_async()
+            await twilio.sdk.sync.v1.services.list_async()
         assert len(bench.seen) == 1
 
 
@@ -169,7 +169,7 @@ async def test_attempts_end_and_twilio_may_ask_for_more_time() -> None:
 @pytest.mark.parametrize(("status", "kind"), [(401, Refusal.CREDENTIALS), (404, Refusal.NOT_FOUND), (302, Refusal.BAD_REQUEST)])
 async def test_refusals_carry_twilios_words_and_no_secret(status: int, kind: Refusal) -> None:
     async with serving((status, {"code": 20001, "message": "because"}, {"Location": "http://127.0.0.1:9/"})) as (bench, twilio):
-        for ask in (twilio.ask("sync", "GET", "/v1/Services/IS1"), twilio.client.sync.v1.services("IS1").fetch_async()):
+        for ask in (twilio.ask("sync", "GET", "/v1/Services/IS1"), twilio.sdk.sync.v1.services("IS1").fetch_async()):
             with pytest.raises(
                 TwilioRefused, match=f"Twilio sync, GET /sync/v1/Services/IS1: HTTP {status}, code 20001, because"
             ) as raised:
@@ -199,7 +199,7 @@ async def test_answers_that_are_no_object(answer: str) -> None:
 async def test_few_at_once_to_an_account_whoever_asks() -> None:
     async with serving({"ok": 1}, concurrent=2) as (bench, twilio):
         bench.slow = 0.05
-        again = TwilioTransport(twilio._pool, twilio.address, twilio.login)
+        again = TwilioClient(twilio._pool, twilio.address, twilio.login)
         await asyncio.gather(*(one.ask("sync", "GET", "/v1/Services") for one in (twilio, again) for _ in range(4)))
         assert (len(bench.seen), bench.most) == (8, 2)
 

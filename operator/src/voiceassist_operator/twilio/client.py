@@ -1,7 +1,7 @@
 """Requests to Twilio, for the `twilio` package and beside it: time limits, few at once, repeated where that is safe.
 
 The package's own asynchronous client has no time limit, gives up at 429 and cannot write JSON bodies. This one takes its place
-(`TwilioTransport.client` is the package's client on top of it) and also sends what the package cannot: JSON and multipart.
+(`TwilioClient.sdk` is the package's client on top of it) and also sends what the package cannot: JSON and multipart.
 Bodies, answers and credentials are never logged.
 """
 
@@ -130,7 +130,7 @@ class TwilioPool:
             await session.close()
 
 
-class TwilioTransport(AsyncHttpClient):  # type: ignore[misc] # the package has no types
+class TwilioClient(AsyncHttpClient):  # type: ignore[misc] # the package has no types
     """One account's Twilio with one login. Every failure is a TwilioUnavailable or a TwilioRefused, also through the package.
 
     GET and DELETE are repeated after 429, 5xx and broken connections; anything else after 429 only, as nothing was done then,
@@ -143,7 +143,7 @@ class TwilioTransport(AsyncHttpClient):  # type: ignore[misc] # the package has 
         self._pool, self._gate = pool, pool.gate(address, login.account_sid)
 
     @cached_property
-    def client(self) -> Any:
+    def sdk(self) -> Any:
         """The package's client. It reads nothing from the environment: address and credentials are ours."""
         return Client(
             self.login.username,

@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import OperatorError
 from ..kubernetes.client import Cluster
 from ..kubernetes.kinds import SECRET
-from .client import Login, TwilioPool, TwilioTransport
+from .client import Login, TwilioClient, TwilioPool
 from .model.desired import Credentials
 
 _KEYS = ("authToken", "apiKeySid", "apiKeySecret")
@@ -24,8 +24,8 @@ class NoCredentials(OperatorError):
 class Access:
     """An account, opened: by the API key, and by the account itself (which is what Twilio documents for the Flex configuration)."""
 
-    key: TwilioTransport
-    account: TwilioTransport
+    key: TwilioClient
+    account: TwilioClient
     version: str
     """The Secret's resourceVersion."""
 
@@ -39,7 +39,7 @@ async def open_account(cluster: Cluster, pool: TwilioPool, namespace: str, crede
         raise NoCredentials(f"Secret {credentials.secret} lacks {', '.join(missing)}")
     sid, address = credentials.account_sid, credentials.address
     return Access(
-        TwilioTransport(pool, address, Login(sid, values["apiKeySid"], values["apiKeySecret"])),
-        TwilioTransport(pool, address, Login(sid, sid, values["authToken"])),
+        TwilioClient(pool, address, Login(sid, values["apiKeySid"], values["apiKeySecret"])),
+        TwilioClient(pool, address, Login(sid, sid, values["authToken"])),
         (secret or {})["metadata"]["resourceVersion"],
     )

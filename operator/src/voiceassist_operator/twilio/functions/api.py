@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from ..client import Part, TwilioTransport, segment
+from ..client import Part, TwilioClient, segment
 from ..model.errors import TwilioRefused
 from ..model.refusals import Refusal
 from .observed import (
@@ -33,9 +33,9 @@ from .source import RUNTIME, dependencies_json
 class ServerlessAccount:
     """The Serverless services of one account."""
 
-    def __init__(self, transport: TwilioTransport) -> None:
-        self._transport = transport
-        self._services = transport.client.serverless.v1.services
+    def __init__(self, client: TwilioClient) -> None:
+        self._client = client
+        self._services = client.sdk.serverless.v1.services
 
     async def service(self, ref: str) -> Service | None:
         """Returns a service by SID or UniqueName; None where there is none. One request."""
@@ -150,7 +150,7 @@ class ServerlessAccount:
             Part("Visibility", source.visibility),
             Part("Content", source.content, filename=name, content_type="application/javascript"),
         ]
-        made = await self._transport.ask("serverless-upload", "POST", path, parts=parts, repeatable=False)
+        made = await self._client.ask("serverless-upload", "POST", path, parts=parts, repeatable=False)
         return Version(str(made["sid"]), source.path, source.visibility)
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from voiceassist_crds.reasons import Reason
 
 from ...errors import OperatorError
-from ..client import TwilioTransport
+from ..client import TwilioClient
 from ..model.errors import TwilioRefused
 from ..model.functions import FunctionsDesired, FunctionsMode, FunctionsOutcome, FunctionsRecord
 from ..model.refusals import Refusal
@@ -39,7 +39,7 @@ class FunctionsReconciler:
         self._drift: list[str] = []
         self._record = FunctionsRecord()
 
-    async def reconcile(self, account: TwilioTransport, desired: FunctionsDesired, record: FunctionsRecord, now: float) -> FunctionsOutcome:
+    async def reconcile(self, account: TwilioClient, desired: FunctionsDesired, record: FunctionsRecord, now: float) -> FunctionsOutcome:
         """Looks, and takes all steps that can be taken now.
 
         `account` is this object's access to Twilio, `record` what `status.functions` says, `now` epoch seconds.
@@ -65,7 +65,7 @@ class FunctionsReconciler:
             outcome = FunctionsOutcome(False, Reason.TWILIO_PENDING, str(error), None, error=error)
         return replace(outcome, drift=tuple(dict.fromkeys(self._drift)), record=self._record)
 
-    async def remove(self, account: TwilioTransport, uid: str, keep_sid: str = "") -> tuple[str, ...]:
+    async def remove(self, account: TwilioClient, uid: str, keep_sid: str = "") -> tuple[str, ...]:
         """Deletes what we made for an object that is deleted, with all in it. Returns what was deleted, one sentence each.
 
         Asking again is safe. Raises OperatorError. An environment that the user deployed is left as it is, and so is

@@ -84,7 +84,7 @@ class FunctionsOutcome:
     record: FunctionsRecord = FunctionsRecord()
     """Belongs in `status.functions`, whatever else happened."""
     error: Exception | None = None
-    """An error of the transport that ended the look early: its condition is made like that of any other call to Twilio."""
+    """An error of the client that ended the look early: its condition is made like that of any other call to Twilio."""
 
 
 def record_from_status(status: Mapping[str, Any]) -> FunctionsRecord:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..client import TwilioTransport
+from ..client import TwilioClient
 from ..model.errors import TwilioRefused
 from ..model.refusals import Refusal
 from ..model.sync_service import SyncService, SyncSettings
@@ -17,8 +17,8 @@ MAX_SERVICES = 5000
 class SyncOperations:
     """The Sync services of an account, by the `twilio` package."""
 
-    def __init__(self, transport: TwilioTransport) -> None:
-        self._services = transport.client.sync.v1.services
+    def __init__(self, client: TwilioClient) -> None:
+        self._services = client.sdk.sync.v1.services
 
     async def named(self, friendly_name: str) -> tuple[SyncService, ...]:
         """Returns all services of this name; names are not unique. One request for each 100 services of the account."""
