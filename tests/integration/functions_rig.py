@@ -21,6 +21,7 @@ from fastapi import FastAPI, WebSocket
 from voiceassist_crds.config import RelayConfig
 from voiceassist_crds.messages import CallDocument, CallState
 from voiceassist_crds.names import call_document, suggestions_map
+from voiceassist_crds.reasons import Refusal
 from voiceassist_relay.auth import read_stream_token
 from voiceassist_relay.call.background import Background
 from voiceassist_relay.call.dependencies import FunctionDependencies, Timing
@@ -87,9 +88,13 @@ class Held:
     def __init__(self) -> None:
         self.calls: dict[str, HeldCall] = {}
         self.over: set[str] = set()
+        self.refusals: dict[str, Refusal] = {}
 
     def find(self, call_sid: str) -> HeldCall | None:
         return self.calls.get(call_sid)
+
+    def refusal(self, call_sid: str) -> Refusal | None:
+        return self.refusals.get(call_sid)
 
     def had(self, call_sid: str) -> bool:
         return call_sid in self.calls or call_sid in self.over

@@ -18,6 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from voiceassist_crds.config import RelayConfig
 from voiceassist_crds.names import CallSid
+from voiceassist_crds.reasons import Refusal
 from voiceassist_relay.auth import mint_stream_token
 from voiceassist_relay.config.snapshot import Secrets, Snapshot
 from voiceassist_relay.interfaces import CallSink, MediaConnection, StreamClaims, StreamStart
@@ -80,6 +81,7 @@ class RecordedCalls:
     opened: list[Sink] = field(default_factory=list)
     fault: Exception | None = None
     close_at_once: tuple[int, str] | None = None
+    refusals: list[tuple[CallSid, Refusal]] = field(default_factory=list)
 
     @property
     def full(self) -> bool:
@@ -90,6 +92,9 @@ class RecordedCalls:
             return False
         self.reserved += 1
         return True
+
+    def refused(self, call_sid: CallSid, refusal: Refusal) -> None:
+        self.refusals.append((call_sid, refusal))
 
     def release(self) -> None:
         self.reserved -= 1

@@ -73,6 +73,8 @@ class Calls:
     def reserve(self) -> bool:
         return True
 
+    def refused(self, call_sid: object, refusal: object) -> None: ...
+
     def release(self) -> None:
         pass
 

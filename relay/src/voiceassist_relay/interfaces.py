@@ -7,6 +7,7 @@ from typing import Protocol
 
 from voiceassist_crds.messages import AssistState, StatusReason, Track, WithdrawnReason
 from voiceassist_crds.names import CallSid, StreamSid
+from voiceassist_crds.reasons import Refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,9 @@ class Calls(Protocol):
 
     def release(self) -> None:
         """Gives a reserved place back that never became a call."""
+
+    def refused(self, call_sid: CallSid, refusal: Refusal) -> None:
+        """A stream of this call was not let in, or was sent away."""
 
     def open(self, start: StreamStart, connection: MediaConnection) -> CallSink:
         """Begins the call on a reserved place. An older connection of the same call is replaced."""

@@ -11,6 +11,8 @@ from typing import Final, Protocol
 
 import aiohttp
 
+from voiceassist_crds.reasons import Refusal
+
 from ..config.snapshot import CurrentSnapshot
 from ..metrics.relay_metrics import RelayMetrics
 from ..rate_limits import Rate
@@ -51,6 +53,9 @@ class LiveCalls(Protocol):
     def had(self, call_sid: str) -> bool:
         """Whether its stream is or was connected to this process."""
 
+    def refusal(self, call_sid: str) -> Refusal | None:
+        """Why its stream was last refused here."""
+
 
 @dataclass(frozen=True, slots=True)
 class Timing:
@@ -68,6 +73,8 @@ class Timing:
     """For the relay that saw a stream end to write so itself, before a callback says the same."""
     restart_seconds: float = 1.0
     """Before the second automatic start, so that a full relay has left the balancer."""
+    starting_seconds: float = 30.0
+    """For a stream that was created to arrive somewhere, before the agent is told that it did not."""
     unknown_state_seconds: float = 30.0
     """For a newer relay to bring a call's Document out of a state that this version does not know, before a callback is let go."""
     stream_rate: Rate = _STREAM_RATE

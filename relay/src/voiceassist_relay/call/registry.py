@@ -10,6 +10,7 @@ import structlog
 
 from voiceassist_crds.config import RelayConfig
 from voiceassist_crds.names import CallSid
+from voiceassist_crds.reasons import Refusal
 
 from ..interfaces import CallSink, MediaConnection, StreamStart
 from ..logs import call_hash
@@ -70,6 +71,7 @@ class Registry:
         self._calls: dict[CallSid, Bridge] = {}
         self._tasks: dict[asyncio.Task[None], Bridge] = {}
         self._had: dict[CallSid, None] = {}
+        self._refusals: dict[str, Refusal] = {}
         self._reserved = 0
         self.refusing = False
         self._empty = asyncio.Event()
@@ -97,6 +99,17 @@ class Registry:
     def release(self) -> None:
         """Gives a reserved place back."""
         self._reserved -= 1
+
+    def refused(self, call_sid: CallSid, refusal: Refusal) -> None:
+        """A stream of this call was not let in, or was sent away. Of so many calls the latest reason is known."""
+        self._refusals.pop(call_sid, None)
+        self._refusals[call_sid] = refusal
+        if len(self._refusals) > REMEMBERED_CALLS:
+            del self._refusals[next(iter(self._refusals))]
+
+    def refusal(self, call_sid: str) -> Refusal | None:
+        """Why a stream of this call was last refused here."""
+        return self._refusals.get(call_sid)
 
     def open(self, start: StreamStart, connection: MediaConnection) -> CallSink:
         """Begins a call on a reserved place.

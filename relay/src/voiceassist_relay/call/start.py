@@ -19,7 +19,7 @@ from voiceassist_crds.names import suggestions_map, sync_stream
 
 from ..errors import RequestRefused, TwilioError, TwilioRefused, TwilioUnclear, UnknownCallState
 from ..logs import call_hash
-from ..sync.agent_status import AgentStatus
+from ..sync.agent_status import AgentStatus, never_came
 from ..sync.call_documents import CONFLICTS, CallDocuments, Seen, contended
 from ..sync.document_rules import (
     AlreadyRunning,
@@ -155,6 +155,8 @@ class StreamStarter:
         """Leaves to the background what the audio need not wait for."""
         if created:
             self._later("confirm stream", self._confirm(call_sid, document))
+            seconds = self._deps.timing.starting_seconds
+            asyncio.get_running_loop().call_later(seconds, self._look_for, call_sid, document.generation)
         self._later("follow start", self._status.follow_start(call_sid, document, document.identity))
 
     async def _decide(self, call_sid: str, task_sid: str, person: Person) -> Decision:
@@ -225,6 +227,30 @@ class StreamStarter:
             return  # a newer relay has gone on from here, and knows what it wants
         if not still_wanted(seen.document if seen else None, generation=document.generation):
             await self._streams.stop_quietly(call_sid, document.stream_name)
+
+    def _look_for(self, call_sid: str, generation: int) -> None:
+        """Long after a stream was created: unless it came to this relay, somebody has to look whether it came anywhere."""
+        if not self._deps.calls.had(call_sid):
+            self._later("look for stream", self._never_came(call_sid, generation))
+
+    async def _never_came(self, call_sid: str, generation: int) -> None:
+        """Tells the agent of a stream that is `starting` still: no relay saw it, and no callback told its end."""
+
+        def decide(found: CallDocument | None) -> CallDocument | None:
+            return None if found is None else create_failed(found, generation=generation)
+
+        try:
+            _, lost = await self._documents.settle(call_sid, decide, lambda wanted: wanted)
+        except (TwilioError, RequestRefused, UnknownCallState) as error:
+            log.warning("a start is not looked after", call=call_hash(call_sid), generation=generation, error=type(error).__name__)
+            return
+        if lost is None:
+            return
+        refusal = self._deps.calls.refusal(call_sid)
+        log.error("stream never came", call=call_hash(call_sid), generation=generation, refusal=refusal)
+        self._deps.metrics.stream_lost("never_came")
+        await self._streams.stop_quietly(call_sid, lost.stream_name)
+        await self._status.tell(call_sid, lost, never_came(refusal))
 
     def _later(self, name: str, work: Any) -> None:
         self._deps.background.spawn(name, work)

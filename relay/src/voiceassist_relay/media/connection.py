@@ -343,6 +343,8 @@ class MediaSocket(asyncio.Protocol):
     def _refused(self, refusal: Refusal, status: int) -> None:
         self._settled = True
         self._needs.metrics.upgrade(refusal)
+        if self._call_sid is not None:
+            self._needs.calls.refused(self._call_sid, refusal)
         if self._needs.lines.take(self._needs.clock()):
             log.info("stream refused", reason=refusal.value, status=int(status), call=self._tag)
 

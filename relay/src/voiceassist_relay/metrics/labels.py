@@ -38,7 +38,7 @@ HTTP: Final[Values] = (
 )
 """Path, and class of the status. The exact status of a refusal is in the answer; what fails with 500 is in the log."""
 HTTP_REFUSED: Final = tuple(refusal.value for refusal in HttpRefusal)
-STREAM_ENDS: Final = ("socket", "idle", "closed", "model", "superseded", "replaced", "drain", "error", "protocol", "relay")
+STREAM_ENDS: Final = ("socket", "idle", "closed", "model", "superseded", "replaced", "drain", "error", "protocol", "relay", "never_came")
 """Ends of streams other than by `stop`; `protocol`: it broke the protocol; `relay`: its relay is gone."""
 RESTARTS: Final = ("started", "refused", "given_up", "call_over")
 RECONNECTS: Final = ("closed", "stalled", "expiring", "error", "configuration")

@@ -8,6 +8,7 @@ import structlog
 
 from voiceassist_crds.messages import AssistState, CallDocument, Status, StatusReason
 from voiceassist_crds.names import STATUS_KEY, suggestions_map
+from voiceassist_crds.reasons import Refusal
 
 from ..config.snapshot import CurrentSnapshot
 from ..errors import TwilioError, TwilioRefused
@@ -28,6 +29,23 @@ NOT_CONNECTED = (
 )
 
 Told = tuple[AssistState, StatusReason, str]
+
+_REFUSED = {
+    Refusal.NO_SIGNATURE: "a proxy before the relay drops Twilio's signature",
+    Refusal.BAD_SIGNATURE: "Twilio's signature does not fit the address or the auth token that the relay knows",
+    Refusal.QUERY: "a proxy before the relay adds a query to the address",
+    Refusal.FULL: "no relay had room for it",
+}
+
+
+def never_came(refusal: Refusal | None) -> Told:
+    """What an agent is told of a stream that was created and of which nothing more was heard."""
+    if refusal is None:
+        why = "nothing of it was seen here; the condition EndpointReachable of the VoiceAssist says what stands in the way"
+    else:
+        why = _REFUSED.get(refusal, f"the relay refused it ({refusal})")
+    message = f"The call's audio did not reach the assistant: {why}. Tell your administrator, and start it again to try once more."
+    return AssistState.LOST, StatusReason.STREAM_LOST, message
 
 
 class AgentStatus:
