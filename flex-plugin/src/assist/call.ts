@@ -158,7 +158,7 @@ export class AssistCall {
     if (this.closed) return;
     if (this.feed?.name === map) return this.feed.follow(stream, patient);
     this.feed?.close();
-    const feed = new CallFeed(this.around.link(url), map, stream, patient, (event) => this.feed === feed && this.take(event), this.around.log);
+    const feed: CallFeed = new CallFeed(this.around.link(url), map, stream, patient, (event) => this.feed === feed && this.take(event), this.around.log);
     this.feed = feed;
     feed.open();
   }
