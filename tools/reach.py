@@ -37,7 +37,7 @@ REACHES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("crds/voiceassists.*", ("tests/unit/*", "tests/contract/*", "tests/charts/*", "tests/cluster/*")),
     ("crds/schemas/*", ("tests/unit/crds/*", "tests/contract/*", "tests/clients/*")),
     ("functions/*", ("tests/unit/*", "tests/functions/*", "tests/cluster/*")),
-    ("flex-plugin/*", ("tests/clients/*", "tests/flex/*", "tests/unit/test_*.py")),
+    ("flex-plugin/*", ("tests/clients/*", "tests/plugin/*", "tests/panel/*", "tests/flex/*", "tests/unit/test_*.py")),
     ("examples/*", ("tests/unit/*", "tests/charts/*", "tests/integration/*", "tests/cluster/*")),
     ("tests/fuzz_corpus/*", ("tests/unit/fuzz/*",)),
     ("tests/contract/specs/*", ("tests/contract/*",)),
