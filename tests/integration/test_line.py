@@ -141,6 +141,13 @@ async def _model_reason(read: object, reason: str | None) -> bool:
     return (await read())["model"].get("reason") == reason  # type: ignore[operator]
 
 
+async def test_pings_disturb_no_call(tmp_path: Path) -> None:
+    async with Stage(tmp_path / "stage", config={"limits": {"streamPingSeconds": 0.1}}) as stage, Watch(stage) as watch:
+        call = await start(stage, cut(tmp_path, "c2"))
+        assert await until(lambda: watch.items(call), 20)
+        assert "stream refused" not in stage.relay.child.log.read_text()
+
+
 async def test_all_calls_take_a_new_prompt(tmp_path: Path) -> None:
     config = {"rollout": {"applyTo": "AllCalls"}}
     async with Stage(tmp_path / "stage", config=config) as stage, Watch(stage) as watch:
