@@ -233,6 +233,8 @@ async def test_nobody_has_a_hand_in_anothers_calls(floor: Floor) -> None:
     await floor.node.told("ann", "created")
     for deed, place in (
         ("post(args.path, { Instruction: 'conference' }, 'v1')", path(call)),
+        ("post(args.path, { Instruction: 'conference' }, 'v1')", path(call).replace(ann.sid, bob.sid)),
+        ("get(args.path, 'v1')", path(call)),
         ("get(args.path, 'v1')", f"Workspaces/{call.workspace_sid}/Tasks/{call.task_sid}"),
         ("post(args.path, { ActivitySid: 'WA' }, 'v1')", f"Workspaces/{call.workspace_sid}/Workers/{ann.sid}"),
     ):
