@@ -29,24 +29,6 @@ ACT = """({action, task}) => {
   return Twilio.Flex.Actions.invokeAction(action, {sid: found.sid, task: found});
 }"""
 
-TASK = """(sid) => {
-  const task = [...Twilio.Flex.Manager.getInstance().store.getState().flex.worker.tasks.values()].find((one) => one.taskSid === sid);
-  const names = ['sid', 'taskSid', 'workerSid', 'status', 'taskStatus', 'taskChannelUniqueName', 'taskChannelSid', 'channelType',
-    'attributes', 'queueName', 'queueSid', 'age', 'priority', 'defaultFrom', 'workflowSid', 'workflowName'];
-  return Object.fromEntries(names.map((name) => [name, task[name]]));
-}"""
-MONITOR = """async ({task, worker}) => {
-  const {Actions, Manager} = Twilio.Flex;
-  const whole = {...task, dateCreated: new Date(), dateUpdated: new Date(), addOns: {}, timeout: 86400};
-  await Actions.invokeAction('NavigateToView', {viewName: 'teams'});
-  const known = {attributes: {}, activityName: 'Available', isAvailable: true, dateStatusChanged: new Date(), ...worker};
-  const shown = {worker: known, tasks: [whole]};
-  const callMonitoring = {status: 2, task: whole, workers: []};
-  const payload = {workers: [shown], stickyWorker: shown, isLoadingWorkers: false, errorLoadingWorkers: 0, callMonitoring};
-  Manager.getInstance().store.dispatch({type: 'SUPERVISOR_UPDATE', payload});
-  await Actions.invokeAction('SelectTaskInSupervisor', {task: whole});
-}"""
-
 
 class Desk:
     """One worker's Flex: a page in a browser context of its own, or a second page of one."""
@@ -141,13 +123,11 @@ class Desk:
         self.calls.clear()
         await self.page.wait_for_function("Twilio.Flex.Manager.getInstance().store.getState().flex.worker.tasks.size === 0")
 
-    async def watch(self, agent: Desk, call: Mapping[str, Any]) -> None:
-        """As a supervisor: looks at an agent's call in the Teams view and listens to it. Flex's own live query of all workers is not
-        played; what it would put into Flex's store is put there."""
-        task = await agent.page.evaluate(TASK, call["taskSid"])
-        await self.page.evaluate(
-            MONITOR, {"task": task, "worker": {"sid": agent.worker["workerSid"], "name": "agent", "fullName": "agent"}}
-        )
+    async def watch(self, caller: str) -> None:
+        """As a supervisor: looks at the call of `caller` (the task's name) in the Teams view, and listens to it."""
+        await self.page.evaluate("Twilio.Flex.Actions.invokeAction('NavigateToView', {viewName: 'teams'})")
+        await self.page.get_by_text(caller).first.click()
+        await self.page.get_by_role("button", name=re.compile("monitor", re.IGNORECASE)).first.click()
 
     # what is shown
 

@@ -109,8 +109,6 @@ async def test_stop_start_pause_and_resume(desk: Desk, stage: Stage, quiet: Path
 async def test_hold_pauses_and_takes_up_again(desk: Desk, stage: Stage, quiet: Path) -> None:
     """While the customer is on hold nothing is sent to the model; the agent sees why."""
     call = await desk.assisted(quiet)
-    for action in ("HoldCall", "UnholdCall"):  # what they do at Twilio is not played here
-        await desk.page.evaluate(f"Twilio.Flex.Actions.replaceAction('{action}', async () => {{}})")
     await desk.act("HoldCall", call)
     await desk.is_in("paused")
     await expect(desk.of("state")).to_have_text("Paused (hold)")

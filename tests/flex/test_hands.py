@@ -17,12 +17,13 @@ from .rig import Desk, Relayed, until
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
 SAID = """() => {
+  const regions = [...document.querySelectorAll('[data-testid=voice-assist-announcer]')];
+  let last = regions.map((one) => one.textContent);
   window.said = [];
   const look = () => {
-    for (const one of document.querySelectorAll('[data-testid=voice-assist-announcer]')) {
-      const text = one.textContent.trim();
-      if (text && window.said.at(-1) !== text) window.said.push(text);
-    }
+    const now = regions.map((one) => one.textContent);
+    now.forEach((text, at) => { if (text && text !== last[at]) window.said.push(text.trim()); });
+    last = now;
   };
   new MutationObserver(look).observe(document.body, {subtree: true, childList: true, characterData: true});
 }"""

@@ -225,7 +225,8 @@ async def test_german(stage: Stage, browser: Browser, quiet: Path) -> None:
     """The second language, for who has it in Flex."""
     desk = await Desk.open(stage, browser, "deutsch@example.com", locale="de-DE")
     try:
-        await desk.page.evaluate("Object.defineProperty(Twilio.Flex.Manager.getInstance().localization, 'localeTag', {get: () => 'de-DE'})")
+        known = "Object.defineProperty(Twilio.Flex.Manager.getInstance(), 'localization', {get: () => ({localeTag: 'de-DE'})})"
+        await desk.page.evaluate(known)
         call = await desk.assisted(quiet)
         await expect(desk.of("state")).to_have_text("Hört zu")
         await expect(desk.panel(call)).to_have_attribute("lang", "de")

@@ -147,11 +147,11 @@ async def test_a_supervisor_reads_and_no_more(desk: Desk, stage: Stage, browser:
     """Who monitors sees the agent's list as it grows, and has no button that changes anything."""
     boss = await Desk.open(stage, browser, "boss@example.com", "supervisor")
     try:
-        call = await desk.assisted(quiet)
+        call = await desk.assisted(quiet, attributes={"name": "Watched caller"})
         relay = Relayed(stage, call)
         await relay.suggestion("One?")
         await desk.shows("One?")
-        await boss.watch(desk, call)
+        await boss.watch("Watched caller")
         await boss.shows("One?", seconds=30)
         await relay.suggestion("Two?")
         await boss.shows("Two?", "One?")

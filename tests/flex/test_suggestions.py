@@ -229,6 +229,7 @@ async def test_a_transfer(desk: Desk, stage: Stage, browser: Browser, quiet: Pat
         await other.shows("One?")
         await relay.suggestion("Two?")
         await other.shows("Two?", "One?")
+        await desk.is_in("moved")
         assert await active_streams(stage, call) == 1
         assert other.said == []
     finally:
