@@ -77,9 +77,10 @@ async def test_helpful_and_not(desk: Desk, relay: Relayed, stage: Stage) -> None
     before = sum((await feedback(stage)).values())
     first = desk.cards.first
     await first.get_by_test_id("voice-assist-helpful").click()
-    await expect(first).to_contain_text("Thank you")
+    await expect(first.get_by_test_id("voice-assist-helpful")).to_have_attribute("aria-pressed", "true")
     await first.get_by_test_id("voice-assist-notHelpful").click()
     await first.get_by_test_id("voice-assist-reasons").get_by_role("button", name="Wrong").click()
+    await expect(first).to_contain_text("Thank you")
     await expect(first.get_by_test_id("voice-assist-notHelpful")).to_have_attribute("aria-pressed", "true")
     await first.get_by_test_id("voice-assist-edit").click()
     box = first.locator("textarea")

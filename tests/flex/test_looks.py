@@ -229,7 +229,7 @@ async def test_german(stage: Stage, browser: Browser, quiet: Path) -> None:
         await desk.page.evaluate(known)
         call = await desk.assisted(quiet)
         await expect(desk.of("state")).to_have_text("Hört zu")
-        await expect(desk.panel(call)).to_have_attribute("lang", "de")
+        await expect(desk.panel(call)).to_have_attribute("lang", "de-DE")
         await desk.clear()
     finally:
         await desk.context.close()
