@@ -9,6 +9,7 @@ import aiohttp
 import pytest
 
 from clients.node import Node
+from clients.objects import Objects
 from contract.twilio_browser.raw_client import World
 from voiceassist_sim.twilio import TwilioServer
 from voiceassist_sim.twilio.browser import BrowserEdge
@@ -28,3 +29,8 @@ async def node(world: World, tmp_path: Path) -> AsyncIterator[Node]:
     """Twilio's clients."""
     async with Node(world.edge, tmp_path) as running:
         yield running
+
+
+@pytest.fixture
+def objects(world: World, node: Node) -> Objects:
+    return Objects(world, node)
