@@ -175,7 +175,7 @@ async def test_a_document_that_cannot_be_read_does_not_block_the_call() -> None:
         relay, call = rig.relays[0], rig.call()
         rig.store(call.call_sid, starting(call, rig))
         found = rig.raw_document(call.call_sid)
-        found.data = {"state": "melted", "generation": 6}
+        found.data = {"state": "starting", "generation": 6, "deadline": "soon"}
         status, answer = await relay.stream("start", call)
         assert (status, answer["outcome"], answer["generation"]) == (200, "restarted", 7)
         assert answer["stream"].startswith(f"FLEX_ASSIST_{call.call_sid}_")
