@@ -58,7 +58,7 @@ class Tier:
 TIERS = (
     Tier("unit", fast=True, arguments=("-n", "2")),
     Tier("contract", fast=True, arguments=("-n", "2")),
-    Tier("integration", arguments=("-n", "2", "--dist", "loadfile")),
+    Tier("integration", arguments=("-n", "3", "--dist", "worksteal")),
     Tier("functions", programs={"node": "nodejs", "npm": "npm"}, prerequisites="tests/functions/prerequisites.py"),
     Tier("clients", programs={"node": "nodejs", "npm": "npm"}, prerequisites="tests/clients/prerequisites.py", arguments=("-n", "2")),
     Tier("plugin", programs={"node": "nodejs", "npm": "npm"}, prerequisites="tests/plugin/prerequisites.py"),

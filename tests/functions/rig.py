@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 
 from functions.packages import FUNCTIONS, node_modules
-from integration.functions_rig import until
+from support.eventually import eventually
 
 RECORDER = Path(__file__).with_name("recorder.cjs")
 START_SECONDS = 60.0
@@ -47,7 +47,7 @@ class TwilioRun:
                 start_new_session=True,
             )
         try:
-            await until(lambda: self._told() or self._process.returncode is not None, START_SECONDS)
+            await eventually(lambda: self._told() or self._process.returncode is not None, seconds=START_SECONDS)
             if self._process.returncode is not None:
                 raise RuntimeError(f"twilio-run ended: {self._log.read_text(errors='replace')[-2000:]}")
             self.url = f"http://127.0.0.1:{self._told()[0]}"

@@ -14,7 +14,8 @@ from typing import Any
 
 import aiohttp
 
-from integration.line_rig import CALLS, sessions, until
+from integration.line_rig import CALLS, sessions
+from support.eventually import eventually
 from voiceassist_crds import names
 from voiceassist_demo.stage import HOST, RelayProcess, Stage
 from voiceassist_sim.twilio.streams.signature import sign
@@ -142,7 +143,7 @@ async def all_over(stage: Stage, calls: list[Call], seconds: float) -> None:
         held = await kept(stage, calls)
         return all(one.document and one.status and {one.document["state"], one.status["state"]} <= over for one in held)
 
-    await until(ended, seconds, "the end of every call")
+    await eventually(ended, seconds=seconds, what="the end of every call")
 
 
 async def hang_up(stage: Stage, calls: Iterable[Call]) -> None:
@@ -159,7 +160,7 @@ async def all_flushed(stage: Stage, seconds: float, relay: RelayProcess | None =
         await asyncio.sleep(SELDOM)
         return value(await stage.metrics(relay), "active_calls") == 0
 
-    await until(idle, seconds, "the end of every flush")
+    await eventually(idle, seconds=seconds, what="the end of every flush")
 
 
 async def set_faults(stage: Stage, *rules: Mapping[str, Any], seed: int = 0) -> None:
@@ -190,7 +191,7 @@ async def all_live(stage: Stage, calls: list[Call], seconds: float = 45.0) -> No
         await asyncio.sleep(SELDOM)
         return set(await states(stage, calls)) == {"live"}
 
-    await until(live, seconds, "every call live")
+    await eventually(live, seconds=seconds, what="every call live")
 
 
 async def callback(stage: Stage, relay: RelayProcess, call: Call, stream: Mapping[str, Any], event: str, **more: str) -> int:

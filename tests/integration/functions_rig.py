@@ -337,14 +337,6 @@ class Rig:
         return None if sid is None else service.objects.get(sid)
 
 
-async def until(condition: Callable[[], Any], seconds: float = 5.0) -> Any:
-    """Waits for something that another process or task brings about."""
-    async with asyncio.timeout(seconds):
-        while not (value := condition()):
-            await asyncio.sleep(0.01)
-    return value
-
-
 def configuration(twilio: TwilioServer, service: str, **changes: Any) -> RelayConfig:
     data: dict[str, Any] = {
         "host": HOST,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import wave
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,19 +26,6 @@ def cut(folder: Path, *utterances: str, call: str = "lost-parcel", before: int =
         source.setpos(begin * 8)
         target.writeframes(source.readframes((end - begin) * 8))
     return path
-
-
-async def until(check: Callable[[], Any], seconds: float = 15.0, what: str = "") -> Any:
-    """Waits for something true; `check` may be async."""
-    deadline = asyncio.get_running_loop().time() + seconds
-    while True:
-        found = check()
-        if asyncio.iscoroutine(found):
-            found = await found
-        if found:
-            return found
-        assert asyncio.get_running_loop().time() < deadline, f"waited {seconds} s for {what or check}"
-        await asyncio.sleep(0.05)
 
 
 class Watch:

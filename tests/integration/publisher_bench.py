@@ -194,13 +194,6 @@ async def running(publisher: CallPublisher) -> AsyncIterator[asyncio.Task[None]]
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
-    """Waits until something that only the other side of a socket brings about is so."""
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.005)
-
-
 def finished(number: int, answer: str = "", question: str = "") -> FinishedSuggestion:
     now = asyncio.get_running_loop().time()
     timing = TurnTiming(

@@ -19,9 +19,10 @@ import aiohttp
 import numpy as np
 import pytest
 
+from support.eventually import eventually
 from voiceassist_demo.prometheus import available
 
-from .line_rig import cut, until
+from .line_rig import cut
 
 BIN = Path(sys.executable).parent
 QUESTION = "Where is the parcel that was due on Monday?"
@@ -85,7 +86,7 @@ async def printed(process: asyncio.subprocess.Process, pattern: str, seconds: fl
 async def model_of(folder: Path) -> str:
     """The URL of the model's stand-in, from the configuration that the relay got."""
     config = folder / "relay0" / "relay.json"
-    await until(config.exists, 60, "the relay's configuration")
+    await eventually(config.exists, seconds=60, what="the relay's configuration")
     return str(json.loads(config.read_text())["model"]["url"])
 
 
@@ -169,7 +170,7 @@ async def broken_in_the_middle(folder: Path, faults: list[dict[str, Any]]) -> As
                 async with http.get(f"{url}/_sim/sessions?kind=realtime") as answer:
                     return any(one["bytesHeard"] > 36000 for one in (await answer.json())["sessions"])
 
-            await until(heard, 60, "audio before the one that is played to the next session again")
+            await eventually(heard, seconds=60, what="audio before the one that is played to the next session again")
             async with http.put(f"{url}/_sim/faults", json=faults) as answer:
                 assert answer.status == 200, await answer.text()
             async with http.post(f"{url}/_sim/drop", json={"kind": "realtime"}) as answer:
@@ -300,7 +301,7 @@ async def test_a_relay_that_dies_is_told_of_and_sigterm_ends_everything(tmp_path
                 change = json.loads(line[6:]) if line.startswith(b"data: ") else {}
                 return change.get("board", change).get("relay") == {}
 
-            await until(told, 20, "the page's word on the relay")
+            await eventually(told, seconds=20, what="the page's word on the relay")
         process.terminate()
         _, error = await asyncio.wait_for(process.communicate(), 20)
     assert process.returncode == 0
@@ -313,7 +314,7 @@ async def test_once_cut_short_leaves_no_process(tmp_path: Path, moment: str) -> 
     keep = tmp_path / "keep"
     async with demo("--once", "--json", "--keep", keep, "--wav", cut(tmp_path, "c2")) as process:
         wanted = 1 if moment == "starting" else 3
-        await until(lambda: len(children(process.pid)) == wanted, 60, "processes of the demo")
+        await eventually(lambda: len(children(process.pid)) == wanted, seconds=60, what="processes of the demo")
         before = children(process.pid)
         process.send_signal(signal.SIGTERM if moment == "starting" else signal.SIGINT)
         out, error = await asyncio.wait_for(process.communicate(), 20)

@@ -25,7 +25,8 @@ from integration.faults_rig import (
     states,
     struck,
 )
-from integration.line_rig import Watch, start, streams, until
+from integration.line_rig import Watch, start, streams
+from support.eventually import eventually
 from voiceassist_crds import names
 from voiceassist_demo.stage import Stage
 
@@ -54,14 +55,14 @@ async def test_a_killed_relays_agents_are_told_and_may_start_again(tmp_path: Pat
     async with Stage(tmp_path / "stage", config=CONFIG) as stage, Watch(stage) as watch:
         other = await stage.start_relay()
         calls = await asyncio.gather(*(start(stage, asking(tmp_path, 90), hangUp=None) for _ in range(8)))
-        await until(lambda: all(watch.items(call) for call in calls), 20, "a suggestion in every call")
+        await eventually(lambda: all(watch.items(call) for call in calls), seconds=20, what="a suggestion in every call")
         before = await kept(stage, calls)
         await lead_to(stage, other)
 
         killed = time.time()
         stage.relay.child.signal(signal.SIGKILL)
         assert await stage.relay.child.wait() == -signal.SIGKILL
-        await until(lambda: all(lost_at(watch, call) for call in calls), 20, "every agent told")
+        await eventually(lambda: all(lost_at(watch, call) for call in calls), seconds=20, what="every agent told")
         times = [(lost_at(watch, call) or killed) - killed for call in calls]
         assert max(times) < TOLD_WITHIN, times
         assert await states(stage, calls) == ["lost"] * len(calls)
@@ -74,7 +75,11 @@ async def test_a_killed_relays_agents_are_told_and_may_start_again(tmp_path: Pat
         await all_live(stage, calls)
         for call in calls:
             assert await names_of(stage, call, active=True) == [f"assist_{call['callSid']}_2"]
-        await until(lambda: all(any(item["id"].startswith("g2-") for item in watch.items(call)) for call in calls), 20, "new suggestions")
+        await eventually(
+            lambda: all(any(item["id"].startswith("g2-") for item in watch.items(call)) for call in calls),
+            seconds=20,
+            what="new suggestions",
+        )
         await hang_up(stage, calls)
         await all_over(stage, calls, 30)
         await all_flushed(stage, 30, other)
@@ -103,7 +108,7 @@ async def test_a_relay_that_dies_while_it_starts_calls_blocks_no_later_start(tmp
         async def hang() -> bool:
             return await struck(stage) == 2
 
-        await until(hang, 10, "both creations under way")
+        await eventually(hang, seconds=10, what="both creations under way")
         doomed.child.signal(signal.SIGKILL)
         died = time.monotonic()
         results = await asyncio.gather(*asked, return_exceptions=True)
@@ -126,7 +131,7 @@ async def test_a_relay_that_dies_while_it_starts_calls_blocks_no_later_start(tmp
             assert status == 200
             return answer if answer["outcome"] != "running" else await asyncio.sleep(0.5)
 
-        answer = await until(restarted, STARTING + 10, "the take-over")
+        answer = await eventually(restarted, seconds=STARTING + 10, what="the take-over")
         assert (answer["outcome"], answer["generation"]) == ("restarted", 2)
         assert time.monotonic() - died > STARTING - 5, "not before the first start had its time"
         await all_live(stage, [without, with_stream])
@@ -137,7 +142,7 @@ async def test_a_relay_that_dies_while_it_starts_calls_blocks_no_later_start(tmp
             held = await kept(stage, [without, with_stream])
             return without["identity"] in held[0].readers and with_stream["identity"] in held[1].readers
 
-        await until(readable, 10, "the agents may read, though the relay that should have let them is gone")
+        await eventually(readable, seconds=10, what="the agents may read, though the relay that should have let them is gone")
 
 
 async def test_unclear_answers_from_twilio_double_no_stream_and_block_no_start(tmp_path: Path) -> None:
@@ -187,7 +192,7 @@ async def test_callbacks_that_come_twice_late_or_to_a_stranger_change_nothing_wr
             *(callback(stage, strangers[n % 2], call, first, "stream-error", StreamError="31921") for n in range(6))
         )
         assert set(answers) == {204}
-        await until(lambda: watch.states(call)[-1][0] == "lost", 10, "the agent told")
+        await eventually(lambda: watch.states(call)[-1][0] == "lost", seconds=10, what="the agent told")
         status, answer = await stage.act("start", call, strangers[1])
         assert (status, answer["generation"]) == (200, 2)
         await all_live(stage, [call])
@@ -199,7 +204,7 @@ async def test_callbacks_that_come_twice_late_or_to_a_stranger_change_nothing_wr
                 assert await callback(stage, strangers[1], call, stream, event) == 204
         unknown = {**call, "callSid": "CA" + "0" * 32}
         assert await callback(stage, strangers[1], unknown, first, "stream-error") == 204
-        await until(lambda: sum(item["id"].startswith("g2-") for item in watch.items(call)) >= 1, 20, "suggestions go on")
+        await eventually(lambda: sum(item["id"].startswith("g2-") for item in watch.items(call)) >= 1, seconds=20, what="suggestions go on")
         assert await states(stage, [call]) == ["live"]
         assert await names_of(stage, call, active=True) == [f"assist_{call['callSid']}_2"]
         later = [e for e in watch.events[live_at:] if e["type"] == "sync" and e.get("key") == names.STATUS_KEY]

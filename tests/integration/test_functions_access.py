@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from integration.functions_rig import Rig, rigged, until
+from integration.functions_rig import Rig, rigged
+from support.eventually import eventually
 from voiceassist_crds.messages import CallState
 from voiceassist_sim.twilio.account import CreatedCall
 from voiceassist_sim.twilio.faults import FaultKind, FaultRule
@@ -151,7 +152,7 @@ async def test_a_supervisor_reads_a_running_call_and_changes_nothing(with_task: 
         supervisor = rig.twilio.add_worker(roles=("supervisor",))
         token = rig.twilio.flex_token(supervisor.sid)
         _, started = await relay.stream("start", call)
-        await until(lambda: relay.held.find(call.call_sid))
+        await eventually(lambda: relay.held.find(call.call_sid))
         await rig.idle()
         before = rig.document(call.call_sid)
         status, answer = await relay.stream("start", call, Token=token, taskSid=call.task_sid if with_task else None)
@@ -179,7 +180,7 @@ async def test_a_transfer_hands_the_same_stream_to_the_new_worker() -> None:
     async with rigged() as rig:
         relay, call = rig.relays[0], rig.call()
         await relay.stream("start", call)
-        await until(lambda: relay.held.find(call.call_sid))
+        await eventually(lambda: relay.held.find(call.call_sid))
         other = rig.twilio.add_worker()
         rig.twilio.transfer(call.call_sid, other.sid)
         token = rig.twilio.flex_token(other.sid)

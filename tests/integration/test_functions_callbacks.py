@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from integration.functions_rig import QUICK, Relay, Rig, rigged, until
+from integration.functions_rig import QUICK, Relay, Rig, rigged
+from support.eventually import eventually
 from voiceassist_crds.messages import CallState
 from voiceassist_sim.twilio.account import CreatedCall
 from voiceassist_sim.twilio.faults import FaultKind, FaultRule
@@ -43,7 +44,7 @@ async def send(rig: Rig, relay: Relay, fields: dict[str, str], *, token: str = "
 async def live(rig: Rig, relay: Relay) -> CreatedCall:
     call = rig.call()
     await relay.stream("start", call)
-    await until(lambda: relay.held.find(call.call_sid))
+    await eventually(lambda: relay.held.find(call.call_sid))
     await rig.idle()
     return call
 
@@ -128,9 +129,9 @@ async def test_a_full_relay_refuses_the_stream_and_it_is_started_again_elsewhere
         rig.twilio.set_faults(FaultRule(FaultKind.LATENCY, r"/Calls/CA\w+\.json", seconds=0.2))
         assert (await other.stream("start", call))[1]["outcome"] == "started"
         # the callback comes to the full relay, which works on it; by then the balancer leads elsewhere
-        await until(lambda: rig.asked("GET", f"{call.call_sid}.json") or rig.streams(call.call_sid) == [])
+        await eventually(lambda: rig.asked("GET", f"{call.call_sid}.json") or rig.streams(call.call_sid) == [])
         rig.route_to(other)
-        held = await until(lambda: other.held.find(call.call_sid))
+        held = await eventually(lambda: other.held.find(call.call_sid))
         assert held.claims.generation == 2
         await rig.idle()
         document = rig.document(call.call_sid)
@@ -146,7 +147,7 @@ async def test_a_stream_that_never_connects_is_started_again_twice_and_then_the_
         relay, call = rig.relays[0], rig.call()
         relay.full = True
         await relay.stream("start", call)
-        document = await until(lambda: (found := rig.document(call.call_sid)) and found.state is CallState.LOST and found)
+        document = await eventually(lambda: (found := rig.document(call.call_sid)) and found.state is CallState.LOST and found)
         await rig.idle()
         assert (document.generation, document.restarts) == (3, 2)
         assert len(rig.streams(call.call_sid, active=False)) == 3
@@ -158,7 +159,7 @@ async def test_a_stream_that_never_connects_is_started_again_twice_and_then_the_
 
         relay.full = False  # the agent tries again
         assert (await relay.stream("start", call))[1]["generation"] == 4
-        await until(lambda: relay.held.find(call.call_sid))
+        await eventually(lambda: relay.held.find(call.call_sid))
         document = rig.document(call.call_sid)
         assert document is not None and document.restarts == 0
 
@@ -205,7 +206,7 @@ async def test_the_same_callback_at_three_relays_restarts_once() -> None:
         fields = form(rig, call, "stream-error", StreamError="31902")
         answers = await asyncio.gather(*(send(rig, rig.relays[n % 3], fields) for n in range(9)))
         assert [status for status, _ in answers] == [204] * 9
-        await until(lambda: rig.relays[0].held.find(call.call_sid))
+        await eventually(lambda: rig.relays[0].held.find(call.call_sid))
         await rig.idle()
         assert rig.streams(call.call_sid, active=False) == [f"assist_{call.call_sid}", f"assist_{call.call_sid}_2"]
         assert sum(relay.counted("stream_restarts_total", outcome="started") for relay in rig.relays) == 1
@@ -233,7 +234,7 @@ async def test_when_a_relay_crashes_another_tells_the_agent() -> None:
         rig.route_to(other)  # where the callback goes
         crashed.silent_end = True
         await crashed.cut_all()
-        document = await until(lambda: (found := rig.document(call.call_sid)) and found.state is CallState.LOST and found)
+        document = await eventually(lambda: (found := rig.document(call.call_sid)) and found.state is CallState.LOST and found)
         await rig.idle()
         assert document.generation == 1
         item = rig.status_item(call.call_sid)
@@ -252,7 +253,7 @@ async def test_a_stream_whose_end_its_relay_has_seen_is_counted_there_alone() ->
         owner.silent_end = True
         owner.held.over.add(call.call_sid)
         await owner.cut_all()
-        await until(lambda: (found := rig.document(call.call_sid)) and found.state is CallState.LOST)
+        await eventually(lambda: (found := rig.document(call.call_sid)) and found.state is CallState.LOST)
         await rig.idle()
         assert other.counted("streams_lost_total", reason="relay") == 0
 
@@ -268,7 +269,7 @@ async def test_what_a_relay_said_of_a_failure_outlives_the_loss_of_its_stream() 
         rig.route_to(other)
         owner.silent_end = True
         await owner.cut_all()
-        await until(lambda: (found := rig.document(call.call_sid)) and found.state is CallState.LOST)
+        await eventually(lambda: (found := rig.document(call.call_sid)) and found.state is CallState.LOST)
         await rig.idle()
         after = rig.status_item(call.call_sid)
         assert after is not None and (after["state"], after["reason"]) == ("failed", "ModelRefused")
@@ -280,8 +281,8 @@ async def test_a_relay_that_reports_its_lost_stream_itself_is_not_contradicted()
         relay = rig.relays[0]
         call = await live(rig, relay)
         await relay.cut_all()
-        await until(lambda: (found := rig.document(call.call_sid)) and found.state is CallState.LOST)
-        document = await until(lambda: (found := rig.document(call.call_sid)) and found.seq == 3 and found)
+        await eventually(lambda: (found := rig.document(call.call_sid)) and found.state is CallState.LOST)
+        document = await eventually(lambda: (found := rig.document(call.call_sid)) and found.seq == 3 and found)
         await rig.idle()
         assert document.state is CallState.LOST
         for _ in range(2):
@@ -299,7 +300,7 @@ async def test_the_ordinary_end_of_a_call_is_no_lost_stream() -> None:
         relay.slow_report = QUICK.own_report_seconds / 2
         rig.twilio.complete_call(call.call_sid)
         await send(rig, relay, form(rig, call, "stream-stopped"))  # before the relay has written anything
-        await until(lambda: (found := rig.document(call.call_sid)) and found.state is CallState.STOPPED)
+        await eventually(lambda: (found := rig.document(call.call_sid)) and found.state is CallState.STOPPED)
         await asyncio.sleep(QUICK.own_report_seconds + 0.1)
         await rig.idle()
         item = rig.status_item(call.call_sid)
@@ -312,7 +313,7 @@ async def test_a_call_that_ends_with_its_relay_gone_is_stopped_not_lost() -> Non
         call = await live(rig, relay)
         relay.silent_end = True
         rig.twilio.complete_call(call.call_sid)
-        await until(lambda: (found := rig.document(call.call_sid)) and found.state is CallState.STOPPED)
+        await eventually(lambda: (found := rig.document(call.call_sid)) and found.state is CallState.STOPPED)
         await rig.idle()
         item = rig.status_item(call.call_sid)
         assert item is not None and (item["state"], item["reason"]) == ("stopped", "CallEnded")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from aiohttp import web
 
-from integration.functions_rig import HeldCall, Relay, Rig, rigged, until
+from integration.functions_rig import HeldCall, Relay, Rig, rigged
+from support.eventually import eventually
 from voiceassist_crds.messages import CallDocument, CallState
 from voiceassist_crds.names import PEER_HEADER
 from voiceassist_relay.auth import mint_peer
@@ -20,7 +21,7 @@ async def live(rig: Rig, relay: Relay) -> tuple[CreatedCall, HeldCall]:
     rig.route_to(relay)
     call = rig.call()
     await relay.stream("start", call)
-    held = await until(lambda: relay.held.find(call.call_sid))
+    held = await eventually(lambda: relay.held.find(call.call_sid))
     await rig.idle()
     return call, held
 
@@ -37,7 +38,7 @@ async def test_a_stop_stops_the_stream_from_any_relay() -> None:
         status, answer = await rig.relays[1].stream("stop", call)
         assert (status, answer) == (200, {"state": "stopped", "callSid": call.call_sid, "generation": 1})
         assert rig.streams(call.call_sid) == []
-        await until(lambda: rig.relays[0].held.find(call.call_sid) is None)
+        await eventually(lambda: rig.relays[0].held.find(call.call_sid) is None)
         document = rig.document(call.call_sid)
         assert document is not None and document.state is CallState.STOPPED
 
@@ -114,7 +115,7 @@ async def test_a_pause_before_the_audio_waits_in_the_document() -> None:
         await relay.stream("start", call)
         assert (await relay.stream("pause", call))[1]["state"] == "paused"
         gate.set()
-        held = await until(lambda: relay.held.find(call.call_sid))
+        held = await eventually(lambda: relay.held.find(call.call_sid))
         assert held.claims.paused is False  # the token was signed before
         assert held.document.paused is True
 
@@ -125,10 +126,10 @@ async def test_a_paused_call_is_started_again_paused() -> None:
         call, held = await live(rig, relay)
         await relay.stream("pause", call)
         await relay.cut_all()  # the stream is lost
-        await until(lambda: relay.held.find(call.call_sid) is None)
-        await until(lambda: (found := rig.document(call.call_sid)) and found.state is CallState.LOST)
+        await eventually(lambda: relay.held.find(call.call_sid) is None)
+        await eventually(lambda: (found := rig.document(call.call_sid)) and found.state is CallState.LOST)
         assert (await relay.stream("start", call))[1]["state"] == "paused"
-        again = await until(lambda: relay.held.find(call.call_sid))
+        again = await eventually(lambda: relay.held.find(call.call_sid))
         assert again is not held and again.claims.paused is True
 
 

@@ -13,8 +13,9 @@ import jwt
 import pytest
 from twilio.jwt.access_token import AccessToken
 
-from integration.functions_rig import PREFIX, QUICK, REVISION, Relay, rigged, until
+from integration.functions_rig import PREFIX, QUICK, REVISION, Relay, rigged
 from integration.functions_table import ADDRESSES, BODIES, FLEX, QUERIES, SID, TOKENS, Case, each
+from support.eventually import eventually
 from voiceassist_crds.names import suggestions_map
 from voiceassist_relay.config.snapshot import Secrets, Snapshot
 from voiceassist_relay.functions import endpoints
@@ -126,7 +127,7 @@ async def test_a_whole_call_leaves_no_secret_in_the_logs(capfd: pytest.CaptureFi
         relay, call = rig.relays[0], rig.call()
         rig.twilio.set_faults(FaultRule(FaultKind.STORED_THEN_500, r"/Streams\.json$", times=1))
         await relay.stream("start", call)
-        held = await until(lambda: relay.held.find(call.call_sid))
+        held = await eventually(lambda: relay.held.find(call.call_sid))
         await relay.cut_all()
         await rig.idle()
         orders = [stream.order.parameters["token"] for stream in rig.twilio.calls.get(call.call_sid).streams.values()]

@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from integration.functions_rig import QUICK, Rig, rigged, starting, until
+from integration.functions_rig import QUICK, Rig, rigged, starting
+from support.eventually import eventually
 from voiceassist_crds.messages import CallState
 from voiceassist_crds.names import suggestions_map
 from voiceassist_relay.auth import read_stream_token
@@ -41,7 +42,7 @@ async def test_a_start_gives_a_stream_and_everything_the_agent_needs() -> None:
         }
         prefix, _, suffix = sync_stream.rpartition("_")
         assert prefix == f"FLEX_ASSIST_{call.call_sid}" and len(suffix) == 16 and suffix.isalnum()
-        held = await until(lambda: relay.held.find(call.call_sid))
+        held = await eventually(lambda: relay.held.find(call.call_sid))
         await rig.idle()
         assert rig.streams(call.call_sid) == [name]
         document = rig.document(call.call_sid)
@@ -91,7 +92,7 @@ async def test_the_answer_does_not_wait_for_map_stream_and_permission() -> None:
         rig.twilio.set_faults(FaultRule(FaultKind.LATENCY, r"/(Maps|Services/IS\w+/Streams|Permissions)", seconds=0.7))
         began = time.monotonic()
         assert (await relay.stream("start", call))[0] == 200
-        await until(lambda: relay.held.find(call.call_sid))
+        await eventually(lambda: relay.held.find(call.call_sid))
         assert time.monotonic() - began < 0.7
         assert rig.readers(call.call_sid) == set()
         await rig.idle()
@@ -120,7 +121,7 @@ async def test_twenty_starts_on_three_relays_make_one_stream() -> None:
         assert sorted(answer["outcome"] for _, answer in answers) == ["running"] * 19 + ["started"]
         assert {answer["generation"] for _, answer in answers} == {1}
         assert len({answer["stream"] for _, answer in answers}) == 1
-        await until(lambda: rig.relays[0].held.find(call.call_sid))
+        await eventually(lambda: rig.relays[0].held.find(call.call_sid))
         await rig.idle()
         assert rig.streams(call.call_sid, active=False) == [f"assist_{call.call_sid}"]
 
@@ -129,9 +130,9 @@ async def test_twenty_starts_after_a_stop_make_one_stream_more() -> None:
     async with rigged(3) as rig:
         call = rig.call()
         await rig.relays[0].stream("start", call)
-        await until(lambda: rig.relays[0].held.find(call.call_sid))
+        await eventually(lambda: rig.relays[0].held.find(call.call_sid))
         assert (await rig.relays[1].stream("stop", call))[1]["state"] == "stopped"
-        await until(lambda: not rig.relays[0].held.find(call.call_sid))
+        await eventually(lambda: not rig.relays[0].held.find(call.call_sid))
         answers = await asyncio.gather(*(rig.relays[n % 3].stream("start", call) for n in range(20)))
         assert sorted(answer["outcome"] for _, answer in answers) == ["restarted"] + ["running"] * 19
         await rig.idle()
@@ -168,7 +169,7 @@ async def test_a_relay_that_was_too_slow_leaves_no_second_stream() -> None:
         gate = slow.hold_streams()
         rig.twilio.set_faults(FaultRule(FaultKind.LATENCY, CREATE, seconds=0.5, times=1))
         overtaken = asyncio.create_task(slow.stream("start", call))
-        await until(lambda: rig.document(call.call_sid))
+        await eventually(lambda: rig.document(call.call_sid))
         rig.clock.ahead += STARTING_SECONDS
         assert (await other.stream("start", call))[1]["generation"] == 2
         await overtaken
@@ -177,7 +178,7 @@ async def test_a_relay_that_was_too_slow_leaves_no_second_stream() -> None:
         assert set(rig.streams(call.call_sid, active=False)) == {name, f"{name}_2"}
         assert rig.streams(call.call_sid) == [f"{name}_2"]
         gate.set()
-        await until(lambda: slow.held.find(call.call_sid))
+        await eventually(lambda: slow.held.find(call.call_sid))
         document = rig.document(call.call_sid)
         assert document is not None and document.generation == 2
 
@@ -194,7 +195,7 @@ async def test_an_unclear_creation_is_followed_by_the_next_generation() -> None:
         assert rig.streams(call.call_sid, active=False) == [name, f"{name}_2"]
         assert rig.streams(call.call_sid) == [f"{name}_2"]
         gate.set()
-        held = await until(lambda: relay.held.find(call.call_sid))
+        held = await eventually(lambda: relay.held.find(call.call_sid))
         assert held.claims.generation == 2
 
 

@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from integration.functions_rig import REVISION, Relay, Rig, configuration, rigged, starting, until
+from integration.functions_rig import REVISION, Relay, Rig, configuration, rigged, starting
+from support.eventually import eventually
 from voiceassist_crds.messages import CallState
 from voiceassist_relay.config.snapshot import Secrets, Snapshot
 from voiceassist_sim.twilio.account import CreatedCall
@@ -123,7 +124,7 @@ async def test_a_stop_while_the_stream_is_created_wins() -> None:
         starting_relay.hold_streams()
         rig.twilio.set_faults(FaultRule(FaultKind.LATENCY, CREATE, seconds=0.5))
         start = asyncio.create_task(starting_relay.stream("start", call))
-        await until(lambda: rig.document(call.call_sid))
+        await eventually(lambda: rig.document(call.call_sid))
         assert (await other.stream("stop", call))[1]["state"] == "stopped"
         await start
         await rig.idle()
@@ -138,7 +139,7 @@ async def crash(relay: Relay, call: CreatedCall) -> None:
     relay.silent_end = True
     relay.snapshot = Snapshot(relay.snapshot.config.model_copy(update={"path_prefix": "/elsewhere"}), relay.snapshot.secrets)
     await relay.cut_all()
-    await until(lambda: relay.held.find(call.call_sid) is None)
+    await eventually(lambda: relay.held.find(call.call_sid) is None)
 
 
 async def test_a_live_call_whose_relay_is_no_more_can_be_started_again() -> None:
@@ -146,7 +147,7 @@ async def test_a_live_call_whose_relay_is_no_more_can_be_started_again() -> None
         crashed, other = rig.relays
         call = rig.call()
         await crashed.stream("start", call)
-        await until(lambda: crashed.held.find(call.call_sid))
+        await eventually(lambda: crashed.held.find(call.call_sid))
         await rig.idle()
         assert (await other.stream("start", call))[1]["outcome"] == "running"
         await crash(crashed, call)
@@ -155,7 +156,7 @@ async def test_a_live_call_whose_relay_is_no_more_can_be_started_again() -> None
         assert document is not None and document.state is CallState.LIVE
         status, answer = await other.stream("start", call)
         assert (status, answer["outcome"], answer["generation"]) == (200, "restarted", 2)
-        held = await until(lambda: other.held.find(call.call_sid))
+        held = await eventually(lambda: other.held.find(call.call_sid))
         assert held.claims.generation == 2
         await rig.idle()
         assert len(rig.streams(call.call_sid)) == 1

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from integration.line_rig import Watch, cut, sessions, start, streams, until
+from integration.line_rig import Watch, cut, sessions, start, streams
+from support.eventually import eventually
 from voiceassist_crds import names
 from voiceassist_demo.chain import FRAME_BYTES
 from voiceassist_demo.stage import Stage, write_whole
@@ -27,8 +28,8 @@ async def test_a_call_from_end_to_end(tmp_path: Path) -> None:
     recording = cut(tmp_path, "a2", "c2", "a3", after=500)
     async with Stage(tmp_path / "stage") as stage, Watch(stage) as watch:
         call = await start(stage, recording)
-        await until(lambda: watch.ended(call), 30, "the call's end")
-        await until(lambda: watch.document(call)["state"] == "stopped", 10, "the Document's end")
+        await eventually(lambda: watch.ended(call), seconds=30, what="the call's end")
+        await eventually(lambda: watch.document(call)["state"] == "stopped", seconds=10, what="the Document's end")
         items = watch.items(call)
         assert len(items) == 1, items
         (suggestion,) = items
@@ -92,8 +93,8 @@ async def test_customer_only_and_transcripts_off(tmp_path: Path) -> None:
     config = {"audio": {"tracks": "Customer"}, "privacy": {"transcripts": "Off"}}
     async with Stage(tmp_path / "stage", config=config) as stage, Watch(stage) as watch:
         call = await start(stage, cut(tmp_path, "c2"))
-        await until(lambda: watch.items(call), 20)
-        await until(lambda: watch.ended(call), 20)
+        await eventually(lambda: watch.items(call), seconds=20)
+        await eventually(lambda: watch.ended(call), seconds=20)
         (stream,) = await streams(stage, call)
         assert list(stream["tracks"]) == ["inbound"]
         assert await sessions(stage, "transcription") == []
@@ -110,23 +111,23 @@ async def test_configuration_swap_and_secret_rotation(tmp_path: Path, short: Pat
         new = stage.config(prompts=[{"instructions": "Help.\nPrefix: Gladly."}])
         write_whole(stage.relay.config, new.to_json())
         began = asyncio.get_running_loop().time()
-        await until(lambda: _equals(status, "configRevision", new.config_revision), 5)
+        await eventually(lambda: _equals(status, "configRevision", new.config_revision), seconds=5)
         assert asyncio.get_running_loop().time() - began < 1.0
         write_whole(stage.relay.config, '{"version": 1, "host": 7}')
-        await until(lambda: _truthy(status, "configError"), 5)
+        await eventually(lambda: _truthy(status, "configError"), seconds=5)
         told = await status()
         assert told["configRevision"] == new.config_revision
         assert "host" in told["configError"]
         assert "configuration refused" in stage.relay.child.log.read_text()
         call = await start(stage, short)
-        (suggestion,) = await until(lambda: watch.items(call), 20)
+        (suggestion,) = await eventually(lambda: watch.items(call), seconds=20)
         assert suggestion["answer"].startswith("Gladly.")
         assert suggestion["revision"] == new.prompts[0].revision
 
         write_whole(stage.relay.secrets / names.SECRET_MODEL_KEY, "sk-not-valid")
-        await until(lambda: _model_reason(status, "Refused"), 10, "the model's refusal in /status")
+        await eventually(lambda: _model_reason(status, "Refused"), seconds=10, what="the model's refusal in /status")
         write_whole(stage.relay.secrets / names.SECRET_MODEL_KEY, stage.model.key)
-        await until(lambda: _model_reason(status, None), 10, "the model well again")
+        await eventually(lambda: _model_reason(status, None), seconds=10, what="the model well again")
 
 
 async def _equals(read: object, key: str, value: object) -> bool:
@@ -152,10 +153,10 @@ async def test_all_calls_take_a_new_prompt(tmp_path: Path) -> None:
     config = {"rollout": {"applyTo": "AllCalls"}}
     async with Stage(tmp_path / "stage", config=config) as stage, Watch(stage) as watch:
         call = await start(stage, cut(tmp_path, "c2", "c3"))
-        (first,) = await until(lambda: watch.items(call), 20)
+        (first,) = await eventually(lambda: watch.items(call), seconds=20)
         new = stage.config(prompts=[{"instructions": "Help.\nPrefix: Gladly."}])
         write_whole(stage.relay.config, new.to_json())
-        await until(lambda: len(watch.items(call)) == 2, 30, "the second suggestion")
+        await eventually(lambda: len(watch.items(call)) == 2, seconds=30, what="the second suggestion")
         second = watch.items(call)[1]
         assert not first["answer"].startswith("Gladly.")
         assert second["answer"].startswith("Gladly.")
@@ -165,14 +166,14 @@ async def test_all_calls_take_a_new_prompt(tmp_path: Path) -> None:
 async def test_a_refused_key_ends_the_calls_assist_and_says_why(tmp_path: Path, short: Path) -> None:
     async with Stage(tmp_path / "stage") as stage, Watch(stage) as watch:
         write_whole(stage.relay.secrets / names.SECRET_MODEL_KEY, "sk-not-valid")
-        await until(lambda: _model_reason(lambda: stage.get(f"{stage.relay.private}/status"), "Refused"), 10)
+        await eventually(lambda: _model_reason(lambda: stage.get(f"{stage.relay.private}/status"), "Refused"), seconds=10)
         call = await start(stage, short)
-        await until(lambda: ("failed", "ModelRefused") in watch.states(call), 15, "the reason in the Map")
-        await until(lambda: watch.document(call)["state"] == "lost", 10)
+        await eventually(lambda: ("failed", "ModelRefused") in watch.states(call), seconds=15, what="the reason in the Map")
+        await eventually(lambda: watch.document(call)["state"] == "lost", seconds=10)
         await asyncio.sleep(2)
         assert watch.states(call)[-1] == ("failed", "ModelRefused"), "the reason stays on the screen"
         write_whole(stage.relay.secrets / names.SECRET_MODEL_KEY, stage.model.key)
-        await until(lambda: _model_reason(lambda: stage.get(f"{stage.relay.private}/status"), None), 10)
+        await eventually(lambda: _model_reason(lambda: stage.get(f"{stage.relay.private}/status"), None), seconds=10)
         status, answer = await stage.act("start", call)
         assert (status, answer["generation"]) == (200, 2), "a new start works once it is mended"
 
@@ -181,15 +182,15 @@ async def test_full_relay_refuses_before_the_upgrade_and_the_stream_starts_elsew
     recording = cut(tmp_path, "c2", "c3")
     async with Stage(tmp_path / "stage", config={"limits": {"maxCalls": 1}}) as stage, Watch(stage) as watch:
         first = await start(stage, recording)
-        await until(lambda: watch.document(first)["state"] == "live", 10)
+        await eventually(lambda: watch.document(first)["state"] == "live", seconds=10)
         ready, _ = await stage.send("GET", f"{stage.relay.private}/readyz")
         assert ready == 503
         second = await start(stage, recording)
-        await until(lambda: watch.document(second)["state"] == "lost", 20, "the second call given up")
+        await eventually(lambda: watch.document(second)["state"] == "lost", seconds=20, what="the second call given up")
         assert watch.document(second)["restarts"] == 2, "started again at most twice"
         refused = await streams(stage, second)
         assert [stream["error"]["code"] for stream in refused] == [31920] * 3
-        await until(lambda: watch.states(second)[-1][0] == "lost", 10, "the agent told")
+        await eventually(lambda: watch.states(second)[-1][0] == "lost", seconds=10, what="the agent told")
         metrics = await stage.metrics()
         assert metrics['upgrades_total{outcome="full"}'] == 3
         assert watch.document(first)["state"] == "live", "the first call goes on"
@@ -200,7 +201,7 @@ async def test_pause_reaches_the_relay_with_the_audio_from_any_other(tmp_path: P
     async with Stage(tmp_path / "stage") as stage, Watch(stage) as watch:
         other = await stage.start_relay()
         call = await start(stage, cut(tmp_path, "c2", "c4"), relay=other)
-        await until(lambda: watch.document(call)["state"] == "live", 10)
+        await eventually(lambda: watch.document(call)["state"] == "live", seconds=10)
         status, _ = await stage.act("pause", call, other)
         assert status == 200
         (heard,) = await sessions(stage, "realtime")
@@ -209,9 +210,9 @@ async def test_pause_reaches_the_relay_with_the_audio_from_any_other(tmp_path: P
         assert later["bytesHeard"] - heard["bytesHeard"] <= 10 * FRAME_BYTES, "what was on its way, and nothing more"
         (still,) = await sessions(stage, "realtime")
         assert still["bytesHeard"] == later["bytesHeard"]
-        await until(lambda: watch.states(call)[-1][0] == "paused", 5)
+        await eventually(lambda: watch.states(call)[-1][0] == "paused", seconds=5)
         assert (await stage.act("resume", call, other))[0] == 200
-        await until(lambda: watch.states(call)[-1][0] == "live", 5)
+        await eventually(lambda: watch.states(call)[-1][0] == "live", seconds=5)
         before = later["bytesHeard"]
         await asyncio.sleep(1)
         (after,) = await sessions(stage, "realtime")
@@ -221,14 +222,14 @@ async def test_pause_reaches_the_relay_with_the_audio_from_any_other(tmp_path: P
 async def test_stop_is_idempotent_and_a_second_start_is_a_new_generation(tmp_path: Path) -> None:
     async with Stage(tmp_path / "stage") as stage, Watch(stage) as watch:
         call = await start(stage, cut(tmp_path, "c2", "c4"))
-        await until(lambda: watch.document(call)["state"] == "live", 10)
+        await eventually(lambda: watch.document(call)["state"] == "live", seconds=10)
         for _ in range(2):
             status, answer = await stage.act("stop", call)
             assert (status, answer["state"]) == (200, "stopped")
-        await until(lambda: watch.states(call)[-1][0] == "stopped", 10)
+        await eventually(lambda: watch.states(call)[-1][0] == "stopped", seconds=10)
         status, answer = await stage.act("start", call)
         assert (status, answer["generation"]) == (200, 2)
-        await until(lambda: watch.document(call)["state"] == "live" and watch.document(call)["generation"] == 2, 10)
+        await eventually(lambda: watch.document(call)["state"] == "live" and watch.document(call)["generation"] == 2, seconds=10)
         assert [stream["name"] for stream in await streams(stage, call)] == [f"assist_{call['callSid']}", f"assist_{call['callSid']}_2"]
 
 
@@ -239,7 +240,7 @@ async def test_twenty_starts_on_three_relays_make_one_stream(tmp_path: Path, sho
         answers = await asyncio.gather(*(stage.act("start", call, relays[n % 3]) for n in range(20)))
         assert {status for status, _ in answers} == {200}
         assert {answer["generation"] for _, answer in answers} == {1}
-        await until(lambda: watch.document(call)["state"] == "live", 10)
+        await eventually(lambda: watch.document(call)["state"] == "live", seconds=10)
         assert len(await streams(stage, call)) == 1
 
 
@@ -248,13 +249,13 @@ async def test_drain(tmp_path: Path, short: Path) -> None:
     config = {"limits": {"drainGraceSeconds": 4, "drainTimeoutSeconds": 60}}
     async with Stage(tmp_path / "stage", config=config) as stage, Watch(stage) as watch:
         first = await start(stage, short)
-        await until(lambda: watch.document(first)["state"] == "live", 10)
+        await eventually(lambda: watch.document(first)["state"] == "live", seconds=10)
         relay = stage.relay
         relay.child.signal(signal.SIGTERM)
-        await until(lambda: _is_unready(stage), 2)
+        await eventually(lambda: _is_unready(stage), seconds=2)
         second = await start(stage, short)
-        await until(lambda: watch.document(second)["state"] == "live", 10)
-        await until(lambda: watch.items(first) and watch.items(second), 20, "both suggestions")
+        await eventually(lambda: watch.document(second)["state"] == "live", seconds=10)
+        await eventually(lambda: watch.items(first) and watch.items(second), seconds=20, what="both suggestions")
         assert (await stage.metrics())["draining"] == 1, "metrics answer until the end"
         assert await asyncio.wait_for(relay.child.wait(), 40) == 0
         assert watch.document(first)["state"] == watch.document(second)["state"] == "stopped"
@@ -270,10 +271,10 @@ async def test_drain_timeout_ends_live_calls_in_order(tmp_path: Path) -> None:
     config = {"limits": {"drainGraceSeconds": 0, "drainTimeoutSeconds": 1}}
     async with Stage(tmp_path / "stage", config=config) as stage, Watch(stage) as watch:
         call = await start(stage, cut(tmp_path, "c2", "c4"))
-        await until(lambda: watch.document(call)["state"] == "live", 10)
+        await eventually(lambda: watch.document(call)["state"] == "live", seconds=10)
         stage.relay.child.signal(signal.SIGTERM)
         assert await asyncio.wait_for(stage.relay.child.wait(), 30) == 0
-        await until(lambda: watch.document(call)["state"] == "lost", 5)
+        await eventually(lambda: watch.document(call)["state"] == "lost", seconds=5)
         assert ("lost", "RelayStopping") in watch.states(call)
 
 
@@ -289,10 +290,10 @@ async def test_other_providers(tmp_path: Path, short: Path, provider: str, path:
         model = {"provider": provider, "url": stage.model_url + path, "authHeader": header}
         relay = await stage.start_relay(config=stage.config(model=model))
         write_whole(stage.relay.config, stage.config(model=model).to_json())
-        await until(lambda: _model_reason(lambda: stage.get(f"{relay.private}/status"), None), 10, "the model well")
-        await until(lambda: _same_revision(stage, relay), 5)
+        await eventually(lambda: _model_reason(lambda: stage.get(f"{relay.private}/status"), None), seconds=10, what="the model well")
+        await eventually(lambda: _same_revision(stage, relay), seconds=5)
         call = await start(stage, short)
-        assert await until(lambda: watch.items(call), 20)
+        assert await eventually(lambda: watch.items(call), seconds=20)
         (session,) = await sessions(stage, "realtime")
         assert header.lower() in {name.lower() for name in session["headers"]}
 

@@ -7,32 +7,20 @@ import gc
 from collections.abc import AsyncIterator
 
 import pytest
-import uvloop
 
 from integration.light_model import LightModel, Manner, payload
 from integration.model_line_rig import PATIENCE, Call, calling, relay_config
+from support.eventually import eventually
 from voiceassist_relay.realtime.session_connection import SessionConnection
 from voiceassist_relay.realtime.websocket import ModelConnection
 
-pytestmark = pytest.mark.filterwarnings('ignore:Overriding the "event_loop_policy" fixture')
-
-
-@pytest.fixture
-def event_loop_policy() -> uvloop.EventLoopPolicy:
-    return uvloop.EventLoopPolicy()
+pytestmark = pytest.mark.loop("uvloop")
 
 
 @pytest.fixture
 async def server() -> AsyncIterator[LightModel]:
     async with LightModel() as server:
         yield server
-
-
-async def until(condition, what: str) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not condition():
-            await asyncio.sleep(0.01)
-    assert condition(), what
 
 
 def alive() -> int:
@@ -60,7 +48,11 @@ async def test_a_session_that_is_over_is_freed_without_the_collector(server, how
             for number in range(5):
                 sessions = len(server.opened)
                 how(server, call)
-                await until(lambda sessions=sessions: len(server.opened) > sessions and len(server.live) == 1, f"session {number + 2}")
+                await eventually(
+                    lambda sessions=sessions: len(server.opened) > sessions and len(server.live) == 1,
+                    f"session {number + 2}",
+                    seconds=PATIENCE,
+                )
             await asyncio.sleep(0.1)
             assert alive() == before
         finally:
@@ -71,13 +63,13 @@ async def test_a_session_that_ends_in_the_moment_in_which_it_stands_is_replaced(
     """Its end is known before it is taken: frames written to it go nowhere, and the next session gets them."""
     server.manner = Manner(lives=0.0)
     async with calling(server, config=relay_config(server, audio={"tracks": "Customer"})) as call:
-        await until(lambda: len(server.opened) >= 3, "three of them")
+        await eventually(lambda: len(server.opened) >= 3, "three of them", seconds=PATIENCE)
         server.manner = Manner()
-        await until(lambda: len(server.live) == 1, "a session that stays")
+        await eventually(lambda: len(server.live) == 1, "a session that stays", seconds=PATIENCE)
         loop = asyncio.get_running_loop()
         for number in range(10):
             call.line.frame(True, payload(1, number, loop.time()), loop.time())
-        await until(lambda: 1 in server.accounts and server.accounts[1].runs[-1][1] == 9, "audio")
+        await eventually(lambda: 1 in server.accounts and server.accounts[1].runs[-1][1] == 9, "audio", seconds=PATIENCE)
 
 
 async def test_a_connection_that_is_gone_takes_bytes_and_writes_none(server) -> None:
@@ -86,7 +78,7 @@ async def test_a_connection_that_is_gone_takes_bytes_and_writes_none(server) -> 
         link = call.line._conversation._connection
         assert link is not None
         server.drop()
-        await until(lambda: link.over is not None, "its end")
+        await eventually(lambda: link.over is not None, "its end", seconds=PATIENCE)
         await asyncio.sleep(0.05)
         link.writer(b"frame")
         link.send(b"{}")

@@ -6,18 +6,17 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
-from typing import Any
 
 import pytest
-import uvloop
 
 from integration.light_model import LightModel, Peer, payload
 from integration.model_line_rig import FRAME, PATIENCE, QUICK, SILENCE, calling
 from integration.model_line_words import AGENT, ASKED, CALLS, quick
+from support.eventually import eventually
 from voiceassist_crds.messages import AssistState, Track
 from voiceassist_sim.openai import RealtimeServer
 
-pytestmark = pytest.mark.filterwarnings('ignore:Overriding the "event_loop_policy" fixture')
+pytestmark = pytest.mark.loop("uvloop")
 
 KINDS = ["realtime", "transcription"]
 WAYS: dict[str, Callable[[Peer], None]] = {
@@ -32,12 +31,6 @@ LAST = b"\xf0" * FRAME
 
 
 @pytest.fixture
-def event_loop_policy() -> uvloop.EventLoopPolicy:
-    """The loop that the relay runs on."""
-    return uvloop.EventLoopPolicy()
-
-
-@pytest.fixture
 async def light() -> AsyncIterator[LightModel]:
     async with LightModel() as server:
         yield server
@@ -47,13 +40,6 @@ async def light() -> AsyncIterator[LightModel]:
 async def server() -> AsyncIterator[RealtimeServer]:
     async with RealtimeServer(behaviour=quick(), calls=CALLS) as server:
         yield server
-
-
-async def until(condition: Callable[[], Any], what: str) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not condition():
-            await asyncio.sleep(0.01)
-    assert condition(), what
 
 
 def standing(server: LightModel, kind: str) -> list[Peer]:
@@ -66,7 +52,7 @@ async def test_every_frame_is_heard_once_but_for_the_counted_replay(light, way, 
     breaks = 2
     async with calling(light, limits=LIMITS) as call:
         await call.live()
-        await until(lambda: len(light.live) == 2, "both sessions")
+        await eventually(lambda: len(light.live) == 2, "both sessions", seconds=PATIENCE)
         loop, number = asyncio.get_running_loop(), 0
 
         async def talk(count: int) -> None:
@@ -82,9 +68,11 @@ async def test_every_frame_is_heard_once_but_for_the_counted_replay(light, way, 
             (old,) = standing(light, kind)
             WAYS[way](old)
             await talk(40)  # goes on while there is no session
-            await until(lambda old=old: standing(light, kind) not in ([], [old]), "another session")
+            await eventually(lambda old=old: standing(light, kind) not in ([], [old]), "another session", seconds=PATIENCE)
         await talk(20)
-        await until(lambda: all(light.accounts[track].runs[-1][1] == number - 1 for track in (0, 1)), "the last frame")
+        await eventually(
+            lambda: all(light.accounts[track].runs[-1][1] == number - 1 for track in (0, 1)), "the last frame", seconds=PATIENCE
+        )
         hit, other = (1, 0) if kind == "realtime" else (0, 1)
         assert light.accounts[other].runs == [[0, number - 1]]
         runs = light.accounts[hit].runs
@@ -134,7 +122,7 @@ async def test_the_open_turn_is_heard_again_from_its_start_and_nothing_before_it
         await call.talk(second.audio[half:] + SILENCE * 60, inbound=inbound, speed=4)
         await call.heard.until(lambda: done() == 2, "the turn that was cut in half")
         call.say(LAST, inbound=inbound)
-        await until(lambda: ledger_audio(server, kind)[-1].endswith(LAST), "the last frame")
+        await eventually(lambda: ledger_audio(server, kind)[-1].endswith(LAST), "the last frame", seconds=PATIENCE)
         said = call.said[inbound]
         side = call.line._conversation if inbound else call.line._agent
         side.sender.flush()

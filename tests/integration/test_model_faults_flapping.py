@@ -12,12 +12,12 @@ import pytest
 
 from integration.light_model import LightModel, Manner, payload
 from integration.model_line_rig import Call, calling, relay_config
-from integration.virtual_time import VirtualTime
+from support.eventually import eventually
 from voiceassist_crds.messages import AssistState
 from voiceassist_relay.realtime.core.conversation import ConversationSession
 from voiceassist_relay.realtime.core.limits import DEFAULT_LIMITS
 
-pytestmark = pytest.mark.filterwarnings('ignore:Overriding the "event_loop_policy" fixture')
+pytestmark = pytest.mark.loop("virtual")
 
 LIMITS = DEFAULT_LIMITS
 WAITS = [min(LIMITS.backoff_cap, LIMITS.backoff_base * 2**attempt) for attempt in range(40)]
@@ -25,21 +25,9 @@ WAITS = [min(LIMITS.backoff_cap, LIMITS.backoff_base * 2**attempt) for attempt i
 
 
 @pytest.fixture
-def event_loop_policy() -> VirtualTime:
-    return VirtualTime()
-
-
-@pytest.fixture
 async def server() -> AsyncIterator[LightModel]:
     async with LightModel(clock=asyncio.get_running_loop().time) as server:
         yield server
-
-
-async def until(condition, what: str, patience: float = 120.0) -> None:
-    async with asyncio.timeout(patience):
-        while not condition():
-            await asyncio.sleep(0.02)
-    assert condition(), what
 
 
 def gaps(moments: list[float]) -> list[float]:
@@ -52,11 +40,11 @@ def one_track(server: LightModel) -> dict[str, object]:
 
 async def still_works(server: LightModel, call: Call) -> None:
     """A second of audio arrives, whole."""
-    await until(lambda: len(server.live) == 1, "a session")
+    await eventually(lambda: len(server.live) == 1, "a session", seconds=120)
     loop = asyncio.get_running_loop()
     for number in range(50):
         call.line.frame(True, payload(7, number, loop.time()), loop.time())
-    await until(lambda: 7 in server.accounts and server.accounts[7].runs[-1][1] == 49, "audio")
+    await eventually(lambda: 7 in server.accounts and server.accounts[7].runs[-1][1] == 49, "audio", seconds=120)
     assert server.accounts[7].disordered == 0
     assert server.errors == []
 
@@ -86,20 +74,20 @@ async def test_only_a_session_that_lasts_lets_the_patience_begin_anew(server) ->
     """Refused, taken and thrown out, refused again: one story. After a session that lasted, the next break is another one."""
     server.manner = Manner(refuse=503)
     async with calling(server, **one_track(server)) as call:
-        await until(lambda: len(server.dials) == 6, "refused")
+        await eventually(lambda: len(server.dials) == 6, "refused", seconds=120)
         server.manner = Manner(lives=1.0)
-        await until(lambda: len(server.opened) == 1, "taken")
-        await until(lambda: not server.live, "thrown out")
+        await eventually(lambda: len(server.opened) == 1, "taken", seconds=120)
+        await eventually(lambda: not server.live, "thrown out", seconds=120)
         server.manner = Manner(refuse=503)
-        await until(lambda: len(server.dials) == 9, "refused again")
+        await eventually(lambda: len(server.dials) == 9, "refused again", seconds=120)
         after = gaps(server.dials)[6:]
         assert all(gap >= LIMITS.backoff_cap / 2 * 0.98 for gap in after), after
         server.manner = Manner()
-        await until(lambda: len(server.live) == 1, "taken again")
+        await eventually(lambda: len(server.live) == 1, "taken again", seconds=120)
         await asyncio.sleep(LIMITS.stable_after + 1)
         dropped = asyncio.get_running_loop().time()
         server.drop()
-        await until(lambda: len(server.live) == 1, "a short break")
+        await eventually(lambda: len(server.live) == 1, "a short break", seconds=120)
         assert server.dials[-1] - dropped < LIMITS.backoff_cap / 2 * 0.5
         await still_works(server, call)
 
@@ -120,7 +108,7 @@ async def test_a_spare_that_dies_while_it_stands_by_is_replaced_with_patience(se
         assert 8 <= len(server.dials) <= 300 / (LIMITS.backoff_cap / 2) + 12
         ended = True
         server.manner = Manner()
-        await until(lambda: len(server.live) == 1 and first not in server.live, "the switch")
+        await eventually(lambda: len(server.live) == 1 and first not in server.live, "the switch", seconds=120)
         assert [state for state, _, _ in call.heard.states] == [AssistState.LIVE]
         await still_works(server, call)
 
@@ -130,10 +118,10 @@ async def test_what_the_server_asks_for_is_heeded_and_those_who_were_asked_at_on
     chances = [0.0, 0.25, 0.5, 0.75, 0.99]
     async with AsyncExitStack() as stack:
         calls = [await stack.enter_async_context(calling(server, **one_track(server), chance=lambda c=c: c)) for c in chances]
-        await until(lambda: len(server.dials) == len(chances), "refused")
+        await eventually(lambda: len(server.dials) == len(chances), "refused", seconds=120)
         first = max(server.dials)
         server.manner = Manner()
-        await until(lambda: len(server.live) == len(chances), "all taken")
+        await eventually(lambda: len(server.live) == len(chances), "all taken", seconds=120)
         again = server.dials[len(chances) :]
         assert len(again) == len(chances)
         assert min(again) - first >= 20 * 0.98
@@ -148,11 +136,11 @@ async def test_a_session_that_breaks_is_redialled_after_a_moment_of_chance(serve
     async with AsyncExitStack() as stack:
         for chance in chances:
             await stack.enter_async_context(calling(server, **one_track(server), chance=lambda c=chance: c))
-        await until(lambda: len(server.live) == len(chances), "live")
+        await eventually(lambda: len(server.live) == len(chances), "live", seconds=120)
         await asyncio.sleep(LIMITS.stable_after + 1)
         server.dials.clear()
         broken = asyncio.get_running_loop().time()
         server.drop()
-        await until(lambda: len(server.live) == len(chances), "live again")
+        await eventually(lambda: len(server.live) == len(chances), "live again", seconds=120)
         for chance, dialled in zip(chances, server.dials, strict=True):
             assert dialled - broken >= chance * LIMITS.backoff_base * 0.98

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from integration.faults_rig import hang_up
-from integration.line_rig import Watch, cut, sessions, start, until
+from integration.line_rig import Watch, cut, sessions, start
+from support.eventually import eventually
 from voiceassist_crds import names
 from voiceassist_demo.playing import stories
 from voiceassist_demo.processes import Child, program
@@ -37,15 +38,15 @@ async def in_the_middle(stage: Stage, recording: Path, watch: Watch) -> dict[str
         (conversation,) = await sessions(stage, "realtime") or [{"bytesHeard": 0, "sent": {}}]
         return conversation["bytesHeard"] > 8000 * 1.2 and conversation["sent"].get("input_audio_buffer.speech_started") == 1
 
-    await until(heard, 20, "the beginning of the question")
+    await eventually(heard, seconds=20, what="the beginning of the question")
     return call
 
 
 async def answered(stage: Stage, watch: Watch, call: dict[str, Any]) -> dict[str, Any]:
     """The suggestion; then the call is over."""
-    await until(lambda: watch.items(call), 40, "the suggestion in Sync")
+    await eventually(lambda: watch.items(call), seconds=40, what="the suggestion in Sync")
     await hang_up(stage, [call])
-    await until(lambda: watch.states(call)[-1][0] == "stopped", 30, "the call's end")
+    await eventually(lambda: watch.states(call)[-1][0] == "stopped", seconds=30, what="the call's end")
     (item,) = watch.items(call)
     return item
 
@@ -57,7 +58,7 @@ async def test_a_killed_model_that_comes_back_answers_the_question_that_it_heard
         model = next(child for child in stage._children if child.name == "model")
         model.signal(signal.SIGKILL)
         await model.wait()
-        await until(lambda: ("reconnecting", "ModelUnreachable") in watch.states(call), 15, "the agent is told")
+        await eventually(lambda: ("reconnecting", "ModelUnreachable") in watch.states(call), seconds=15, what="the agent is told")
         state, words = messages(watch, call)[-1]
         assert state == "reconnecting"
         assert "cannot be reached (Connection refused)" in words
@@ -74,7 +75,7 @@ async def test_a_killed_model_that_comes_back_answers_the_question_that_it_heard
         assert heard["exact"]
         assert (heard["cutHead"], heard["cutTail"]) == (0, 0), "the half from before the break too"
         log = stage.relay.child.log
-        await until(lambda: stories(log), 15, "the relay's last line about the call")
+        await eventually(lambda: stories(log), seconds=15, what="the relay's last line about the call")
         (story,) = stories(log).values()
         assert story["turns"] == {"suggested": 1}
         assert story["reconnects"] == {"closed": 2}, "both kinds of sessions"

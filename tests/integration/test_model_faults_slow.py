@@ -8,21 +8,16 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 
 import pytest
-import uvloop
 
 from integration.light_model import LightModel, Manner, payload
 from integration.model_line_rig import PATIENCE, QUICK, Call, calling, relay_config
+from support.eventually import eventually
 
-pytestmark = pytest.mark.filterwarnings('ignore:Overriding the "event_loop_policy" fixture')
+pytestmark = pytest.mark.loop("uvloop")
 
 FRAMES = 600
 OTHERS = 5
 LIMITS = replace(QUICK, replay_seconds=4.0, pong=60.0)  # 200 frames wait at most; slow, and yet not taken for dead
-
-
-@pytest.fixture
-def event_loop_policy() -> uvloop.EventLoopPolicy:
-    return uvloop.EventLoopPolicy()
 
 
 @pytest.fixture
@@ -31,13 +26,6 @@ async def server() -> AsyncIterator[LightModel]:
     server.receive_buffer = 8192
     async with server:
         yield server
-
-
-async def until(condition, what: str) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not condition():
-            await asyncio.sleep(0.01)
-    assert condition(), what
 
 
 def written_at_most(call: Call, characters: int) -> bool:
@@ -74,7 +62,9 @@ async def test_only_the_slow_call_is_affected(server, manner) -> None:
                     link.send(b'{"type":"input_audio_buffer.clear","event_id":"' + b"x" * 1000 + b'"}')
                     await asyncio.sleep(0)
         await talk([*others, slow])
-        await until(lambda: sum(server.accounts[n].runs[-1][1] == FRAMES - 1 for n in range(OTHERS)) == OTHERS, "all frames")
+        await eventually(
+            lambda: sum(server.accounts[n].runs[-1][1] == FRAMES - 1 for n in range(OTHERS)) == OTHERS, "all frames", seconds=PATIENCE
+        )
         for index, call in enumerate(others):
             account = server.accounts[index]
             assert (account.runs, account.disordered) == ([[0, FRAMES - 1]], 0)
@@ -85,7 +75,7 @@ async def test_only_the_slow_call_is_affected(server, manner) -> None:
         if manner.reads:
             await slow.live()
             accounts = server.accounts
-            await until(lambda: OTHERS in accounts and accounts[OTHERS].runs[0][1] == FRAMES - 1, "what was kept")
+            await eventually(lambda: OTHERS in accounts and accounts[OTHERS].runs[0][1] == FRAMES - 1, "what was kept", seconds=PATIENCE)
             (run,) = accounts[OTHERS].runs
             assert accounts[OTHERS].disordered == 0
             lost = run[0]

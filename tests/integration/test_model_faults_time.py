@@ -11,22 +11,17 @@ import pytest
 
 from integration.model_line_rig import SILENCE, Call, calling, digest, prompt, relay_config
 from integration.model_line_words import AGENT, ASKED, CALLS, quick
-from integration.virtual_time import VirtualTime
+from support.eventually import eventually
 from voiceassist_crds.messages import AssistState, StatusReason, Track
 from voiceassist_relay.realtime.core.limits import DEFAULT_LIMITS
 from voiceassist_sim.openai import RealtimeServer
 
-pytestmark = pytest.mark.filterwarnings('ignore:Overriding the "event_loop_policy" fixture')
+pytestmark = pytest.mark.loop("virtual")
 
 KINDS = ["realtime", "transcription"]
 LIMITS = DEFAULT_LIMITS
 LATEST = 60.0
 """Virtual seconds within which anything happens; twice the longest patience that we have."""
-
-
-@pytest.fixture
-def event_loop_policy() -> VirtualTime:
-    return VirtualTime()
 
 
 @pytest.fixture
@@ -47,16 +42,11 @@ def states(call: Call) -> list[AssistState]:
     return [state for state, _, _ in call.heard.states]
 
 
-async def until(condition, what: str, patience: float = LATEST) -> None:
-    async with asyncio.timeout(patience):
-        while not condition():
-            await asyncio.sleep(0.02)
-    assert condition(), what
-
-
 async def both(server: RealtimeServer, call: Call) -> None:
     await call.live()
-    await until(lambda: len(server.sessions) == 2 and all(each.protocol.ledger.updates for each in server.sessions), "both sessions")
+    await eventually(
+        lambda: len(server.sessions) == 2 and all(each.protocol.ledger.updates for each in server.sessions), "both sessions", seconds=LATEST
+    )
 
 
 async def answered(call: Call, server: RealtimeServer) -> None:
@@ -89,7 +79,7 @@ async def test_a_session_that_answers_no_ping_is_replaced_though_it_owes_nothing
         first = of(server, kind)[0]
         server.set_faults({"kind": "stall", "sessionId": first.id})
         begun = now()
-        await until(lambda: len(of(server, kind)) == 2, "another session")
+        await eventually(lambda: len(of(server, kind)) == 2, "another session", seconds=LATEST)
         assert now() - begun <= 2 * (LIMITS.ping_every + LIMITS.pong)
         assert call.sample("realtime_reconnects_total", reason="stalled") == 1
         assert len(server.sessions) == 3
@@ -110,13 +100,13 @@ async def test_an_event_that_is_overdue_is_a_stall_by_itself(server, owed) -> No
             server.set_faults(mute)
         elif owed == "response.created":
             call.ask(ASKED[0].audio)
-            await until(lambda: first.protocol.ledger.turns, "the turn")
+            await eventually(lambda: first.protocol.ledger.turns, "the turn", seconds=LATEST)
             server.set_faults(mute)
         else:
             server.set_faults(mute)
             call.line.use(config, prompt(config, "Help the agent in other words."))
         begun = now()
-        await until(lambda: len(of(server, "realtime")) == 2, "another session")
+        await eventually(lambda: len(of(server, "realtime")) == 2, "another session", seconds=LATEST)
         assert call.sample("realtime_reconnects_total", reason="stalled") == 1
         assert now() - begun <= LIMITS.first_output + 15
         assert len(of(server, "transcription")) == 1
@@ -134,7 +124,7 @@ async def test_a_session_is_replaced_long_before_its_end_and_the_next_one_is_rea
         begun = now()
         await asyncio.sleep(LIMITS.recycle_from * 600 - 5)
         assert [session.open for session in server.sessions] == [True, True]
-        await until(lambda: not any(session.open for session in server.sessions[:2]), "the switch")
+        await eventually(lambda: not any(session.open for session in server.sessions[:2]), "the switch", seconds=LATEST)
         assert now() - begun <= LIMITS.recycle_to * 600 + 25
         for kind in KINDS:
             old, new = of(server, kind)
@@ -164,7 +154,7 @@ async def test_the_switch_waits_for_the_turns_end_with_the_next_session_standing
         await call.heard.until(lambda: call.heard.turns, "the answer", LATEST)
         assert old.protocol.ledger.responses[0].status == "completed"  # the old session's, to its end
         assert [each.answer for each in call.heard.suggestions] == [spoken.answer]
-        await until(lambda: not old.open, "the switch")
+        await eventually(lambda: not old.open, "the switch", seconds=LATEST)
         assert len(server.sessions) == 2
         assert call.heard.withdrawals == []
         call.ask(ASKED[0].audio)
@@ -179,7 +169,7 @@ async def test_the_agent_is_told_after_two_seconds_what_is_going_on_and_when_it_
     async with calling(server, limits=LIMITS) as call:
         await both(server, call)
         server.drop()
-        await until(lambda: len(server.sessions) == 4, "new sessions")
+        await eventually(lambda: len(server.sessions) == 4, "new sessions", seconds=LATEST)
         assert states(call) == [AssistState.LIVE]  # a moment: nobody needs to know
         await asyncio.sleep(LIMITS.stable_after)
         server.set_faults({"kind": "refuse", "status": 503})
@@ -195,5 +185,5 @@ async def test_the_agent_is_told_after_two_seconds_what_is_going_on_and_when_it_
         server.set_faults([])
         await call.heard.until(lambda: len(call.heard.states) > 2, "over", LATEST)
         assert states(call) == [AssistState.LIVE, AssistState.RECONNECTING, AssistState.LIVE]
-        await until(lambda: sum(session.open for session in server.sessions) == 2, "both sessions")
+        await eventually(lambda: sum(session.open for session in server.sessions) == 2, "both sessions", seconds=LATEST)
         await answered(call, server)

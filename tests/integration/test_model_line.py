@@ -7,7 +7,6 @@ import base64
 from collections.abc import AsyncIterator
 
 import pytest
-import uvloop
 
 from integration.model_line_rig import (
     FRAME,
@@ -23,13 +22,7 @@ from voiceassist_relay.realtime.core.audio_time import FRAME as FILL
 from voiceassist_relay.realtime.providers import Capabilities, Provider
 from voiceassist_sim.openai import RealtimeServer
 
-pytestmark = pytest.mark.filterwarnings('ignore:Overriding the "event_loop_policy" fixture')  # the hook is for whole folders only
-
-
-@pytest.fixture
-def event_loop_policy() -> uvloop.EventLoopPolicy:
-    """The loop that the relay runs on."""
-    return uvloop.EventLoopPolicy()
+pytestmark = pytest.mark.loop("uvloop")  # the hook is for whole folders only
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 
 import pytest
-import uvloop
 
 from integration.model_line_rig import FRAME, QUICK, SILENCE, calling, digest, ledgers, relay_config, speech
 from integration.model_line_words import AGENT, ASKED, CALLS, all_heard, quick, states, turns, whole
@@ -16,13 +15,7 @@ from voiceassist_crds.messages import AssistState, StatusReason, Track
 from voiceassist_relay.realtime.dialer import Dials
 from voiceassist_sim.openai import RealtimeServer
 
-pytestmark = pytest.mark.filterwarnings('ignore:Overriding the "event_loop_policy" fixture')  # the hook is for whole folders only
-
-
-@pytest.fixture
-def event_loop_policy() -> uvloop.EventLoopPolicy:
-    """The loop that the relay runs on."""
-    return uvloop.EventLoopPolicy()
+pytestmark = pytest.mark.loop("uvloop")  # the hook is for whole folders only
 
 
 @pytest.fixture

@@ -7,20 +7,13 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
-import uvloop
 
 from integration.model_line_rig import QUICK, SILENCE, calling, ledgers, relay_config
 from integration.model_line_words import AGENT, ASKED, CALLS, failed, quick, states, turns
 from voiceassist_crds.messages import AssistState, StatusReason
 from voiceassist_sim.openai import RealtimeServer
 
-pytestmark = pytest.mark.filterwarnings('ignore:Overriding the "event_loop_policy" fixture')  # the hook is for whole folders only
-
-
-@pytest.fixture
-def event_loop_policy() -> uvloop.EventLoopPolicy:
-    """The loop that the relay runs on."""
-    return uvloop.EventLoopPolicy()
+pytestmark = pytest.mark.loop("uvloop")  # the hook is for whole folders only
 
 
 @pytest.fixture

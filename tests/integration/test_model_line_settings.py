@@ -7,7 +7,6 @@ import ssl
 from collections.abc import AsyncIterator
 
 import pytest
-import uvloop
 
 from integration.model_line_rig import (
     FRAME,
@@ -24,13 +23,7 @@ from integration.model_line_words import AGENT, ASKED, CALLS, CHAT, outcomes, qu
 from voiceassist_crds.messages import AssistState, StatusReason, Track, WithdrawnReason
 from voiceassist_sim.openai import RealtimeServer
 
-pytestmark = pytest.mark.filterwarnings('ignore:Overriding the "event_loop_policy" fixture')  # the hook is for whole folders only
-
-
-@pytest.fixture
-def event_loop_policy() -> uvloop.EventLoopPolicy:
-    """The loop that the relay runs on."""
-    return uvloop.EventLoopPolicy()
+pytestmark = pytest.mark.loop("uvloop")  # the hook is for whole folders only
 
 
 @pytest.fixture

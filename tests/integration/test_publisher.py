@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from integration.publisher_bench import ENDED, LIVE, REVISION, TTL, Bench, finished, running, until
+from integration.publisher_bench import ENDED, LIVE, REVISION, TTL, Bench, finished, running
+from support.eventually import eventually
 from voiceassist_crds.config import RelayConfig
 from voiceassist_crds.messages import STREAM_MESSAGE, CallState, Track, WithdrawnReason
 from voiceassist_crds.names import call_document, suggestion_key, suggestions_map
@@ -34,12 +35,12 @@ async def test_a_call_from_start_to_end(bench: Bench) -> None:
         publisher.transcript(Track.CUSTOMER, "u1", "I want to", False)
         publisher.draft("item1", "You", REVISION)
         publisher.draft("item2", "Never", REVISION)
-        await until(lambda: len(call.messages("draft")) == 2)
+        await eventually(lambda: len(call.messages("draft")) == 2)
         publisher.transcript(Track.CUSTOMER, "u1", "I want to return it.", True)
         publisher.draft("item1", "You can return", REVISION)
         publisher.withdrawn("item2", REVISION, WithdrawnReason.NOT_RELEVANT)
         publisher.finished(finished(1, "You can return it.", "Can I return it?"))
-        await until(lambda: call.stored and call.messages("suggestion"))
+        await eventually(lambda: call.stored and call.messages("suggestion"))
         publisher.status(*ENDED)
         await publisher.finish(5)
         assert run.done()
@@ -93,7 +94,7 @@ async def test_everything_ends_by_itself_even_if_it_lives_on(bench: Bench) -> No
     async with running(publisher):
         publisher.status(*LIVE)
         publisher.finished(finished(1))
-        await until(lambda: call.messages("suggestion") and call.status_item)
+        await eventually(lambda: call.messages("suggestion") and call.status_item)
         stream = bench.found(Kind.STREAM, call.stream)
         document = bench.found(Kind.DOCUMENT, call_document(call.sid))
         assert stream is not None
@@ -104,7 +105,7 @@ async def test_everything_ends_by_itself_even_if_it_lives_on(bench: Bench) -> No
         for life in lives:
             assert life.expires is not None
             assert TTL - 5 < life.expires - life.created <= TTL + 5
-        await until(lambda: all(now.expires > before for now, before in zip(lives[:3], ends[:3], strict=True)))  # type: ignore[operator]
+        await eventually(lambda: all(now.expires > before for now, before in zip(lives[:3], ends[:3], strict=True)))  # type: ignore[operator]
         await publisher.finish(5)
 
 
@@ -166,7 +167,7 @@ async def test_a_stream_that_is_not_wanted_writes_nothing(bench: Bench, changes:
     async with running(publisher) as run:
         publisher.status(*LIVE)
         publisher.finished(finished(1))
-        await until(run.done)
+        await eventually(run.done)
     assert run.exception() is None
     assert call.superseded == [reason]
     assert call.opened == []
@@ -183,11 +184,11 @@ async def test_a_newer_generation_in_the_map_stops_the_older_writer(bench: Bench
     publisher = call.publisher()
     async with running(publisher) as run:
         publisher.finished(finished(1))
-        await until(lambda: bench.found(Kind.MAP, suggestions_map(call.sid)) and call.stored)
+        await eventually(lambda: bench.found(Kind.MAP, suggestions_map(call.sid)) and call.stored)
         await bench.sync.create_item(call.map.sid, suggestion_key(2), {"id": "g2-item9", "seq": 2}, TTL)
         publisher.finished(finished(2))
         publisher.finished(finished(3))
-        await until(run.done)
+        await eventually(run.done)
     assert call.superseded == ["superseded"]
     assert [one["id"] for one in call.stored] == ["g1-item1", "g2-item9"]
     await publisher.finish(5)
@@ -203,11 +204,11 @@ async def test_a_newer_generations_status_is_left_alone(bench: Bench) -> None:
     publisher = call.publisher()
     async with running(publisher) as run:
         publisher.status(*LIVE)
-        await until(lambda: bench.found(Kind.MAP, suggestions_map(call.sid)) and call.status_item)
+        await eventually(lambda: bench.found(Kind.MAP, suggestions_map(call.sid)) and call.status_item)
         newer = {**call.status_item, "generation": 2, "state": "starting"}  # type: ignore[dict-item]
         await bench.sync.update_item(call.map.sid, "status", newer)
         publisher.status(*ENDED)
-        await until(run.done)
+        await eventually(run.done)
     assert call.superseded == ["superseded"]
     assert call.status_item == newer
 
@@ -220,7 +221,7 @@ async def test_an_older_status_is_overwritten(bench: Bench) -> None:
     publisher = call.publisher(generation=2)
     async with running(publisher):
         publisher.status(*LIVE)
-        await until(lambda: (call.status_item or {})["state"] == "live")
+        await eventually(lambda: (call.status_item or {})["state"] == "live")
         await publisher.finish(5)
 
 
@@ -263,7 +264,7 @@ async def test_the_end_leaves_another_streams_document_alone(bench: Bench) -> No
     await call.write_document()
     publisher = call.publisher()
     async with running(publisher):
-        await until(lambda: call.opened)
+        await eventually(lambda: call.opened)
         await call.change_document(stream_sid="MZ2", owner="10.0.0.2:9090")
         publisher.finished(finished(1))
         await publisher.finish(5, lost=True)
@@ -275,7 +276,7 @@ async def test_an_end_that_is_none_leaves_the_document_alone(bench: Bench) -> No
     await call.write_document()
     publisher = call.publisher()
     async with running(publisher):
-        await until(lambda: call.opened)
+        await eventually(lambda: call.opened)
         publisher.finished(finished(1))
         await publisher.finish(5, lost=None)
     assert call.saved.state is CallState.LIVE
@@ -287,7 +288,7 @@ async def test_a_stop_that_was_written_stays_written(bench: Bench) -> None:
     await call.write_document()
     publisher = call.publisher()
     async with running(publisher):
-        await until(lambda: call.opened)
+        await eventually(lambda: call.opened)
         await call.change_document(state=CallState.STOPPED)
         publisher.finished(finished(1))
         await publisher.finish(5, lost=True)
@@ -299,9 +300,9 @@ async def test_a_missing_document_is_made_so_that_the_call_can_be_taken_over(ben
     publisher = call.publisher()
     async with running(publisher):
         publisher.status(*LIVE)
-        await until(lambda: call.opened and bench.found(Kind.MAP, suggestions_map(call.sid)) and call.status_item)
+        await eventually(lambda: call.opened and bench.found(Kind.MAP, suggestions_map(call.sid)) and call.status_item)
         call.stream = call.saved.sync_stream
-        await until(lambda: call.messages("status"))
+        await eventually(lambda: call.messages("status"))
         assert (call.saved.state, call.saved.worker) == (CallState.LIVE, "")
         assert call.stream.startswith(f"FLEX_ASSIST_{call.sid}_")
         assert len(call.stream) > len(f"FLEX_ASSIST_{call.sid}_") + 16
@@ -318,7 +319,7 @@ async def test_no_spoken_word_is_published_where_transcripts_are_off(bench: Benc
     publisher = call.publisher()
     async with running(publisher):
         publisher.transcript(Track.CUSTOMER, "u1", "said before", True)
-        await until(lambda: call.messages("transcript"))
+        await eventually(lambda: call.messages("transcript"))
         bench.snapshot = Snapshot(RelayConfig.parse(json.dumps(off)), bench.secrets)
         publisher.transcript(Track.CUSTOMER, "u2", "a secret", True)
         publisher.transcript(Track.AGENT, "u3", "another secret", False)
@@ -336,7 +337,7 @@ async def test_any_text_of_any_length_arrives(bench: Bench, text: str) -> None:
     async with running(publisher):
         publisher.draft("item1", text, REVISION)
         publisher.transcript(Track.CUSTOMER, "u1", text, True)
-        await until(lambda: call.messages("draft") and call.messages("transcript"))
+        await eventually(lambda: call.messages("draft") and call.messages("transcript"))
         publisher.finished(finished(1, answer=text, question=text))
         await publisher.finish(5)
     (stored,) = call.stored
@@ -358,7 +359,7 @@ async def test_a_flood_of_drafts_keeps_to_the_rate_and_the_last_one_arrives(benc
             if number == 125:
                 publisher.finished(finished(7))
             await asyncio.sleep(0.01)
-        await until(lambda: call.messages("draft")[-1]["part"] == 250)
+        await eventually(lambda: call.messages("draft")[-1]["part"] == 250)
         await publisher.finish(5)
     times = [change.at for change in bench.twilio.messages(call.stream)]
     # The rate is kept to the letter where messages are sent (see the coalescer's tests); here is where they arrive.
@@ -376,7 +377,7 @@ async def test_a_publisher_that_never_ran_ends_at_once(bench: Bench) -> None:
         await publisher.finish(30)
     assert bench.value("queue_drops_total", queue="suggestions") == 1
     async with running(publisher) as run:
-        await until(run.done, 1)
+        await eventually(run.done, seconds=1)
 
 
 async def test_a_publisher_that_is_cancelled_leaves_no_task(bench: Bench) -> None:
@@ -389,6 +390,6 @@ async def test_a_publisher_that_is_cancelled_leaves_no_task(bench: Bench) -> Non
 
     async with running(publisher):
         publisher.finished(finished(1))
-        await until(lambda: call.opened)
+        await eventually(lambda: call.opened)
         assert len(tasks()) >= 5
     assert tasks() == []

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from integration.publisher_bench import ENDED, LIVE, REVISION, Bench, Call, Front, finished, running, struck, until
+from integration.publisher_bench import ENDED, LIVE, REVISION, Bench, Call, Front, finished, running, struck
+from support.eventually import eventually
 from voiceassist_crds.messages import CallState, Track
 from voiceassist_crds.names import suggestions_map
 from voiceassist_crds.status import PeerReason
@@ -100,11 +101,11 @@ async def test_retry_after_is_honoured(bench: Bench) -> None:
     await call.write_document()
     publisher = call.publisher()
     async with running(publisher):
-        await until(lambda: call.opened and bench.found(Kind.STREAM, call.stream))
+        await eventually(lambda: call.opened and bench.found(Kind.STREAM, call.stream))
         bench.twilio.set_faults(FaultRule(FaultKind.TOO_MANY, path=MAP_ITEMS, times=1, retry_after=1))
         began = time.monotonic()
         publisher.finished(finished(1))
-        await until(lambda: call.stored)
+        await eventually(lambda: call.stored)
         assert 1.0 <= time.monotonic() - began < 2.0
         await publisher.finish(5)
     assert bench.value("sync_publish_seconds_count", outcome="retried") == 1
@@ -118,7 +119,9 @@ async def test_sync_away_and_back(far: tuple[Bench, Front]) -> None:
     async with running(publisher):
         publisher.status(*LIVE)
         publisher.finished(finished(0))
-        await until(lambda: call.opened and bench.found(Kind.MAP, suggestions_map(call.sid)) and call.stored and bench.health.status.ok)
+        await eventually(
+            lambda: call.opened and bench.found(Kind.MAP, suggestions_map(call.sid)) and call.stored and bench.health.status.ok
+        )
         await front.away()
         for number in range(1, 26):
             for part in range(4):
@@ -128,7 +131,7 @@ async def test_sync_away_and_back(far: tuple[Bench, Front]) -> None:
         assert (bench.health.status.ok, bench.health.status.reason) == (False, PeerReason.UNREACHABLE)
         assert len(call.stored) == 1
         await front.back()
-        await until(lambda: len(call.stored) == 26, 6)
+        await eventually(lambda: len(call.stored) == 26, seconds=6)
         assert bench.health.status.ok
         publisher.status(*ENDED)
         await publisher.finish(20)
@@ -161,7 +164,7 @@ async def test_many_calls_while_sync_is_away(far: tuple[Bench, Front]) -> None:
         await call.write_document()
     publishers = [call.publisher(chance=lambda: 0.3) for call in calls]
     tasks = [asyncio.create_task(publisher.run()) for publisher in publishers]
-    await until(lambda: all(call.opened for call in calls))
+    await eventually(lambda: all(call.opened for call in calls))
     await front.away()
     for number in range(10):
         for publisher in publishers:
@@ -195,7 +198,7 @@ async def test_what_waits_is_bounded_and_the_oldest_goes_first(far: tuple[Bench,
             == 2 * 230 - 256
         )
         await front.back()
-        await until(lambda: bench.found(Kind.MAP, suggestions_map(call.sid)) and len(call.stored) == 200, 20)
+        await eventually(lambda: bench.found(Kind.MAP, suggestions_map(call.sid)) and len(call.stored) == 200, seconds=20)
     assert [one["id"] for one in call.stored] == [f"g1-item{number}" for number in range(30, 230)]
 
 
@@ -205,7 +208,7 @@ async def test_the_flush_ends_when_its_time_is_over(far: tuple[Bench, Front]) ->
     await call.write_document()
     publisher = call.publisher()
     async with running(publisher) as run:
-        await until(lambda: call.opened and bench.found(Kind.STREAM, call.stream))
+        await eventually(lambda: call.opened and bench.found(Kind.STREAM, call.stream))
         await front.away()
         for number in range(3):
             publisher.finished(finished(number))
@@ -223,7 +226,7 @@ async def test_the_document_ends_although_suggestions_cannot_be_stored(bench: Be
     await call.write_document()
     publisher = call.publisher()
     async with running(publisher):
-        await until(lambda: call.opened and bench.found(Kind.STREAM, call.stream))
+        await eventually(lambda: call.opened and bench.found(Kind.STREAM, call.stream))
         bench.twilio.set_faults(FaultRule(FaultKind.SERVER_ERROR, path=MAP_ITEMS))
         publisher.finished(finished(0))
         await publisher.finish(1.0, lost=True)
@@ -236,14 +239,14 @@ async def test_a_hanging_draft_holds_nothing_up_that_is_kept(bench: Bench) -> No
     await call.write_document()
     publisher = call.publisher()
     async with running(publisher):
-        await until(lambda: call.opened and bench.found(Kind.STREAM, call.stream))
+        await eventually(lambda: call.opened and bench.found(Kind.STREAM, call.stream))
         bench.twilio.set_faults(FaultRule(FaultKind.HANG, path="/Messages$", times=1))
         publisher.draft("item0", "hangs", REVISION)
-        await until(lambda: struck(bench) == 1)
+        await eventually(lambda: struck(bench) == 1)
         began = time.monotonic()
         publisher.finished(finished(0))
         publisher.status(*LIVE)
-        await until(lambda: call.messages("suggestion") and call.messages("status"))
+        await eventually(lambda: call.messages("suggestion") and call.messages("status"))
         assert time.monotonic() - began < 1.0
         await publisher.finish(5)
     assert call.messages("draft") == []

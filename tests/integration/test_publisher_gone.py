@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from integration.publisher_bench import ENDED, LIVE, REVISION, TTL, Bench, finished, running, struck, until
+from integration.publisher_bench import ENDED, LIVE, REVISION, TTL, Bench, finished, running, struck
+from support.eventually import eventually
 from voiceassist_crds.messages import CallState
 from voiceassist_crds.names import call_document, suggestions_map
 from voiceassist_crds.status import PeerReason
@@ -32,13 +33,13 @@ async def test_a_stream_that_is_gone_is_made_again(bench: Bench) -> None:
     publisher = call.publisher()
     async with running(publisher):
         publisher.draft("item0", "before", REVISION)
-        await until(lambda: call.messages("draft"))
+        await eventually(lambda: call.messages("draft"))
         old = bench.found(Kind.STREAM, call.stream)
         assert old is not None
         bench.twilio.sync.delete(bench.service, old, time.time())
         publisher.draft("item0", "after", REVISION)
         publisher.finished(finished(0))
-        await until(lambda: call.messages("suggestion"))
+        await eventually(lambda: call.messages("suggestion"))
         new = bench.found(Kind.STREAM, call.stream)
         assert new is not None
         assert new.sid != old.sid
@@ -54,10 +55,10 @@ async def test_a_map_that_is_gone_is_made_again_and_the_worker_may_read_it(bench
     async with running(publisher):
         publisher.status(*LIVE)
         publisher.finished(finished(0))
-        await until(lambda: bench.found(Kind.MAP, suggestions_map(call.sid)) and call.stored and call.status_item)
+        await eventually(lambda: bench.found(Kind.MAP, suggestions_map(call.sid)) and call.stored and call.status_item)
         bench.twilio.sync.delete(bench.service, call.map, time.time())
         publisher.finished(finished(1))
-        await until(lambda: bench.found(Kind.MAP, suggestions_map(call.sid)) and call.stored)
+        await eventually(lambda: bench.found(Kind.MAP, suggestions_map(call.sid)) and call.stored)
         publisher.status(*ENDED)
         await publisher.finish(5)
     assert [one["seq"] for one in call.stored] == [2]
@@ -71,7 +72,7 @@ async def test_a_document_that_is_gone_at_the_end_is_not_made_again(bench: Bench
     await call.write_document()
     publisher = call.publisher()
     async with running(publisher):
-        await until(lambda: call.opened)
+        await eventually(lambda: call.opened)
         found = bench.found(Kind.DOCUMENT, call_document(call.sid))
         assert found is not None
         bench.twilio.sync.delete(bench.service, found, time.time())
@@ -88,9 +89,9 @@ async def test_refused_credentials_are_waited_out(bench: Bench) -> None:
     publisher = call.publisher()
     async with running(publisher):
         publisher.finished(finished(0))
-        await until(lambda: bench.health.status.reason is PeerReason.REFUSED)
+        await eventually(lambda: bench.health.status.reason is PeerReason.REFUSED)
         bench.snapshot = Snapshot(bench.snapshot.config, bench.secrets)
-        await until(lambda: bench.found(Kind.MAP, suggestions_map(call.sid)) and call.stored)
+        await eventually(lambda: bench.found(Kind.MAP, suggestions_map(call.sid)) and call.stored)
         assert bench.health.status.ok
         await publisher.finish(5)
 
@@ -101,9 +102,9 @@ async def test_a_missing_service_is_told_and_waited_for(bench: Bench) -> None:
     publisher = call.publisher()
     async with running(publisher):
         publisher.finished(finished(0))
-        await until(lambda: bench.health.status.reason is PeerReason.MISCONFIGURED)
+        await eventually(lambda: bench.health.status.reason is PeerReason.MISCONFIGURED)
         bench.twilio.sync.services[service.sid] = service
-        await until(lambda: bench.found(Kind.MAP, suggestions_map(call.sid)) and call.stored)
+        await eventually(lambda: bench.found(Kind.MAP, suggestions_map(call.sid)) and call.stored)
         await publisher.finish(5)
 
 
@@ -126,7 +127,7 @@ async def test_a_call_stays_with_the_service_that_it_began_with(bench: Bench) ->
     await call.write_document()
     publisher = call.publisher()
     async with running(publisher):
-        await until(lambda: call.opened)
+        await eventually(lambda: call.opened)
         other = bench.snapshot.config.twilio.model_copy(update={"sync_service_sid": "IS" + "0" * 32})
         bench.snapshot = Snapshot(bench.snapshot.config.model_copy(update={"twilio": other}), bench.secrets)
         publisher.finished(finished(0))
@@ -143,7 +144,7 @@ async def test_others_who_keep_changing_the_document_do_not_stop_the_start(bench
         for number in range(4):
             await asyncio.sleep(0.04)
             await bench.sync.set_document_ttl(call_document(call.sid), TTL + number)
-        await until(lambda: call.opened)
+        await eventually(lambda: call.opened)
         await publisher.finish(5)
     assert call.saved.state is CallState.STOPPED
 
@@ -154,8 +155,8 @@ async def test_a_take_over_between_reading_and_writing_is_not_overwritten(bench:
     bench.twilio.set_faults(FaultRule(FaultKind.LATENCY, path="/Documents/", method="GET", seconds=0.2, after=True, times=1))
     publisher = call.publisher()
     async with running(publisher) as run:
-        await until(lambda: struck(bench) == 1)
+        await eventually(lambda: struck(bench) == 1)
         await call.change_document(generation=2)
-        await until(run.done)
+        await eventually(run.done)
     assert call.superseded == ["superseded"]
     assert (call.saved.generation, call.saved.state) == (2, CallState.STARTING)

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from integration.functions_rig import Rig, rigged, until
+from integration.functions_rig import Rig, rigged
 from integration.publisher_bench import Bench, Call, running
+from support.eventually import eventually
 from voiceassist_crds.messages import CallState
 from voiceassist_crds.names import call_document
 from voiceassist_sim.twilio.account import CreatedCall
@@ -40,7 +41,7 @@ async def moved(rig: Rig) -> tuple[CreatedCall, dict[str, Any]]:
     """A live call that a newer relay is about to move."""
     relay, call = rig.relays[0], rig.call()
     await relay.stream("start", call)
-    await until(lambda: relay.held.find(call.call_sid))
+    await eventually(lambda: relay.held.find(call.call_sid))
     await rig.idle()
     stored = rig.raw_document(call.call_sid)
     stored.data = {**stored.data, **LATER}
@@ -97,7 +98,7 @@ async def test_a_callback_waits_for_the_newer_relay_to_be_done() -> None:
         call, _ = await moved(rig)
         rig.relays[0].silent_end = True
         await rig.relays[0].cut_all()
-        await until(lambda: rig.relays[0].counted("other_version_total", what="document_state") >= 1)
+        await eventually(lambda: rig.relays[0].counted("other_version_total", what="document_state") >= 1)
         stored = rig.raw_document(call.call_sid)
         stored.data = {**stored.data, "state": "live", "generation": 1, "seq": 12}
         stored.touch(rig.clock())
@@ -126,7 +127,7 @@ async def test_the_end_of_a_stream_is_not_written_over_a_newer_relays_state() ->
     async with publishing() as (bench, call):
         publisher = call.publisher()
         async with running(publisher) as task:
-            await until(lambda: call.opened)
+            await eventually(lambda: call.opened)
             found = document_of(bench, call)
             found.data = {**found.data, **LATER}
             found.touch(bench.twilio.clock())
@@ -143,7 +144,7 @@ async def test_fields_of_a_newer_version_stay_through_a_streams_whole_life() -> 
         found.data = {**found.data, "handover": {"n": 1}, "seq": 12}
         publisher = call.publisher()
         async with running(publisher) as task:
-            await until(lambda: call.opened)
+            await eventually(lambda: call.opened)
             assert document_of(bench, call).data["handover"] == {"n": 1}
             await publisher.finish(5.0)
             async with asyncio.timeout(10):

@@ -16,14 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import uvloop
 
 from load.bench.extras import loop_block
 from load.model_rig import Caller, Callers, Program, many_files, use
 from load.soak.run import total
 from voiceassist_demo.stage import Model, Stage
 
-pytestmark = pytest.mark.filterwarnings('ignore:Overriding the "event_loop_policy" fixture')
+pytestmark = pytest.mark.loop("uvloop")
 
 CALLS = 980
 OTHERS = 20
@@ -36,12 +35,6 @@ OTHERS_P99 = 2.0
 """Seconds: what no agent would notice beside the time that an answer takes. 1,000 sockets that break at once hold the loop up once.
 On a machine that has other work, the time in which it lets nobody of ours on a core is not the relay's: `Waits` says how much longer
 everything takes there."""
-
-
-@pytest.fixture
-def event_loop_policy() -> uvloop.EventLoopPolicy:
-    """So that 1,000 streams cost this process little."""
-    return uvloop.EventLoopPolicy()
 
 
 def most_within(moments: list[float], seconds: float) -> int:

@@ -25,7 +25,8 @@ from integration.faults_rig import (
     struck,
     value,
 )
-from integration.line_rig import start, until
+from integration.line_rig import start
+from support.eventually import eventually
 from voiceassist_demo.stage import Stage
 
 AWAY = float(os.environ.get("VOICEASSIST_SYNC_AWAY_SECONDS", "25"))
@@ -71,7 +72,7 @@ async def test_nothing_is_lost_while_sync_is_away(tmp_path: Path) -> None:
         total = assert_nothing_lost(await finished(stage), held)
         assert waiting >= len(calls), "there was something to lose"
         assert all(call["identity"] in one.readers for call, one in zip(calls, held, strict=True)), "every agent may read"
-        await until(lambda: _well(stage), 10, "Sync well")
+        await eventually(lambda: _well(stage), seconds=10, what="Sync well")
         metrics = await stage.metrics()
         assert value(metrics, "queue_drops_total", queue="suggestions") == 0
         assert value(metrics, "sync_publish_seconds_count", outcome="given_up") == 0

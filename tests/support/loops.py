@@ -1,14 +1,18 @@
-"""A loop whose clock runs ahead whenever nothing is to be done: minutes of a call pass in a second, over real sockets.
+"""Event loops by name.
 
-Bytes on loopback are given a moment to arrive before each leap, and no leap is longer than a second: what is under way is never
-overtaken by the patience of whoever waits for it.
+The virtual one's clock runs ahead whenever nothing is to be done: minutes of a call pass in a second, over real sockets. Bytes on
+loopback are given a moment to arrive before each leap, and no leap is longer than a second: what is under way is never overtaken by the
+patience of whoever waits for it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import selectors
+from collections.abc import Callable
 from typing import Any
+
+import uvloop
 
 _MOMENT = 0.002
 _LEAP = 1.0
@@ -37,8 +41,9 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         return super().time() + self._ahead
 
 
-class VirtualTime(asyncio.DefaultEventLoopPolicy):
-    """For a test module's `event_loop_policy`."""
-
-    def new_event_loop(self) -> asyncio.AbstractEventLoop:
-        return VirtualTimeLoop()
+FACTORIES: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
+    "asyncio": asyncio.new_event_loop,
+    "uvloop": uvloop.new_event_loop,  # what a relay runs on
+    "virtual": VirtualTimeLoop,
+}
+"""The loop that a test asks for with `pytest.mark.loop(name)`."""
