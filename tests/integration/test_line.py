@@ -145,7 +145,7 @@ async def _model_reason(read: object, reason: str | None) -> bool:
 async def test_pings_disturb_no_call(tmp_path: Path) -> None:
     async with Stage(tmp_path / "stage", config={"limits": {"streamPingSeconds": 0.1}}) as stage, Watch(stage) as watch:
         call = await start(stage, cut(tmp_path, "c2"))
-        assert await until(lambda: watch.items(call), 20)
+        assert await eventually(lambda: watch.items(call), seconds=20)
         assert "stream refused" not in stage.relay.child.log.read_text()
 
 

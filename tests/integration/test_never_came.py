@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from integration.functions_rig import QUICK, rigged, until
+from integration.functions_rig import QUICK, rigged
+from support.eventually import eventually
 from voiceassist_crds.messages import CallState
 from voiceassist_crds.reasons import Refusal
 
@@ -26,11 +27,11 @@ async def test_the_relay_that_made_it_tells_the_agent_and_why(refusal: Refusal |
         gate = relay.hold_streams()
         status, answer = await relay.stream("start", call)
         assert (status, answer["state"]) == (200, "starting")
-        item = await until(lambda: (found := rig.status_item(call.call_sid)) and found["state"] == "lost" and found)
+        item = await eventually(lambda: (found := rig.status_item(call.call_sid)) and found["state"] == "lost" and found)
         assert words in item["message"] and "Tell your administrator" in item["message"]
         document = rig.document(call.call_sid)
         assert document is not None and document.state is CallState.LOST
-        await until(lambda: rig.streams(call.call_sid) == [])
+        await eventually(lambda: rig.streams(call.call_sid) == [])
         assert relay.counted("streams_lost_total", reason="never_came") == 1
         gate.set()
 
@@ -39,7 +40,7 @@ async def test_one_that_came_is_left_alone() -> None:
     async with rigged(timing=SOON) as rig:
         relay, call = rig.relays[0], rig.call()
         await relay.stream("start", call)
-        await until(lambda: relay.held.find(call.call_sid))
+        await eventually(lambda: relay.held.find(call.call_sid))
         await asyncio.sleep(0.8)
         await rig.idle()
         document = rig.document(call.call_sid)
