@@ -121,3 +121,21 @@ async def test_the_agent_hangs_up(desk: Desk, quiet: Path) -> None:
     await desk.assisted(quiet)
     await desk.page.get_by_role("button", name=re.compile("Hang Up", re.IGNORECASE)).first.click()
     await desk.is_in("off", 30)
+
+
+async def test_the_paint_is_reported(desk: Desk, stage: Stage, quiet: Path, tmp_path: Path) -> None:
+    """When a suggestion was painted goes back to the relay, for as many as the setting says: the last stage of its latency."""
+
+    async def painted() -> float:
+        found = await stage.metrics()
+        return sum(value for name, value in found.items() if name.startswith("suggestion_painted_seconds_count"))
+
+    await stage.configure_flex(settings={"paintedSample": 1})
+    try:
+        await desk.reload()
+        before = await painted()
+        await desk.assisted(cut(tmp_path, "a2", "c2", "a3"))
+        await until(desk.questions, seconds=40)
+        await until(painted, lambda found: found == before + 1)
+    finally:
+        await stage.configure_flex()
