@@ -61,6 +61,7 @@ TIERS = (
     Tier("integration", arguments=("-n", "3", "--dist", "worksteal")),
     Tier("functions", programs={"node": "nodejs", "npm": "npm"}, prerequisites="tests/functions/prerequisites.py"),
     Tier("clients", programs={"node": "nodejs", "npm": "npm"}, prerequisites="tests/clients/prerequisites.py", arguments=("-n", "2")),
+    Tier("panel", programs={"node": "nodejs", "npm": "npm", "chromium": "chromium"}, prerequisites="tests/panel/prerequisites.py"),
     Tier("plugin", programs={"node": "nodejs", "npm": "npm"}, prerequisites="tests/plugin/prerequisites.py"),
     Tier("charts"),
     Tier("monitoring", programs={"promtool": "prometheus", "prometheus": "prometheus"}),

@@ -10,7 +10,7 @@ from voiceassist_demo.flex import npm
 from voiceassist_demo.flex.preparing import PLUGIN
 
 BUNDLE_SECONDS = 120.0
-_SOURCES = ("src", "gallery", "scripts", "package.json", "tsconfig.json")
+_SOURCES = ("src", "types", "gallery", "scripts", "package.json", "tsconfig.json")
 
 
 async def modules(say: Callable[[str], None] = print) -> Path:

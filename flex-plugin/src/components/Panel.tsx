@@ -15,42 +15,57 @@ import { Tabs, keysId, pageId, tabId } from './Tabs';
 import { AssistTheme } from './theme';
 import { Transcript } from './Transcript';
 
+const Props = React.createContext<PanelProps | null>(null);
+
 export function Panel(props: PanelProps): JSX.Element {
   return (
     <ErrorBoundary language={props.language}>
-      <AssistTheme dark={props.dark}>
-        <Body {...props} />
-      </AssistTheme>
+      <Props.Provider value={props}>
+        <Still taskSid={props.view.taskSid} dark={props.dark} language={props.language} />
+      </Props.Provider>
     </ErrorBoundary>
   );
 }
 
+/** What is the same from draft to draft. The styles of the whole panel are worked out here, which takes longer than drawing a draft. */
+const Still = React.memo(function Still({ taskSid, dark, language }: { readonly taskSid: string; readonly dark: boolean; readonly language: string }) {
+  return (
+    <AssistTheme dark={dark}>
+      <Root aria-label={textsFor(language).panel} lang={languageOf(language)} data-voice-assist={taskSid} data-testid="voice-assist-panel">
+        <Body />
+      </Root>
+    </AssistTheme>
+  );
+});
+
 let panels = 0;
 
-function Body({ view, commands, language }: PanelProps): JSX.Element {
+function Body(): JSX.Element | null {
+  const props = React.useContext(Props);
+  return props && <Shown {...props} />;
+}
+
+function Shown({ view, commands, language }: PanelProps): JSX.Element {
   const [id] = React.useState(() => `voice-assist-${(panels += 1)}`);
   const shared = React.useMemo(() => ({ texts: textsFor(language), clock: clockFor(languageOf(language)), commands }), [language, commands]);
   const [keys, setKeys] = React.useState(false);
   const toggleKeys = React.useCallback(() => setKeys((open) => !open), []);
-  const { texts } = shared;
   const { status, busy, permitted, readOnly, tab, alert } = view;
   return (
     <Shared.Provider value={shared}>
-      <Root aria-label={texts.panel} lang={languageOf(language)} data-voice-assist={view.taskSid} data-testid="voice-assist-panel">
-        <StatusBar status={status} busy={busy} permitted={permitted} readOnly={readOnly} />
-        {alert ? <Banner alert={alert} /> : null}
-        <Tabs id={id} tab={tab} keys={keys} onKeys={toggleKeys} />
-        <div className="va-page" role="tabpanel" id={pageId(id, tab)} aria-labelledby={tabId(id, tab)}>
-          {tab === 'suggestions' ? (
-            <SuggestionList status={status} busy={busy} permitted={permitted} readOnly={readOnly} suggestions={view.suggestions} listed={view.listed} />
-          ) : (
-            <Transcript lines={view.transcript} />
-          )}
-        </div>
-        {keys ? <Keys id={keysId(id)} readOnly={readOnly} /> : null}
-        <Foot dismissed={view.dismissed} />
-        <Announcer announcement={view.announcement} />
-      </Root>
+      <StatusBar status={status} busy={busy} permitted={permitted} readOnly={readOnly} />
+      {alert ? <Banner alert={alert} /> : null}
+      <Tabs id={id} tab={tab} keys={keys} onKeys={toggleKeys} />
+      <div className="va-page" role="tabpanel" id={pageId(id, tab)} aria-labelledby={tabId(id, tab)}>
+        {tab === 'suggestions' ? (
+          <SuggestionList status={status} busy={busy} permitted={permitted} readOnly={readOnly} suggestions={view.suggestions} listed={view.listed} />
+        ) : (
+          <Transcript lines={view.transcript} />
+        )}
+      </div>
+      {keys ? <Keys id={keysId(id)} readOnly={readOnly} /> : null}
+      <Foot dismissed={view.dismissed} />
+      <Announcer announcement={view.announcement} />
     </Shared.Provider>
   );
 }
