@@ -13,7 +13,7 @@ const cache = createCache({ key: 'voice-assist' });
 const Frame = styled(StyledBase)({
   display: 'flex',
   flexDirection: 'column',
-  flex: '1 1 0',
+  flex: '1000 1 0',
   minHeight: '19.5rem',
   ':has(> &) > *': { flexShrink: 0 },
 });
