@@ -33,6 +33,7 @@ test-fast: setup ## the quick tiers, under 2 minutes
 # QUICK=1; JSON=1; WRITE=1 puts it into docs/performance.md; MEMORY=60: only memory of calls of an hour
 bench: setup ## what a frame costs beside the limit, and a call (QUICK=1, JSON=1, WRITE=1, MEMORY=60)
 	@$(BIN)/python tools/bench.py $(if $(QUICK),--quick) $(if $(JSON),--json) $(if $(WRITE),--write) $(if $(MEMORY),--memory $(MEMORY)) $(ARGS)
+	@$(if $(or $(JSON),$(WRITE),$(MEMORY),$(ARGS)),:,$(BIN)/python tools/bench.py panel_cost $(if $(QUICK),--quick))
 
 fuzz: setup ## what the relay reads from others, with new seeds for MINUTES=5; findings go to tests/fuzz_corpus
 	@$(BIN)/python tools/fuzz.py --minutes $(or $(MINUTES),5) $(ARGS)

@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from playwright.async_api import CDPSession, Page, async_playwright
 
 from panel import packages
+from voiceassist_demo.errors import DemoError
 from voiceassist_demo.flex import chromium
 
 SUGGESTIONS = 200
@@ -147,7 +148,14 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="the result as one JSON object")
     parser.add_argument("--quick", action="store_true", help="a tenth of it, and no more than a hint")
     options = parser.parse_args()
-    result = asyncio.run(measure(6 if options.quick else 60, 2 if options.quick else CALLS))
+    if not chromium.program():
+        print("The panel: NOT RUN, Debian's chromium is not installed")
+        return 0
+    try:
+        result = asyncio.run(measure(6 if options.quick else 60, 2 if options.quick else CALLS))
+    except DemoError as error:
+        print(f"The panel: NOT RUN, {error}")
+        return 0
     print(json.dumps(result, indent=1) if options.json else text(result))
     return 0
 
