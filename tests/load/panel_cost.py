@@ -39,7 +39,7 @@ def quantile(values: Sequence[float], share: float) -> float:
 
 
 def script_per_frame(events: list[dict[str, Any]], clock: str) -> list[float]:
-    """Milliseconds of script between the beginnings of the main thread's frames, for frames in which there was any script.
+    """Milliseconds of script between the beginnings of the main thread's frames, for frames in which a draft came (a timer fired).
 
     `clock`: "dur", as time passed, with what the machine's other work took of it; "tdur", as the thread ran.
     """
@@ -47,7 +47,7 @@ def script_per_frame(events: list[dict[str, Any]], clock: str) -> list[float]:
     threads = [(e["pid"], e["tid"]) for e in spans]
     main = max(set(threads), key=threads.count)
     frames = sorted(e["ts"] for e in events if e["name"] == "BeginMainThreadFrame" and (e["pid"], e["tid"]) == main)
-    found = [0.0] * (len(frames) + 1)
+    found, drafted = [0.0] * (len(frames) + 1), [False] * (len(frames) + 1)
     at, covered = 0, 0.0
     for span in sorted((e for e in spans if (e["pid"], e["tid"]) == main), key=lambda e: (e["ts"], -e.get("dur", 0))):
         begin, end = float(span["ts"]), float(span["ts"] + span.get("dur", 0))
@@ -57,7 +57,8 @@ def script_per_frame(events: list[dict[str, Any]], clock: str) -> list[float]:
         while at < len(frames) and frames[at] <= begin:
             at += 1
         found[at] += span.get(clock, 0) / 1000
-    return [ms for ms in found[1:-1] if ms > 0]
+        drafted[at] |= span["name"] == "TimerFire"
+    return [ms for ms, came in zip(found[1:-1], drafted[1:-1], strict=True) if came]
 
 
 async def traced(session: CDPSession, job: Any) -> tuple[Any, list[dict[str, Any]]]:
@@ -132,7 +133,8 @@ def text(result: dict[str, Any]) -> str:
         (
             f"The panel in Chromium {result['browser']}, without Flex and twilio-sync:",
             f"  script time per frame with {result['suggestions']} suggestions and {result['draftsPerSecond']} drafts a second: p50 "
-            f"{script['p50']} ms, p95 {script['p95']} ms, p99 {script['p99']} ms, longest {script['max']} ms ({result['frames']} frames)",
+            f"{script['p50']} ms, p95 {script['p95']} ms, p99 {script['p99']} ms, longest {script['max']} ms "
+            f"({result['frames']} frames with drafts)",
             f"    of that the thread ran p50 {cpu['p50']} ms, p95 {cpu['p95']} ms, p99 {cpu['p99']} ms, longest {cpu['max']} ms: the rest "
             "is what the machine did meanwhile",
             f"  after a first call and {result['calls']} more ({result['minutesOfCalls']} minutes of calls, played as fast as they go):",

@@ -8,7 +8,7 @@ import type { CallView } from '../core/model';
 import { useShared } from './context';
 import { Strip, Whole } from './notices';
 import { SuggestionCard } from './SuggestionCard';
-import { useGrowing } from './Transcript';
+import { useGrowing, whenIdle } from './Transcript';
 
 /** Cards drawn at first; the rest follows when the browser has nothing else to do. */
 const FIRST = 20;
@@ -131,13 +131,17 @@ function useCards(scroll: React.RefObject<HTMLDivElement>, suggestions: CallView
   return { active: known ? active : '', setActive, current, onKeyDown, onDismiss };
 }
 
-/** The height of the newest answer, as the space that the next draft is given. */
+/** The height of the newest answer, as the space that the next draft is given. Read when nothing else is to do: the layout is clean then. */
 function useReserve(scroll: React.RefObject<HTMLDivElement>, newest: string): number {
   const height = React.useRef(RESERVE_PX.least);
-  React.useEffect(() => {
-    const answer = scroll.current?.querySelector<HTMLElement>('.va-card-newest .va-answer');
-    if (answer) height.current = Math.max(RESERVE_PX.least, Math.min(answer.offsetHeight, RESERVE_PX.most));
-  }, [scroll, newest]);
+  React.useEffect(
+    () =>
+      whenIdle(() => {
+        const answer = scroll.current?.querySelector<HTMLElement>('.va-card-newest .va-answer');
+        if (answer) height.current = Math.max(RESERVE_PX.least, Math.min(answer.offsetHeight, RESERVE_PX.most));
+      }),
+    [scroll, newest],
+  );
   return height.current;
 }
 

@@ -75,7 +75,8 @@ export function useGrowing(total: number, first: number): number {
   return drawn;
 }
 
-function whenIdle(then: () => void): () => void {
+/** Returns what calls it off. */
+export function whenIdle(then: () => void): () => void {
   if (typeof window.requestIdleCallback === 'function') {
     const handle = window.requestIdleCallback(then, { timeout: 1000 });
     return () => window.cancelIdleCallback(handle);
