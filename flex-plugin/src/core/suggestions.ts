@@ -178,7 +178,6 @@ function finishedOf(list: SuggestionList): readonly Suggestion[] {
   const unnumbered: Heard[] = [];
   for (const one of list.heard.values()) {
     const { id, seq } = one.suggestion;
-    if (numbered.has(id)) continue;
     if (seq === null) unnumbered.push(one);
     else if (!list.stored.has(seq)) numbered.set(id, { seq, suggestion: one.suggestion });
   }
