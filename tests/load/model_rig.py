@@ -19,7 +19,7 @@ from voiceassist_demo.stage import Stage, write_whole
 
 LANES = 20
 """Streams that begin at a time."""
-PATIENCE = 120.0
+PATIENCE = 300.0
 
 
 class Program:
