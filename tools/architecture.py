@@ -39,6 +39,8 @@ def lines(folder: Path, depth: int) -> list[str]:
         if path.name in {"__pycache__", "py.typed", "__init__.py"}:
             continue
         indent = "  " * depth
+        if path.is_dir() and not any(path.rglob("*.py")):
+            continue  # left behind by a module that moved
         if path.is_dir():
             about = sentence(path / "__init__.py") if (path / "__init__.py").exists() else ""
             out.append(f"{indent}{path.name + '/':{WIDTH - 2 * depth}} {about}".rstrip())

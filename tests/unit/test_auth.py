@@ -18,6 +18,7 @@ from voiceassist_crds.reasons import Refusal
 from voiceassist_relay import auth
 from voiceassist_relay.errors import TokenRefused
 from voiceassist_relay.interfaces import StreamClaims
+from voiceassist_relay.twilio import signatures
 
 KEY, OTHER = "0123456789abcdef0123456789abcdef", "f" * 32
 CALL = CallSid("CA" + "1" * 32)
@@ -36,22 +37,22 @@ def sign(key: str, url: str, params: list[tuple[str, str]] | None = None) -> str
 
 
 def test_the_published_vector():
-    assert auth.signing_token(["authtok"], "wss://relay.example.com/media", "5RyyovjKfuKsQz9D1epgpo/HUxI=")
+    assert signatures.signing_token(["authtok"], "wss://relay.example.com/media", "5RyyovjKfuKsQz9D1epgpo/HUxI=")
 
 
 @pytest.mark.parametrize("signed", [URL, URL + "/", URL.replace(".com/", ".com:443/"), URL.replace(".com/", ".com:443/") + "/"])
 @pytest.mark.parametrize("tokens", [(KEY,), (KEY, OTHER), (OTHER, KEY), ("", KEY)])
 def test_an_upgrade_is_recognised_in_every_form_that_twilio_may_sign(signed, tokens):
-    assert auth.signing_token(tokens, URL, sign(KEY, signed))
-    assert auth.signing_token(tokens, URL + "/", sign(KEY, signed))
-    assert auth.signing_token(tokens, URL, sign(KEY, signed)) == KEY
+    assert signatures.signing_token(tokens, URL, sign(KEY, signed))
+    assert signatures.signing_token(tokens, URL + "/", sign(KEY, signed))
+    assert signatures.signing_token(tokens, URL, sign(KEY, signed)) == KEY
 
 
 def test_an_explicit_port_passes_with_and_without_it():
     url = "wss://assist.example.com:8443/ws/x"
-    assert auth.signing_token([KEY], url, sign(KEY, url))
-    assert auth.signing_token([KEY], url, sign(KEY, "wss://assist.example.com/ws/x"))
-    assert not auth.signing_token([KEY], url, sign(KEY, "wss://assist.example.com:443/ws/x"))
+    assert signatures.signing_token([KEY], url, sign(KEY, url))
+    assert signatures.signing_token([KEY], url, sign(KEY, "wss://assist.example.com/ws/x"))
+    assert not signatures.signing_token([KEY], url, sign(KEY, "wss://assist.example.com:443/ws/x"))
 
 
 @pytest.mark.parametrize(
@@ -67,20 +68,20 @@ def test_an_explicit_port_passes_with_and_without_it():
     ],
 )
 def test_a_signature_over_another_address_is_refused(signed):
-    assert not auth.signing_token([KEY], URL, sign(KEY, signed))
+    assert not signatures.signing_token([KEY], URL, sign(KEY, signed))
 
 
 def test_a_wrong_key_and_no_key_are_refused():
-    assert not auth.signing_token([OTHER], URL, sign(KEY, URL))
-    assert not auth.signing_token([], URL, sign(KEY, URL))
-    assert not auth.signing_token([""], URL, sign("", URL))
+    assert not signatures.signing_token([OTHER], URL, sign(KEY, URL))
+    assert not signatures.signing_token([], URL, sign(KEY, URL))
+    assert not signatures.signing_token([""], URL, sign("", URL))
 
 
 @given(header=st.text(max_size=200), url=st.text(max_size=80))
 def test_junk_never_raises(header, url):
-    assert not auth.signing_token([KEY], url, header)
-    assert not auth.signing_token([KEY], f"wss://h:{url}/x", header)
-    assert not auth.verify_callback([KEY], url, {header: url}, header)
+    assert not signatures.signing_token([KEY], url, header)
+    assert not signatures.signing_token([KEY], f"wss://h:{url}/x", header)
+    assert not signatures.verify_callback([KEY], url, {header: url}, header)
     assert not auth.verify_peer([KEY], header, "POST", url, 0)
     assert not auth.verify_peer([KEY], "1.x", "POST", url + "\udc80", 1)
     with pytest.raises(TokenRefused):
@@ -88,7 +89,7 @@ def test_junk_never_raises(header, url):
 
 
 def test_a_port_that_cannot_be_is_refused_and_does_not_raise():
-    assert not auth.signing_token([KEY], "wss://h:99999/x", sign(KEY, "wss://h:99999/x"))
+    assert not signatures.signing_token([KEY], "wss://h:99999/x", sign(KEY, "wss://h:99999/x"))
 
 
 # callbacks
@@ -99,31 +100,31 @@ CALLBACK = "https://assist.example.com/callbacks/stream"
 @pytest.mark.parametrize("signed", [CALLBACK, CALLBACK + "/", CALLBACK.replace(".com/", ".com:443/")])
 def test_a_callback_is_recognised(signed):
     form = [("StreamEvent", "stream-error"), ("CallSid", CALL), ("StreamError", "ä b")]
-    assert auth.verify_callback([OTHER, KEY], CALLBACK, form, sign(KEY, signed, form))
-    assert auth.verify_callback([KEY], CALLBACK, dict(form), RequestValidator(KEY).compute_signature(signed, dict(form)))
+    assert signatures.verify_callback([OTHER, KEY], CALLBACK, form, sign(KEY, signed, form))
+    assert signatures.verify_callback([KEY], CALLBACK, dict(form), RequestValidator(KEY).compute_signature(signed, dict(form)))
 
 
 def test_a_changed_or_added_field_is_refused():
     form = [("StreamEvent", "stream-error"), ("CallSid", CALL)]
     header = sign(KEY, CALLBACK, form)
-    assert not auth.verify_callback([KEY], CALLBACK, [*form, ("x", "y")], header)
-    assert not auth.verify_callback([KEY], CALLBACK, [("StreamEvent", "stream-stopped"), form[1]], header)
-    assert not auth.verify_callback([KEY], CALLBACK, [*form, ("CallSid", "other")], header)
-    assert not auth.verify_callback([KEY], CALLBACK.replace("https", "http"), form, header)
+    assert not signatures.verify_callback([KEY], CALLBACK, [*form, ("x", "y")], header)
+    assert not signatures.verify_callback([KEY], CALLBACK, [("StreamEvent", "stream-stopped"), form[1]], header)
+    assert not signatures.verify_callback([KEY], CALLBACK, [*form, ("CallSid", "other")], header)
+    assert not signatures.verify_callback([KEY], CALLBACK.replace("https", "http"), form, header)
 
 
 def test_repeated_fields_count_each():
     form = [("a", "1"), ("a", "2")]
-    assert auth.verify_callback([KEY], CALLBACK, form, sign(KEY, CALLBACK, form))
+    assert signatures.verify_callback([KEY], CALLBACK, form, sign(KEY, CALLBACK, form))
 
 
 def test_a_file_instead_of_a_text_is_refused():
-    assert not auth.verify_callback([KEY], CALLBACK, [("a", object())], sign(KEY, CALLBACK))  # type: ignore[list-item]
+    assert not signatures.verify_callback([KEY], CALLBACK, [("a", object())], sign(KEY, CALLBACK))  # type: ignore[list-item]
 
 
 def test_too_many_fields_are_refused():
     form = [(f"{n:04}", "") for n in range(201)]
-    assert not auth.verify_callback([KEY], CALLBACK, form, sign(KEY, CALLBACK, form))
+    assert not signatures.verify_callback([KEY], CALLBACK, form, sign(KEY, CALLBACK, form))
 
 
 # stream tokens
