@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,6 +105,10 @@ class Desk:
     async def _work(self, worker: dict[str, Any], window: chromium.Window) -> None:
         """Offers one call after the other until the window is closed."""
         workspace = (await self._stage.get(f"{self._stage.twilio_url}/_sim/account"))["workspaceSid"]
+        await self._waiting(window, lambda: self._at_work(worker["identity"]))
+        await asyncio.sleep(PAUSE_SECONDS)
+        if not window.open:
+            return
         for number, recorded in itertools.cycle(enumerate(self._recordings)):
             about = {"worker": worker["workerSid"], "reservation": "pending", "attributes": {"name": recorded.title}}
             call = await self._stage.new_call(recorded.path.resolve(), hangUp="recording", **about)
@@ -114,7 +118,7 @@ class Desk:
             self._board.add(CallView(self._slot, sid, title, time.time(), recorded.seconds, recording=number, desk=True))
             self._changed(sid)
             try:
-                await self._until_over(workspace, call["taskSid"], window)
+                await self._waiting(window, lambda: self._over(workspace, call["taskSid"]))  # noqa: B023 - awaited here
             finally:
                 with contextlib.suppress(*TROUBLES):
                     await self._stage.send("POST", f"{self._stage.twilio_url}/_sim/calls/{sid}/complete")
@@ -122,13 +126,18 @@ class Desk:
                 return
             await asyncio.sleep(PAUSE_SECONDS)
 
-    async def _until_over(self, workspace: str, task: str, window: chromium.Window) -> None:
-        """Waits until the agent has done with the task, or closed the window."""
-        while not await self._over(workspace, task):
+    async def _waiting(self, window: chromium.Window, look: Callable[[], Awaitable[bool]]) -> None:
+        """Waits until it is so, or the window was closed."""
+        while not await look():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_SECONDS):
                     await window.closed()
                     return
+
+    async def _at_work(self, identity: str) -> bool:
+        """Whether this agent's Flex is up, as its sockets tell."""
+        told = await self._stage.get(f"{self._stage.twilio_url}/_sim/browser")
+        return any(one["identity"] == identity for one in told["sockets"])
 
     async def _over(self, workspace: str, task: str) -> bool:
         account = self._stage.account

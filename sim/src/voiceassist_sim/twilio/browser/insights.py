@@ -88,8 +88,8 @@ class LiveQueries:
 
     def _map(self, request: Upstream, name: str) -> tuple[Downstream, list[Notification]] | None:
         task_sid = name.removesuffix(".CS")
-        if task_sid == name or task_sid not in self._account.taskrouter.tasks:
-            return None  # a task that rings has its map already: Flex asks once, and before the agent accepts
+        if task_sid == name or self._conferences.rows(task_sid) is None:
+            return None
         sid = f"MP{task_sid[2:]}"
         query = self._queries.setdefault(sid, Query(sid, "conference", task_sid, "map"))
         query.shown = self._rows(query)
