@@ -19,6 +19,8 @@ ASKED = ("sync", "flex-api", "serverless")
 """The products whose requests are held against the file, too."""
 FORM = "application/x-www-form-urlencoded"
 ARRAYS = ("FunctionVersions", "AssetVersions")
+CLEARED = "WebhookUrl"
+"""May be given empty, which takes the address away; the file's format `uri` cannot say so."""
 VALIDATED_TOKEN = {
     "valid": bool,
     "code": int,
@@ -99,7 +101,8 @@ def _check_request(exchange: Exchange) -> None:
     """
     body, content_type = exchange.request_body, "application/json" if exchange.product == "flex-api" else FORM
     if content_type == FORM:
-        body = urlencode([(name, value) for name, value in parse_qsl(body.decode(), keep_blank_values=True) if name not in ARRAYS]).encode()
+        pairs = parse_qsl(body.decode(), keep_blank_values=True)
+        body = urlencode([pair for pair in pairs if pair[0] not in ARRAYS and pair != (CLEARED, "")]).encode()
     server = next(iter(spec(exchange.product)["paths"].values()))["servers"][0]["url"]
     arguments = dict(parse_qsl(exchange.query_string, keep_blank_values=True))
     request = MockRequest(

@@ -40,14 +40,13 @@ async def raw(websocket, data):
         (lambda ws: ws.send('{"event":"clear"}'), "text"),
         (lambda ws: ws.send(b"\x00"), "binary"),
         (lambda ws: ws.send(["{", "}"]), "text"),
-        (lambda ws: ws.ping(), "ping"),
         (lambda ws: raw(ws, b"\x83\x00"), "opcode"),
         (lambda ws: raw(ws, b"\x81\x81\x00\x00\x00\x00x"), "masking"),
         (lambda ws: raw(ws, b"\xc1\x01x"), "reserved"),
     ],
-    ids=["text", "binary", "fragments", "ping", "unknown-opcode", "masked", "reserved-bits"],
+    ids=["text", "binary", "fragments", "unknown-opcode", "masked", "reserved-bits"],
 )
-async def test_anything_but_pong_and_close_is_31924_and_the_end(relay, request_of, recording, action, seen):
+async def test_anything_but_control_frames_is_31924_and_the_end(relay, request_of, recording, action, seen):
     relay.behaviour = sending(action)
     stream = await ended(request_of(), recording, relay)
     assert stream.state == "failed"
@@ -56,6 +55,19 @@ async def test_anything_but_pong_and_close_is_31924_and_the_end(relay, request_o
     assert seen in error["detail"] or seen == "opcode"
     await relay.heard[0].ended.wait()
     assert relay.heard[0].messages == ["closed 1002"]
+
+
+async def test_a_ping_is_answered_and_ends_nothing(relay, request_of, recording):
+    answered = []
+
+    async def pinging(websocket, heard):
+        answered.append(await (await websocket.ping()))
+        await listen(websocket, heard)
+
+    relay.behaviour = pinging
+    stream = await open_stream(request_of(), recording, TOKEN, relay.dialer(), until_ms=300)
+    await stream.ended()
+    assert (stream.state, stream.stats["error"], len(answered)) == ("stopped", None, 1)
 
 
 async def test_what_the_server_sends_is_counted(relay, request_of, recording):
