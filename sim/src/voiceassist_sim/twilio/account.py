@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal
 
 from .access_tokens import ApiKey, verify
 from .api import Router
@@ -36,9 +36,6 @@ from .sync_view import SyncView
 from .taskrouter import Reservation, TaskRouter, Worker
 from .taskrouter_routes import TaskRouterRoutes
 from .transfers import Transfers
-
-if TYPE_CHECKING:
-    from .browser import BrowserEdge
 
 PLAYED_OUT_SECONDS: Final = 0.5
 """How long after its recording's end a call that hangs up then goes on."""
@@ -103,8 +100,8 @@ class Account:
         self.transfers = Transfers(self.taskrouter, self.sids, clock)
         self.flex_tokens = FlexTokens(self.account_sid, self.sids.secret)
         self.flex = FlexConfiguration(self.account_sid, self.taskrouter.workspace_sid, clock())
-        self.browser: BrowserEdge | None = None
-        """The endpoint for browsers, while it runs."""
+        self.browser: object | None = None
+        """The endpoint for browsers (a BrowserEdge), while it runs; nothing here knows more of it."""
         self.streams = StreamRunner(
             self.account_sid,
             Dialer(self.connect_to, ca),

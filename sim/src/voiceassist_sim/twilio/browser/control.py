@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiohttp import web
 
@@ -13,10 +13,8 @@ from ..control_bodies import Handler, known, one_of, read_json
 from ..errors import TwilioError, bad_parameter
 from .behaviour import SocketBehaviour, SubscriptionBehaviour
 from .connection import SYNC_PRODUCT
+from .edge import BrowserEdge
 from .socket_faults import NotificationFault
-
-if TYPE_CHECKING:
-    from .edge import BrowserEdge
 
 
 def browser_operations(account: Account) -> list[tuple[str, str, Handler]]:
@@ -40,9 +38,10 @@ class _Control:
 
     @property
     def _edge(self) -> BrowserEdge:
-        if self._account.browser is None:
+        edge = self._account.browser
+        if not isinstance(edge, BrowserEdge):
             raise TwilioError(404, 20404, "There is no endpoint for browsers (--browser-port)")
-        return self._account.browser
+        return edge
 
     async def show(self, _: web.Request) -> web.Response:
         """Where it is, who is connected, what is in force, what was done wrong."""
