@@ -15,6 +15,7 @@ from typing import Any
 import aiohttp
 
 from voiceassist_crds import names
+from voiceassist_crds.config import RelayConfig
 from voiceassist_crds.errors import ContractError
 from voiceassist_sim.audio import CallRecording, load_call
 
@@ -64,12 +65,9 @@ class Live:
     # the prompt
 
     def _prompt(self) -> dict[str, Any]:
-        prompt = self._current["prompts"][0]
-        return {"instructions": prompt["instructions"], "revision": prompt["revision"], "applyTo": self._current["rollout"]["applyTo"]}
-
-    @property
-    def _current(self) -> dict[str, Any]:
-        return dict(json.loads(self._stage.relay.config.read_text()))
+        config = RelayConfig.parse(self._stage.relay.config.read_text())
+        prompt = config.prompts[0]
+        return {"instructions": prompt.instructions, "revision": prompt.revision, "applyTo": config.rollout.apply_to}
 
     def _set_prompt(self, text: str) -> str:
         if not text.strip():
