@@ -114,7 +114,7 @@ async def test_the_private_port_and_the_public_one(tmp_path: Path) -> None:
 
 
 async def test_the_public_port_says_to_balancers_whether_calls_may_come_and_to_proxies_that_they_pass_no_upgrade(tmp_path: Path) -> None:
-    async with Stage(tmp_path / "stage") as stage:
+    async with Stage(tmp_path / "stage", config={"limits": {"drainGraceSeconds": 5}}) as stage:
         public = stage.relay.public
         for method in ("GET", "HEAD"):
             async with stage.http.request(method, f"{public}/readyz") as answer:
