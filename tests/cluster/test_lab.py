@@ -156,7 +156,7 @@ print(importlib.metadata.version(name), importlib.util.find_spec("pip"), shutil.
 print(pathlib.Path(importlib.util.cache_from_source(str(module))).exists(), sys.flags.dont_write_bytecode)
 """
     first, second = lab.kubectl("exec", "-n", namespace, "deployment/hello", "--", "python3", "-c", look).splitlines()
-    assert first == f"0.1.0 None None /opt/voiceassist/bin/voiceassist-{distribution}"
+    assert first == f"0.0.0 None None /opt/voiceassist/bin/voiceassist-{distribution}"
     assert second == "True 1"
     secrets = lab.kubectl(
         "exec", "-n", namespace, "deployment/hello", "--", "sh", "-c", "ls -A /run/secrets /build 2>/dev/null; env | grep -i pip || true"
