@@ -17,10 +17,10 @@ from cluster.lab import Lab
 from cluster.lab.errors import CommandError
 from cluster.lab.places import REPOSITORY
 from cluster.standing import Sandbox, relay_pods, status_urls
+from voiceassist_demo.attribution import Track, claim_parts, claim_whole
 from voiceassist_demo.feed import follow
 from voiceassist_demo.playing import Gathering, sent
 from voiceassist_demo.report import CallFacts
-from voiceassist_demo.whose import Track, claim_parts, claim_whole
 from voiceassist_relay.logs import call_hash
 from voiceassist_sim.audio import load_call
 
@@ -81,7 +81,7 @@ async def _json(http: aiohttp.ClientSession, url: str) -> Any:
         return await answer.json()
 
 
-def stories(lab: Lab, place: Sandbox, name: str = "support") -> dict[str, dict[str, Any]]:
+def summaries(lab: Lab, place: Sandbox, name: str = "support") -> dict[str, dict[str, Any]]:
     """The relays' last line about each call, by the call's hash."""
     found = {}
     for pod in relay_pods(lab, place.namespace, name):
@@ -149,12 +149,12 @@ async def _stored(lab: Lab, place: Sandbox, facts: Sequence[CallFacts], name: st
     loop = asyncio.get_running_loop()
     deadline = loop.time() + AFTER_SECONDS
     while True:
-        told = await asyncio.to_thread(stories, lab, place, name)
+        told = await asyncio.to_thread(summaries, lab, place, name)
         if all(call_hash(one.call_sid) in told for one in facts) or loop.time() > deadline:
             break
         await asyncio.sleep(0.5)
     for one in facts:
-        one.story = told.get(call_hash(one.call_sid), {})
+        one.summary = told.get(call_hash(one.call_sid), {})
 
 
 def play(lab: Lab, place: Sandbox, host: str, recordings: Sequence[str], name: str = "support") -> list[CallFacts]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import expect
 
-from integration.line_rig import cut
+from integration.end_to_end_rig import cut
 from voiceassist_demo.stage import Stage
 
 from .rig import Desk, active_streams, ended, streams, until

@@ -18,9 +18,9 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN
 from websockets.uri import parse_uri
 
-from unit.media.test_frames import decode as decode_frames
-from unit.media.test_frames import reference as reference_frames
-from unit.media.test_protocol import live
+from unit.media.test_frame_decoder import decode as decode_frames
+from unit.media.test_frame_decoder import reference as reference_frames
+from unit.media.test_stream import live
 from unit.realtime.test_fuzz import check
 from unit.realtime.wire import Desk
 from voiceassist_crds.reasons import Refusal

@@ -14,7 +14,7 @@ from typing import Any
 
 import aiohttp
 
-from integration.line_rig import CALLS, sessions
+from integration.end_to_end_rig import CALLS, sessions
 from support.eventually import eventually
 from voiceassist_crds import names
 from voiceassist_demo.stage import HOST, RelayProcess, Stage

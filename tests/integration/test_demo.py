@@ -22,7 +22,7 @@ import pytest
 from support.eventually import eventually
 from voiceassist_demo.prometheus import available
 
-from .line_rig import cut
+from .end_to_end_rig import cut
 
 BIN = Path(sys.executable).parent
 QUESTION = "Where is the parcel that was due on Monday?"

@@ -11,6 +11,7 @@ from typing import Any
 
 import aiohttp
 
+from integration.end_to_end_rig import Watch, start, streams
 from integration.faults_rig import (
     all_flushed,
     all_live,
@@ -25,7 +26,6 @@ from integration.faults_rig import (
     states,
     struck,
 )
-from integration.line_rig import Watch, start, streams
 from support.eventually import eventually
 from voiceassist_crds import names
 from voiceassist_demo.stage import Stage

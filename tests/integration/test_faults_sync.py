@@ -6,8 +6,8 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+from integration.end_to_end_rig import Watch, start, streams
 from integration.faults_rig import all_flushed, all_over, asking, assert_nothing_lost, finished, kept, set_faults, strays, struck, value
-from integration.line_rig import Watch, start, streams
 from voiceassist_crds import names
 from voiceassist_demo.stage import Stage
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from integration.model_line_rig import ledgers, relay_config, self_signed
+from integration.model_client_rig import ledgers, relay_config, self_signed
 from voiceassist_crds.status import PeerReason
 from voiceassist_relay.config.snapshot import Secrets, Snapshot
 from voiceassist_relay.health.model_check import check_model

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from integration.light_model import LightModel, Manner, payload
-from integration.model_line_rig import PATIENCE, Call, calling, relay_config
+from integration.model_client_rig import PATIENCE, Call, calling, relay_config
 from support.eventually import eventually
 from voiceassist_relay.realtime.session_connection import SessionConnection
 from voiceassist_relay.realtime.websocket import ModelConnection
@@ -33,7 +33,7 @@ def cut(server: LightModel, call: Call) -> None:
 
 
 def replaced(server: LightModel, call: Call) -> None:
-    call.line._conversation.replace("expiring", now=True)
+    call.client._conversation.replace("expiring", now=True)
 
 
 @pytest.mark.parametrize("how", [cut, replaced])
@@ -68,18 +68,18 @@ async def test_a_session_that_ends_in_the_moment_in_which_it_stands_is_replaced(
         await eventually(lambda: len(server.live) == 1, "a session that stays", seconds=PATIENCE)
         loop = asyncio.get_running_loop()
         for number in range(10):
-            call.line.frame(True, payload(1, number, loop.time()), loop.time())
+            call.client.frame(True, payload(1, number, loop.time()), loop.time())
         await eventually(lambda: 1 in server.accounts and server.accounts[1].runs[-1][1] == 9, "audio", seconds=PATIENCE)
 
 
 async def test_a_connection_that_is_gone_takes_bytes_and_writes_none(server) -> None:
     async with calling(server, config=relay_config(server, audio={"tracks": "Customer"})) as call:
         await call.live()
-        link = call.line._conversation._connection
-        assert link is not None
+        connection = call.client._conversation._connection
+        assert connection is not None
         server.drop()
-        await eventually(lambda: link.over is not None, "its end", seconds=PATIENCE)
+        await eventually(lambda: connection.over is not None, "its end", seconds=PATIENCE)
         await asyncio.sleep(0.05)
-        link.writer(b"frame")
-        link.send(b"{}")
-        await link.close()
+        connection.writer(b"frame")
+        connection.send(b"{}")
+        await connection.close()

@@ -10,8 +10,8 @@ from dataclasses import replace
 import pytest
 
 from integration.light_model import LightModel, Peer, payload
-from integration.model_line_rig import FRAME, PATIENCE, QUICK, SILENCE, calling
-from integration.model_line_words import AGENT, ASKED, CALLS, quick
+from integration.model_client_rig import FRAME, PATIENCE, QUICK, SILENCE, calling
+from integration.model_client_words import AGENT, ASKED, CALLS, quick
 from support.eventually import eventually
 from voiceassist_crds.messages import AssistState, Track
 from voiceassist_relay.realtime.core import audio_time
@@ -60,7 +60,7 @@ async def test_every_frame_is_heard_once_but_for_the_counted_replay(light, way, 
             nonlocal number
             for _ in range(count):
                 for inbound in (True, False):
-                    call.line.frame(inbound, payload(int(inbound), number, loop.time()), loop.time())
+                    call.client.frame(inbound, payload(int(inbound), number, loop.time()), loop.time())
                 number += 1
                 await asyncio.sleep(0.004)
 
@@ -82,8 +82,8 @@ async def test_every_frame_is_heard_once_but_for_the_counted_replay(light, way, 
         assert runs[0][0] == 0
         overlaps = [before[1] + 1 - after[0] for before, after in itertools.pairwise(runs)]
         assert min(overlaps) >= 0, runs  # nothing is missing
-        for side in (call.line._conversation, call.line._agent):
-            side.sender.flush()
+        for supervisor in (call.client._conversation, call.client._agent):
+            supervisor.sender.flush()
         tracks = {1: "customer", 0: "agent"}
         replayed = call.count(tracks[hit], "replayed")
         assert sum(overlaps) <= replayed <= 2 * breaks * 50  # what was written into a dead socket was heard by nobody, and counts as well
@@ -126,8 +126,8 @@ async def test_the_open_turn_is_heard_again_from_its_start_and_nothing_before_it
         call.say(LAST, inbound=inbound)
         await eventually(lambda: ledger_audio(server, kind)[-1].endswith(LAST), "the last frame", seconds=PATIENCE)
         said = call.said[inbound]
-        side = call.line._conversation if inbound else call.line._agent
-        side.sender.flush()
+        supervisor = call.client._conversation if inbound else call.client._agent
+        supervisor.sender.flush()
         track = "customer" if inbound else "agent"
         assert call.count(track, "filled") == 0
         old, new = ledger_audio(server, kind)

@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from integration.light_model import LightModel, Manner, payload
-from integration.model_line_rig import Call, calling, relay_config
+from integration.model_client_rig import Call, calling, relay_config
 from support.eventually import eventually
 from voiceassist_crds.messages import AssistState
 from voiceassist_relay.realtime.core.conversation import ConversationSession
@@ -43,7 +43,7 @@ async def still_works(server: LightModel, call: Call) -> None:
     await eventually(lambda: len(server.live) == 1, "a session", seconds=120)
     loop = asyncio.get_running_loop()
     for number in range(50):
-        call.line.frame(True, payload(7, number, loop.time()), loop.time())
+        call.client.frame(True, payload(7, number, loop.time()), loop.time())
     await eventually(lambda: 7 in server.accounts and server.accounts[7].runs[-1][1] == 49, "audio", seconds=120)
     assert server.accounts[7].disordered == 0
     assert server.errors == []

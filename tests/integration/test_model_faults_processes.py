@@ -6,11 +6,11 @@ import signal
 from pathlib import Path
 from typing import Any
 
+from integration.end_to_end_rig import Watch, cut, sessions, start
 from integration.faults_rig import hang_up
-from integration.line_rig import Watch, cut, sessions, start
 from support.eventually import eventually
 from voiceassist_crds import names
-from voiceassist_demo.playing import stories
+from voiceassist_demo.playing import summaries
 from voiceassist_demo.processes import Child, program
 from voiceassist_demo.stage import Stage
 
@@ -75,13 +75,13 @@ async def test_a_killed_model_that_comes_back_answers_the_question_that_it_heard
         assert heard["exact"]
         assert (heard["cutHead"], heard["cutTail"]) == (0, 0), "the half from before the break too"
         log = stage.relay.child.log
-        await eventually(lambda: stories(log), seconds=15, what="the relay's last line about the call")
-        (story,) = stories(log).values()
-        assert story["turns"] == {"suggested": 1}
-        assert story["reconnects"] == {"closed": 2}, "both kinds of sessions"
+        await eventually(lambda: summaries(log), seconds=15, what="the relay's last line about the call")
+        (summary,) = summaries(log).values()
+        assert summary["turns"] == {"suggested": 1}
+        assert summary["reconnects"] == {"closed": 2}, "both kinds of sessions"
         for track in ("customer", "agent"):
-            assert story["frames"][track]["replayed"] > 0
-            assert "dropped" not in story["frames"][track]
+            assert summary["frames"][track]["replayed"] > 0
+            assert "dropped" not in summary["frames"][track]
 
 
 async def test_sessions_that_break_in_the_middle_of_a_question_cost_nothing_that_the_agent_would_see(

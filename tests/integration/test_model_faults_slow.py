@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from integration.light_model import LightModel, Manner, payload
-from integration.model_line_rig import PATIENCE, QUICK, Call, calling, relay_config
+from integration.model_client_rig import PATIENCE, QUICK, Call, calling, relay_config
 from support.eventually import eventually
 
 pytestmark = pytest.mark.loop("uvloop")
@@ -30,9 +30,9 @@ async def server() -> AsyncIterator[LightModel]:
 
 def written_at_most(call: Call, characters: int) -> bool:
     """Whether no more than so many bytes wait in the call's socket."""
-    link = call.line._conversation._connection
-    assert link is not None
-    return link._connection._stream.get_write_buffer_size() <= characters  # type: ignore[union-attr]
+    connection = call.client._conversation._connection
+    assert connection is not None
+    return connection._connection._stream.get_write_buffer_size() <= characters  # type: ignore[union-attr]
 
 
 async def talk(calls: list[Call]) -> None:
@@ -40,7 +40,7 @@ async def talk(calls: list[Call]) -> None:
     loop = asyncio.get_running_loop()
     for number in range(FRAMES):
         for index, call in enumerate(calls):
-            call.line.frame(True, payload(index, number, loop.time()), loop.time())
+            call.client.frame(True, payload(index, number, loop.time()), loop.time())
         await asyncio.sleep(0.002)
 
 
@@ -55,11 +55,11 @@ async def test_only_the_slow_call_is_affected(server, manner) -> None:
             await call.live()
         if not manner.reads:
             await slow.live()
-            link = slow.line._conversation._connection
-            assert link is not None
+            connection = slow.client._conversation._connection
+            assert connection is not None
             async with asyncio.timeout(PATIENCE):
-                while link.writable:  # until the kernel's buffers are full
-                    link.send(b'{"type":"input_audio_buffer.clear","event_id":"' + b"x" * 1000 + b'"}')
+                while connection.writable:  # until the kernel's buffers are full
+                    connection.send(b'{"type":"input_audio_buffer.clear","event_id":"' + b"x" * 1000 + b'"}')
                     await asyncio.sleep(0)
         await talk([*others, slow])
         await eventually(
@@ -68,7 +68,7 @@ async def test_only_the_slow_call_is_affected(server, manner) -> None:
         for index, call in enumerate(others):
             account = server.accounts[index]
             assert (account.runs, account.disordered) == ([[0, FRAMES - 1]], 0)
-            call.line._conversation.sender.flush()
+            call.client._conversation.sender.flush()
             assert call.count("customer", "forwarded") == FRAMES
             assert call.count("customer", "dropped") == 0
         kept = int(LIMITS.replay_seconds * 50)
@@ -82,9 +82,9 @@ async def test_only_the_slow_call_is_affected(server, manner) -> None:
         else:
             assert written_at_most(slow, 3 * LIMITS.write_buffer_bytes)
             lost = None
-        slow.line._conversation.sender.flush()
+        slow.client._conversation.sender.flush()
         dropped = slow.count("customer", "dropped")
-        assert len(slow.line._conversation.sender._buffer.frames) <= kept + 50  # the ring is shortened once in 50 frames
+        assert len(slow.client._conversation.sender._buffer.frames) <= kept + 50  # the ring is shortened once in 50 frames
         assert dropped == lost if lost is not None else dropped > 0
         assert slow.sample("queue_drops_total", queue="model_audio") == dropped
         assert server.errors == []

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from integration.model_line_rig import SILENCE, Call, calling, digest, prompt, relay_config
-from integration.model_line_words import AGENT, ASKED, CALLS, quick
+from integration.model_client_rig import SILENCE, Call, calling, digest, prompt, relay_config
+from integration.model_client_words import AGENT, ASKED, CALLS, quick
 from support.eventually import eventually
 from voiceassist_crds.messages import AssistState, StatusReason, Track
 from voiceassist_relay.realtime.core.limits import DEFAULT_LIMITS
@@ -73,7 +73,7 @@ async def test_three_minutes_of_silence_cause_no_reconnect(server) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_session_that_answers_no_ping_is_replaced_though_it_owes_nothing(server, kind) -> None:
+async def test_a_session_that_answers_no_ping_is_replaced_though_nothing_is_expected(server, kind) -> None:
     async with calling(server, limits=LIMITS) as call:
         await both(server, call)
         first = of(server, kind)[0]
@@ -104,7 +104,7 @@ async def test_an_event_that_is_overdue_is_a_stall_by_itself(server, owed) -> No
             server.set_faults(mute)
         else:
             server.set_faults(mute)
-            call.line.use(config, prompt(config, "Help the agent in other words."))
+            call.client.use(config, prompt(config, "Help the agent in other words."))
         begun = now()
         await eventually(lambda: len(of(server, "realtime")) == 2, "another session", seconds=LATEST)
         assert call.sample("realtime_reconnects_total", reason="stalled") == 1

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from integration.end_to_end_rig import start, streams
 from integration.faults_rig import (
     Polls,
     all_live,
@@ -22,7 +23,6 @@ from integration.faults_rig import (
     states,
     value,
 )
-from integration.line_rig import start, streams
 from voiceassist_demo.stage import Stage
 
 CALLS = 50

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from integration.end_to_end_rig import start
 from integration.faults_rig import (
     all_flushed,
     all_live,
@@ -25,7 +26,6 @@ from integration.faults_rig import (
     struck,
     value,
 )
-from integration.line_rig import start
 from support.eventually import eventually
 from voiceassist_demo.stage import Stage
 

@@ -78,5 +78,9 @@ def test_what_has_changed_is_what_differs_from_main_and_what_git_does_not_know(r
 
 def test_a_relays_module_reaches_its_tests_here(reach: ModuleType) -> None:
     reached = reach.Tree(ROOT).reached(["relay/src/voiceassist_relay/sync/document_rules.py"])
-    assert {"tests/unit/test_call_state.py", "tests/integration/test_publisher.py", "tests/integration/test_line.py"} <= reached
+    assert {
+        "tests/unit/sync/test_document_rules.py",
+        "tests/integration/test_publisher.py",
+        "tests/integration/test_end_to_end.py",
+    } <= reached
     assert "tests/unit/sim_openai/test_audio.py" not in reached

@@ -13,12 +13,12 @@ from voiceassist_crds import names
 from voiceassist_relay.logs import call_hash
 from voiceassist_sim.audio import CallRecording, load_call
 
+from .attribution import KINDS, Track, claim_parts, claim_whole
 from .chain import as_sent
 from .errors import DemoError
 from .feed import Event, follow
 from .report import CallFacts
 from .stage import Stage
-from .whose import KINDS, Track, claim_parts, claim_whole
 
 AFTER_SECONDS = 30.0
 """How long a call's suggestions may take to be stored after its end."""
@@ -56,7 +56,7 @@ class Gathering:
                 facts.trouble = str(event["data"]["message"]) if event["data"]["state"] == "failed" else facts.trouble
 
 
-def stories(log: Path) -> dict[str, dict[str, Any]]:
+def summaries(log: Path) -> dict[str, dict[str, Any]]:
     """The relay's last line about each call, by the call's hash."""
     found = {}
     for line in log.read_text(errors="replace").splitlines():
@@ -132,9 +132,9 @@ async def _stored(stage: Stage, facts: Sequence[CallFacts]) -> None:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + AFTER_SECONDS
     while True:
-        told = stories(stage.relay.child.log)
+        told = summaries(stage.relay.child.log)
         if all(call_hash(one.call_sid) in told for one in facts) or loop.time() > deadline:
             break
         await asyncio.sleep(0.1)
     for one in facts:
-        one.story = told.get(call_hash(one.call_sid), {})
+        one.summary = told.get(call_hash(one.call_sid), {})

@@ -14,8 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from .attribution import Track
 from .chain import FRAME_BYTES, FRAME_MS
-from .whose import Track
 
 Json = Mapping[str, Any]
 HANDLED = frozenset({"suggested", "not_relevant", "merged"})
@@ -31,7 +31,7 @@ class CallFacts:
     """Epoch seconds when the recording began to be heard."""
     items: list[tuple[float, Json]] = field(default_factory=list)
     """Finished suggestions with the epoch seconds of their acceptance."""
-    story: Json = field(default_factory=dict)
+    summary: Json = field(default_factory=dict)
     tracks: dict[str, Track] = field(default_factory=dict)
     """What was sent and heard, by track: inbound, outbound. Empty for a real service."""
     trouble: str = ""
@@ -92,7 +92,7 @@ def call_report(call: CallFacts, *, ledger: bool = True) -> dict[str, Any]:
     filled = sum(track.chain.filled for track in call.tracks.values())
     replayed = sum(track.chain.replayed for track in call.tracks.values())
     found = wrong(call)
-    outcomes = dict(call.story.get("turns", {}))
+    outcomes = dict(call.summary.get("turns", {}))
     turns = turns_heard(call) if ledger else sum(outcomes.values())
     return {
         "callSid": call.call_sid,

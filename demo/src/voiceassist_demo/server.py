@@ -24,7 +24,7 @@ SetPrompt = Callable[[str], str]
 """Takes the new instructions, gives the revision. Raises ContractError."""
 
 
-class FlexSide(Protocol):
+class FlexControls(Protocol):
     """What the server needs of the Flex window."""
 
     def open(self) -> None:
@@ -58,7 +58,7 @@ class PageServer:
     """Serves one board."""
 
     def __init__(
-        self, board: Callable[[], dict[str, Any]], prompt: Callable[[], dict[str, Any]], set_prompt: SetPrompt, flex: FlexSide
+        self, board: Callable[[], dict[str, Any]], prompt: Callable[[], dict[str, Any]], set_prompt: SetPrompt, flex: FlexControls
     ) -> None:
         self._board, self._prompt, self._set_prompt, self._flex = board, prompt, set_prompt, flex
         self._browsers: set[asyncio.Queue[str | None]] = set()

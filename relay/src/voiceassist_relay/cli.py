@@ -54,7 +54,9 @@ def parser() -> argparse.ArgumentParser:
 
 
 def guard_of(host: str) -> Guard:
-    """Refuses a configuration that its provider cannot serve, and one without checks unless the process listens on loopback only."""
+    """Returns a check that raises ConfigRefused for a configuration that its provider cannot serve, and for one without checks
+    unless the process listens on loopback only.
+    """
 
     def guard(snapshot: Snapshot) -> None:
         model = snapshot.config.model

@@ -11,7 +11,7 @@ from typing import Any
 
 import aiohttp
 
-from integration.line_rig import CALLS, cut
+from integration.end_to_end_rig import CALLS, cut
 from voiceassist_demo.stage import Stage
 
 CALL_SECONDS = 60.0

@@ -1,4 +1,4 @@
-"""What is played: meters of recordings, files that cannot be used, and the relay's stories in its log."""
+"""What is played: meters of recordings, files that cannot be used, and the relay's summaries in its log."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from voiceassist_demo.errors import DemoError
 from voiceassist_demo.meters import both, levels
 from voiceassist_demo.once import recordings
-from voiceassist_demo.playing import stories
+from voiceassist_demo.playing import summaries
 from voiceassist_sim.audio import CallRecording, mulaw_encode
 
 
@@ -98,10 +98,10 @@ def test_a_folder_is_no_recording(tmp_path: Path) -> None:
         recordings([tmp_path / "one.wav"], tmp_path, None)
 
 
-# ---- stories
+# ---- summaries
 
 
-def test_stories_are_the_last_lines_about_calls_by_hash(tmp_path: Path) -> None:
+def test_summaries_are_the_last_lines_about_calls_by_hash(tmp_path: Path) -> None:
     log = tmp_path / "relay.log"
     lines = [
         {"event": "call over", "call": "aaaa", "turns": {"failed": 1}},
@@ -110,6 +110,6 @@ def test_stories_are_the_last_lines_about_calls_by_hash(tmp_path: Path) -> None:
         {"event": "call over", "call": "aaaa", "turns": {"suggested": 2}},
     ]
     log.write_text("Traceback (most recent call last):\n" + "\n".join(map(json.dumps, lines)) + '\n{"event": "call ov')
-    found = stories(log)
+    found = summaries(log)
     assert set(found) == {"aaaa", "bbbb"}
     assert found["aaaa"]["turns"] == {"suggested": 2}

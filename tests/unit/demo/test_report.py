@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from voiceassist_demo.attribution import Track
 from voiceassist_demo.chain import Stretch
 from voiceassist_demo.report import CallFacts, call_report, complaints, document, latency, percentile, turns_heard
-from voiceassist_demo.whose import Track
 
 FRAMES = 200
 WHOLE = Stretch(0, FRAMES)
@@ -41,7 +41,7 @@ def suggestion(seq: int = 1, item: str = "item_s1", **more: Any) -> dict[str, An
 
 def good(sid: str = "CA1") -> CallFacts:
     """A call in which all is well: 2 s of speech, half a second of silence, 300 ms of writing, 12 ms of ours."""
-    call = CallFacts(sid, streams=[{"framesSent": 2 * FRAMES}], playing_at=1000.0, story={"turns": {"suggested": 1}})
+    call = CallFacts(sid, streams=[{"framesSent": 2 * FRAMES}], playing_at=1000.0, summary={"turns": {"suggested": 1}})
     call.items = [(1002.812, suggestion())]
     heard = session(turns=[turn()], responses=[response("item_s1")])
     call.tracks = {"inbound": track((heard, WHOLE)), "outbound": track((session(), WHOLE), kind="transcription")}
@@ -182,7 +182,7 @@ def test_a_turn_that_is_heard_again_in_a_replay_counts_once(first: list[Any], la
 
 
 def test_a_real_service_keeps_no_ledger_and_the_relays_own_numbers_stand() -> None:
-    call = CallFacts("CA1", streams=[{"framesSent": 2 * FRAMES}], story={"turns": {"suggested": 1, "merged": 1}})
+    call = CallFacts("CA1", streams=[{"framesSent": 2 * FRAMES}], summary={"turns": {"suggested": 1, "merged": 1}})
     call.items = [(1.0, suggestion(latencyMs=640))]
     told = document([call], ledger=False)
     (report,) = told["calls"]
@@ -230,13 +230,13 @@ def test_a_track_that_no_session_heard() -> None:
 )
 def test_a_turn_that_was_not_handled_once(outcomes: dict[str, int], handled: int) -> None:
     call = good()
-    call.story = {"turns": outcomes}
+    call.summary = {"turns": outcomes}
     assert complaints(document([call])) == [f"call CA1: 1 turns, {handled} handled"]
 
 
 def test_a_call_in_which_nothing_was_heard() -> None:
     call = good()
-    call.story, call.tracks["inbound"] = {"turns": {}}, track((session(), WHOLE))
+    call.summary, call.tracks["inbound"] = {"turns": {}}, track((session(), WHOLE))
     assert complaints(document([call])) == ["call CA1: no turn was heard"]
 
 

@@ -1,4 +1,4 @@
-"""Audio: the clock, the ring for replay, the silence that is filled in, and the gate."""
+"""Audio: the clock, the ring for replay, the silence that is filled in, and voice activity."""
 
 from __future__ import annotations
 
@@ -183,21 +183,21 @@ def test_the_frame_is_silence() -> None:
     assert loudness(FRAME) == 0
 
 
-# the gate
+# voice activity
 
 
-def play(gate: VoiceActivity, levels: list[float], start: float = 0.0) -> list[tuple[VoiceEvent, float]]:
+def play(detector: VoiceActivity, levels: list[float], start: float = 0.0) -> list[tuple[VoiceEvent, float]]:
     found = []
     for index, level in enumerate(levels):
-        event = gate.frame(level, start + index * 0.02)
+        event = detector.frame(level, start + index * 0.02)
         if event is not None:
             found.append((event, round(start + index * 0.02, 2)))
     return found
 
 
 def test_speech_opens_and_silence_closes() -> None:
-    gate = VoiceActivity()
-    events = play(gate, [0.0] * 10 + [0.1] * 50 + [0.0] * 40)
+    detector = VoiceActivity()
+    events = play(detector, [0.0] * 10 + [0.1] * 50 + [0.0] * 40)
     assert [event for event, _ in events] == [VoiceEvent.OPENED, VoiceEvent.CLOSED]
     assert events[0][1] == pytest.approx(0.26)
     assert events[1][1] == pytest.approx(0.2 + 0.98 + 0.5, abs=0.03)
@@ -210,12 +210,12 @@ def test_a_click_does_not_open_and_a_short_pause_does_not_close() -> None:
 
 
 def test_time_alone_closes() -> None:
-    gate = VoiceActivity()
-    play(gate, [0.1] * 20)
-    assert gate.closes_at == pytest.approx(0.38 + 0.5)
-    assert gate.tick(0.8) is None
-    assert gate.tick(0.9) is VoiceEvent.CLOSED
-    assert gate.closes_at is None
+    detector = VoiceActivity()
+    play(detector, [0.1] * 20)
+    assert detector.closes_at == pytest.approx(0.38 + 0.5)
+    assert detector.tick(0.8) is None
+    assert detector.tick(0.9) is VoiceEvent.CLOSED
+    assert detector.closes_at is None
 
 
 def test_speech_without_an_end_is_cut() -> None:

@@ -14,7 +14,7 @@ from voiceassist_crds.config import AuthHeader, ModelConfig
 from voiceassist_relay.realtime.core import client_events as client
 from voiceassist_relay.realtime.core.server_events import BETA_NAMES, PASSED_OVER, USED, NotAnEvent, decode, whole_characters
 from voiceassist_relay.realtime.core.suggest_tool import SUGGEST
-from voiceassist_relay.realtime.providers import provider_of, same_place
+from voiceassist_relay.realtime.providers import provider_of, same_endpoint
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8),
@@ -194,5 +194,5 @@ def test_endpoints(model, url, header) -> None:
     assert provider_of(config).transcription_endpoint(config, "k").url == url.split("?")[0] + "?intent=transcription"
     assert "k" not in repr(endpoint).replace(url, "")
     assert provider_of(config).conversation_endpoint(config, "").headers == ()
-    assert same_place(config, config)
-    assert not same_place(config, config.model_copy(update={"name": "other"}))
+    assert same_endpoint(config, config)
+    assert not same_endpoint(config, config.model_copy(update={"name": "other"}))

@@ -89,9 +89,9 @@ def test_the_conversation_takes_anything(events) -> None:
         desk.session.hold_from(float(now))
     check(desk.session.finish(30.0))
     check(desk.session.tick(40.0))
-    outputs, carry = desk.session.abandon()
+    outputs, handover = desk.session.abandon()
     check(outputs)
-    check(Desk(number=2, history=desk.history).session.begin(carry, 50.0))
+    check(Desk(number=2, history=desk.history).session.begin(handover, 50.0))
 
 
 @settings(max_examples=150, deadline=None)

@@ -89,10 +89,10 @@ def test_capabilities(name: str, agent: str, reasoning: bool, detection: bool) -
 
 def test_no_other_module_names_a_provider_or_its_models() -> None:
     """Neither the relay nor the contract, but for what defines a prompt's revision and the configuration's defaults."""
-    telling = ("api.openai.com", "gpt-live-transcribe", "gpt-realtime-whisper", "AzureOpenAI", "AZURE_OPENAI", "Provider.COMPATIBLE")
+    signs = ("api.openai.com", "gpt-live-transcribe", "gpt-realtime-whisper", "AzureOpenAI", "AZURE_OPENAI", "Provider.COMPATIBLE")
     named = {
         str(path.relative_to(RELAY))
         for path in RELAY.rglob("*.py")
-        if any(word in path.read_text() for word in telling) and path.parent.name != "providers"
+        if any(sign in path.read_text() for sign in signs) and path.parent.name != "providers"
     }
     assert named == set()

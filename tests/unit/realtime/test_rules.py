@@ -1,4 +1,4 @@
-"""The small rules: rate cap, backoff, liveness, failures, memory, placement, carrying over, the call's timeline."""
+"""The small rules: rate cap, backoff, liveness, failures, history, item order, hand-over, the call's timeline."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def look(live: Liveness, begin: float, end: float, *, pongs: bool) -> str | None
     return None
 
 
-def test_three_minutes_of_silence_owe_nothing() -> None:
+def test_in_three_minutes_of_silence_nothing_is_expected() -> None:
     assert look(Liveness(LIMITS, 0.0), 0.0, 180.0, pongs=True) is None
 
 
@@ -93,7 +93,7 @@ def test_an_unanswered_ping_is_a_stall_and_any_byte_answers_it() -> None:
     assert look(live, 5.0, 9.0, pongs=False) is None
 
 
-def test_what_is_owed_and_does_not_come() -> None:
+def test_what_is_expected_and_does_not_come_is_overdue() -> None:
     live = Liveness(LIMITS, 0.0)
     live.expect("response.created", 0.0, 3.0)
     assert look(live, 0.0, 3.0, pongs=True) is None
@@ -200,69 +200,69 @@ def test_the_wait_in_a_message() -> None:
     assert wait_in(None) is None
 
 
-# memory
+# history
 
 
 def test_the_conversation_so_far_in_the_order_in_which_it_was_spoken() -> None:
-    memory = History(1000, 100)
-    memory.customer("c1", 1.0)
-    memory.suggestion("s1", 3.0, "Offer it.", "c1", "Can I?")
-    memory.agent("a1", 2.0, "One moment.")
-    memory.customer("c2", 4.0)
-    memory.customer("c3", 5.0)
-    memory.customer_words("c3", "Bye.")
-    assert [(seed.role, seed.text) for seed in memory.seeds()] == [
+    history = History(1000, 100)
+    history.customer("c1", 1.0)
+    history.suggestion("s1", 3.0, "Offer it.", "c1", "Can I?")
+    history.agent("a1", 2.0, "One moment.")
+    history.customer("c2", 4.0)
+    history.customer("c3", 5.0)
+    history.customer_words("c3", "Bye.")
+    assert [(seed.role, seed.text) for seed in history.seeds()] == [
         ("user", "Can I?"),
         ("user", "Agent: One moment."),
         ("assistant", "Offer it."),
         ("user", "Bye."),
     ]
-    memory.customer_words("c1", "Can I return it?")
-    assert memory.seeds()[0].text == "Can I return it?"
-    memory.forget({"c3"})
-    assert [seed.key for seed in memory.seeds()] == ["c1", "a1", "s1"]
+    history.customer_words("c1", "Can I return it?")
+    assert history.seeds()[0].text == "Can I return it?"
+    history.forget({"c3"})
+    assert [seed.key for seed in history.seeds()] == ["c1", "a1", "s1"]
 
 
 def test_what_began_in_the_same_millisecond_is_kept_in_the_order_in_which_it_became_known() -> None:
-    memory, places = History(1000, 100), ItemOrder()
-    memory.customer("c1", 1.0)
-    memory.suggestion("s1", 3.0, "Offer it.", "c1", "Can I?")
-    memory.agent("a1", 3.0, "You can.")
-    places.append("c1", 1.0)
-    places.append("s1", 3.0)
-    assert [seed.key for seed in memory.seeds()] == ["c1", "s1", "a1"]
-    assert places.insert("a1", 3.0) is None  # a running session has it at the end too
+    history, order = History(1000, 100), ItemOrder()
+    history.customer("c1", 1.0)
+    history.suggestion("s1", 3.0, "Offer it.", "c1", "Can I?")
+    history.agent("a1", 3.0, "You can.")
+    order.append("c1", 1.0)
+    order.append("s1", 3.0)
+    assert [seed.key for seed in history.seeds()] == ["c1", "s1", "a1"]
+    assert order.insert("a1", 3.0) is None  # a running session has it at the end too
 
 
 @given(st.lists(st.tuples(st.sampled_from("cas"), st.floats(0, 100), st.text(max_size=60)), max_size=80))
-def test_memory_is_bounded(entries) -> None:
-    memory = History(200, 50)
+def test_history_is_bounded(entries) -> None:
+    history = History(200, 50)
     for index, (kind, at, text) in enumerate(entries):
         if kind == "c":
-            memory.customer(f"c{index}", at)
-            memory.customer_words(f"c{index}", text)
+            history.customer(f"c{index}", at)
+            history.customer_words(f"c{index}", text)
         elif kind == "a":
-            memory.agent(f"a{index}", at, text)
+            history.agent(f"a{index}", at, text)
         else:
-            memory.suggestion(f"s{index}", at, text, f"c{index - 1}", text)
-        seeds = memory.seeds()
+            history.suggestion(f"s{index}", at, text, f"c{index - 1}", text)
+        seeds = history.seeds()
         assert [seed.at for seed in seeds] == sorted(seed.at for seed in seeds)
         assert sum(len(seed.text.removeprefix("Agent: ")) for seed in seeds) <= 250
 
 
-# placement
+# item order
 
 
 @given(st.lists(st.tuples(st.booleans(), st.floats(0, 1000)), max_size=300))
 def test_words_go_behind_what_began_before_them(items) -> None:
-    places, server = ItemOrder(), []  # what a server makes of it
+    order, server = ItemOrder(), []  # what a server makes of it
     for index, (insert, at) in enumerate(items):
         name = str(index)
         if not insert:
-            places.append(name, at)
+            order.append(name, at)
             server.append((name, at))
             continue
-        previous = places.insert(name, at)
+        previous = order.insert(name, at)
         if previous is None:
             index_at = len(server)
         elif previous == "root":
@@ -275,7 +275,7 @@ def test_words_go_behind_what_began_before_them(items) -> None:
         assert all(other > at for _, other in following) or len(server) > 200
 
 
-# carrying over
+# hand-over
 
 
 def test_turns_whose_words_are_known_go_along_and_others_are_heard_again() -> None:
@@ -285,18 +285,18 @@ def test_turns_whose_words_are_known_go_along_and_others_are_heard_again() -> No
         turn("c", started=5, ended=6, heard=True),
     )
     speaking = turn("d", started=7)
-    carry, again = hand_over([known, unknown, later], [speaking], 6.0)
-    assert carry.turns == (known,)
-    assert carry.replay_from == 3
-    assert carry.not_before == 2
+    handover, again = hand_over([known, unknown, later], [speaking], 6.0)
+    assert handover.turns == (known,)
+    assert handover.replay_from == 3
+    assert handover.not_before == 2
     assert again == {"b", "c"}
 
 
 def test_open_speech_is_heard_again_from_its_start_but_nothing_that_was_committed() -> None:
-    carry, again = hand_over([], [turn("d", started=7.0)], 7.2)
-    assert (carry.turns, carry.replay_from, carry.not_before, again) == ((), 7.0, 7.2, set())
-    carry, _ = hand_over([turn("a", started=1, ended=2, heard=True)], [], 2.0)
-    assert (carry.replay_from, carry.not_before) == (None, 2.0)
+    handover, again = hand_over([], [turn("d", started=7.0)], 7.2)
+    assert (handover.turns, handover.replay_from, handover.not_before, again) == ((), 7.0, 7.2, set())
+    handover, _ = hand_over([turn("a", started=1, ended=2, heard=True)], [], 2.0)
+    assert (handover.replay_from, handover.not_before) == (None, 2.0)
     assert hand_over([], [], None)[0].replay_from is None
 
 
@@ -304,12 +304,12 @@ def test_open_speech_is_heard_again_from_its_start_but_nothing_that_was_committe
 
 
 def test_a_turns_moments() -> None:
-    line = TurnTimeline(committed=2.0)
-    line.stopped(1.9, 500)
-    assert line.timing(9.0) == TurnTiming(pytest.approx(1.4), 2.0)
-    line.requested, line.created = 2.1, 2.2
-    line.again()
-    assert line.timing(9.0).requested is None
+    timeline = TurnTimeline(committed=2.0)
+    timeline.stopped(1.9, 500)
+    assert timeline.timing(9.0) == TurnTiming(pytest.approx(1.4), 2.0)
+    timeline.requested, timeline.created = 2.1, 2.2
+    timeline.again()
+    assert timeline.timing(9.0).requested is None
     open_turn = TurnTimeline()
     open_turn.stopped(None, 500)
     assert open_turn.timing(9.0) == TurnTiming(None, 9.0)

@@ -74,7 +74,7 @@ class Player:
     def __init__(self) -> None:
         self.desk = Desk()
         self.desk.audio(60_000)
-        self.carry = HandOverState()
+        self.handover = HandOverState()
 
     def play(self, line: Line) -> list[Line]:
         at = float(line["at"])
@@ -83,7 +83,7 @@ class Player:
             return told(session.received(decode(json.dumps(line["server"]).encode()), at))
         match line["do"]:
             case "begin":
-                actions = session.begin(self.carry, at)
+                actions = session.begin(self.handover, at)
             case "tick":
                 actions = session.tick(at)
             case "pause":
@@ -100,7 +100,7 @@ class Player:
             case "use":
                 actions = session.update(plan_of(line["instructions"], line["revision"]), at)
             case "break":
-                actions, self.carry = session.abandon()
+                actions, self.handover = session.abandon()
                 self.desk = Desk(number=2, history=self.desk.history)
                 self.desk.audio(60_000)
             case other:

@@ -20,16 +20,16 @@ from voiceassist_relay.realtime.core.client_events import conversation_update, t
 TESTS = Path(__file__).parents[2]
 HERE = "unit/relay/test_every_field.py"
 SETTINGS = f"{HERE}::test_what_a_session_is_told_follows_the_configuration"
-LINE, START, HTTP = "integration/test_line.py::", "integration/test_functions_start.py::", "integration/test_functions_http.py::"
+LINE, START, HTTP = "integration/test_end_to_end.py::", "integration/test_functions_start.py::", "integration/test_functions_http.py::"
 
 SEEN_BY = {
     "version": f"{HERE}::test_another_version_is_refused",
     "namespace": "integration/test_relay_command.py::test_the_private_port_and_the_public_one",
     "name": "integration/test_relay_command.py::test_the_private_port_and_the_public_one",
     "configRevision": LINE + "test_configuration_swap_and_secret_rotation",
-    "host": "integration/test_gate.py::test_let_in_with_either_token_and_every_form_of_the_address",
+    "host": "integration/test_admission.py::test_let_in_with_either_token_and_every_form_of_the_address",
     "pathPrefix": HTTP + "test_the_path_prefix_is_that_of_the_configuration_in_force",
-    "twilio.accountSid": "unit/media/test_protocol.py::test_a_start_that_does_not_fit",
+    "twilio.accountSid": "unit/media/test_stream.py::test_a_start_that_does_not_fit",
     "twilio.syncServiceSid": HTTP + "test_the_token_opens_what_was_granted_and_nothing_else",
     "twilio.syncTtlSeconds": "integration/test_publisher.py::test_everything_ends_by_itself_even_if_it_lives_on",
     "twilio.legacyStream": START + "test_the_original_plugins_stream_name_has_no_suffix",
@@ -54,20 +54,20 @@ SEEN_BY = {
     "model.noiseReduction": SETTINGS,
     "model.maxOutputTokens": SETTINGS,
     "model.reasoningEffort": SETTINGS,
-    "model.maxResponsesPerMinute": "integration/test_model_line.py::test_the_rate_cap_lets_turns_merge",
+    "model.maxResponsesPerMinute": "integration/test_model_client.py::test_the_rate_cap_lets_turns_merge",
     "model.truncation.retentionRatio": SETTINGS,
     "model.truncation.postInstructionsTokens": SETTINGS,
     "prompts.revision": LINE + "test_configuration_swap_and_secret_rotation",
-    "prompts.weight": "unit/relay/test_prompt_choice.py::test_shares_follow_the_weights",
+    "prompts.weight": "unit/call/test_prompt_choice.py::test_shares_follow_the_weights",
     "prompts.instructions": LINE + "test_configuration_swap_and_secret_rotation",
     "promptSalt": f"{HERE}::test_the_salt_of_the_configuration_spreads_calls_anew",
     "rollout.applyTo": LINE + "test_all_calls_take_a_new_prompt",
     "limits.maxCalls": LINE + "test_full_relay_refuses_before_the_upgrade_and_the_stream_starts_elsewhere",
-    "limits.streamPingSeconds": "integration/test_gate.py::test_a_silent_stream_is_pinged_as_often_as_the_configuration_says",
+    "limits.streamPingSeconds": "integration/test_admission.py::test_a_silent_stream_is_pinged_as_often_as_the_configuration_says",
     "limits.drainTimeoutSeconds": LINE + "test_drain_timeout_ends_live_calls_in_order",
     "limits.drainGraceSeconds": LINE + "test_drain",
     "privacy.transcripts": LINE + "test_customer_only_and_transcripts_off",
-    "checks": "integration/test_gate.py::test_without_checks_neither_signature_nor_token_is_needed_but_the_call_must_fit",
+    "checks": "integration/test_admission.py::test_without_checks_neither_signature_nor_token_is_needed_but_the_call_must_fit",
 }
 
 

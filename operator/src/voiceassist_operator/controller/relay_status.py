@@ -38,7 +38,7 @@ class RelayPoller:
 
     def __init__(self, http: aiohttp.ClientSession, metrics: OperatorMetrics, port: int = PRIVATE_PORT) -> None:
         self._http, self._metrics, self._port = http, metrics, port
-        self._gate = asyncio.Semaphore(AT_ONCE)
+        self._slots = asyncio.Semaphore(AT_ONCE)
         self._answers: dict[tuple[str, str], tuple[RelayStatus, float]] = {}
         self._unknown: dict[tuple[str, str], tuple[str, ...]] = {}
         """What was not known in a pod's last answer: each is counted and logged once."""
@@ -72,7 +72,7 @@ class RelayPoller:
         host = f"[{ip}]" if ":" in ip else ip
         try:
             async with (
-                self._gate,
+                self._slots,
                 asyncio.timeout(TIMEOUT_SECONDS),
                 self._http.get(f"http://{host}:{self._port}/status", allow_redirects=False) as answer,
             ):

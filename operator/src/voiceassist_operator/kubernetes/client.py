@@ -82,7 +82,7 @@ class Cluster:
         return cast(Manifest, made)
 
     async def patch(self, kind: Kind, name: str, namespace: str, body: Manifest, *, sub: str = "") -> None:
-        """Merge patch; of the status with sub="status". An object that is gone is no error."""
+        """Merge patch; of the status with sub="status". An object that is gone is no error. Raises OperatorError."""
         self._may_write()
         resource = RESOURCES[kind].Status if sub == "status" else RESOURCES[kind]
         try:
@@ -96,7 +96,7 @@ class Cluster:
             raise Retryable(f"patch {kind.name} {name}: {type(error).__name__}", RETRY_SECONDS) from error
 
     async def delete(self, ref: Ref, namespace: str) -> None:
-        """Deletes an object; one that is gone is no error."""
+        """Deletes an object; one that is gone is no error. Raises OperatorError."""
         self._may_write()
         try:
             await self._client.delete(RESOURCES[ref.kind], ref.name, namespace=namespace)
@@ -112,7 +112,7 @@ class Cluster:
         return await self.create_unguarded(manifest)
 
     async def create_unguarded(self, manifest: Manifest) -> Manifest:
-        """Creates an object without holding the Lease: for the Lease itself."""
+        """Creates an object without holding the Lease: for the Lease itself. Raises OperatorError, Retryable where it exists."""
         try:
             return cast(Manifest, await self._client.create(RESOURCES[kind_of(manifest)](manifest)))
         except ApiError as error:

@@ -36,7 +36,7 @@ from .model.refusals import Refusal, is_busy, is_unclear, problem, refusal
 TIMEOUT_SECONDS = 10.0
 CONCURRENT = 4
 """Requests of this operator to one account under way at once. Twilio counts all of an account's together: the relays need theirs."""
-GATE_SECONDS = 60.0
+SLOT_SECONDS = 60.0
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
 RETRY_SECONDS = 2.0
 """After the last attempt: when the caller may try again, unless Twilio named a longer time."""
@@ -82,7 +82,7 @@ class Retries(Backoff):
 
 
 class TwilioPool:
-    """What all requests of an operator share: connections, the gate of each account, metrics, and the right to write."""
+    """What all requests of an operator share: connections, the slots of each account, metrics, and the right to write."""
 
     def __init__(
         self,
@@ -96,21 +96,21 @@ class TwilioPool:
     ) -> None:
         self.metrics, self.may_write, self.timeout, self.retries, self.chance = metrics, may_write, timeout, retries, chance
         self._concurrent = concurrent
-        self._gates: WeakValueDictionary[tuple[str, str], asyncio.Semaphore] = WeakValueDictionary()
+        self._slots_of: WeakValueDictionary[tuple[str, str], asyncio.Semaphore] = WeakValueDictionary()
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
         self._session: aiohttp.ClientSession | None = None
         self._closed = False
 
-    def gate(self, address: Address, account_sid: str) -> asyncio.Semaphore:
-        """Returns the gate of an account, the same for all its objects as long as one of them holds it."""
-        return self._gates.setdefault((address.base(""), account_sid), asyncio.Semaphore(self._concurrent))
+    def slots(self, address: Address, account_sid: str) -> asyncio.Semaphore:
+        """Returns the slots for requests of an account at once, the same for all its objects as long as one of them holds them."""
+        return self._slots_of.setdefault((address.base(""), account_sid), asyncio.Semaphore(self._concurrent))
 
     def flex_lock(self, address: Address, account_sid: str) -> asyncio.Lock:
         """Returns the lock that keeps this operator's own writers of an account's Flex configuration apart: each writes all of it."""
         return self._locks.setdefault((address.base(""), account_sid), asyncio.Lock())
 
     def session(self) -> aiohttp.ClientSession:
-        """Returns the connections; no cookies, no proxies from the environment."""
+        """Returns the connections; no cookies, no proxies from the environment. Raises TwilioUnavailable once they are closed."""
         if self._closed:
             raise TwilioUnavailable("the operator is closing its connections to Twilio", RETRY_SECONDS, unclear=False)
         if self._session is None:
@@ -140,7 +140,7 @@ class TwilioClient(AsyncHttpClient):  # type: ignore[misc] # the package has no 
     def __init__(self, pool: TwilioPool, address: Address, login: Login) -> None:
         self.is_async, self.timeout = True, pool.timeout  # all that the package asks of its base
         self.address, self.login = address, login
-        self._pool, self._gate = pool, pool.gate(address, login.account_sid)
+        self._pool, self._slots = pool, pool.slots(address, login.account_sid)
 
     @cached_property
     def sdk(self) -> Any:
@@ -261,10 +261,10 @@ class TwilioClient(AsyncHttpClient):  # type: ignore[misc] # the package has no 
         if kind:
             given["Content-Type"] = kind
         try:
-            async with asyncio.timeout(GATE_SECONDS):
-                await self._gate.acquire()
+            async with asyncio.timeout(SLOT_SECONDS):
+                await self._slots.acquire()
         except TimeoutError:
-            raise TwilioUnavailable(f"{what}: no free connection within {GATE_SECONDS:g} s", 0, unclear=False) from None
+            raise TwilioUnavailable(f"{what}: no free connection within {SLOT_SECONDS:g} s", 0, unclear=False) from None
         try:
             async with (
                 asyncio.timeout(timeout),
@@ -276,7 +276,7 @@ class TwilioClient(AsyncHttpClient):  # type: ignore[misc] # the package has no 
         except (aiohttp.ClientError, OSError, ValueError) as error:  # the class is enough: the text may repeat the URL
             raise TwilioUnavailable(f"{what}: the connection failed ({type(error).__name__})", 0, unclear=True) from error
         finally:
-            self._gate.release()
+            self._slots.release()
         if 200 <= status < 300:
             return status, answer, answered
         said = problem(status, answer)

@@ -37,26 +37,53 @@ log = structlog.get_logger("voiceassist.call")
 
 
 class ModelClient(Protocol):
-    """The model's side of a call."""
+    """A call's way to the model."""
 
-    def frame(self, inbound: bool, payload: bytes, arrived: float) -> None: ...  # noqa: D102
-    async def run(self) -> None: ...  # noqa: D102
-    def pause(self) -> None: ...  # noqa: D102
-    def resume(self) -> None: ...  # noqa: D102
-    def use(self, config: RelayConfig, prompt: Prompt) -> None: ...  # noqa: D102
-    async def finish(self, grace: float) -> None: ...  # noqa: D102
+    def frame(self, inbound: bool, payload: bytes, arrived: float) -> None:
+        """Takes 20 ms of mu-law in base64, of the customer or not, that arrived at this time of the loop."""
+
+    async def run(self) -> None:
+        """Serves the call until it is finished or cancelled."""
+
+    def pause(self) -> None:
+        """Lets no byte go to the model from now on."""
+
+    def resume(self) -> None:
+        """Lets audio go to the model again."""
+
+    def use(self, config: RelayConfig, prompt: Prompt) -> None:
+        """Takes another configuration and prompt."""
+
+    async def finish(self, grace: float) -> None:
+        """Gives what is open `grace` seconds for its outcome, then closes the sockets."""
 
 
 class Publisher(Protocol):
-    """Sync's side of a call."""
+    """A call's way to Sync. What is told is queued, bounded, and never waited for."""
 
-    def draft(self, item: str, answer: str, revision: str) -> None: ...  # noqa: D102
-    def finished(self, suggestion: FinishedSuggestion) -> None: ...  # noqa: D102
-    def withdrawn(self, item: str, revision: str, reason: WithdrawnReason) -> None: ...  # noqa: D102
-    def transcript(self, track: Track, item: str, text: str, final: bool) -> None: ...  # noqa: D102
-    def status(self, state: AssistState, reason: StatusReason, message: str) -> None: ...  # noqa: D102
-    async def run(self) -> None: ...  # noqa: D102
-    async def finish(self, grace: float, *, lost: bool | None) -> None: ...  # noqa: D102
+    def draft(self, item: str, answer: str, revision: str) -> None:
+        """Tells the answer so far, whole."""
+
+    def finished(self, suggestion: FinishedSuggestion) -> None:
+        """Stores a suggestion, and tells it."""
+
+    def withdrawn(self, item: str, revision: str, reason: WithdrawnReason) -> None:
+        """Tells that a draft will not be finished."""
+
+    def transcript(self, track: Track, item: str, text: str, final: bool) -> None:
+        """Tells spoken words: those so far, or all of an item."""
+
+    def status(self, state: AssistState, reason: StatusReason, message: str) -> None:
+        """Tells the agent of the assist's state."""
+
+    async def run(self) -> None:
+        """Writes until it is finished or cancelled."""
+
+    async def finish(self, grace: float, *, lost: bool | None) -> None:
+        """Stores what is finished, within `grace` seconds; then `run` returns.
+
+        `lost`: whether the stream ended otherwise than asked for; None leaves the Document alone, as a newer connection goes on.
+        """
 
 
 MakeModelClient = Callable[[StreamStart, RelayConfig, Prompt, ModelListener, RelayMetrics], ModelClient]
@@ -80,7 +107,7 @@ _SILENT = frozenset({"replaced", "superseded", "stopped"})  # endings that anoth
 
 
 @dataclass(slots=True)
-class Story:
+class CallSummary:
     """What a call's last log line tells."""
 
     began: float
@@ -117,7 +144,7 @@ class CallBridge:
         self._paused = start.claims.paused
         self.models = self._names = config.model.names
         """Models whose tokens are counted for the call: after a change also those of the session that is being replaced."""
-        self._story = Story(began=loop_time())
+        self._summary = CallSummary(began=loop_time())
         self._log = log.bind(call=call_hash(start.call_sid), generation=start.claims.generation)
 
     @property
@@ -192,7 +219,7 @@ class CallBridge:
 
     def finished(self, suggestion: FinishedSuggestion) -> None:
         """A suggestion to store."""
-        self._story.suggestions += 1
+        self._summary.suggestions += 1
         self._publisher.finished(suggestion)
 
     def withdrawn(self, item: str, revision: str, reason: WithdrawnReason) -> None:
@@ -201,7 +228,7 @@ class CallBridge:
 
     def turn(self, outcome: str, revision: str, timing: TurnTiming) -> None:
         """A turn is handled."""
-        self._story.timeline.handled(outcome, timing)
+        self._summary.timeline.handled(outcome, timing)
         self._metrics.turn(outcome, revision, timing)
 
     def transcript(self, track: Track, item: str, text: str, final: bool) -> None:
@@ -269,13 +296,13 @@ class CallBridge:
     def _tell(self) -> None:
         if self._reason not in {"stop", "stopped"}:  # a stream that broke the protocol ends by the name of what it did
             self._metrics.stream_lost(self._reason if self._reason in STREAM_ENDS else "protocol")
-        story = self._story
+        summary = self._summary
         self._log.info(
             "call over",
             reason=self._reason,
-            seconds=round(self._time() - story.began, 1),
+            seconds=round(self._time() - summary.began, 1),
             revision=self.revision,
-            suggestions=story.suggestions,
-            **story.timeline.summary(),
+            suggestions=summary.suggestions,
+            **summary.timeline.summary(),
             **self._metrics.summary(),
         )

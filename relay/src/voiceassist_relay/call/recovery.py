@@ -69,10 +69,10 @@ class StreamCallbacks:
         streams: TwilioStreams,
         status: AgentStatus,
         peers: PeerRelays,
-        starting: StreamStarter,
+        starts: StreamStarter,
     ) -> None:
         self._deps, self._documents, self._streams = deps, documents, streams
-        self._status, self._peers, self._starting = status, peers, starting
+        self._status, self._peers, self._starts = status, peers, starts
         self._known: OrderedDict[str, None] = OrderedDict()
 
     def accept(self, event: StreamEvent, idempotency_token: str) -> bool:
@@ -162,7 +162,7 @@ class StreamCallbacks:
 
     async def _restart(self, call_sid: str, document: CallDocument) -> None:
         try:
-            created = await self._starting.create_stream(call_sid, document)
+            created = await self._starts.create_stream(call_sid, document)
         except RequestRefused as refused:
             over = refused.code == "call_ended"
             self._deps.metrics.stream_restarted("call_over" if over else "refused")
@@ -170,7 +170,7 @@ class StreamCallbacks:
             await self._status.tell(call_sid, document, CALL_ENDED if over else NOT_CONNECTED)
             return
         self._deps.metrics.stream_restarted("started")
-        self._starting.follow(call_sid, created, created=True)
+        self._starts.follow(call_sid, created, created=True)
 
     async def _lost(self, event: StreamEvent, seen: Seen, lost: CallDocument, goes_on: bool) -> bool:
         document, what = self._ending(event, seen.document, lost, goes_on)

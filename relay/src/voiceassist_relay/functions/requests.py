@@ -132,7 +132,7 @@ def take_token(fields: Mapping[str, Any], authorization: str) -> Raw:
 
 
 def refuse_query(query: str) -> None:
-    """Refuses every query string: addresses end up in logs, so nothing that matters may stand there."""
+    """Raises RequestRefused for every query string: addresses end up in logs, so nothing that matters may stand there."""
     if not query:
         return
     names = {name.lower() for name, _ in parse_qsl(query[:2000], keep_blank_values=True)}

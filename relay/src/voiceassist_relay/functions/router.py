@@ -45,10 +45,10 @@ class Functions:
         self._documents = documents
         self._tokens = FlexTokens(deps.rest, deps.current, deps.now, timing.ask)
         self._assignments = Assignments(deps.rest, deps.current, deps.now, timing.ask)
-        self._starting = StreamStarter(deps, documents, streams, status, peers)
-        self._controlling = StreamControl(deps, documents, streams, status, peers)
+        self._starts = StreamStarter(deps, documents, streams, status, peers)
+        self._controls = StreamControl(deps, documents, streams, status, peers)
         patient = CallDocuments(store, timing.follow)  # nobody waits for the answer to a callback
-        self._callbacks = StreamCallbacks(deps, patient, streams, status, peers, self._starting)
+        self._callbacks = StreamCallbacks(deps, patient, streams, status, peers, self._starts)
         self._stream_rate = RateTable(timing.stream_rate)
         self._feedback_rate = RateTable(timing.feedback_rate)
 
@@ -79,10 +79,10 @@ class Functions:
                 case Action.START:
                     return JSONResponse((await self._start(fields, person)).as_json())
                 case Action.STOP:
-                    return JSONResponse(await self._controlling.stop(fields.call_sid, person))
+                    return JSONResponse(await self._controls.stop(fields.call_sid, person))
                 case Action.PAUSE | Action.RESUME:
                     paused = fields.action is Action.PAUSE
-                    return JSONResponse(await self._controlling.set_paused(fields.call_sid, person, paused))
+                    return JSONResponse(await self._controls.set_paused(fields.call_sid, person, paused))
         except TwilioError as error:
             raise from_twilio(error, self._deps.current().secrets, _STATE) from error
         except UnknownCallState as error:
@@ -113,7 +113,7 @@ class Functions:
         return JSONResponse({"accepted": True})
 
     async def stream_callback(self, request: Request) -> Response:
-        """POST /callbacks/stream, from Twilio."""
+        """POST /callbacks/stream, from Twilio. Raises RequestRefused."""
         fields = read_form(await read_body(request))
         snapshot = self._deps.current()
         if snapshot.config.checks is Checks.ALL:
@@ -144,8 +144,8 @@ class Functions:
                 holds = await self._assignments.holds(person, task_sid, fields.call_sid)
             if access_for_start(person, holds) is Access.WATCH:
                 seen = await self._documents.read(fields.call_sid)
-                return await self._starting.watch(fields.call_sid, watched(seen.document if seen else None), person)
-        return await self._starting.start(fields.call_sid, task_sid or "", person)
+                return await self._starts.watch(fields.call_sid, watched(seen.document if seen else None), person)
+        return await self._starts.start(fields.call_sid, task_sid or "", person)
 
     @property
     def _checked(self) -> bool:

@@ -122,7 +122,7 @@ class MediaSocket(asyncio.Protocol):
         self._stream: StreamProtocol | None = None  # there after 101, unless it is a probe
         self._call_sid: CallSid | None = None
         self._sink: CallSink | None = None
-        self._placed = False  # a place is reserved that has not become a call
+        self._reserved = False  # a place is reserved that has not become a call
         self._settled = False  # the upgrade's outcome is counted
         self._deaf = False  # what still arrives has no effect
         self._closing = False  # we have begun the closing handshake
@@ -225,7 +225,7 @@ class MediaSocket(asyncio.Protocol):
         if call_sid is not None and not needs.calls.reserve():
             self._deny(wire, denied(Refusal.FULL, call_sid))
             return
-        self._call_sid, self._placed = call_sid, call_sid is not None
+        self._call_sid, self._reserved = call_sid, call_sid is not None
         if isinstance(decision, Probed) and decision.answer:
             response.headers[PROBE_HEADER] = decision.answer
         wire.send_response(response)
@@ -296,7 +296,7 @@ class MediaSocket(asyncio.Protocol):
         if isinstance(start, Refused):
             self._refuse(start.refusal)
             return
-        self._placed = False  # the place is the registry's from here on, whatever comes of it
+        self._reserved = False  # the place is the registry's from here on, whatever comes of it
         self._sink = needs.calls.open(start, self)
         if not self._closing:
             self._settle(Refusal.ACCEPTED)
@@ -372,8 +372,8 @@ class MediaSocket(asyncio.Protocol):
             sink.ended(reason)
 
     def _release(self) -> None:
-        if self._placed:
-            self._placed = False
+        if self._reserved:
+            self._reserved = False
             self._needs.calls.release()
 
     def _settle(self, outcome: Refusal) -> None:

@@ -117,7 +117,10 @@ class SessionConnection:
 
     @property
     def writer(self) -> Callable[[bytes], None]:
-        """The hot path: takes frames that are masked already, without a step between. Only once the connection is open."""
+        """The hot path: takes frames that are masked already, without a step between.
+
+        Raises RuntimeError before the connection is open.
+        """
         if self._connection is None:
             raise RuntimeError("the connection is not open")
         return self._connection.writer

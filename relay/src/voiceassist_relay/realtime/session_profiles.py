@@ -12,7 +12,7 @@ from .core.liveness import Liveness
 from .core.session_base import SessionCore, SessionState
 from .core.session_settings import SessionSettings
 from .core.transcription import KEY_PREFIX, TranscriptionSession
-from .providers import Endpoint, provider_of, same_place
+from .providers import Endpoint, provider_of, same_endpoint
 
 
 class SessionProfile(Protocol):
@@ -31,7 +31,7 @@ class SessionProfile(Protocol):
     def refuse_turn_detection(self, settings: SessionSettings) -> None:
         """The model refused turn detection: from now on `update` asks for none."""
 
-    def same_place(self, a: SessionSettings, b: SessionSettings) -> bool:
+    def same_endpoint(self, a: SessionSettings, b: SessionSettings) -> bool:
         """Whether a session of `a` can be updated to `b`; otherwise another one must be dialled."""
 
     def core(self, number: int, settings: SessionSettings, clock: AudioClock, live: Liveness, *, paused: bool) -> SessionCore:
@@ -59,9 +59,9 @@ class ConversationProfile:
     def refuse_turn_detection(self, settings: SessionSettings) -> None:
         """Cannot be done without."""
 
-    def same_place(self, a: SessionSettings, b: SessionSettings) -> bool:
+    def same_endpoint(self, a: SessionSettings, b: SessionSettings) -> bool:
         """Whether address, model and header are the same."""
-        return same_place(a.model, b.model)
+        return same_endpoint(a.model, b.model)
 
     def core(self, number: int, settings: SessionSettings, clock: AudioClock, live: Liveness, *, paused: bool) -> SessionCore:
         """A conversation that goes on with the call's history."""
@@ -93,7 +93,7 @@ class TranscriptionProfile:
         transcription = settings.model.transcription
         self._refused = transcription.agent_model if transcription is not None else None
 
-    def same_place(self, a: SessionSettings, b: SessionSettings) -> bool:
+    def same_endpoint(self, a: SessionSettings, b: SessionSettings) -> bool:
         """Whether the address is the same, and who makes items of the audio."""
         here, there = provider_of(a.model).address(a.model), provider_of(b.model).address(b.model)
         return here == there and self._detection(a) == self._detection(b)

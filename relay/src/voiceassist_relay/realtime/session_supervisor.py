@@ -244,7 +244,7 @@ class SessionSupervisor:
         """Other settings: at once, or with another session where this one cannot take them."""
         if self.core is None or self._connection is None:
             return  # the next session is opened with them
-        if not self._profile.same_place(self._connection.settings, settings):
+        if not self._profile.same_endpoint(self._connection.settings, settings):
             self.replace("configuration", now=False)
             return
         self.perform(self.core.update(settings, self._loop.time()))

@@ -53,7 +53,7 @@ class FlexTokens:
         self._rest, self._current, self._now, self._policy = rest, current, now, policy
         self._kept: OrderedDict[bytes, _Kept] = OrderedDict()
         self._asking: dict[bytes, asyncio.Task[Person]] = {}
-        self._gate = asyncio.Semaphore(MAX_VALIDATIONS)
+        self._slots = asyncio.Semaphore(MAX_VALIDATIONS)
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -86,7 +86,7 @@ class FlexTokens:
 
     async def _ask(self, key: bytes, account: str, token: str) -> Person:
         path = f"/v1/Accounts/{segment(account)}/Tokens/validate"
-        async with self._gate:
+        async with self._slots:
             try:
                 # Signed in as the account: the one way that every version of Twilio's own validator uses.
                 answer = await retrying(

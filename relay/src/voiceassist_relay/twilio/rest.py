@@ -92,7 +92,7 @@ class TwilioRest:
         self._metrics = metrics
         self._session_factory = session_factory
         self._session: aiohttp.ClientSession | None = None
-        self._gates = defaultdict[str, asyncio.Semaphore](lambda: asyncio.Semaphore(concurrent))
+        self._slots = defaultdict[str, asyncio.Semaphore](lambda: asyncio.Semaphore(concurrent))
         self._closed = False
 
     async def request(
@@ -121,7 +121,7 @@ class TwilioRest:
             prepared = _prepared(
                 self._current(), operation, product, method, path, form=form, json=json, headers=headers, as_account=as_account
             )
-            answer = await self._exchange(prepared, self._gates[product], TIMEOUT_SECONDS if timeout is None else timeout)
+            answer = await self._exchange(prepared, self._slots[product], TIMEOUT_SECONDS if timeout is None else timeout)
         except TwilioError as error:
             outcome = _outcome(error)
             self._metrics.twilio_request(product, outcome)
@@ -144,10 +144,10 @@ class TwilioRest:
         if session is not None:
             await session.close()
 
-    async def _exchange(self, request: _Prepared, gate: asyncio.Semaphore, timeout: float) -> Answer:
+    async def _exchange(self, request: _Prepared, slots: asyncio.Semaphore, timeout: float) -> Answer:
         operation, sent = request.operation, False
         try:
-            async with asyncio.timeout(timeout), gate:
+            async with asyncio.timeout(timeout), slots:
                 session = self._open_session(operation)
                 sent = True
                 async with session.request(

@@ -47,7 +47,7 @@ class ConversationSession(SessionCore):
         self._expect_until = -math.inf
         self._unsaid: list[tuple[float, str]] = []
         """The agent's words during a pause, with when they began."""
-        self._placed: dict[str, str] = {}
+        self._inserted: dict[str, str] = {}
         self._finishing = False
         self._commit_at: float | None = None
         self._commit_sent = False
@@ -90,7 +90,7 @@ class ConversationSession(SessionCore):
         if self._begun and self._paused:
             self._unsaid.append((started, text))
         elif self._begun:
-            self._place(started, AGENT_PREFIX + text)
+            self._insert(started, AGENT_PREFIX + text)
         return self._state.take()
 
     def _take_up(self, handover: HandOverState, now: float) -> None:
@@ -124,7 +124,7 @@ class ConversationSession(SessionCore):
     def _resume(self, now: float) -> None:
         if self._seeded:
             for started, text in self._unsaid:
-                self._place(started, AGENT_PREFIX + text)
+                self._insert(started, AGENT_PREFIX + text)
         elif self._begun:
             self._seed(HandOverState(), now)
         self._unsaid.clear()
@@ -243,7 +243,7 @@ class ConversationSession(SessionCore):
 
     def _about_item(self, error: ErrorInfo) -> bool:
         """Words whose neighbour is gone: their place is the end, then."""
-        lost = self._placed.pop(error.event_id or "", None)
+        lost = self._inserted.pop(error.event_id or "", None)
         if lost is None:
             return False
         state = self._state
@@ -287,12 +287,12 @@ class ConversationSession(SessionCore):
         state.send(client_events.text_item(state.name("i"), name, seed.role, seed.text, None))
         return name
 
-    def _place(self, started: float, text: str) -> None:
+    def _insert(self, started: float, text: str) -> None:
         state = self._state
         name, event = state.name("m"), state.name("i")
         previous = self._order.insert(name, started)
         if previous is not None:
-            keep_latest(self._placed, event, text, _MOST_TRANSCRIPTS)
+            keep_latest(self._inserted, event, text, _MOST_TRANSCRIPTS)
         state.send(client_events.text_item(event, name, "user", text, previous))
 
     def _end_speech(self, now: float) -> None:

@@ -10,7 +10,7 @@ from operator import attrgetter
 from .suggest_tool import AGENT_PREFIX
 
 
-class Kind(Enum):
+class Source(Enum):
     """Whose text."""
 
     CUSTOMER = 0
@@ -23,7 +23,7 @@ class Entry:
     """One item. `key` is unique in the call; a customer's text may be empty until it is transcribed."""
 
     at: float
-    kind: Kind
+    source: Source
     key: str
     text: str = ""
     stand_in: str = ""
@@ -61,7 +61,7 @@ class History:
 
     def customer(self, key: str, at: float) -> None:
         """The customer's turn began at `at`; its words may follow."""
-        self._add(Entry(at, Kind.CUSTOMER, key))
+        self._add(Entry(at, Source.CUSTOMER, key))
 
     def customer_words(self, key: str, text: str) -> None:
         """The customer's words, as transcribed."""
@@ -74,11 +74,11 @@ class History:
 
     def agent(self, key: str, at: float, text: str) -> None:
         """The agent's words."""
-        self._add(Entry(at, Kind.AGENT, key, text[: self._longest]))
+        self._add(Entry(at, Source.AGENT, key, text[: self._longest]))
 
     def suggestion(self, key: str, at: float, answer: str, turn: str, question: str) -> None:
         """A suggestion for the turn with the key `turn`; its question stands in for the customer's words where there are none."""
-        self._add(Entry(at, Kind.SUGGESTION, key, answer[: self._longest]))
+        self._add(Entry(at, Source.SUGGESTION, key, answer[: self._longest]))
         entry = self._find(turn)
         if entry is not None and question:
             question = question[: self._longest]
@@ -101,10 +101,10 @@ class History:
         for entry in self._entries:
             if not entry.words:
                 continue
-            if entry.kind is Kind.SUGGESTION:
+            if entry.source is Source.SUGGESTION:
                 seeds.append(Seed(entry.at, entry.key, "assistant", entry.words))
             else:
-                prefix = AGENT_PREFIX if entry.kind is Kind.AGENT else ""
+                prefix = AGENT_PREFIX if entry.source is Source.AGENT else ""
                 seeds.append(Seed(entry.at, entry.key, "user", prefix + entry.words))
         return seeds
 

@@ -12,7 +12,7 @@ from .base import Capabilities, Endpoint, Provider
 from .compatible import Compatible
 from .openai import OpenAI
 
-__all__ = ["Capabilities", "Endpoint", "Provider", "provider_of", "same_place"]
+__all__ = ["Capabilities", "Endpoint", "Provider", "provider_of", "same_endpoint"]
 
 _PROVIDERS: Final[dict[Name, Provider]] = {Name.OPENAI: OpenAI(), Name.AZURE_OPENAI: AzureOpenAI(), Name.COMPATIBLE: Compatible()}
 
@@ -22,7 +22,7 @@ def provider_of(model: ModelConfig) -> Provider:
     return _PROVIDERS[model.provider]
 
 
-def same_place(a: ModelConfig, b: ModelConfig) -> bool:
+def same_endpoint(a: ModelConfig, b: ModelConfig) -> bool:
     """Whether a conversation of `a` can be updated to `b`; otherwise a new one must be dialled."""
     ours, theirs = provider_of(a), provider_of(b)
     return ours.address(a) == theirs.address(b) and a.name == b.name and ours.key_header(a) is theirs.key_header(b)

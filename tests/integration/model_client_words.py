@@ -1,11 +1,11 @@
-"""What is said in calls to a model line, by the sample calls; a stand-in that answers at once; and what is then asked of a call."""
+"""What is said in calls to a model client, by the sample calls; a stand-in that answers at once; and what is then asked of a call."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any
 
-from integration.model_line_rig import Call, ledgers
+from integration.model_client_rig import Call, ledgers
 from voiceassist_crds.messages import AssistState, StatusReason
 from voiceassist_sim.openai import Behaviour, RealtimeServer, load_sample_calls
 

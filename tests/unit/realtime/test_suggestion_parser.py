@@ -1,4 +1,4 @@
-"""The assembler: drafts from pieces of JSON cut anywhere, and what is made of arguments that are not quite JSON."""
+"""The suggestion parser: drafts from pieces of JSON cut anywhere, and what is made of arguments that are not quite JSON."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def cut(text: str, points: list[int]) -> list[str]:
 def test_drafts_grow_to_the_answer_wherever_the_json_is_cut(answer, question, points, ascii_only, spaced) -> None:
     fields = {"relevant": True, "answer": answer, "question": question}
     text = json.dumps(fields, ensure_ascii=ascii_only, indent=2 if spaced else None)
-    assembler, drafts = SuggestionParser(), []
+    parser, drafts = SuggestionParser(), []
     for piece in cut(text, points):
-        draft = assembler.feed(piece)
+        draft = parser.feed(piece)
         if draft is not None:
             drafts.append(draft)
     whole = answer.strip()
@@ -34,7 +34,7 @@ def test_drafts_grow_to_the_answer_wherever_the_json_is_cut(answer, question, po
     assert [len(d) for d in drafts] == sorted({len(d) for d in drafts})
     assert (drafts[-1] if drafts else "") == whole
     expected = Arguments(True, whole, question.strip()) if whole else None
-    assert assembler.finish() == expected
+    assert parser.finish() == expected
     assert SuggestionParser().finish(text) == expected
 
 
@@ -52,28 +52,28 @@ def test_no_draft_before_relevant_is_true(fields, points, value) -> None:
     }
     text = json.dumps({name: values[name] for name in fields})
     told = text.index('"relevant": ' + ("true" if value else "false")) + len('"relevant": true')
-    assembler, seen = SuggestionParser(), 0
+    parser, seen = SuggestionParser(), 0
     for piece in cut(text, points):
         seen += len(piece)
-        draft = assembler.feed(piece)
+        draft = parser.feed(piece)
         assert draft is None or (value and seen >= told)
         assert draft is None or "Offer the waiver.".startswith(draft)
-    assert assembler.finish() == Arguments(value, "Offer the waiver." if value else "", "Why?")
+    assert parser.finish() == Arguments(value, "Offer the waiver." if value else "", "Why?")
 
 
 @given(st.text(max_size=200), st.lists(st.integers(0, 300), max_size=8))
 def test_any_text_at_all_raises_nothing(text, points) -> None:
-    assembler = SuggestionParser()
+    parser = SuggestionParser()
     for piece in cut(text, points):
-        assembler.feed(piece)
-    assembler.finish()
+        parser.feed(piece)
+    parser.finish()
     from_text(text)
 
 
 def test_a_surrogate_pair_split_between_two_pieces_is_one_character() -> None:
-    assembler = SuggestionParser()
-    assert assembler.feed('{"relevant":true,"answer":"Fine \ud83d') == "Fine"
-    assert assembler.feed("\ude00") == "Fine 😀"
+    parser = SuggestionParser()
+    assert parser.feed('{"relevant":true,"answer":"Fine \ud83d') == "Fine"
+    assert parser.feed("\ude00") == "Fine 😀"
     other = SuggestionParser()
     assert other.feed('{"relevant":true,"answer":"a\\ud83') == "a"
     assert other.feed("d\\u") is None
@@ -81,10 +81,10 @@ def test_a_surrogate_pair_split_between_two_pieces_is_one_character() -> None:
 
 
 def test_half_a_pair_becomes_a_replacement_character() -> None:
-    assembler = SuggestionParser()
-    assembler.feed('{"relevant":true,"answer":"a\\ud83d b\\ude00')
-    assert assembler.feed('"}') is None
-    assert assembler.finish() == Arguments(True, "a� b�", "")
+    parser = SuggestionParser()
+    parser.feed('{"relevant":true,"answer":"a\\ud83d b\\ude00')
+    assert parser.feed('"}') is None
+    assert parser.finish() == Arguments(True, "a� b�", "")
 
 
 @pytest.mark.parametrize(
@@ -112,9 +112,9 @@ def test_half_a_pair_becomes_a_replacement_character() -> None:
     ],
 )
 def test_repaired_or_dropped(text, expected) -> None:
-    assembler = SuggestionParser()
-    assembler.feed(text)
-    assert assembler.finish() == expected
+    parser = SuggestionParser()
+    parser.feed(text)
+    assert parser.finish() == expected
 
 
 def test_text_without_a_call_is_the_answer() -> None:
@@ -124,9 +124,9 @@ def test_text_without_a_call_is_the_answer() -> None:
 
 
 def test_the_servers_repetition_overrules_the_pieces() -> None:
-    assembler = SuggestionParser()
-    assembler.feed('{"relevant":true,"answer":"Wro')
-    assert assembler.finish('{"relevant":true,"answer":"Right.","question":"q"}') == Arguments(True, "Right.", "q")
+    parser = SuggestionParser()
+    parser.feed('{"relevant":true,"answer":"Wro')
+    assert parser.finish('{"relevant":true,"answer":"Right.","question":"q"}') == Arguments(True, "Right.", "q")
 
 
 @pytest.mark.parametrize(

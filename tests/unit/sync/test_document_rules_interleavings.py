@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from unit.call_documents import ANN, BOB, CALL, NOW, start
+from unit.sync.documents import ANN, BOB, CALL, NOW, start
 from voiceassist_crds.messages import CallDocument, CallState
 from voiceassist_relay.sync.document_rules import (
     MAX_RESTARTS,

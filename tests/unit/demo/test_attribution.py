@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+from voiceassist_demo.attribution import Track, claim_parts, claim_whole
 from voiceassist_demo.chain import SILENCE
-from voiceassist_demo.whose import Track, claim_parts, claim_whole
 
 A, B, C, D = (bytes([value]) * 160 for value in (1, 2, 3, 4))
 

@@ -16,11 +16,11 @@ FRAME = b"/" * 216
 def forwarded(arrivals: list[float], frame: bytes = FRAME) -> tuple[list[float], dict[str, float]]:
     """When frames went out that arrived at these moments, and the counters."""
     metrics, out = RelayMetrics(), []
-    feed = AudioSender("customer", metrics, SessionLimits())
-    feed.attach(lambda _: out.append(now), AudioClock(), 0.0)
+    sender = AudioSender("customer", metrics, SessionLimits())
+    sender.attach(lambda _: out.append(now), AudioClock(), 0.0)
     for now in arrivals:
-        feed.put(frame, now)
-    feed.flush()
+        sender.put(frame, now)
+    sender.flush()
     counted = {
         name: metrics.registry.get_sample_value(f"voiceassist_relay_{name}", labels) or 0.0
         for name, labels in (

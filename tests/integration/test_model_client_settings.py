@@ -1,4 +1,4 @@
-"""A model line's settings over real sockets: pause, roll-out, other prompts, models and tracks, providers, TLS."""
+"""A model client's settings over real sockets: pause, roll-out, other prompts, models and tracks, providers, TLS."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from integration.model_line_rig import (
+from integration.model_client_rig import (
     FRAME,
     SILENCE,
     calling,
@@ -19,7 +19,7 @@ from integration.model_line_rig import (
     self_signed,
     speech,
 )
-from integration.model_line_words import AGENT, ASKED, CALLS, CHAT, outcomes, quick, turns
+from integration.model_client_words import AGENT, ASKED, CALLS, CHAT, outcomes, quick, turns
 from voiceassist_crds.messages import AssistState, StatusReason, Track, WithdrawnReason
 from voiceassist_sim.openai import RealtimeServer
 
@@ -46,7 +46,7 @@ async def test_pause_keeps_every_byte_from_the_model(server) -> None:
             if ledger.sha256 == heard:
                 break
             await asyncio.sleep(0.01)
-        call.line.pause()
+        call.client.pause()
         assert outcomes(call) == ["merged", "paused"]
         spoken = call.said[True]
         call.say(speech(1.0))
@@ -57,14 +57,14 @@ async def test_pause_keeps_every_byte_from_the_model(server) -> None:
         assert ledger.cleared == 1
         assert ledger.responses[0].status == "cancelled"
         call.said[True] = spoken
-        call.line.resume()
+        call.client.resume()
         server.behaviour.change({"firstTokenMs": 10})
         call.ask(ASKED[2].audio)
         await turns(call, 3)
         assert outcomes(call)[2] == "suggested"
         assert call.heard.suggestions[-1].answer.endswith(ASKED[2].answer)
         assert ledger.sha256 == digest(call.said[True])
-        call.line._conversation.sender.flush()
+        call.client._conversation.sender.flush()
         assert call.count("customer", "paused") == 50
         assert ledger.errors == []
 
@@ -75,7 +75,7 @@ async def test_a_draft_on_the_screen_is_withdrawn_by_pause(server) -> None:
         await call.live()
         call.ask(ASKED[0].audio)
         await call.heard.until(lambda: call.heard.drafts, "a draft")
-        call.line.pause()
+        call.client.pause()
         assert call.heard.withdrawals == [(call.heard.drafts[-1][0], WithdrawnReason.PAUSED)]
         assert outcomes(call) == ["paused"]
         await asyncio.sleep(0.2)
@@ -90,7 +90,7 @@ async def test_a_call_that_begins_paused_sends_nothing_before_it_is_resumed(serv
         assert not call.heard.states
         assert [ledger.bytes_heard for ledger in ledgers(server)] == [0]
         call.said[True] = b""
-        call.line.resume()
+        call.client.resume()
         await call.live()
         call.ask(ASKED[0].audio)
         await turns(call, 1)
@@ -106,7 +106,7 @@ async def test_another_prompt_takes_effect_between_responses(server) -> None:
         (ledger,) = ledgers(server)
         await call.heard.until(lambda: call.heard.final_words(Track.CUSTOMER), "the turn")
         new = prompt(config, "Help the agent.\nPrefix: Please note:")
-        call.line.use(config, new)
+        call.client.use(config, new)
         await turns(call, 1)
         assert ledger.updates == 1 or call.heard.suggestions  # not before the response ended
         call.ask(ASKED[1].audio)
@@ -125,7 +125,7 @@ async def test_another_model_needs_another_session(server) -> None:
         call.ask(ASKED[0].audio)
         await turns(call, 1)
         other = relay_config(server, model={"name": "gpt-realtime-2.1"})
-        call.line.use(other, other.prompts[0])
+        call.client.use(other, other.prompts[0])
         await server.wait_for_sessions(3)
         await call.heard.until(lambda: not server.sessions[0].open or call.heard.states, "the switch")
         await asyncio.wait_for(server.sessions[0].done.wait(), 5)
@@ -142,11 +142,11 @@ async def test_tracks_can_change_during_a_call(server) -> None:
     async with calling(server, config=customer) as call:
         await call.live()
         assert len(server.sessions) == 1
-        call.line.use(both, both.prompts[0])
+        call.client.use(both, both.prompts[0])
         await server.wait_for_sessions(2)
         call.say(AGENT.audio + SILENCE * 40, inbound=False)
         await call.heard.until(lambda: call.heard.final_words(Track.AGENT), "the agent's words")
-        call.line.use(customer, customer.prompts[0])
+        call.client.use(customer, customer.prompts[0])
         await asyncio.wait_for(server.sessions[1].done.wait(), 5)
 
 

@@ -1,4 +1,4 @@
-"""The gate's order, and its bucket."""
+"""The order of admission, and its bucket."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class Orders(RuleBasedStateMachine):
         self.active: str | None = None
         self.cancelled: list[str] = []
         self.sent_ids: set[str] = set()
-        self.carried = 0
+        self.handed_over = 0
         self.do(self.desk.session.begin(HandOverState(), 0.0))
 
     def do(self, outputs: act.Outputs) -> None:
@@ -197,17 +197,17 @@ class Orders(RuleBasedStateMachine):
     @rule()
     def breaks(self) -> None:
         open_turns = self.expected - self.handled
-        outputs, carry = self.desk.session.abandon()
+        outputs, handover = self.desk.session.abandon()
         self.do(outputs)
         assert not self.shown  # no draft of a dead session stays on the screen
-        assert len(carry.turns) <= open_turns
-        self.expected -= open_turns - len(carry.turns)  # the others are heard, and counted, again
+        assert len(handover.turns) <= open_turns
+        self.expected -= open_turns - len(handover.turns)  # the others are heard, and counted, again
         self.number += 1
         self.desk = Desk(self.desk.session.settings, number=self.number, history=self.desk.history)
         self.desk.audio(60_000)
         self.outstanding, self.active, self.sent_ids = 0, None, set()
         self.items, self.open_items = 0, []
-        self.do(self.desk.session.begin(carry, self.now))
+        self.do(self.desk.session.begin(handover, self.now))
 
     @invariant()
     def no_turn_is_handled_twice(self) -> None:

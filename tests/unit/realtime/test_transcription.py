@@ -1,4 +1,4 @@
-"""The agent's session: words with the time at which they began, by the server's turn detection or by the gate."""
+"""The agent's session: words with the time at which they began, by the server's turn detection or by our own detection of speech."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def test_pause_throws_open_audio_away_and_hears_nothing_that_began_in_it() -> No
     assert session.speech_open
 
 
-def test_the_gate_commits_and_its_items_begin_when_it_opened() -> None:
+def test_voice_activity_commits_and_its_items_begin_when_it_opened() -> None:
     session = session_of(detection=False)
     given = [session.frame(LOUD if 10 <= index < 60 else QUIET, index / 50) for index in range(100)]
     assert sent(*given) == ["input_audio_buffer.commit"]
@@ -135,7 +135,7 @@ def test_the_gate_commits_and_its_items_begin_when_it_opened() -> None:
     assert actions[-1] == act.AgentSpoke("agent-i1", 0.2, "Yes.")
 
 
-def test_the_gate_closes_without_another_frame() -> None:
+def test_voice_activity_closes_without_another_frame() -> None:
     session = session_of(detection=False)
     for index in range(20):
         session.frame(LOUD, index / 50)

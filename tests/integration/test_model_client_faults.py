@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import pytest
 
-from integration.model_line_rig import FRAME, QUICK, SILENCE, calling, digest, ledgers, relay_config, speech
-from integration.model_line_words import AGENT, ASKED, CALLS, all_heard, quick, states, turns, whole
+from integration.model_client_rig import FRAME, QUICK, SILENCE, calling, digest, ledgers, relay_config, speech
+from integration.model_client_words import AGENT, ASKED, CALLS, all_heard, quick, states, turns, whole
 from voiceassist_crds.messages import AssistState, StatusReason, Track
 from voiceassist_relay.realtime.dialer import Dials
 from voiceassist_sim.openai import RealtimeServer
@@ -41,7 +41,7 @@ async def test_a_question_that_a_break_cuts_in_half_is_answered(server) -> None:
         last = ledgers(server)[-1]
         assert whole(last.turns[0])
         assert states(call) == [AssistState.LIVE]  # too short to be told
-        call.line._conversation.sender.flush()
+        call.client._conversation.sender.flush()
         assert call.count("customer", "forwarded") == len(call.said[True]) // FRAME
         assert call.count("customer", "replayed") > 0
         assert call.sample("realtime_reconnects_total", reason="closed") == 1
@@ -122,7 +122,7 @@ async def test_the_agents_words_survive_a_break_of_their_own_session(server) -> 
 
 
 @pytest.mark.parametrize("when", ["connect", "response"])
-async def test_a_stalled_session_is_replaced(server, when) -> None:
+async def test_an_overdue_session_is_replaced(server, when) -> None:
     async with calling(server) as call:
         await call.live()
         await server.wait_for_sessions(2)
@@ -136,7 +136,7 @@ async def test_a_stalled_session_is_replaced(server, when) -> None:
         assert ASKED[0].answer in call.heard.suggestions[0].answer or ASKED[0].text in call.heard.suggestions[0].question
 
 
-async def test_silence_owes_nothing(server) -> None:
+async def test_in_silence_nothing_is_expected(server) -> None:
     async with calling(server) as call:
         await call.live()
         await asyncio.sleep(2.5)  # several times what an owed event may take, and not a frame on the wire
@@ -191,7 +191,7 @@ async def test_audio_that_waits_is_bounded_and_the_oldest_is_dropped(server) -> 
         while ledgers(server)[0].bytes_heard < len(tail):
             await asyncio.sleep(0.01)
         assert ledgers(server)[0].sha256 == digest(tail)
-        call.line._conversation.sender.flush()
+        call.client._conversation.sender.flush()
         assert call.count("customer", "dropped") == 300
         assert call.sample("queue_drops_total", queue="model_audio") == 300
 
@@ -225,14 +225,14 @@ async def test_pause_while_there_is_no_session_drops_what_waited_for_one(server)
         server.drop()
         await call.heard.until(lambda: call.heard.withdrawals, "the break")
         call.say(ASKED[1].audio)
-        call.line.pause()
+        call.client.pause()
         assert call.heard.outcomes == ["paused"]
         server.set_faults([])
         await server.wait_for_sessions(2)
         await asyncio.sleep(0.2)
         assert ledgers(server)[1].bytes_heard == 0
         assert not list(server.sessions[1].protocol.conversation)  # not a word either, before the agent resumes
-        call.line.resume()
+        call.client.resume()
         call.said[True] = b""
         call.ask(ASKED[2].audio)
         await turns(call, 2)

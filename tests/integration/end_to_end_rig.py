@@ -1,4 +1,4 @@
-"""The whole line as processes, for tests: a stage, short recordings cut from a sample call, and what Sync shows."""
+"""All parts as processes, for tests: a stage, short recordings cut from a sample call, and what Sync shows."""
 
 from __future__ import annotations
 

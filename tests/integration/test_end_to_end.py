@@ -1,4 +1,4 @@
-"""The whole line: stand-ins, relays and calls, every part a process of its own."""
+"""From end to end: stand-ins, relays and calls, every part a process of its own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from integration.line_rig import Watch, cut, sessions, start, streams
+from integration.end_to_end_rig import Watch, cut, sessions, start, streams
 from support.eventually import eventually
 from voiceassist_crds import names
 from voiceassist_demo.chain import FRAME_BYTES
@@ -81,12 +81,12 @@ async def test_a_call_from_end_to_end(tmp_path: Path) -> None:
         call["callSid"],
     ):
         assert word not in log, "secrets, words and call SIDs stay out of logs"
-    (story,) = [entry for entry in map(json.loads, log.splitlines()) if entry["event"] == "call over"]
-    assert (story["reason"], story["suggestions"], story["turns"]["suggested"]) == ("stop", 1, 1)
-    assert story["frames"]["customer"]["forwarded"] == stream["tracks"]["inbound"]["frames"]
-    assert story["frames"]["agent"]["forwarded"] == stream["tracks"]["outbound"]["frames"]
-    assert story["tokens"]["text_output"] > 0
-    assert (story["drops"], story["reconnects"], story["model_errors"]) == ({}, {}, {})
+    (summary,) = [entry for entry in map(json.loads, log.splitlines()) if entry["event"] == "call over"]
+    assert (summary["reason"], summary["suggestions"], summary["turns"]["suggested"]) == ("stop", 1, 1)
+    assert summary["frames"]["customer"]["forwarded"] == stream["tracks"]["inbound"]["frames"]
+    assert summary["frames"]["agent"]["forwarded"] == stream["tracks"]["outbound"]["frames"]
+    assert summary["tokens"]["text_output"] > 0
+    assert (summary["drops"], summary["reconnects"], summary["model_errors"]) == ({}, {}, {})
 
 
 async def test_customer_only_and_transcripts_off(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The life of one call, with a scripted line and publisher."""
+"""The life of one call, with a scripted model and publisher."""
 
 from __future__ import annotations
 
@@ -8,63 +8,63 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from unit.relay.house import Connection, House, start
+from unit.call.registry_rig import Connection, RegistryRig, start
 from voiceassist_crds.messages import AssistState, StatusReason
 from voiceassist_relay.interfaces import FinishedSuggestion, TurnTiming
 
 
-async def test_frames_go_straight_to_the_line() -> None:
-    house = House()
-    sink, _, line, _ = house.call()
+async def test_frames_go_straight_to_the_model_client() -> None:
+    rig = RegistryRig()
+    sink, _, model, _ = rig.call()
     sink.frame(True, b"abcd", 0.0)
-    assert line.frames == [b"abcd"]
-    assert sink.frame == line.frame
-    await house.registry.hang_up_all("drain", 5)
+    assert model.frames == [b"abcd"]
+    assert sink.frame == model.frame
+    await rig.registry.hang_up_all("drain", 5)
 
 
 async def test_stop_takes_the_open_turn_then_flushes_then_closes() -> None:
-    house = House()
-    sink, connection, line, publisher = house.call()
-    line.on_finish = lambda: publisher.log.append("the model's last words")
-    assert house.registry.find(start().call_sid) is sink
+    rig = RegistryRig()
+    sink, connection, model, publisher = rig.call()
+    model.on_finish = lambda: publisher.log.append("the model's last words")
+    assert rig.registry.find(start().call_sid) is sink
     sink.ended("stop")
-    assert house.registry.find(start().call_sid) is None, "a call that only flushes is not live"
-    assert await house.registry.wait_empty(5)
-    assert line.log == [("finish", 5.0)]
+    assert rig.registry.find(start().call_sid) is None, "a call that only flushes is not live"
+    assert await rig.registry.wait_empty(5)
+    assert model.log == [("finish", 5.0)]
     assert publisher.log[0] == "the model's last words"
     assert publisher.states() == [(AssistState.STOPPED, StatusReason.CALL_ENDED)]
     assert publisher.log[-1] == ("finish", False)
     assert connection.closed == [(1001, "over")]
-    assert house.metric("active_calls") == 0
-    assert house.metric("streams_lost_total", reason="stop") is None
+    assert rig.metric("active_calls") == 0
+    assert rig.metric("streams_lost_total", reason="stop") is None
 
 
 @pytest.mark.parametrize(("reason", "told"), [("socket", StatusReason.STREAM_LOST), ("drain", StatusReason.RELAY_STOPPING)])
 async def test_lost_streams_are_told_and_counted(reason: str, told: StatusReason) -> None:
-    house = House()
-    sink, _, _, publisher = house.call()
+    rig = RegistryRig()
+    sink, _, _, publisher = rig.call()
     sink.ended(reason)
     sink.ended("stop")
-    assert await house.registry.wait_empty(5)
+    assert await rig.registry.wait_empty(5)
     assert publisher.states() == [(AssistState.LOST, told)]
     assert publisher.log[-1] == ("finish", True)
-    assert house.metric("streams_lost_total", reason=reason) == 1
+    assert rig.metric("streams_lost_total", reason=reason) == 1
 
 
 async def test_final_failure_of_the_model_ends_the_call_and_says_why() -> None:
-    house = House()
-    _, connection, line, publisher = house.call()
-    line.listener.state(AssistState.FAILED, StatusReason.MODEL_REFUSED, "The model refused the key.")
-    assert await house.registry.wait_empty(5)
+    rig = RegistryRig()
+    _, connection, model, publisher = rig.call()
+    model.listener.state(AssistState.FAILED, StatusReason.MODEL_REFUSED, "The model refused the key.")
+    assert await rig.registry.wait_empty(5)
     assert publisher.states() == [(AssistState.FAILED, StatusReason.MODEL_REFUSED)], "no farewell on top of the reason"
     assert connection.closed[0][0] == 1011
-    assert not house.health.status.ok
+    assert not rig.health.status.ok
 
 
 async def test_one_calls_crash_touches_no_other() -> None:
-    house = House()
-    _, bad_connection, bad, bad_publisher = house.call(1)
-    good, good_connection, line, _ = house.call(2)
+    rig = RegistryRig()
+    _, bad_connection, bad, bad_publisher = rig.call(1)
+    good, good_connection, model, _ = rig.call(2)
     bad.failure = RuntimeError("bug")
     bad.over.set()
     for _ in range(20):
@@ -73,57 +73,57 @@ async def test_one_calls_crash_touches_no_other() -> None:
     assert bad_publisher.log[-1] == ("finish", True), "what was finished is stored all the same"
     assert good_connection.closed == []
     good.frame(True, b"x", 0.0)
-    assert line.frames == [b"x"]
-    await house.registry.hang_up_all("drain", 5)
+    assert model.frames == [b"x"]
+    await rig.registry.hang_up_all("drain", 5)
 
 
 async def test_a_bridge_that_cannot_be_built_costs_its_own_call() -> None:
-    house = House()
-    house.call(1)
+    rig = RegistryRig()
+    rig.call(1)
 
     def broken(*_: Any) -> Any:
         raise RuntimeError("bug")
 
-    house.registry._begin = broken
-    assert house.registry.reserve()
+    rig.registry._begin = broken
+    assert rig.registry.reserve()
     with pytest.raises(RuntimeError):
-        house.registry.open(start(2), Connection())
-    assert len(house.registry) == 1
-    house.registry._begin = house.begin
-    assert house.registry.reserve(), "the failed call's place is free again"
-    assert house.registry.reserve()
-    assert not house.registry.reserve()
-    await house.registry.hang_up_all("drain", 5)
+        rig.registry.open(start(2), Connection())
+    assert len(rig.registry) == 1
+    rig.registry._begin = rig.begin
+    assert rig.registry.reserve(), "the failed call's place is free again"
+    assert rig.registry.reserve()
+    assert not rig.registry.reserve()
+    await rig.registry.hang_up_all("drain", 5)
 
 
 async def test_document_says_stopped() -> None:
-    house = House()
-    _, connection, line, publisher = house.call()
+    rig = RegistryRig()
+    _, connection, model, publisher = rig.call()
     publisher.superseded("stopped")
-    assert await house.registry.wait_empty(5)
+    assert await rig.registry.wait_empty(5)
     assert connection.closed[0] == (1000, "stopped")
     assert publisher.states() == []
     assert publisher.log[-1] == ("finish", None), "the Document is left alone"
-    assert line.log == [("finish", 0.0)]
+    assert model.log == [("finish", 0.0)]
 
 
 async def test_pause_and_resume_are_told_and_not_undone_by_a_reconnect() -> None:
-    house = House()
-    sink, _, line, publisher = house.call()
+    rig = RegistryRig()
+    sink, _, model, publisher = rig.call()
     sink.pause()
     sink.pause()
-    line.listener.state(AssistState.LIVE, StatusReason.STARTED, "Listening.")
+    model.listener.state(AssistState.LIVE, StatusReason.STARTED, "Listening.")
     sink.resume()
-    assert line.log == ["pause", "resume"]
+    assert model.log == ["pause", "resume"]
     assert [state for state, _ in publisher.states()] == [AssistState.PAUSED, AssistState.PAUSED, AssistState.LIVE]
-    await house.registry.hang_up_all("drain", 5)
+    await rig.registry.hang_up_all("drain", 5)
 
 
-async def test_the_last_line_tells_the_whole_story_of_this_call_alone() -> None:
-    house = House()
-    sink, _, line, _ = house.call(1)
-    _, _, other, _ = house.call(2)
-    for metrics, count in ((line.metrics, 100), (other.metrics, 7)):
+async def test_the_last_line_tells_the_whole_call_and_of_this_call_alone() -> None:
+    rig = RegistryRig()
+    sink, _, model, _ = rig.call(1)
+    _, _, other, _ = rig.call(2)
+    for metrics, count in ((model.metrics, 100), (other.metrics, 7)):
         metrics.frames("customer", "forwarded", count)
         metrics.dropped("drafts", 2)
         metrics.tokens("m", "audio", "input", True, 30)
@@ -131,14 +131,14 @@ async def test_the_last_line_tells_the_whole_story_of_this_call_alone() -> None:
         metrics.model_error("server_error")
         metrics.published("ok", 0.1)
         metrics.suggestion_published("r", TurnTiming(1.0, 1.5, finished=1.9), 2.0)
-    line.listener.turn("suggested", "r", TurnTiming(1.0, 1.5, finished=1.9))
-    line.listener.finished(FinishedSuggestion("i", "q", "a", "r", TurnTiming(1.0, 1.5, finished=1.9)))
+    model.listener.turn("suggested", "r", TurnTiming(1.0, 1.5, finished=1.9))
+    model.listener.finished(FinishedSuggestion("i", "q", "a", "r", TurnTiming(1.0, 1.5, finished=1.9)))
     with capture_logs() as logs:
         sink.ended("stop")
         for _ in range(50):
             await asyncio.sleep(0)
-    (story,) = [entry for entry in logs if entry["event"] == "call over"]
-    told = {key: story[key] for key in story if key not in {"event", "log_level", "call", "seconds", "revision"}}
+    (summary,) = [entry for entry in logs if entry["event"] == "call over"]
+    told = {key: summary[key] for key in summary if key not in {"event", "log_level", "call", "seconds", "revision"}}
     assert told == {
         "generation": 1,
         "reason": "stop",
@@ -153,7 +153,7 @@ async def test_the_last_line_tells_the_whole_story_of_this_call_alone() -> None:
         "model_errors": {"server_error": 1},
         "sync_writes": {"ok": 1},
     }
-    assert house.metric("frames_total", track="customer", outcome="forwarded") == 107, "and the process counts both"
-    assert house.metric("realtime_reconnects_total", reason="stalled") == 2
-    assert house.metric("suggestion_latency_seconds_count", revision="other") == 2
-    await house.registry.hang_up_all("drain", 5)
+    assert rig.metric("frames_total", track="customer", outcome="forwarded") == 107, "and the process counts both"
+    assert rig.metric("realtime_reconnects_total", reason="stalled") == 2
+    assert rig.metric("suggestion_latency_seconds_count", revision="other") == 2
+    await rig.registry.hang_up_all("drain", 5)

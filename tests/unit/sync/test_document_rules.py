@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from unit.call_documents import ANN, BOB, CALL, NOW, document, start
+from unit.sync.documents import ANN, BOB, CALL, NOW, document, start
 from voiceassist_crds.messages import DOCUMENT_BYTES, CallDocument, CallState
 from voiceassist_relay.sync.document_rules import (
     STARTING_SECONDS,

@@ -1,4 +1,4 @@
-"""A model line on real sockets against the OpenAI stand-in, with a listener that records what the bridge would be told."""
+"""A model client on real sockets against the OpenAI stand-in, with a listener that records what the bridge would be told."""
 
 from __future__ import annotations
 
@@ -129,9 +129,9 @@ class Recorder:
 
 @dataclass
 class Call:
-    """One running line."""
+    """One running model client."""
 
-    line: ModelClient
+    client: ModelClient
     heard: Recorder
     metrics: RelayMetrics
     task: asyncio.Task[None]
@@ -142,7 +142,7 @@ class Call:
         now = asyncio.get_running_loop().time()
         for frame in frames(audio):
             self.said[inbound] += frame
-            self.line.frame(inbound, base64.b64encode(frame), now)
+            self.client.frame(inbound, base64.b64encode(frame), now)
 
     async def talk(self, audio: bytes, *, inbound: bool = True, speed: float = 1.0) -> None:
         """Frames at their pace, or faster."""
@@ -150,7 +150,7 @@ class Call:
         begun = loop.time()
         for count, frame in enumerate(frames(audio)):
             self.said[inbound] += frame
-            self.line.frame(inbound, base64.b64encode(frame), loop.time())
+            self.client.frame(inbound, base64.b64encode(frame), loop.time())
             ahead = begun + (count + 1) * 0.02 / speed - loop.time()
             if ahead > 0.005:
                 await asyncio.sleep(ahead)
@@ -186,7 +186,7 @@ async def calling(
     config = config or relay_config(server)
     heard, metrics = Recorder(), RelayMetrics()
     metrics.use_models(config.model.names)
-    line = ModelClient(
+    client = ModelClient(
         config=config,
         prompt=config.prompts[0],
         key=key if callable(key) else lambda: key,
@@ -198,12 +198,12 @@ async def calling(
         chance=chance,
         **options,
     )
-    call = Call(line, heard, metrics, asyncio.create_task(line.run()))
+    call = Call(client, heard, metrics, asyncio.create_task(client.run()))
     try:
         yield call
     finally:
         async with asyncio.timeout(PATIENCE):
-            await line.finish(grace)
+            await client.finish(grace)
             await call.task
 
 

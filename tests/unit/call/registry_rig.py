@@ -1,4 +1,4 @@
-"""A registry with bridges whose line, publisher and connection are scripted."""
+"""A registry with bridges whose model, publisher and connection are scripted."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Connection:
             self.closed.append((code, reason))
 
 
-class Line:
+class ScriptedModel:
     def __init__(self, listener: ModelListener) -> None:
         self.listener = listener
         self.frames: list[bytes] = []
@@ -100,22 +100,22 @@ class Publisher:
         return [(entry[1], entry[2]) for entry in self.log if entry[0] == "status"]
 
 
-class House:
+class RegistryRig:
     """A registry whose calls have scripted parts."""
 
     def __init__(self, cfg: RelayConfig | None = None) -> None:
         self.config = cfg or config()
         self.metrics = RelayMetrics()
         self.health = PeerHealth(0)
-        self.lines: list[Line] = []
+        self.models: list[ScriptedModel] = []
         self.publishers: list[Publisher] = []
         self.registry = Registry(self.begin, self.metrics, lambda: self.config.limits.max_calls)
 
     def begin(self, begun: StreamStart, connection: Any) -> CallBridge:
-        def line(_: StreamStart, __: RelayConfig, ___: Prompt, listener: ModelListener, metrics: RelayMetrics) -> Line:
-            self.lines.append(Line(listener))
-            self.lines[-1].metrics = metrics
-            return self.lines[-1]
+        def model(_: StreamStart, __: RelayConfig, ___: Prompt, listener: ModelListener, metrics: RelayMetrics) -> ScriptedModel:
+            self.models.append(ScriptedModel(listener))
+            self.models[-1].metrics = metrics
+            return self.models[-1]
 
         def publisher(_: StreamStart, __: Prompt, ___: RelayMetrics, superseded: Callable[[str], None], ____: Any) -> Publisher:
             self.publishers.append(Publisher(superseded))
@@ -125,7 +125,7 @@ class House:
             begun,
             connection,
             self.config,
-            make_model_client=line,
+            make_model_client=model,
             make_publisher=publisher,  # type: ignore[arg-type]  # its verbs are made by __getattr__
             metrics=self.metrics,
             model_health=self.health,
@@ -133,11 +133,11 @@ class House:
             epoch=lambda: 1.0,
         )
 
-    def call(self, *arguments: Any, **more: Any) -> tuple[Any, Connection, Line, Publisher]:
+    def call(self, *arguments: Any, **more: Any) -> tuple[Any, Connection, ScriptedModel, Publisher]:
         assert self.registry.reserve()
         connection = Connection()
         sink = self.registry.open(start(*arguments, **more), connection)
-        return sink, connection, self.lines[-1], self.publishers[-1]
+        return sink, connection, self.models[-1], self.publishers[-1]
 
     def metric(self, name: str, **labels: str) -> float | None:
         return self.metrics.registry.get_sample_value("voiceassist_relay_" + name, labels)

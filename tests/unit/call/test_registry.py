@@ -8,115 +8,115 @@ from typing import Any
 
 import pytest
 
-from unit.relay.house import Connection, House, config, start
+from unit.call.registry_rig import Connection, RegistryRig, config, start
 from voiceassist_crds.config import Limits
 from voiceassist_crds.names import StreamSid
 from voiceassist_relay.call.drain import Drain
 
 
 async def test_newer_generation_wins_and_an_older_one_is_sent_away() -> None:
-    house = House()
-    _, first, _, old = house.call(1, 1)
-    _, second, line, _ = house.call(1, 2)
+    rig = RegistryRig()
+    _, first, _, old = rig.call(1, 1)
+    _, second, model, _ = rig.call(1, 2)
     assert first.closed == [(1008, "replaced")]
-    assert house.registry.reserve()
+    assert rig.registry.reserve()
     late = Connection()
-    nowhere = house.registry.open(start(1, 1), late)
+    nowhere = rig.registry.open(start(1, 1), late)
     nowhere.frame(True, b"x", 0.0)
     assert late.closed == [(1008, "superseded")]
-    assert line.frames == []
+    assert model.frames == []
     assert second.closed == []
     for _ in range(20):
         await asyncio.sleep(0)
     assert old.states() == [], "the newer one tells the agent"
-    assert len(house.registry) == 1
-    assert house.registry.find(start(1).call_sid) is not None
-    await house.registry.hang_up_all("drain", 5)
+    assert len(rig.registry) == 1
+    assert rig.registry.find(start(1).call_sid) is not None
+    await rig.registry.hang_up_all("drain", 5)
 
 
 async def test_a_second_stream_of_a_live_generation_is_sent_away() -> None:
-    house = House()
-    _, first, line, _ = house.call(1, 1)
-    assert house.registry.reserve()
+    rig = RegistryRig()
+    _, first, model, _ = rig.call(1, 1)
+    assert rig.registry.reserve()
     second = Connection()
     other = replace(start(1, 1), stream_sid=StreamSid("MZ" + "1" * 32))
-    house.registry.open(other, second).frame(True, b"x", 0.0)
-    assert (first.closed, second.closed, line.frames) == ([], [(1008, "superseded")], [])
-    await house.registry.hang_up_all("drain", 5)
+    rig.registry.open(other, second).frame(True, b"x", 0.0)
+    assert (first.closed, second.closed, model.frames) == ([], [(1008, "superseded")], [])
+    await rig.registry.hang_up_all("drain", 5)
 
 
 async def test_the_same_stream_again_replaces_its_older_connection() -> None:
-    house = House()
-    _, first, _, _ = house.call(1, 1)
-    _, second, _, _ = house.call(1, 1)
+    rig = RegistryRig()
+    _, first, _, _ = rig.call(1, 1)
+    _, second, _, _ = rig.call(1, 1)
     assert (first.closed, second.closed) == ([(1008, "replaced")], [])
-    await house.registry.hang_up_all("drain", 5)
+    await rig.registry.hang_up_all("drain", 5)
 
 
 async def test_places() -> None:
-    house = House(config(max_calls=2))
-    assert house.registry.reserve()
-    assert house.registry.reserve()
-    assert not house.registry.reserve()
-    house.registry.release()
-    assert house.registry.reserve()
+    rig = RegistryRig(config(max_calls=2))
+    assert rig.registry.reserve()
+    assert rig.registry.reserve()
+    assert not rig.registry.reserve()
+    rig.registry.release()
+    assert rig.registry.reserve()
 
 
 @pytest.mark.parametrize(("apply_to", "expected"), [("NewCalls", []), ("AllCalls", [("use", "New.")])])
 async def test_a_new_prompt_reaches_live_calls_only_if_asked(apply_to: str, expected: list[Any]) -> None:
-    house = House()
-    sink, _, line, _ = house.call()
+    rig = RegistryRig()
+    sink, _, model, _ = rig.call()
     before = sink.revision
     sink.use(config(apply_to, "New."))
-    assert line.log == expected
+    assert model.log == expected
     assert (sink.revision == before) == (expected == [])
-    await house.registry.hang_up_all("drain", 5)
+    await rig.registry.hang_up_all("drain", 5)
 
 
 async def test_tokens_of_a_session_that_is_being_replaced_keep_its_models_name() -> None:
     """A call that goes over to another model counts for both until it goes over to a third; one that does not go over keeps its own."""
-    house = House()
-    moved, _, _, _ = house.call(1)
+    rig = RegistryRig()
+    moved, _, _, _ = rig.call(1)
     assert moved.models == ("m",)
     moved.use(config("NewCalls", "New.", model="n"))
     assert moved.models == ("m",)
     moved.use(config("AllCalls", "New.", model="n"))
     assert moved.models == ("n", "m")
-    house.metrics.use_models(moved.models)
-    house.metrics.tokens("m", "text", "output", False, 3)
-    assert house.metric("tokens_total", model="m", modality="text", direction="output", cached="false") == 3
+    rig.metrics.use_models(moved.models)
+    rig.metrics.tokens("m", "text", "output", False, 3)
+    assert rig.metric("tokens_total", model="m", modality="text", direction="output", cached="false") == 3
     moved.use(config("AllCalls", "Newer.", model="o"))
     assert moved.models == ("o", "n")
-    await house.registry.hang_up_all("drain", 5)
+    await rig.registry.hang_up_all("drain", 5)
 
 
 async def test_a_call_that_cannot_take_a_configuration_ends_and_the_others_take_it() -> None:
-    house = House()
-    _, first, bad, _ = house.call(1)
-    _, second, good, _ = house.call(2)
+    rig = RegistryRig()
+    _, first, bad, _ = rig.call(1)
+    _, second, good, _ = rig.call(2)
 
     def broken(*_: Any) -> None:
         raise RuntimeError("bug")
 
     bad.use = broken  # type: ignore[method-assign]
-    house.registry.use(config("AllCalls", "New."))
+    rig.registry.use(config("AllCalls", "New."))
     assert first.closed == [(1001, "error")]
     assert second.closed == []
     assert good.log == [("use", "New.")]
-    await house.registry.hang_up_all("drain", 5)
+    await rig.registry.hang_up_all("drain", 5)
 
 
 async def test_drain_serves_then_waits_then_ends_in_order() -> None:
-    house = House()
-    _, connection, _, publisher = house.call(1)
-    drain = Drain(house.registry, house.metrics, lambda: Limits(drain_grace_seconds=0.05, drain_timeout_seconds=3600))
+    rig = RegistryRig()
+    _, connection, _, publisher = rig.call(1)
+    drain = Drain(rig.registry, rig.metrics, lambda: Limits(drain_grace_seconds=0.05, drain_timeout_seconds=3600))
     running = asyncio.create_task(drain.run())
     drain.ask()
     await asyncio.sleep(0.01)
     assert drain.draining
-    assert not house.registry.refusing, "new upgrades are served during the grace"
+    assert not rig.registry.refusing, "new upgrades are served during the grace"
     await asyncio.sleep(0.1)
-    assert house.registry.refusing
+    assert rig.registry.refusing
     assert connection.closed == []
     assert not running.done(), "a live call goes on"
     drain.ask()
@@ -126,9 +126,9 @@ async def test_drain_serves_then_waits_then_ends_in_order() -> None:
 
 
 async def test_drain_ends_at_once_when_the_last_call_is_over() -> None:
-    house = House()
-    sink, *_ = house.call(1)
-    drain = Drain(house.registry, house.metrics, lambda: Limits(drain_grace_seconds=0, drain_timeout_seconds=3600))
+    rig = RegistryRig()
+    sink, *_ = rig.call(1)
+    drain = Drain(rig.registry, rig.metrics, lambda: Limits(drain_grace_seconds=0, drain_timeout_seconds=3600))
     running = asyncio.create_task(drain.run())
     drain.ask()
     await asyncio.sleep(0.05)
@@ -137,17 +137,17 @@ async def test_drain_ends_at_once_when_the_last_call_is_over() -> None:
 
 
 async def test_drain_timeout_ends_what_goes_on() -> None:
-    house = House()
-    _, connection, _, _ = house.call(1)
-    drain = Drain(house.registry, house.metrics, lambda: Limits(drain_grace_seconds=0, drain_timeout_seconds=0))
+    rig = RegistryRig()
+    _, connection, _, _ = rig.call(1)
+    drain = Drain(rig.registry, rig.metrics, lambda: Limits(drain_grace_seconds=0, drain_timeout_seconds=0))
     drain.ask()
     await asyncio.wait_for(drain.run(), 5)
     assert connection.closed == [(1001, "drain")]
 
 
 async def test_a_call_that_does_not_end_is_cancelled() -> None:
-    house = House()
-    _, _, _, publisher = house.call(1)
+    rig = RegistryRig()
+    _, _, _, publisher = rig.call(1)
     publisher.hang = True
-    await house.registry.hang_up_all("drain", 0.1)
-    assert len(house.registry) == 0
+    await rig.registry.hang_up_all("drain", 0.1)
+    assert len(rig.registry) == 0

@@ -10,7 +10,7 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unit.twilio_rest_rig import SERVICE, answering, serving
+from unit.twilio.rest_rig import SERVICE, answering, serving
 from voiceassist_relay.errors import TwilioRefused, TwilioUnclear
 from voiceassist_relay.sync.client import is_taken
 from voiceassist_relay.sync.payload import encode

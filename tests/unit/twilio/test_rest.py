@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 import pytest
 from aiohttp import web
 
-from unit.twilio_rest_rig import ACCOUNT, KEYS, Relay, answering, serving
+from unit.twilio.rest_rig import ACCOUNT, KEYS, Relay, answering, serving
 from voiceassist_relay.config.snapshot import Secrets, Snapshot
 from voiceassist_relay.errors import TwilioBusy, TwilioError, TwilioRefused, TwilioUnclear
 from voiceassist_relay.twilio.rest import MAX_ANSWER_BYTES, segment

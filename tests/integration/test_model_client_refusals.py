@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from integration.model_line_rig import QUICK, SILENCE, calling, ledgers, relay_config
-from integration.model_line_words import AGENT, ASKED, CALLS, failed, quick, states, turns
+from integration.model_client_rig import QUICK, SILENCE, calling, ledgers, relay_config
+from integration.model_client_words import AGENT, ASKED, CALLS, failed, quick, states, turns
 from voiceassist_crds.messages import AssistState, StatusReason
 from voiceassist_sim.openai import RealtimeServer
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from integration.model_line_rig import (
+from integration.model_client_rig import (
     FRAME,
     SILENCE,
     calling,
@@ -16,7 +16,7 @@ from integration.model_line_rig import (
     ledgers,
     relay_config,
 )
-from integration.model_line_words import AGENT, ASKED, CALLS, CHAT, outcomes, quick, turns
+from integration.model_client_words import AGENT, ASKED, CALLS, CHAT, outcomes, quick, turns
 from voiceassist_crds.messages import Track, WithdrawnReason
 from voiceassist_relay.realtime.core.audio_time import FRAME as FILL
 from voiceassist_relay.realtime.providers import Capabilities, Provider
@@ -54,7 +54,7 @@ async def test_a_turn_becomes_a_suggestion_and_every_byte_arrives_once(server) -
         assert ledger.before_update == 0
         assert ledger.turns[0].heard.exact
         assert ledger.errors == []
-        call.line._conversation.sender.flush()
+        call.client._conversation.sender.flush()
         assert call.count("customer", "forwarded") == len(call.said[True]) // FRAME
     assert call.sample("tokens_total", model="gpt-realtime-2.1-mini", modality="text", direction="output", cached="false") > 0
     assert [session.close_code for session in server.sessions] == [1000, 1000]
@@ -165,7 +165,7 @@ async def test_a_response_never_waits_for_the_agents_words(server) -> None:
 
 @pytest.mark.parametrize("model", ["gpt-live-transcribe", "gpt-realtime-whisper"])
 @pytest.mark.parametrize("known", [True, False])
-async def test_an_agent_model_without_turn_detection_is_committed_by_the_gate(server, model, known, monkeypatch) -> None:
+async def test_an_agent_model_without_turn_detection_is_committed_by_voice_activity(server, model, known, monkeypatch) -> None:
     if not known:  # the relay does not know yet that the model refuses turn detection
         monkeypatch.setattr(Provider, "capabilities", lambda *_: Capabilities(reasoning=True, turn_detection_of_agent=True))
     config = relay_config(server, model={"transcription": {"agentModel": model}})
@@ -185,14 +185,14 @@ async def test_a_track_that_falls_silent_on_the_wire_is_filled_with_silence(serv
         await call.talk(ASKED[0].audio[-8000:], speed=2)
         await turns(call, 1)
         assert outcomes(call)[0] in {"suggested", "not_relevant"}
-        call.line._conversation.sender.flush()
+        call.client._conversation.sender.flush()
         filled = call.count("customer", "filled")
         assert 20 <= filled <= 40
         (ledger,) = ledgers(server)
         assert ledger.bytes_heard == len(call.said[True]) + filled * FRAME
         assert ledger.sha256 == digest(call.said[True] + base64.b64decode(FILL) * filled)
         await asyncio.sleep(0.3)  # the turn is over: nothing more is filled in
-        call.line._conversation.sender.flush()
+        call.client._conversation.sender.flush()
         assert call.count("customer", "filled") - filled <= 3
 
 
