@@ -30,7 +30,7 @@ export default class VoiceAssistPlugin extends FlexPlugin {
     super(NAME);
   }
 
-  // eslint-disable-next-line @typescript-eslint/require-await -- Flex's type; there is nothing to wait for
+  /** Async only by Flex's type: there is nothing to wait for. */
   override async init(flex: typeof Flex, manager: Flex.Manager): Promise<void> {
     try {
       setUp(flex, manager);

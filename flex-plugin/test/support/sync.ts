@@ -1,8 +1,34 @@
 /** A client of Sync that does as it is told: connected when asked to, silent when asked to. */
 import { EventEmitter } from 'node:events';
 
-import type { Client } from '../../src/sync/client';
+import type { Client, Item, Page } from '../../src/sync/client';
 import type { Follower } from '../../src/sync/link';
+
+/** An open Map or Stream. Its list comes in pages. */
+export class FakeObject extends EventEmitter {
+  readonly sid = 'XX1';
+  pages: readonly (readonly Item[])[] = [[]];
+  closed = false;
+
+  async getItems(): Promise<Page> {
+    return this.page(0);
+  }
+
+  close(): void {
+    this.closed = true;
+  }
+
+  private page(at: number): Page {
+    return { items: this.pages[at] ?? [], hasNextPage: at + 1 < this.pages.length, nextPage: async () => this.page(at + 1) };
+  }
+}
+
+export interface Opening {
+  readonly kind: 'map' | 'stream';
+  readonly id: string;
+  readonly mode: string;
+  readonly object: FakeObject;
+}
 
 export class FakeClient extends EventEmitter {
   connectionState = 'connecting';
@@ -12,6 +38,11 @@ export class FakeClient extends EventEmitter {
   shut = false;
   /** What an update leads to. */
   afterUpdate = 'connected';
+  readonly openings: Opening[] = [];
+  /** What the next openings of Maps lead to: a refusal with this status, or an answer that is late; then they succeed. */
+  readonly refusals: (number | 'late')[] = [];
+  pages: readonly (readonly Item[])[] = [[]];
+  lateBy = 0;
 
   constructor(readonly token: string) {
     super();
@@ -26,6 +57,26 @@ export class FakeClient extends EventEmitter {
     this.probes += 1;
     if (this.deaf) return new Promise(() => undefined);
     throw Object.assign(new Error('not found'), { status: 404, code: 54100 });
+  }
+
+  async map({ id, mode }: { readonly id: string; readonly mode: string }): Promise<FakeObject> {
+    const object = new FakeObject();
+    object.pages = this.pages;
+    this.openings.push({ kind: 'map', id, mode, object });
+    const refusal = this.refusals.shift();
+    if (refusal === 'late') await soon(this.lateBy);
+    else if (refusal !== undefined) throw Object.assign(new Error('refused'), { status: refusal, code: 0 });
+    return object;
+  }
+
+  async stream({ id, mode }: { readonly id: string; readonly mode: string }): Promise<FakeObject> {
+    const object = new FakeObject();
+    this.openings.push({ kind: 'stream', id, mode, object });
+    return object;
+  }
+
+  opened(kind: Opening['kind']): Opening[] {
+    return this.openings.filter((one) => one.kind === kind);
   }
 
   async updateToken(token: string): Promise<void> {
