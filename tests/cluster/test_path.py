@@ -284,7 +284,7 @@ def test_all_three_modes_in_turn_with_a_call_up(lab: Lab, namespace: str) -> Non
         assert not playing.done(), "the call was to be up all the time"
         [functions] = account.functions()
         deployed = functions["environments"][0]["deployed"]
-        assert sorted(one["path"] for one in deployed["functions"]) == ["/forward", "/stream", "/token"]
+        assert sorted(one["path"] for one in deployed["functions"]) == ["/feedback", "/forward", "/stream", "/token"]
         assert deployed["variables"]["STREAM_URL"] == f"wss://{host}/ws"
         report = document(playing.result(), **frames_added(lab, namespace))
     assert "\n".join(complaints(report)) == ""

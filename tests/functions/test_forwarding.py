@@ -105,6 +105,32 @@ async def test_the_token_is_the_relays(way: str, stage: Stage, functions: Twilio
     assert status == 200
 
 
+@pytest.mark.parametrize("way", ["json", "form"])
+async def test_what_agents_think_reaches_the_relay(way: str, stage: Stage, functions: TwilioRun) -> None:
+    """And when a suggestion was painted: both count at the relay."""
+    call = await a_call(stage)
+    about = {"callSid": call["call"], "id": "g1-x", "revision": "0123456789", "Token": call["token"]}
+    painted = about | {"verdict": "painted", "at": int(time.time() * 1000), "latencyMs": 700, "agoMs": 5}
+
+    async def counted() -> list[float]:
+        found = await stage.metrics()
+        names = ("feedback_total", "suggestion_painted_seconds_count")
+        return [sum(value for key, value in found.items() if key.startswith(name)) for name in names]
+
+    def written(body: Mapping[str, Any]) -> dict[str, Any]:
+        return {"json": body} if way == "json" else {"data": {key: str(value) for key, value in body.items()}}
+
+    before = await counted()
+    for body in (about | {"verdict": "up"}, painted):
+        status, answer, headers = await functions.ask("POST", "/feedback", headers={"Origin": FLEX}, **written(body))
+        assert (status, answer, headers["Access-Control-Allow-Origin"]) == (200, {"accepted": True}, FLEX)
+    assert await counted() == [one + 1 for one in before]
+    refused = written(about | {"verdict": "up", "Token": "x"})
+    status, answer, _ = await functions.ask("POST", "/feedback", **refused)
+    assert (status, answer) == (await asked(stage.http, "POST", f"{stage.relay.public}/voice/feedback", **refused))[:2]
+    assert await counted() == [one + 1 for one in before]
+
+
 async def test_what_it_asks_for_comes_back_with_the_wait(stage: Stage, functions: TwilioRun) -> None:
     """A worker who asks too often: 429, and when to ask again."""
     call = await a_call(stage)

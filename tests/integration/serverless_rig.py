@@ -99,12 +99,13 @@ class Rig:
             "/forward": "private",
             "/stream": "public",
             "/token": "public",
+            "/feedback": "public",
         }
         assert deployed["variables"] == {"STREAM_URL": wanted.stream_url, "SYNC_SERVICE_SID": wanted.sync_service_sid}
         assert deployed["runtime"] == "node22"
         service = self.service
         assert (service.include_credentials, service.ui_editable, service.friendly_name) == (False, False, "voiceassist/prod/desk")
-        assert len(service.functions) == 3 and all(len(one.versions) == 1 for one in service.functions.values())
+        assert len(service.functions) == 4 and all(len(one.versions) == 1 for one in service.functions.values())
         assert list(service.builds) == [deployed["buildSid"]]
 
 

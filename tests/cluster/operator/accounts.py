@@ -17,7 +17,7 @@ from cluster.operator.clouds import Twilio, clouds
 RESYNC = 2.0
 """Seconds between looks at Twilio in these tests."""
 SETTINGS = {"acl_enabled": True, "webhook_url": None, "webhooks_from_rest_enabled": False, "reachability_webhooks_enabled": False}
-PATHS = {"/forward": "private", "/stream": "public", "/token": "public"}
+PATHS = {"/forward": "private", "/stream": "public", "/token": "public", "/feedback": "public"}
 FOREIGN = {"colour": "blue", "custom_data": {"theirs": 1, "voice_assist": {"note": "kept"}}}
 """What others have in the Flex configuration: it must be there after everything."""
 Json = dict[str, Any]

@@ -294,11 +294,11 @@ def test_without_a_sync_service_its_variable_is_left_alone() -> None:
 
 def test_what_is_deployed_is_what_is_in_functions() -> None:
     folder = ROOT / "functions/src"
-    assert {path.name for path in folder.iterdir()} == {"forward.private.js", "stream.js", "token.js"}
+    assert {path.name for path in folder.iterdir()} == {"forward.private.js", "stream.js", "token.js", "feedback.js"}
     copies = ROOT / "operator/src/voiceassist_operator/twilio/functions/javascript"
     for path in folder.iterdir():
         assert (copies / path.name).read_bytes() == path.read_bytes(), f"cp {path} {copies}"
-    assert len(list(copies.iterdir())) == 3
+    assert {path.name for path in copies.iterdir()} == {path.name for path in folder.iterdir()}
     for source in sources():
         name = source.path.removeprefix("/") + (".private.js" if source.visibility == "private" else ".js")
         assert source.content == (folder / name).read_text()

@@ -1,1 +1,1 @@
-"""An object's /stream and /token as Twilio Functions."""
+"""An object's /stream, /token and /feedback as Twilio Functions."""

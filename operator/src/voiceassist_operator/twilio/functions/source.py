@@ -17,7 +17,12 @@ DEPENDENCIES: Final = (("@twilio/runtime-handler", "2.0.3"), ("twilio", "4.23.0"
 """The runtime's own packages, as in functions/package.json: without them Twilio builds nothing."""
 NAME_PREFIX: Final = "voiceassist "
 """How the FriendlyName of each function of ours begins."""
-_FILES: Final = (("/forward", "private", "forward.private.js"), ("/stream", "public", "stream.js"), ("/token", "public", "token.js"))
+_FILES: Final = (
+    ("/forward", "private", "forward.private.js"),
+    ("/stream", "public", "stream.js"),
+    ("/token", "public", "token.js"),
+    ("/feedback", "public", "feedback.js"),
+)
 
 
 @dataclass(frozen=True, slots=True)
