@@ -56,7 +56,7 @@ async def test_final_failure_of_the_model_ends_the_call_and_says_why() -> None:
     _, connection, model, publisher = rig.call()
     model.listener.state(AssistState.FAILED, StatusReason.MODEL_REFUSED, "The model refused the key.")
     assert await rig.registry.wait_empty(5)
-    assert publisher.states() == [(AssistState.FAILED, StatusReason.MODEL_REFUSED)], "no farewell on top of the reason"
+    assert publisher.states() == [(AssistState.FAILED, StatusReason.MODEL_REFUSED)], "no other status on top of the reason"
     assert connection.closed[0][0] == 1011
     assert not rig.health.status.ok
 

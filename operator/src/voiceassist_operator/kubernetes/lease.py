@@ -70,5 +70,5 @@ def lease_spec(lease: Mapping[str, Any] | None, me: str, epoch: float) -> dict[s
 
 
 def may_write(renewed: float | None, now: float) -> bool:
-    """Returns whether a write may begin: our last renewal was asked for at monotonic `renewed`."""
+    """Returns whether a write may begin: our last renewal was asked for at `renewed`, in monotonic seconds."""
     return renewed is not None and now - renewed < DEADLINE

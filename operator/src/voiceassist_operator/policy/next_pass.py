@@ -37,6 +37,6 @@ def until_next_pass(seen: Observed, resync: float, *, rolling: bool, apply_faile
 
 
 def dial_is_due(last: EndpointFact | None, since_dialled: float) -> bool:
-    """Returns whether the public address is dialled now; `last` is what the last dial found."""
+    """Returns whether the public address is dialled now; `last` is what the last dial found, `since_dialled` seconds ago."""
     well = last is not None and last.result is Endpoint.OK
     return since_dialled >= (PROBE_SECONDS if well else PROBE_FAILED_SECONDS)

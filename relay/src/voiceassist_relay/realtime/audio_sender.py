@@ -95,7 +95,7 @@ class AudioSender:
     def attach(self, write: Write, clock: AudioClock, since: float, tap: Tap | None = None) -> float:
         """A session takes over: it gets the frames that arrived at `since` or later and those that no session got, then all new ones.
 
-        Returns the arrival of the first of them, or `since` if that is earlier.
+        Returns the arrival of the first of them, or `since` if that is earlier; both by the loop's clock, in seconds.
         """
         first = min(since, self._buffer.rewind(since))
         self._clock = clock

@@ -30,9 +30,9 @@ class RetryPolicy:
     within: float | None = None
 
     def delay(self, failures: int, chance: float, asked: float | None = None, elapsed: float = 0.0) -> float | None:
-        """Wait after the given number of failures (1 or more), `elapsed` after the first attempt began; None: give up.
+        """Returns the seconds to wait after so many failures (1 or more), `elapsed` seconds after the first attempt began; None: give up.
 
-        `chance` is drawn evenly from [0, 1).
+        `chance` is drawn evenly from [0, 1); `asked` is Retry-After, in seconds.
         """
         if self.attempts is not None and failures >= self.attempts:
             return None

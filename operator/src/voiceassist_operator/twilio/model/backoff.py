@@ -18,7 +18,7 @@ class Backoff:
     least: float = 0.5
 
     def delay(self, failures: int, chance: float) -> float:
-        """Returns the wait after so many failures in a row (at least 1). `chance` is drawn evenly from [0, 1)."""
+        """Returns the seconds to wait after so many failures in a row (at least 1). `chance` is drawn evenly from [0, 1)."""
         doublings = min(failures - 1, max(0, math.ceil(math.log2(self.longest / self.first))))  # else a float overflows in the end
         ceiling = min(self.longest, self.first * 2.0**doublings)
         return ceiling * (self.least + (1 - self.least) * chance)

@@ -1,4 +1,7 @@
-"""AudioBuffer: the latest audio of one track as it came, kept for sessions that are not ready yet or replace another. Pure, bounded."""
+"""AudioBuffer: the latest audio of one track as it came, kept for sessions that are not ready yet or replace another. Pure, bounded.
+
+Times are the loop's, in seconds.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Audio's time (pure): when written audio arrived, how far a track runs ahead of real time, how much silence fills a gap."""
+"""Audio's time (pure): when written audio arrived, how far a track runs ahead of real time, how much silence fills a gap.
+
+Times are the loop's, in seconds, where a name says nothing else.
+"""
 
 from __future__ import annotations
 
@@ -109,13 +112,13 @@ class SilenceFill:
         self._covered = -math.inf
 
     def due_at(self, last_frame: float) -> float:
-        """When to look next, while speech is open. `last_frame`: arrival of the last real frame."""
+        """Returns when to look next, while speech is open. `last_frame`: arrival of the last real frame."""
         if last_frame > self._base:
             return last_frame + AFTER
         return max(self._base + AFTER, self._covered + STEP)
 
     def take(self, now: float, last_frame: float) -> int:
-        """Frames to append now."""
+        """Returns how many frames of 20 ms to append now."""
         if last_frame > self._base:
             self._base = self._covered = last_frame
         if now - self._base < AFTER - 1e-6:

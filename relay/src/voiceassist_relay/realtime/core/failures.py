@@ -105,7 +105,7 @@ def label(code: str | None, kind: str | None = None) -> str:
 
 
 def from_handshake(status: int, body: bytes, retry_after: float | None) -> Failure:
-    """The server answered the opening handshake with something other than 101."""
+    """What it means that the server answered the opening handshake with something other than 101. `retry_after`: seconds."""
     error = _error_in(body)
     fatal = from_code(error.code, error.type)
     if fatal is not None:

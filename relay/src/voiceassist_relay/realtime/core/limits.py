@@ -74,7 +74,9 @@ DEFAULT_LIMITS = SessionLimits()
 
 
 def delay(attempt: int, chance: float, limits: SessionLimits, hint: float | None = None) -> float:
-    """Seconds before try number `attempt` (0: the first after a break). `chance` is even in [0, 1); `hint` is the server's own wish.
+    """Returns the seconds before try number `attempt` (0: the first after a break).
+
+    `chance` is even in [0, 1); `hint` is the server's own wish, in seconds.
 
     All who were given one hint at one moment are spread over a quarter of it behind its end.
     """

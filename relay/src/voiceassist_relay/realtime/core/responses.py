@@ -177,7 +177,7 @@ class ResponseScheduler:
         return True
 
     def limited(self, now: float, wait: float | None) -> None:
-        """The server wants fewer requests."""
+        """The server wants fewer requests: none for `wait` seconds, if it said so."""
         limits = self._state.limits
         for known in (wait, self.resets_in, limits.rate_limit_wait):
             if known is not None:

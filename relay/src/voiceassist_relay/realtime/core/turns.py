@@ -66,8 +66,9 @@ class HandOverState:
 
 
 def hand_over(unanswered: list[Turn], speaking: list[Turn], committed_until: float | None) -> tuple[HandOverState, set[str]]:
-    """Sorts out the turns of a session that ended; also returns the keys of turns that will be heard, and counted, again.
+    """Sorts out the turns of a session that ended, whose audio was committed until this time of the loop, in seconds.
 
+    Returns what the next session is given, and the keys of the turns that will be heard, and counted, again.
     From the first turn on whose words are not known, audio is replayed: what followed it would else come before it.
     """
     known: list[Turn] = []

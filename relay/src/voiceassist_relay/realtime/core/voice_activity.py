@@ -54,7 +54,7 @@ class VoiceActivity:
         self._last_loud = 0.0
 
     def frame(self, level: float, arrived: float) -> VoiceEvent | None:
-        """Takes one frame's loudness."""
+        """Takes one frame's loudness, 0 to 1, and its arrival in seconds. Returns what begins or ends with it, or None."""
         if level >= self.settings.threshold:
             if self._loud_since is None:
                 self._loud_since = arrived
