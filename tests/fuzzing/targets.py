@@ -21,7 +21,7 @@ from websockets.uri import parse_uri
 from unit.media.test_frame_decoder import decode as decode_frames
 from unit.media.test_frame_decoder import reference as reference_frames
 from unit.media.test_stream import live
-from unit.realtime.test_fuzz import check
+from unit.realtime.test_core_fuzz import check
 from unit.realtime.wire import Desk
 from voiceassist_crds.reasons import Refusal
 from voiceassist_relay.call.recovery import read_event

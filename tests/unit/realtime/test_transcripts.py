@@ -1,34 +1,64 @@
-"""Wire transcripts: for each line of the server, exactly what the relay sends and says."""
+"""Transcripts as they grow: whatever a server sends and however a session ends, each that was shown ends exactly once."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from hypothesis import given
+from hypothesis import strategies as st
 
-import pytest
-
-from contract.openai.strict_types import check_client_event, check_server_event
-from unit.realtime.wire import TRANSCRIPTS, Player, in_order, read
-
-FILES = sorted(TRANSCRIPTS.glob("*.jsonl"))
+from voiceassist_crds.messages import Track
+from voiceassist_relay.realtime.core.outputs import Words
+from voiceassist_relay.realtime.core.transcripts import Transcripts
 
 
-@pytest.mark.parametrize("path", FILES, ids=[path.stem for path in FILES])
-def test_transcript(path: Path) -> None:
-    player = Player()
-    for line, expected in read(path):
-        assert player.play(line) == in_order(expected), line
+def transcripts(most: int = 4) -> Transcripts:
+    return Transcripts(Track.CUSTOMER, 100, most)
 
 
-@pytest.mark.parametrize("path", FILES, ids=[path.stem for path in FILES])
-def test_both_ends_of_the_transcript_speak_the_vendors_language(path: Path) -> None:
-    for line, expected in read(path):
-        if "server" in line and "beta" not in path.stem and "lenient" not in path.stem:
-            event = {"event_id": "event_1"} | line["server"]
-            assert check_server_event(event) == [], event
-        for told in expected:
-            if "client" in told:
-                assert check_client_event(told["client"]) == [], told
+def test_words_grow_and_end() -> None:
+    one = transcripts()
+    assert one.piece("a", "I want ") == [Words(Track.CUSTOMER, "a", "I want ", False)]
+    assert one.piece("a", "to") == [Words(Track.CUSTOMER, "a", "I want to", False)]
+    assert one.whole("a", "I want to go.\n") == [Words(Track.CUSTOMER, "a", "I want to go.", True)], "without the line's end"
+    assert one.whole("a", "I want to go.") == []
+    assert one.piece("a", " late") == []
 
 
-def test_there_are_transcripts() -> None:
-    assert len(FILES) >= 15
+def test_nothing_is_shown_of_nothing() -> None:
+    one = transcripts()
+    assert one.piece("a", " \n") == []
+    assert one.whole("a", "  ") == []
+    assert one.failed("b") == []
+
+
+def test_what_was_shown_and_comes_to_nothing_ends_all_the_same() -> None:
+    one = transcripts()
+    one.piece("a", "uh")
+    assert one.whole("a", "") == [Words(Track.CUSTOMER, "a", "", True)]
+    one.piece("b", "I want ")
+    assert one.failed("b") == [Words(Track.CUSTOMER, "b", "I want", True)], "what was heard stays"
+
+
+def test_what_comes_again_by_another_id_is_taken_off_and_the_rest_stays() -> None:
+    one = transcripts()
+    one.piece("a", "heard for good")
+    one.piece("b", "comes again")
+    assert one.abandoned({"b"}) == [Words(Track.CUSTOMER, "a", "heard for good", True), Words(Track.CUSTOMER, "b", "", True)]
+    assert one.left() == []
+
+
+PIECES = st.lists(
+    st.tuples(st.sampled_from(["piece", "whole", "failed"]), st.sampled_from("abcdefgh"), st.sampled_from(["", " ", "word ", "\n", "x"])),
+    max_size=40,
+)
+
+
+@given(PIECES, st.sampled_from(["left", "abandoned"]), st.sets(st.sampled_from("abcdefgh")))
+def test_each_ends_exactly_once(steps: list[tuple[str, str, str]], end: str, again: set[str]) -> None:
+    one, told = transcripts(), []
+    for what, item, text in steps:
+        told += one.failed(item) if what == "failed" else getattr(one, what)(item, text)
+    told += one.left() if end == "left" else one.abandoned(again)
+    for item in "abcdefgh":
+        mine = [words for words in told if words.item == item]
+        assert [words.final for words in mine] == [False] * (len(mine) - 1) + [True] * bool(mine), "ends once, and nothing follows"
+        assert all(words.text.strip() for words in mine[:-1])

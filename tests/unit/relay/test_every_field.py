@@ -41,7 +41,7 @@ SEEN_BY = {
     "audio.tracks": LINE + "test_customer_only_and_transcripts_off",
     "model.provider": LINE + "test_other_providers",
     "model.url": LINE + "test_other_providers",
-    "model.name": "unit/realtime/test_events.py::test_endpoints",
+    "model.name": "unit/realtime/test_core_events.py::test_endpoints",
     "model.authHeader": LINE + "test_other_providers",
     "model.turnDetection.type": SETTINGS,
     "model.turnDetection.threshold": SETTINGS,
