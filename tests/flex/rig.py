@@ -231,6 +231,12 @@ class Relayed:
     async def message(self, **message: Any) -> None:
         """Publishes a message on the call's Stream."""
         stream = await self._object(names.sync_stream(self._call["callSid"], ""))
+
+        async def subscribed() -> bool:
+            told = await control(self._stage, "GET", "browser")
+            return any(stream["sid"] in one["subscribed"] for one in told["sockets"])
+
+        await until(subscribed)  # what is said on a Stream before that is heard by nobody
         await self._write(f"Streams/{stream['sid']}/Messages", Data=json.dumps(message))
 
     async def draft(self, part: int, answer: str, *, of: str = "g1-draft") -> None:
