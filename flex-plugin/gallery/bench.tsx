@@ -113,9 +113,15 @@ async function run(call: Call, seconds: number, perSecond: number): Promise<numb
   return drafts;
 }
 
+const ended: WeakRef<Call>[] = [];
+
+/** How many of the calls that were played are in memory still: one, which React holds until it draws the next. */
+const kept = (): number => ended.filter((one) => one.deref()).length;
+
 /** A whole call of `minutes`, as fast as it goes: a suggestion every 10 s, each with 24 drafts, and two transcripts a second. */
 async function whole(number: number, minutes: number): Promise<void> {
   const call = new Call(number + 2);
+  ended.push(new WeakRef(call));
   call.live(0);
   ReactDOM.render(<call.Shown key={number} />, root);
   for (let second = 0; second < minutes * 60; second += 1) {
@@ -129,4 +135,4 @@ async function whole(number: number, minutes: number): Promise<void> {
   ReactDOM.unmountComponentAtNode(root);
 }
 
-Object.assign(window, { bench: { open, run, whole } });
+Object.assign(window, { bench: { open, run, whole, kept } });
