@@ -24,10 +24,10 @@ UPGRADE = {
 
 
 async def everything_once(lane: Lane) -> None:
-    """Odd messages, gaps, drops, breaks, refusals, a bad configuration and an agent's verdicts, while the lane's calls go on."""
+    """Odd messages, gaps, drops, breaks, refusals, a bad configuration, an agent's verdicts and a paint, while the lane's calls go on."""
     stage, relay = lane.stage, lane.stage.relay
     await lane.streams(skip=[20, 21], unknown_events_every=30)
-    await lane.twilio({"kind": "refuse", "path": "^/sync/.*/Messages$", "method": "POST", "status": 400, "times": 3})
+    await lane.twilio({"kind": "refuse", "path": "^/sync/.*/Messages$", "method": "POST", "status": 400, "times": 30})
     await counted(lane, ("media_gaps_total", "unknown_messages_total", "queue_drops_total"), lambda: lane.begin(lane.recording))
     await counted(
         lane, ("realtime_reconnects_total",), lambda: stage.send("POST", f"{stage.model_url}/_sim/drop", {"kind": "realtime"}), again=1.0
@@ -48,6 +48,16 @@ async def everything_once(lane: Lane) -> None:
     for verdict in ("up", "down"):
         body = {"Token": call["flexToken"], "callSid": call["callSid"], "id": "1:item", "revision": revision, "verdict": verdict}
         await counted(lane, ("feedback_total",), lambda body=body: stage.send("POST", f"{relay.public}/feedback", body), verdict=verdict)
+
+    async def say(**more: object) -> object:
+        return await stage.send("POST", f"{relay.public}/feedback", body | more)
+
+    await counted(lane, ("feedback_reasons_total",), lambda: say(reason="wrong"), reason="wrong")
+    await counted(lane, ("other_version_total",), lambda: say(later=1), what="request_field")
+    finished = {"at": int(time.time() * 1000) - 300, "latencyMs": 700, "agoMs": 100}
+    for _ in range(3):  # a rate needs a series that was there before
+        await counted(lane, ("suggestion_painted_seconds_count",), lambda: say(verdict="painted", **finished))
+        await asyncio.sleep(1)
 
 
 async def counted(lane: Lane, names: tuple[str, ...], cause: Callable[[], Awaitable[object]], again: float = 10.0, **labels: str) -> None:
