@@ -112,8 +112,9 @@ async def test_all_by_keyboard(desk: Desk, relay: Relayed) -> None:
     await until(lambda: page.evaluate("navigator.clipboard.readText()"), lambda found: found == "An older answer.")
     await page.keyboard.press("x")
     await desk.shows("Newer?")
+    await expect(desk.cards.first).to_be_focused()
     await page.keyboard.press("Control+Shift+9")
-    assert await page.evaluate("document.activeElement.id") == "notes", "and back"
+    await expect(page.locator("#notes")).to_be_focused()
     await page.keyboard.press("Control+Shift+8")
     await desk.is_in("paused")
     await page.keyboard.press("Control+Shift+8")
