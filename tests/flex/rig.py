@@ -20,7 +20,7 @@ FLEX = "https://flex.twilio.com"
 STARTED_MS = 90_000
 QUIET = re.compile(
     r"net::ERR|Failed to load resource|Unable to decode audio|email provision|TaskRouterModel|ConferenceListener|Original error|"
-    r"InsightsClient|Insights SDK|Failed to create Sync Map|Teams context|20404"
+    r"InsightsClient|Insights SDK|Failed to create Sync Map|Teams context|20404|Could not fetch"
 )
 """Lines on the console that are Flex's own: its sounds and services that a call does not need are not there."""
 ACT = """({action, task}) => {

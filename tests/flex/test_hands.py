@@ -117,6 +117,7 @@ async def test_all_by_keyboard(desk: Desk, relay: Relayed) -> None:
     await expect(page.locator("#notes")).to_be_focused()
     await page.keyboard.press("Control+Shift+8")
     await desk.is_in("paused")
+    await expect(desk.of("resume")).to_be_visible()  # not while the pause is still being answered
     await page.keyboard.press("Control+Shift+8")
     await desk.is_in("listening")
     await page.keyboard.press("Control+Shift+7")
