@@ -139,7 +139,7 @@ async def test_other_variables_and_other_functions_are_left_alone() -> None:
         store.create_function(rig.service, "mine", rig.clock())
         rig.restart()
         await rig.settle()
-        assert rig.variables()["MINE"] == "1" and len(rig.service.functions) == 4
+        assert rig.variables()["MINE"] == "1" and len(rig.service.functions) == 5
 
 
 # refusals

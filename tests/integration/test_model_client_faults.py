@@ -160,7 +160,8 @@ async def test_a_session_near_its_end_is_replaced_between_turns_by_one_that_is_r
         assert len(server.sessions) >= 2
         assert server.sessions[0].closed_by == "client"
         assert server.sessions[1].protocol.ledger.appends > 0
-        assert call.sample("realtime_reconnects_total", reason="expiring") == len(server.sessions) - 1
+        # The newest session may be open already and not have taken over yet.
+        assert call.sample("realtime_reconnects_total", reason="expiring") in {len(server.sessions) - 2, len(server.sessions) - 1} - {0}
         heard = all_heard(server)
         assert [heard.count(each.id) for each in ASKED[:6]] == [1] * 6
 
