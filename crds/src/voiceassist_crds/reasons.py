@@ -36,6 +36,7 @@ class Reason(StrEnum):
     PROMPT_TOO_LONG = "PromptTooLong"
     HOST_CONFLICT = "HostConflict"
     APPLY_FAILED = "ApplyFailed"
+    KIND_NOT_INSTALLED = "KindNotInstalled"
     RELAYS_AVAILABLE = "RelaysAvailable"
     RELAYS_STARTING = "RelaysStarting"
     IMAGE_PULL_FAILED = "ImagePullFailed"

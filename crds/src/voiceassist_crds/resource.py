@@ -28,9 +28,25 @@ class IngressSpec(_Part):
     """The Ingress for host."""
 
     enabled: bool = True
+    flavour: Literal["Common", "GKE"] = "Common"
     class_name: str | None = None
     annotations: dict[str, str] = Field(default_factory=dict)
     tls_secret_name: str | None = None
+
+
+class ParentRef(_Part):
+    """A Gateway, or one of its listeners."""
+
+    name: Name
+    namespace: Name | None = None
+    section_name: str | None = None
+    port: int | None = None
+
+
+class HTTPRouteSpec(_Part):
+    """The Gateway API's HTTPRoute for host."""
+
+    parent_refs: list[ParentRef] = Field(min_length=1)
 
 
 class SecretRef(_Part):
@@ -212,6 +228,7 @@ class VoiceAssistSpec(_Part):
     host: str
     path_prefix: str = ""
     ingress: IngressSpec = IngressSpec()
+    http_route: HTTPRouteSpec | None = None
     twilio: TwilioSpec
     audio: AudioSpec = AudioSpec()
     model: ModelSpec

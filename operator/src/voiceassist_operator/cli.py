@@ -16,6 +16,7 @@ from voiceassist_crds.errors import ContractError
 from voiceassist_crds.resource import VoiceAssistSpec
 
 from .errors import OperatorError
+from .kubernetes.kinds import OPTIONAL
 from .logs import configure_logs
 from .policy.blockers import blockers
 from .policy.next_pass import RESYNC_SECONDS
@@ -138,7 +139,7 @@ def plan_documents(body: dict[str, Any], prompt: str | None, image: str) -> list
         credentials=SecretFact(spec.twilio.credentials_secret_ref.name, True, keys, "1"),
         model_key=SecretFact(spec.model.api_key_secret_ref.name, True, keys, "1"),
         prompt=PromptFact(text),
-        pod_monitors=True,
+        optional_kinds=frozenset(OPTIONAL),
         custom_endpoints=True,
         twilio=TwilioFact(record=TwilioRecord(SyncRecord(MADE_LATER, made=True))),
     )

@@ -23,13 +23,13 @@ from .controller.apply import Applier
 from .controller.endpoint_probe import ProbeSettings
 from .controller.handlers import register, settings
 from .controller.leader_election import LeaderElection
-from .controller.observe import Dependencies, OptionalKind
+from .controller.observe import Dependencies, OptionalKinds
 from .controller.reconciler import Reconciler, TwilioSettings
 from .controller.relay_status import RelayPoller
 from .controller.workers import Workers
 from .errors import OperatorError
 from .kubernetes.client import Cluster
-from .kubernetes.kinds import CONFIG_MAP, LABEL_APP, MANAGER, POD_MONITOR
+from .kubernetes.kinds import CONFIG_MAP, LABEL_APP, MANAGER
 from .metrics import OperatorMetrics
 from .policy.claims import Claims
 from .twilio.client import TwilioPool
@@ -142,7 +142,7 @@ async def _lead(
         RelayPoller(http, metrics, options.relay_port),
         options.relay_image,
         options.allow_custom_endpoints,
-        OptionalKind(cluster, POD_MONITOR, watched),
+        OptionalKinds(cluster, watched),
         dict(options.pod_monitor_label),
     )
     applier, probe = Applier(cluster, metrics), ProbeSettings(trusted(options.endpoint_ca), options.endpoint_port)

@@ -11,6 +11,7 @@ import pytest
 from unit.operator.making import ACCOUNT, LATER, NOW, SYNC, TWILIO, owner, pods, well
 from voiceassist_crds.reasons import ConditionType, Reason
 from voiceassist_crds.status import PeerReason, PeerStatus
+from voiceassist_operator.kubernetes.kinds import HTTP_ROUTE
 from voiceassist_operator.policy.condition import Condition, changed, merge
 from voiceassist_operator.policy.observed import DeploymentFact, Endpoint, EndpointFact, Observed, PromptFact, SecretFact
 from voiceassist_operator.policy.plan import make_plan
@@ -47,11 +48,16 @@ def by_hand() -> Observed:
     return well(twilio={**TWILIO, "flex": {"configure": False}})
 
 
+ROUTE = {"parentRefs": [{"name": "public"}]}
+
 ROWS: list[tuple[str, Callable[[], Observed], str, str, str, str]] = [
     # name, what is seen, condition, status, reason, words of the message
     ("well", well, "Ready", "True", "Ready", "agents are being helped"),
     ("well", well, "Progressing", "False", "Reconciled", ""),
     ("well", well, "Degraded", "False", "Reconciled", ""),
+    ("no Gateway API", lambda: well(httpRoute=ROUTE), "Ready", "False", "KindNotInstalled", "httpRoute needs the kind HTTPRoute"),
+    ("a Gateway API", lambda: replace(well(httpRoute=ROUTE), optional_kinds=frozenset([HTTP_ROUTE])), "Ready", "True", "Ready", ""),
+    ("not at Google", lambda: well(ingress={"flavour": "GKE"}), "Ready", "False", "KindNotInstalled", "kind BackendConfig"),
     ("well", well, "PromptRolledOut", "True", "RolledOut", "at all 2 relays"),
     (
         "no secret",

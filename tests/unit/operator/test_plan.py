@@ -10,7 +10,7 @@ import pytest
 from unit.operator.making import LATER, NOW, config, owner, pods, status, well
 from voiceassist_crds.names import PRIVATE_PORT
 from voiceassist_operator.controller.apply import replacing
-from voiceassist_operator.kubernetes.kinds import CONFIG_MAP, INGRESS, SERVICE, Ref, ref
+from voiceassist_operator.kubernetes.kinds import BACKEND_CONFIG, CONFIG_MAP, HTTP_ROUTE, INGRESS, POD_MONITOR, SERVICE, Kind, Ref, ref
 from voiceassist_operator.policy.observed import Observed, PromptFact, SecretFact
 from voiceassist_operator.policy.plan import Plan, make_plan
 from voiceassist_operator.policy.relay_config import relay_config
@@ -33,17 +33,22 @@ BASE = ["ServiceAccount", "ConfigMap", "ConfigMap", "Deployment", "Service", "Po
 
 
 @pytest.mark.parametrize(
-    ("changes", "monitors", "more"),
+    ("changes", "known", "more"),
     [
-        ({}, False, ["Ingress"]),
-        ({}, True, ["Ingress", "PodMonitor"]),
-        ({"monitoring": {"podMonitor": False}}, True, ["Ingress"]),
-        ({"ingress": {"enabled": False}}, False, []),
-        ({"relay": {"networkPolicy": {"enabled": True}}}, False, ["Ingress", "NetworkPolicy"]),
+        ({}, [], ["Ingress"]),
+        ({}, [POD_MONITOR, HTTP_ROUTE, BACKEND_CONFIG], ["Ingress", "PodMonitor"]),
+        ({"monitoring": {"podMonitor": False}}, [POD_MONITOR], ["Ingress"]),
+        ({"ingress": {"enabled": False}}, [], []),
+        ({"relay": {"networkPolicy": {"enabled": True}}}, [], ["Ingress", "NetworkPolicy"]),
+        ({"httpRoute": {"parentRefs": [{"name": "public"}]}}, [HTTP_ROUTE], ["Ingress", "HTTPRoute"]),
+        ({"httpRoute": {"parentRefs": [{"name": "public"}]}, "ingress": {"enabled": False}}, [HTTP_ROUTE], ["HTTPRoute"]),
+        ({"httpRoute": {"parentRefs": [{"name": "public"}]}}, [], ["Ingress"]),
+        ({"ingress": {"flavour": "GKE"}}, [BACKEND_CONFIG], ["Ingress", "BackendConfig"]),
+        ({"ingress": {"flavour": "GKE"}}, [], ["Ingress"]),
     ],
 )
-def test_what_is_made(changes: dict[str, Any], monitors: bool, more: list[str]) -> None:
-    plan = make_plan(replace(well(**changes), pod_monitors=monitors), NOW)
+def test_what_is_made(changes: dict[str, Any], known: list[Kind], more: list[str]) -> None:
+    plan = make_plan(replace(well(**changes), optional_kinds=frozenset(known)), NOW)
     assert kinds(plan) == [*BASE, *more]
     for manifest in plan.apply:
         [reference] = manifest["metadata"]["ownerReferences"]
@@ -54,7 +59,7 @@ def test_what_is_made(changes: dict[str, Any], monitors: bool, more: list[str]) 
 
 def test_a_pod_monitor_alone_bears_the_labels_that_a_prometheus_wants_and_ours_stand() -> None:
     wanted = {"release": "prometheus", "voiceassist.dev/name": "another"}
-    plan = make_plan(replace(well(), pod_monitors=True, pod_monitor_labels=wanted), NOW)
+    plan = make_plan(replace(well(), optional_kinds=frozenset([POD_MONITOR]), pod_monitor_labels=wanted), NOW)
     labels = {manifest["kind"]: manifest["metadata"]["labels"] for manifest in plan.apply}
     assert labels["PodMonitor"] == {"release": "prometheus", **labels["Service"]}
     assert labels["Service"]["voiceassist.dev/name"] == "support"

@@ -19,6 +19,7 @@ from ..kubernetes.kinds import (
     LABEL_MANAGED_BY,
     LABEL_NAME,
     MANAGER,
+    OPTIONAL,
     OWNED,
     POD,
     SECRET,
@@ -34,24 +35,27 @@ from .relay_status import RelayPoller
 ASK_KIND_SECONDS = 60.0
 
 
-class OptionalKind:
-    """A kind that the cluster may or may not know; asked again every minute, as somebody may bring it later."""
+class OptionalKinds:
+    """Kinds that the cluster may or may not know; asked again every minute, as somebody may bring them later."""
 
-    def __init__(self, cluster: Cluster, kind: Kind, namespace: str) -> None:
-        self._cluster, self._kind, self._namespace = cluster, kind, namespace
-        self._known, self._asked_at = False, float("-inf")
+    def __init__(self, cluster: Cluster, namespace: str) -> None:
+        self._cluster, self._namespace = cluster, namespace
+        self._known: frozenset[Kind] = frozenset()
+        self._asked_at = float("-inf")
 
-    async def known(self) -> bool:
-        """Returns whether the cluster knows it."""
+    async def known(self) -> frozenset[Kind]:
+        """Returns those that the cluster knows and lets us list."""
         if time.monotonic() - self._asked_at >= ASK_KIND_SECONDS:
             self._asked_at = time.monotonic()
-            try:
-                await self._cluster.list(self._kind, self._namespace, {LABEL_MANAGED_BY: MANAGER})
-            except OperatorError:
-                self._known = False
-            else:
-                self._known = True
+            self._known = frozenset([kind for kind in OPTIONAL if await self._asked(kind)])
         return self._known
+
+    async def _asked(self, kind: Kind) -> bool:
+        try:
+            await self._cluster.list(kind, self._namespace, {LABEL_MANAGED_BY: MANAGER})
+        except OperatorError:
+            return False
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,7 @@ class Dependencies:
     poller: RelayPoller
     default_image: str
     custom_endpoints: bool
-    pod_monitors: OptionalKind
+    optional_kinds: OptionalKinds
     pod_monitor_labels: Mapping[str, str]
 
 
@@ -77,9 +81,9 @@ async def observe(
     labels = {LABEL_NAME: label_value(name), LABEL_MANAGED_BY: MANAGER}
     existing: dict[Ref, str] = {}
     deployment = None
-    pod_monitors = await dependencies.pod_monitors.known()
+    optional_kinds = await dependencies.optional_kinds.known()
     for kind in OWNED:
-        if kind.optional and not pod_monitors:
+        if kind.optional and kind not in optional_kinds:
             continue
         for item in await cluster.list(kind, namespace, labels):
             if not owned_by(item, owner.uid):
@@ -96,7 +100,7 @@ async def observe(
         deployment=deployment,
         pods=await _pods(dependencies, owner),
         existing=existing,
-        pod_monitors=pod_monitors,
+        optional_kinds=optional_kinds,
         pod_monitor_labels=dependencies.pod_monitor_labels,
         conflicting=conflicting,
         endpoint=endpoint,

@@ -92,6 +92,26 @@ POD_MONITOR = Kind(
     removable=True,
     optional=True,
 )
+HTTP_ROUTE = Kind(
+    "gateway.networking.k8s.io",
+    "v1",
+    "HTTPRoute",
+    "httproutes",
+    ("list", "create", "patch", "delete"),
+    owned=True,
+    removable=True,
+    optional=True,
+)
+BACKEND_CONFIG = Kind(
+    "cloud.google.com",
+    "v1",
+    "BackendConfig",
+    "backendconfigs",
+    ("list", "create", "patch", "delete"),
+    owned=True,
+    removable=True,
+    optional=True,
+)
 LEASE = Kind("coordination.k8s.io", "v1", "Lease", "leases", own_rights=("create", "get", "update"))
 EVENT = Kind("events.k8s.io", "v1", "Event", "events", ("create",))
 
@@ -107,10 +127,13 @@ KINDS = (
     INGRESS,
     NETWORK_POLICY,
     POD_MONITOR,
+    HTTP_ROUTE,
+    BACKEND_CONFIG,
     LEASE,
     EVENT,
 )
 OWNED = tuple(kind for kind in KINDS if kind.owned)
+OPTIONAL = tuple(kind for kind in KINDS if kind.optional)
 
 _BY_NAME = {(kind.api_version, kind.name): kind for kind in KINDS}
 

@@ -10,6 +10,7 @@ from voiceassist_crds.config import RelayConfig
 from voiceassist_crds.reasons import ConditionType, Reason
 from voiceassist_crds.status import PeerReason
 
+from ..kubernetes.kinds import BACKEND_CONFIG, HTTP_ROUTE, Kind
 from .condition import Blocker, Check, Condition, Verdict, first, known_condition
 from .observed import Endpoint, Observed, PodFact
 from .peers import peer_verdict
@@ -220,6 +221,21 @@ def _cluster_refuses_objects(state: State) -> Verdict | None:
     return Verdict(False, Reason.APPLY_FAILED, state.seen.apply_error) if state.seen.apply_error else None
 
 
+def _cluster_lacks_a_kind(state: State) -> Verdict | None:
+    """A PodMonitor is made where the cluster has the kind; these were asked for by name."""
+    spec, known = state.seen.owner.spec, state.seen.optional_kinds
+    if spec.http_route is not None and HTTP_ROUTE not in known:
+        return _kind_not_installed("spec.httpRoute", HTTP_ROUTE, "install the Gateway API's kinds (standard channel, 1.2 or newer)")
+    if spec.ingress.flavour == "GKE" and BACKEND_CONFIG not in known:
+        return _kind_not_installed("ingress.flavour GKE", BACKEND_CONFIG, "GKE has it by itself: set Common elsewhere")
+    return None
+
+
+def _kind_not_installed(field: str, kind: Kind, what: str) -> Verdict:
+    text = f"{field} needs the kind {kind.name} ({kind.api_version}), which this cluster does not have or the operator may not list; {what}"
+    return Verdict(False, Reason.KIND_NOT_INSTALLED, text)
+
+
 def _a_part_is_not_well(state: State) -> Verdict | None:
     for kind in _COUNTED:
         part = state.others[kind]
@@ -238,7 +254,13 @@ def _generation(state: State) -> int | None:
     return min((one.generation for kind, one in state.others.items() if kind in _COUNTED and one.generation is not None), default=None)
 
 
-READY: tuple[Check[State], ...] = (_something_is_missing, _cluster_refuses_objects, _a_part_is_not_well, _agents_are_helped)
+READY: tuple[Check[State], ...] = (
+    _something_is_missing,
+    _cluster_refuses_objects,
+    _cluster_lacks_a_kind,
+    _a_part_is_not_well,
+    _agents_are_helped,
+)
 
 # Progressing
 

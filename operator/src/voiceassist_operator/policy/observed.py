@@ -10,7 +10,7 @@ from typing import Any
 from voiceassist_crds.reasons import Reason
 from voiceassist_crds.status import RelayStatus
 
-from ..kubernetes.kinds import Ref
+from ..kubernetes.kinds import Kind, Ref
 from ..twilio.model.observed import TwilioFact
 from .resources.metadata import Owner
 
@@ -109,8 +109,8 @@ class Observed:
     pods: tuple[PodFact, ...] = ()
     existing: dict[Ref, str] = field(default_factory=dict)
     """Objects of ours that are there, with their resourceVersion."""
-    pod_monitors: bool = False
-    """Whether the cluster knows PodMonitors."""
+    optional_kinds: frozenset[Kind] = frozenset()
+    """The optional kinds that the cluster knows."""
     pod_monitor_labels: Mapping[str, str] = field(default_factory=dict)
     """Further labels that PodMonitors are to bear."""
     conflicting: str = ""

@@ -9,7 +9,7 @@ from voiceassist_crds.config import RelayConfig
 from voiceassist_crds.errors import ContractError
 from voiceassist_crds.reasons import Reason
 
-from ..kubernetes.kinds import CONFIG_MAP, Manifest, Ref, ref
+from ..kubernetes.kinds import CONFIG_MAP, Manifest, Ref, kind_of, ref
 from .blockers import blockers
 from .condition import Blocker, changed
 from .observed import Observed
@@ -18,7 +18,7 @@ from .resources.account_budget_monitor import relay_disruption_budget, relay_pod
 from .resources.config_map import history_config_map, relay_config_map
 from .resources.deployment import relay_deployment
 from .resources.metadata import history_name
-from .resources.network import relay_ingress, relay_network_policy, relay_service
+from .resources.network import relay_backend_config, relay_http_route, relay_ingress, relay_network_policy, relay_service
 from .rollout import PodPatch, behind, pod_patches, prompt_history
 from .status import make_status
 from .twilio_conditions import sync_service_sid
@@ -79,10 +79,13 @@ def _objects(seen: Observed, config: RelayConfig) -> list[Manifest]:
         relay_service(owner),
         relay_disruption_budget(owner),
         relay_ingress(owner),
+        relay_http_route(owner),
+        relay_backend_config(owner),
         relay_network_policy(owner),
-        relay_pod_monitor(owner, seen.pod_monitor_labels) if seen.pod_monitors else None,
+        relay_pod_monitor(owner, seen.pod_monitor_labels),
     ]
-    return [manifest for manifest in wanted if manifest is not None]
+    there = [manifest for manifest in wanted if manifest is not None]
+    return [manifest for manifest in there if not kind_of(manifest).optional or kind_of(manifest) in seen.optional_kinds]
 
 
 def _unwanted(seen: Observed, apply: list[Manifest], config: RelayConfig) -> list[Ref]:

@@ -1,26 +1,14 @@
-"""How relays are reached: Service, Ingress, NetworkPolicy."""
+"""How relays are reached: Service, Ingress, HTTPRoute, BackendConfig, NetworkPolicy."""
 
 from __future__ import annotations
 
 from voiceassist_crds import names
 
-from ...kubernetes.kinds import INGRESS, LABEL_APP, MANAGER, NETWORK_POLICY, SERVICE, Manifest
+from ...kubernetes.kinds import BACKEND_CONFIG, HTTP_ROUTE, INGRESS, LABEL_APP, MANAGER, NETWORK_POLICY, SERVICE, Manifest
 from .metadata import Owner, manifest, relay_name
+from .proxy_annotations import STREAM_SECONDS, drain_seconds, ingress_annotations, route_annotations, service_annotations
 
-_HOUR = "3600"
-
-INGRESS_ANNOTATIONS = {
-    # An hour between two bytes: a stream may be silent, and closing it ends the call's assist.
-    "nginx.ingress.kubernetes.io/proxy-read-timeout": _HOUR,
-    "nginx.ingress.kubernetes.io/proxy-send-timeout": _HOUR,
-    "nginx.ingress.kubernetes.io/proxy-buffering": "off",
-    "nginx.org/proxy-read-timeout": f"{_HOUR}s",
-    "nginx.org/proxy-send-timeout": f"{_HOUR}s",
-    "haproxy.org/timeout-tunnel": f"{_HOUR}s",
-    "haproxy-ingress.github.io/timeout-tunnel": f"{_HOUR}s",
-    "projectcontour.io/response-timeout": "infinity",
-    "alb.ingress.kubernetes.io/load-balancer-attributes": f"idle_timeout.timeout_seconds={_HOUR}",
-}
+SERVICE_PORT = 80
 
 
 def relay_service(owner: Owner) -> Manifest:
@@ -29,14 +17,14 @@ def relay_service(owner: Owner) -> Manifest:
         "spec": {
             "type": "ClusterIP",
             "selector": owner.selector,
-            "ports": [{"name": "http", "port": 80, "targetPort": "public", "protocol": "TCP", "appProtocol": "http"}],
+            "ports": [{"name": "http", "port": SERVICE_PORT, "targetPort": "public", "protocol": "TCP", "appProtocol": "http"}],
         }
     }
-    return manifest(SERVICE, owner, relay_name(owner.name), body)
+    return manifest(SERVICE, owner, relay_name(owner.name), body, service_annotations(owner))
 
 
 def relay_ingress(owner: Owner) -> Manifest | None:
-    """Returns the Ingress, if wanted. Contour also has to know which route is a websocket."""
+    """Returns the Ingress, if wanted."""
     ingress, prefix = owner.spec.ingress, owner.spec.path_prefix
     if not ingress.enabled:
         return None
@@ -47,8 +35,34 @@ def relay_ingress(owner: Owner) -> Manifest | None:
         spec["ingressClassName"] = ingress.class_name
     if ingress.tls_secret_name:
         spec["tls"] = [{"hosts": [owner.spec.host], "secretName": ingress.tls_secret_name}]
-    annotations = {**INGRESS_ANNOTATIONS, "projectcontour.io/websocket-routes": prefix or "/", **ingress.annotations}
-    return manifest(INGRESS, owner, name, {"spec": spec}, annotations)
+    return manifest(INGRESS, owner, name, {"spec": spec}, ingress_annotations(owner))
+
+
+def relay_http_route(owner: Owner) -> Manifest | None:
+    """Returns the Gateway API's HTTPRoute, if wanted. Time-outs are off: a stream's answer ends when the stream does."""
+    if owner.spec.http_route is None:
+        return None
+    name = relay_name(owner.name)
+    rule = {
+        "matches": [{"path": {"type": "PathPrefix", "value": owner.spec.path_prefix or "/"}}],
+        "backendRefs": [{"name": name, "port": SERVICE_PORT}],
+        "timeouts": {"request": "0s"},
+    }
+    parents = [one.model_dump(by_alias=True, exclude_none=True) for one in owner.spec.http_route.parent_refs]
+    spec = {"parentRefs": parents, "hostnames": [owner.spec.host], "rules": [rule]}
+    return manifest(HTTP_ROUTE, owner, name, {"spec": spec}, route_annotations())
+
+
+def relay_backend_config(owner: Owner) -> Manifest | None:
+    """Returns what GKE's Ingress controller takes from a BackendConfig and from no annotation, if wanted."""
+    if owner.spec.ingress.flavour != "GKE":
+        return None
+    spec = {
+        "timeoutSec": STREAM_SECONDS,
+        "connectionDraining": {"drainingTimeoutSec": drain_seconds(owner)},
+        "healthCheck": {"type": "HTTP", "requestPath": names.READY_PATH, "port": names.PUBLIC_PORT},
+    }
+    return manifest(BACKEND_CONFIG, owner, relay_name(owner.name), {"spec": spec})
 
 
 def relay_network_policy(owner: Owner) -> Manifest | None:
