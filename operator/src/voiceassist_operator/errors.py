@@ -2,6 +2,9 @@
 
 OperatorError
   Retryable             try again after `delay` seconds
+    NotThere            the API server says that there is no such object
+    UnknownKind         the API server does not know the kind
+    Forbidden           the API server says that we lack the right
     TwilioUnavailable   Twilio is busy, has trouble of its own, or cannot be reached (twilio/model/errors.py)
   Permanent             nothing helps but a change of what was asked
     TwilioRefused       Twilio does not do it; `kind` says what must change (twilio/model/errors.py)
@@ -22,6 +25,18 @@ class Retryable(OperatorError):
     def __init__(self, message: str, delay: float) -> None:
         self.delay = delay
         super().__init__(message)
+
+
+class NotThere(Retryable):
+    """There is no such object: the API server itself said so."""
+
+
+class UnknownKind(Retryable):
+    """The API server does not know the kind."""
+
+
+class Forbidden(Retryable):
+    """The API server says that we lack the right."""
 
 
 class Permanent(OperatorError):

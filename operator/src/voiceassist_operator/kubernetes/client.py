@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import httpx2
+import msgspec
 from lightkube import AsyncClient, KubeConfig
+from lightkube.config.client_adapter import verify_cluster
 from lightkube.core.exceptions import ApiError, ConfigError
 from lightkube.generic_resource import create_namespaced_resource
 from lightkube.types import PatchType
 
-from ..errors import Permanent, Retryable
+from ..errors import Forbidden, NotThere, Permanent, Retryable, UnknownKind
+from .answers import NO_SUCH_PATH, NOT_FOUND, NOT_FROM_THE_API, ApiTransport
 from .kinds import KINDS, MANAGER, Kind, Manifest, Ref, kind_of
 
 RESOURCES: dict[Kind, Any] = {
@@ -37,33 +41,30 @@ class Cluster:
         try:
             # Read here, as the client looks at neither when it is to ignore proxies of the environment.
             config = KubeConfig.from_env().get()
-            return cls(AsyncClient(config=config, field_manager=MANAGER, timeout=timeout, trust_env=False), may_write)
+            if config is None or config.user is None:
+                raise ConfigError("the context names no user")
+            transport = ApiTransport(verify=verify_cluster(config.cluster, config.user, config.abs_file, trust_env=False), trust_env=False)
+            client = AsyncClient(config=config, field_manager=MANAGER, timeout=timeout, trust_env=False, transport=transport)
+            return cls(client, may_write)
         except ConfigError as error:
             raise Permanent(f"no cluster: {error}; run in a pod with a service account, or set KUBECONFIG") from error
 
     async def get(self, kind: Kind, name: str, namespace: str) -> Manifest | None:
-        """Returns an object, or None where there is none. Raises OperatorError."""
+        """Returns an object, or None where the API server says that there is none. Raises OperatorError."""
         try:
-            return cast(Manifest, await self._client.get(RESOURCES[kind], name, namespace=namespace))
-        except ApiError as error:
-            if error.status.code == 404:
-                return None
-            raise _mapped(error, f"get {kind.name} {name}") from error
-        except httpx2.HTTPError as error:
-            raise Retryable(f"get {kind.name} {name}: {type(error).__name__}", RETRY_SECONDS) from error
+            with _errors(f"get {kind.name} {name}"):
+                return _object(await self._client.get(RESOURCES[kind], name, namespace=namespace))
+        except NotThere:
+            return None
 
     async def list(self, kind: Kind, namespace: str, labels: dict[str, str] | None = None) -> list[Manifest]:
-        """Returns all objects of a kind with these labels; of all namespaces with "*". Raises OperatorError."""
-        return [item async for item in self._items(kind, namespace, labels)]
+        """Returns all objects of a kind with these labels; of all namespaces with "*".
 
-    async def _items(self, kind: Kind, namespace: str, labels: dict[str, str] | None) -> AsyncIterator[Manifest]:
-        try:
-            async for item in self._client.list(RESOURCES[kind], namespace=namespace, labels=cast(Any, labels)):
-                yield cast(Manifest, item)
-        except ApiError as error:
-            raise _mapped(error, f"list {kind.name}") from error
-        except httpx2.HTTPError as error:
-            raise Retryable(f"list {kind.name}: {type(error).__name__}", RETRY_SECONDS) from error
+        Raises OperatorError; UnknownKind where the API server does not know the kind.
+        """
+        with _errors(f"list {kind.name}"):
+            found = self._client.list(RESOURCES[kind], namespace=namespace, labels=cast(Any, labels))
+            return [_object(item) async for item in found]
 
     async def apply(self, manifest: Manifest) -> Manifest:
         """Applies a manifest server-side: fields that others own and we do not name stay. Returns the object as it is now.
@@ -71,40 +72,24 @@ class Cluster:
         Raises OperatorError.
         """
         kind = kind_of(manifest)
-        what = f"apply {kind.name} {manifest['metadata']['name']}"
         self._may_write()
-        try:
-            made = await self._client.apply(RESOURCES[kind](manifest), field_manager=MANAGER, force=True)
-        except ApiError as error:
-            raise _mapped(error, what) from error
-        except httpx2.HTTPError as error:
-            raise Retryable(f"{what}: {type(error).__name__}", RETRY_SECONDS) from error
-        return cast(Manifest, made)
+        with _errors(f"apply {kind.name} {manifest['metadata']['name']}"):
+            return _object(await self._client.apply(RESOURCES[kind](manifest), field_manager=MANAGER, force=True))
 
     async def patch(self, kind: Kind, name: str, namespace: str, body: Manifest, *, sub: str = "") -> None:
         """Merge patch; of the status with sub="status". An object that is gone is no error. Raises OperatorError."""
         self._may_write()
         resource = RESOURCES[kind].Status if sub == "status" else RESOURCES[kind]
-        try:
+        with contextlib.suppress(NotThere), _errors(f"patch {kind.name} {name}"):
             await self._client.patch(
                 resource, name, cast(Any, body), namespace=namespace, patch_type=PatchType.MERGE, field_manager=MANAGER
             )
-        except ApiError as error:
-            if error.status.code != 404:
-                raise _mapped(error, f"patch {kind.name} {name}") from error
-        except httpx2.HTTPError as error:
-            raise Retryable(f"patch {kind.name} {name}: {type(error).__name__}", RETRY_SECONDS) from error
 
     async def delete(self, ref: Ref, namespace: str) -> None:
         """Deletes an object; one that is gone is no error. Raises OperatorError."""
         self._may_write()
-        try:
+        with contextlib.suppress(NotThere), _errors(f"delete {ref.kind.name} {ref.name}"):
             await self._client.delete(RESOURCES[ref.kind], ref.name, namespace=namespace)
-        except ApiError as error:
-            if error.status.code != 404:
-                raise _mapped(error, f"delete {ref.kind.name} {ref.name}") from error
-        except httpx2.HTTPError as error:
-            raise Retryable(f"delete {ref.kind.name} {ref.name}: {type(error).__name__}", RETRY_SECONDS) from error
 
     async def create(self, manifest: Manifest) -> Manifest:
         """Creates an object. Raises Retryable where it exists."""
@@ -113,31 +98,53 @@ class Cluster:
 
     async def create_unguarded(self, manifest: Manifest) -> Manifest:
         """Creates an object without holding the Lease: for the Lease itself. Raises OperatorError, Retryable where it exists."""
-        try:
-            return cast(Manifest, await self._client.create(RESOURCES[kind_of(manifest)](manifest)))
-        except ApiError as error:
-            raise _mapped(error, f"create {manifest['kind']}") from error
-        except httpx2.HTTPError as error:
-            raise Retryable(f"create {manifest['kind']}: {type(error).__name__}", RETRY_SECONDS) from error
+        wanted = RESOURCES[kind_of(manifest)](manifest)
+        with _errors(f"create {manifest['kind']}"):
+            return _object(await self._client.create(wanted))
 
     async def replace(self, manifest: Manifest) -> Manifest:
         """Replaces an object at its resourceVersion, without holding the Lease: for the Lease itself.
 
         Raises Retryable where somebody was faster.
         """
-        try:
-            return cast(Manifest, await self._client.replace(RESOURCES[kind_of(manifest)](manifest)))
-        except ApiError as error:
-            raise _mapped(error, f"replace {manifest['kind']}") from error
-        except httpx2.HTTPError as error:
-            raise Retryable(f"replace {manifest['kind']}: {type(error).__name__}", RETRY_SECONDS) from error
+        wanted = RESOURCES[kind_of(manifest)](manifest)
+        with _errors(f"replace {manifest['kind']}"):
+            return _object(await self._client.replace(wanted))
+
+
+def _object(answer: Any) -> Manifest:
+    """The object that an answer of 200 has. Raises ValueError where it has none."""
+    metadata = answer.get("metadata") if isinstance(answer, dict) else None
+    if not isinstance(metadata, dict) or not all(isinstance(metadata.get(key), str) for key in ("name", "resourceVersion")):
+        raise ValueError("no object")
+    return cast(Manifest, answer)
+
+
+@contextlib.contextmanager
+def _errors(what: str) -> Iterator[None]:
+    """Whatever the client library raises becomes an OperatorError; `what` was tried."""
+    try:
+        yield
+    except ApiError as error:
+        raise _mapped(error, what) from error
+    except httpx2.HTTPError as error:
+        raise Retryable(f"{what}: {type(error).__name__}", RETRY_SECONDS) from error
+    except ConfigError as error:  # the service account's token was away for a moment
+        raise Retryable(f"{what}: {error}", RETRY_SECONDS) from error
+    except (ValueError, TypeError, msgspec.MsgspecError) as error:
+        text = f"{what}: HTTP 200, but no answer of the API server's; what stands before it?"
+        raise Retryable(text, RETRY_SECONDS) from error
 
 
 def _mapped(error: ApiError, what: str) -> Retryable | Permanent:
-    code = error.status.code or 0
+    code, reason = error.status.code or 0, error.status.reason or ""
     text = f"{what}: {error.status.message or code}"
-    if code == 422 or (code == 403 and "is being terminated" in text):
+    if code == 404 and reason in {NOT_FOUND, NO_SUCH_PATH}:
+        return NotThere(text, SLOW_SECONDS) if reason == NOT_FOUND else UnknownKind(text, SLOW_SECONDS)
+    if reason != NOT_FROM_THE_API and (code == 422 or (code == 403 and "is being terminated" in text)):
         return Permanent(text)
     if code == 409:
         return Retryable(text, CONFLICT_SECONDS)
-    return Retryable(text, SLOW_SECONDS if code in {403, 404} else RETRY_SECONDS)
+    if code == 403 and reason != NOT_FROM_THE_API:
+        return Forbidden(text, SLOW_SECONDS)
+    return Retryable(text, RETRY_SECONDS)
