@@ -3,11 +3,12 @@
 
     tools/tiers.py [--fast] [--changed] [--one-by-one] [TIER ...]
 
-Tiers run in lanes beside each other: the cluster's waits more than it computes, so the others go on meanwhile, one after the other. Tiers
-that measure run alone, at the end. What a tier prints comes in one piece when it is over, unless it is the only one at work.
+First everything is made that any of the tiers needs and that is not there yet: Debian packages (as root on Debian), npm packages, the
+cluster's programs and images. No test runs meanwhile. A tier whose prerequisites cannot be had is listed as NOT RUN; with CI=true that is
+a failure. Then tiers run in lanes beside each other: the cluster's waits more than it computes, so others go on meanwhile, one after the
+other. Those that keep all cores busy, or measure, run alone, at the end. What a tier prints comes in one piece when it is over, unless it
+is the only one at work. The summary tells how many cores each kept busy.
 With --changed only the tests run that a change since the branch left main can reach (tools/reach.py).
-A tier whose prerequisites are missing is listed as NOT RUN; with CI=true that is a failure. Debian packages that a tier needs
-are installed when this runs as root on Debian.
 """
 
 from __future__ import annotations
@@ -78,6 +79,7 @@ class Outcome:
 
     tier: str
     seconds: float = 0.0
+    cpu: float = 0.0  # seconds
     code: int = 0
     not_run: str = ""
     passed: int = 0
@@ -98,19 +100,10 @@ def install(packages: list[str]) -> str:
     return ""
 
 
-def missing(tier: Tier) -> str:
-    """Why the tier cannot run here; empty when it can."""
-    packages = [package for program, package in tier.programs.items() if shutil.which(program) is None]
-    if packages and (reason := install(packages)):
-        return reason
-    if tier.prerequisites:
-        done = subprocess.run([PYTHON, ROOT / tier.prerequisites], capture_output=True, text=True, check=False)
-        return "; ".join((done.stdout + (done.stderr if done.returncode else "")).strip().splitlines()[-5:])
-    return ""
-
-
 STILL = 60.0
-"""Seconds after which a tier whose output is kept until its end says that it is still at work."""
+"""Seconds after which what prints nothing until its end says that it is still at work."""
+QUICK = 5.0
+"""Seconds below which a prerequisite's script says nothing of the time that it took: it has found all there."""
 _printing = Lock()
 
 
@@ -118,6 +111,59 @@ def say(text: str) -> None:
     """Prints in one piece."""
     with _printing:
         print(text, flush=True)
+
+
+def lacking(tier: Tier) -> list[str]:
+    """The Debian packages of programs that are not found."""
+    return [package for program, package in tier.programs.items() if shutil.which(program) is None]
+
+
+def prepare(tier: Tier) -> str:
+    """Runs the tier's script, which makes what is not there yet; why the tier cannot run here, empty when it can."""
+    if not tier.prerequisites:
+        return ""
+    begin = time.monotonic()
+    with tempfile.TemporaryFile("w+") as told:
+        # What the script prints is what is missing; how far it is goes to standard error, which is the terminal's.
+        process = subprocess.Popen([PYTHON, ROOT / tier.prerequisites], stdout=told)
+        wait(process, f"prerequisites of {tier.name}")
+        if (seconds := time.monotonic() - begin) > QUICK:
+            say(f"tiers: prerequisites of {tier.name} took {seconds:.0f} s")
+        told.seek(0)
+        reasons = told.read().strip().splitlines()[-5:]
+    if process.returncode and not reasons:
+        reasons = [f"{tier.prerequisites} failed with {process.returncode}"]
+    return "; ".join(reasons)
+
+
+def prerequisites(tiers: list[Tier]) -> dict[str, str]:
+    """Makes what all the tiers need before any of them begins; by a tier's name why it cannot run, empty when it can."""
+    begin = time.monotonic()
+    reasons = {tier.name: "" for tier in tiers}
+    if packages := sorted({package for tier in tiers for package in lacking(tier)}):
+        reason = install(packages)
+        reasons |= {tier.name: reason if len(tiers) == 1 else install(lacking(tier)) for tier in tiers if reason and lacking(tier)}
+    scripts = [tier for tier in tiers if not reasons[tier.name]]
+    # Two at once, as npm waits for the network while a compiler computes; the longest first.
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        waiting = {tier.name: pool.submit(prepare, tier) for tier in sorted(scripts, key=lambda tier: tier.lane is not Lane.WAITING)}
+        reasons |= {name: prepared.result() for name, prepared in waiting.items()}
+    say(f"tiers: prerequisites took {time.monotonic() - begin:.0f} s")
+    return reasons
+
+
+def wait(process: subprocess.Popen[bytes], what: str) -> float:
+    """Waits for a process, and says once a minute that it is at work; the CPU seconds of it and of what it has waited for."""
+    begin = said = time.monotonic()
+    while True:
+        pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+        if pid:
+            process.returncode = os.waitstatus_to_exitcode(status)
+            return usage.ru_utime + usage.ru_stime
+        if (now := time.monotonic()) - said > STILL:
+            said = now
+            say(f"=== {what}: {(now - begin) / 60:.0f} min so far")
+        time.sleep(0.1)
 
 
 def run(tier: Tier, only: list[str], alone: bool) -> Outcome:
@@ -129,18 +175,15 @@ def run(tier: Tier, only: list[str], alone: bool) -> Outcome:
         command = [PYTHON, "-m", "pytest", *(only or [f"tests/{tier.name}"]), "-q", f"--junitxml={report}", *tier.arguments]
         if alone:
             say(f"\n=== {tier.name}")
-            outcome.code = subprocess.run(command, cwd=ROOT, check=False).returncode
+            process = subprocess.Popen(command, cwd=ROOT)
+            outcome.cpu = wait(process, tier.name)
         else:
             say(f"=== {tier.name}: begun")
             with kept.open("wb") as out:
                 process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT)
-                while True:
-                    try:
-                        outcome.code = process.wait(STILL)
-                        break
-                    except subprocess.TimeoutExpired:
-                        say(f"=== {tier.name}: {(time.monotonic() - begin) / 60:.0f} min so far")
+                outcome.cpu = wait(process, tier.name)
             say(f"\n=== {tier.name}\n{kept.read_text(errors='replace').rstrip()}")
+        outcome.code = process.returncode
         if report.exists():
             for suite in ET.parse(report).getroot().iter("testsuite"):
                 count = {key: int(suite.get(key, 0)) for key in ("tests", "failures", "errors", "skipped")}
@@ -153,7 +196,8 @@ def run(tier: Tier, only: list[str], alone: bool) -> Outcome:
 
 def run_all(wanted: list[Tier], reached: dict[str, list[str]], *, one_by_one: bool) -> list[Outcome]:
     """Runs tiers lane by lane; the outcomes are in the order of the tiers."""
-    outcomes = {tier.name: Outcome(tier.name, not_run=missing(tier)) for tier in wanted}
+    reasons = prerequisites(wanted)
+    outcomes = {tier.name: Outcome(tier.name, not_run=reasons[tier.name]) for tier in wanted}
     there = [tier for tier in wanted if not outcomes[tier.name].not_run]
     beside = [] if one_by_one else [[tier for tier in there if tier.lane is lane] for lane in (Lane.WAITING, Lane.COMPUTING)]
     lanes = [lane for lane in beside if lane]
@@ -205,6 +249,7 @@ def main() -> int:
             bad |= failed
             print(
                 f"{outcome.tier:12} {'FAILED' if failed else 'ok':7} {outcome.seconds:6.0f} s  "
+                f"{outcome.cpu / max(outcome.seconds, 0.1):4.1f} cores  "
                 f"{outcome.passed} passed, {outcome.failed} failed, {outcome.skipped} skipped"
             )
     total = [sum(getattr(o, key) for o in outcomes) for key in ("passed", "failed", "skipped")]

@@ -33,7 +33,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     running = start(tmp_path_factory.mktemp("demo") / "stage")
     yield running
     running.process.send_signal(signal.SIGINT)
-    assert running.process.wait(40) == 0
+    assert running.process.wait(300) == 0
 
 
 @pytest.fixture(scope="session")

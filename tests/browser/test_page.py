@@ -130,7 +130,7 @@ def test_what_fails_is_shown_and_the_page_comes_back(page: Page, demo: Demo, tmp
         page.screenshot(path=tmp_path / "failed.png")
     finally:
         failing.process.send_signal(signal.SIGINT)
-        assert failing.process.wait(40) == 0
+        assert failing.process.wait(300) == 0
     expect(page.locator("#facts")).to_contain_text("does not answer")
     port = failing.url.rsplit(":", 1)[1]
     again = start(tmp_path / "again", "--port", port)
@@ -139,4 +139,4 @@ def test_what_fails_is_shown_and_the_page_comes_back(page: Page, demo: Demo, tmp
         expect(page.locator("#facts .bad")).to_have_count(0)
     finally:
         again.process.send_signal(signal.SIGINT)
-        assert again.process.wait(40) == 0
+        assert again.process.wait(300) == 0

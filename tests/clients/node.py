@@ -14,7 +14,7 @@ from typing import Any, Self
 from clients.packages import HERE, node_modules
 from voiceassist_sim.twilio.browser import BrowserEdge
 
-WAIT = 60.0
+WAIT = 180.0
 Said = list[Any]
 
 

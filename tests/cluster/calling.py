@@ -25,8 +25,8 @@ from voiceassist_relay.logs import call_hash
 from voiceassist_sim.audio import load_call
 
 RECORDINGS = "/opt/voiceassist/examples/calls"  # in the stand-in's image
-AFTER_SECONDS = 30.0
-END_SECONDS = 180.0
+AFTER_SECONDS = 180.0
+END_SECONDS = 400.0
 
 
 class _Ingress(AbstractResolver):
@@ -136,7 +136,7 @@ def frames_added(lab: Lab, namespace: str) -> dict[str, int]:
     """Frames that the relays say they sent besides what came: silence where none came for a while, and replays to another session."""
     totals = {"filled": 0.0, "replayed": 0.0}
     for url in status_urls(lab, namespace).values():
-        with urllib.request.urlopen(url.replace("/status", "/metrics"), timeout=10) as answer:
+        with urllib.request.urlopen(url.replace("/status", "/metrics"), timeout=60) as answer:
             for line in answer.read().decode().splitlines():
                 for outcome in totals:
                     if line.startswith("voiceassist_relay_frames_total{") and f'outcome="{outcome}"' in line:

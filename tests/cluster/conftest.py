@@ -33,7 +33,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in chosen:
         # The time limit is the test's own: fixtures that bring a cluster up or down are not counted.
         if item.get_closest_marker("timeout") is None:
-            item.add_marker(pytest.mark.timeout(120, func_only=True))
+            item.add_marker(pytest.mark.timeout(900, func_only=True))
         if missing:
             item.add_marker(pytest.mark.skip(reason=f"NOT RUN: {'; '.join(missing)}"))
 

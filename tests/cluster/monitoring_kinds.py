@@ -12,7 +12,7 @@ from cluster.lab.cache import ensure
 from cluster.lab.programs import MONITORING_KINDS, monitoring_kinds
 
 GROUP = "monitoring.coreos.com"
-SERVED_SECONDS = 30.0
+SERVED_SECONDS = 180.0
 
 
 def bring_monitoring_kinds(lab: Lab) -> None:
@@ -21,7 +21,7 @@ def bring_monitoring_kinds(lab: Lab) -> None:
     files = ensure(monitoring_kinds())
     for plural in MONITORING_KINDS:  # server-side: the definitions are larger than an annotation may be
         lab.kubectl("apply", "--server-side", "--force-conflicts", "-f", files / f"{plural}.yaml")
-    lab.kubectl("wait", "--for=condition=Established", "--timeout=30s", *names)
+    lab.kubectl("wait", "--for=condition=Established", "--timeout=300s", *names)
     deadline = time.monotonic() + SERVED_SECONDS
     while not _served(lab):
         if time.monotonic() > deadline:

@@ -15,7 +15,8 @@ from cluster.lab.cache import ensure
 from cluster.lab.images import image_name
 from cluster.lab.places import REPOSITORY
 from cluster.lab.programs import prometheus
-from cluster.standing import Json, eventually, fetch
+from cluster.standing import Json, fetch
+from cluster.waiting import eventually
 
 PAGE = REPOSITORY / "docs" / "observability.md"
 NAMESPACE = "monitoring"  # as on the page
@@ -107,10 +108,10 @@ def scraping(lab: Lab, rules: Mapping[str, str]) -> Iterator[Scraper]:
     try:
         lab.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": labels}}, *account)
         lab.apply(config | {"data": {"prometheus.yaml": f"{own}{told('scrape')}", **rules}}, _pod(), namespace=NAMESPACE)
-        lab.kubectl("wait", "pod/prometheus", "-n", NAMESPACE, "--for=condition=Ready", "--timeout=60s")
+        lab.kubectl("wait", "pod/prometheus", "-n", NAMESPACE, "--for=condition=Ready", "--timeout=300s")
         address = lab.get("pod", "prometheus", "-n", NAMESPACE)["status"]["podIP"]
         scraper = Scraper(f"http://127.0.0.1:{lab.forward(address, PORT)}")
-        eventually("Prometheus", lambda: scraper.ask("status/runtimeinfo"), 20)
+        eventually("Prometheus", lambda: scraper.ask("status/runtimeinfo"))
         yield scraper
     finally:
         for one in rights:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from cluster.lab import Lab
 from cluster.lab.addresses import INGRESS, INGRESS_DOMAIN
@@ -21,26 +20,6 @@ CHART = REPOSITORY / "charts" / "voiceassist"
 VALUES = REPOSITORY / "tests" / "cluster" / "values.yaml"
 SANDBOX = REPOSITORY / "examples" / "sandbox.yaml"
 Json = dict[str, Any]
-T = TypeVar("T")
-
-
-def eventually(what: str, look: Callable[[], T], seconds: float = 60.0, every: float = 0.2) -> T:
-    """The first thing that is true of `look()`; fails, with what was seen last, when there is none in time."""
-    deadline = time.monotonic() + seconds
-    while True:
-        seen: Any
-        try:
-            seen = look()
-        except (CommandError, OSError) as error:
-            seen = None
-            trouble: Any = error
-        else:
-            trouble = seen
-        if seen:
-            return seen
-        if time.monotonic() > deadline:
-            raise AssertionError(f"{what}: not within {seconds:.0f} s; last seen: {str(trouble)[:2000]}")
-        time.sleep(every)
 
 
 def fetch(
@@ -52,7 +31,7 @@ def fetch(
     if body is not None:
         request.add_header("Content-Type", "application/json")
     try:
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return json.loads(answer.read() or b"null")
     except urllib.error.HTTPError as error:
         raise OSError(f"{url}: {error.code} {error.read().decode(errors='replace')[:500]}") from None
@@ -85,13 +64,13 @@ def released(lab: Lab, namespace: str, name: str = "voiceassist", **values: Any)
         *helm_values(**values),
         "--wait",
         "--timeout",
-        "3m",
+        "10m",
     ]
     try:
         lab.helm("install", name, CHART, "--take-ownership", "--force-conflicts", *arguments)  # the CRD stays when a release goes
         yield name
         where = ["--all-namespaces"] if values.get("watch__allNamespaces") else ["-n", namespace]
-        lab.kubectl("delete", "voiceassists", "--all", *where, "--timeout=60s")
+        lab.kubectl("delete", "voiceassists", "--all", *where, "--timeout=300s")
     finally:
         lab.helm("uninstall", name, "-n", namespace, "--ignore-not-found", "--wait=false")
 
@@ -127,7 +106,7 @@ def sandbox(lab: Lab, namespace: str, *hosts: str) -> Sandbox:
     """The stand-ins in a namespace, ready, with a Sync service."""
     lab.apply(*sandbox_objects(lab.authority.read_text(), *hosts), namespace=namespace)
     for name in ("sandbox-twilio", "sandbox-openai"):
-        lab.kubectl("rollout", "status", f"deployment/{name}", "-n", namespace, "--timeout=100s")
+        lab.kubectl("rollout", "status", f"deployment/{name}", "-n", namespace, "--timeout=300s")
     twilio, model = service_url(lab, namespace, "sandbox-twilio"), service_url(lab, namespace, "sandbox-openai")
     return Sandbox(namespace, twilio, model, sync_service(lab, namespace))
 
@@ -186,7 +165,7 @@ def condition(lab: Lab, namespace: str, kind: str = "Ready", name: str = "suppor
     return next((one for one in found if one["type"] == kind), {})
 
 
-def wait_ready(lab: Lab, namespace: str, name: str = "support", seconds: int = 90) -> None:
+def wait_ready(lab: Lab, namespace: str, name: str = "support", seconds: int = 300) -> None:
     """kubectl wait, as a user would; fails with what `kubectl describe` says."""
     try:
         lab.kubectl("wait", "--for=condition=Ready", f"voiceassist/{name}", "-n", namespace, f"--timeout={seconds}s")

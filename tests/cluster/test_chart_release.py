@@ -11,7 +11,8 @@ from cluster.calling import frames_added, play
 from cluster.lab import Lab
 from cluster.lab.errors import CommandError
 from cluster.lab.sandbox import authority_secret
-from cluster.standing import CHART, VALUES, eventually, fetch, host_of, relay_pods, released, standing, starts, status_urls, wait_ready
+from cluster.standing import CHART, VALUES, fetch, host_of, relay_pods, released, standing, starts, status_urls, wait_ready
+from cluster.waiting import eventually
 from voiceassist_demo.report import complaints, document
 
 KIND = "customresourcedefinition/voiceassists.voiceassist.dev"
@@ -19,7 +20,7 @@ KIND = "customresourcedefinition/voiceassists.voiceassist.dev"
 
 def _helm(lab: Lab, command: str, namespace: str, *more: str) -> str:
     given = () if command in {"rollback", "uninstall"} else (str(CHART), "--values", str(VALUES), "--set=endpoint.caSecret=endpoint-ca")
-    return lab.helm(command, "voiceassist", *given, "-n", namespace, "--wait", "--timeout=100s", *more)
+    return lab.helm(command, "voiceassist", *given, "-n", namespace, "--wait", "--timeout=300s", *more)
 
 
 def _operator(lab: Lab, namespace: str) -> list[dict[str, Any]]:
@@ -34,7 +35,7 @@ def _arguments(lab: Lab, namespace: str) -> list[str]:
     return list(pods[0]["spec"]["containers"][0]["args"]) if len(pods) == 1 else []
 
 
-@pytest.mark.timeout(400, func_only=True)
+@pytest.mark.timeout(900, func_only=True)
 def test_a_release_s_life(lab: Lab, namespace: str) -> None:
     lab.apply(authority_secret(lab), namespace=namespace)
     notes = _helm(lab, "install", namespace, "--take-ownership", "--force-conflicts")
@@ -56,7 +57,7 @@ def test_a_release_s_life(lab: Lab, namespace: str) -> None:
         _helm(lab, "upgrade", namespace, "--set=logLevel=loud")
 
     _helm(lab, "uninstall", namespace)
-    eventually("no operator", lambda: not _operator(lab, namespace), 30)
+    eventually("no operator", lambda: not _operator(lab, namespace))
     assert lab.get(KIND)["metadata"]["uid"] == crd
     facts = play(lab, place, host_of(namespace), ["card-charge.wav"])
     assert complaints(document(facts, **frames_added(lab, namespace))) == [], "relays go on serving without an operator"
@@ -67,12 +68,12 @@ def test_a_release_s_life(lab: Lab, namespace: str) -> None:
     old = fetch(url)["configRevision"]
     text = json.dumps({"spec": {"prompt": {"instructions": "Write one short sentence."}}})
     lab.kubectl("patch", "voiceassist", "support", "-n", namespace, "--type=merge", "-p", text)
-    eventually("the new prompt", lambda: fetch(url)["configRevision"] != old, 30)
+    eventually("the new prompt", lambda: fetch(url)["configRevision"] != old)
     assert starts(relay_pods(lab, namespace)) == pods, "an operator that comes back takes over what is there"
 
     # Uninstalled with an object left: nothing lets go of it, until its finalizers are taken away as docs/install.md says.
     _helm(lab, "uninstall", namespace)
-    eventually("no operator", lambda: not _operator(lab, namespace), 30)
+    eventually("no operator", lambda: not _operator(lab, namespace))
     lab.kubectl("delete", "voiceassist", "support", "-n", namespace, "--wait=false")
     assert "deletionTimestamp" in lab.get("voiceassist", "support", "-n", namespace)["metadata"]
     removal = '[{"op": "remove", "path": "/metadata/finalizers"}]'
@@ -82,10 +83,10 @@ def test_a_release_s_life(lab: Lab, namespace: str) -> None:
         lambda: not lab.get("deployments,configmaps,services,ingresses", "-n", namespace, "-l", "voiceassist.dev/name=support")["items"],
         60,
     )
-    eventually("no relay", lambda: not relay_pods(lab, namespace), 60)
+    eventually("no relay", lambda: not relay_pods(lab, namespace))
 
 
-@pytest.mark.timeout(240, func_only=True)
+@pytest.mark.timeout(900, func_only=True)
 def test_a_second_release_in_another_namespace(lab: Lab, namespace: str) -> None:
     body = {
         "apiVersion": "voiceassist.dev/v1alpha1",
@@ -111,7 +112,7 @@ def test_a_second_release_in_another_namespace(lab: Lab, namespace: str) -> None
             body["spec"]["host"] = f"second-{number}.voiceassist.test"  # type: ignore[index]
             lab.apply(body, namespace=where)
         for where in (namespace, second):
-            eventually(f"a word of the operator of {where}", lambda where=where: told(where), 40)
+            eventually(f"a word of the operator of {where}", lambda where=where: told(where))
         lab.helm("uninstall", "voiceassist", "-n", second, "--wait")
         assert lab.get(KIND)["status"]["conditions"]
         assert told(namespace)

@@ -14,9 +14,9 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
@@ -24,9 +24,10 @@ from cluster.lab import CommandError, Lab, LabError, keeper
 from cluster.lab.addresses import INGRESS, INGRESS_DOMAIN
 from cluster.lab.enclosure import Enclosure, reap
 from cluster.lab.images import DISTRIBUTIONS, all_images, image_archive, image_name
+from cluster.lab.lab import PATIENCE
 from cluster.lab.places import REPOSITORY
+from cluster.waiting import eventually
 
-T = TypeVar("T")
 SERVER = "from http.server import *; import sys, socket\n" + (
     "class H(BaseHTTPRequestHandler):\n"
     "  def do_GET(self):\n"
@@ -86,15 +87,6 @@ def pods(lab: Lab, namespace: str) -> dict[str, str]:
     return found
 
 
-def within(seconds: float, ask: Callable[[], T], wanted: Callable[[T], bool]) -> T:
-    """The first answer that is wanted; fails with the last one when there is none in time."""
-    deadline = time.monotonic() + seconds
-    while not wanted(answer := ask()):
-        assert time.monotonic() < deadline, f"not within {seconds} s; the last answer: {answer!r}"
-        time.sleep(0.1)
-    return answer
-
-
 def leftovers(name: str) -> list[str]:
     """What a cluster of this name has left: its folder, cgroups, mounts, and processes that work for it or in its namespaces."""
     left = [str(path) for path in Path("/tmp").glob(f"{name}*")]
@@ -113,7 +105,7 @@ def answer_through_ingress(lab: Lab, host: str, *, server_name: str | None = Non
     """Status and body of GET https://host/ through Traefik, with the certificate verified."""
     context = ssl.create_default_context(cafile=str(lab.authority))
     connection = http.client.HTTPConnection(host)
-    with socket.create_connection(("127.0.0.1", lab.ingress_port), timeout=5) as plain:
+    with socket.create_connection(("127.0.0.1", lab.ingress_port), timeout=60) as plain:
         connection.sock = context.wrap_socket(plain, server_hostname=server_name or host)
         try:
             connection.request("GET", "/")
@@ -134,7 +126,7 @@ def test_the_nodes_are_ready_and_the_versions_agree(lab: Lab) -> None:
 def test_a_deployment_of_our_image_runs_as_nobody_on_a_read_only_file_system(lab: Lab, namespace: str) -> None:
     started = time.monotonic()
     lab.apply(deployment("hello"), namespace=namespace)
-    lab.kubectl("rollout", "status", "deployment/hello", "-n", namespace, "--timeout=60s")
+    lab.kubectl("rollout", "status", "deployment/hello", "-n", namespace, "--timeout=300s")
     print(f"two pods rolled out in {time.monotonic() - started:.1f} s")
     assert len(pods(lab, namespace)) == 2
     inside = ("exec", "-n", namespace, "deployment/hello", "--")
@@ -147,7 +139,7 @@ def test_a_deployment_of_our_image_runs_as_nobody_on_a_read_only_file_system(lab
 def test_an_image_holds_its_distribution_and_no_tools(lab: Lab, namespace: str, distribution: str) -> None:
     manifest = deployment("hello", 1, image_name(distribution))
     lab.apply(manifest, namespace=namespace)
-    lab.kubectl("rollout", "status", "deployment/hello", "-n", namespace, "--timeout=60s")
+    lab.kubectl("rollout", "status", "deployment/hello", "-n", namespace, "--timeout=300s")
     look = f"""
 import compileall, importlib.metadata, importlib.util, pathlib, shutil, sys
 name = "voiceassist_{distribution}"
@@ -167,18 +159,16 @@ print(pathlib.Path(importlib.util.cache_from_source(str(module))).exists(), sys.
 def test_names_services_and_the_ingress_with_tls(lab: Lab, namespace: str) -> None:
     host = f"{namespace}.{INGRESS_DOMAIN}"
     lab.apply(deployment("hello"), service("hello"), ingress("hello", host), namespace=namespace)
-    lab.kubectl("rollout", "status", "deployment/hello", "-n", namespace, "--timeout=60s")
+    lab.kubectl("rollout", "status", "deployment/hello", "-n", namespace, "--timeout=300s")
     started = time.monotonic()
-    within(20, lambda: answer_through_ingress(lab, host), lambda answer: answer[0] == 200)
+    eventually("an answer", lambda: answer_through_ingress(lab, host)[0] == 200)
     print(f"the ingress answers {time.monotonic() - started:.1f} s after the roll-out")
     names = set(pods(lab, namespace))
-    within(
-        20, lambda: {answer_through_ingress(lab, host)[1] for _ in range(4)}, lambda answered: answered == names
-    )  # both pods get requests
+    eventually("requests for both pods", lambda: {answer_through_ingress(lab, host)[1] for _ in range(4)} == names)
     with pytest.raises(ssl.SSLCertVerificationError):
         answer_through_ingress(lab, host, server_name="elsewhere.example.com")
 
-    get = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=5).read().decode())"
+    get = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=60).read().decode())"
     inside = ("exec", "-n", namespace, "deployment/hello", "--", "python3", "-c")
     assert lab.kubectl(*inside, get, f"http://hello.{namespace}.svc.cluster.local").strip() in names
     assert lab.kubectl(*inside, get, "http://hello").strip() in names, "the search list of resolv.conf"
@@ -186,14 +176,14 @@ def test_names_services_and_the_ingress_with_tls(lab: Lab, namespace: str) -> No
     assert lab.kubectl(*inside, resolve, host).strip() == INGRESS, "pods reach the ingress under its public name"
     with pytest.raises(CommandError, match="Name or service not known"):
         lab.kubectl(*inside, resolve, "api.example.com")
-    connect = "import socket; socket.create_connection(('203.0.113.1', 443), 5)"
+    connect = "import socket; socket.create_connection(('203.0.113.1', 443), 60)"
     with pytest.raises(CommandError, match="unreachable"):
         lab.kubectl(*inside, connect)
 
 
 async def test_a_server_outside_is_reached_by_pods_only_where_it_is_exposed(lab: Lab, namespace: str) -> None:
     lab.apply(deployment("hello", 1), namespace=namespace)
-    await asyncio.to_thread(lab.kubectl, "rollout", "status", "deployment/hello", "-n", namespace, "--timeout=60s")
+    await asyncio.to_thread(lab.kubectl, "rollout", "status", "deployment/hello", "-n", namespace, "--timeout=300s")
 
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write((await reader.read()).upper())  # reads to the end: half-closed connections are carried too
@@ -203,7 +193,7 @@ async def test_a_server_outside_is_reached_by_pods_only_where_it_is_exposed(lab:
     port = server.sockets[0].getsockname()[1]
     ip, exposed = lab.expose(port)
     ask = (
-        "import socket, sys\ns = socket.create_connection((sys.argv[1], int(sys.argv[2])), 5); s.sendall(b'x' * 300000); s.shutdown(1)\n"
+        "import socket, sys\ns = socket.create_connection((sys.argv[1], int(sys.argv[2])), 60); s.sendall(b'x' * 300000); s.shutdown(1)\n"
         "print(len(b''.join(iter(lambda: s.recv(65536), b''))))"
     )
     inside = ("exec", "-n", namespace, "deployment/hello", "--", "python3", "-c", ask)
@@ -242,21 +232,21 @@ def test_pods_that_break_the_restricted_standard_are_refused(lab: Lab, namespace
 
 def test_a_node_takes_over_when_the_other_is_drained(lab: Lab, namespace: str) -> None:
     lab.apply(deployment("hello"), service("hello"), namespace=namespace)
-    lab.kubectl("rollout", "status", "deployment/hello", "-n", namespace, "--timeout=60s")
+    lab.kubectl("rollout", "status", "deployment/hello", "-n", namespace, "--timeout=300s")
     by_node = {node: pod for pod, node in pods(lab, namespace).items()}
     assert set(by_node) == {"node0", "node1"}
 
     address = lab.get("pod", by_node["node1"], "-n", namespace)["status"]["podIP"]
-    get = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=5).read().decode())"
+    get = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=60).read().decode())"
     across = lab.kubectl("exec", "-n", namespace, by_node["node0"], "--", "python3", "-c", get, f"http://{address}:8080")
     assert across.strip() == by_node["node1"], "pods talk across nodes"
 
     try:
         started = time.monotonic()
-        lab.kubectl("drain", "node1", "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=60s")
-        moved = within(30, lambda: pods(lab, namespace), lambda found: sorted(found.values()) == ["node0", "node0"])
+        lab.kubectl("drain", "node1", "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=300s")
+        eventually("both on one node", lambda: sorted(pods(lab, namespace).values()) == ["node0", "node0"])
         print(f"drained and moved in {time.monotonic() - started:.1f} s")
-        assert by_node["node1"] not in moved
+        assert by_node["node1"] not in pods(lab, namespace)
     finally:
         lab.kubectl("uncordon", "node1")
 
@@ -271,7 +261,7 @@ def test_down_leaves_nothing() -> None:
         lab.up(nodes=1)
         lab.load(*[image_archive(recipe) for recipe in all_images() if recipe.what == "sim-image"])
         lab.apply(deployment("hello", 1), namespace="default")
-        lab.kubectl("rollout", "status", "deployment/hello", "--timeout=60s")
+        lab.kubectl("rollout", "status", "deployment/hello", "--timeout=300s")
         name = lab.folder.name
         processes = set(lab.enclosure.processes())
         commands = {Path(f"/proc/{pid}/comm").read_text().strip() for pid in processes}
@@ -306,7 +296,7 @@ def test_a_cluster_ends_with_its_owner(owner: tuple[subprocess.Popen[str], Path]
     assert len(processes) >= 3, "pause, etcd, the API server"
     process.kill()
     started = time.monotonic()
-    within(20, lambda: leftovers(folder.name), lambda left: left == [])
+    eventually("nothing left", lambda: leftovers(folder.name) == [])
     print(f"gone {time.monotonic() - started:.1f} s after its owner was killed")
     assert [pid for pid in processes if Path(f"/proc/{pid}").exists()] == []
 
@@ -318,7 +308,7 @@ def test_the_next_run_removes_what_a_killed_keeper_has_left(owner: tuple[subproc
     processes = set(enclosure.processes())
     assert folder.name not in reap(), "a cluster that is alive is left alone"
     os.kill(enclosure.keeper, signal.SIGKILL)
-    within(10, lambda: [pid for pid in processes if Path(f"/proc/{pid}").exists()], lambda left: left == [])
+    eventually("their end", lambda: not [pid for pid in processes if Path(f"/proc/{pid}").exists()])
     assert folder.is_dir()
     assert keeper.cgroups_named(folder.name)
     assert folder.name in reap()
@@ -332,5 +322,5 @@ def test_what_does_not_come_up_says_why_and_is_removed(monkeypatch: pytest.Monke
     started = time.monotonic()
     with pytest.raises(LabError, match=r"(?s)the API server did not come up\n.*apiserver's log:\n.*[Aa]udit policy"):
         lab.control_plane_only()
-    assert time.monotonic() - started < 20, "at once, not after the time limit"
+    assert time.monotonic() - started < PATIENCE, "at once, not after the time limit"
     assert "down" in lab.seconds

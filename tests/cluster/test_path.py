@@ -19,7 +19,6 @@ from cluster.lab.sandbox import ACCOUNT
 from cluster.standing import (
     Sandbox,
     condition,
-    eventually,
     fetch,
     host_of,
     operator_log,
@@ -34,6 +33,8 @@ from cluster.standing import (
     voiceassist,
     wait_ready,
 )
+from cluster.waiting import PATIENCE, eventually
+from support.load import slowdown
 from voiceassist_demo.report import complaints, document
 
 CALLS = 20
@@ -50,7 +51,7 @@ def release(lab: Lab) -> Iterator[str]:
 
 
 @pytest.mark.usefixtures("release")
-@pytest.mark.timeout(300, func_only=True)
+@pytest.mark.timeout(900, func_only=True)
 def test_twenty_calls_through_the_ingress(lab: Lab, namespace: str) -> None:
     place = standing(lab, namespace, replicas=2)
     facts = play(lab, place, host_of(namespace), [RECORDINGS[n % len(RECORDINGS)] for n in range(CALLS)])
@@ -85,7 +86,7 @@ def test_a_prompt_edit_reaches_every_pod_in_time(lab: Lab, namespace: str) -> No
             put(lab, body)
             applied = time.monotonic()
             while old in (heard := _heard(urls, pool)) or len(set(heard)) > 1:
-                assert time.monotonic() - began < 2 * BOUND_SECONDS, f"edit {edit}: {heard}\n{operator_log(lab)}"
+                assert time.monotonic() - began < PATIENCE, f"edit {edit}: {heard}\n{operator_log(lab)}"
                 time.sleep(0.02)
             done = time.monotonic()
             from_start.append(done - began)
@@ -93,16 +94,16 @@ def test_a_prompt_edit_reaches_every_pod_in_time(lab: Lab, namespace: str) -> No
             old = heard[0]
     for name, took in (("kubectl apply's start", from_start), ("kubectl apply's end", from_answer)):
         print(f"\nprompt at every pod, from {name}: p50 {statistics.median(took):.2f} s, max {max(took):.2f} s of {EDITS}")
-    assert max(from_start) < BOUND_SECONDS
+    assert max(from_start) < BOUND_SECONDS * slowdown()
     assert starts(relay_pods(lab, namespace)) == before
-    eventually("PromptRolledOut", lambda: condition(lab, namespace, "PromptRolledOut").get("status") == "True", 20)
+    eventually("PromptRolledOut", lambda: condition(lab, namespace, "PromptRolledOut").get("status") == "True")
     status = lab.get("voiceassist", "support", "-n", namespace)["status"]["prompt"]
     assert status["configRevision"] == old
     assert len(status["history"]) == 10
 
 
 @pytest.mark.usefixtures("release")
-@pytest.mark.timeout(180, func_only=True)
+@pytest.mark.timeout(900, func_only=True)
 def test_scaling_down_takes_idle_pods_first(lab: Lab, namespace: str) -> None:
     place = standing(lab, namespace, replicas=2)
     eventually(
@@ -121,13 +122,13 @@ def test_scaling_down_takes_idle_pods_first(lab: Lab, namespace: str) -> None:
     wanted = newest()
     for attempt in range(8):
         call = begin(lab, place, host_of(namespace), "lost-parcel.wav", hangUp=None)
-        busy = eventually("the call", lambda: [name for name, url in urls.items() if fetch(url)["activeCalls"]], 20)
+        busy = eventually("the call", lambda: [name for name, url in urls.items() if fetch(url)["activeCalls"]])
         if busy == [wanted]:
             break
         fetch(f"{place.twilio}/_sim/calls/{call['callSid']}/complete", {}, method="POST")
         if attempt % 2 == 0:  # a call may take an even number of requests, and with turns taken by two pods come to the same one for ever
             knock(lab, host_of(namespace))
-        eventually("the call's end", lambda: not [name for name, url in urls.items() if fetch(url)["activeCalls"]], 30)
+        eventually("the call's end", lambda: not [name for name, url in urls.items() if fetch(url)["activeCalls"]])
     assert busy == [wanted]
     annotation = "controller.kubernetes.io/pod-deletion-cost"
 
@@ -135,15 +136,15 @@ def test_scaling_down_takes_idle_pods_first(lab: Lab, namespace: str) -> None:
         pod = next(one for one in relay_pods(lab, namespace) if one["metadata"]["name"] == wanted)
         return int(pod["metadata"].get("annotations", {}).get(annotation, "0")) > 0
 
-    eventually("the busy pod's cost", cost, 20)
+    eventually("the busy pod's cost", cost)
     lab.kubectl("scale", "voiceassist/support", "--replicas=1", "-n", namespace)
-    left = eventually("one pod", lambda: pods if len(pods := relay_pods(lab, namespace)) == 1 else None, 30)
+    left = eventually("one pod", lambda: pods if len(pods := relay_pods(lab, namespace)) == 1 else None)
     assert left[0]["metadata"]["name"] == wanted
     assert fetch(urls[wanted])["activeCalls"] == 1
     assert lab.get("voiceassist", "support", "-n", namespace)["spec"]["relay"]["replicas"] == 1
 
 
-def _seen(lab: Lab, namespace: str, kind: str, reason: str, *words: str, seconds: float = 60.0) -> dict[str, Any]:
+def _seen(lab: Lab, namespace: str, kind: str, reason: str, *words: str, seconds: float = PATIENCE) -> dict[str, Any]:
     """Wait for a condition with a reason, whose message says these words to who asks kubectl."""
 
     def look() -> dict[str, Any] | None:
@@ -162,7 +163,7 @@ def _seen(lab: Lab, namespace: str, kind: str, reason: str, *words: str, seconds
 
 
 @pytest.mark.usefixtures("release")
-@pytest.mark.timeout(300, func_only=True)
+@pytest.mark.timeout(900, func_only=True)
 def test_what_is_wrong_is_told_and_mended(lab: Lab, namespace: str) -> None:
     place = sandbox(lab, namespace, host_of(namespace))
     secrets = {name: lab.get("secret", f"sandbox-{name}", "-n", namespace)["data"] for name in ("twilio", "openai")}
@@ -180,7 +181,7 @@ def test_what_is_wrong_is_told_and_mended(lab: Lab, namespace: str) -> None:
     # A Secret that lacks a key.
     half = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "mine"}, "data": {"authToken": secrets["twilio"]["authToken"]}}
     lab.apply(half, namespace=namespace)
-    _seen(lab, namespace, "Ready", "SecretIncomplete", "apiKeySecret", "apiKeySid", seconds=15)
+    _seen(lab, namespace, "Ready", "SecretIncomplete", "apiKeySecret", "apiKeySid")
     lab.apply({**half, "data": secrets["twilio"]}, namespace=namespace)
 
     # An ingress class that nobody serves.
@@ -189,17 +190,17 @@ def test_what_is_wrong_is_told_and_mended(lab: Lab, namespace: str) -> None:
     body["spec"]["ingress"]["className"] = "traefik"
     pods = starts(relay_pods(lab, namespace))
     put(lab, body)
-    wait_ready(lab, namespace, seconds=40)
+    wait_ready(lab, namespace)
 
     # A model key that the model refuses.
     def key(text: str) -> None:
         lab.kubectl("patch", "secret", "sandbox-openai", "-n", namespace, "-p", json.dumps({"stringData": {"apiKey": text}}))
 
     key("sk-wrong")
-    _seen(lab, namespace, "ModelReachable", "ModelRefused", "key", seconds=30)
+    _seen(lab, namespace, "ModelReachable", "ModelRefused", "key")
     _seen(lab, namespace, "Ready", "ModelRefused")
     key("sk-sandbox")
-    wait_ready(lab, namespace, seconds=40)
+    wait_ready(lab, namespace)
     assert starts(relay_pods(lab, namespace)) == pods, "a pod was restarted or replaced"
 
     # An image that does not exist: the old pod goes on, the new one says what is wrong.
@@ -209,9 +210,9 @@ def test_what_is_wrong_is_told_and_mended(lab: Lab, namespace: str) -> None:
     assert condition(lab, namespace)["status"] == "True"
     del body["spec"]["relay"]["image"]
     put(lab, body)
-    eventually("no trouble left", lambda: condition(lab, namespace, "Degraded").get("status") == "False", 40)
-    eventually("the old pod alone", lambda: starts(relay_pods(lab, namespace)) == pods, 30)
-    wait_ready(lab, namespace, seconds=20)
+    eventually("no trouble left", lambda: condition(lab, namespace, "Degraded").get("status") == "False")
+    eventually("the old pod alone", lambda: starts(relay_pods(lab, namespace)) == pods)
+    wait_ready(lab, namespace)
 
 
 class Account:
@@ -244,7 +245,7 @@ class Account:
 
 
 @pytest.mark.usefixtures("release")
-@pytest.mark.timeout(300, func_only=True)
+@pytest.mark.timeout(900, func_only=True)
 def test_all_three_modes_in_turn_with_a_call_up(lab: Lab, namespace: str) -> None:
     """Everything at Twilio comes from the object; the mode changes under a call, which loses nothing; with the object all of it goes."""
     host, key = host_of(namespace), f"{namespace}/support"
@@ -258,7 +259,7 @@ def test_all_three_modes_in_turn_with_a_call_up(lab: Lab, namespace: str) -> Non
     wait_ready(lab, namespace)
     [service] = account.made()
     assert service.startswith(f"voiceassist/{key}/")
-    eventually("Flex", lambda: account.flex().get(key, {}).get("functionsUrl") == f"https://{host}", 20)
+    eventually("Flex", lambda: account.flex().get(key, {}).get("functionsUrl") == f"https://{host}")
     assert account.flex()[key]["default"] is True
     assert account.functions() == []
     by_hand = account.ask("/serverless/v1/Services", UniqueName="by-hand", FriendlyName="by hand")["sid"]
@@ -270,17 +271,17 @@ def test_all_three_modes_in_turn_with_a_call_up(lab: Lab, namespace: str) -> Non
 
     with ThreadPoolExecutor(1) as pool:
         playing = pool.submit(play, lab, place, host, ["lost-parcel.wav"])
-        eventually("the call", lambda: any(fetch(url)["activeCalls"] for url in status_urls(lab, namespace).values()), 30)
+        eventually("the call", lambda: any(fetch(url)["activeCalls"] for url in status_urls(lab, namespace).values()))
         twilio["functions"] = {"mode": "Existing", "existing": {"serviceSid": by_hand, "environmentSid": environment}}
         put(lab, body)
-        eventually("the variables", lambda: variables().get("STREAM_URL") == f"wss://{host}/ws", 20)
+        eventually("the variables", lambda: variables().get("STREAM_URL") == f"wss://{host}/ws")
         assert variables()["SYNC_SERVICE_SID"] == lab.get("voiceassist", "support", "-n", namespace)["status"]["sync"]["serviceSid"]
         # Nothing is deployed there, so the plugin is not led to it.
-        eventually("a word", lambda: condition(lab, namespace, "FunctionsConfigured").get("reason") == "FunctionsNotFound", 20)
+        eventually("a word", lambda: condition(lab, namespace, "FunctionsConfigured").get("reason") == "FunctionsNotFound")
         assert account.flex()[key]["functionsUrl"] == f"https://{host}"
         twilio["functions"] = {"mode": "Serverless"}
         put(lab, body)
-        eventually("Flex", lambda: account.flex()[key]["functionsUrl"].endswith(".twil.io"), 40)
+        eventually("Flex", lambda: account.flex()[key]["functionsUrl"].endswith(".twil.io"))
         assert not playing.done(), "the call was to be up all the time"
         [functions] = account.functions()
         deployed = functions["environments"][0]["deployed"]
@@ -291,6 +292,6 @@ def test_all_three_modes_in_turn_with_a_call_up(lab: Lab, namespace: str) -> Non
     assert report["calls"][0]["suggestions"]
     wait_ready(lab, namespace)
     assert account.made() == [service]
-    lab.kubectl("delete", "voiceassist", "support", "-n", namespace, "--timeout=60s")
+    lab.kubectl("delete", "voiceassist", "support", "-n", namespace, "--timeout=300s")
     assert (account.made(), account.functions(), account.flex()) == ([], [], {})
     assert variables()["STREAM_URL"] == f"wss://{host}/ws", "what is the user's stays"

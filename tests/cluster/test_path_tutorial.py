@@ -37,7 +37,7 @@ def published(lab: Lab) -> None:
             subprocess.run(lab.enclosure.inside(command), check=True, capture_output=True)
 
 
-@pytest.mark.timeout(300, func_only=True)
+@pytest.mark.timeout(900, func_only=True)
 @pytest.mark.usefixtures("published")
 def test_every_command(lab: Lab, tmp_path: Path) -> None:
     found = blocks()

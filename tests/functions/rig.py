@@ -16,7 +16,7 @@ from functions.packages import FUNCTIONS, node_modules
 from support.eventually import eventually
 
 RECORDER = Path(__file__).with_name("recorder.cjs")
-START_SECONDS = 60.0
+START_SECONDS = 300.0
 
 
 class TwilioRun:
@@ -51,7 +51,7 @@ class TwilioRun:
             if self._process.returncode is not None:
                 raise RuntimeError(f"twilio-run ended: {self._log.read_text(errors='replace')[-2000:]}")
             self.url = f"http://127.0.0.1:{self._told()[0]}"
-            self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30))
+            self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=120))
         except BaseException:
             await self._end()
             raise

@@ -5,8 +5,8 @@ their own number and the moment at which they were handed over (`payload`), so t
 
 As a program: `light_model.py PORT MANNER` with the manner as JSON; prints one line of JSON when ready, and one for each word on its
 standard input: `drop` (cuts all connections), `manner JSON` (from now on),
-`deaf` (one session is no longer read), `opened` (how many sessions), `report`, `reset` (forgets the handshakes and delays
-told so far).
+`deaf` (one session is no longer read), `opened` (how many sessions), `heard` (how many frames), `report`, `reset` (forgets the
+handshakes and delays told so far).
 """
 
 from __future__ import annotations
@@ -75,6 +75,8 @@ class LightModel:
         self.accounts: dict[int, Account] = {}
         self.delays: list[float] = []
         """Seconds from handing a frame over to its arrival here, of all frames."""
+        self.heard = 0
+        """Frames that arrived, ever."""
         self.errors: list[str] = []
         self.dials: list[float] = []
         """Moments at which connections came."""
@@ -255,6 +257,7 @@ class Peer(asyncio.Protocol):
         account = self.server.accounts.setdefault(call, Account())
         if not self.stands:
             self.server.errors.append("audio before session.updated")
+        self.server.heard += 1
         self.server.delays.append(self.server.clock() - moment)
         if self._run is None:
             self._run, self.call = [number, number], call
@@ -301,6 +304,8 @@ async def serve(port: int, manner: Manner) -> None:
                     told = server.drop()
                 case b"opened":
                     told = len(server.opened)
+                case b"heard":
+                    told = server.heard
                 case b"reset":
                     told = server.reset()
                 case _:

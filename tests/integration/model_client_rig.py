@@ -27,7 +27,7 @@ from voiceassist_relay.realtime.core.limits import SessionLimits
 from voiceassist_relay.realtime.model_client import ModelClient
 from voiceassist_sim.openai import RealtimeServer
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 FRAME = 160
 SILENCE = b"\xff" * FRAME
 QUICK = SessionLimits(

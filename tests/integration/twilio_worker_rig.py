@@ -24,7 +24,7 @@ from voiceassist_sim.twilio.app import TwilioServer
 
 NAMESPACE, NAME, UID, CREATED = "team", "support", "0b1c2d3e-4f50-6172-8394-a5b6c7d8e9f0", "2026-05-01T00:00:00Z"
 SERVICE_NAME = friendly_name(NAMESPACE, NAME, UID)
-PATIENCE = 30.0
+PATIENCE = 120.0
 
 
 class Secrets:

@@ -20,13 +20,14 @@ from voiceassist_demo.stage import Stage, write_whole
 LANES = 20
 """Streams that begin at a time."""
 PATIENCE = 300.0
+MOST_UNHEARD = 4.0
 
 
 class Program:
     """A light model server as a process."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self.process, self.url = process, ""
+        self.process, self.url, self._asking = process, "", asyncio.Lock()
 
     @classmethod
     @asynccontextmanager
@@ -52,8 +53,9 @@ class Program:
 
     async def ask(self, word: str) -> Any:
         assert self.process.stdin is not None
-        self.process.stdin.write(word.encode() + b"\n")
-        return json.loads(await self._line())
+        async with self._asking:
+            self.process.stdin.write(word.encode() + b"\n")
+            return json.loads(await self._line())
 
     async def stand(self, sessions: int) -> float:
         """Waits until so many sessions were opened since the last `reset`; the seconds that it took."""
@@ -96,6 +98,9 @@ class Caller(asyncio.Protocol):
             self.let_in.set_exception(ConnectionError("closed before 101"))
 
     def speak(self, now: float) -> None:
+        """One frame; none where the relay has ended the stream (`lost`)."""
+        if self.lost or self._transport.is_closing():
+            return
         self.said += 1
         self._transport.write(self._stream.media(payload(self.number, self.said, now).decode()))
 
@@ -105,6 +110,7 @@ class Callers:
 
     def __init__(self, stage: Stage) -> None:
         self.all: list[Caller] = []
+        self.quiet = False
         self._account, self._port = Account(stage.account.account_sid, stage.account.auth_token), stage.relay.port
 
     async def begin(self, count: int) -> None:
@@ -115,22 +121,31 @@ class Callers:
             for number in left:
                 caller = Caller(number, self._account)
                 await asyncio.get_running_loop().create_connection(lambda caller=caller: caller, "127.0.0.1", self._port)  # type: ignore[misc]
-                async with asyncio.timeout(30):
+                async with asyncio.timeout(PATIENCE):
                     await caller.let_in
                 self.all.append(caller)
 
         await asyncio.gather(*(lane() for _ in range(LANES)))
         self.all.sort(key=lambda caller: caller.number)
 
-    async def talk(self, others: int) -> None:
-        """The first `others` calls at their full pace, the herd a frame a second each."""
+    async def talk(self, others: int, program: Program | None = None) -> None:
+        """The first `others` calls at their full pace, the herd a frame a second each, until they are to be `quiet`.
+
+        A tick that comes late is not made up for: on a machine with other work calls talk more slowly. With the server that the others
+        are on (`program`), nobody speaks while MOST_UNHEARD seconds of theirs are under way, as a machine that is too slow for all the
+        frames of real time would fall behind ever more.
+        """
         loop, tick = asyncio.get_running_loop(), 0
-        begun = loop.time()
-        while True:
+        while not self.quiet:
             tick += 1
+            begun = loop.time()
             for caller in [*self.all[:others], *self.all[others + tick % 50 :: 50]]:
                 caller.speak(loop.time())
-            await asyncio.sleep(max(0.0, begun + 0.02 * tick - loop.time()))
+            if program is not None and tick % 10 == 0:
+                said = sum(caller.said + 1 for caller in self.all[:others])
+                while said - await program.ask("heard") > others * MOST_UNHEARD * 50:
+                    await asyncio.sleep(0.05)
+            await asyncio.sleep(max(0.0, begun + 0.02 - loop.time()))
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 from voiceassist_demo.flex import npm
 from voiceassist_demo.flex.preparing import PLUGIN
 
-BUNDLE_SECONDS = 120.0
+BUNDLE_SECONDS = 600.0
 _SOURCES = ("src", "types", "gallery", "scripts", "package.json", "tsconfig.json")
 
 

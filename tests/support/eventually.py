@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 
-async def eventually(look: Callable[[], Any], what: str = "", *, seconds: float = 15.0, every: float = 0.02) -> Any:
+async def eventually(look: Callable[[], Any], what: str = "", *, seconds: float = 60.0, every: float = 0.02) -> Any:
     """The first true thing that `look()`, which may be a coroutine function, gives; fails when there is none in so many seconds.
 
     Seconds are the running loop's, so that they pass quickly in virtual time.

@@ -14,8 +14,8 @@ from typing import IO, Any
 
 from .errors import DemoError
 
-READY_SECONDS = 30.0
-END_SECONDS = 45.0
+READY_SECONDS = 120.0
+END_SECONDS = 120.0
 
 
 def program(name: str) -> str:

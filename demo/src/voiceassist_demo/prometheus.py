@@ -15,7 +15,7 @@ import aiohttp
 
 from .errors import DemoError
 
-READY_SECONDS = 30.0
+READY_SECONDS = 120.0
 ASK_SECONDS = 10.0
 END_SECONDS = 10.0
 PROGRAM = "prometheus"

@@ -13,7 +13,7 @@ from integration.faults_rig import value
 
 from .lane import Lane
 
-PATIENCE = 40.0
+PATIENCE = 180.0
 """Seconds for one oddity to be counted: ample, a machine may be busy."""
 UPGRADE = {
     "Connection": "Upgrade",

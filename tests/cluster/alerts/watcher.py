@@ -25,7 +25,7 @@ class Row:
     off: Callable[[], Awaitable[object]]
     fires: frozenset[str]
     after: frozenset[str] = frozenset()
-    patience: float = 60.0
+    patience: float = 180.0
 
 
 @dataclass

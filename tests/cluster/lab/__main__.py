@@ -98,7 +98,7 @@ def up(options: argparse.Namespace) -> int:
 
 def furnish(lab: Lab) -> None:
     """Put into a new cluster what `make cluster` promises. Raises LabError, or OSError if a stand-in refuses something."""
-    wait = ("-n", NAMESPACE, "--timeout=100s")
+    wait = ("-n", NAMESPACE, "--timeout=300s")
     with step("loading our images", "15 s"):
         lab.load(*[image_archive(recipe) for recipe in all_images()])
     with step("starting the stand-ins", "5 s"):

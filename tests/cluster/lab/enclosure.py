@@ -176,7 +176,7 @@ class Daemon:
         """The end of its log."""
         return "\n".join(f"    {line[:300]}" for line in self.log.read_text(errors="replace").splitlines()[-count:])
 
-    def stop(self, number: int = signal.SIGTERM, patience: float = 15.0) -> None:
+    def stop(self, number: int = signal.SIGTERM, patience: float = 60.0) -> None:
         """Send a signal and wait until it has ended; after `patience` seconds it is killed."""
         if self._process is None or not self.running:
             return

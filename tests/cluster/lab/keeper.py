@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 
 CGROUPS = Path("/sys/fs/cgroup")
-PATIENCE = 20.0  # seconds for the kernel to end all processes, and to let go of cgroups
+PATIENCE = 60.0  # seconds for the kernel to end all processes, and to let go of cgroups
 
 
 def unified() -> bool:
@@ -92,7 +92,7 @@ def remove_state(folder: Path, cgroup: str) -> None:
 def _ready(holder: subprocess.Popen[bytes]) -> bool:
     """Have the namespaces been made, and does their first process run?"""
     mine = Path("/proc/self/ns/net").readlink()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and holder.poll() is None:
         with contextlib.suppress(OSError):
             made = Path(f"/proc/{holder.pid}/ns/net").readlink() != mine

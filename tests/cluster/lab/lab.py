@@ -29,7 +29,7 @@ from cluster.lab.images import image_archive, pause_image
 from cluster.lab.node import Node
 from cluster.lab.programs import coredns, helm, kubernetes, pause, traefik
 
-PATIENCE = 60.0  # seconds until something that is being started has to answer
+PATIENCE = 300.0  # seconds until something that is being started has to answer: seconds on a quiet machine, minutes on a busy one
 POLL = 0.1
 IMAGES_IN_MEMORY = (
     6 * 2**30
@@ -278,7 +278,7 @@ class Lab:
     # Use
 
     def run(
-        self, argv: Sequence[str | Path], *, stdin: str | None = None, env: Mapping[str, str] | None = None, timeout: float = 120.0
+        self, argv: Sequence[str | Path], *, stdin: str | None = None, env: Mapping[str, str] | None = None, timeout: float = 400.0
     ) -> str:
         """Run a command in the cluster's network; returns what it printed. Raises CommandError, or LabError if it does not end in time."""
         environment = {**self.environment, **(env or {})}
@@ -299,11 +299,11 @@ class Lab:
         program = shutil.which(str(argv[0]), path=environment["PATH"]) or argv[0]
         return subprocess.Popen(self.enclosure.in_network([program, *argv[1:]]), env=environment, **options)
 
-    def kubectl(self, *arguments: str | Path, stdin: str | None = None, timeout: float = 120.0) -> str:
+    def kubectl(self, *arguments: str | Path, stdin: str | None = None, timeout: float = 400.0) -> str:
         """What kubectl prints, run as administrator. Raises CommandError."""
         return self.run(["kubectl", *arguments], stdin=stdin, timeout=timeout)
 
-    def helm(self, *arguments: str | Path, stdin: str | None = None, timeout: float = 300.0) -> str:
+    def helm(self, *arguments: str | Path, stdin: str | None = None, timeout: float = 700.0) -> str:
         """What helm prints, run as administrator. Raises CommandError."""
         return self.run(["helm", *arguments], stdin=stdin, timeout=timeout)
 

@@ -19,7 +19,7 @@ from cluster.lab.lab import Lab
 ACCOUNT = "AC00000000000000000000000000005a4d"
 AUTHORITY_SECRET = "endpoint-ca"
 HOST = f"sandbox.{INGRESS_DOMAIN}"
-SERVICE_SECONDS = 20.0
+SERVICE_SECONDS = 180.0
 """From a ready pod until its Service leads to it, at most."""
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from cluster.lab import Lab
-from cluster.operator.bench import VOICEASSIST, Cluster, Manifest, Operator, until, voiceassist
+from cluster.operator.bench import VOICEASSIST, Cluster, Manifest, Operator, voiceassist
 from cluster.operator.clouds import Twilio, clouds
+from cluster.waiting import PATIENCE, eventually
 
 RESYNC = 2.0
 """Seconds between looks at Twilio in these tests."""
@@ -74,7 +75,7 @@ class Kept:
         version = self.twilio.ask("POST", upload, form={"Path": path, "Visibility": "public"}, file="exports.handler = () => {};")["sid"]
         needed = '[{"name": "@twilio/runtime-handler", "version": "2.0.3"}, {"name": "twilio", "version": "4.23.0"}]'
         build = self.twilio.ask("POST", f"{base}/Builds", form={"FunctionVersions": version, "Dependencies": needed})["sid"]
-        until("the build", lambda: self.twilio.ask("GET", f"{base}/Builds/{build}/Status")["status"] == "completed")
+        eventually("the build", lambda: self.twilio.ask("GET", f"{base}/Builds/{build}/Status")["status"] == "completed")
         self.twilio.ask("POST", f"{base}/Environments/{environment}/Deployments", form={"BuildSid": build})
         return str(build)
 
@@ -205,10 +206,10 @@ class Kept:
         return [one for one in found if one["regarding"]["name"] == self.name]
 
 
-def all_right(kept: list[Kept], patience: float = 60.0) -> None:
+def all_right(kept: list[Kept], patience: float = PATIENCE) -> None:
     """Waits until all objects are as described."""
     for one in kept:
-        until(f"{one.name} is right", one.right, patience)
+        eventually(f"{one.name} is right", one.right, patience)
 
 
 @contextlib.contextmanager
@@ -230,7 +231,7 @@ def operators(plane: Lab, cluster: Cluster | None, folder: Path, *arguments: str
             *("--twilio-resync-seconds", str(RESYNC), *arguments, *more),
         )
         started.append(one)
-        one.await_event("operator up", 60)
+        one.await_event("operator up")
         return one
 
     try:

@@ -7,42 +7,24 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx2
 from lightkube import Client, KubeConfig
 from lightkube.core.exceptions import ApiError
 
 from cluster.operator.clouds import API_KEY, API_SECRET, AUTH_TOKEN, shared
+from cluster.waiting import PATIENCE, eventually
 from voiceassist_operator.kubernetes.client import RESOURCES
 
-T = TypeVar("T")
 BIN = Path(__file__).parents[3] / ".venv/bin/voiceassist-operator"
-PATIENCE = 30.0
 CONFIG = "voiceassist.dev/config-revision"
 VOICEASSIST = ("voiceassist.dev/v1alpha1", "VoiceAssist")
 KINDS = {(kind.api_version, kind.name): resource for kind, resource in RESOURCES.items()}
 Manifest = dict[str, Any]
-
-
-def until(what: str, look: Callable[[], T], patience: float = PATIENCE) -> T:
-    """Waits until `look` gives something true, and gives that; an AssertionError or a missing object counts as "not yet"."""
-    deadline = time.monotonic() + patience
-    last: object = None
-    while True:
-        try:
-            found = look()
-            if found:
-                return found
-            last = found
-        except (AssertionError, ApiError, KeyError, StopIteration) as error:
-            last = error
-        if time.monotonic() > deadline:
-            raise AssertionError(f"{what}: not within {patience:.0f} s; last: {last!r}")
-        time.sleep(0.05)
 
 
 class Cluster:
@@ -102,7 +84,7 @@ class Cluster:
             assert (found["status"], reason or found["reason"]) == (status, found["reason"]), found
             return found
 
-        return until(f"{kind} {status} {reason}", look, patience)
+        return eventually(f"{kind} {status} {reason}", look, patience)
 
     def pods(self, name: str = "support") -> list[Manifest]:
         """Relay pods that are not being deleted, by name."""
@@ -111,7 +93,7 @@ class Cluster:
         return sorted(found, key=lambda pod: pod["metadata"]["name"])
 
     def await_pods(self, count: int, name: str = "support") -> list[Manifest]:
-        return until(f"{count} pods", lambda: pods if len(pods := self.pods(name)) == count else None)
+        return eventually(f"{count} pods", lambda: pods if len(pods := self.pods(name)) == count else None)
 
 
 def _merge_type() -> Any:
@@ -199,7 +181,7 @@ class Relays:
         """Every pod of an object runs and reports the configuration that it was announced; gives their names."""
         pods = sorted(names(cluster.await_pods(count, name)))
         for pod in pods:
-            self.start(cluster, until("pod annotated", lambda pod=pod: announced(cluster, pod)))
+            self.start(cluster, eventually("pod annotated", lambda pod=pod: announced(cluster, pod)))
         return pods
 
     def start(self, cluster: Cluster, pod: Manifest, **fields: Any) -> str:
@@ -268,7 +250,7 @@ class Operator:
             assert self.process.poll() is None, f"the operator ended with {self.process.returncode}:\n{self.log[-3000:]}"
             return next(iter(self.events(event)), None)
 
-        return until(f"log line {event!r}", look, patience)
+        return eventually(f"log line {event!r}", look, patience)
 
     @property
     def port(self) -> int:

@@ -29,7 +29,7 @@ class Twilio:
 
     url: str
     account_sid: str
-    _http: httpx2.Client = field(default_factory=lambda: httpx2.Client(trust_env=False, timeout=10.0))
+    _http: httpx2.Client = field(default_factory=lambda: httpx2.Client(trust_env=False, timeout=60.0))
 
     @property
     def template(self) -> str:
@@ -119,7 +119,7 @@ class Clouds:
 
     def close(self) -> None:
         self._process.terminate()
-        self._process.wait(10)
+        self._process.wait(60)
 
 
 _TESTS = __file__.rsplit("/cluster/", 1)[0]

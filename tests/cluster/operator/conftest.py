@@ -58,7 +58,7 @@ def operator(plane: Lab, relays: Relays, tmp_path_factory: pytest.TempPathFactor
     arguments += ("--pod-monitor-label", "release=prometheus")
     process = Operator(plane.outside_kubeconfig(), log, *arguments)
     try:
-        process.await_event("operator up", 60)
+        process.await_event("operator up")
         yield process
     finally:
         process.kill()

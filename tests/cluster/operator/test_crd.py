@@ -17,7 +17,7 @@ from voiceassist_crds.resource import VoiceAssistSpec
 
 ROOT = Path(__file__).parents[3]
 CRD = ROOT / "crds/voiceassists.voiceassist.dev.yaml"
-pytestmark = pytest.mark.timeout(120, func_only=True)
+pytestmark = pytest.mark.timeout(900, func_only=True)
 
 ACCOUNT = "AC" + "0" * 32
 ABSENT = object()

@@ -11,12 +11,13 @@ import yaml
 
 from cluster.lab import CommandError, Lab
 from cluster.monitoring_kinds import GROUP, apply_strictly, bring_monitoring_kinds
-from cluster.operator.bench import VOICEASSIST, Cluster, until, voiceassist
+from cluster.operator.bench import VOICEASSIST, Cluster, voiceassist
+from cluster.waiting import eventually
 from voiceassist_crds.resource import VoiceAssistSpec
 from voiceassist_operator.policy.resources.account_budget_monitor import relay_pod_monitor
 from voiceassist_operator.policy.resources.metadata import Owner
 
-pytestmark = pytest.mark.timeout(60, func_only=True)
+pytestmark = pytest.mark.timeout(900, func_only=True)
 CHART = Path(__file__).parents[3] / "charts/voiceassist"
 POD_MONITOR = (f"{GROUP}/v1", "PodMonitor")
 NAME = "support-relay"
@@ -69,7 +70,7 @@ def test_the_operator_s_pod_monitor_is_made_and_kept(plane: Lab, cluster: Cluste
     owner = Owner(cluster.namespace, "support", body["metadata"]["uid"], VoiceAssistSpec.read(body["spec"]), "localhost/relay")
     wanted = relay_pod_monitor(owner, {"release": "prometheus"})
     assert wanted is not None
-    made = until("a PodMonitor", lambda: cluster.find(POD_MONITOR, NAME))
+    made = eventually("a PodMonitor", lambda: cluster.find(POD_MONITOR, NAME))
     assert made["spec"] == wanted["spec"], "nothing of it was left out or changed"
     assert made["metadata"]["labels"] == wanted["metadata"]["labels"]
     assert made["metadata"]["labels"]["release"] == "prometheus"
@@ -88,10 +89,10 @@ def test_the_operator_s_pod_monitor_is_made_and_kept(plane: Lab, cluster: Cluste
     ]
     for edit in edits:
         cluster.patch(POD_MONITOR, NAME, {"spec": edit})
-        until(f"put right after {edit}", as_wanted)
+        eventually(f"put right after {edit}", as_wanted)
     cluster.patch(POD_MONITOR, NAME, {"metadata": {"labels": {"release": "another"}}})
-    until("its label put right", as_wanted)
+    eventually("its label put right", as_wanted)
     cluster.delete(POD_MONITOR, NAME)
-    until("made again", as_wanted)
+    eventually("made again", as_wanted)
     cluster.patch(VOICEASSIST, "support", {"spec": {"monitoring": {"podMonitor": False}}})
-    until("taken away", lambda: cluster.find(POD_MONITOR, NAME) is None)
+    eventually("taken away", lambda: cluster.find(POD_MONITOR, NAME) is None)

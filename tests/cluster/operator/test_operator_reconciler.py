@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from cluster.lab import Lab
-from cluster.operator.bench import VOICEASSIST, Cluster, Operator, Relays, names, until, voiceassist
+from cluster.operator.bench import VOICEASSIST, Cluster, Operator, Relays, names, voiceassist
 from cluster.operator.clouds import API_KEY, API_SECRET, AUTH_TOKEN
+from cluster.waiting import eventually
 
-pytestmark = [pytest.mark.timeout(120, func_only=True), pytest.mark.usefixtures("operator")]
+pytestmark = [pytest.mark.timeout(900, func_only=True), pytest.mark.usefixtures("operator")]
 
 OWNED = [
     ("v1", "ConfigMap"),
@@ -45,7 +46,7 @@ def up(cluster: Cluster, **spec: Any) -> None:
     cluster.secrets()
     cluster.create(voiceassist(**{"relay": {"replicas": 2, "drainTimeoutSeconds": 0, "networkPolicy": {"enabled": True}}, **spec}))
     for kind in OWNED:
-        until(f"{kind[1]} is made", lambda kind=kind: cluster.find(kind, RELAY))
+        eventually(f"{kind[1]} is made", lambda kind=kind: cluster.find(kind, RELAY))
 
 
 def test_everything_is_made_and_the_conditions_are_true_to_life(plane: Lab, cluster: Cluster) -> None:
@@ -68,7 +69,7 @@ def test_what_is_deleted_comes_back(cluster: Cluster, kind: tuple[str, str]) -> 
     up(cluster)
     before = cluster.get(kind, RELAY)["metadata"]["uid"]
     cluster.delete(kind, RELAY)
-    until("it is back", lambda: (found := cluster.find(kind, RELAY)) and found["metadata"]["uid"] != before, 8)
+    eventually("it is back", lambda: (found := cluster.find(kind, RELAY)) and found["metadata"]["uid"] != before)
 
 
 def test_what_is_edited_is_put_right_and_what_is_foreign_stays(cluster: Cluster) -> None:
@@ -78,13 +79,13 @@ def test_what_is_edited_is_put_right_and_what_is_foreign_stays(cluster: Cluster)
         wanted = at(cluster.get(kind, RELAY), path)
         foreign = {"metadata": {"labels": {"team": "blue"}, "annotations": {"example.test/note": "mine"}}}
         cluster.patch(kind, RELAY, {**edit, **foreign})
-        until(f"{kind[1]} is put right", lambda kind=kind, path=path, wanted=wanted: at(cluster.get(kind, RELAY), path) == wanted, 8)
+        eventually(f"{kind[1]} is put right", lambda kind=kind, path=path, wanted=wanted: at(cluster.get(kind, RELAY), path) == wanted)
         metadata = cluster.get(kind, RELAY)["metadata"]
         assert metadata["labels"]["team"] == "blue"
         assert metadata["annotations"]["example.test/note"] == "mine"
     service, ours = ("v1", "Service"), "voiceassist.dev/name"
     cluster.patch(service, RELAY, {"spec": {"sessionAffinity": "ClientIP"}, "metadata": {"labels": {ours: "x"}}})
-    until("our label is put right", lambda: cluster.get(service, RELAY)["metadata"]["labels"][ours] == "support")
+    eventually("our label is put right", lambda: cluster.get(service, RELAY)["metadata"]["labels"][ours] == "support")
     assert cluster.get(service, RELAY)["spec"]["sessionAffinity"] == "ClientIP"
 
 
@@ -103,9 +104,9 @@ def test_nothing_is_written_when_nothing_changes(cluster: Cluster, relays: Relay
         time.sleep(4)
         return versions() == before
 
-    until("it has settled", settled)
+    eventually("it has settled", settled)
     before, begin = versions(), reconciles(operator)
-    until("10 resyncs", lambda: reconciles(operator) >= begin + 10, 60)
+    eventually("10 resyncs", lambda: reconciles(operator) >= begin + 10)
     assert versions() == before
 
 
@@ -118,7 +119,7 @@ def test_scale_goes_through_the_object(plane: Lab, cluster: Cluster) -> None:
     cluster.await_pods(2)
     plane.kubectl("scale", "va/support", "--replicas=3", "-n", cluster.namespace)
     cluster.await_pods(3)
-    until("status", lambda: cluster.assist()["status"]["relay"]["replicas"] == 3)
+    eventually("status", lambda: cluster.assist()["status"]["relay"]["replicas"] == 3)
     scale = plane.kubectl("get", "--raw", f"/apis/voiceassist.dev/v1alpha1/namespaces/{cluster.namespace}/voiceassists/support/scale")
     assert '"selector":"app.kubernetes.io/instance=support,app.kubernetes.io/name=voiceassist-relay"' in scale
 
@@ -133,14 +134,14 @@ def test_paused_writes_nothing(cluster: Cluster) -> None:
     assert cluster.find(("v1", "Service"), RELAY) is None
     assert cluster.assist()["status"]["prompt"]["currentRevision"] == revision
     cluster.patch(VOICEASSIST, "support", {"spec": {"paused": False}})
-    until("the Service is back", lambda: cluster.find(("v1", "Service"), RELAY), 8)
-    until("the prompt is in force", lambda: cluster.assist()["status"]["prompt"]["currentRevision"] != revision, 8)
+    eventually("the Service is back", lambda: cluster.find(("v1", "Service"), RELAY))
+    eventually("the prompt is in force", lambda: cluster.assist()["status"]["prompt"]["currentRevision"] != revision)
 
 
 def test_an_ingress_that_is_not_wanted_any_more_goes(cluster: Cluster) -> None:
     up(cluster)
     cluster.patch(VOICEASSIST, "support", {"spec": {"ingress": {"enabled": False}}})
-    until("the Ingress is gone", lambda: cluster.find(("networking.k8s.io/v1", "Ingress"), RELAY) is None)
+    eventually("the Ingress is gone", lambda: cluster.find(("networking.k8s.io/v1", "Ingress"), RELAY) is None)
     assert "NetworkPolicy" in {kind[1] for kind in OWNED if cluster.find(kind, RELAY)}
 
 
@@ -173,7 +174,7 @@ def test_what_the_cluster_refuses_is_said_in_its_words(cluster: Cluster) -> None
 def test_one_address_belongs_to_the_older_object(cluster: Cluster) -> None:
     cluster.secrets()
     cluster.create(voiceassist("older", host="one.example.test"))
-    until("older is served", lambda: cluster.find(("apps/v1", "Deployment"), "older-relay"))
+    eventually("older is served", lambda: cluster.find(("apps/v1", "Deployment"), "older-relay"))
     time.sleep(1.1)  # ages count in seconds
     cluster.create(voiceassist("newer", host="one.example.test"))
     conflict = cluster.await_condition("Ready", "False", "HostConflict", name="newer")
@@ -183,7 +184,7 @@ def test_one_address_belongs_to_the_older_object(cluster: Cluster) -> None:
     cluster.create(voiceassist("beside", host="one.example.test", pathPrefix="/beside"))
     cluster.await_condition("Ready", "False", "RelaysStarting", name="beside")
     cluster.delete(VOICEASSIST, "older")
-    cluster.await_condition("Ready", "False", "RelaysStarting", name="newer", patience=8)
+    cluster.await_condition("Ready", "False", "RelaysStarting", name="newer")
 
 
 def test_events_only_when_a_condition_changes(plane: Lab, cluster: Cluster, operator: Operator) -> None:
@@ -195,9 +196,9 @@ def test_events_only_when_a_condition_changes(plane: Lab, cluster: Cluster, oper
         events = cluster.list(("events.k8s.io/v1", "Event"))
         return sorted((one["action"], one["reason"], one["type"]) for one in events if one["regarding"]["kind"] == "VoiceAssist")
 
-    until("events", lambda: ("Ready", "SecretNotFound", "Warning") in told())
+    eventually("events", lambda: ("Ready", "SecretNotFound", "Warning") in told())
     before = told()
-    until("more reconciles", lambda: reconciles(operator) >= begin + 4, 60)
+    eventually("more reconciles", lambda: reconciles(operator) >= begin + 4)
     assert told() == before
     assert len(before) == len(set(before))
     assert "SecretNotFound" in plane.kubectl("describe", "va", "support", "-n", cluster.namespace)
@@ -209,15 +210,15 @@ def test_deletion_waits_for_the_pods_and_leaves_nothing(cluster: Cluster) -> Non
     name = pod["metadata"]["name"]
     cluster.patch(("v1", "Pod"), name, {"metadata": {"finalizers": ["example.test/call"]}})
     cluster.delete(VOICEASSIST, "support")
-    until("the Deployment goes first", lambda: cluster.find(("apps/v1", "Deployment"), RELAY) is None)
-    until("the pod is ending", lambda: "deletionTimestamp" in cluster.get(("v1", "Pod"), name)["metadata"])
+    eventually("the Deployment goes first", lambda: cluster.find(("apps/v1", "Deployment"), RELAY) is None)
+    eventually("the pod is ending", lambda: "deletionTimestamp" in cluster.get(("v1", "Pod"), name)["metadata"])
     time.sleep(3)
     assert cluster.find(VOICEASSIST, "support"), "the object waits for its pods"
     assert "1 relay pods finish their calls" in cluster.await_condition("Ready", "False", "Deleting")["message"]
     assert cluster.find(("v1", "Service"), RELAY), "and the calls still have their address"
     cluster.patch(("v1", "Pod"), name, {"metadata": {"finalizers": None}})
-    until("the object is gone", lambda: cluster.find(VOICEASSIST, "support") is None)
-    until("and what it owned", lambda: not [kind for kind in OWNED if RELAY in names(cluster.list(kind))])
+    eventually("the object is gone", lambda: cluster.find(VOICEASSIST, "support") is None)
+    eventually("and what it owned", lambda: not [kind for kind in OWNED if RELAY in names(cluster.list(kind))])
 
 
 def test_deletion_never_waits_for_ever(cluster: Cluster) -> None:
@@ -225,4 +226,4 @@ def test_deletion_never_waits_for_ever(cluster: Cluster) -> None:
     cluster.create(voiceassist())
     cluster.await_condition("Ready", "False", "SecretNotFound")
     cluster.delete(VOICEASSIST, "support")
-    until("gone", lambda: cluster.find(VOICEASSIST, "support") is None, 8)
+    eventually("gone", lambda: cluster.find(VOICEASSIST, "support") is None)

@@ -12,9 +12,10 @@ import yaml
 
 from cluster.lab import Lab
 from cluster.monitoring_kinds import bring_monitoring_kinds
-from cluster.operator.bench import VOICEASSIST, Cluster, Operator, Relays, names, until, voiceassist
+from cluster.operator.bench import VOICEASSIST, Cluster, Operator, Relays, names, voiceassist
+from cluster.waiting import eventually
 
-pytestmark = pytest.mark.timeout(120, func_only=True)
+pytestmark = pytest.mark.timeout(900, func_only=True)
 CHART = Path(__file__).parents[3] / "charts/voiceassist"
 WITHOUT_USE_HERE = {
     # Asked for by the API server of clusters that enforce it for owner references with blockOwnerDeletion.
@@ -55,7 +56,7 @@ def test_no_request_is_denied_and_no_right_is_without_use(plane: Lab, cluster: C
     kubeconfig.write_text(plane.outside_kubeconfig(user).read_text())
     operator = Operator(kubeconfig, tmp_path / "log", *arguments, "--relay-port", str(relays.port))
     try:
-        operator.await_event("operator up", 60)
+        operator.await_event("operator up")
         life(cluster, relays)
         assert operator.stop() == 0
     finally:
@@ -88,34 +89,34 @@ def life(cluster: Cluster, relays: Relays) -> None:
     cluster.secrets()
     relays.start_all(cluster, 1)
     cluster.await_condition("PromptRolledOut", "True")
-    until("a PodMonitor", lambda: cluster.find(("monitoring.coreos.com/v1", "PodMonitor"), "support-relay"))
+    eventually("a PodMonitor", lambda: cluster.find(("monitoring.coreos.com/v1", "PodMonitor"), "support-relay"))
     first = cluster.assist()["status"]["prompt"]["history"][0]["configMap"]
     for number in range(10):
         before = cluster.assist()["status"]["prompt"]["currentRevision"]
         cluster.patch(VOICEASSIST, "support", {"spec": {"prompt": {"instructions": f"You help {number}."}}})
-        until("in force", lambda before=before: cluster.assist()["status"]["prompt"]["currentRevision"] != before)
-    until("the first text is pruned", lambda: first not in names(cluster.list(("v1", "ConfigMap"))))
+        eventually("in force", lambda before=before: cluster.assist()["status"]["prompt"]["currentRevision"] != before)
+    eventually("the first text is pruned", lambda: first not in names(cluster.list(("v1", "ConfigMap"))))
     cluster.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "prompts"}, "data": {"a": "You help."}})
     source = {"instructions": None, "instructionsFrom": {"configMapKeyRef": {"name": "prompts", "key": "a"}}}
     off = {"ingress": {"enabled": False}, "relay": {"networkPolicy": {"enabled": False}}, "monitoring": {"podMonitor": False}}
     cluster.patch(VOICEASSIST, "support", {"spec": {"prompt": source, **off}})
-    until("it is gone", lambda: cluster.find(("networking.k8s.io/v1", "Ingress"), "support-relay") is None)
-    until("it is gone", lambda: cluster.find(("monitoring.coreos.com/v1", "PodMonitor"), "support-relay") is None)
+    eventually("it is gone", lambda: cluster.find(("networking.k8s.io/v1", "Ingress"), "support-relay") is None)
+    eventually("it is gone", lambda: cluster.find(("monitoring.coreos.com/v1", "PodMonitor"), "support-relay") is None)
     cluster.delete(VOICEASSIST, "support")
-    until("gone", lambda: cluster.find(VOICEASSIST, "support") is None)
+    eventually("gone", lambda: cluster.find(VOICEASSIST, "support") is None)
 
 
 def test_another_server_needs_the_operators_consent(plane: Lab, cluster: Cluster, tmp_path: Path) -> None:
     arguments = ("--namespace", cluster.namespace, "--lease-namespace", cluster.namespace)
     operator = Operator(plane.outside_kubeconfig(), tmp_path / "log", *arguments, custom_endpoints=False)
     try:
-        operator.await_event("operator up", 60)
+        operator.await_event("operator up")
         cluster.secrets()
         cluster.create(voiceassist())
         ready = cluster.await_condition("Ready", "False", "CustomEndpointsNotAllowed")
         assert "--allow-custom-endpoints" in ready["message"]
         assert cluster.find(("apps/v1", "Deployment"), "support-relay") is None
         cluster.delete(VOICEASSIST, "support")
-        until("gone", lambda: cluster.find(VOICEASSIST, "support") is None)
+        eventually("gone", lambda: cluster.find(VOICEASSIST, "support") is None)
     finally:
         operator.kill()

@@ -9,10 +9,11 @@ import pytest
 
 from cluster.lab import Lab
 from cluster.operator.accounts import Kept, all_right, operators
-from cluster.operator.bench import VOICEASSIST, Cluster, Manifest, Operator, until
+from cluster.operator.bench import VOICEASSIST, Cluster, Manifest, Operator
 from cluster.operator.clouds import API_KEY, API_SECRET, AUTH_TOKEN
+from cluster.waiting import eventually
 
-pytestmark = [pytest.mark.timeout(200, func_only=True), pytest.mark.usefixtures("keeping")]
+pytestmark = [pytest.mark.timeout(900, func_only=True), pytest.mark.usefixtures("keeping")]
 PATIENCE = 12.0
 DOWN = {"kind": "5xx", "status": 503}
 RELEASE = "voiceassist.dev/let-go"
@@ -41,16 +42,16 @@ def test_flex_first_then_the_relays_then_sync(cluster: Cluster) -> None:
     cluster.patch(("v1", "Pod"), name, {"metadata": {"finalizers": ["example.test/call"]}})
     kept.twilio.faults({"kind": "latency", "method": "POST", "path": "^/flex-api/", "seconds": 2.0, "times": 1})
     kept.delete()
-    until("the removal of the entry is under way", lambda: kept.twilio.struck() == [1])
+    eventually("the removal of the entry is under way", lambda: kept.twilio.struck() == [1])
     assert cluster.find(("apps/v1", "Deployment"), "x-relay"), "the relays wait for it"
-    until("the entry is gone", lambda: kept.twilio.instances() == {})
-    until("the pod is ending", lambda: "deletionTimestamp" in cluster.get(("v1", "Pod"), name)["metadata"])
+    eventually("the entry is gone", lambda: kept.twilio.instances() == {})
+    eventually("the pod is ending", lambda: "deletionTimestamp" in cluster.get(("v1", "Pod"), name)["metadata"])
     time.sleep(2)
     assert len(kept.services()) == 1, "calls still use Sync"
     assert len(kept.serverless()) == 1, "and the agents' browsers the functions"
     cluster.patch(("v1", "Pod"), name, {"metadata": {"finalizers": None}})
-    until("all is freed", kept.freed)
-    freed = until("an event", lambda: told(kept, "FreedAtTwilio"))
+    eventually("all is freed", kept.freed)
+    freed = eventually("an event", lambda: told(kept, "FreedAtTwilio"))
     assert freed["type"] == "Normal"
 
 
@@ -62,7 +63,7 @@ def test_what_was_adopted_stays(cluster: Cluster) -> None:
     kept.create()
     all_right([kept])
     kept.delete()
-    until("all is freed", kept.freed)
+    eventually("all is freed", kept.freed)
     assert kept.twilio.ask("GET", f"/sync/v1/Services/{given}")["acl_enabled"] is True
     existing = kept.spec["twilio"]["functions"]["existing"]
     assert kept.variables(existing["serviceSid"], existing["environmentSid"])["SYNC_SERVICE_SID"] == given
@@ -88,17 +89,17 @@ def test_twilio_cannot_be_reached(cluster: Cluster) -> None:
     for one in kept.values():
         one.delete()
     for name in ("waits", "hurries", "returns", "orphan"):
-        until(f"{name} says so", lambda name=name: told(kept[name], "TwilioCleanupDelayed"))
-    until("the way out is named", lambda: RELEASE in cluster.condition("Ready", "hurries")["message"])
+        eventually(f"{name} says so", lambda name=name: told(kept[name], "TwilioCleanupDelayed"))
+    eventually("the way out is named", lambda: RELEASE in cluster.condition("Ready", "hurries")["message"])
     cluster.patch(VOICEASSIST, "hurries", {"metadata": {"annotations": {RELEASE: "true"}}})
     kept["returns"].twilio.faults()
-    until("it lets go at once", lambda: cluster.find(VOICEASSIST, "hurries") is None, 10)
-    until("it is freed", kept["returns"].freed)
+    eventually("it lets go at once", lambda: cluster.find(VOICEASSIST, "hurries") is None)
+    eventually("it is freed", kept["returns"].freed)
     for name in ("waits", "orphan"):
-        until(f"{name} goes in the end", lambda name=name: cluster.find(VOICEASSIST, name) is None, 60)
+        eventually(f"{name} goes in the end", lambda name=name: cluster.find(VOICEASSIST, name) is None)
     assert time.monotonic() - begin >= PATIENCE
     for name in ("waits", "hurries", "orphan"):
-        left = until(f"{name} says what is left", lambda name=name: told(kept[name], "LeftAtTwilio"))
+        left = eventually(f"{name} says what is left", lambda name=name: told(kept[name], "LeftAtTwilio"))
         assert left["type"] == "Warning"
         assert sync[name] in left["note"]
         assert functions[name] in left["note"]
@@ -112,7 +113,7 @@ def test_a_namespace_goes_with_its_objects(plane: Lab, keeping: Operator, cluste
     kept = Kept.make(cluster, "x").create()
     all_right([kept])
     sid = kept.services()[0]["sid"]
-    plane.kubectl("delete", "namespace", cluster.namespace, "--timeout=60s")
+    plane.kubectl("delete", "namespace", cluster.namespace, "--timeout=300s")
     left = [line for line in keeping.events("left behind at Twilio") if line["namespace"] == cluster.namespace]
     if kept.services():
         assert any(sid in what for what in left[0]["left"])

@@ -17,9 +17,10 @@ import pytest
 
 from cluster.lab import Lab
 from cluster.operator.accounts import Kept, all_right, operators
-from cluster.operator.bench import VOICEASSIST, Cluster, Operator, until
+from cluster.operator.bench import VOICEASSIST, Cluster, Operator
+from cluster.waiting import eventually
 
-pytestmark = pytest.mark.timeout(400, func_only=True)
+pytestmark = pytest.mark.timeout(900, func_only=True)
 
 
 @dataclass(frozen=True)
@@ -69,12 +70,12 @@ def hold(kept: Kept, write: Write, *, landed: bool) -> None:
 def killed_in(operator: Operator, held: dict[str, Kept]) -> set[str]:
     """Kills the operator once all these writes are held; gives those that were not given up before, as a slow machine may do."""
     for name, kept in held.items():
-        until(f"{name} is held", lambda kept=kept: kept.twilio.struck() == [1], 60)
+        eventually(f"{name} is held", lambda kept=kept: kept.twilio.struck() == [1])
     killed = time.time()
     operator.stop(9)
     in_time = set()
     for name, kept in held.items():
-        [first, *_] = until(f"{name} is cut", lambda kept=kept: [one["at"] for one in kept.twilio.requests(kept.mark) if one["fault"]])
+        [first, *_] = eventually(f"{name} is cut", lambda kept=kept: [one["at"] for one in kept.twilio.requests(kept.mark) if one["fault"]])
         kept.twilio.faults()
         in_time |= {name} if first >= killed else set()
     return in_time
@@ -149,7 +150,7 @@ def test_a_crash_in_each_write(plane: Lab, cluster: Cluster, tmp_path: Path) -> 
 
         def all_freed(gone: list[Kept]) -> None:
             for one in gone:
-                until(f"{one.name} is freed", one.freed, 60)
+                eventually(f"{one.name} is freed", one.freed)
 
         removed = stage(start, REMOVING, remove, all_freed)
         last = start()

@@ -11,9 +11,10 @@ import pytest
 
 from cluster.lab import Lab
 from cluster.operator.accounts import FOREIGN, Kept, all_right, operators
-from cluster.operator.bench import Cluster, until
+from cluster.operator.bench import Cluster
+from cluster.waiting import eventually
 
-pytestmark = pytest.mark.timeout(300, func_only=True)
+pytestmark = pytest.mark.timeout(900, func_only=True)
 Json = dict[str, Any]
 
 
@@ -101,7 +102,7 @@ def other_build(kept: Kept) -> None:
     version = next(one["sid"] for one in ours["function_versions"] if one["path"] == "/stream")
     form = {"FunctionVersions": version, "Dependencies": '[{"name": "@twilio/runtime-handler", "version": "2.0.3"}]'}
     build = kept.twilio.ask("POST", f"{base}/Builds", form=form)["sid"]
-    until("the build", lambda: kept.twilio.ask("GET", f"{base}/Builds/{build}/Status")["status"] == "completed")
+    eventually("the build", lambda: kept.twilio.ask("GET", f"{base}/Builds/{build}/Status")["status"] == "completed")
     kept.twilio.ask("POST", f"{base}/Environments/{environment}/Deployments", form={"BuildSid": build})
 
 
@@ -164,5 +165,5 @@ def test_what_is_changed_by_hand_is_put_right_and_told(plane: Lab, cluster: Clus
                 assert any(all(word in note for word in drift.words) for note in notes), notes
                 return notes
 
-            until(f"{drift.name} is told", told)
+            eventually(f"{drift.name} is told", told)
         all_right(list(kept.values()))

@@ -11,10 +11,11 @@ import pytest
 
 from cluster.lab import Lab
 from cluster.operator.accounts import RESYNC, Kept, all_right, operators
-from cluster.operator.bench import VOICEASSIST, Cluster, until
+from cluster.operator.bench import VOICEASSIST, Cluster
+from cluster.waiting import eventually
 from voiceassist_operator.twilio.model.schedule import RESYNC_SECONDS
 
-pytestmark = pytest.mark.timeout(300, func_only=True)
+pytestmark = pytest.mark.timeout(900, func_only=True)
 MODES = ("Relay", "Existing", "Serverless")
 DOC = Path(__file__).parents[3] / "docs/twilio.md"
 FIFTH = (
@@ -42,7 +43,7 @@ def test_every_fifth_request_fails(plane: Lab, cluster: Cluster, tmp_path: Path)
                 assert (shown["FunctionsConfigured"], shown["FlexConfigured"]) == ("True", "True"), one.name
             return True
 
-        until("all is made under faults", made, 150)
+        eventually("all is made under faults", made)
         asked = [entry for one in kept for entry in one.twilio.requests()]
         struck = [entry for entry in asked if entry["fault"]]
         assert len(struck) > len(asked) / 10, "the faults did strike"
@@ -52,7 +53,7 @@ def test_every_fifth_request_fails(plane: Lab, cluster: Cluster, tmp_path: Path)
         for seed, one in enumerate(kept):
             one.twilio.faults(*FIFTH, seed=seed)
             one.delete()
-        until("all objects are gone", lambda: not cluster.list(VOICEASSIST), 120)
+        eventually("all objects are gone", lambda: not cluster.list(VOICEASSIST))
         for one in kept:
             one.twilio.faults()
             assert one.freed()
@@ -74,7 +75,7 @@ def test_two_operators_at_once_make_one_of_everything(plane: Lab, cluster: Clust
         for one in kept:
             one.delete()
         for one in kept:
-            until(f"{one.name} is freed", one.freed)
+            eventually(f"{one.name} is freed", one.freed)
         assert second.stop() == 0
 
 
@@ -117,7 +118,7 @@ def test_from_one_mode_to_the_next(plane: Lab, cluster: Cluster, tmp_path: Path)
             assert "-prod.twil.io" in status["endpoints"]["functionsUrl"]
             return str(status["functions"]["retireAt"])
 
-        until("it is to be retired", retired)
+        eventually("it is to be retired", retired)
         assert [one["sid"] for one in kept.serverless()] == [service]
         assert kept.variables(existing["serviceSid"], existing["environmentSid"])["STREAM_URL"] == "wss://x.example.test/ws"
         back = {"mode": "Serverless", "existing": None}
@@ -125,13 +126,15 @@ def test_from_one_mode_to_the_next(plane: Lab, cluster: Cluster, tmp_path: Path)
         kept.mode = kept.spec["twilio"]["functions"]["mode"] = "Serverless"
         all_right([kept])
         assert kept.serverless()[0]["sid"] == service, "taken up again"
-        until("nothing is to be retired", lambda: "retireAt" not in cluster.assist("x")["status"]["functions"])
+        eventually("nothing is to be retired", lambda: "retireAt" not in cluster.assist("x")["status"]["functions"])
         cluster.patch(VOICEASSIST, "x", {"spec": {"twilio": {"functions": {"mode": "Relay"}}}})
         kept.mode = "Relay"
-        until("it is to be retired", lambda: cluster.assist("x")["status"]["functions"]["retireAt"])
-        until("the plugin has the relays' address", lambda: kept.twilio.instances()[kept.key]["functionsUrl"] == "https://x.example.test")
+        eventually("it is to be retired", lambda: cluster.assist("x")["status"]["functions"]["retireAt"])
+        eventually(
+            "the plugin has the relays' address", lambda: kept.twilio.instances()[kept.key]["functionsUrl"] == "https://x.example.test"
+        )
         assert first.stop() == 0
         cluster.patch(VOICEASSIST, "x", {"status": {"functions": {"retireAt": "2020-01-01T00:00:00Z"}}}, status=True)
         start()
         all_right([kept])
-        until("the status forgets it", lambda: "functions" not in cluster.assist("x")["status"])
+        eventually("the status forgets it", lambda: "functions" not in cluster.assist("x")["status"])

@@ -11,10 +11,11 @@ import pytest
 
 from cluster.lab import Lab
 from cluster.operator.accounts import FOREIGN, RESYNC, Kept, all_right, operators
-from cluster.operator.bench import VOICEASSIST, Cluster, Operator, until
+from cluster.operator.bench import VOICEASSIST, Cluster, Operator
 from cluster.operator.clouds import API_KEY, API_SECRET, AUTH_TOKEN
+from cluster.waiting import eventually
 
-pytestmark = [pytest.mark.timeout(200, func_only=True), pytest.mark.usefixtures("keeping")]
+pytestmark = [pytest.mark.timeout(900, func_only=True), pytest.mark.usefixtures("keeping")]
 QUIET = 3 * RESYNC + 0.5
 SECRET = ("v1", "Secret")
 
@@ -122,12 +123,12 @@ def test_an_update_of_flex_that_was_lost_is_written_again(cluster: Cluster) -> N
     kept = Kept.make(cluster, "x")
     kept.twilio.faults({"kind": "latency", "method": "POST", "path": "^/flex-api/", "seconds": 2.0, "after": True, "times": 1})
     kept.create()
-    until("our write", lambda: kept.twilio.struck() == [1])
+    eventually("our write", lambda: kept.twilio.struck() == [1])
     theirs = {**FOREIGN, "written": "without our entry"}
     kept.twilio.write_flex(ui_attributes=theirs)
     all_right([kept])
     assert kept.twilio.flex()["ui_attributes"]["written"] == "without our entry"
-    until("an event", lambda: any("at the same time" in event["note"] for event in kept.events()))
+    eventually("an event", lambda: any("at the same time" in event["note"] for event in kept.events()))
 
 
 def test_somebody_who_overwrites_flex_again_and_again_is_told_of(cluster: Cluster) -> None:
@@ -158,7 +159,7 @@ def test_a_queue_and_the_default_belong_to_the_older_object(cluster: Cluster) ->
     cluster.secrets()
     older = Kept.make(cluster, "older", flex={"queues": ["Claims", "Support"]}).create()
     default = Kept.make(cluster, "default", twilio=older.twilio).create()
-    until("both are there", lambda: {*older.twilio.instances()} == {older.key, default.key})
+    eventually("both are there", lambda: {*older.twilio.instances()} == {older.key, default.key})
     before = older.twilio.instances()
     time.sleep(1.1)  # ages count in seconds
     later = Kept.make(cluster, "later", twilio=older.twilio, flex={"queues": ["Claims", "Sales"]}).create()
@@ -166,7 +167,7 @@ def test_a_queue_and_the_default_belong_to_the_older_object(cluster: Cluster) ->
     message = condition(later, "FlexConfigured", "False", "FlexConflict")
     assert f"queue Claims by {older.key}" in message
     assert f"the default by {default.key}" in condition(second, "FlexConfigured", "False", "FlexConflict")
-    until("what is free is configured", lambda: older.twilio.instances().get(later.key, {}).get("queues") == ["Sales"])
+    eventually("what is free is configured", lambda: older.twilio.instances().get(later.key, {}).get("queues") == ["Sales"])
     assert {key: older.twilio.instances().get(key) for key in before} == before, "the older ones are unharmed"
     assert second.key not in older.twilio.instances()
     older.delete()

@@ -1,0 +1,35 @@
+"""Waiting, in tests that block, for what a cluster brings about."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from lightkube.core.exceptions import ApiError
+
+from cluster.lab.errors import CommandError
+
+T = TypeVar("T")
+PATIENCE = 180.0
+"""Seconds: a hundred times what a quiet machine takes. A time that is a feature is measured and asserted by its test."""
+_NOT_YET = (AssertionError, ApiError, CommandError, LookupError, OSError, StopIteration)
+
+
+def eventually(what: str, look: Callable[[], T], seconds: float = PATIENCE, every: float = 0.1) -> T:
+    """The first true thing that `look()` gives; fails, with what was seen last, when there is none in so many seconds.
+
+    That a command or a request fails, an object or a key is missing, or an assertion does not hold, is not yet true.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        seen: Any
+        try:
+            if found := look():
+                return found
+            seen = found
+        except _NOT_YET as error:
+            seen = error
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what}: not within {seconds:.0f} s; last seen: {str(seen)[:2000] or repr(seen)}")
+        time.sleep(every)
