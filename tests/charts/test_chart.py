@@ -225,6 +225,17 @@ def test_a_pod_monitor_bears_our_labels_and_the_user_s() -> None:
     assert labels["app.kubernetes.io/managed-by"] == "Helm"
 
 
+@pytest.mark.parametrize("own", [{}, {"podAnnotations": {"example.com/a": "b"}}], ids=["", "with annotations of the user's"])
+@pytest.mark.parametrize("monitored", [False, True], ids=["by annotations", "by a PodMonitor"])
+def test_the_operator_is_scraped_by_a_pod_monitor_or_by_annotations_and_never_by_both(own: dict[str, Any], monitored: bool) -> None:
+    found = objects({**own, "podMonitor": {"enabled": monitored}})
+    annotations = one(found, "Deployment")["spec"]["template"]["metadata"].get("annotations", {})
+    assert bool([each for each in found if each["kind"] == "PodMonitor"]) is monitored
+    assert ("prometheus.io/scrape" in annotations) is not monitored
+    assert annotations.items() >= own.get("podAnnotations", {}).items()
+    assert all(key.startswith("prometheus.io/") for key in annotations.keys() - own.get("podAnnotations", {}).keys())
+
+
 def test_the_notes_name_the_next_command() -> None:
     notes = rendered({"watch": {"namespace": "calls"}}, name="desk")["NOTES.txt"]
     assert "kubectl -n calls create secret generic twilio" in notes

@@ -10,13 +10,24 @@ import pytest
 from unit.operator.making import LATER, NOW, config, owner, pods, status, well
 from voiceassist_crds.names import PRIVATE_PORT
 from voiceassist_operator.controller.apply import replacing
-from voiceassist_operator.kubernetes.kinds import BACKEND_CONFIG, CONFIG_MAP, HTTP_ROUTE, INGRESS, POD_MONITOR, SERVICE, Kind, Ref, ref
+from voiceassist_operator.kubernetes.kinds import (
+    BACKEND_CONFIG,
+    CONFIG_MAP,
+    HTTP_ROUTE,
+    INGRESS,
+    OPTIONAL,
+    POD_MONITOR,
+    SERVICE,
+    Kind,
+    Ref,
+    ref,
+)
 from voiceassist_operator.policy.observed import Observed, PromptFact, SecretFact
 from voiceassist_operator.policy.plan import Plan, make_plan
 from voiceassist_operator.policy.relay_config import relay_config
 from voiceassist_operator.policy.resources.deployment import grace_seconds
 from voiceassist_operator.policy.resources.metadata import MAX_NAME, Owner, history_name, label_value, relay_name
-from voiceassist_operator.policy.rollout import DELETION_COST, HISTORY
+from voiceassist_operator.policy.rollout import DELETION_COST, HISTORY, SCRAPE
 from voiceassist_operator.policy.status import status_with, unreadable, worth_writing
 
 
@@ -133,7 +144,8 @@ def test_annotations_of_the_object_win_over_ours() -> None:
 
 
 def test_pods_are_told_what_is_new_and_their_price() -> None:
-    seen = pods(well(), {"told": {"active_calls": 4}}, {"terminating": True})
+    known = replace(well(), optional_kinds=frozenset(OPTIONAL))
+    seen = pods(known, {"told": {"active_calls": 4}}, {"terminating": True})
     [patch] = make_plan(seen, NOW).pods
     revision = config(seen).config_revision
     told = {"voiceassist.dev/config-revision": revision, "voiceassist.dev/secrets-version": "11.12", DELETION_COST: "4"}
@@ -142,6 +154,37 @@ def test_pods_are_told_what_is_new_and_their_price() -> None:
     assert make_plan(again, NOW).pods == []
     rotated = replace(again, model_key=replace(again.model_key, version="13"))
     assert make_plan(rotated, NOW).pods[0].annotations == {"voiceassist.dev/secrets-version": "11.13"}
+
+
+def scraped(seen: Observed, **bears: str) -> dict[str, str | None]:
+    """What is put on a relay pod that bears these annotations, of those by which it is scraped; the same on one that drains."""
+    both = pods(seen, {"annotations": bears}, {"annotations": bears, "terminating": True})
+    told = [{key: value for key, value in patch.annotations.items() if key in SCRAPE} for patch in make_plan(both, NOW).pods]
+    assert len(told) < 2 or told[0] == told[1]
+    return told[0]
+
+
+def test_a_relay_is_scraped_by_a_pod_monitor_or_by_annotations_and_never_by_both() -> None:
+    unknown, known = well(), replace(well(), optional_kinds=frozenset(OPTIONAL))
+    assert scraped(unknown) == SCRAPE
+    assert scraped(known) == {}
+    assert scraped(known, **SCRAPE) == dict.fromkeys(SCRAPE), "PodMonitors have become known: there is one now"
+    assert ["PodMonitor" in kinds(make_plan(one, NOW)) for one in (unknown, known)] == [False, True]
+    assert scraped(replace(known, owner=owner(monitoring={"podMonitor": False}))) == SCRAPE
+    by_hand = {"prometheus.io/scrape": "false"}
+    mine = replace(known, owner=owner(relay={"podAnnotations": by_hand}))
+    assert "prometheus.io/scrape" not in scraped(mine, **SCRAPE), "the user's own"
+    undecided = replace(unknown, undecided_kinds=frozenset(OPTIONAL))
+    assert (scraped(undecided), scraped(undecided, **SCRAPE)) == ({}, {}), "nothing is known yet"
+
+
+def test_no_relay_is_replaced_because_pod_monitors_come_or_go() -> None:
+    templates = [
+        made(make_plan(replace(well(), optional_kinds=known), NOW), "Deployment")["spec"]["template"]
+        for known in (frozenset[Kind](), frozenset(OPTIONAL))
+    ]
+    assert templates[0] == templates[1]
+    assert not SCRAPE.keys() & templates[0]["metadata"]["annotations"].keys()
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,10 @@ def replacing(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     return patch
 
 
+def _with(old: Mapping[str, str], new: Mapping[str, str | None]) -> dict[str, str]:
+    return {key: value for key, value in {**old, **new}.items() if value is not None}
+
+
 def digest(manifest: Manifest) -> str:
     """Returns a digest of a manifest."""
     return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
@@ -114,7 +118,7 @@ class Applier:
                 written.costs[pod.name] = now
             if set(new) - {DELETION_COST}:
                 written.annotated[pod.name] = now
-            facts[pod.name] = replace(pod, annotations={**pod.annotations, **new})
+            facts[pod.name] = replace(pod, annotations=_with(pod.annotations, new))
         return replace(seen, pods=tuple(facts[pod.name] for pod in seen.pods))
 
     async def report(self, seen: Observed, plan: Plan, written: Written) -> Observed:

@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
+
 from voiceassist_crds.config import MAX_INSTRUCTIONS
 from voiceassist_crds.reasons import Reason
 from voiceassist_crds.resource import VoiceAssistSpec
 
-from ..errors import OperatorError
+from ..errors import Forbidden, NotThere, OperatorError, UnknownKind
 from ..kubernetes.client import Cluster
 from ..kubernetes.kinds import (
     CONFIG_MAP,
@@ -33,29 +35,47 @@ from ..policy.resources.metadata import CAUSE_ANNOTATION, Owner, label_value, re
 from .relay_status import RelayPoller
 
 ASK_KIND_SECONDS = 60.0
+ASK_AGAIN_SECONDS = 5.0
+"""The same after an answer that said nothing."""
+
+log = structlog.get_logger("voiceassist.observe")
 
 
 class OptionalKinds:
     """Kinds that the cluster may or may not know; asked again every minute, as somebody may bring them later."""
 
     def __init__(self, cluster: Cluster, namespace: str) -> None:
+        self.undecided = frozenset(OPTIONAL)
+        """Those of which the API server has not said yet whether it knows them."""
         self._cluster, self._namespace = cluster, namespace
         self._known: frozenset[Kind] = frozenset()
-        self._asked_at = float("-inf")
+        self._ask_at = float("-inf")
 
     async def known(self) -> frozenset[Kind]:
-        """Returns those that the cluster knows and lets us list."""
-        if time.monotonic() - self._asked_at >= ASK_KIND_SECONDS:
-            self._asked_at = time.monotonic()
-            self._known = frozenset([kind for kind in OPTIONAL if await self._asked(kind)])
+        """Returns those that the cluster knows and lets us list.
+
+        What is known stays known until the API server itself says that it is not: an answer that failed says nothing of the kind.
+        """
+        if time.monotonic() >= self._ask_at:
+            self._ask_at = time.monotonic() + ASK_KIND_SECONDS
+            for kind in OPTIONAL:
+                await self._ask(kind)
         return self._known
 
-    async def _asked(self, kind: Kind) -> bool:
+    async def _ask(self, kind: Kind) -> None:
         try:
             await self._cluster.list(kind, self._namespace, {LABEL_MANAGED_BY: MANAGER})
-        except OperatorError:
-            return False
-        return True
+        except (UnknownKind, NotThere):
+            self._known -= {kind}
+        except Forbidden:
+            pass  # a right that was never there; or one that is away, and comes back with the next release of the chart
+        except OperatorError as error:
+            self._ask_at = time.monotonic() + ASK_AGAIN_SECONDS
+            log.warning("whether the cluster knows a kind could not be asked", kind=kind.name, error=str(error))
+            return
+        else:
+            self._known |= {kind}
+        self.undecided -= {kind}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +121,7 @@ async def observe(
         pods=await _pods(dependencies, owner),
         existing=existing,
         optional_kinds=optional_kinds,
+        undecided_kinds=dependencies.optional_kinds.undecided,
         pod_monitor_labels=dependencies.pod_monitor_labels,
         conflicting=conflicting,
         endpoint=endpoint,

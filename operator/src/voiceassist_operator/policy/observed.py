@@ -111,6 +111,8 @@ class Observed:
     """Objects of ours that are there, with their resourceVersion."""
     optional_kinds: frozenset[Kind] = frozenset()
     """The optional kinds that the cluster knows."""
+    undecided_kinds: frozenset[Kind] = frozenset()
+    """The optional kinds of which it is not known yet whether the cluster knows them."""
     pod_monitor_labels: Mapping[str, str] = field(default_factory=dict)
     """Further labels that PodMonitors are to bear."""
     conflicting: str = ""

@@ -9,6 +9,7 @@ from typing import Any
 from voiceassist_crds import names
 from voiceassist_crds.config import RelayConfig
 
+from ..kubernetes.kinds import POD_MONITOR
 from .observed import Observed, PodFact
 from .resources.metadata import CONFIG_ANNOTATION, SECRETS_ANNOTATION, history_name
 
@@ -20,6 +21,8 @@ COST_EVERY_SECONDS = 10.0
 REANNOTATE_AFTER_SECONDS = 3.0
 """A pod that does not report a configuration after this time is annotated again: its node may have seen the annotation first."""
 REANNOTATED = f"{names.GROUP}/reannotated"
+SCRAPE = {"prometheus.io/scrape": "true", "prometheus.io/port": str(names.PRIVATE_PORT), "prometheus.io/path": "/metrics"}
+"""By these a Prometheus finds pods that no PodMonitor selects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,8 @@ class PodPatch:
     """Annotations to put on a pod. A new one makes the kubelet bring the pod's volumes up to date at once."""
 
     pod: str
-    annotations: dict[str, str]
+    annotations: dict[str, str | None]
+    """None: to be taken away."""
 
 
 def current_pods(seen: Observed) -> list[PodFact]:
@@ -46,14 +50,29 @@ def secrets_version(seen: Observed) -> str:
 
 
 def pod_patches(seen: Observed, config: RelayConfig) -> list[PodPatch]:
-    """Returns the annotations that are missing: the configuration's revision, the Secrets' versions, and the deletion cost."""
+    """Returns the annotations that are missing, or too many: the configuration's revision, the Secrets' versions, the deletion cost,
+    and those by which pods are scraped."""
     patches = []
-    for pod in current_pods(seen):
-        desired = {CONFIG_ANNOTATION: config.config_revision, SECRETS_ANNOTATION: secrets_version(seen), **_deletion_cost(pod)}
+    everywhere = {CONFIG_ANNOTATION: config.config_revision, SECRETS_ANNOTATION: secrets_version(seen), **scrape_annotations(seen)}
+    for pod in seen.pods:
+        desired = scrape_annotations(seen) if pod.terminating else {**everywhere, **_deletion_cost(pod)}
         new = {key: value for key, value in desired.items() if pod.annotations.get(key) != value}
         if new:
             patches.append(PodPatch(pod.name, new))
     return patches
+
+
+def scrape_annotations(seen: Observed) -> dict[str, str | None]:
+    """Returns what the pods bear to be scraped by: nothing beside a PodMonitor, or every sample would be there twice.
+
+    They are put on the pods themselves, not into the Deployment's template: where PodMonitors become known, or are known no more, no
+    relay is replaced. What `relay.podAnnotations` has of them is the user's own, and stays.
+    """
+    by_monitor = seen.owner.spec.monitoring.pod_monitor
+    if by_monitor and POD_MONITOR in seen.undecided_kinds:
+        return {}
+    ours = {key: value for key, value in SCRAPE.items() if key not in seen.owner.spec.relay.pod_annotations}
+    return dict.fromkeys(ours) if by_monitor and POD_MONITOR in seen.optional_kinds else {**ours}
 
 
 def _deletion_cost(pod: PodFact) -> dict[str, str]:
@@ -62,8 +81,8 @@ def _deletion_cost(pod: PodFact) -> dict[str, str]:
 
 
 def annotations_due(
-    pod: PodFact, missing: Mapping[str, str], config: RelayConfig | None, since_annotated: float, since_cost: float, stamp: str
-) -> dict[str, str]:
+    pod: PodFact, missing: Mapping[str, str | None], config: RelayConfig | None, since_annotated: float, since_cost: float, stamp: str
+) -> dict[str, str | None]:
     """Returns what is put on a pod now, of what is missing.
 
     `since_annotated` is seconds since it was annotated for a configuration or seen for the first time, `since_cost` seconds since

@@ -110,16 +110,11 @@ def _spread(owner: Owner) -> dict[str, Any]:
 
 
 def relay_deployment(owner: Owner) -> Manifest:
-    """Returns the Deployment. A new configuration or prompt does not change it: pods are not replaced for a prompt."""
+    """Returns the Deployment. A new configuration or prompt does not change it: pods are not replaced for a prompt; nor for what they are
+    scraped by, which is put on the pods (`policy/rollout.py`)."""
     relay = owner.spec.relay
     name = relay_name(owner.name)
-    annotations = {
-        "prometheus.io/scrape": "true",
-        "prometheus.io/port": str(names.PRIVATE_PORT),
-        "prometheus.io/path": "/metrics",
-        "kubectl.kubernetes.io/default-container": "relay",
-        **relay.pod_annotations,
-    }
+    annotations = {"kubectl.kubernetes.io/default-container": "relay", **relay.pod_annotations}
     pod: Manifest = {
         "serviceAccountName": name,
         "automountServiceAccountToken": False,
