@@ -9,7 +9,6 @@ import gc
 import json
 import os
 import signal
-import sys
 import time
 from collections.abc import AsyncIterator, Callable
 
@@ -36,6 +35,7 @@ from .health.peer_check import PeerCheck
 from .health.public_endpoints import PublicEndpoints
 from .health.sync_check import check_sync, sync_relevant
 from .interfaces import MediaConnection, ModelListener, StreamStart
+from .log_writer import LogWriter
 from .logs import call_hash
 from .media.connection import media_protocol
 from .metrics.relay_metrics import RelayMetrics
@@ -151,7 +151,7 @@ async def _running(*servers: tuple[UvicornServer, object]) -> AsyncIterator[None
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def serve(options: argparse.Namespace, guard: Guard) -> None:
+async def serve(options: argparse.Namespace, guard: Guard, logs: LogWriter) -> None:
     """Runs a relay until it is drained. Raises ConfigRefused or OSError (a port that cannot be had) before anything is served.
 
     Says on standard output, as one JSON line, where it listens.
@@ -163,6 +163,7 @@ async def serve(options: argparse.Namespace, guard: Guard) -> None:
     advertise = options.advertise or f"{os.environ.get('POD_IP') or '127.0.0.1'}:{ports['private']}"
     async with aiohttp.ClientSession(trust_env=False) as http:
         relay = Relay(options, guard, http, advertise)
+        logs.on_dropped = lambda lines: relay.metrics.dropped("log", lines)
         media = media_protocol(relay.watch.current, relay.registry, relay.metrics)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, relay.drain.ask)
@@ -201,4 +202,3 @@ async def serve(options: argparse.Namespace, guard: Guard) -> None:
         await asyncio.gather(*background, return_exceptions=True)
         await relay.rest.aclose()
     log.info("relay down")
-    sys.stderr.flush()

@@ -88,12 +88,12 @@ def main() -> None:
         print(f"ok: configuration {snapshot.config.config_revision}, prompts {', '.join(p.revision for p in snapshot.config.prompts)}")
         return
     raise_limit()
-    configure_logs(options.log_level, options.log_format)
+    logs = configure_logs(options.log_level, options.log_format)
     from .app import serve  # noqa: PLC0415 - --help and --check answer without loading it
 
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(serve(options, guard))
+            runner.run(serve(options, guard, logs))
     except ConfigRefused as error:
         sys.exit(_refused(error))
     except OSError as error:

@@ -7,14 +7,17 @@ has the places and the classes, and the texts of our own errors. Values of secre
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import sys
 import traceback
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, TextIO, cast
 
 import structlog
+
+from .log_writer import LogWriter
 
 Format = Literal["auto", "json", "console"]
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
@@ -61,9 +64,10 @@ blotter = Blotter()
 """The process's own: logs are one for each process."""
 
 
-def configure_logs(level: str = "info", style: Format = "auto") -> None:
-    """Sets up structlog for the process. Libraries' own loggers speak from warning up, in the same shape."""
+def configure_logs(level: str = "info", style: Format = "auto") -> LogWriter:
+    """Sets up structlog for the process. Libraries' own loggers speak from warning up, in the same shape. Returns what writes the lines."""
     console = sys.stderr.isatty() if style == "auto" else style == "console"
+    writer = LogWriter(sys.stderr.fileno(), _gap_on_a_console if console else _gap)
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -74,10 +78,10 @@ def configure_logs(level: str = "info", style: Format = "auto") -> None:
     structlog.configure(
         processors=[*shared, *ending],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=cast(TextIO, writer)),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(writer)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[_of_a_library, *shared],
@@ -87,6 +91,16 @@ def configure_logs(level: str = "info", style: Format = "auto") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
+    logging.captureWarnings(True)
+    return writer
+
+
+def _gap(lines: int) -> str:
+    return json.dumps({"event": "log lines dropped", "level": "warning", "lines": lines}) + "\n"
+
+
+def _gap_on_a_console(lines: int) -> str:
+    return f"[warning] log lines dropped: {lines}\n"
 
 
 def places_and_classes(exc_info: ExcInfo) -> str:

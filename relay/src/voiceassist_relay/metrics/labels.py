@@ -30,7 +30,7 @@ FRAMES: Final[Values] = tuple(
         ("forwarded", "filled", "replayed", "paused", "dropped", "unused", "duplicate", "malformed"),
     )
 )
-QUEUES: Final = ("model_audio", "too_fast", "suggestions", "stream_draft", "stream_transcript", "stream_kept")
+QUEUES: Final = ("model_audio", "too_fast", "suggestions", "stream_draft", "stream_transcript", "stream_kept", "log")
 UPGRADES: Final = tuple(refusal.value for refusal in Refusal)
 HTTP: Final[Values] = (
     *product((STREAM_PATH, TOKEN_PATH, FEEDBACK_PATH, CALLBACK_PATH), ("2xx", "4xx", "5xx")),

@@ -14,6 +14,8 @@ CONFIG_DIR = "/etc/voiceassist/config"
 SECRETS_DIR = "/etc/voiceassist/secrets"
 CLOSE_SECONDS = 45
 """Beyond grace and drain: what closing in order and flushing suggestions may take."""
+HUNG_SECONDS = 30
+"""A relay that answers no probe any more has no calls to finish: without a time of its own it would be waited for as long as for them."""
 DEFAULT_RESOURCES = {"requests": {"cpu": "250m", "memory": "192Mi"}, "limits": {"memory": "512Mi"}}
 
 
@@ -74,7 +76,7 @@ def _container(owner: Owner) -> Manifest:
         ],
         "startupProbe": probe("/healthz", periodSeconds=1, failureThreshold=60, timeoutSeconds=2),
         "readinessProbe": probe("/readyz", periodSeconds=2, failureThreshold=1, timeoutSeconds=2),
-        "livenessProbe": probe("/healthz", periodSeconds=10, failureThreshold=6, timeoutSeconds=5),
+        "livenessProbe": probe("/healthz", periodSeconds=10, failureThreshold=6, timeoutSeconds=5, terminationGracePeriodSeconds=HUNG_SECONDS),
         "resources": relay.resources if relay.resources is not None else DEFAULT_RESOURCES,
         "securityContext": {
             "allowPrivilegeEscalation": False,
