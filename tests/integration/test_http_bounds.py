@@ -10,8 +10,8 @@ import time
 import pytest
 
 from integration.media_rig import CALL, Client, Rig, on_uvloop, running
+from voiceassist_relay.server.addresses import bind
 from voiceassist_relay.server.limits import HttpLimits, HttpRefusal
-from voiceassist_relay.server.uvicorn_server import bind
 
 QUICK = HttpLimits(head_seconds=0.3, body_seconds=0.3, keep_alive_seconds=1)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.http11 import Request, Response
 
 from integration.model_client_rig import ledgers, relay_config, self_signed
 from voiceassist_crds.status import PeerReason
@@ -72,3 +74,31 @@ async def test_a_certificate_that_cannot_be_trusted_has_a_name_of_its_own(tmp_pa
         assert caught.value.reason is PeerReason.MISCONFIGURED
         assert "certificate that cannot be trusted" in caught.value.message
         assert server.sessions == []
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("header", ["api-key", "Authorization"])
+async def test_a_redirection_is_not_followed_and_the_key_goes_nowhere_else(server: RealtimeServer, status: int, header: str) -> None:
+    seen: list[tuple[str, str]] = []
+
+    def answering(name: str, location: str) -> Callable[[ServerConnection, Request], Response]:
+        def answer(connection: ServerConnection, request: Request) -> Response:
+            seen.append((name, request.headers.get(header, "")))
+            answered = connection.respond(status if location else 403, "")
+            answered.headers["Location"] = location
+            return answered
+
+        return answer
+
+    async def nothing(_: ServerConnection) -> None: ...
+
+    async with serve(nothing, "127.0.0.1", 0, process_request=answering("elsewhere", "")) as elsewhere:
+        there = f"ws://localhost:{elsewhere.sockets[0].getsockname()[1]}/v1/realtime"
+        async with serve(nothing, "127.0.0.1", 0, process_request=answering("model", there)) as model:
+            url = f"ws://127.0.0.1:{model.sockets[0].getsockname()[1]}/v1"
+            with pytest.raises(Unwell) as caught:
+                await check_model(snapshot(server, model={"url": url, "authHeader": header}))
+    assert [name for name, _ in seen] == ["model"]
+    assert "sk-test" in seen[0][1]
+    assert caught.value.reason is PeerReason.MISCONFIGURED
+    assert f"HTTP {status}" in caught.value.message

@@ -50,7 +50,7 @@ def test_check_says_ok(tmp_path: Path) -> None:
         ({"limits": {"maxCalls": 0}}, None, [], "limits.maxCalls: 0 given"),
         ({}, {"model-api-key": "m"}, [], "twilio-auth-token missing or empty"),
         ({}, {**SECRETS, "model-api-key": "\u2014m"}, [], "model-api-key: character 1 is a dash that is no ASCII hyphen"),
-        ({"checks": "Off"}, None, [], "listens on 0.0.0.0; set checks to 'All', or --host 127.0.0.1"),
+        ({"checks": "Off"}, None, [], "listens on ::; set checks to 'All', or --host 127.0.0.1"),
         ({"checks": "Off"}, None, ["--host", "192.0.2.1"], "listens on 192.0.2.1"),
     ],
 )

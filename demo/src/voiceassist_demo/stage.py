@@ -201,7 +201,7 @@ class Stage:
         for name, value in values.items():
             write_whole(folder / "secrets" / name, value)
         arguments = [program("voiceassist-relay"), "--config", str(path), "--secrets", str(folder / "secrets")]
-        arguments += ["--host", "127.0.0.1", "--port", str(port), "--metrics-port", "0", "--log-format", "json"]
+        arguments += ["--host", "127.0.0.1", "--port", str(port), "--metrics-port", "0", "--metrics-seconds", "0", "--log-format", "json"]
         child = await self._child(f"relay{len(self.relays)}", arguments, {"POD_NAME": f"relay{len(self.relays)}"})
         relay = RelayProcess(child, path, folder / "secrets")
         self.relays.append(relay)

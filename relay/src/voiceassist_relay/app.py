@@ -41,7 +41,8 @@ from .media.connection import media_protocol
 from .metrics.relay_metrics import RelayMetrics
 from .peer_health import PeerHealth
 from .realtime.model_client import ModelClient
-from .server.uvicorn_server import UvicornServer, bind, server_config
+from .server.addresses import advertised, bind, reached_at
+from .server.uvicorn_server import UvicornServer, server_config
 from .sync.call_objects import Owner
 from .sync.client import SyncClient
 from .sync.health import SyncHealth
@@ -70,7 +71,9 @@ class Relay:
         self.background = Background()
         self.deps = FunctionDependencies(current, self.rest, self._sync, self.registry, self.metrics, self.background, http)
         self.functions = Functions(self.deps)
-        self.watching = PrivateEndpoints(self.watch, self.registry, self.drain, self.metrics, self.model_health, self.sync_health)
+        self.watching = PrivateEndpoints(
+            self.watch, self.registry, self.drain, self.metrics, self.model_health, self.sync_health, options.metrics_seconds
+        )
         self.checks = (
             PeerCheck("model", self.model_health, model_relevant, lambda: check_model(current())),
             PeerCheck("sync", self.sync_health, sync_relevant, lambda: check_sync(self.rest, current)),
@@ -160,7 +163,7 @@ async def serve(options: argparse.Namespace, guard: Guard, logs: LogWriter) -> N
     public = bind(options.host, options.port)
     private = bind(options.metrics_host or options.host, options.metrics_port)
     ports = {"public": public.getsockname()[1], "private": private.getsockname()[1]}
-    advertise = options.advertise or f"{os.environ.get('POD_IP') or '127.0.0.1'}:{ports['private']}"
+    advertise = options.advertise or advertised(os.environ.get("POD_IP") or reached_at(private), ports["private"])
     async with aiohttp.ClientSession(trust_env=False) as http:
         relay = Relay(options, guard, http, advertise)
         logs.on_dropped = lambda lines: relay.metrics.dropped("log", lines)

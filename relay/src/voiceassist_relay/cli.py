@@ -17,7 +17,9 @@ from .config.snapshot import Snapshot
 from .config.watch import Guard
 from .errors import ConfigRefused
 from .logs import configure_logs
+from .metrics.scrapes import SECONDS
 from .realtime.providers import provider_of
+from .server.addresses import EVERYWHERE
 from .server.descriptors import raise_limit
 
 
@@ -32,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
     )
     options.add_argument("--config", type=Path, required=True, metavar="FILE", help="the RelayConfig (JSON); read again when it changes")
     options.add_argument("--secrets", type=Path, required=True, metavar="DIR", help="the secrets directory; read again when a file changes")
-    options.add_argument("--host", default="0.0.0.0", help="address of the public port (default %(default)s)")
+    options.add_argument("--host", default=EVERYWHERE, help="address of the public port (default %(default)s: IPv6 and IPv4)")
     options.add_argument(
         "--port", type=int, default=names.PUBLIC_PORT, help="public port: streams and functions (default %(default)s; 0: any)"
     )
@@ -42,6 +44,13 @@ def parser() -> argparse.ArgumentParser:
     )
     options.add_argument(
         "--advertise", default=None, metavar="HOST:PORT", help="where other relays reach the private port (default: $POD_IP and it)"
+    )
+    options.add_argument(
+        "--metrics-seconds",
+        type=float,
+        default=SECONDS,
+        metavar="SECONDS",
+        help="answer scrapes of /metrics for so long with the same text (default %(default)g)",
     )
     options.add_argument("--check", action="store_true", help="validate configuration and secrets, say what is wrong, and exit")
     options.add_argument(

@@ -7,6 +7,7 @@ import os
 import socket
 from collections import Counter
 from collections.abc import Callable
+from http import HTTPStatus
 
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
@@ -19,6 +20,7 @@ from ..call.drain import Drain
 from ..call.registry import Registry
 from ..config.watch import ConfigWatch
 from ..metrics.relay_metrics import RelayMetrics
+from ..metrics.scrapes import SECONDS, Scrapes, TooMany
 from ..peer_health import PeerHealth
 
 
@@ -26,10 +28,19 @@ class PrivateEndpoints:
     """Answers questions about this process."""
 
     def __init__(
-        self, watch: ConfigWatch, registry: Registry, drain: Drain, metrics: RelayMetrics, model: PeerHealth, sync: PeerHealth
+        self,
+        watch: ConfigWatch,
+        registry: Registry,
+        drain: Drain,
+        metrics: RelayMetrics,
+        model: PeerHealth,
+        sync: PeerHealth,
+        metrics_seconds: float = SECONDS,
     ) -> None:
+        """`metrics_seconds`: how long a rendering of /metrics stands."""
         self._watch, self._registry, self._drain, self._metrics = watch, registry, drain, metrics
         self._model, self._sync = model, sync
+        self._scrapes = Scrapes(self._rendered, metrics_seconds)
         self._pod = os.environ.get("POD_NAME") or socket.gethostname()
 
     def not_ready_reasons(self) -> list[str]:
@@ -100,13 +111,21 @@ class PrivateEndpoints:
 
         @router.get("/metrics")
         async def metrics() -> Response:
-            self._refresh_gauges()
-            self._metrics.tasks.set(len(asyncio.all_tasks()))
-            text = self._metrics.render()
-            self._refresh_labels()  # only now: what ended calls counted has to be read once before its series go
+            try:
+                text = await self._scrapes.text()
+            except TooMany:
+                headers = {"Retry-After": "1"}
+                return Response("too many scrapes at once\n", HTTPStatus.SERVICE_UNAVAILABLE, headers, "text/plain")
             return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
         return router
+
+    def _rendered(self) -> bytes:
+        self._refresh_gauges()
+        self._metrics.tasks.set(len(asyncio.all_tasks()))
+        text = self._metrics.render()
+        self._refresh_labels()  # only now: what ended calls counted has to be read once before its series go
+        return text
 
 
 async def watch_loop_delay(observe: Callable[[float], None]) -> None:

@@ -44,6 +44,9 @@ def _unwell(reason: PeerReason, host: str, what: str) -> Unwell:
 
 
 def _of_handshake(status: int, body: bytes, host: str) -> Unwell:
+    if 300 <= status < 400:
+        message = f"{host} sends elsewhere (HTTP {status}), and nobody follows with a key; set model.url to the address itself"
+        return Unwell(PeerReason.MISCONFIGURED, message)
     failure = from_handshake(status, body, None)
     if isinstance(failure, Fatal):
         return _unwell(_REASONS[failure.reason], host, f"HTTP {status}")
@@ -68,6 +71,14 @@ def _of_error(error: dict[str, object], host: str) -> Unwell:
     return Unwell(PeerReason.MISCONFIGURED, f"{host} refused the session's settings ({what}, {where}); check model in the configuration")
 
 
+class _Connect(connect):
+    """As a call dials: a redirection is an answer like any other, and nobody else gets the key."""
+
+    def process_redirect(self, exc: Exception) -> Exception:
+        """Follows none."""
+        return exc
+
+
 async def check_model(snapshot: Snapshot) -> None:
     """Opens a session as a call would, and closes it. Raises Unwell that says what to do; takes at most 10 s."""
     model = snapshot.config.model
@@ -77,7 +88,7 @@ async def check_model(snapshot: Snapshot) -> None:
     try:
         async with (
             asyncio.timeout(TIMEOUT),
-            connect(
+            _Connect(
                 endpoint.url, additional_headers=list(endpoint.headers), compression=None, max_size=1 << 20, close_timeout=1, proxy=None
             ) as socket,
         ):

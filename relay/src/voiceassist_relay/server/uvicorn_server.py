@@ -10,11 +10,9 @@ from typing import Any, Literal
 
 import uvicorn
 
+from .addresses import BACKLOG
 from .bounded_http import OnRefused, bounded_http
 from .limits import HttpLimits
-
-BACKLOG = 1024
-
 
 class UvicornServer(uvicorn.Server):
     """A server that the process's own drain ends: set `should_exit` when every call is over."""
@@ -26,21 +24,6 @@ class UvicornServer(uvicorn.Server):
 
     def _log_started_message(self, listeners: Sequence[socket.SocketType]) -> None:
         pass
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """A listening socket; `port` 0 takes any. Raises OSError if the address cannot be had."""
-    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-    listener = socket.socket(family, kind, protocol)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(BACKLOG)
-        listener.setblocking(False)
-    except OSError:
-        listener.close()
-        raise
-    return listener
 
 
 def server_config(

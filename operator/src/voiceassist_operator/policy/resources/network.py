@@ -16,6 +16,7 @@ def relay_service(owner: Owner) -> Manifest:
     body = {
         "spec": {
             "type": "ClusterIP",
+            "ipFamilyPolicy": "PreferDualStack",
             "selector": owner.selector,
             "ports": [{"name": "http", "port": SERVICE_PORT, "targetPort": "public", "protocol": "TCP", "appProtocol": "http"}],
         }
