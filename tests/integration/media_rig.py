@@ -25,8 +25,8 @@ from voiceassist_relay.interfaces import CallSink, MediaConnection, StreamClaims
 from voiceassist_relay.media.connection import MediaTimes, media_protocol
 from voiceassist_relay.metrics.relay_metrics import RelayMetrics
 from voiceassist_relay.rate_limits import Rate
-from voiceassist_relay.server.limits import HttpLimits, HttpRefusal
 from voiceassist_relay.server.addresses import bind
+from voiceassist_relay.server.limits import HttpLimits, HttpRefusal
 from voiceassist_relay.server.uvicorn_server import UvicornServer, server_config
 
 ACCOUNT = "AC" + "a" * 32

@@ -53,8 +53,8 @@ async def test_who_asks_without_end_is_not_answered_more_often() -> None:
 async def test_those_above_the_bound_are_refused_at_once() -> None:
     scrapes = Scrapes(Renderings())
     results = await asyncio.gather(*(scrapes.text() for _ in range(AT_ONCE + WAITING + 3)), return_exceptions=True)
-    assert [result for result in results[:AT_ONCE]] == [b"1"] * AT_ONCE
-    assert [result for result in results[AT_ONCE:-3]] == [b"2"] * WAITING
+    assert list(results[:AT_ONCE]) == [b"1"] * AT_ONCE
+    assert list(results[AT_ONCE:-3]) == [b"2"] * WAITING
     assert all(isinstance(result, TooMany) for result in results[-3:])
 
 

@@ -14,6 +14,7 @@ from .addresses import BACKLOG
 from .bounded_http import OnRefused, bounded_http
 from .limits import HttpLimits
 
+
 class UvicornServer(uvicorn.Server):
     """A server that the process's own drain ends: set `should_exit` when every call is over."""
 

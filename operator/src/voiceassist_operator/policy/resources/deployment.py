@@ -76,7 +76,9 @@ def _container(owner: Owner) -> Manifest:
         ],
         "startupProbe": probe("/healthz", periodSeconds=1, failureThreshold=60, timeoutSeconds=2),
         "readinessProbe": probe("/readyz", periodSeconds=2, failureThreshold=1, timeoutSeconds=2),
-        "livenessProbe": probe("/healthz", periodSeconds=10, failureThreshold=6, timeoutSeconds=5, terminationGracePeriodSeconds=HUNG_SECONDS),
+        "livenessProbe": probe(
+            "/healthz", periodSeconds=10, failureThreshold=6, timeoutSeconds=5, terminationGracePeriodSeconds=HUNG_SECONDS
+        ),
         "resources": relay.resources if relay.resources is not None else DEFAULT_RESOURCES,
         "securityContext": {
             "allowPrivilegeEscalation": False,
