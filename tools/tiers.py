@@ -60,6 +60,7 @@ TIERS = (
     Tier("unit", fast=True, arguments=("-n", "2")),
     Tier("contract", fast=True, arguments=("-n", "2")),
     Tier("integration", arguments=("-n", "3", "--dist", "worksteal")),
+    Tier("proxies", programs={"nginx": "nginx", "haproxy": "haproxy"}),
     Tier("functions", programs={"node": "nodejs", "npm": "npm"}, prerequisites="tests/functions/prerequisites.py"),
     Tier("clients", programs={"node": "nodejs", "npm": "npm"}, prerequisites="tests/clients/prerequisites.py", arguments=("-n", "2")),
     Tier("panel", programs={"node": "nodejs", "npm": "npm", "chromium": "chromium"}, prerequisites="tests/panel/prerequisites.py"),

@@ -20,7 +20,7 @@ from voiceassist_crds.config import RelayConfig
 from voiceassist_crds.names import CallSid
 from voiceassist_crds.reasons import Refusal
 from voiceassist_relay.auth import mint_stream_token
-from voiceassist_relay.config.snapshot import Secrets, Snapshot
+from voiceassist_relay.config.snapshot import CurrentSnapshot, Secrets, Snapshot
 from voiceassist_relay.interfaces import CallSink, MediaConnection, StreamClaims, StreamStart
 from voiceassist_relay.media.connection import MediaTimes, media_protocol
 from voiceassist_relay.metrics.relay_metrics import RelayMetrics
@@ -301,8 +301,11 @@ async def running(
     calls: RecordedCalls | None = None,
     upgrades: Rate = Rate(1000, 1000),  # noqa: B008 - frozen
     streams: bool = True,
+    public: Callable[[CurrentSnapshot, RelayMetrics], Any] | None = None,
+    ping: float = 20,
     **config: Any,
 ) -> AsyncIterator[Rig]:
+    """`public` makes the application that answers plain requests; without it one stands there that notes them."""
     requests: list[dict[str, Any]] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -312,13 +315,24 @@ async def running(
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
         await send({"type": "http.response.body", "body": b"ok"})
 
-    calls, metrics, snapshots, turned_away, moment = calls or RecordedCalls(), RelayMetrics(), [snapshot(**config)], [], [NOW]
+    calls, metrics, snapshots, turned_away, moment = (
+        calls or RecordedCalls(),
+        RelayMetrics(),
+        [snapshot(limits={"streamPingSeconds": ping}, **config)],
+        [],
+        [NOW],
+    )
     media_class = media_protocol(
         lambda: snapshots[-1], calls, metrics, times=times or MediaTimes(start=5, close=0.5), upgrades=upgrades, epoch=lambda: moment[0]
     )
     server = UvicornServer(
         server_config(
-            app, media=media_class if streams else None, limits=limits, on_refused=turned_away.append, lifespan="off", shutdown_seconds=1
+            app if public is None else public(lambda: snapshots[-1], metrics),
+            media=media_class if streams else None,
+            limits=limits,
+            on_refused=turned_away.append,
+            lifespan="off",
+            shutdown_seconds=1,
         )
     )
     listener = bind("127.0.0.1", 0)
