@@ -41,7 +41,7 @@ class Lane(Enum):
 
     COMPUTING = "one after the other, beside the waiting ones"
     WAITING = "beside the computing ones"
-    ALONE = "when nothing else runs, as they measure"
+    ALONE = "when nothing else runs, as they measure, or keep every core busy"
 
 
 @dataclass(frozen=True)
@@ -58,17 +58,31 @@ class Tier:
 
 TIERS = (
     Tier("unit", fast=True, arguments=("-n", "2")),
-    Tier("contract", fast=True, arguments=("-n", "2")),
+    Tier("contract", fast=True, prerequisites="tests/contract/prerequisites.py", arguments=("-n", "2")),
     Tier("integration", arguments=("-n", "3", "--dist", "worksteal")),
     Tier("proxies", programs={"nginx": "nginx", "haproxy": "haproxy"}),
     Tier("functions", programs={"node": "nodejs", "npm": "npm"}, prerequisites="tests/functions/prerequisites.py"),
     Tier("clients", programs={"node": "nodejs", "npm": "npm"}, prerequisites="tests/clients/prerequisites.py", arguments=("-n", "2")),
-    Tier("panel", programs={"node": "nodejs", "npm": "npm", "chromium": "chromium"}, prerequisites="tests/panel/prerequisites.py"),
+    Tier(
+        "panel",
+        programs={"node": "nodejs", "npm": "npm", "chromium": "chromium"},
+        prerequisites="tests/panel/prerequisites.py",
+        arguments=("-n", "2"),
+    ),
     Tier("plugin", programs={"node": "nodejs", "npm": "npm"}, prerequisites="tests/plugin/prerequisites.py"),
     Tier("charts"),
     Tier("monitoring", programs={"promtool": "prometheus", "prometheus": "prometheus"}),
-    Tier("browser", programs={"chromium": "chromium", "prometheus": "prometheus"}),
-    Tier("flex", programs={"node": "nodejs", "npm": "npm", "chromium": "chromium"}, prerequisites="tests/flex/prerequisites.py"),
+    Tier(
+        "browser",
+        programs={"node": "nodejs", "npm": "npm", "chromium": "chromium", "prometheus": "prometheus"},
+        prerequisites="tests/browser/prerequisites.py",
+    ),
+    Tier(
+        "flex",
+        Lane.ALONE,
+        programs={"node": "nodejs", "npm": "npm", "chromium": "chromium"},
+        prerequisites="tests/flex/prerequisites.py",
+    ),
     Tier("load", Lane.ALONE),
     Tier("cluster", Lane.WAITING, prerequisites="tests/cluster/prerequisites.py"),
 )

@@ -120,3 +120,24 @@ def test_a_failing_test_fails_and_fast_takes_the_quick_ones_only(tiers: ModuleTy
     assert code == 1
     assert "FAILED" in text
     assert "lacking" not in text
+
+
+def test_what_any_tier_needs_is_made_before_the_first_test_and_its_seconds_are_told(
+    tiers: ModuleType, monkeypatch, capfd, tmp_path: Path
+) -> None:
+    made = tmp_path / "made"
+    (tmp_path / "needs.py").write_text(f"import pathlib, sys\nprint('building', file=sys.stderr)\npathlib.Path({str(made)!r}).touch()\n")
+    (tmp_path / "tests/good/test_it.py").write_text(f"import pathlib\ndef test_it():\n    assert pathlib.Path({str(made)!r}).exists()\n")
+    monkeypatch.setattr(tiers, "TIERS", (tiers.Tier("good"), tiers.Tier("scripted", prerequisites="needs.py")))
+    monkeypatch.setattr(tiers, "QUICK", 0.0)
+    monkeypatch.setattr(sys, "argv", ["tiers.py"])
+    assert tiers.main() == 0
+    said = capfd.readouterr()
+    assert "building" in said.err, "how far it is can be seen"
+    told = ["tiers: prerequisites of scripted took", "tiers: prerequisites took", "=== good"]
+    assert sorted(told, key=said.out.index) == told
+
+
+def test_a_script_that_breaks_is_a_tier_that_is_not_run(tiers: ModuleType, monkeypatch, capsys, tmp_path: Path) -> None:
+    (tmp_path / "needs.py").write_text("raise SystemExit(3)\n")
+    assert "NOT RUN  needs.py failed with 3" in summary(tiers, monkeypatch, capsys, "scripted")[1]
