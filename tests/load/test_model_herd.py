@@ -102,7 +102,7 @@ class Looks:
         return dict(told)
 
 
-@pytest.mark.timeout(1500)  # where the machine has much else to do; nothing here asserts it
+@pytest.mark.timeout(3000)  # where the machine has much else to do; nothing here asserts it
 async def test_a_thousand_calls_reconnect_without_a_herd(tmp_path: Path) -> None:
     wanted = {"audio": {"tracks": "Customer"}, "limits": {"maxCalls": CALLS + OTHERS}}
     async with (

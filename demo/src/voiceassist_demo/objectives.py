@@ -24,7 +24,7 @@ EVERY_SECONDS = 2.0
 
 
 def sample_slos() -> tuple[Slo, ...]:
-    """The objectives in the source tree's docs/slo.md that relays alone can tell of."""
+    """The objectives in the source tree's docs/slo.md that relays alone can tell of. Raises DemoError."""
     path = Path(__file__).resolve().parents[3] / "docs" / "slo.md"
     if not path.is_file():
         raise DemoError(f"{path} is not there; the demo runs from the source tree")

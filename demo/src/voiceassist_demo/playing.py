@@ -70,7 +70,7 @@ def summaries(log: Path) -> dict[str, dict[str, Any]]:
 
 
 async def play(stage: Stage, recordings: Sequence[Path]) -> list[CallFacts]:
-    """Plays all recordings at once, one call each, to their ends."""
+    """Plays all recordings at once, one call each, to their ends. Raises DemoError."""
     gathering, ready = Gathering(), asyncio.Event()
     loaded = {path: load_call(path) for path in recordings}
     feed = asyncio.create_task(follow(stage.http, f"{stage.twilio_url}/_sim/events", gathering.take, ready))

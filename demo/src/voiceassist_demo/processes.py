@@ -19,7 +19,7 @@ END_SECONDS = 120.0
 
 
 def program(name: str) -> str:
-    """The path of one of our console scripts: beside this interpreter."""
+    """The path of one of our console scripts: beside this interpreter. Raises DemoError."""
     path = Path(sys.executable).parent / name
     if not path.exists():
         raise DemoError(f"{name} is not installed beside {sys.executable}; run `make setup`")

@@ -240,7 +240,7 @@ class Stage:
                 return answer.status, text
 
     async def new_call(self, recording: Path | str, **more: Any) -> dict[str, Any]:
-        """A call at Twilio with a task that an agent has accepted; it is heard from when the first stream opens."""
+        """A call at Twilio with a task that an agent has accepted; it is heard from when the first stream opens. Raises DemoError."""
         status, body = await self.send("POST", f"{self.twilio_url}/_sim/calls", {"recording": str(recording), **more})
         if status != 201:
             raise DemoError(f"the call could not be made: {body}")
@@ -258,7 +258,7 @@ class Stage:
         await self.flex_configuration({"ui_attributes": {"custom_data": {"voice_assist": ours}}})
 
     async def flex_configuration(self, changes: Mapping[str, Any]) -> None:
-        """Changes top-level fields of the Flex configuration."""
+        """Changes top-level fields of the Flex configuration. Raises DemoError."""
         headers = {"Authorization": aiohttp.encode_basic_auth(self.account.account_sid, self.account.auth_token)}
         body = {"account_sid": self.account.account_sid, **changes}
         status, told = await self.send("POST", f"{self.twilio_url}/flex-api/v1/Configuration", body, headers=headers)
@@ -266,7 +266,7 @@ class Stage:
             raise DemoError(f"the Flex configuration could not be written: {told}")
 
     async def new_worker(self, name: str, *roles: str) -> dict[str, Any]:
-        """A worker with a Flex token: `workerSid`, `identity`, `flexToken`."""
+        """A worker with a Flex token: `workerSid`, `identity`, `flexToken`. Raises DemoError."""
         status, body = await self.send("POST", f"{self.twilio_url}/_sim/workers", {"name": name, "roles": list(roles or ("agent",))})
         if status != 201:
             raise DemoError(f"the worker could not be made: {body}")
@@ -292,7 +292,7 @@ def free_port() -> int:
 
 
 def sample_calls() -> Path:
-    """The folder of the sample calls in the source tree, or $VOICEASSIST_CALLS."""
+    """The folder of the sample calls in the source tree, or $VOICEASSIST_CALLS. Raises DemoError."""
     given = os.environ.get("VOICEASSIST_CALLS")
     folder = Path(given) if given else Path(__file__).resolve().parents[3] / "examples" / "calls"
     if not folder.is_dir():

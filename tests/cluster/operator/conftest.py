@@ -13,6 +13,16 @@ from cluster.operator.bench import Cluster, Operator, Relays
 from cluster.operator.clouds import clouds
 
 CRD = Path(__file__).parents[3] / "crds/voiceassists.voiceassist.dev.yaml"
+_planes: list[Lab] = []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """The control plane ends with the last of these tests, not with the session: the tests that follow need the cores."""
+    yield
+    if nextitem is None or not nextitem.path.is_relative_to(Path(__file__).parent):
+        while _planes:
+            _planes.pop().down()
 
 
 @pytest.fixture(scope="session")
@@ -21,7 +31,7 @@ def plane() -> Iterator[Lab]:
     if missing := missing_prerequisites():
         pytest.skip(f"NOT RUN: {'; '.join(missing)}")
     with Lab() as lab:
-        lab.control_plane_only()
+        _planes.append(lab.control_plane_only())
         lab.kubectl("apply", "--server-side", "-f", CRD)
         lab.kubectl("wait", "--for=condition=Established", "crd/voiceassists.voiceassist.dev")
         yield lab

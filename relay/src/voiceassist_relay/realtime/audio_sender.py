@@ -167,7 +167,7 @@ class AudioSender:
 
     @property
     def last_arrival(self) -> float:
-        """When the latest frame that is still known arrived; -inf if none is."""
+        """When the latest frame that is still known arrived, in the loop's seconds; -inf if none is."""
         last = self._buffer.last_arrival
         return -math.inf if last is None else last
 

@@ -1,6 +1,6 @@
 """Twilio's REST API over one bounded pool of connections: requests out, parsed answers or one of three errors back.
 
-Nothing is retried here: whether a request may be repeated is known to its caller only (see `twilio_retry`). Bodies, answers
+Nothing is retried here: whether a request may be repeated is known to its caller only (see `retry`). Bodies, answers
 and credentials are never logged.
 """
 

@@ -35,7 +35,7 @@ class InputBuffer:
 
     @property
     def uncommitted_ms(self) -> float:
-        """How much audio there is since the last commit or clear."""
+        """How much audio there is since the last commit or clear, in ms."""
         return self.start_ms + self.bytes_written / self.format.bytes_per_ms - self._open_ms
 
     @property

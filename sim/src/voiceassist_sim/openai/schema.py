@@ -64,7 +64,7 @@ def unsupported_value(path: str, value: object, allowed: Sequence[object]) -> Re
 
 
 def text(longest: int | None = None, *, pattern: str | None = None, empty: bool = True) -> Check:
-    """A string of at most ``longest`` characters."""
+    """A string of at most ``longest`` characters. Raises Refused."""
     compiled = re.compile(pattern) if pattern else None
 
     def check(value: Any, path: str, _lenient: bool) -> None:
@@ -167,7 +167,7 @@ def nullable(inner: Check) -> Check:
 
 
 def array(inner: Check, longest: int | None = None) -> Check:
-    """A list, each element as ``inner`` takes it."""
+    """A list, each element as ``inner`` takes it. Raises Refused."""
 
     def check(value: Any, path: str, lenient: bool) -> None:
         if not isinstance(value, list):
@@ -187,7 +187,7 @@ def array(inner: Check, longest: int | None = None) -> Check:
 
 
 def mapping(inner: Check, most: int | None = None, longest_key: int | None = None) -> Check:
-    """An object with free keys, each value as ``inner`` takes it."""
+    """An object with free keys, each value as ``inner`` takes it. Raises Refused."""
 
     def check(value: Any, path: str, lenient: bool) -> None:
         if not isinstance(value, dict):
@@ -248,7 +248,10 @@ def _fields(value: Json, path: str, fields: Mapping[str, Check], required: Seque
 
 
 def tagged(tag: str, variants: Mapping[str, tuple[Mapping[str, Check], Sequence[str]] | Check]) -> Check:
-    """An object whose field ``tag`` says which fields it has; a variant is (fields, required names) or a check of its own."""
+    """An object whose field ``tag`` says which fields it has; a variant is (fields, required names) or a check of its own.
+
+    Raises Refused.
+    """
 
     def check(value: Any, path: str, lenient: bool) -> None:
         if not isinstance(value, dict):

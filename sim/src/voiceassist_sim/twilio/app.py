@@ -92,7 +92,7 @@ class TwilioServer(Account):
 
     @property
     def url(self) -> str:
-        """Where it listens, for example ``http://127.0.0.1:8601``."""
+        """Where it listens, for example ``http://127.0.0.1:8601``. Raises RuntimeError before it listens."""
         if self._runner is None or not self._runner.addresses:
             raise RuntimeError("the server is not running")
         host, port = self._runner.addresses[0][:2]

@@ -107,7 +107,10 @@ class Calls:
             self._on_ended(call)
 
     def update_status(self, call: Call, status: str, now: float) -> None:
-        """What REST asks for: ``completed`` ends a call, ``canceled`` only one not yet answered; 400/21220 if it is over."""
+        """What REST asks for: ``completed`` ends a call, ``canceled`` only one not yet answered; 400/21220 if it is over.
+
+        Raises TwilioError.
+        """
         if call.status in ENDED:
             raise TwilioError(400, 21220, "Call is not in-progress. Cannot redirect.")
         if status == "completed" or call.status in ("queued", "ringing"):
@@ -118,6 +121,8 @@ class Calls:
 
         Refused: a call that is not in progress (404/20404), a name that an active stream of this call has (409/20409), and a stream with
         which more than four tracks of the call were forked (400/20001: the vendor's catalogue has no code for it).
+
+        Raises TwilioError.
         """
         if call.status != "in-progress":
             if self._settings.lenient.ended_call_21220:

@@ -14,7 +14,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 async def read_json(request: web.Request, limit: int = 1 << 20) -> dict[str, Any]:
-    """The body as an object; an empty body is an empty one."""
+    """The body as an object; an empty body is an empty one. Raises TwilioError."""
     body = bytearray()
     async for chunk in request.content.iter_chunked(1 << 16):
         body += chunk

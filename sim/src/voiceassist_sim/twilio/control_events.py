@@ -24,6 +24,8 @@ async def live_feed(account: Account, request: web.Request) -> web.StreamRespons
     """Events as ``data: {json}`` until the listener leaves, falls behind or the stand-in stops.
 
     ``?type=sync,call,stream`` picks kinds; ``?service=IS…`` one Sync service; ``?token=JWT`` only what its holder may see of Sync.
+
+    Raises TwilioError.
     """
     wants = _filter(account, request)
     try:

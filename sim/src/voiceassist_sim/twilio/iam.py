@@ -52,7 +52,7 @@ class FlexTokens:
         return self._tokens.pop(token, None) is not None
 
     def find(self, token: str, now: float) -> FlexToken | None:
-        """What a token stands for; ``None`` for one that is not known, 401/20104 for one that is over."""
+        """What a token stands for; ``None`` for one that is not known, 401/20104 for one that is over. Raises TwilioError."""
         found = self._tokens.get(token)
         if found is not None and found.expires <= now:
             raise TwilioError(401, *EXPIRED)

@@ -26,7 +26,7 @@ class Rate:
 
     @property
     def capacity(self) -> float:
-        """How much may be done at once by somebody who did nothing before."""
+        """How much may be done at once (a number of requests or bytes) by somebody who did nothing before."""
         return max(1.0, self.per_second * self.burst_seconds)
 
 

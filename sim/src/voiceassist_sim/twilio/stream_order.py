@@ -46,6 +46,8 @@ def read_order(form: Mapping[str, str], *, drop_query: bool = False) -> StreamOr
 
     Refused with 400: an address that is not ``wss`` (31922), malformed or of no public name (31923), with a query string (31920, unless
     ``drop_query``); a track that does not exist (31941); anything else that is not allowed (20001).
+
+    Raises TwilioError.
     """
     track = form.get("Track") or "inbound_track"
     if track not in TRACKS:

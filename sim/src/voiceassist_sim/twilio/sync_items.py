@@ -80,7 +80,7 @@ class ItemRoutes:
         return self._answer(200, request, found, self._store.item(found, self._key(request.params["Item"]), request.now))
 
     def update(self, request: ApiRequest) -> Answer:
-        """Replace an item's data or set its lifetime; ``CollectionTtl`` only together with one of them."""
+        """Replace an item's data or set its lifetime; ``CollectionTtl`` only together with one of them. Raises TwilioError."""
         found = self._find(request)
         key = self._key(request.params["Item"])
         self._store.item(found, key, request.now)

@@ -19,6 +19,8 @@ def read_data(form: Mapping[str, str], kind: Kind, settings: Settings) -> Payloa
     """The ``Data`` field, ``None`` if absent.
 
     Refused: null (the kind's code), what is not a JSON object (54008), more bytes than the kind may hold (413/54006; counted as sent).
+
+    Raises TwilioError.
     """
     text = form.get("Data")
     if text is None:

@@ -91,7 +91,7 @@ class SyncRoutes:
         return Answer(200, service_json(request, self._account_sid, self._store.service(request.params["Sid"])))
 
     def update_service(self, request: ApiRequest) -> Answer:
-        """Change settings of a service; 54010 if none is given."""
+        """Change settings of a service; 54010 if none is given. Raises TwilioError."""
         service = self._store.service(request.params["Sid"])
         changes = _service_changes(request.form)
         if not changes:
@@ -136,7 +136,7 @@ class SyncRoutes:
         return self._answer(200, request, found)
 
     def update(self, request: ApiRequest, kind: Kind) -> Answer:
-        """Replace a document's data, or set an object's lifetime; 54010 if neither is given."""
+        """Replace a document's data, or set an object's lifetime; 54010 if neither is given. Raises TwilioError."""
         _, found = self._find(request, kind)
         data = read_data(request.form, kind, self._settings)
         ttl = read_ttl(request.form, self._settings, "CollectionTtl", "Ttl")
@@ -155,7 +155,7 @@ class SyncRoutes:
         return Answer(204)
 
     def publish(self, request: ApiRequest) -> Answer:
-        """Publish a message on a stream, addressed by SID (the specification names no other way)."""
+        """Publish a message on a stream, addressed by SID (the specification names no other way). Raises TwilioError."""
         service = self._store.service(request.params["ServiceSid"])
         ref = request.params["StreamSid"]
         if not is_sid(ref, Kind.STREAM.prefix) and not self._settings.lenient.message_by_stream_name:

@@ -38,7 +38,7 @@ class SyncStore:
         return service
 
     def service(self, sid: str) -> Service:
-        """The service; 404/54050 if there is none."""
+        """The service; 404/54050 if there is none. Raises TwilioError."""
         try:
             return self.services[sid]
         except KeyError:
@@ -63,7 +63,10 @@ class SyncStore:
         ttl: int | None = None,
         data: Payload | None = None,
     ) -> SyncObject:
-        """A new object; 54302 for a name that is not allowed, 409/54301 for one that is taken, 429/54009 above the rate of creations."""
+        """A new object; 54302 for a name that is not allowed, 409/54301 for one that is taken, 429/54009 above the rate of creations.
+
+        Raises TwilioError.
+        """
         if unique_name is not None:
             self._check_name(unique_name)
             for other in [kind] if self._settings.lenient.names_per_kind else Kind:
@@ -81,7 +84,7 @@ class SyncStore:
         return found
 
     def find(self, service: Service, kind: Kind, ref: str, now: float) -> SyncObject:
-        """The object by SID or unique name; 404 with the kind's code for a SID, 404/54300 for a name."""
+        """The object by SID or unique name; 404 with the kind's code for a SID, 404/54300 for a name. Raises TwilioError."""
         by_sid = is_sid(ref, kind.prefix)
         sid = ref if by_sid else service.names.get((kind, ref), "")
         found = service.objects.get(sid)
@@ -142,7 +145,10 @@ class SyncStore:
     def add_item(
         self, found: SyncObject, key: str | None, data: Payload, now: float, *, ttl: int | None = None, collection_ttl: int | None = None
     ) -> Item:
-        """A new item: at the next index of a list (``key`` ``None``), or under ``key`` in a map; 409/54208 if the map has that key."""
+        """A new item: at the next index of a list (``key`` ``None``), or under ``key`` in a map; 409/54208 if the map has that key.
+
+        Raises TwilioError.
+        """
         if key is not None and not 1 <= len(key) <= self._settings.sync.name_characters:
             raise TwilioError(400, 54209, f"Invalid Map Item key: 1 to {self._settings.sync.name_characters} characters")
         self.check_write(found, data.size, now)
@@ -160,7 +166,7 @@ class SyncStore:
         return item
 
     def item(self, found: SyncObject, key: Key, now: float) -> Item:
-        """The item; 404 with the kind's code."""
+        """The item; 404 with the kind's code. Raises TwilioError."""
         self._purge_items(found, now)
         try:
             return found.items[key]
@@ -207,7 +213,7 @@ class SyncStore:
     # Permissions
 
     def set_permission(self, found: SyncObject, permission: Permission, now: float) -> None:
-        """Grant one identity what it may do with the object."""
+        """Grant one identity what it may do with the object. Raises TwilioError. Raises TwilioError."""
         self._take_permission(found, permission.identity, now)
         if permission.identity not in found.permissions and len(found.permissions) >= MAX_PERMISSIONS:
             raise TwilioError(400, 20001, f"More than {MAX_PERMISSIONS} permissions on one object")

@@ -56,7 +56,7 @@ class SyncView:
         self._now = now
 
     def read(self, kind: Kind, ref: str) -> dict[str, Any]:
-        """The object's content; 404 as for REST, 403/54007 if the identity has no read permission."""
+        """The object's content; 404 as for REST, 403/54007 if the identity has no read permission. Raises TwilioError."""
         found = self._store.find(self._service, kind, ref, self._now)
         if not may_read(self._service, found, self._grant.identity):
             raise TwilioError(403, 54007, "Access forbidden for identity")

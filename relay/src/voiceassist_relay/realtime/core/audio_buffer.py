@@ -91,7 +91,7 @@ class AudioBuffer:
 
     @property
     def last_arrival(self) -> float | None:
-        """When the latest frame arrived."""
+        """When the latest frame arrived, in seconds of the caller's clock."""
         return self.arrivals[-1] if self.arrivals else None
 
     def _drop(self, count: int) -> None:

@@ -61,7 +61,7 @@ class ConversationSession(SessionCore):
 
     @property
     def deadline(self) -> float | None:
-        """When `tick` is to be called at the latest."""
+        """When `tick` is to be called at the latest, in seconds of its clock."""
         times = [at for at in (self._scheduler.ask_at, self._commit_at) if at is not None]
         return min(times, default=None)
 
@@ -75,7 +75,7 @@ class ConversationSession(SessionCore):
         return not self._speaking and self._scheduler.idle and now >= self._expect_until
 
     def hold_from(self, now: float) -> float | None:  # noqa: ARG002 - as the base has it
-        """Arrival of the first audio of a turn whose words are not known."""
+        """Arrival, in seconds of the caller's clock, of the first audio of a turn whose words are not known."""
         for turn in self._scheduler.unanswered():
             if not turn.heard:
                 return turn.started

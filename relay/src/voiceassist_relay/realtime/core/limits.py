@@ -103,7 +103,7 @@ class ResponseLimiter:
         self._asked: list[float] = []
 
     def free_at(self, now: float) -> float:
-        """When the next response may be asked for: `now`, or later."""
+        """When the next response may be asked for, in the seconds of `now`: `now`, or later."""
         while self._asked and self._asked[0] <= now - MINUTE:
             del self._asked[0]
         if len(self._asked) < self.per_minute:

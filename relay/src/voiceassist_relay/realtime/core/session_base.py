@@ -110,7 +110,7 @@ class SessionCore(ABC):
     @property
     @abstractmethod
     def deadline(self) -> float | None:
-        """When `tick` is to be called at the latest."""
+        """When `tick` is to be called at the latest, in seconds of its clock."""
 
     @property
     @abstractmethod
@@ -123,7 +123,7 @@ class SessionCore(ABC):
 
     @abstractmethod
     def hold_from(self, now: float) -> float | None:
-        """Arrival of the first audio that another session would have to hear again; None while nothing is open."""
+        """Arrival, in seconds, of the first audio that another session would have to hear again; None while nothing is open."""
 
     # life
 

@@ -53,7 +53,7 @@ class TranscriptionSession(SessionCore):
 
     @property
     def deadline(self) -> float | None:
-        """When `tick` is to be called at the latest."""
+        """When `tick` is to be called at the latest, in seconds of its clock."""
         return self._voice.closes_at if self._voice is not None else None
 
     @property
@@ -67,7 +67,7 @@ class TranscriptionSession(SessionCore):
         return self.at_turns_end
 
     def hold_from(self, now: float) -> float | None:
-        """Arrival of the first audio whose words are missing."""
+        """Arrival, in seconds of the caller's clock, of the first audio whose words are missing."""
         self._forget_late(now)
         return self._first_missing()
 

@@ -75,7 +75,7 @@ class VoiceActivity:
 
     @property
     def closes_at(self) -> float | None:
-        """When the speech ends if nothing more is heard."""
+        """When, in the seconds of `now`, the speech ends if nothing more is heard."""
         return min(self._last_loud + self.settings.close_after, self.started + self.settings.longest) if self.open else None
 
     def reset(self) -> None:

@@ -72,7 +72,7 @@ class BrowserEdge:
 
     @property
     def port(self) -> int:
-        """The port that it listens on."""
+        """The port that it listens on. Raises RuntimeError before it does."""
         if self._runner is None or not self._runner.addresses:
             raise RuntimeError("the browser's endpoint is not running")
         return int(self._runner.addresses[0][1])

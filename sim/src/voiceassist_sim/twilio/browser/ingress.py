@@ -36,7 +36,7 @@ class Ingress:
             await self._session.close()
 
     async def pass_on(self, request: web.Request, host: str) -> web.Response:
-        """The answer of the server behind a name; 502 where there is none, 504 when it takes too long."""
+        """The answer of the server behind a name; 502 where there is none, 504 when it takes too long. Raises RuntimeError."""
         if self._session is None:
             raise RuntimeError("the ingress is not open")
         address, port = self._routes[host]

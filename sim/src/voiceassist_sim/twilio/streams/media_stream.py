@@ -98,6 +98,8 @@ class MediaStream:
         """Dial, play and close; returns when the socket is closed and the callbacks are delivered. Once per stream.
 
         What goes wrong on the wire is no exception: it is in ``failure``, ``state`` and ``stats``.
+
+        Raises RuntimeError.
         """
         if self._ran:
             raise RuntimeError("a MediaStream runs once; make another")

@@ -27,7 +27,7 @@ class MediaFrame(NamedTuple):
 
     @property
     def end_ms(self) -> float:
-        """Where in the recording the frame ends."""
+        """Where in the recording the frame ends, in ms."""
         return self.position_ms + len(self.audio) / _PER_MS
 
 
@@ -54,7 +54,7 @@ class FrameTrain:
 
     @property
     def position_ms(self) -> float:
-        """Where in the recording the next frame begins."""
+        """Where in the recording the next frame begins, in ms."""
         return (self._first + self._sent) / _PER_MS
 
     @property
