@@ -6,9 +6,10 @@
 #   tools/cluster/update-modules.sh helm 4.3.1
 #   tools/cluster/update-modules.sh prometheus 0.313.5        (which is Prometheus 3.13.5)
 #   tools/cluster/update-modules.sh prometheus-operator 0.88.0
+#   tools/cluster/update-modules.sh gateway-api 1.4.0
 # Needs Go and the module proxy. CoreDNS decides which Go is the oldest that will do; tests/cluster/lab/golang.py repeats that version.
 set -euo pipefail
-[ $# = 2 ] || { sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[ $# = 2 ] || { sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 what=$1 version=$2
 cd "$(dirname "$0")/../../tests/cluster/recipe/$what"
 export GOTOOLCHAIN=local GOFLAGS=-mod=mod GOWORK=off
@@ -48,8 +49,12 @@ case $what in
     go mod edit -require="github.com/prometheus-operator/prometheus-operator@v$version" -go="$go_version" -toolchain=none
     go mod download -json github.com/prometheus-operator/prometheus-operator >/dev/null
     ;;
+  gateway-api) # its files alone are wanted, too
+    go mod edit -require="sigs.k8s.io/gateway-api@v$version" -go="$go_version" -toolchain=none
+    go mod download -json sigs.k8s.io/gateway-api >/dev/null
+    ;;
   *) echo "update-modules: no such program: $what" >&2; exit 2 ;;
 esac
 go mod edit -go="$go_version" -toolchain=none
-[ "$what" = prometheus-operator ] || go list -mod=readonly -deps . >/dev/null 2>&1 || go list -mod=readonly -deps tool >/dev/null
+[ "$what" = prometheus-operator ] || [ "$what" = gateway-api ] || go list -mod=readonly -deps . >/dev/null 2>&1 || go list -mod=readonly -deps tool >/dev/null
 echo "update-modules: $what is at $version; $(grep -c . go.sum) lines in go.sum"

@@ -7,6 +7,7 @@ import platform
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from cluster.lab.golang import go_environment, go_tool
 from cluster.lab.places import RECIPE
 
 MONITORING_KINDS = ("podmonitors", "prometheusrules")
+GATEWAY_KINDS = ("backendtlspolicies", "gatewayclasses", "gateways", "grpcroutes", "httproutes", "referencegrants")
 KUBERNETES_COMMANDS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl")
 _MACHINE = platform.machine().encode()
 
@@ -127,7 +129,21 @@ def pause() -> Recipe:
 @cache
 def monitoring_kinds() -> Recipe:
     """The Prometheus operator's CustomResourceDefinitions, as its module has them: `<plural>.yaml` for each of MONITORING_KINDS."""
-    folder, module = RECIPE / "prometheus-operator", "github.com/prometheus-operator/prometheus-operator"
+    module = "github.com/prometheus-operator/prometheus-operator"
+    files = {f"{kind}.yaml": f"example/prometheus-operator-crd/monitoring.coreos.com_{kind}.yaml" for kind in MONITORING_KINDS}
+    return _module_files("monitoring-kinds", "the kinds of the Prometheus operator", "prometheus-operator", module, files)
+
+
+@cache
+def gateway_kinds() -> Recipe:
+    """The Gateway API's CustomResourceDefinitions of the standard channel: `<plural>.yaml` for each of GATEWAY_KINDS."""
+    files = {f"{kind}.yaml": f"config/crd/standard/gateway.networking.k8s.io_{kind}.yaml" for kind in GATEWAY_KINDS}
+    return _module_files("gateway-kinds", "the kinds of the Gateway API", "gateway-api", "sigs.k8s.io/gateway-api", files)
+
+
+def _module_files(what: str, title: str, recipe: str, module: str, files: Mapping[str, str]) -> Recipe:
+    """Files of a module, by the names that they get; nothing of it is compiled."""
+    folder = RECIPE / recipe
     version = module_version(folder, module)
 
     def make(place: Path, log: Log) -> None:
@@ -137,14 +153,13 @@ def monitoring_kinds() -> Recipe:
         told = subprocess.run(asked, cwd=folder, env=go_environment(go), capture_output=True, text=True, check=False)
         if told.returncode:
             raise BuildError(f"go does not say where {module} is: {told.stderr.strip() or told.stdout.strip()}")
-        files = Path(json.loads(told.stdout)["Dir"]) / "example" / "prometheus-operator-crd"
-        for kind in MONITORING_KINDS:
-            shutil.copyfile(files / f"monitoring.coreos.com_{kind}.yaml", place / f"{kind}.yaml")
+        for name, path in files.items():
+            shutil.copyfile(Path(json.loads(told.stdout)["Dir"]) / path, place / name)
 
-    inputs = (*file_inputs(*sorted(folder.iterdir())), " ".join(MONITORING_KINDS).encode())
-    return Recipe("monitoring-kinds", f"the kinds of the Prometheus operator {version}", "5 s", inputs, make)
+    inputs = (*file_inputs(*sorted(folder.iterdir())), " ".join(files.values()).encode())
+    return Recipe(what, f"{title} {version}", "5 s", inputs, make)
 
 
 def all_programs() -> tuple[Recipe, ...]:
     """Every program of the cluster, quick ones first."""
-    return (pause(), monitoring_kinds(), coredns(), helm(), prometheus(), traefik(), kubernetes())
+    return (pause(), monitoring_kinds(), gateway_kinds(), coredns(), helm(), prometheus(), traefik(), kubernetes())

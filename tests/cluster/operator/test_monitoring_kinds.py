@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
+from cluster.kinds_of_others import MONITORING_GROUP as GROUP
+from cluster.kinds_of_others import apply_strictly, bring_monitoring_kinds
 from cluster.lab import CommandError, Lab
-from cluster.monitoring_kinds import GROUP, apply_strictly, bring_monitoring_kinds
 from cluster.operator.bench import VOICEASSIST, Cluster, voiceassist
 from cluster.waiting import eventually
 from voiceassist_crds.resource import VoiceAssistSpec
@@ -34,7 +35,7 @@ EVERYTHING = {
 
 @pytest.fixture(scope="module", autouse=True)
 def _kinds(plane: Lab) -> None:
-    """Before any operator of this module starts, which asks for the kinds once a minute."""
+    """Before any operator of this module starts, which asks for the kinds only now and then."""
     bring_monitoring_kinds(plane)
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from cluster.kinds_of_others import GATEWAY_GROUP, GOOGLE_GROUP, bring_backend_config, bring_gateway_kinds, bring_monitoring_kinds
 from cluster.lab import Lab
-from cluster.monitoring_kinds import bring_monitoring_kinds
 from cluster.operator.bench import VOICEASSIST, Cluster, Operator, Relays, names, voiceassist
 from cluster.waiting import eventually
 
@@ -21,6 +21,7 @@ WITHOUT_USE_HERE = {
     # Asked for by the API server of clusters that enforce it for owner references with blockOwnerDeletion.
     ("update", "voiceassist.dev", "voiceassists/finalizers"),
 }
+OPTIONAL = (("monitoring.coreos.com/v1", "PodMonitor"), (f"{GATEWAY_GROUP}/v1", "HTTPRoute"), (f"{GOOGLE_GROUP}/v1", "BackendConfig"))
 Right = tuple[str, str, str]
 
 
@@ -46,6 +47,8 @@ def cluster(plane: Lab) -> Iterator[Cluster]:
 
 def test_no_request_is_denied_and_no_right_is_without_use(plane: Lab, cluster: Cluster, relays: Relays, tmp_path: Path) -> None:
     bring_monitoring_kinds(plane)
+    bring_gateway_kinds(plane)
+    bring_backend_config(plane)
     bodies = chart(plane, cluster.namespace)
     plane.apply(*bodies, namespace=cluster.namespace)
     account = next(body["metadata"]["name"] for body in bodies if body["kind"] == "ServiceAccount")
@@ -84,12 +87,13 @@ def test_no_request_is_denied_and_no_right_is_without_use(plane: Lab, cluster: C
 def life(cluster: Cluster, relays: Relays) -> None:
     """All that an object goes through."""
     relay = {"replicas": 1, "drainTimeoutSeconds": 0, "networkPolicy": {"enabled": True}}
-    cluster.create(voiceassist(relay=relay))
+    cluster.create(voiceassist(relay=relay, ingress={"flavour": "GKE"}, httpRoute={"parentRefs": [{"name": "public"}]}))
     cluster.await_condition("Ready", "False", "SecretNotFound")
     cluster.secrets()
     relays.start_all(cluster, 1)
     cluster.await_condition("PromptRolledOut", "True")
-    eventually("a PodMonitor", lambda: cluster.find(("monitoring.coreos.com/v1", "PodMonitor"), "support-relay"))
+    for kind in OPTIONAL:
+        eventually(f"a {kind[1]}", lambda kind=kind: cluster.find(kind, "support-relay"))
     first = cluster.assist()["status"]["prompt"]["history"][0]["configMap"]
     for number in range(10):
         before = cluster.assist()["status"]["prompt"]["currentRevision"]
@@ -98,10 +102,15 @@ def life(cluster: Cluster, relays: Relays) -> None:
     eventually("the first text is pruned", lambda: first not in names(cluster.list(("v1", "ConfigMap"))))
     cluster.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "prompts"}, "data": {"a": "You help."}})
     source = {"instructions": None, "instructionsFrom": {"configMapKeyRef": {"name": "prompts", "key": "a"}}}
-    off = {"ingress": {"enabled": False}, "relay": {"networkPolicy": {"enabled": False}}, "monitoring": {"podMonitor": False}}
+    off = {
+        "ingress": {"enabled": False, "flavour": None},
+        "httpRoute": None,
+        "relay": {"networkPolicy": {"enabled": False}},
+        "monitoring": {"podMonitor": False},
+    }
     cluster.patch(VOICEASSIST, "support", {"spec": {"prompt": source, **off}})
-    eventually("it is gone", lambda: cluster.find(("networking.k8s.io/v1", "Ingress"), "support-relay") is None)
-    eventually("it is gone", lambda: cluster.find(("monitoring.coreos.com/v1", "PodMonitor"), "support-relay") is None)
+    for kind in (("networking.k8s.io/v1", "Ingress"), *OPTIONAL):
+        eventually("it is gone", lambda kind=kind: cluster.find(kind, "support-relay") is None)
     cluster.delete(VOICEASSIST, "support")
     eventually("gone", lambda: cluster.find(VOICEASSIST, "support") is None)
 

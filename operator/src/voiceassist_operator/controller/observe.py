@@ -34,7 +34,7 @@ from ..policy.observed import DeploymentFact, EndpointFact, Observed, PodFact, P
 from ..policy.resources.metadata import CAUSE_ANNOTATION, Owner, label_value, relay_name
 from .relay_status import RelayPoller
 
-ASK_KIND_SECONDS = 60.0
+ASK_KINDS_SECONDS = 20.0
 ASK_AGAIN_SECONDS = 5.0
 """The same after an answer that said nothing."""
 
@@ -42,7 +42,7 @@ log = structlog.get_logger("voiceassist.observe")
 
 
 class OptionalKinds:
-    """Kinds that the cluster may or may not know; asked again every minute, as somebody may bring them later."""
+    """Kinds that the cluster may or may not know; asked again every 20 s, as somebody may bring them later."""
 
     def __init__(self, cluster: Cluster, namespace: str) -> None:
         self.undecided = frozenset(OPTIONAL)
@@ -57,7 +57,7 @@ class OptionalKinds:
         What is known stays known until the API server itself says that it is not: an answer that failed says nothing of the kind.
         """
         if time.monotonic() >= self._ask_at:
-            self._ask_at = time.monotonic() + ASK_KIND_SECONDS
+            self._ask_at = time.monotonic() + ASK_KINDS_SECONDS
             for kind in OPTIONAL:
                 await self._ask(kind)
         return self._known
