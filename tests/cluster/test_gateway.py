@@ -76,6 +76,9 @@ def test_an_http_route_leads_streams_to_relays(lab: Lab, namespace: str, gateway
     with released(lab, namespace, endpoint__port=PORT):
         body = voiceassist(place)
         body["spec"]["ingress"] = {"enabled": False}
+        body["spec"]["httpRoute"] = {"parentRefs": [{"name": "nobody-s"}]}
+        put(lab, body)
+        eventually("a word", lambda: "no Gateway has taken" in condition(lab, namespace, "EndpointReachable")["message"])
         body["spec"]["httpRoute"] = {"parentRefs": [{"name": gateway}]}
         put(lab, body)
         try:

@@ -15,6 +15,7 @@ from voiceassist_operator.kubernetes.kinds import HTTP_ROUTE
 from voiceassist_operator.policy.condition import Condition, changed, merge
 from voiceassist_operator.policy.observed import DeploymentFact, Endpoint, EndpointFact, Observed, PromptFact, SecretFact
 from voiceassist_operator.policy.plan import make_plan
+from voiceassist_operator.policy.resources.network import http_route_problem
 
 
 def bad(reason: PeerReason) -> PeerStatus:
@@ -44,6 +45,11 @@ def known_endpoint() -> Observed:
     return replace(well(), endpoint=None, status={"conditions": [entry]})
 
 
+def not_taken() -> Observed:
+    problem = http_route_problem({"metadata": {"name": "support-relay"}})
+    return replace(well(), endpoint=EndpointFact(Endpoint.PATH, "it answers 404"), route_problem=problem)
+
+
 def by_hand() -> Observed:
     return well(twilio={**TWILIO, "flex": {"configure": False}})
 
@@ -57,6 +63,7 @@ ROWS: list[tuple[str, Callable[[], Observed], str, str, str, str]] = [
     ("well", well, "Degraded", "False", "Reconciled", ""),
     ("no Gateway API", lambda: well(httpRoute=ROUTE), "Ready", "False", "KindNotInstalled", "httpRoute needs the kind HTTPRoute"),
     ("a Gateway API", lambda: replace(well(httpRoute=ROUTE), optional_kinds=frozenset([HTTP_ROUTE])), "Ready", "True", "Ready", ""),
+    ("a route not taken", not_taken, "EndpointReachable", "False", "PathNotRouted", "404; no Gateway has taken HTTPRoute support-relay"),
     ("not at Google", lambda: well(ingress={"flavour": "GKE"}), "Ready", "False", "KindNotInstalled", "kind BackendConfig"),
     ("well", well, "PromptRolledOut", "True", "RolledOut", "at all 2 relays"),
     (

@@ -10,7 +10,13 @@ from typing import Any
 import pytest
 
 from unit.operator.making import owner
-from voiceassist_operator.policy.resources.network import relay_backend_config, relay_http_route, relay_ingress, relay_service
+from voiceassist_operator.policy.resources.network import (
+    http_route_problem,
+    relay_backend_config,
+    relay_http_route,
+    relay_ingress,
+    relay_service,
+)
 
 INSTALL = (Path(__file__).parents[3] / "docs/install.md").read_text()
 
@@ -108,6 +114,19 @@ def test_a_route_leads_the_host_and_prefix_to_the_service_without_a_time_out() -
         ],
     }
     assert relay_http_route(owner()) is None
+
+
+def test_what_a_gateway_says_of_a_route_is_told() -> None:
+    def route(*conditions: dict[str, str]) -> dict[str, Any]:
+        parent = {"parentRef": {"name": "public"}, "controllerName": "example.com/gateway", "conditions": list(conditions)}
+        return {"metadata": {"name": "support-relay"}, "status": {"parents": [parent]}}
+
+    good = {"type": "Accepted", "status": "True", "reason": "Accepted", "message": ""}
+    bad = {"type": "ResolvedRefs", "status": "False", "reason": "BackendNotFound", "message": "no such Service"}
+    assert http_route_problem(route(good)) == ""
+    told = "Gateway public says of HTTPRoute support-relay: ResolvedRefs is False, BackendNotFound: no such Service"
+    assert http_route_problem(route(good, bad)) == told
+    assert "no Gateway has taken HTTPRoute support-relay" in http_route_problem({"metadata": {"name": "support-relay"}})
 
 
 def test_the_docs_name_every_annotation_with_its_source() -> None:

@@ -18,6 +18,7 @@ from ..kubernetes.client import Cluster
 from ..kubernetes.kinds import (
     CONFIG_MAP,
     DEPLOYMENT,
+    HTTP_ROUTE,
     LABEL_MANAGED_BY,
     LABEL_NAME,
     MANAGER,
@@ -32,6 +33,7 @@ from ..kubernetes.kinds import (
 )
 from ..policy.observed import DeploymentFact, EndpointFact, Observed, PodFact, PromptFact, RelayAnswer, SecretFact
 from ..policy.resources.metadata import CAUSE_ANNOTATION, Owner, label_value, relay_name
+from ..policy.resources.network import http_route_problem
 from .relay_status import RelayPoller
 
 ASK_KINDS_SECONDS = 20.0
@@ -100,7 +102,7 @@ async def observe(
     owner = Owner(namespace, name, metadata["uid"], spec, dependencies.default_image)
     labels = {LABEL_NAME: label_value(name), LABEL_MANAGED_BY: MANAGER}
     existing: dict[Ref, str] = {}
-    deployment = None
+    deployment, route_problem = None, ""
     optional_kinds = await dependencies.optional_kinds.known()
     for kind in OWNED:
         if kind.optional and kind not in optional_kinds:
@@ -111,6 +113,8 @@ async def observe(
             existing[Ref(kind, item["metadata"]["name"])] = item["metadata"]["resourceVersion"]
             if kind is DEPLOYMENT and item["metadata"]["name"] == relay_name(name):
                 deployment = _deployment(item)
+            if kind is HTTP_ROUTE and spec.http_route is not None:
+                route_problem = http_route_problem(item)
     return Observed(
         owner=owner,
         generation=metadata["generation"],
@@ -125,6 +129,7 @@ async def observe(
         pod_monitor_labels=dependencies.pod_monitor_labels,
         conflicting=conflicting,
         endpoint=endpoint,
+        route_problem=route_problem,
         created=metadata["creationTimestamp"],
         custom_endpoints=dependencies.custom_endpoints,
         status=dict(body.get("status") or {}),

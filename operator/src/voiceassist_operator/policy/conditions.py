@@ -140,7 +140,8 @@ def _endpoint_as_dialled(state: State) -> Verdict | None:
         return None
     if endpoint.result is Endpoint.OK:
         return Verdict(True, Reason.ENDPOINT_OK)
-    return Verdict(False, _ENDPOINT_REASONS[endpoint.result], endpoint.message)
+    told = [endpoint.message, state.seen.route_problem]
+    return Verdict(False, _ENDPOINT_REASONS[endpoint.result], "; ".join(part for part in told if part))
 
 
 # PromptRolledOut
@@ -223,7 +224,7 @@ def _cluster_refuses_objects(state: State) -> Verdict | None:
 
 def _cluster_lacks_a_kind(state: State) -> Verdict | None:
     """A PodMonitor is made where the cluster has the kind; these were asked for by name."""
-    spec, known = state.seen.owner.spec, state.seen.optional_kinds
+    spec, known = state.seen.owner.spec, state.seen.optional_kinds | state.seen.undecided_kinds
     if spec.http_route is not None and HTTP_ROUTE not in known:
         return _kind_not_installed("spec.httpRoute", HTTP_ROUTE, "install the Gateway API's kinds (standard channel, 1.2 or newer)")
     if spec.ingress.flavour == "GKE" and BACKEND_CONFIG not in known:

@@ -118,6 +118,8 @@ class Observed:
     conflicting: str = ""
     """An older VoiceAssist with this host and prefix, as namespace/name."""
     endpoint: EndpointFact | None = None
+    route_problem: str = ""
+    """Why no Gateway leads to the relays by the HTTPRoute, as the Gateways say; empty where one does, or none is wanted."""
     twilio: TwilioFact = field(default_factory=TwilioFact)
     created: str = ""
     """When the object was created, RFC 3339."""

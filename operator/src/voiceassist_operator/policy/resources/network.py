@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from voiceassist_crds import names
 
 from ...kubernetes.kinds import BACKEND_CONFIG, HTTP_ROUTE, INGRESS, LABEL_APP, MANAGER, NETWORK_POLICY, SERVICE, Manifest
@@ -52,6 +55,21 @@ def relay_http_route(owner: Owner) -> Manifest | None:
     parents = [one.model_dump(by_alias=True, exclude_none=True) for one in owner.spec.http_route.parent_refs]
     spec = {"parentRefs": parents, "hostnames": [owner.spec.host], "rules": [rule]}
     return manifest(HTTP_ROUTE, owner, name, {"spec": spec}, route_annotations())
+
+
+def http_route_problem(route: Mapping[str, Any]) -> str:
+    """Returns why Gateways do not take an HTTPRoute, as they wrote into its status; empty where all took it."""
+    name = route["metadata"]["name"]
+    parents = (route.get("status") or {}).get("parents") or []
+    if not parents:
+        return f"no Gateway has taken HTTPRoute {name}: is there one of the names in httpRoute.parentRefs, and a controller that keeps it?"
+    problems = [
+        f"Gateway {parent['parentRef']['name']} says of HTTPRoute {name}: {one['type']} is False, {one['reason']}: {one['message'][:200]}"
+        for parent in parents
+        for one in parent.get("conditions") or []
+        if one["type"] in {"Accepted", "ResolvedRefs"} and one["status"] == "False"
+    ]
+    return "; ".join(problems)
 
 
 def relay_backend_config(owner: Owner) -> Manifest | None:
