@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -141,3 +142,8 @@ def test_what_any_tier_needs_is_made_before_the_first_test_and_its_seconds_are_t
 def test_a_script_that_breaks_is_a_tier_that_is_not_run(tiers: ModuleType, monkeypatch, capsys, tmp_path: Path) -> None:
     (tmp_path / "needs.py").write_text("raise SystemExit(3)\n")
     assert "NOT RUN  needs.py failed with 3" in summary(tiers, monkeypatch, capsys, "scripted")[1]
+
+
+def test_every_folder_of_tests_is_a_tier() -> None:
+    told = set(re.findall(r'^    +Tier\(\s*"(\w+)"', (ROOT / "tools/tiers.py").read_text(), re.MULTILINE))
+    assert told == {path.parent.relative_to(ROOT / "tests").parts[0] for path in (ROOT / "tests").rglob("test_*.py")}

@@ -117,7 +117,7 @@ class Rig:
 
     def scrape(self) -> str:
         """The relay's /metrics; only ours has it."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.ports['private']}/metrics", timeout=30) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.ports['private']}/metrics", timeout=300) as answer:
             text: str = answer.read().decode()
             return text
 
