@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from cluster.lab import CommandError, Lab
-from cluster.operator.bench import Cluster
+from cluster.operator.bench import Cluster, until
 from voiceassist_crds.resource import VoiceAssistSpec
 
 ROOT = Path(__file__).parents[3]
@@ -166,7 +166,8 @@ def test_a_rule_refuses_and_accepts(plane: Lab, wrong: dict[str, Any], right: di
 def test_every_rule_of_the_crd_is_in_the_table() -> None:
     rules = re.findall(r'message: "(.+)"', CRD.read_text())
     assert len(rules) > 15
-    unseen = [message for message in rules if not any(words in message for _, _, words in RULES) and "cannot be changed" not in message]
+    others = ("cannot be changed", "metadata.name")
+    unseen = [message for message in rules if not any(words in message for words in (*(words for *_, words in RULES), *others))]
     assert unseen == []
 
 
@@ -180,6 +181,43 @@ def test_the_account_cannot_be_changed(plane: Lab, cluster: Cluster) -> None:
     with pytest.raises(CommandError, match="create another VoiceAssist for the other account"):
         change("AC" + "1" * 32)
     change(ACCOUNT)
+
+
+def test_a_name_that_no_service_can_have_is_refused(plane: Lab, cluster: Cluster) -> None:
+    """An object that was there before the rule can be changed, and loses its finalizer when it is deleted."""
+    with pytest.raises(CommandError, match="metadata.name must begin with a letter"):
+        create(plane, MINIMAL, "default", name="1st-line")
+    create(plane, MINIMAL, "default", name="st.1-line")
+    strict = yaml.safe_load(CRD.read_text())
+    older = copy.deepcopy(strict)
+    del older["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["x-kubernetes-validations"]
+    whose = ("-n", cluster.namespace)
+
+    def created() -> bool:
+        try:
+            create(plane, MINIMAL, cluster.namespace, dry=False, name="1st-line")
+        except CommandError:
+            return False
+        return True
+
+    def refused() -> bool:
+        try:
+            create(plane, MINIMAL, "default", name="2nd-line")
+        except CommandError:
+            return True
+        return False
+
+    try:
+        plane.kubectl("replace", "-f", "-", stdin=json.dumps(older))
+        until("an object of the time before the rule", created)
+    finally:
+        plane.kubectl("replace", "-f", "-", stdin=json.dumps(strict))
+    until("the rule", refused)
+    for patch in ({"metadata": {"finalizers": ["example.com/x"]}}, {"spec": {"paused": True}}):
+        plane.kubectl("patch", "va", "1st-line", *whose, "--type=merge", "-p", json.dumps(patch))
+    plane.kubectl("delete", "va", "1st-line", *whose, "--wait=false")
+    plane.kubectl("patch", "va", "1st-line", *whose, "--type=merge", "-p", json.dumps({"metadata": {"finalizers": None}}))
+    assert plane.kubectl("get", "va", *whose, "-o", "name").strip() == ""
 
 
 def test_a_long_name_is_refused(plane: Lab) -> None:
