@@ -53,6 +53,8 @@ class Reason(StrEnum):
     CERTIFICATE_INVALID = "CertificateInvalid"
     CONNECTION_FAILED = "ConnectionFailed"
     PATH_NOT_ROUTED = "PathNotRouted"
+    UPGRADE_NOT_PASSED = "UpgradeNotPassed"
+    REQUEST_ALTERED = "RequestAltered"
     SYNC_OK = "SyncOK"
     SYNC_REFUSED = "SyncRefused"
     SYNC_NOT_FOUND = "SyncNotFound"

@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 from cluster.lab import CommandError, Lab
-from cluster.operator.bench import Cluster, until
+from cluster.operator.bench import Cluster
+from cluster.waiting import eventually
 from voiceassist_crds.resource import VoiceAssistSpec
 
 ROOT = Path(__file__).parents[3]
@@ -185,7 +186,7 @@ def test_the_account_cannot_be_changed(plane: Lab, cluster: Cluster) -> None:
 
 def test_a_name_that_no_service_can_have_is_refused(plane: Lab, cluster: Cluster) -> None:
     """An object that was there before the rule can be changed, and loses its finalizer when it is deleted."""
-    with pytest.raises(CommandError, match="metadata.name must begin with a letter"):
+    with pytest.raises(CommandError, match=r"metadata\.name must begin with a letter"):
         create(plane, MINIMAL, "default", name="1st-line")
     create(plane, MINIMAL, "default", name="st.1-line")
     strict = yaml.safe_load(CRD.read_text())
@@ -209,10 +210,10 @@ def test_a_name_that_no_service_can_have_is_refused(plane: Lab, cluster: Cluster
 
     try:
         plane.kubectl("replace", "-f", "-", stdin=json.dumps(older))
-        until("an object of the time before the rule", created)
+        eventually("an object of the time before the rule", created)
     finally:
         plane.kubectl("replace", "-f", "-", stdin=json.dumps(strict))
-    until("the rule", refused)
+    eventually("the rule", refused)
     for patch in ({"metadata": {"finalizers": ["example.com/x"]}}, {"spec": {"paused": True}}):
         plane.kubectl("patch", "va", "1st-line", *whose, "--type=merge", "-p", json.dumps(patch))
     plane.kubectl("delete", "va", "1st-line", *whose, "--wait=false")

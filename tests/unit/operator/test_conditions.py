@@ -156,6 +156,8 @@ ROWS: list[tuple[str, Callable[[], Observed], str, str, str, str]] = [
     ("dns", lambda: replace(well(), endpoint=EndpointFact(Endpoint.DNS, "x")), "Ready", "False", "DNSFailed", "x"),
     ("certificate", lambda: replace(well(), endpoint=EndpointFact(Endpoint.CERTIFICATE, "x")), "Ready", "False", "CertificateInvalid", "x"),
     ("connection", lambda: replace(well(), endpoint=EndpointFact(Endpoint.CONNECTION, "x")), "Ready", "False", "ConnectionFailed", "x"),
+    ("upgrade", lambda: replace(well(), endpoint=EndpointFact(Endpoint.UPGRADE, "x")), "Ready", "False", "UpgradeNotPassed", "x"),
+    ("altered", lambda: replace(well(), endpoint=EndpointFact(Endpoint.ALTERED, "x")), "Ready", "False", "RequestAltered", "x"),
     ("path", lambda: replace(well(), endpoint=EndpointFact(Endpoint.PATH, "x")), "Ready", "False", "PathNotRouted", "x"),
     ("not dialled", lambda: replace(well(), endpoint=None), "EndpointReachable", "Unknown", "Unknown", "not tried"),
     ("dialled by a forerunner", known_endpoint, "Ready", "True", "Ready", ""),

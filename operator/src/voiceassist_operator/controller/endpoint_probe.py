@@ -15,14 +15,17 @@ from dataclasses import dataclass
 import websockets.exceptions
 from twilio.request_validator import RequestValidator
 from websockets.asyncio.client import connect
+from websockets.datastructures import Headers
 
 from voiceassist_crds.names import PROBE_HEADER, PROBE_PATH
 from voiceassist_crds.proof import probe_answer
 
 from ..kubernetes.client import Cluster
 from ..kubernetes.kinds import SECRET
+from ..policy.endpoint_answers import Answer, Route, of_answer
 from ..policy.next_pass import dial_is_due
 from ..policy.observed import Endpoint, EndpointFact, Observed
+from ..policy.resources.metadata import relay_name
 
 TIMEOUT_SECONDS = 5.0
 
@@ -69,18 +72,33 @@ class EndpointProbe:
         token = base64.b64decode((secret or {}).get("data", {}).get("authToken", "")).decode().strip()
         if not token:
             return None
-        return await probe_endpoint(spec.host, spec.path_prefix, token, self._settings.tls, self._settings.port)
+        class_name = (spec.ingress.class_name or "") if spec.ingress.enabled else ""
+        route = Route(spec.host, spec.path_prefix, relay_name(seen.owner.name), class_name)
+        return await probe_endpoint(route, token, self._settings.tls, self._settings.port)
 
 
-async def probe_endpoint(host: str, path_prefix: str, auth_token: str, tls: ssl.SSLContext, port: int = 443) -> EndpointFact:
+class _Dial(connect):
+    """A websocket's client that follows no redirection, as Twilio does not."""
+
+    def process_redirect(self, exc: Exception) -> Exception:
+        """Returns the refusal as it is."""
+        return exc
+
+
+def _first(headers: Headers, name: str) -> str:
+    return next(iter(headers.get_all(name)), "")[:200]
+
+
+async def probe_endpoint(route: Route, auth_token: str, tls: ssl.SSLContext, port: int = 443) -> EndpointFact:
     """Dials `wss://<host><path_prefix>/ws/probe/<nonce>` once, for 5 s at most; no model session is opened. Returns what was found."""
+    host, path_prefix = route.host, route.path_prefix
     nonce = secrets.token_hex(16)
     url = f"wss://{host}{path_prefix}{PROBE_PATH}/{nonce}"
     headers = {"X-Twilio-Signature": RequestValidator(auth_token).compute_signature(url, {})}
     try:
         async with asyncio.timeout(TIMEOUT_SECONDS):
             await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            async with connect(
+            async with _Dial(
                 url, host=host, port=port, additional_headers=headers, ssl=tls, compression=None, proxy=None, close_timeout=1
             ) as answered:
                 given = answered.response.headers.get(PROBE_HEADER, "") if answered.response is not None else ""
@@ -92,7 +110,9 @@ async def probe_endpoint(host: str, path_prefix: str, auth_token: str, tls: ssl.
     except ssl.SSLError as error:
         return EndpointFact(Endpoint.CERTIFICATE, f"{host} does not speak TLS on port {port} ({error.reason}); see ingress.tlsSecretName")
     except websockets.exceptions.InvalidStatus as error:
-        return EndpointFact(Endpoint.PATH, _of_status(host, path_prefix, error.response.status_code))
+        given_back = error.response
+        server, location = _first(given_back.headers, "Server"), _first(given_back.headers, "Location")
+        return of_answer(Answer(given_back.status_code, bytes(given_back.body), server, location), route)
     except TimeoutError:
         return EndpointFact(
             Endpoint.CONNECTION, f"{host} did not answer within {TIMEOUT_SECONDS:.0f} s; is the ingress controller running?"
@@ -105,14 +125,3 @@ async def probe_endpoint(host: str, path_prefix: str, auth_token: str, tls: ssl.
             Endpoint.PATH, f"{host}{path_prefix}{PROBE_PATH} is answered by something that is not our relay; check who has the host"
         )
     return EndpointFact(Endpoint.OK)
-
-
-def _of_status(host: str, path_prefix: str, status: int) -> str:
-    where = f"{host}{path_prefix}/ws"
-    if status == 404:
-        return f"{where} is answered with 404: the ingress does not route it to the relays; check ingress.className and pathPrefix"
-    if status in {502, 503, 504}:
-        return f"{where} is answered with {status}: no relay takes it; see condition RelayAvailable"
-    if status == 403:
-        return f"{where} is answered with 403: the relay refuses our signature; it is reached by another host or path"
-    return f"{where} is answered with {status} instead of a websocket; does the ingress controller pass upgrades on?"

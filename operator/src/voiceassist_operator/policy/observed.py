@@ -86,6 +86,11 @@ class Endpoint(StrEnum):
     CERTIFICATE = "certificate"
     CONNECTION = "connection"
     PATH = "path"
+    """Something answers that is not our relay."""
+    UPGRADE = "upgrade"
+    """A relay of ours was asked without an upgrade."""
+    ALTERED = "altered"
+    """A relay of ours was asked for something else than was dialled."""
 
 
 @dataclass(frozen=True, slots=True)
