@@ -214,7 +214,9 @@ def run_all(wanted: list[Tier], reached: dict[str, list[str]], *, one_by_one: bo
     reasons = prerequisites(wanted)
     outcomes = {tier.name: Outcome(tier.name, not_run=reasons[tier.name]) for tier in wanted}
     there = [tier for tier in wanted if not outcomes[tier.name].not_run]
-    beside = [] if one_by_one else [[tier for tier in there if tier.lane is lane] for lane in (Lane.WAITING, Lane.COMPUTING)]
+    # Those on one worker first: the cluster's tests begin with the ones that mind a machine without a free core.
+    ordered = sorted(there, key=lambda tier: "-n" in tier.arguments)
+    beside = [] if one_by_one else [[tier for tier in ordered if tier.lane is lane] for lane in (Lane.WAITING, Lane.COMPUTING)]
     lanes = [lane for lane in beside if lane]
 
     def go(lane: list[Tier]) -> None:
