@@ -60,7 +60,12 @@ TIERS = (
     Tier("unit", fast=True, arguments=("-n", "2")),
     Tier("contract", fast=True, prerequisites="tests/contract/prerequisites.py", arguments=("-n", "2")),
     Tier("integration", arguments=("-n", "3", "--dist", "worksteal")),
-    Tier("proxies", programs={"nginx": "nginx", "haproxy": "haproxy"}, prerequisites="tests/proxies/prerequisites.py"),
+    Tier(
+        "proxies",
+        programs={"nginx": "nginx", "haproxy": "haproxy"},
+        prerequisites="tests/proxies/prerequisites.py",
+        arguments=("-n", "2"),
+    ),
     Tier("functions", programs={"node": "nodejs", "npm": "npm"}, prerequisites="tests/functions/prerequisites.py"),
     Tier("clients", programs={"node": "nodejs", "npm": "npm"}, prerequisites="tests/clients/prerequisites.py", arguments=("-n", "2")),
     Tier(
