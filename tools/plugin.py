@@ -3,19 +3,25 @@
 
     tools/plugin.py [--modules] [--parts]
 
-`--modules` only sees to flex-plugin/node_modules; `--parts` tells what the bundle is made of.
+`--modules` only sees to flex-plugin/node_modules; `--parts` tells what the bundle is made of. The bundle bears the version that the newest
+tag says, or $VOICEASSIST_VERSION; package.json has none of its own.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 from voiceassist_demo.errors import DemoError
 from voiceassist_demo.flex import npm
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import version
 
 PLUGIN = Path(__file__).resolve().parent.parent / "flex-plugin"
 
@@ -49,8 +55,9 @@ def main() -> int:
         return 1
     if options.modules:
         return 0
+    environment = {"VOICEASSIST_VERSION": version.semantic(version.version()), **os.environ}
     steps = [["npm", "run", "--silent", "typecheck"], ["node", "scripts/build.mjs", *(["--parts"] if options.parts else [])]]
-    return next((code for step in steps if (code := subprocess.run(step, cwd=PLUGIN, check=False).returncode)), 0)
+    return next((code for step in steps if (code := subprocess.run(step, cwd=PLUGIN, env=environment, check=False).returncode)), 0)
 
 
 if __name__ == "__main__":

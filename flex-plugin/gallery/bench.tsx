@@ -5,8 +5,9 @@
 import React from 'react';
 import ReactDOM from 'react-dom';
 
-import { NO_MEMORY, begin, step } from '../src/core/call';
-import type { CallEvent, CallState } from '../src/core/call';
+import { begin, step } from '../src/core/call';
+import { NOTHING_PERSISTED } from '../src/core/call_state';
+import type { CallEvent, CallState } from '../src/core/call_state';
 import { DEFAULTS } from '../src/core/configuration';
 import type { Commands } from '../src/core/commands';
 import type { CallView } from '../src/core/model';
@@ -32,7 +33,7 @@ class Call {
     const hex = number.toString(16).padStart(32, '0');
     const task = { taskSid: `WT${hex}`, callSid: `CA${hex}`, phase: 'accepted', queueName: 'Support', queueSid: 'WQ1', onHold: null } as const;
     const configuration = { target: { url: 'https://assist.example' }, settings: DEFAULTS };
-    this.state = begin('agent', task, configuration, NO_MEMORY, 'accepted', Date.now()).state;
+    this.state = begin('agent', task, configuration, NOTHING_PERSISTED, 'accepted', Date.now()).state;
   }
 
   take(event: CallEvent): void {

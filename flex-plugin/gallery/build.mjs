@@ -10,11 +10,12 @@ const folder = resolve(process.argv.slice(2).find((argument) => !argument.starts
 mkdirSync(folder, { recursive: true });
 const page = readFileSync(resolve(ROOT, 'gallery/index.html'), 'utf8');
 writeFileSync(resolve(folder, 'index.html'), page);
+writeFileSync(resolve(folder, 'editors.html'), page.replace('gallery.js', 'editors.js'));
 writeFileSync(resolve(folder, 'bench.html'), page.replace('gallery.js', 'bench.js').replace('<div id="root">', '<div id="root" class="call">'));
 
 const made = await context({
   ...options,
-  entryPoints: { gallery: 'gallery/main.tsx', bench: 'gallery/bench.tsx' },
+  entryPoints: { gallery: 'gallery/main.tsx', bench: 'gallery/bench.tsx', editors: 'gallery/editors.ts' },
   outfile: undefined,
   outdir: folder,
   plugins: options.plugins.filter(({ name }) => name !== 'flex-globals'),

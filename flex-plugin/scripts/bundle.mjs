@@ -61,7 +61,7 @@ export const options = {
     'process.env.FLEX_APP_FUNCTIONS_URL': JSON.stringify(process.env.FLEX_APP_FUNCTIONS_URL ?? ''), // as flex-plugin-scripts does
     global: 'window',
     __FPB_PLUGIN_UNIQUE_NAME: JSON.stringify(NAME),
-    __FPB_PLUGIN_VERSION: JSON.stringify(PACKAGE.version),
+    __FPB_PLUGIN_VERSION: JSON.stringify(process.env.VOICEASSIST_VERSION ?? PACKAGE.version), // what the tag says, if somebody knows it
     __FPB_FLEX_PLUGIN_SCRIPTS_VERSION: JSON.stringify(version('@twilio/flex-plugin')),
     __FPB_FLEX_PLUGIN_VERSION: JSON.stringify(version('@twilio/flex-plugin')),
     __FPB_FLEX_UI_VERSION: JSON.stringify(PACKAGE.flexUi),

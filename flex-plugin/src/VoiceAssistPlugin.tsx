@@ -5,7 +5,7 @@ import { FlexPlugin } from '@twilio/flex-plugin';
 import type * as Flex from '@twilio/flex-ui';
 
 import { Calls } from './assist/calls';
-import { MemoryStore } from './assist/memory';
+import { PersistedStateStore } from './assist/persisted_state';
 import { configurationFor } from './core/configuration';
 import { ConnectedButton, ConnectedPanel } from './flex/Connected';
 import { Appearance } from './flex/appearance';
@@ -18,7 +18,7 @@ import { consoleLog } from './log';
 import { flexShortcuts } from './shortcuts/shortcuts';
 import type { ShortcutTarget } from './shortcuts/shortcuts';
 import { makeClient } from './sync/client';
-import { SyncLink } from './sync/link';
+import { SyncConnection } from './sync/connection';
 
 const NAME = 'VoiceAssistPlugin';
 /** Far down: below what Flex shows of the call. */
@@ -42,27 +42,27 @@ export default class VoiceAssistPlugin extends FlexPlugin {
 
 function setUp(flex: typeof Flex, manager: Flex.Manager): void {
   const functions = new FunctionsClient({ fetch: (input, init) => window.fetch(input, init), flexToken: () => manager.user?.token ?? '' });
-  const links = new Map<string, SyncLink>();
-  const link = (url: string): SyncLink => {
-    const found = links.get(url) ?? new SyncLink(() => functions.token(url), makeClient, consoleLog);
-    links.set(url, found);
+  const connections = new Map<string, SyncConnection>();
+  const connection = (url: string): SyncConnection => {
+    const found = connections.get(url) ?? new SyncConnection(() => functions.token(url), makeClient, consoleLog);
+    connections.set(url, found);
     return found;
   };
-  const memory = new MemoryStore(storage());
-  memory.prune();
+  const persisted = new PersistedStateStore(storage());
+  persisted.prune();
   const hands = new BrowserHands();
   hands.watch(document);
   const tabs: OtherTabs = new OtherTabs((callSid) => calls.startedElsewhere(callSid));
   const calls: Calls = new Calls(
     {
       functions,
-      link,
+      connection,
       hands,
-      remember: (taskSid, kept) => (kept ? memory.write(taskSid, kept) : memory.forget(taskSid)),
-      tellTabs: (callSid) => tabs.started(callSid),
+      persist: (taskSid, kept) => (kept ? persisted.write(taskSid, kept) : persisted.forget(taskSid)),
+      broadcastStart: (callSid) => tabs.started(callSid),
       log: consoleLog,
     },
-    memory,
+    persisted,
     (queue) => configurationFor(queue, manager.serviceConfiguration?.ui_attributes, process.env.FLEX_APP_FUNCTIONS_URL),
   );
 

@@ -26,7 +26,7 @@ def start(folder: Path, *arguments: str) -> Demo:
         text=True,
     )
     printed = folder.parent / f"{folder.name}.out"
-    for _ in range(600):
+    for _ in range(1800):
         if found := re.search(r"VoiceAssist demo: (http://\S+)\n", printed.read_text()):
             return Demo(found[1], process, folder)
         try:
@@ -34,4 +34,4 @@ def start(folder: Path, *arguments: str) -> Demo:
         except subprocess.TimeoutExpired:
             continue
     process.terminate()
-    raise AssertionError(f"the demo was not ready in a minute: {printed.read_text()}")
+    raise AssertionError(f"the demo was not ready in three minutes: {printed.read_text()}")

@@ -17,7 +17,9 @@ from voiceassist_crds import names
 from voiceassist_demo.stage import Stage
 
 FLEX = "https://flex.twilio.com"
-STARTED_MS = 90_000
+PATIENCE = 90.0
+"""Seconds that a wait has, on a machine where much else runs; what comes in time costs none of them."""
+STARTED_MS = 180_000
 QUIET = re.compile(
     r"net::ERR|Failed to load resource|Unable to decode audio|email provision|TaskRouterModel|ConferenceListener|Original error|"
     r"InsightsClient|Insights SDK|Failed to create Sync Map|Teams context|20404|Could not fetch"
@@ -36,16 +38,27 @@ class Desk:
     def __init__(self, stage: Stage, context: BrowserContext, page: Page, worker: Mapping[str, Any]) -> None:
         self.stage, self.context, self.page, self.worker = stage, context, page, worker
         self.calls: list[dict[str, Any]] = []
+        self._crashed = False
         self.said: list[str] = []
         """Errors on the console that are not Flex's own, and everything that was thrown."""
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(1000 * PATIENCE)
         page.set_default_navigation_timeout(STARTED_MS)
         page.on("console", self._console)
+        page.on("crash", self._crash)
         page.on("pageerror", lambda error: None if QUIET.search(str(error)) else self.said.append(str(error)))
 
     def _console(self, message: ConsoleMessage) -> None:
         if message.type == "error" and not QUIET.search(message.text):
             self.said.append(message.text)
+
+    def _crash(self, _: Page) -> None:
+        self._crashed = True
+
+    @property
+    def usable(self) -> bool:
+        """Whether the page is there still."""
+        browser = self.context.browser
+        return not self._crashed and not self.page.is_closed() and browser is not None and browser.is_connected()
 
     @classmethod
     async def open(cls, stage: Stage, browser: Browser, name: str = "agent@example.com", *roles: str, **more: Any) -> Desk:
@@ -115,12 +128,20 @@ class Desk:
         await self.page.evaluate(ACT, {"action": action, "task": call["taskSid"]})
 
     async def clear(self) -> None:
-        """Ends what is left of this worker's calls."""
+        """Ends what is left of this worker's calls, and waits until Flex has seen it."""
+        await self.end_calls()
+        await self.cleared()
+
+    async def end_calls(self) -> None:
+        """Ends at Twilio what is left of this worker's calls."""
         for call in self.calls:
             await self.stage.send("POST", f"{self.stage.twilio_url}/_sim/calls/{call['callSid']}/complete")
             for status in ("wrapping", "completed", "canceled"):
                 await self.stage.send("POST", f"{self.stage.twilio_url}/_sim/tasks/{call['taskSid']}", {"status": status})  # what fits
         self.calls.clear()
+
+    async def cleared(self) -> None:
+        """Waits until Flex has no task."""
         await self.page.wait_for_function("Twilio.Flex.Manager.getInstance().store.getState().flex.worker.tasks.size === 0")
 
     async def watch(self, caller: str) -> None:
@@ -149,7 +170,7 @@ class Desk:
         """Suggestions and drafts, newest first."""
         return self.of("suggestion")
 
-    async def is_in(self, state: str, seconds: float = 20) -> None:
+    async def is_in(self, state: str, seconds: float = PATIENCE) -> None:
         """Waits for a state."""
         await expect(self.of("state")).to_have_attribute("data-state", state, timeout=1000 * seconds)
 
@@ -163,7 +184,7 @@ class Desk:
             "[data-testid=voice-assist-suggestion]:not([aria-busy])", "all => all.map((one) => one.querySelector('h3').innerText.trim())"
         )
 
-    async def shows(self, *questions: str, seconds: float = 15) -> None:
+    async def shows(self, *questions: str, seconds: float = PATIENCE) -> None:
         """Waits until exactly these finished suggestions are shown, in this order."""
         await until(self.questions, lambda found: found == list(questions), seconds)
 
@@ -172,7 +193,7 @@ class Desk:
         return await self.page.evaluate(f"() => Twilio.Flex.Manager.getInstance().store.getState().flex.{path}")
 
 
-async def until(look: Callable[[], Any], fits: Callable[[Any], bool] = bool, seconds: float = 15) -> Any:
+async def until(look: Callable[[], Any], fits: Callable[[Any], bool] = bool, seconds: float = PATIENCE) -> Any:
     """Looks until what is found fits; `look` may be async."""
     deadline = asyncio.get_running_loop().time() + seconds
     while True:
@@ -244,6 +265,20 @@ class Relayed:
         await self.message(type="draft", id=of, revision="0123456789", part=part, answer=answer)
 
 
+async def break_panel(desk: Desk) -> None:
+    """The next suggestion throws while it is drawn: its time cannot be written."""
+    await desk.page.evaluate(
+        "window.kept = Object.getOwnPropertyDescriptor(Intl.DateTimeFormat.prototype, 'format');"
+        "Object.defineProperty(Intl.DateTimeFormat.prototype, 'format', {configurable: true, get() { throw new Error('broken'); }})"
+    )
+
+
+async def mend_panel(desk: Desk) -> None:
+    """It throws no more; the report of React, and Flex's, on the console are no fault."""
+    await desk.page.evaluate("Object.defineProperty(Intl.DateTimeFormat.prototype, 'format', window.kept)")
+    desk.said.clear()
+
+
 def silence(folder: Path, seconds: int = 90) -> Path:
     """A recording of both sides in which nobody speaks."""
     path = folder / f"silence-{seconds}.wav"
@@ -264,6 +299,16 @@ async def control(stage: Stage, method: str, path: str, body: Any = None) -> Any
 async def faults(stage: Stage, *rules: Mapping[str, Any]) -> None:
     """What goes wrong at Twilio from now on: REST, and requests through twilio-sync's socket (`/cds/v3/…`)."""
     await control(stage, "PUT", "faults", {"rules": list(rules)})
+
+
+async def calm(stage: Stage, failed: bool = False) -> None:
+    """Nothing goes wrong at Twilio any more; after a test that failed, at the model neither, and Flex's configuration is the usual one."""
+    await control(stage, "POST", "faults/release")
+    await faults(stage)
+    await control(stage, "PUT", "browser/notification-faults", {"rules": []})
+    if failed:
+        await model_faults(stage)
+        await stage.configure_flex()
 
 
 async def sockets(stage: Stage, do: str, **more: Any) -> int:

@@ -14,7 +14,7 @@ from voiceassist_demo.stage import Stage
 
 from .rig import Desk, active_streams, ended, streams, until
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
 
 QUEUE = "Everyone"
 """The queue from which the stand-in's calls come."""
@@ -38,7 +38,7 @@ async def test_audio_in_panel_out(desk: Desk, stage: Stage, tmp_path: Path) -> N
     await desk.start_button.click()
     await desk.is_in("listening")
     await expect(desk.cards.first).to_be_visible()
-    await until(desk.questions, seconds=30)
+    await until(desk.questions)
     seen = await desk.page.evaluate("window.seen")
     one = seen[0][0]
     texts = [text for identity, draft, text in seen if identity == one and draft]
@@ -120,7 +120,7 @@ async def test_the_agent_hangs_up(desk: Desk, quiet: Path) -> None:
     """It ends with the call, whoever ends it."""
     await desk.assisted(quiet)
     await desk.page.get_by_role("button", name=re.compile("Hang Up", re.IGNORECASE)).first.click()
-    await desk.is_in("off", 30)
+    await desk.is_in("off")
 
 
 async def test_the_paint_is_reported(desk: Desk, stage: Stage, quiet: Path, tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ async def test_the_paint_is_reported(desk: Desk, stage: Stage, quiet: Path, tmp_
         await desk.reload()
         before = await painted()
         await desk.assisted(cut(tmp_path, "a2", "c2", "a3"))
-        await until(desk.questions, seconds=40)
+        await until(desk.questions)
         await until(painted, lambda found: found == before + 1)
     finally:
         await stage.configure_flex()

@@ -14,7 +14,7 @@ from voiceassist_demo.stage import Stage
 
 from .rig import Desk, Relayed, until
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
 
 SAID = """() => {
   const regions = [...document.querySelectorAll('[data-testid=voice-assist-announcer]')];

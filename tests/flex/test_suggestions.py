@@ -6,13 +6,13 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import expect
 
 from voiceassist_demo.stage import Stage
 
 from .rig import Desk, Relayed, active_streams, control, ended, faults, requests, sockets, streams, until
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
 
 
 async def test_a_draft_grows_and_is_replaced(desk: Desk, stage: Stage, quiet: Path) -> None:
@@ -82,7 +82,7 @@ async def test_after_a_cut_the_map_is_the_truth(desk: Desk, stage: Stage, quiet:
     await relay.suggestion("Three?")
     assert await desk.questions() == ["One?"]
     await faults(stage)
-    await desk.shows("Three?", "Two?", "One?", seconds=40)
+    await desk.shows("Three?", "Two?", "One?")
     await desk.is_in("listening")
     await expect(desk.cards).to_have_count(3)
     await relay.suggestion("Four?")
@@ -98,9 +98,9 @@ async def test_after_a_close_by_the_server(desk: Desk, stage: Stage, quiet: Path
     await desk.shows("One?")
     assert await sockets(stage, "leave", code=close) == 1
     await relay.suggestion("Two?")
-    await desk.shows("Two?", "One?", seconds=40)
+    await desk.shows("Two?", "One?")
     await relay.suggestion("Three?")
-    await desk.shows("Three?", "Two?", "One?", seconds=20)
+    await desk.shows("Three?", "Two?", "One?")
     await desk.is_in("listening")
 
 
@@ -115,14 +115,13 @@ async def test_the_token_is_renewed_before_it_expires(desk: Desk, stage: Stage, 
     assert await desk.state() == "listening"
 
 
-@pytest.mark.timeout(240)
 async def test_a_dead_socket_is_noticed(desk: Desk, stage: Stage, quiet: Path) -> None:
     """It is open and says nothing: the client would never notice. Some 30 s later everything is there."""
     call = await desk.assisted(quiet)
     assert await sockets(stage, "deafen") >= 1
     await Relayed(stage, call).suggestion("One?")
-    await desk.shows("One?", seconds=100)
-    await desk.is_in("listening", 100)  # on a busy machine the next question may come late, too
+    await desk.shows("One?")
+    await desk.is_in("listening")  # on a busy machine the next question may come late, too
 
 
 async def test_a_refused_subscription_is_opened_again(desk: Desk, stage: Stage, quiet: Path) -> None:
@@ -130,7 +129,7 @@ async def test_a_refused_subscription_is_opened_again(desk: Desk, stage: Stage, 
     await faults(stage, {"kind": "latency", "path": "/Permissions/", "seconds": 4})
     call = await desk.assisted(quiet)
     await Relayed(stage, call).suggestion("One?")
-    await desk.shows("One?", seconds=30)
+    await desk.shows("One?")
 
 
 async def test_sync_says_429(desk: Desk, stage: Stage, quiet: Path) -> None:
@@ -138,7 +137,7 @@ async def test_sync_says_429(desk: Desk, stage: Stage, quiet: Path) -> None:
     await faults(stage, {"kind": "429", "path": "/cds/v3/", "times": 4})
     call = await desk.assisted(quiet)
     await Relayed(stage, call).suggestion("One?")
-    await desk.shows("One?", seconds=40)
+    await desk.shows("One?")
 
 
 async def test_late_doubled_and_lost_notifications(desk: Desk, stage: Stage, quiet: Path) -> None:
@@ -214,25 +213,20 @@ async def test_two_calls(desk: Desk, stage: Stage, quiet: Path) -> None:
     await desk.shows("Second?")
 
 
-async def test_a_transfer(desk: Desk, stage: Stage, browser: Browser, quiet: Path) -> None:
+async def test_a_transfer(desk: Desk, colleague: Desk, stage: Stage, quiet: Path) -> None:
     """The next agent has the same list, no gap, none twice; the first one is told who has the call."""
-    other = await Desk.open(stage, browser, "second@example.com")
-    try:
-        call = await desk.assisted(quiet)
-        relay = Relayed(stage, call)
-        await relay.suggestion("One?")
-        await desk.shows("One?")
-        await control(stage, "POST", f"calls/{call['callSid']}/transfer", {"worker": other.worker["workerSid"], "status": "pending"})
-        await other.accept()
-        await expect(other.panel(call)).to_be_visible()
-        await other.start_button.click()
-        await other.is_in("listening")
-        await other.shows("One?")
-        await relay.suggestion("Two?")
-        await other.shows("Two?", "One?")
-        await desk.is_in("moved")
-        assert await active_streams(stage, call) == 1
-        assert other.said == []
-    finally:
-        await desk.clear()
-        await other.context.close()
+    call = await desk.assisted(quiet)
+    relay = Relayed(stage, call)
+    await relay.suggestion("One?")
+    await desk.shows("One?")
+    await control(stage, "POST", f"calls/{call['callSid']}/transfer", {"worker": colleague.worker["workerSid"], "status": "pending"})
+    await colleague.accept()
+    await expect(colleague.panel(call)).to_be_visible()
+    await colleague.start_button.click()
+    await colleague.is_in("listening")
+    await colleague.shows("One?")
+    await relay.suggestion("Two?")
+    await colleague.shows("Two?", "One?")
+    await desk.is_in("moved")
+    assert await active_streams(stage, call) == 1
+    await desk.clear()

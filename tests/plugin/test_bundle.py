@@ -29,8 +29,9 @@ const window = { React: require(modules + '/react'), ReactDOM: require(modules +
 window.Twilio = { Flex: { IconButton: () => null, Plugins: { init: (given) => { window.given = given } } } }
 window.window = window.self = window
 vm.runInNewContext(fs.readFileSync(script, 'utf8'), window)
-const { name, uniqueName, dependencies, init } = new window.given()
-Promise.resolve(init({}, {})).then(() => console.log(JSON.stringify({ name, uniqueName, dependencies })))
+const plugin = new window.given()
+const { name, uniqueName, version, dependencies } = plugin
+Promise.resolve(plugin.init({}, {})).then(() => console.log(JSON.stringify({ name, uniqueName, version, dependencies })))
 """
 """Loads the script as Flex does, makes the plugin, and starts it with a Flex that has nothing: it must not throw."""
 
@@ -63,7 +64,7 @@ async def test_two_folders_build_the_same_two_files(tmp_path: Path) -> None:
 
 
 async def test_the_shape_that_flex_loads(tmp_path: Path) -> None:
-    folder = await built(tmp_path / "a")
+    folder = await built(tmp_path / "a", VOICEASSIST_VERSION="1.2.3")
     script = (folder / f"{NAME}.js").read_text()
     probe = tmp_path / "probe.cjs"
     probe.write_text(_PROBE)
@@ -71,7 +72,7 @@ async def test_the_shape_that_flex_loads(tmp_path: Path) -> None:
     done = subprocess.run(["node", probe, folder / f"{NAME}.js", modules], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
-    assert told["uniqueName"] == NAME
+    assert (told["uniqueName"], told["version"]) == (NAME, "1.2.3")
     assert told["dependencies"]["flex-ui"] == "2.17.1" and told["dependencies"]["react"] == "17.0.2"
     assert not re.search(r"^\s*(import|export)\b", script, re.MULTILINE), "it is a classic script"
     assert "sourceMappingURL" not in script

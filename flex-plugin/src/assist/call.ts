@@ -1,6 +1,6 @@
 /** One task's assist at work: sends events to the core, carries out what it decides, and tells whoever shows it. */
 import { begin, step, wakeAt } from '../core/call';
-import type { CallEvent, CallState, Effect, Memory, Met, Role, Step } from '../core/call';
+import type { CallEvent, CallState, Effect, PersistedState, Met, Role, Step } from '../core/call_state';
 import type { Configuration } from '../core/configuration';
 import type { Commands } from '../core/commands';
 import type { CallView } from '../core/model';
@@ -9,7 +9,7 @@ import { viewOf } from '../core/view';
 import type { FunctionsClient } from '../functions/client';
 import type { Log } from '../log';
 import { CallFeed } from '../sync/call_feed';
-import type { SyncLink } from '../sync/link';
+import type { SyncConnection } from '../sync/connection';
 
 export interface Hands {
   /** Whether it worked. */
@@ -18,12 +18,12 @@ export interface Hands {
   insert(text: string): 'inserted' | 'nowhere';
 }
 
-export interface Surroundings {
+export interface CallDependencies {
   readonly functions: FunctionsClient;
-  readonly link: (url: string) => SyncLink;
+  readonly connection: (url: string) => SyncConnection;
   readonly hands: Hands;
-  readonly remember: (taskSid: string, memory: Memory | null) => void;
-  readonly tellTabs: (callSid: string) => void;
+  readonly persist: (taskSid: string, persisted: PersistedState | null) => void;
+  readonly broadcastStart: (callSid: string) => void;
   readonly log: Log;
 }
 
@@ -39,14 +39,14 @@ export class AssistCall {
   private readonly waiting: CallEvent[] = [];
 
   constructor(
-    private readonly around: Surroundings,
+    private readonly dependencies: CallDependencies,
     role: Role,
     task: TaskFacts,
     configuration: Configuration,
-    memory: Memory,
+    persisted: PersistedState,
     met: Met,
   ) {
-    const first = begin(role, task, configuration, memory, met, Date.now());
+    const first = begin(role, task, configuration, persisted, met, Date.now());
     this.state = first.state;
     this.commands = commandsOf((event) => this.take(event));
     this.after(first);
@@ -120,7 +120,7 @@ export class AssistCall {
   }
 
   private perform(effect: Effect): void {
-    const { around } = this;
+    const { dependencies } = this;
     switch (effect.kind) {
       case 'ask':
         return void this.ask(effect);
@@ -138,17 +138,17 @@ export class AssistCall {
         return void this.feedback(effect);
       case 'use':
         return void this.use(effect);
-      case 'remember':
-        return around.remember(this.state.task.taskSid, effect.memory);
-      case 'forget':
-        return around.remember(this.state.task.taskSid, null);
-      case 'tellTabs':
-        return around.tellTabs(effect.callSid);
+      case 'persist':
+        return dependencies.persist(this.state.task.taskSid, effect.persisted);
+      case 'removePersisted':
+        return dependencies.persist(this.state.task.taskSid, null);
+      case 'broadcastStart':
+        return dependencies.broadcastStart(effect.callSid);
     }
   }
 
   private async ask({ request, action, url, callSid, taskSid }: Extract<Effect, { kind: 'ask' }>): Promise<void> {
-    const outcome = await this.around.functions.stream(url, action, callSid, taskSid);
+    const outcome = await this.dependencies.functions.stream(url, action, callSid, taskSid);
     if (outcome.kind === 'ok') this.take({ type: 'answered', request, answer: outcome.value });
     else if (outcome.kind === 'refused') this.take({ type: 'refused', request, refusal: outcome.refusal });
     else this.take({ type: 'unanswered', request, failure: outcome.failure });
@@ -158,19 +158,19 @@ export class AssistCall {
     if (this.closed) return;
     if (this.feed?.name === map) return this.feed.follow(stream, patient);
     this.feed?.close();
-    const feed: CallFeed = new CallFeed(this.around.link(url), map, stream, patient, (event) => this.feed === feed && this.take(event), this.around.log);
+    const feed: CallFeed = new CallFeed(this.dependencies.connection(url), map, stream, patient, (event) => this.feed === feed && this.take(event), this.dependencies.log);
     this.feed = feed;
     feed.open();
   }
 
   private async feedback({ url, callSid, id, revision, verdict }: Extract<Effect, { kind: 'feedback' }>): Promise<void> {
-    const outcome = await this.around.functions.verdict(url, callSid, id, revision, verdict);
+    const outcome = await this.dependencies.functions.verdict(url, callSid, id, revision, verdict);
     this.take({ type: 'verdictDone', id, ok: outcome.kind === 'ok' });
   }
 
   private async use({ id, how, text }: Extract<Effect, { kind: 'use' }>): Promise<void> {
-    if (how === 'insert' && this.around.hands.insert(text) === 'inserted') return this.take({ type: 'used', id, used: 'inserted' });
-    const copied = await this.around.hands.copy(text);
+    if (how === 'insert' && this.dependencies.hands.insert(text) === 'inserted') return this.take({ type: 'used', id, used: 'inserted' });
+    const copied = await this.dependencies.hands.copy(text);
     this.take({ type: 'used', id, used: copied ? (how === 'copy' ? 'copied' : 'nowhere') : 'failed' });
   }
 }

@@ -1,11 +1,11 @@
 /** All of this page's assists, one for each task, kept in step with what Flex says of its tasks. */
 import type { Configuration, Queue } from '../core/configuration';
-import type { Role } from '../core/call';
+import type { Role } from '../core/call_state';
 import { factsOf, isCall } from '../core/task';
 import type { FlexTask, TaskFacts } from '../core/task';
 import { AssistCall } from './call';
-import type { Surroundings } from './call';
-import type { MemoryStore } from './memory';
+import type { CallDependencies } from './call';
+import type { PersistedStateStore } from './persisted_state';
 
 export class Calls {
   private readonly calls = new Map<string, AssistCall>();
@@ -15,8 +15,8 @@ export class Calls {
   private monitored: string | null = null;
 
   constructor(
-    private readonly around: Surroundings,
-    private readonly memory: MemoryStore,
+    private readonly dependencies: CallDependencies,
+    private readonly persisted: PersistedStateStore,
     private readonly configurationOf: (queue: Queue) => Configuration,
   ) {}
 
@@ -76,7 +76,7 @@ export class Calls {
     if (!call) {
       if (facts.phase === 'offered' || facts.phase === 'over') return;
       const met = this.swept && facts.phase === 'accepted' ? 'accepted' : 'found';
-      this.calls.set(taskSid, new AssistCall(this.around, role, facts, configuration, this.memory.read(taskSid), met));
+      this.calls.set(taskSid, new AssistCall(this.dependencies, role, facts, configuration, this.persisted.read(taskSid), met));
       this.known.set(taskSid, signature);
       this.tell();
     } else if (this.known.get(taskSid) !== signature) {

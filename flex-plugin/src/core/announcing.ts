@@ -1,7 +1,7 @@
 /** What a screen reader says: each new answer once, and changes of state that matter; nothing while an answer grows (pure). */
-import type { CallState } from './call';
+import type { CallState } from './call_state';
 import type { Announcement, AssistStatus } from './model';
-import { finishedIds } from './suggestions';
+import { finishedById, finishedIds } from './suggestions';
 
 type Said = Announcement extends infer A ? (A extends { key: string } ? Omit<A, 'key'> : never) : never;
 
@@ -10,6 +10,16 @@ const QUIET: ReadonlySet<AssistStatus['state']> = new Set(['starting', 'notConfi
 export function announce(state: CallState, said: Said): Pick<CallState, 'announcement' | 'announcements'> {
   const announcements = state.announcements + 1;
   return { announcements, announcement: { ...said, key: String(announcements) } as Announcement };
+}
+
+/** The newest of the answers that were not announced yet; the others with it count as announced. Null: there is none. */
+export function announceNew(state: CallState): Partial<CallState> | null {
+  const ids = finishedIds(state.list).filter((id) => !state.announced.has(id));
+  if (!ids.length) return null;
+  const newest = ids[0] === undefined ? undefined : finishedById(state.list, ids[0]);
+  const announced = new Set([...state.announced, ...ids]);
+  if (!newest || state.persisted.dismissed.includes(newest.id)) return { announced };
+  return { announced, ...announce(state, { kind: 'suggestion', question: newest.question, answer: newest.answer }) };
 }
 
 /** What a list had when it was read for the first time is not new. */

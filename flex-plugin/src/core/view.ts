@@ -1,6 +1,6 @@
 /** From a call's state to what components render. What has not changed stays the same object, so that it is not rendered again. */
-import { permittedOf, statusOf } from './call';
-import type { CallState } from './call';
+import { permittedOf, statusOf } from './status';
+import type { CallState } from './call_state';
 import type { CallView, FeedbackState, SuggestionView } from './model';
 import { shown } from './suggestions';
 import type { Shown } from './suggestions';
@@ -9,7 +9,7 @@ const NO_FEEDBACK: FeedbackState = { given: null, sending: 'no' };
 
 export function viewOf(state: CallState, before: CallView | null): CallView {
   const known = new Map(before?.suggestions.map((one) => [one.id, one]));
-  const dismissed = new Set(state.memory.dismissed);
+  const dismissed = new Set(state.persisted.dismissed);
   const all = shown(state.list).map((one) => card(one, state));
   const suggestions = all.filter(({ id }) => !dismissed.has(id)).map((one) => keep(known.get(one.id), one));
   const action = state.request?.action ?? null;
@@ -24,7 +24,7 @@ export function viewOf(state: CallState, before: CallView | null): CallView {
     dismissed: all.length - suggestions.length,
     listed: state.list.listed,
     transcript: state.transcript.lines,
-    tab: state.memory.tab,
+    tab: state.persisted.tab,
     permitted: keep(before?.permitted, permittedOf(state)),
     announcement: state.announcement,
   };

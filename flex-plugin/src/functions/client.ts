@@ -3,7 +3,7 @@
  *
  * Bodies are forms: those need no CORS preflight, so a start is one round trip.
  */
-import type { Action, StreamAnswer } from '../core/call';
+import type { Action, StreamAnswer } from '../core/call_state';
 import type { Refusal } from '../core/failures';
 import type { Failure, NotHelpfulReason, Verdict } from '../core/model';
 
@@ -29,7 +29,7 @@ export interface Painted {
   readonly agoMs: number;
 }
 
-export interface Surroundings {
+export interface FunctionsDependencies {
   readonly fetch: typeof fetch;
   /** Flex's token of this moment; '' when there is none. */
   readonly flexToken: () => string;
@@ -38,7 +38,7 @@ export interface Surroundings {
 type Fields = Readonly<Record<string, string>>;
 
 export class FunctionsClient {
-  constructor(private readonly around: Surroundings) {}
+  constructor(private readonly dependencies: FunctionsDependencies) {}
 
   async stream(url: string, action: Action, callSid: string, taskSid: string): Promise<Outcome<StreamAnswer>> {
     const fields = { action, callSid, ...(taskSid ? { taskSid } : {}) };
@@ -63,10 +63,10 @@ export class FunctionsClient {
   }
 
   private async ask<T>(url: string, fields: Fields, timeoutMs: number, read: (body: unknown) => T | null): Promise<Outcome<T>> {
-    const token = this.around.flexToken();
+    const token = this.dependencies.flexToken();
     const first = await this.askOnce(url, fields, token, timeoutMs, read);
     if (first.kind !== 'refused' || first.refusal.status !== 401) return first;
-    const renewed = this.around.flexToken();
+    const renewed = this.dependencies.flexToken();
     return renewed && renewed !== token ? this.askOnce(url, fields, renewed, timeoutMs, read) : first;
   }
 
@@ -75,7 +75,7 @@ export class FunctionsClient {
     const abort = new AbortController();
     const timer = setTimeout(() => abort.abort(), timeoutMs);
     try {
-      const response = await this.around.fetch(url, {
+      const response = await this.dependencies.fetch(url, {
         method: 'POST',
         body: new URLSearchParams({ ...fields, Token: token }),
         credentials: 'omit',

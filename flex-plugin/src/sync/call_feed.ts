@@ -4,16 +4,16 @@
  * A new client, a removed object, a refused subscription (the client never asks again by itself) or a doubt: everything is closed,
  * opened and listed anew. Permissions and objects may come moments after the start has answered, so opening is patient.
  */
-import type { CallEvent } from '../core/call';
+import type { CallEvent } from '../core/call_state';
 import type { FailureCode } from '../core/model';
 import type { Log } from '../log';
 import { syncErrorOf } from './client';
 import type { Client, Item, MapHandle, StreamHandle } from './client';
-import type { Follower, SyncLink } from './link';
+import type { Follower, SyncConnection } from './connection';
 import { backoff, pause, within } from './waiting';
 
 export interface FeedTiming {
-  /** Around opening an object, and around each page of its list. */
+  /** Around opening an object, and dependencies each page of its list. */
   readonly open: number;
   /** How long it is tried where the objects may still come. */
   readonly patience: number;
@@ -48,7 +48,7 @@ export class CallFeed implements Follower {
   private closed = false;
 
   constructor(
-    private readonly link_: SyncLink,
+    private readonly connection: SyncConnection,
     private readonly mapName: string,
     private streamName: string,
     patient: boolean,
@@ -64,7 +64,7 @@ export class CallFeed implements Follower {
   }
 
   open(): void {
-    this.link_.add(this);
+    this.connection.add(this);
   }
 
   /** Another Stream, or the same objects once more after a failure. */
@@ -84,19 +84,19 @@ export class CallFeed implements Follower {
   }
 
   connectAgain(): void {
-    if (!this.living()) this.link_.again();
+    if (!this.living()) this.connection.again();
   }
 
   close(): void {
     this.closed = true;
     this.mapRun += 1;
     this.streamRun += 1;
-    this.link_.remove(this);
+    this.connection.remove(this);
     this.closeMap();
     this.closeStream();
   }
 
-  // what the link tells
+  // what the connection tells
 
   clientReady(client: Client): void {
     if (this.closed || client === this.client) return;
@@ -107,22 +107,22 @@ export class CallFeed implements Follower {
     void this.openStream(client);
   }
 
-  link(up: boolean): void {
+  connectionChanged(up: boolean): void {
     this.up = up;
     this.tellLink();
   }
 
-  linkFailed(failure: Parameters<Follower['linkFailed']>[0]): void {
-    if (!this.closed) this.emit({ type: 'linkFailed', failure });
+  connectionFailed(failure: Parameters<Follower['connectionFailed']>[0]): void {
+    if (!this.closed) this.emit({ type: 'connectionFailed', failure });
   }
 
   /** The client, if it was not replaced or given up; what is asked for without one is done when there is one. */
   private living(): Client | null {
-    return this.client && this.link_.has(this.client) ? this.client : null;
+    return this.client && this.connection.has(this.client) ? this.client : null;
   }
 
   private tellLink(): void {
-    if (!this.closed) this.emit({ type: 'link', up: this.up && this.subscribed });
+    if (!this.closed) this.emit({ type: 'connection', up: this.up && this.subscribed });
   }
 
   // the Map
@@ -157,7 +157,7 @@ export class CallFeed implements Follower {
   private listen(client: Client, map: MapHandle, mine: () => boolean): void {
     const item = ({ item: { key, data } }: { item: Item }): void => {
       if (!mine()) return;
-      this.link_.heard();
+      this.connection.heard();
       this.emit({ type: 'mapItem', key, data });
     };
     map.on('itemAdded', item as never);
@@ -199,7 +199,7 @@ export class CallFeed implements Follower {
       page = await within(page.nextPage(), this.timing.open);
     }
     if (!mine()) return;
-    this.link_.heard();
+    this.connection.heard();
     this.emit({ type: 'mapListed', items });
   }
 
@@ -252,7 +252,7 @@ export class CallFeed implements Follower {
         this.stream = stream;
         stream.on('messagePublished', (({ message }: { message: { data: unknown } }) => {
           if (!mine()) return;
-          this.link_.heard();
+          this.connection.heard();
           this.emit({ type: 'streamMessage', data: message.data });
         }) as never);
         const again = (): void => {

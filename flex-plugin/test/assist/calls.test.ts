@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import type { Surroundings } from '../../src/assist/call';
+import type { CallDependencies } from '../../src/assist/call';
 import { Calls } from '../../src/assist/calls';
-import { MemoryStore } from '../../src/assist/memory';
+import { PersistedStateStore } from '../../src/assist/persisted_state';
 import { DEFAULTS } from '../../src/core/configuration';
 import { FunctionsClient } from '../../src/functions/client';
-import type { SyncLink } from '../../src/sync/link';
+import type { SyncConnection } from '../../src/sync/connection';
 
 const sid = (kind: string, number: number): string => kind + String(number).repeat(32);
 const call = (number: number, more: Record<string, unknown> = {}): Record<string, unknown> => ({
@@ -32,15 +32,15 @@ function rig(autoStart = false) {
   const none = (): never => {
     throw new Error('nothing is used here');
   };
-  const around: Surroundings = {
+  const dependencies: CallDependencies = {
     functions: new FunctionsClient({ fetch: fetch as typeof globalThis.fetch, flexToken: () => 'token' }),
-    link: () => away as unknown as SyncLink,
+    connection: () => away as unknown as SyncConnection,
     hands: { copy: none, insert: none },
-    remember: () => undefined,
-    tellTabs: () => undefined,
+    persist: () => undefined,
+    broadcastStart: () => undefined,
     log: { info: () => undefined, warn: () => undefined },
   };
-  const calls = new Calls(around, new MemoryStore(null), () => ({ target: { url: 'https://assist.example' }, settings: { ...DEFAULTS, autoStart } }));
+  const calls = new Calls(dependencies, new PersistedStateStore(null), () => ({ target: { url: 'https://assist.example' }, settings: { ...DEFAULTS, autoStart } }));
   let told = 0;
   calls.subscribe(() => void (told += 1));
   return { calls, asked, followed, told: () => told };

@@ -28,11 +28,11 @@ test('off until the agent starts it; starting, listening; the objects are follow
 test('by itself when a call is accepted, where the setting says so', () => {
   assert.deepEqual(actions(new Desk({ configuration: { autoStart: true } })), ['start']);
   assert.deepEqual(actions(new Desk({ configuration: { autoStart: false } })), []);
-  assert.deepEqual(actions(new Desk({ configuration: { autoStart: true }, memory: { stopped: true } })), [], 'the agent stopped it in this call');
+  assert.deepEqual(actions(new Desk({ configuration: { autoStart: true }, persisted: { stopped: true } })), [], 'the agent stopped it in this call');
 });
 
 test('after a reload: what runs is found without being started', () => {
-  const desk = new Desk({ met: 'found', memory: { on: true } });
+  const desk = new Desk({ met: 'found', persisted: { on: true } });
   assert.equal(desk.status.state, 'reconnecting');
   const [follow] = desk.done('follow');
   assert.equal(follow?.patient, false);
@@ -52,7 +52,7 @@ test('after a reload: nothing runs, so it stays off; with the setting it starts,
   assert.deepEqual(off.status, { state: 'off', why: 'notStarted' });
   assert.deepEqual(actions(off), []);
   assert.deepEqual(actions(new Desk({ met: 'found', configuration: { autoStart: true } }).take(missing)), ['start']);
-  assert.deepEqual(actions(new Desk({ met: 'found', configuration: { autoStart: true }, memory: { stopped: true } }).take(missing)), []);
+  assert.deepEqual(actions(new Desk({ met: 'found', configuration: { autoStart: true }, persisted: { stopped: true } }).take(missing)), []);
 });
 
 test('another tab has started it: this one shows it', () => {
@@ -72,7 +72,7 @@ test('ends with the call: stopped at wrap-up, and once', () => {
   desk.relay('stopped', { reason: 'CallEnded', at: desk.now + 1 });
   assert.deepEqual(desk.status, { state: 'off', why: 'callEnded' });
   desk.task({ phase: 'over' });
-  assert.deepEqual(desk.effects.map(({ kind }) => kind).filter((kind) => kind !== 'remember'), ['unfollow', 'forget']);
+  assert.deepEqual(desk.effects.map(({ kind }) => kind).filter((kind) => kind !== 'persist'), ['unfollow', 'removePersisted']);
 });
 
 test('the call ends while the start is under way: stopped as soon as that is answered', () => {
@@ -142,7 +142,7 @@ test('on hold, but the agent goes on: not paused again; paused by hand, then hol
 });
 
 test('reloaded while paused by hold: goes on after the hold', () => {
-  const desk = new Desk({ met: 'found', memory: { on: true, byHold: true }, task: { onHold: true } });
+  const desk = new Desk({ met: 'found', persisted: { on: true, byHold: true }, task: { onHold: true } });
   desk.listed(['status', statusData('paused')]);
   desk.done('ask');
   desk.task({ onHold: false });
@@ -284,7 +284,7 @@ test('the stop at the end fails: the agent sees that the audio may still be sent
 });
 
 test('reloaded in wrap-up while it still runs: stopped', () => {
-  const desk = new Desk({ met: 'found', memory: { on: true }, task: { phase: 'wrapping' } });
+  const desk = new Desk({ met: 'found', persisted: { on: true }, task: { phase: 'wrapping' } });
   desk.listed(['status', statusData('live')]);
   assert.deepEqual(actions(desk), ['stop']);
 });
@@ -312,13 +312,13 @@ test('a supervisor before the agent has started: off, and a way to look again', 
 });
 
 test('Sync is away for a moment: no word; for longer: reconnecting; back: listening', () => {
-  const desk = new Desk().live().take({ type: 'link', up: false });
+  const desk = new Desk().live().take({ type: 'connection', up: false });
   desk.pass(1499);
   assert.equal(desk.status.state, 'listening');
   desk.pass(1);
   assert.deepEqual(desk.status, { state: 'reconnecting', what: 'sync' });
   desk.pass(600_000);
-  assert.equal(desk.take({ type: 'link', up: true }).status.state, 'listening');
+  assert.equal(desk.take({ type: 'connection', up: true }).status.state, 'listening');
 });
 
 test('nothing came of the start in time: the words depend on whether this page could have heard it', () => {
@@ -399,7 +399,7 @@ test('dismissed: gone from the list, remembered by id alone, and can be taken ba
   desk.take({ type: 'dismiss', id: 'g1-item_2' });
   assert.deepEqual(desk.view.suggestions.map(({ seq }) => seq), [1]);
   assert.equal(desk.view.dismissed, 1);
-  const [remembered] = desk.done('remember');
+  const [remembered] = desk.done('persist');
   assert.ok(remembered && !JSON.stringify(remembered).includes('answer'));
   assert.deepEqual(desk.command('undismiss').view.suggestions.map(({ seq }) => seq), [2, 1]);
 });

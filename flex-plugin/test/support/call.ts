@@ -1,7 +1,8 @@
 /** A call at a desk without Flex, network or clock: events in, state and effects out. */
-import { begin, statusOf, step, wakeAt } from '../../src/core/call';
-import type { CallEvent, CallState, Effect, Memory, Met, Role, StreamAnswer } from '../../src/core/call';
-import { NO_MEMORY } from '../../src/core/call';
+import { begin, step, wakeAt } from '../../src/core/call';
+import type { CallEvent, CallState, Effect, PersistedState, Met, Role, StreamAnswer } from '../../src/core/call_state';
+import { NOTHING_PERSISTED } from '../../src/core/call_state';
+import { statusOf } from '../../src/core/status';
 import type { Configuration } from '../../src/core/configuration';
 import { DEFAULTS } from '../../src/core/configuration';
 import type { CallView } from '../../src/core/model';
@@ -19,7 +20,7 @@ export interface Situation {
   readonly role?: Role;
   readonly task?: Partial<TaskFacts>;
   readonly configuration?: Partial<Configuration> & { readonly autoStart?: boolean; readonly pauseOnHold?: boolean };
-  readonly memory?: Partial<Memory>;
+  readonly persisted?: Partial<PersistedState>;
   readonly met?: Met;
 }
 
@@ -32,8 +33,8 @@ export class Desk {
   constructor(situation: Situation = {}) {
     const { autoStart = false, pauseOnHold = true, ...configuration } = situation.configuration ?? {};
     const config: Configuration = { target: { url: URL_ }, settings: { ...DEFAULTS, autoStart, pauseOnHold }, ...configuration };
-    const memory = { ...NO_MEMORY, ...situation.memory };
-    const first = begin(situation.role ?? 'agent', { ...TASK, ...situation.task }, config, memory, situation.met ?? 'accepted', this.now);
+    const persisted = { ...NOTHING_PERSISTED, ...situation.persisted };
+    const first = begin(situation.role ?? 'agent', { ...TASK, ...situation.task }, config, persisted, situation.met ?? 'accepted', this.now);
     this.state = first.state;
     this.effects = [...first.effects];
   }

@@ -2,7 +2,7 @@
 import { EventEmitter } from 'node:events';
 
 import type { Client, Item, Page } from '../../src/sync/client';
-import type { Follower } from '../../src/sync/link';
+import type { Follower } from '../../src/sync/connection';
 
 /** An open Map or Stream. Its list comes in pages. */
 export class FakeObject extends EventEmitter {
@@ -95,18 +95,18 @@ export class FakeClient extends EventEmitter {
 
 export class Notes implements Follower {
   readonly clients: Client[] = [];
-  readonly links: boolean[] = [];
+  readonly connected: boolean[] = [];
   readonly failures: string[] = [];
 
   clientReady(client: Client): void {
     this.clients.push(client);
   }
 
-  link(up: boolean): void {
-    this.links.push(up);
+  connectionChanged(up: boolean): void {
+    this.connected.push(up);
   }
 
-  linkFailed({ code }: { readonly code: string }): void {
+  connectionFailed({ code }: { readonly code: string }): void {
     this.failures.push(code);
   }
 }

@@ -1,16 +1,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import type { CallEvent } from '../../src/core/call';
+import type { CallEvent } from '../../src/core/call_state';
 import { CallFeed } from '../../src/sync/call_feed';
 import type { FeedTiming } from '../../src/sync/call_feed';
 import type { Client } from '../../src/sync/client';
-import { SyncLink } from '../../src/sync/link';
+import { SyncConnection } from '../../src/sync/connection';
 import { FakeClient, soon, until } from '../support/sync';
 import type { FakeObject } from '../support/sync';
 
 const TIMING: FeedTiming = { open: 100, patience: 5000, retryFirst: 5, retryMost: 20, subscribe: 40 };
-const LINK = { connect: 500, update: 500, disconnect: 500, early: 1000, silence: 60_000, probe: 500, retryFirst: 5, retryMost: 10 };
+const CONNECTION = { connect: 500, update: 500, disconnect: 500, early: 1000, silence: 60_000, probe: 500, retryFirst: 5, retryMost: 10 };
 
 interface Given {
   readonly patient?: boolean;
@@ -18,7 +18,7 @@ interface Given {
   readonly prepare?: (client: FakeClient) => void;
 }
 
-/** A feed on a real link; the clients are made up. */
+/** A feed on a real connection; the clients are made up. */
 function rig({ patient = true, patience = TIMING.patience, prepare }: Given = {}) {
   const clients: FakeClient[] = [];
   const events: CallEvent[] = [];
@@ -30,11 +30,11 @@ function rig({ patient = true, patience = TIMING.patience, prepare }: Given = {}
     setTimeout(() => client.become('connected'), 1);
     return client.asClient;
   };
-  const link = new SyncLink(async () => ({ kind: 'ok', value: { token: 't', expires: Date.now() + 3_600_000 } }), make, quiet, LINK);
-  const feed = new CallFeed(link, 'MAP', 'STREAM', patient, (event) => void events.push(event), quiet, { ...TIMING, patience });
+  const connection = new SyncConnection(async () => ({ kind: 'ok', value: { token: 't', expires: Date.now() + 3_600_000 } }), make, quiet, CONNECTION);
+  const feed = new CallFeed(connection, 'MAP', 'STREAM', patient, (event) => void events.push(event), quiet, { ...TIMING, patience });
   feed.open();
   const of = <T extends CallEvent['type']>(type: T) => events.filter((one): one is Extract<CallEvent, { type: T }> => one.type === type);
-  return { clients, events, feed, link, of };
+  return { clients, events, feed, connection, of };
 }
 
 const at = <T>(list: readonly T[], index: number): T => {
@@ -161,17 +161,17 @@ test('a subscription that does not come counts as a broken connection, until it 
   await until(() => of('mapListed').length === 1);
   const map = mapOf(at(clients, 0));
   map.emit('_subscriptionStateChanged', 'subscribing');
-  assert.equal(at(of('link'), -1).up, true, 'a moment is no break');
-  await until(() => !at(of('link'), -1).up);
+  assert.equal(at(of('connection'), -1).up, true, 'a moment is no break');
+  await until(() => !at(of('connection'), -1).up);
   map.emit('_subscriptionStateChanged', 'established');
-  assert.equal(at(of('link'), -1).up, true);
+  assert.equal(at(of('connection'), -1).up, true);
   feed.close();
 });
 
 test('a new client: both are opened with it, and the old one\'s objects are not heard any more', async () => {
-  const { clients, events, feed, link, of } = rig();
+  const { clients, events, feed, connection, of } = rig();
   await until(() => of('mapListed').length === 1);
-  link.again();
+  connection.again();
   await until(() => of('mapListed').length === 2);
   assert.equal(clients.length, 2);
   assert.deepEqual(at(clients, 1).openings.map(({ kind }) => kind), ['map', 'stream']);

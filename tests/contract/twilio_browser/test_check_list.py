@@ -172,6 +172,25 @@ async def test_what_is_not_acknowledged_is_recorded(world: World) -> None:
     assert world.edge.sync.violations.kept[0].detail == "map_item_added was not acknowledged"
 
 
+async def test_a_late_acknowledgement_is_recorded_once(world: World) -> None:
+    """Late, and not a reply to nothing besides."""
+    world.edge.sync.behaviour.acknowledge = 0.2
+    found = world.make(Kind.MAP, "SUGGESTIONS")
+    socket = await world.connected()
+    await socket.subscribe((found, 0))
+    await socket.event("subscription_established")
+    socket.acknowledges = False
+    world.put(found, "0001", text="one")
+    await socket.event("map_item_added")
+    unanswered = socket.seen[-1][0]["id"]
+    async with asyncio.timeout(5):
+        while not world.rules:
+            await asyncio.sleep(0.05)
+    await socket.send({"method": "reply", "id": unanswered, "status": {"code": 200, "status": "OK"}})
+    await socket.ask("GET", "/v3/Maps/NONE")
+    assert world.rules == [Rule.NO_ACKNOWLEDGEMENT]
+
+
 async def test_an_acknowledgement_of_nothing_is_recorded(world: World) -> None:
     socket = await world.connected()
     await socket.send({"method": "reply", "status": {"code": 200, "status": "OK"}})

@@ -6,6 +6,7 @@ so that the shell may let it wait or fail; what it comes to is given by `perform
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -29,6 +30,8 @@ SYNC_PRODUCT: Final = "data_sync"
 CAPABILITIES: Final = ("client_update", "offline_storage", "telemetry.v1")
 _BAD_FRAME: Final = 1002
 _OVER: Final = 1000
+_LATE_KEPT: Final = 1_000
+"""Packets not acknowledged in time whose reply, when it comes after all, is no reply to nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,7 @@ class Connection:
         self._asked_init = False
         self._noticed = False
         self._waiting: dict[str, tuple[float, str]] = {}
+        self._late: deque[str] = deque(maxlen=_LATE_KEPT)
         self._closing = False
         self.holder: Holder | None = None
         self.products: tuple[str, ...] = ()
@@ -127,7 +131,7 @@ class Connection:
             case "message":
                 return self._message(packet)
             case "reply":
-                if self._waiting.pop(packet.id, None) is None:
+                if self._waiting.pop(packet.id, None) is None and packet.id not in self._late:
                     self._violate(Rule.STRAY_REPLY, "a reply to nothing")
                 return []
             case "close":
@@ -264,6 +268,7 @@ class Connection:
         for packet_id, (since, what) in list(self._waiting.items()):
             if now - since >= self._behaviour.acknowledge:
                 del self._waiting[packet_id]
+                self._late.append(packet_id)
                 self._violate(Rule.NO_ACKNOWLEDGEMENT, f"{what} was not acknowledged")
         if self.holder is None or self._closing:
             return []

@@ -1,24 +1,24 @@
 /** What is kept of a task over a reload and for a second tab, in the browser's local storage: no spoken words, one day at most. */
-import { NO_MEMORY } from '../core/call';
-import type { Memory } from '../core/call';
+import { NOTHING_PERSISTED } from '../core/call_state';
+import type { PersistedState } from '../core/call_state';
 
 const PREFIX = 'voiceassist:';
 const LIFE_MS = 24 * 3_600_000;
 const MAX_TASKS = 50;
 
 /** Without a storage (blocked by the browser) nothing is kept, and nothing fails. */
-export class MemoryStore {
+export class PersistedStateStore {
   constructor(
     private readonly storage: Pick<Storage, 'getItem' | 'setItem' | 'removeItem' | 'key' | 'length'> | null,
     private readonly now: () => number = Date.now,
   ) {}
 
-  read(taskSid: string): Memory {
-    return this.quietly(() => readMemory(JSON.parse(this.storage?.getItem(PREFIX + taskSid) ?? 'null'))) ?? NO_MEMORY;
+  read(taskSid: string): PersistedState {
+    return this.quietly(() => readPersistedState(JSON.parse(this.storage?.getItem(PREFIX + taskSid) ?? 'null'))) ?? NOTHING_PERSISTED;
   }
 
-  write(taskSid: string, memory: Memory): void {
-    this.quietly(() => this.storage?.setItem(PREFIX + taskSid, JSON.stringify({ ...memory, at: this.now() })));
+  write(taskSid: string, persisted: PersistedState): void {
+    this.quietly(() => this.storage?.setItem(PREFIX + taskSid, JSON.stringify({ ...persisted, at: this.now() })));
   }
 
   forget(taskSid: string): void {
@@ -51,8 +51,8 @@ export class MemoryStore {
   }
 }
 
-function readMemory(value: unknown): Memory {
-  if (typeof value !== 'object' || value === null) return NO_MEMORY;
+function readPersistedState(value: unknown): PersistedState {
+  if (typeof value !== 'object' || value === null) return NOTHING_PERSISTED;
   const fields = value as Record<string, unknown>;
   const dismissed = Array.isArray(fields.dismissed) ? fields.dismissed.filter((id): id is string => typeof id === 'string').slice(-500) : [];
   return {

@@ -3,13 +3,13 @@ import { test } from 'node:test';
 
 import type { Outcome, SyncToken } from '../../src/functions/client';
 import type { Log } from '../../src/log';
-import { SyncLink } from '../../src/sync/link';
-import type { LinkTiming } from '../../src/sync/link';
+import { SyncConnection } from '../../src/sync/connection';
+import type { ConnectionTiming } from '../../src/sync/connection';
 import { FakeClient, Notes, soon, until } from '../support/sync';
 
-const TIMING: LinkTiming = { connect: 200, update: 100, disconnect: 300, early: 5 * 60_000, silence: 80, probe: 60, retryFirst: 10, retryMost: 40 };
+const TIMING: ConnectionTiming = { connect: 200, update: 100, disconnect: 300, early: 5 * 60_000, silence: 80, probe: 60, retryFirst: 10, retryMost: 40 };
 
-function rig(timing: Partial<LinkTiming> = {}, life = 3_600_000) {
+function rig(timing: Partial<ConnectionTiming> = {}, life = 3_600_000) {
   const clients: FakeClient[] = [];
   const lines: string[] = [];
   const tokens: Outcome<SyncToken>[] = [];
@@ -25,9 +25,9 @@ function rig(timing: Partial<LinkTiming> = {}, life = 3_600_000) {
     setTimeout(() => client.connectionState === 'connecting' && !client.deaf && client.become('connected'), 5);
     return client.asClient;
   };
-  const link = new SyncLink(token, make, log, { ...TIMING, ...timing });
+  const connection = new SyncConnection(token, make, log, { ...TIMING, ...timing });
   const follower = new Notes();
-  return { link, follower, clients, tokens, lines, asked: () => asked, done: () => link.remove(follower) };
+  return { connection, follower, clients, tokens, lines, asked: () => asked, done: () => connection.remove(follower) };
 }
 
 const last = (clients: FakeClient[]): FakeClient => {
@@ -37,32 +37,32 @@ const last = (clients: FakeClient[]): FakeClient => {
 };
 
 test('one client for all followers, made when the first one comes', async () => {
-  const { link, follower, clients, done } = rig();
+  const { connection, follower, clients, done } = rig();
   assert.equal(clients.length, 0);
-  link.add(follower);
+  connection.add(follower);
   await until(() => follower.clients.length === 1);
   const other = new Notes();
-  link.add(other);
+  connection.add(other);
   assert.equal(other.clients[0], follower.clients[0]);
   assert.equal(clients.length, 1);
-  link.remove(other);
+  connection.remove(other);
   done();
 });
 
 test('a cut is told and survived with the same client', async () => {
-  const { link, follower, clients, done } = rig();
-  link.add(follower);
+  const { connection, follower, clients, done } = rig();
+  connection.add(follower);
   await until(() => follower.clients.length === 1);
   last(clients).become('connecting');
   last(clients).become('connected');
-  assert.deepEqual(follower.links.slice(-3), [true, false, true]);
+  assert.deepEqual(follower.connected.slice(-3), [true, false, true]);
   assert.equal(clients.length, 1);
   done();
 });
 
 test('a deaf connection is found by the probe, and replaced; one that answers with a refusal lives', async () => {
-  const { link, follower, clients, done } = rig();
-  link.add(follower);
+  const { connection, follower, clients, done } = rig();
+  connection.add(follower);
   await until(() => follower.clients.length === 1);
   const first = last(clients);
   await until(() => first.probes >= 2);
@@ -74,20 +74,20 @@ test('a deaf connection is found by the probe, and replaced; one that answers wi
 });
 
 test('no probe while something is heard', async () => {
-  const { link, follower, clients, done } = rig();
-  link.add(follower);
+  const { connection, follower, clients, done } = rig();
+  connection.add(follower);
   await until(() => follower.clients.length === 1);
   for (let i = 0; i < 20; i += 1) {
     await soon(20);
-    link.heard();
+    connection.heard();
   }
   assert.equal(last(clients).probes, 0);
   done();
 });
 
 test('closed with an expired token: the update waits for `disconnected`', async () => {
-  const { link, follower, clients, done } = rig();
-  link.add(follower);
+  const { connection, follower, clients, done } = rig();
+  connection.add(follower);
   await until(() => follower.clients.length === 1);
   const client = last(clients);
   client.become('disconnecting');
@@ -97,26 +97,26 @@ test('closed with an expired token: the update waits for `disconnected`', async 
   client.become('disconnected');
   await until(() => client.updates.length === 1);
   assert.equal(client.updates[0]?.at, 'disconnected');
-  await until(() => follower.links[follower.links.length - 1] === true);
+  await until(() => follower.connected[follower.connected.length - 1] === true);
   assert.equal(clients.length, 1, 'the same client goes on: nothing was missed');
   done();
 });
 
 test('closed for good (406, 417), without a word: an update is tried, then a new client', async () => {
-  const { link, follower, clients, done } = rig();
-  link.add(follower);
+  const { connection, follower, clients, done } = rig();
+  connection.add(follower);
   await until(() => follower.clients.length === 1);
   last(clients).afterUpdate = '';
   last(clients).become('disconnected');
   await until(() => follower.clients.length === 2);
   assert.equal(clients.length, 2);
-  assert.equal(follower.links[follower.links.length - 1], true);
+  assert.equal(follower.connected[follower.connected.length - 1], true);
   done();
 });
 
 test('a client that never connects is given up in time and made anew', async () => {
-  const { link, follower, clients, done } = rig({ connect: 30 });
-  link.add(follower);
+  const { connection, follower, clients, done } = rig({ connect: 30 });
+  connection.add(follower);
   await until(() => clients.length === 1);
   last(clients).deaf = true;
   await until(() => follower.clients.length === 1);
@@ -125,8 +125,8 @@ test('a client that never connects is given up in time and made anew', async () 
 });
 
 test('the token is renewed before it ends, and not without followers', async () => {
-  const { link, follower, clients, asked, done } = rig({ early: 3_600_000 - 100, silence: 60_000 });
-  link.add(follower);
+  const { connection, follower, clients, asked, done } = rig({ early: 3_600_000 - 100, silence: 60_000 });
+  connection.add(follower);
   await until(() => follower.clients.length === 1);
   assert.equal(asked(), 1);
   last(clients).emit('tokenAboutToExpire');
@@ -140,22 +140,22 @@ test('the token is renewed before it ends, and not without followers', async () 
 });
 
 test('no token without somebody\'s doing: told once, and not asked for ever', async () => {
-  const { link, follower, tokens, asked, done } = rig();
+  const { connection, follower, tokens, asked, done } = rig();
   tokens.push({ kind: 'refused', refusal: { status: 401, code: 'token_invalid', message: '', hint: '', twilioCode: null, retryAfter: null } });
-  link.add(follower);
+  connection.add(follower);
   await until(() => follower.failures.length === 1);
   await soon(150);
   assert.deepEqual(follower.failures, ['signedOut']);
   assert.equal(asked(), 1);
-  link.again();
+  connection.again();
   await until(() => follower.clients.length === 1);
   done();
 });
 
 test('a token that is late is asked for again, with pauses', async () => {
-  const { link, follower, tokens, asked, lines, done } = rig();
+  const { connection, follower, tokens, asked, lines, done } = rig();
   for (let i = 0; i < 3; i += 1) tokens.push({ kind: 'failed', failure: { code: 'unreachable', action: 'retry' } });
-  link.add(follower);
+  connection.add(follower);
   await until(() => follower.clients.length === 1);
   assert.equal(asked(), 4);
   assert.deepEqual(follower.failures, []);

@@ -2,7 +2,7 @@
  * The one connection to Sync of a Flex session (for each address of functions): its client, its token, and whether it lives.
  *
  * The client does not notice a dead socket, waits for ever for an answer, and stays closed after some ways of being closed. So: a
- * time-out around each wait, a probe when nothing was heard for a while, a token before the old one ends, and a new client where the
+ * time-out dependencies each wait, a probe when nothing was heard for a while, a token before the old one ends, and a new client where the
  * old one cannot be brought back. Who follows a call is told of each new client, and reads everything anew from it.
  */
 import { fromRefusal } from '../core/failures';
@@ -14,7 +14,7 @@ import type { Client, MakeClient } from './client';
 import { backoff, pause, within } from './waiting';
 
 /** Milliseconds. */
-export interface LinkTiming {
+export interface ConnectionTiming {
   /** From a new client to `connected`. */
   readonly connect: number;
   /** Around a token update. */
@@ -32,7 +32,7 @@ export interface LinkTiming {
   readonly retryMost: number;
 }
 
-export const LINK_TIMING: LinkTiming = {
+export const CONNECTION_TIMING: ConnectionTiming = {
   connect: 20_000,
   update: 15_000,
   disconnect: 8000,
@@ -53,12 +53,12 @@ const PROBE_NAME = 'VA_PROBE';
 export interface Follower {
   /** A client to open everything with, from scratch. */
   clientReady(client: Client): void;
-  link(up: boolean): void;
+  connectionChanged(up: boolean): void;
   /** No connection can be had, by itself not again. */
-  linkFailed(failure: Failure): void;
+  connectionFailed(failure: Failure): void;
 }
 
-export class SyncLink {
+export class SyncConnection {
   private readonly followers = new Set<Follower>();
   private client: Client | null = null;
   private up = false;
@@ -77,7 +77,7 @@ export class SyncLink {
     private readonly token: () => Promise<Outcome<SyncToken>>,
     private readonly make: MakeClient,
     private readonly log: Log,
-    private readonly timing: LinkTiming = LINK_TIMING,
+    private readonly timing: ConnectionTiming = CONNECTION_TIMING,
   ) {}
 
   add(follower: Follower): void {
@@ -85,7 +85,7 @@ export class SyncLink {
     this.followers.add(follower);
     this.lastHeard = Date.now();
     this.ticker ??= setInterval(() => this.tick(), Math.min(1000, this.timing.silence / 4));
-    follower.link(this.up);
+    follower.connectionChanged(this.up);
     if (this.client && this.ready) follower.clientReady(this.client);
     else if (!this.client) this.connectSoon();
   }
@@ -97,7 +97,7 @@ export class SyncLink {
     this.ticker = null;
   }
 
-  /** Whether it is this link's client still. */
+  /** Whether it is this connection's client still. */
   has(client: Client): boolean {
     return this.client === client;
   }
@@ -290,14 +290,14 @@ export class SyncLink {
     const failure = outcome.kind === 'refused' ? fromRefusal(outcome.refusal) : outcome.failure;
     this.log.warn('sync: no access token', { why: failure.code });
     if (!isFinal(failure)) return null;
-    if (!quiet) for (const follower of [...this.followers]) follower.linkFailed(failure);
+    if (!quiet) for (const follower of [...this.followers]) follower.connectionFailed(failure);
     return 'final';
   }
 
   private setUp(up: boolean): void {
     if (this.up === up) return;
     this.up = up;
-    for (const follower of [...this.followers]) follower.link(up);
+    for (const follower of [...this.followers]) follower.connectionChanged(up);
   }
 
   private mine(client: Client): boolean {

@@ -1,0 +1,69 @@
+"""Looks at the panel as people see it: axe, what hangs over its edge, what moves; at 320 and 480 px, in Flex's light and dark."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from .packages import axe_script
+from .rig import Desk
+
+AXE = """async (name) => {
+  const found = await axe.run(document.querySelector(`[data-testid=voice-assist-${name}]`), {resultTypes: ['violations']});
+  return found.violations.map((one) => [one.id, one.nodes.map((node) => node.html.slice(0, 160) + ' ' + (node.any[0]?.message ?? ''))]);
+}"""
+WIDER = """(panel) => panel.scrollWidth > panel.clientWidth + 1
+  || [...panel.querySelectorAll('*')].some((one) => one.getBoundingClientRect().right > panel.getBoundingClientRect().right + 1)"""
+MOVING = "(panel) => document.getAnimations().filter((one) => panel.contains(one.effect?.target) && one.playState === 'running').length"
+SETTLED = """(panel) => new Promise((done) => {
+  let last = 0;
+  const look = () => {
+    const {width} = panel.getBoundingClientRect();
+    if (width === last) return done(width);
+    last = width;
+    return requestAnimationFrame(look);
+  };
+  look();
+})"""
+SHOTS = os.environ.get("VOICEASSIST_SHOTS")
+
+
+async def look(desk: Desk, state: str, part: str = "panel", canvas: str = ".Twilio-CallCanvas") -> dict[str, Any]:
+    """What is wrong with the panel (or what stands in its place) in this state; pictures of the canvas go where $VOICEASSIST_SHOTS says."""
+    wrong = dict[str, Any]()
+    await desk.page.evaluate(await axe_script())
+    try:
+        for light in (True, False):
+            await theme(desk, light)
+            for pixels in (320, 480):
+                await _widen(desk, part, pixels)
+                name = f"{state}-{pixels}-{'light' if light else 'dark'}"
+                if found := await desk.page.evaluate(AXE, part):
+                    wrong[f"axe, {name}"] = found
+                if await desk.of(part).evaluate(WIDER):
+                    wrong[f"beyond its edge, {name}"] = True
+                if SHOTS:
+                    await desk.page.locator(canvas).first.screenshot(path=Path(SHOTS) / f"{name}.png")
+        if await desk.of(part).evaluate(MOVING):
+            wrong[f"moves, {state}"] = True
+    finally:
+        await theme(desk, True)
+    return wrong
+
+
+async def theme(desk: Desk, light: bool) -> None:
+    """Flex's own light or dark."""
+    await desk.page.evaluate("(isLight) => Twilio.Flex.Manager.getInstance().updateConfig({theme: {isLight}})", light)
+
+
+async def _widen(desk: Desk, part: str, pixels: int) -> None:
+    """Makes the window so wide that the panel is."""
+    for _ in range(4):
+        width = await desk.of(part).evaluate(SETTLED)
+        size = desk.page.viewport_size
+        assert size is not None
+        if abs(width - pixels) < 1:
+            return
+        await desk.page.set_viewport_size({"width": round(size["width"] + 2 * (pixels - width)), "height": 900})
+    raise AssertionError(f"the panel is {width} px wide and not {pixels}")
