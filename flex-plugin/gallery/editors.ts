@@ -12,7 +12,7 @@ function place(id: string): HTMLElement {
   return element;
 }
 
-/** Flex's own message input is made of it. */
+/** Flex UI brings it along. */
 const lexical = createEditor({
   onError: (error) => {
     throw error;

@@ -32,11 +32,22 @@ ACT = """({action, task}) => {
 }"""
 
 
+INVITE = """({task, to}) => {
+  const tasks = [...Twilio.Flex.Manager.getInstance().store.getState().flex.worker.tasks.values()];
+  const found = tasks.find((one) => one.taskSid === task);
+  const options = {mode: 'WARM', attributes: '', priority: '0'};
+  return Twilio.Flex.Actions.invokeAction('TransferTask', {sid: found.sid, task: found, targetSid: to, options});
+}"""
+"""The directory has no button for it where the conversation is not a legacy one: another plugin would call this action."""
+
+
 class Desk:
     """One worker's Flex: a page in a browser context of its own, or a second page of one."""
 
     def __init__(self, stage: Stage, context: BrowserContext, page: Page, worker: Mapping[str, Any]) -> None:
         self.stage, self.context, self.page, self.worker = stage, context, page, worker
+        self.name = str(worker["name"]).partition("@")[0]
+        """As Flex shows it to others."""
         self.calls: list[dict[str, Any]] = []
         self._crashed = False
         self.said: list[str] = []
@@ -63,7 +74,7 @@ class Desk:
     @classmethod
     async def open(cls, stage: Stage, browser: Browser, name: str = "agent@example.com", *roles: str, **more: Any) -> Desk:
         """Logs a new worker in and waits until Flex is up. `more` goes to the browser's context."""
-        worker = await stage.new_worker(name, *roles)
+        worker = {**await stage.new_worker(name, *roles), "name": name}
         context = await browser.new_context(**{"viewport": {"width": 1440, "height": 900}, **more})
         await context.grant_permissions(["notifications", "microphone", "clipboard-read", "clipboard-write"], origin=FLEX)
         desk = cls(stage, context, await context.new_page(), worker)
@@ -126,6 +137,21 @@ class Desk:
     async def act(self, action: str, call: Mapping[str, Any]) -> None:
         """One of Flex's own actions on a call's task."""
         await self.page.evaluate(ACT, {"action": action, "task": call["taskSid"]})
+
+    async def hold(self) -> None:
+        """Clicks on Flex's button that puts the customer on hold, or takes them back."""
+        await self.page.get_by_test_id("hold-participant").first.click()
+
+    async def transfer(self, to: Desk) -> None:
+        """By clicks, in Flex's directory: the other agent gets the call, this one leaves it."""
+        await self.page.get_by_role("button", name="Open transfer directory").click()
+        button = self.page.get_by_role("button", name=f"Transfer to {to.name}", exact=True)
+        await button.hover()  # Flex shows it under the mouse
+        await button.click()
+
+    async def invite(self, to: Desk, call: Mapping[str, Any]) -> None:
+        """A warm transfer: both agents are in the call's conference."""
+        await self.page.evaluate(INVITE, {"task": call["taskSid"], "to": to.worker["workerSid"]})
 
     async def clear(self) -> None:
         """Ends what is left of this worker's calls, and waits until Flex has seen it."""

@@ -107,12 +107,12 @@ async def test_stop_start_pause_and_resume(desk: Desk, stage: Stage, quiet: Path
 
 
 async def test_hold_pauses_and_takes_up_again(desk: Desk, stage: Stage, quiet: Path) -> None:
-    """While the customer is on hold nothing is sent to the model; the agent sees why."""
-    call = await desk.assisted(quiet)
-    await desk.act("HoldCall", call)
+    """By Flex's own button: while the customer is on hold nothing is sent to the model; the agent sees why."""
+    await desk.assisted(quiet)
+    await desk.hold()
     await desk.is_in("paused")
     await expect(desk.of("state")).to_have_text("Paused (hold)")
-    await desk.act("UnholdCall", call)
+    await desk.hold()
     await desk.is_in("listening")
 
 

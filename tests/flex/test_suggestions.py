@@ -214,12 +214,12 @@ async def test_two_calls(desk: Desk, stage: Stage, quiet: Path) -> None:
 
 
 async def test_a_transfer(desk: Desk, colleague: Desk, stage: Stage, quiet: Path) -> None:
-    """The next agent has the same list, no gap, none twice; the first one is told who has the call."""
+    """By clicks in Flex's directory: the next agent has the same list, no gap, none twice; the first one is told who has the call."""
     call = await desk.assisted(quiet)
     relay = Relayed(stage, call)
     await relay.suggestion("One?")
     await desk.shows("One?")
-    await control(stage, "POST", f"calls/{call['callSid']}/transfer", {"worker": colleague.worker["workerSid"], "status": "pending"})
+    await desk.transfer(colleague)
     await colleague.accept()
     await expect(colleague.panel(call)).to_be_visible()
     await colleague.start_button.click()
@@ -228,5 +228,32 @@ async def test_a_transfer(desk: Desk, colleague: Desk, stage: Stage, quiet: Path
     await relay.suggestion("Two?")
     await colleague.shows("Two?", "One?")
     await desk.is_in("moved")
+    assert await desk.questions() == ["One?"]
     assert await active_streams(stage, call) == 1
+    await desk.clear()
+
+
+async def test_two_agents_in_one_conference(desk: Desk, colleague: Desk, stage: Stage, quiet: Path) -> None:
+    """Both have the list, from one stream; who leaves is told that the other has the call, for whom it goes on."""
+    call = await desk.assisted(quiet)
+    relay = Relayed(stage, call)
+    await relay.suggestion("One?")
+    await desk.shows("One?")
+    await desk.invite(colleague, call)
+    await colleague.accept()
+    await expect(colleague.panel(call)).to_be_visible()
+    await colleague.start_button.click()
+    for one in (desk, colleague):
+        await one.is_in("listening")
+        await one.shows("One?")
+    await relay.suggestion("Two?")
+    for one in (desk, colleague):
+        await one.shows("Two?", "One?")
+    assert len(await streams(stage, call)) == 1
+    await desk.page.get_by_role("button", name="Leave").first.click()
+    await desk.is_in("moved")
+    await relay.suggestion("Three?")
+    await colleague.shows("Three?", "Two?", "One?")
+    assert await desk.questions() == ["Two?", "One?"]
+    assert (await colleague.state(), await active_streams(stage, call)) == ("listening", 1)
     await desk.clear()

@@ -1,4 +1,4 @@
-"""Insert, into rich-text editors that keep a model of their own: Lexical, of which Flex's message input is made, and Quill."""
+"""Insert, into rich-text editors that keep a model of their own: Lexical, which Flex UI brings along, and Quill."""
 
 from __future__ import annotations
 

@@ -57,13 +57,26 @@ function insertIntoField(field: HTMLTextAreaElement | HTMLInputElement, text: st
   return true;
 }
 
-/** Rich text editors keep their own model: only what looks like typing reaches it, and that needs the focus for a moment. */
+/**
+ * Rich text editors keep their own model. They take what is pasted, and say so by preventing what the browser would do; a field without
+ * such an editor takes what looks like typing. Both need the focus for a moment, and some editors take it once more after that.
+ */
 function insertIntoEditor(field: HTMLElement, text: string): boolean {
   const before = document.activeElement;
+  const back = (): void => {
+    if (before instanceof HTMLElement && before !== field) before.focus({ preventScroll: true });
+  };
   field.focus({ preventScroll: true });
-  const done = document.execCommand('insertText', false, text);
-  if (before instanceof HTMLElement && before !== field) before.focus({ preventScroll: true });
+  const done = paste(field, text) || document.execCommand('insertText', false, text);
+  back();
+  setTimeout(() => document.activeElement === field && back());
   return done;
+}
+
+function paste(field: HTMLElement, text: string): boolean {
+  const clipboardData = new DataTransfer();
+  clipboardData.setData('text/plain', text);
+  return !field.dispatchEvent(new ClipboardEvent('paste', { clipboardData, bubbles: true, cancelable: true }));
 }
 
 /** Where the page may not use the clipboard's interface. */

@@ -10,6 +10,20 @@ const { document } = window;
 const names = ['HTMLElement', 'HTMLInputElement', 'HTMLTextAreaElement', 'InputEvent'] as const;
 for (const name of names) Object.assign(globalThis, { [name]: window[name] });
 Object.assign(globalThis, { document });
+/** What jsdom lacks of the clipboard. */
+class Transfer {
+  private readonly data = new Map<string, string>();
+  setData = (type: string, text: string) => void this.data.set(type, text);
+  getData = (type: string) => this.data.get(type) ?? '';
+}
+class Pasted extends window.Event {
+  readonly clipboardData: Transfer;
+  constructor(type: string, init: EventInit & { clipboardData: Transfer }) {
+    super(type, init);
+    this.clipboardData = init.clipboardData;
+  }
+}
+Object.assign(globalThis, { DataTransfer: Transfer, ClipboardEvent: Pasted });
 /** Nothing is laid out here: what is in the page counts as seen, unless it is hidden. */
 window.HTMLElement.prototype.getClientRects = function rects(this: HTMLElement) {
   return (this.hidden ? [] : [{}]) as unknown as DOMRectList;
@@ -85,7 +99,7 @@ test('a field that cannot be written to is no place', () => {
   }
 });
 
-test('a rich editor is typed into, and the focus goes back', () => {
+test('a rich editor takes what is pasted; what takes nothing is typed into; the focus goes back', async () => {
   const editor = document.createElement('div');
   editor.tabIndex = 0;
   Object.defineProperty(editor, 'isContentEditable', { value: true });
@@ -96,6 +110,17 @@ test('a rich editor is typed into, and the focus goes back', () => {
   assert.equal(one.insert('Yes.'), 'inserted');
   assert.deepEqual(executed, ['insertText Yes.']);
   assert.equal(document.activeElement, byId('button'));
+
+  const pasted: string[] = [];
+  editor.addEventListener('paste', (event) => {
+    pasted.push((event as unknown as Pasted).clipboardData.getData('text/plain'));
+    event.preventDefault();
+    queueMicrotask(() => editor.focus());
+  });
+  assert.equal(one.insert('No.'), 'inserted');
+  assert.deepEqual([pasted, executed], [['No.'], ['insertText Yes.']]);
+  await new Promise((done) => setTimeout(done, 5));
+  assert.equal(document.activeElement, byId('button'), 'also from an editor that takes it once more');
 });
 
 test('copied by the clipboard; where the page may not, by command; neither leaves anything behind', async () => {
