@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 CRD = ROOT / "crds/voiceassists.voiceassist.dev.yaml"
-CRD_COPY = ROOT / "charts/voiceassist/files/voiceassists.voiceassist.dev.yaml"
+CRD_COPIES = (ROOT / "charts/voiceassist/files" / CRD.name, ROOT / "crds/src/voiceassist_crds" / CRD.name)
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,11 @@ def _command(*words: str | Path, write: tuple[str, ...] = (), check: tuple[str, 
 
 
 def _copy(only_check: bool) -> bool:
-    same = CRD_COPY.exists() and CRD_COPY.read_bytes() == CRD.read_bytes()
-    if not only_check and not same:
-        CRD_COPY.write_bytes(CRD.read_bytes())
-    return same or not only_check
+    stale = [copy for copy in CRD_COPIES if not copy.exists() or copy.read_bytes() != CRD.read_bytes()]
+    if not only_check:
+        for copy in stale:
+            copy.write_bytes(CRD.read_bytes())
+    return not stale or not only_check
 
 
 def _tool(name: str) -> Callable[[bool], bool]:
@@ -49,7 +50,7 @@ def _tool(name: str) -> Callable[[bool], bool]:
 
 ALL = (
     Generated("schemas", "crds/schemas", "the models in crds/src", _command(sys.executable, "-m", "voiceassist_crds.schema")),
-    Generated("crd", str(CRD_COPY.relative_to(ROOT)), str(CRD.relative_to(ROOT)), _copy),
+    Generated("crd", " and ".join(str(copy.relative_to(ROOT)) for copy in CRD_COPIES), str(CRD.relative_to(ROOT)), _copy),
     Generated("reference", "docs/reference.md", str(CRD.relative_to(ROOT)), _tool("reference.py")),
     Generated("values", "docs/values.md", "the chart's values.yaml and values.schema.json", _tool("values.py")),
     Generated("metrics", "docs/metrics.md", "the metrics in relay/ and operator/", _tool("metrics.py")),

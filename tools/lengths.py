@@ -17,7 +17,7 @@ WRITTEN = (".py", ".js", ".ts", ".tsx", ".sh", ".yaml", ".yml", ".md", ".toml", 
 PRAGMA = re.compile(r"  # (noqa|type: ignore).*")
 # Made from something else, goldens, or held by a tool of its own.
 MADE = re.compile(
-    r"^charts/voiceassist/files/|^docs/(reference|metrics|values|modules)\.md$|/golden/|^tests/fuzz_corpus/|^crds/voiceassists"
+    r"^charts/voiceassist/files/|^docs/(reference|metrics|values|modules)\.md$|/golden/|^tests/fuzz_corpus/|^crds/(src/voiceassist_crds/)?voiceassists"
     r"|^demo/src/voiceassist_demo/page/|^flex-plugin/|^tests/contract/versions/|package-lock"
 )
 

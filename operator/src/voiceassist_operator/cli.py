@@ -12,13 +12,14 @@ import uvloop
 import yaml
 
 from voiceassist_crds import __version__, names
+from voiceassist_crds.crd import custom_resource_definition
 from voiceassist_crds.errors import ContractError
+from voiceassist_crds.reasons import ConditionType
 from voiceassist_crds.resource import VoiceAssistSpec
 
 from .errors import OperatorError
 from .kubernetes.kinds import OPTIONAL
 from .logs import configure_logs
-from .policy.blockers import blockers
 from .policy.next_pass import RESYNC_SECONDS
 from .policy.observed import Observed, PromptFact, SecretFact
 from .policy.plan import make_plan
@@ -119,11 +120,15 @@ def parser() -> argparse.ArgumentParser:
 def plan_documents(body: dict[str, Any], prompt: str | None, image: str) -> list[dict[str, Any]]:
     """Returns what would be written to the cluster, given that the Secrets are there; asks nobody.
 
-    Raises ContractError for a file that is no VoiceAssist, or one that does not fit.
+    Raises ContractError for a file that is no VoiceAssist, that the API server would refuse, or that the operator would not deploy.
     """
     if body.get("kind") != names.KIND or body.get("apiVersion") != f"{names.GROUP}/{names.VERSION}":
         given = f"{body.get('apiVersion')} {body.get('kind')}"
         raise ContractError("file", [f"kind: {given} given; it must be {names.GROUP}/{names.VERSION} {names.KIND}"])
+    from .policy.crd_rules import problems  # noqa: PLC0415 - the operator itself needs no CEL
+
+    if refused := problems(body, yaml.safe_load(custom_resource_definition())):
+        raise ContractError("file", refused)
     spec = VoiceAssistSpec.read(body.get("spec"))
     metadata = body.get("metadata") or {}
     text = spec.prompt.instructions or prompt
@@ -143,9 +148,11 @@ def plan_documents(body: dict[str, Any], prompt: str | None, image: str) -> list
         custom_endpoints=True,
         twilio=TwilioFact(record=TwilioRecord(SyncRecord(MADE_LATER, made=True))),
     )
-    if stopping := blockers(seen):
-        raise ContractError("file", [f"{blocker.reason}: {blocker.message}" for blocker in stopping])
-    return make_plan(seen, "1970-01-01T00:00:00Z").apply
+    plan = make_plan(seen, "1970-01-01T00:00:00Z")
+    if not plan.apply:
+        told = {condition["type"]: f"{condition['reason']}: {condition['message']}" for condition in plan.status["conditions"]}
+        raise ContractError("file", [told[ConditionType.PROGRESSING if spec.paused else ConditionType.READY]])
+    return plan.apply
 
 
 def main() -> None:
