@@ -11,7 +11,7 @@ import contextlib
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import aiohttp
@@ -48,6 +48,7 @@ RECORDING = CallRecording(customer=b"\xff" * 8000 * 60, agent=None)
 QUICK = Timing(
     ask=RetryPolicy(first=0.02, longest=0.05, attempts=3, longest_asked=0.05),
     follow=RetryPolicy(first=0.02, longest=0.2, attempts=6),
+    joining_seconds=0.4,
     peer_seconds=1.0,
     stop_seconds=1.0,
     own_report_seconds=0.3,
@@ -80,6 +81,9 @@ class HeldCall:
 
     def resume(self) -> None:
         self.told.append("resume")
+
+    def refresh(self) -> None:
+        self.told.append("refresh")
 
 
 class Held:
@@ -132,7 +136,7 @@ class Relay:
         self.metrics = RelayMetrics()
         self.metrics.use_revisions([REVISION])
         self.rest = TwilioRest(lambda: self.snapshot, self.metrics)
-        self.sync = SyncClient(self.rest, lambda: self.snapshot)
+        self.sync = SyncClient(self.rest, lambda: self.snapshot, on_foreign=self.metrics.foreign_object)
         self.held = Held()
         self.background = Background()
         self.deps = FunctionDependencies(
@@ -145,6 +149,7 @@ class Relay:
             http=http,
             now=clock,
             timing=timing,
+            peer_port=None,
         )
         self.functions = Functions(self.deps)
         self.http = http
@@ -169,9 +174,10 @@ class Relay:
         public, private = FastAPI(openapi_url=None), FastAPI(openapi_url=None)
         public.include_router(self.functions.router())
         public.add_api_websocket_route("/{prefix:path}/ws/{call_sid}", self._media)
-        private.include_router(peer_router(self.deps))
         install_json_errors(public)
         async with serving(public, private) as (self.port, self.private_port):
+            self.deps = replace(self.deps, address=self.owner)
+            private.include_router(peer_router(self.deps))
             try:
                 yield self
             finally:
@@ -289,7 +295,7 @@ class Rig:
 
     def document(self, call_sid: str) -> CallDocument | None:
         found = self._find(Kind.DOCUMENT, call_document(call_sid))
-        return None if found is None else CallDocument.model_validate(found.data)
+        return None if found is None else CallDocument.model_validate({name: value for name, value in found.data.items() if name != "mac"})
 
     def store(self, call_sid: str, document: CallDocument) -> None:
         """Writes a Document as another relay might have."""

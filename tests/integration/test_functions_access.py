@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from integration.functions_rig import Rig, rigged
+from integration.functions_rig import QUICK, Rig, rigged
 from support.eventually import eventually
 from voiceassist_crds.messages import CallState
 from voiceassist_sim.twilio.account import CreatedCall
@@ -94,6 +96,25 @@ def attributes(**given: Any) -> Callable[[Rig], tuple[CreatedCall, dict[str, Any
     return lambda rig: (rig.call(attributes=given), {})
 
 
+def another_calls_sid_in_ones_own_task(rig: Rig) -> tuple[CreatedCall, dict[str, Any]]:
+    """What `task.setAttributes` in an agent's browser does: her own task names the call of somebody else."""
+    victim, mine = rig.call(), rig.call()
+    task = rig.twilio.taskrouter.task(mine.task_sid)
+    named = {"call_sid": victim.call_sid, "conference": {"participants": {"customer": victim.call_sid}}}
+    rig.twilio.taskrouter.update_task(task, rig.clock(), None, attributes=json.dumps(named))
+    return victim, {"Token": mine.flex_token, "taskSid": mine.task_sid}
+
+
+def with_another_conference(rig: Rig) -> tuple[CreatedCall, dict[str, Any]]:
+    """The same, naming the conference of the other call too."""
+    victim, fields = another_calls_sid_in_ones_own_task(rig)
+    conference = rig.twilio.rooms.of_task(victim.task_sid).sid
+    task = rig.twilio.taskrouter.task(fields["taskSid"])
+    named = {"call_sid": victim.call_sid, "conference": {"sid": conference, "participants": {"customer": victim.call_sid}}}
+    rig.twilio.taskrouter.update_task(task, rig.clock(), None, attributes=json.dumps(named))
+    return victim, fields
+
+
 def participant_only(rig: Rig) -> tuple[CreatedCall, dict[str, Any]]:
     call = rig.call(attributes={"call_sid": "CA" + "0" * 32})
     return call, {}
@@ -103,7 +124,10 @@ def participant_only(rig: Rig) -> tuple[CreatedCall, dict[str, Any]]:
     ("prepare", "status", "code"),
     [
         (reservation("accepted"), 200, ""),
-        (wrapping_up, 200, ""),
+        (wrapping_up, 403, "not_your_call"),
+        (another_calls_sid_in_ones_own_task, 403, "not_your_call"),
+        (with_another_conference, 403, "not_your_call"),
+        (untold(another_calls_sid_in_ones_own_task), 403, "not_your_call"),
         (participant_only, 200, ""),
         (attributes(conference=None), 200, ""),
         (reservation("pending"), 403, "not_your_call"),
@@ -114,9 +138,9 @@ def participant_only(rig: Rig) -> tuple[CreatedCall, dict[str, Any]]:
         (anothers_task, 403, "not_your_call"),
         (own_task_of_another_call, 403, "not_your_call"),
         (changes(taskSid="WT" + "0" * 32), 403, "not_your_call"),
-        (attributes(conference={}, call_sid="CA" + "0" * 32), 403, "not_your_call"),
+        (attributes(conference={}, call_sid="CA" + "0" * 32), 200, ""),
         (changes(taskSid=None), 200, ""),
-        (untold(wrapping_up), 200, ""),
+        (untold(wrapping_up), 403, "not_your_call"),
         (untold(one_of_several), 200, ""),
         (untold(after_transfer), 403, "not_your_call"),
         (untold(reservation("pending")), 403, "not_your_call"),
@@ -161,10 +185,9 @@ async def test_a_supervisor_reads_a_running_call_and_changes_nothing(with_task: 
         assert rig.readers(call.call_sid) == {call.identity, supervisor.identity}
         assert rig.document(call.call_sid) == before
 
-        for action, expected in (("stop", 200), ("pause", 403), ("resume", 403)):
+        for action in ("pause", "resume"):
             status, answer = await relay.stream(action, call, Token=token)
-            assert status == expected
-            assert "ignored" in answer or answer["error"]["code"] == "not_in_the_call"
+            assert (status, answer["error"]["code"]) == (403, "not_in_the_call")
         assert rig.document(call.call_sid) == before
         assert len(rig.streams(call.call_sid)) == 1
 
@@ -174,6 +197,115 @@ async def test_a_supervisor_who_holds_the_task_starts_like_everybody() -> None:
         supervisor = rig.twilio.add_worker(roles=("supervisor",))
         call = rig.call(worker_sid=supervisor.sid)
         assert (await rig.relays[0].stream("start", call))[1]["outcome"] == "started"
+
+
+async def test_a_worker_who_writes_anothers_call_into_her_task_takes_nothing_over() -> None:
+    async with rigged() as rig:
+        relay = rig.relays[0]
+        victim, forged = another_calls_sid_in_ones_own_task(rig)
+        await relay.stream("start", victim)
+        held = await eventually(lambda: relay.held.find(victim.call_sid))
+        await rig.idle()
+        status, answer = await relay.stream("start", victim, **forged)
+        assert (status, answer["error"]["code"]) == (403, "not_your_call")
+        await rig.idle()
+        assert rig.readers(victim.call_sid) == {victim.identity}
+        assert "ignored" in (await relay.stream("stop", victim, **forged))[1]
+        assert (await relay.stream("pause", victim, **forged))[0] == 403
+        assert rig.streams(victim.call_sid) != [] and held.told == []
+        assert (await relay.stream("pause", victim))[1]["state"] == "paused"
+
+
+async def test_where_calls_are_in_no_conference_attributes_are_the_proof_and_nobody_is_robbed() -> None:
+    async with rigged(twilio__callProof="TaskAttributes") as rig:
+        relay = rig.relays[0]
+        victim, forged = another_calls_sid_in_ones_own_task(rig)
+        await relay.stream("start", victim)
+        await eventually(lambda: relay.held.find(victim.call_sid))
+        assert rig.asked("GET", "/Conferences") == 0
+        _, answer = await relay.stream("start", victim, **forged)
+        assert answer["outcome"] == "watching"
+        document = rig.document(victim.call_sid)
+        assert document is not None and document.worker == victim.worker_sid
+        assert (await relay.stream("pause", victim, **forged))[0] == 403
+        assert "ignored" in (await relay.stream("stop", victim, **forged))[1]
+        assert (await relay.stream("pause", victim))[1]["state"] == "paused"
+
+
+async def test_a_call_may_join_its_conference_a_moment_after_the_task_was_accepted() -> None:
+    async with rigged(timing=replace(QUICK, joining_seconds=5.0)) as rig:
+        rig.twilio.rooms.join_seconds = 0.6
+        assert (await rig.relays[0].stream("start", rig.call()))[1]["outcome"] == "started"
+
+
+@pytest.mark.parametrize("told", [True, False])
+async def test_a_start_before_the_conference_is_told_to_come_again(told: bool) -> None:
+    async with rigged() as rig:
+        rig.twilio.rooms.join_seconds = 3600
+        call = rig.call()
+        status, answer = await rig.relays[0].stream("start", call, **({} if told else {"taskSid": None}))
+        assert (status, answer["error"]["code"]) == (503, "not_joined")
+        assert rig.document(call.call_sid) is None and rig.streams(call.call_sid) == []
+
+
+async def warm_transfer(rig: Rig, call: CreatedCall) -> tuple[str, str]:
+    """Another worker joins the call while its agent stays. Returns her worker SID and Flex token."""
+    other = rig.twilio.add_worker()
+    rig.twilio.taskrouter.reserve(rig.twilio.taskrouter.task(call.task_sid), other, rig.clock())
+    return other.sid, rig.twilio.flex_token(other.sid)
+
+
+async def test_nobody_takes_over_from_a_worker_who_still_holds_the_call() -> None:
+    async with rigged() as rig:
+        relay, call = rig.relays[0], rig.call()
+        await relay.stream("start", call)
+        held = await eventually(lambda: relay.held.find(call.call_sid))
+        other, token = await warm_transfer(rig, call)
+        status, answer = await relay.stream("start", call, Token=token)
+        assert (status, answer["outcome"]) == (200, "watching")
+        document = rig.document(call.call_sid)
+        assert document is not None and document.worker == call.worker_sid
+        assert (await relay.stream("pause", call, Token=token))[1]["error"]["code"] == "not_in_the_call"
+        assert (await relay.stream("pause", call))[1]["state"] == "paused"
+        assert held.told == ["pause"]
+        assert (await relay.stream("resume", call))[1]["state"] == "live"
+
+        # the first agent leaves; her browser's stop does not end the assist of the one who stays
+        rig.twilio.let_go(call.reservation_sid, "wrapping")
+        status, answer = await relay.stream("stop", call)
+        assert (status, answer["state"]) == (200, "live") and "another worker" in answer["ignored"]
+        document = rig.document(call.call_sid)
+        assert document is not None and (document.worker, document.successor) == (other, None)
+        assert (await relay.stream("pause", call, Token=token))[1]["state"] == "paused"
+        assert (await relay.stream("stop", call, Token=token))[1]["state"] == "stopped"
+        assert rig.streams(call.call_sid) == []
+
+
+@pytest.mark.parametrize("action", ["pause", "start"])
+async def test_who_stays_takes_charge_though_the_other_browser_says_nothing(action: str) -> None:
+    async with rigged() as rig:
+        relay, call = rig.relays[0], rig.call()
+        await relay.stream("start", call)
+        await eventually(lambda: relay.held.find(call.call_sid))
+        other, token = await warm_transfer(rig, call)
+        assert (await relay.stream("start", call, Token=token))[1]["outcome"] == "watching"
+        rig.twilio.let_go(call.reservation_sid, "wrapping")
+        status, answer = await relay.stream(action, call, Token=token)
+        assert (status, answer.get("outcome", answer["state"])) == (200, {"pause": "paused", "start": "transferred"}[action])
+        document = rig.document(call.call_sid)
+        assert document is not None and document.worker == other
+
+
+async def test_what_the_worker_in_the_call_has_stopped_nobody_else_starts() -> None:
+    async with rigged() as rig:
+        relay, call = rig.relays[0], rig.call()
+        await relay.stream("start", call)
+        await relay.stream("stop", call)
+        _, token = await warm_transfer(rig, call)
+        status, answer = await relay.stream("start", call, Token=token)
+        assert (status, answer["error"]["code"]) == (403, "not_in_the_call")
+        rig.twilio.let_go(call.reservation_sid, "wrapping")
+        assert (await relay.stream("start", call, Token=token))[1]["outcome"] == "restarted"
 
 
 async def test_a_transfer_hands_the_same_stream_to_the_new_worker() -> None:
@@ -187,7 +319,7 @@ async def test_a_transfer_hands_the_same_stream_to_the_new_worker() -> None:
         status, answer = await relay.stream("start", call, Token=token)
         assert (status, answer["outcome"], answer["state"], answer["generation"]) == (200, "transferred", "live", 1)
         await rig.idle()
-        assert other.identity in rig.readers(call.call_sid)
+        assert rig.readers(call.call_sid) == {other.identity}
         assert rig.streams(call.call_sid, active=False) == [f"assist_{call.call_sid}"]
 
         # the one who left: the stop does not count, nor does a new start
@@ -199,6 +331,49 @@ async def test_a_transfer_hands_the_same_stream_to_the_new_worker() -> None:
 
         assert (await relay.stream("stop", call, Token=token))[1]["state"] == "stopped"
         assert rig.streams(call.call_sid) == []
+
+
+async def test_after_a_transfer_nobody_else_reads_on() -> None:
+    """Neither the earlier agent, nor the supervisor who watched her: the Map is the new worker's, the Stream has another name."""
+    async with rigged(2) as rig:
+        relay, asked = rig.relays
+        rig.route_to(relay)
+        call = rig.call()
+        _, first = await relay.stream("start", call)
+        held = await eventually(lambda: relay.held.find(call.call_sid))
+        supervisor = rig.twilio.add_worker(roles=("supervisor",))
+        await relay.stream("start", call, Token=rig.twilio.flex_token(supervisor.sid))
+        await rig.idle()
+        assert rig.readers(call.call_sid) == {call.identity, supervisor.identity}
+        other = rig.twilio.add_worker()
+        rig.twilio.transfer(call.call_sid, other.sid)
+        _, answer = await asked.stream("start", call, Token=rig.twilio.flex_token(other.sid))
+        assert answer["outcome"] == "transferred" and answer["stream"] != first["stream"]
+        await rig.idle()
+        assert rig.readers(call.call_sid) == {other.identity}
+        assert held.told == ["refresh"]
+
+
+async def test_a_supervisor_ends_her_watch() -> None:
+    async with rigged() as rig:
+        relay, call = rig.relays[0], rig.call()
+        _, first = await relay.stream("start", call)
+        held = await eventually(lambda: relay.held.find(call.call_sid))
+        supervisor = rig.twilio.add_worker(roles=("supervisor",))
+        token = rig.twilio.flex_token(supervisor.sid)
+        await relay.stream("start", call, Token=token)
+        assert supervisor.identity in rig.readers(call.call_sid)
+        status, answer = await relay.stream("stop", call, Token=token)
+        assert (status, answer["state"]) == (200, "live") and "read along no more" in answer["ignored"]
+        await rig.idle()
+        assert rig.readers(call.call_sid) == {call.identity}
+        document = rig.document(call.call_sid)
+        assert document is not None and document.sync_stream != first["stream"] and held.told == ["refresh"]
+        assert document.worker == call.worker_sid
+        # once is enough, and who does not read along changes nothing
+        await relay.stream("stop", call, Token=token)
+        await rig.idle()
+        assert held.told == ["refresh"]
 
 
 async def test_a_yes_is_remembered_for_a_minute_and_a_no_is_not() -> None:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-import pytest
-from aiohttp import web
+import asyncio
+import contextlib
+import socket
+from dataclasses import replace
 
-from integration.functions_rig import HeldCall, Relay, Rig, rigged
+import pytest
+import uvicorn
+from aiohttp import web
+from fastapi import FastAPI
+
+from integration.functions_rig import QUICK, HeldCall, Relay, Rig, rigged
 from support.eventually import eventually
 from voiceassist_crds.messages import CallDocument, CallState
-from voiceassist_crds.names import PEER_HEADER
-from voiceassist_relay.auth import mint_peer
+from voiceassist_crds.names import PEER_HEADER, PEER_PROOF_HEADER
+from voiceassist_relay.auth import mint_peer, mint_peer_for
+from voiceassist_relay.call.peer_relays import peer_router
 from voiceassist_sim.twilio.account import CreatedCall
 from voiceassist_sim.twilio.faults import FaultKind, FaultRule
 
@@ -96,7 +104,7 @@ async def test_pause_and_resume_reach_the_relay_with_the_audio(where: str) -> No
         call, held = await live(rig, rig.relays[0])
         asked = rig.relays[0] if where == "here" else rig.relays[1]
         status, answer = await asked.stream("pause", call)
-        assert (status, answer) == (200, {"state": "paused", "callSid": call.call_sid, "generation": 1})
+        assert (status, answer) == (200, {"state": "paused", "callSid": call.call_sid, "generation": 1, "confirmed": True})
         assert held.told == ["pause"]
         document = rig.document(call.call_sid)
         assert document is not None and document.paused
@@ -113,11 +121,29 @@ async def test_a_pause_before_the_audio_waits_in_the_document() -> None:
         relay, call = rig.relays[0], rig.call()
         gate = relay.hold_streams()
         await relay.stream("start", call)
-        assert (await relay.stream("pause", call))[1]["state"] == "paused"
+        status, answer = await relay.stream("pause", call)
+        assert (status, answer["state"], answer["confirmed"]) == (200, "paused", False)
         gate.set()
         held = await eventually(lambda: relay.held.find(call.call_sid))
         assert held.claims.paused is False  # the token was signed before
         assert held.document.paused is True
+
+
+async def test_a_resume_before_the_audio_waits_in_the_document_too() -> None:
+    async with rigged() as rig:
+        relay = rig.relays[0]
+        call, _ = await live(rig, relay)
+        await relay.stream("pause", call)
+        await relay.cut_all()
+        await eventually(lambda: (found := rig.document(call.call_sid)) and found.state is CallState.LOST)
+        gate = relay.hold_streams()
+        assert (await relay.stream("start", call))[1]["state"] == "paused"
+        status, answer = await relay.stream("resume", call)
+        assert (status, answer["confirmed"]) == (200, False)
+        gate.set()
+        again = await eventually(lambda: relay.held.find(call.call_sid))
+        assert again.claims.paused is True  # the token was signed before
+        assert again.document.paused is False
 
 
 async def test_a_paused_call_is_started_again_paused() -> None:
@@ -216,6 +242,96 @@ async def test_a_relay_that_redirects_is_not_followed() -> None:
             assert held.told == []
     finally:
         await runner.cleanup()
+
+
+class Silent:
+    """Takes connections and says nothing: a relay whose port nothing comes back from."""
+
+    async def __aenter__(self) -> str:
+        self._server = await asyncio.start_server(self._hold, "127.0.0.1", 0)
+        host, port = self._server.sockets[0].getsockname()
+        return f"{host}:{port}"
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        for writer in self._writers:
+            writer.close()
+
+    def __init__(self) -> None:
+        self._writers: list[asyncio.StreamWriter] = []
+
+    async def _hold(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.append(writer)
+
+
+async def test_a_relay_that_does_not_answer_is_not_gone_and_its_stream_goes_on() -> None:
+    async with rigged(2, timing=replace(QUICK, peer_seconds=0.3)) as rig, Silent() as owner:
+        call, held = await live(rig, rig.relays[0])
+        point_at(rig, call, owner)
+        status, answer = await rig.relays[1].stream("start", call)
+        assert (status, answer["outcome"], answer["generation"]) == (200, "running", 1)
+        await rig.idle()
+        assert rig.streams(call.call_sid) == [f"assist_{call.call_sid}"] and held.told == []
+        health = rig.relays[1].deps.relay_health.status
+        assert not health.ok and "private port" in health.message
+
+
+async def test_a_relay_whose_port_refuses_is_gone() -> None:
+    async with rigged(2) as rig:
+        call, _ = await live(rig, rig.relays[0])
+        point_at(rig, call, "127.0.0.1:1")
+        status, answer = await rig.relays[1].stream("start", call)
+        assert (status, answer["outcome"], answer["generation"]) == (200, "restarted", 2)
+
+
+async def test_a_proof_is_for_one_relay_and_for_once() -> None:
+    async with rigged(2) as rig:
+        relay, other = rig.relays
+        call, held = await live(rig, relay)
+        path, secret = f"/calls/{call.call_sid}/pause", relay.snapshot.secrets.auth_token
+
+        async def ask(target: Relay, headers: dict[str, str]) -> int:
+            async with relay.http.post(f"http://{target.owner}{path}", headers=headers) as response:
+                return response.status
+
+        def proof(target: str, nonce: str) -> str:
+            return mint_peer_for(secret, target, "POST", path, rig.clock(), nonce)
+
+        old = mint_peer(secret, "POST", path, rig.clock())
+        both = {PEER_PROOF_HEADER: proof(relay.owner, "n" * 16), PEER_HEADER: old}
+        assert await ask(relay, both) == 200
+        assert await ask(relay, both) == 403  # again
+        assert await ask(relay, {PEER_HEADER: old}) == 403  # without the better proof
+        assert await ask(other, {PEER_PROOF_HEADER: proof(relay.owner, "m" * 16)}) == 403  # for another relay
+        assert await ask(relay, {PEER_PROOF_HEADER: proof(other.owner, "k" * 16)}) == 403
+        assert held.told == ["pause"]
+        # a relay of version 0.1.0 knows no better: once
+        rig.clock.ahead += 1
+        older = {PEER_HEADER: mint_peer(secret, "POST", path, rig.clock())}
+        assert [await ask(relay, older), await ask(relay, older)] == [200, 403]
+        assert relay.counted("other_version_total", what="peer_proof") == 1
+
+
+async def test_relays_reach_each_other_by_ipv6() -> None:
+    async with rigged(2) as rig:
+        relay, asking = rig.relays
+        call, held = await live(rig, relay)
+        app = FastAPI()
+        sock = socket.create_server(("::1", 0), family=socket.AF_INET6)
+        owner = f"[::1]:{sock.getsockname()[1]}"
+        app.include_router(peer_router(replace(relay.deps, address=owner)))
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
+        server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign]
+        task = asyncio.create_task(server.serve(sockets=[sock]))
+        await eventually(lambda: server.started)
+        try:
+            point_at(rig, call, owner)
+            assert (await asking.stream("pause", call))[1]["state"] == "paused"
+            assert held.told == ["pause"]
+        finally:
+            server.should_exit = True
+            await task
+            sock.close()
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,13 @@ class Checks(StrEnum):
     OFF = "Off"
 
 
+class CallProof(StrEnum):
+    """By what a start proves that a call is the worker's."""
+
+    CONFERENCE = "Conference"
+    TASK_ATTRIBUTES = "TaskAttributes"
+
+
 class AuthHeader(StrEnum):
     """The header that carries the model's key."""
 
@@ -89,6 +96,11 @@ class TwilioConfig(Model):
     )
     workspace_sid: str | None = Field(
         None, pattern=r"^WS[0-9a-f]{32}$", description="TaskRouter workspace; read from the Flex configuration if not given."
+    )
+    call_proof: CallProof = Field(
+        CallProof.CONFERENCE,
+        description="Conference: the call is in the conference that Flex makes for the worker's task. TaskAttributes: the attributes of the "
+        "task name it, which every worker can write; only for contact centres whose calls are in no conference of their task.",
     )
     api_url: str | None = Field(
         None, description="Another server for every Twilio product; {product} is replaced by api, sync, iam, taskrouter, flex-api."

@@ -136,6 +136,14 @@ class CallState(StrEnum):
     LOST = "lost"
 
 
+class Successor(Model):
+    """A worker who has joined the call while another is in charge of it (a warm transfer)."""
+
+    worker: str
+    identity: str
+    task_sid: str
+
+
 class CallDocument(Model):
     """The call's state, shared by all relays. Every change uses If-Match."""
 
@@ -153,6 +161,7 @@ class CallDocument(Model):
     paused: bool = False
     task_sid: str = ""
     seq: int = Field(0, ge=0, description="Highest suggestion number that an earlier generation is known to have used.")
+    successor: Successor | None = Field(None, description="Who takes charge when the worker leaves the call.")
 
     def wire(self) -> dict[str, Any]:
         """As JSON values without what is at its default. What was read with it and is not known here goes back as it came."""

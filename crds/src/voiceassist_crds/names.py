@@ -30,6 +30,9 @@ READY_PATH: Final = "/readyz"
 
 PROBE_HEADER: Final = "X-VoiceAssist-Probe"
 PEER_HEADER: Final = "X-VoiceAssist-Peer"
+"""A relay's proof as version 0.1.0 knows it, which names no target."""
+PEER_PROOF_HEADER: Final = "X-VoiceAssist-Peer-Proof"
+"""The proof for one request to one relay; where it is there, the other header does not count."""
 
 SECRET_AUTH_TOKEN: Final = "twilio-auth-token"  # noqa: S105 - file names, not secrets
 SECRET_AUTH_TOKEN_SECONDARY: Final = "twilio-auth-token-secondary"  # noqa: S105
@@ -42,6 +45,7 @@ KEY_INFO_STREAM: Final = b"voiceassist-stream"
 """HKDF info for the key that signs stream tokens; the input key is Twilio's auth token."""
 KEY_INFO_PROBE: Final = b"voiceassist-probe"
 KEY_INFO_PEER: Final = b"voiceassist-peer"
+KEY_INFO_DOCUMENT: Final = b"voiceassist-document"
 
 CALL_SID_PATTERN: Final = r"CA[0-9a-f]{32}"
 STATUS_KEY: Final = "status"

@@ -16,7 +16,7 @@ import aiohttp
 import structlog
 from fastapi import FastAPI
 
-from voiceassist_crds.config import Prompt, RelayConfig
+from voiceassist_crds.config import Prompt, RelayConfig, is_loopback
 from voiceassist_crds.messages import CallDocument
 
 from .call.background import Background
@@ -65,11 +65,24 @@ class Relay:
         self._advertise = advertise
         self.model_health, self.sync_health = PeerHealth(time.time()), PeerHealth(time.time())
         self.rest = TwilioRest(current, self.metrics)
-        self._sync = SyncClient(self.rest, current, watch=SyncHealth(self.sync_health, time.time))
+        watch = SyncHealth(self.sync_health, time.time)
+        self._sync = SyncClient(self.rest, current, watch=watch, on_foreign=self.metrics.foreign_object)
         self.registry = Registry(self._begin, self.metrics, lambda: current().config.limits.max_calls)
         self.drain = Drain(self.registry, self.metrics, lambda: current().config.limits)
         self.background = Background()
-        self.deps = FunctionDependencies(current, self.rest, self._sync, self.registry, self.metrics, self.background, http)
+        self.relay_health = PeerHealth(time.time())
+        self.deps = FunctionDependencies(
+            current,
+            self.rest,
+            self._sync,
+            self.registry,
+            self.metrics,
+            self.background,
+            http,
+            address=advertise,
+            peer_port=None if _is_local(advertise) else int(advertise.rpartition(":")[2]),
+            relay_health=self.relay_health,
+        )
         self.functions = Functions(self.deps)
         self.watching = PrivateEndpoints(
             self.watch, self.registry, self.drain, self.metrics, self.model_health, self.sync_health, options.metrics_seconds
@@ -110,7 +123,6 @@ class Relay:
             listener=listener,
             metrics=metrics,
             call_hash=call_hash(start.call_sid),
-            paused=start.claims.paused,
         )
 
     def _publisher(
@@ -140,6 +152,11 @@ class Relay:
         app.include_router(self.watching.router())
         app.include_router(peer_router(self.deps))
         return app
+
+
+def _is_local(address: str) -> bool:
+    """Whether an address with a port leads to this machine alone: a relay on a developer's machine."""
+    return is_loopback(address.rpartition(":")[0].strip("[]"))
 
 
 @contextlib.asynccontextmanager

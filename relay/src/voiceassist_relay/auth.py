@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hmac
+import re
 from collections.abc import Iterable
 
 import msgspec
@@ -26,6 +27,7 @@ PARAMETER_CHARS = 500
 """Twilio's limit: name and value of a custom parameter stay below this many characters together."""
 
 _PROOF_CHARS = 128
+_NONCE = re.compile(r"[A-Za-z0-9_-]{16,64}")
 _PREFIX = "v1"
 
 
@@ -90,13 +92,14 @@ def read_stream_token(auth_tokens: Iterable[str], token: str, now_epoch: float) 
 
 
 def mint_peer(auth_token: str, method: str, path: str, now: float) -> str:
-    """The header with which one relay calls another's private port; for this method and path, 30 s from `now` (epoch seconds)."""
+    """The header with which a relay of version 0.1.0 calls another's private port; for this method and path, 30 s from `now` (epoch
+    seconds). It names no target: relays of later versions take it only from those that know no other."""
     moment = str(int(now))
     return f"{moment}.{proof_of(auth_token, KEY_INFO_PEER, _peer_message(method, path, moment))}"
 
 
 def verify_peer(tokens: Iterable[str], header: str, method: str, path: str, now: float) -> bool:
-    """Whether `header` is the proof of a relay with one of our auth tokens, made within 30 s of `now`. Never raises."""
+    """Whether `header` is such a proof, made with one of our auth tokens within 30 s of `now`. Never raises."""
     moment, dot, proof = header.partition(".")
     if not (dot and len(header) <= _PROOF_CHARS and header.isascii() and moment.isdigit() and len(moment) <= 12):
         return False
@@ -105,3 +108,48 @@ def verify_peer(tokens: Iterable[str], header: str, method: str, path: str, now:
 
 def _peer_message(method: str, path: str, moment: str) -> str:
     return f"{method.upper()}\n{path}\n{moment}"
+
+
+def mint_peer_for(auth_token: str, target: str, method: str, path: str, now: float, nonce: str) -> str:
+    """A proof for one request to one relay: `target` is its address as Documents name it, `nonce` 16 to 64 characters of A-Z a-z 0-9 _ -,
+    never used before. 30 s from `now` (epoch seconds)."""
+    moment = str(int(now))
+    return f"{moment}.{nonce}.{proof_of(auth_token, KEY_INFO_PEER, _target_message(target, method, path, moment, nonce))}"
+
+
+def verify_peer_for(tokens: Iterable[str], header: str, target: str, method: str, path: str, now: float) -> bool:
+    """Whether `header` is such a proof, for this relay at `target`, made within 30 s of `now`. Never raises."""
+    moment, dot, rest = header.partition(".")
+    nonce, dot2, proof = rest.partition(".")
+    bounded = len(header) <= 2 * _PROOF_CHARS and header.isascii() and moment.isdigit() and len(moment) <= 12
+    if not (dot and dot2 and bounded and _NONCE.fullmatch(nonce)):
+        return False
+    message = _target_message(target, method, path, moment, nonce)
+    return abs(now - int(moment)) <= PEER_VALID_SECONDS and _proven(tokens, KEY_INFO_PEER, message, proof)
+
+
+def _target_message(target: str, method: str, path: str, moment: str, nonce: str) -> str:
+    return f"{target}\n{nonce}\n{_peer_message(method, path, moment)}"
+
+
+class SeenProofs:
+    """Proofs that were used, for as long as they are valid. When it is full, nothing more is taken: a proof that is forgotten could be
+    used again."""
+
+    def __init__(self, most: int = 10_000) -> None:
+        self._most = most
+        self._until: dict[str, float] = {}
+
+    def __len__(self) -> int:
+        return len(self._until)
+
+    def use(self, proof: str, now: float) -> bool:
+        """Uses a valid proof up; False if it was used before. `now` in epoch seconds."""
+        for known in [known for known, until in self._until.items() if until < now] if len(self._until) >= self._most else ():
+            del self._until[known]
+        if proof in self._until and self._until[proof] >= now:
+            return False
+        if len(self._until) >= self._most:
+            return False
+        self._until[proof] = now + 2 * PEER_VALID_SECONDS
+        return True

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from voiceassist_crds.config import Prompt, RelayConfig
-from voiceassist_crds.messages import AssistState, StatusReason
+from voiceassist_crds.messages import AssistState, CallDocument, CallState, StatusReason
 from voiceassist_crds.names import CallSid, StreamSid
 from voiceassist_relay.call.bridge import CallBridge
 from voiceassist_relay.call.registry import Registry
@@ -35,6 +35,19 @@ def config(apply_to: str = "NewCalls", text: str = "Help.", max_calls: int = 3, 
     ).with_revisions()
 
 
+def document(**changes: object) -> CallDocument:
+    fields = {
+        "state": CallState.LIVE,
+        "generation": 1,
+        "stream_name": "a",
+        "sync_stream": "S",
+        "deadline": 0,
+        "worker": "W",
+        "identity": "w",
+    }
+    return CallDocument.model_validate(fields | changes)
+
+
 class Connection:
     def __init__(self) -> None:
         self.closed: list[tuple[int, str]] = []
@@ -53,11 +66,13 @@ class ScriptedModel:
         self.failure: Exception | None = None
         self.on_finish: Callable[[], None] = lambda: None
         self.metrics: RelayMetrics
+        self.running = False
 
     def frame(self, inbound: bool, payload: bytes, arrived: float) -> None:
         self.frames.append(payload)
 
     async def run(self) -> None:
+        self.running = True
         await self.over.wait()
         if self.failure:
             raise self.failure
@@ -78,8 +93,10 @@ class ScriptedModel:
 
 
 class Publisher:
-    def __init__(self, superseded: Callable[[str], None]) -> None:
-        self.superseded = superseded
+    def __init__(self, superseded: Callable[[str], None], opened: Callable[[CallDocument], None]) -> None:
+        self.superseded, self.opened = superseded, opened
+        self.document = document()
+        self.read = asyncio.Event()
         self.log: list[Any] = []
         self.over = asyncio.Event()
         self.hang = False
@@ -88,6 +105,8 @@ class Publisher:
         return lambda *arguments: self.log.append((name, *arguments))
 
     async def run(self) -> None:
+        await self.read.wait()
+        self.opened(self.document)
         await self.over.wait()
 
     async def finish(self, grace: float, *, lost: bool | None) -> None:
@@ -107,6 +126,8 @@ class RegistryRig:
         self.config = cfg or config()
         self.metrics = RelayMetrics()
         self.health = PeerHealth(0)
+        self.slow_sync = False
+        """Whether a call's Document is not read until the publisher's `read` is set."""
         self.models: list[ScriptedModel] = []
         self.publishers: list[Publisher] = []
         self.registry = Registry(self.begin, self.metrics, lambda: self.config.limits.max_calls)
@@ -117,8 +138,10 @@ class RegistryRig:
             self.models[-1].metrics = metrics
             return self.models[-1]
 
-        def publisher(_: StreamStart, __: Prompt, ___: RelayMetrics, superseded: Callable[[str], None], ____: Any) -> Publisher:
-            self.publishers.append(Publisher(superseded))
+        def publisher(_: StreamStart, __: Prompt, ___: RelayMetrics, superseded: Callable[[str], None], opened: Any) -> Publisher:
+            self.publishers.append(Publisher(superseded, opened))
+            if not self.slow_sync:
+                self.publishers[-1].read.set()
             return self.publishers[-1]
 
         return CallBridge(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from unit.call.registry_rig import Connection, RegistryRig, start
+from unit.call.registry_rig import Connection, RegistryRig, document, start
 from voiceassist_crds.messages import AssistState, StatusReason
 from voiceassist_relay.interfaces import FinishedSuggestion, TurnTiming
 
@@ -157,3 +157,48 @@ async def test_the_last_line_tells_the_whole_call_and_of_this_call_alone() -> No
     assert rig.metric("realtime_reconnects_total", reason="stalled") == 2
     assert rig.metric("suggestion_latency_seconds_count", revision="other") == 2
     await rig.registry.hang_up_all("drain", 5)
+
+
+PAUSED = (AssistState.PAUSED, StatusReason.AGENT_REQUEST)
+
+
+@pytest.mark.parametrize(("token", "said"), [(False, False), (False, True), (True, False), (True, True)])
+async def test_the_model_hears_of_a_call_when_the_document_was_read_and_the_document_decides(token: bool, said: bool) -> None:
+    rig = RegistryRig()
+    rig.slow_sync = True
+    sink, _, model, publisher = rig.call(paused=token)
+    sink.frame(True, b"a", 0.0)
+    await asyncio.sleep(0.01)
+    assert not model.running and model.log == [] and model.frames == [b"a"]  # kept, and nobody reads it
+    publisher.document = document(paused=said)
+    publisher.read.set()
+    await asyncio.sleep(0.01)
+    assert model.running
+    assert model.log == (["pause"] if said else [])
+    assert publisher.states() == ([PAUSED] if said else [])
+    sink.ended("stop")
+    assert await rig.registry.wait_empty(5)
+
+
+@pytest.mark.parametrize("action", ["pause", "resume"])
+async def test_what_is_asked_while_the_document_is_on_its_way_is_newer_than_it(action: str) -> None:
+    rig = RegistryRig()
+    rig.slow_sync = True
+    sink, _, model, publisher = rig.call()
+    getattr(sink, action)()
+    publisher.document = document(paused=action == "resume")
+    publisher.read.set()
+    await asyncio.sleep(0.01)
+    assert model.log == (["pause"] if action == "pause" else [])
+    sink.ended("stop")
+    assert await rig.registry.wait_empty(5)
+
+
+async def test_a_call_that_ends_before_its_document_was_read_never_reaches_the_model() -> None:
+    rig = RegistryRig()
+    rig.slow_sync = True
+    sink, _, model, _ = rig.call()
+    await asyncio.sleep(0.01)
+    sink.ended("stop")
+    assert await rig.registry.wait_empty(5)
+    assert not model.running

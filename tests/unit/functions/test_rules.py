@@ -16,7 +16,8 @@ from voiceassist_relay.errors import RequestRefused, TwilioBusy, TwilioError, Tw
 from voiceassist_relay.functions.cors import answer_headers, origin_allowed
 from voiceassist_relay.twilio.error_answers import from_twilio, stop_failed, stream_refused
 from voiceassist_relay.twilio.flex_tokens import keep_until
-from voiceassist_relay.twilio.person import Person, customer_call_sids, holds, person_from
+from voiceassist_relay.twilio.person import Person, customer_call_sids, person_from
+from voiceassist_relay.twilio.taskrouter import Standing
 
 CALL = "CA" + "1" * 32
 ANN, BOB = "WK" + "a" * 32, "WK" + "b" * 32
@@ -133,43 +134,25 @@ def test_attributes_that_name_nobody(attributes: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("call", "worker", "reservations", "expected"),
+    ("roles", "standing", "expected"),
     [
-        (CALL, ANN, [(ANN, "accepted")], True),
-        (CALL, ANN, [(ANN, "wrapping")], True),
-        (CALL, ANN, [(ANN, "rejected"), (ANN, "accepted")], True),
-        (CALL, ANN, [(BOB, "accepted")], False),
-        (CALL, ANN, [(ANN, "pending")], False),
-        (CALL, ANN, [(ANN, "completed")], False),
-        (CALL, ANN, [], False),
-        (CALL, "", [("", "accepted")], False),
-        ("CA" + "2" * 32, ANN, [(ANN, "accepted")], False),
+        ({"agent"}, Standing.HOLDS, Access.START),
+        ({"supervisor"}, Standing.HOLDS, Access.START),
+        ({"agent"}, Standing.NO, 403),
+        ({"agent"}, Standing.NOT_YET, 503),
+        ({"supervisor"}, Standing.NO, Access.WATCH),
+        ({"admin"}, Standing.NO, Access.WATCH),
+        ({"agent", "admin"}, Standing.NO, Access.WATCH),
     ],
 )
-def test_who_holds_a_task(call: str, worker: str, reservations: list[tuple[str, str]], expected: bool) -> None:
-    listed = [{"worker_sid": sid, "reservation_status": status} for sid, status in reservations]
-    assert holds(call, json.dumps({"call_sid": CALL}), worker, listed) is expected
-
-
-@pytest.mark.parametrize(
-    ("roles", "holds_task", "expected"),
-    [
-        ({"agent"}, True, Access.START),
-        ({"supervisor"}, True, Access.START),
-        ({"agent"}, False, None),
-        ({"supervisor"}, False, Access.WATCH),
-        ({"admin"}, False, Access.WATCH),
-        ({"agent", "admin"}, False, Access.WATCH),
-    ],
-)
-def test_what_a_start_may_do(roles: set[str], holds_task: bool, expected: Access | None) -> None:
+def test_what_a_start_may_do(roles: set[str], standing: Standing, expected: Access | int) -> None:
     person = Person("ann", ANN, frozenset(roles))
-    if expected is None:
+    if isinstance(expected, int):
         with pytest.raises(RequestRefused) as refused:
-            access_for_start(person, holds_task)
-        assert refused.value.status == 403
+            access_for_start(person, standing)
+        assert refused.value.status == expected
     else:
-        assert access_for_start(person, holds_task) is expected
+        assert access_for_start(person, standing) is expected
 
 
 @pytest.mark.parametrize("state", list(CallState))
@@ -227,9 +210,15 @@ def test_when_to_come_back() -> None:
 # relays
 
 
-@pytest.mark.parametrize("owner", ["10.1.2.3:9090", "127.0.0.1:1", "[fd00::1]:9090", "192.168.0.1:65535"])
+@pytest.mark.parametrize("owner", ["10.1.2.3:9090", "[fd00::1]:9090", "192.168.0.1:9090", "[2001:db8::5]:9090"])
 def test_addresses_of_relays(owner: str) -> None:
-    assert peer_address(owner) == owner
+    assert peer_address(owner, 9090) == owner
+
+
+@pytest.mark.parametrize("owner", ["127.0.0.1:1", "[::1]:40000"])
+def test_on_a_developers_machine_relays_have_any_port_of_it(owner: str) -> None:
+    assert peer_address(owner, None) == owner
+    assert peer_address("10.1.2.3:9090", None) is None
 
 
 @pytest.mark.parametrize(
@@ -256,10 +245,22 @@ def test_addresses_of_relays(owner: str) -> None:
         "0x7f000001:80",
         "a@10.1.2.3:80",
         "10.1.2.3 :80",
+        "10.1.2.3:80",
+        "10.1.2.3:6443",
+        "127.0.0.1:9090",
+        "[::1]:9090",
+        "169.254.169.254:9090",
+        "[::ffff:169.254.169.254]:9090",
+        "[::ffff:10.1.2.3]:9090",
+        "[::10.1.2.3]:9090",
+        "[64:ff9b::a9fe:a9fe]:9090",
+        "[2002:a9fe:a9fe::1]:9090",
+        "[ff02::1]:9090",
+        "[::]:9090",
     ],
 )
 def test_what_no_relay_is_called(owner: str) -> None:
-    assert peer_address(owner) is None
+    assert peer_address(owner, 9090) is None
 
 
 # the rest

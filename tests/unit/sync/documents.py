@@ -26,8 +26,15 @@ def document(state: CallState = CallState.LIVE, **changes: object) -> CallDocume
     return CallDocument.model_validate({**fields, **changes})
 
 
-def start(found: CallDocument | None, worker: str = ANN, now: float = NOW, owner_gone: bool = False):
-    identity = "ann" if worker == ANN else "bob"
+def start(found: CallDocument | None, worker: str = ANN, now: float = NOW, owner_gone: bool = False, held_by_other: bool = False):
     return decide_start(
-        found, call_sid=CALL, sync_stream="S", worker=worker, identity=identity, task_sid="WT1", now=now, owner_gone=owner_gone
+        found,
+        call_sid=CALL,
+        sync_stream="S",
+        worker=worker,
+        identity="ann" if worker == ANN else "bob",
+        task_sid="WT1",
+        now=now,
+        owner_gone=owner_gone,
+        held_by_other=held_by_other,
     )

@@ -11,6 +11,7 @@ from voiceassist_relay.errors import TwilioRefused, TwilioUnclear
 from voiceassist_relay.metrics.relay_metrics import RelayMetrics
 from voiceassist_relay.sync.call_documents import CallDocuments, DocumentStore
 from voiceassist_relay.sync.client import Revisioned
+from voiceassist_relay.sync.document_mac import FIELD
 from voiceassist_relay.twilio.retry import RetryPolicy
 
 CALL = "CA" + "1" * 32
@@ -26,6 +27,10 @@ class LateSync:
     def __init__(self, unclear: int, arrives: CallDocument | None) -> None:
         self.stored: CallDocument | None = None
         self.unclear, self.arrives, self.creations = unclear, arrives, 0
+        self.auth_tokens = ("a token",)
+
+    async def is_guarded(self) -> bool:
+        return True
 
     async def fetch_document(self, name: str) -> Revisioned:
         if self.stored is None:
@@ -39,7 +44,7 @@ class LateSync:
         self.stored = self.stored or self.arrives
         if self.stored is not None:
             raise TwilioRefused("sync_document_create", 409, 54301, "unique name already exists")
-        self.stored = CallDocument.model_validate(data)
+        self.stored = CallDocument.model_validate({name: value for name, value in data.items() if name != FIELD})
         return await self.fetch_document(name)
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 
 from unit.sync.documents import ANN, BOB, CALL, NOW, document, start
-from voiceassist_crds.messages import DOCUMENT_BYTES, CallDocument, CallState
+from voiceassist_crds.messages import DOCUMENT_BYTES, CallDocument, CallState, Successor
 from voiceassist_relay.sync.document_rules import (
+    LONGEST_START_SECONDS,
     STARTING_SECONDS,
     AlreadyRunning,
     ChangeWorker,
     Create,
+    Held,
     Ignore,
     NotRunning,
     NotYours,
@@ -20,6 +22,7 @@ from voiceassist_relay.sync.document_rules import (
     Superseded,
     TakeOver,
     TellAgent,
+    Waits,
     call_over,
     create_failed,
     create_unclear,
@@ -28,6 +31,7 @@ from voiceassist_relay.sync.document_rules import (
     ended,
     still_wanted,
     stream_died,
+    succeed,
     went_live,
 )
 
@@ -72,14 +76,20 @@ def test_the_first_start_makes_the_whole_document() -> None:
     )
 
 
+def test_a_take_over_by_another_worker_leaves_the_stream_that_the_one_before_listens_to() -> None:
+    decision = start(document(CallState.LOST, generation=3), BOB)
+    assert isinstance(decision, TakeOver)
+    assert (decision.document.sync_stream, decision.document.worker, decision.document.identity) == ("S", BOB, "bob")
+
+
 def test_a_take_over_begins_the_next_generation_and_keeps_what_the_agent_listens_to() -> None:
     old = document(CallState.LOST, generation=3, seq=7, restarts=2, paused=True, prompt_revision="abcd", owner="10.0.0.1:9090")
-    decision = start(old, BOB)
+    decision = start(old, ANN)
     assert isinstance(decision, TakeOver)
     made = decision.document
     assert decision.previous == old
     assert (made.state, made.generation, made.stream_name) == (CallState.STARTING, 4, f"assist_{CALL}_4")
-    assert (made.sync_stream, made.seq, made.worker, made.identity) == (old.sync_stream, 7, BOB, "bob")
+    assert (made.sync_stream, made.seq, made.worker, made.identity) == (old.sync_stream, 7, ANN, "ann")
     assert (made.owner, made.stream_sid, made.prompt_revision, made.restarts) == ("", "", "", 0)
     assert made.deadline == NOW + STARTING_SECONDS
 
@@ -91,11 +101,50 @@ def test_a_pause_outlives_everything_but_a_stop(state: CallState, paused_after: 
     assert decision.document.paused is paused_after
 
 
-def test_a_transfer_changes_the_worker_and_nothing_else() -> None:
+@pytest.mark.parametrize(
+    ("found", "worker", "expected"),
+    [
+        (document(CallState.LIVE), BOB, Waits),
+        (document(CallState.STARTING), BOB, Waits),
+        (document(CallState.STARTING, deadline=NOW), BOB, Waits),
+        (document(CallState.STOPPED), BOB, Held),
+        (document(CallState.LOST), BOB, Held),
+        (document(CallState.LIVE), ANN, AlreadyRunning),
+        (document(CallState.LOST), ANN, TakeOver),
+    ],
+)
+def test_nobody_takes_over_from_a_worker_who_holds_the_call(found: CallDocument, worker: str, expected: type) -> None:
+    decision = start(found, worker, held_by_other=True)
+    assert type(decision) is expected
+    if isinstance(decision, Waits):
+        assert decision.changed and decision.document.worker == ANN
+        assert start(decision.document, worker, held_by_other=True) == Waits(decision.document, changed=False)
+
+
+@pytest.mark.parametrize(
+    ("holders", "heir"), [({BOB}, True), ({ANN, BOB}, False), ({ANN}, False), (set(), False), ({"WK" + "c" * 32}, False)]
+)
+def test_who_waits_succeeds_when_the_other_has_left(holders: set[str], heir: bool) -> None:
+    waiting = document(successor=Successor(worker=BOB, identity="bob", task_sid="WT2"))
+    after = succeed(waiting, holders, sync_stream="S2")
+    if not heir:
+        assert after is None
+        return
+    assert after is not None
+    assert (after.worker, after.identity, after.task_sid, after.sync_stream, after.successor) == (BOB, "bob", "WT2", "S2", None)
+    assert succeed(document(), holders, sync_stream="S2") is None
+
+
+@pytest.mark.parametrize("deadline", [9e18, NOW + LONGEST_START_SECONDS + 1, float("inf")])
+def test_a_deadline_that_no_relay_wrote_counts_as_passed(deadline: float) -> None:
+    assert isinstance(start(document(CallState.STARTING, deadline=deadline), ANN), TakeOver)
+
+
+def test_a_transfer_changes_the_worker_and_the_stream_and_nothing_else() -> None:
     old = document(paused=True, seq=3)
     decision = start(old, BOB)
     assert isinstance(decision, ChangeWorker)
-    assert decision.document == old.model_copy(update={"worker": BOB, "identity": "bob", "task_sid": "WT1"})
+    assert decision.document == old.model_copy(update={"worker": BOB, "identity": "bob", "task_sid": "WT1", "sync_stream": "S"})
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from voiceassist_crds.messages import CallDocument
 from ..errors import RequestRefused
 from ..sync.document_rules import is_running
 from ..twilio.person import Person
+from ..twilio.taskrouter import Standing
 
 LOCAL: Final = "local"
 """Identity and worker of everybody where checks are off."""
@@ -25,17 +26,35 @@ class Access(Enum):
     WATCH = auto()
 
 
-def access_for_start(person: Person, holds_task: bool) -> Access:
-    """What a start by this person does. Raises RequestRefused for an agent without the task."""
-    if holds_task:
+def access_for_start(person: Person, standing: Standing) -> Access:
+    """What a start by this person does. Raises RequestRefused for an agent without the call."""
+    if standing is Standing.HOLDS:
         return Access.START
     if person.may_watch:
         return Access.WATCH
+    if standing is Standing.NOT_YET:
+        raise RequestRefused(
+            503,
+            "not_joined",
+            "callSid: the task is this worker's, and Twilio shows no conference of it yet: the call may be about to join.",
+            "Try again in a moment. If it never works, calls are in no conference of their task: see twilio.callProof.",
+            retry_after=1.0,
+        )
     raise RequestRefused(
         403,
         "not_your_call",
-        "taskSid: this worker has not accepted a task of this call.",
+        "taskSid: this worker has not accepted a task whose conference the call is in.",
         "Start assist from the agent's desktop after the task is accepted, with callSid and taskSid of that task.",
+    )
+
+
+def held_by_another() -> RequestRefused:
+    """A start by a worker who has joined a call that another one holds, and who does not assist it."""
+    return RequestRefused(
+        403,
+        "not_in_the_call",
+        "callSid: another worker holds this call still and has not started assist, or stopped it; nothing was changed.",
+        "Start it when the other worker has left the call.",
     )
 
 

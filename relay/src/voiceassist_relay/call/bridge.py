@@ -76,6 +76,9 @@ class Publisher(Protocol):
     def status(self, state: AssistState, reason: StatusReason, message: str) -> None:
         """Tells the agent of the assist's state."""
 
+    def refresh(self) -> None:
+        """Has the Document read again: its Stream may be another one."""
+
     async def run(self) -> None:
         """Writes until it is finished or cancelled."""
 
@@ -89,7 +92,7 @@ class Publisher(Protocol):
 MakeModelClient = Callable[[StreamStart, RelayConfig, Prompt, ModelListener, RelayMetrics], ModelClient]
 MakePublisher = Callable[[StreamStart, Prompt, RelayMetrics, Callable[[str], None], Callable[[CallDocument], None]], Publisher]
 """(start, prompt, metrics, superseded, opened): `superseded(reason)` is called when the Document says that this stream is not wanted any
-more, `opened(document)` when it is live."""
+more, `opened(document)` as soon as it is live, before Map and Stream are there."""
 
 _HEALTH = {
     StatusReason.MODEL_REFUSED: PeerReason.REFUSED,
@@ -141,7 +144,10 @@ class CallBridge:
         self._over = LazyEvent()
         self._reason = ""
         self._failed = False
-        self._paused = start.claims.paused
+        self._known = LazyEvent()
+        """Set once the Document was read: until then no byte goes to the model."""
+        self._told = False
+        self._paused = False
         self.models = self._names = config.model.names
         """Models whose tokens are counted for the call: after a change also those of the session that is being replaced."""
         self._summary = CallSummary(began=loop_time())
@@ -179,8 +185,14 @@ class CallBridge:
         self._close(reason, 1008 if reason == "superseded" else 1000)
 
     def _opened(self, document: CallDocument) -> None:
-        if document.paused:  # paused at another relay, before this one had the audio
-            self.pause()
+        """The Document was read: whether the call is paused is what it says, unless somebody has asked here since it was."""
+        if not self._told:
+            self._hold_back(document.paused)
+        self._known.set()
+
+    def refresh(self) -> None:
+        """The Document has changed: who reads, and on which Stream."""
+        self._publisher.refresh()
 
     def _close(self, reason: str, code: int) -> None:
         self.ended(reason)
@@ -188,14 +200,20 @@ class CallBridge:
 
     def pause(self) -> None:
         """No byte goes to the model from now on."""
-        if not self._paused:
-            self._paused = True
-            self._model.pause()
-            self._publisher.status(AssistState.PAUSED, StatusReason.AGENT_REQUEST, "Paused: nothing that is said reaches the assistant.")
+        self._told = True
+        self._hold_back(True)
 
     def resume(self) -> None:
         """Audio goes to the model again."""
-        if self._paused:
+        self._told = True
+        self._hold_back(False)
+
+    def _hold_back(self, paused: bool) -> None:
+        if paused and not self._paused:
+            self._paused = True
+            self._model.pause()
+            self._publisher.status(AssistState.PAUSED, StatusReason.AGENT_REQUEST, "Paused: nothing that is said reaches the assistant.")
+        elif self._paused and not paused:
             self._paused = False
             self._model.resume()
             self._publisher.status(AssistState.LIVE, StatusReason.AGENT_REQUEST, "Listening again.")
@@ -256,7 +274,7 @@ class CallBridge:
 
     async def run(self) -> None:
         """Carries the call to its end. Whatever fails in one part ends this call in order, and no other."""
-        model = asyncio.create_task(self._model.run(), name="model")
+        model = asyncio.create_task(self._run_model(), name="model")
         publisher = asyncio.create_task(self._publisher.run(), name="publisher")
         over = asyncio.create_task(self._over.wait(), name="over")
         try:
@@ -273,6 +291,11 @@ class CallBridge:
                 task.cancel()
             await asyncio.gather(over, model, publisher, return_exceptions=True)
             self._tell()
+
+    async def _run_model(self) -> None:
+        """The model hears of the call when it is known whether it may; the frames until then are kept."""
+        await self._known.wait()
+        await self._model.run()
 
     async def _shut_down(self, model: asyncio.Task[None], publisher: asyncio.Task[None]) -> None:
         reason = self._reason

@@ -4,46 +4,55 @@ from __future__ import annotations
 
 from typing import Any
 
-from voiceassist_crds.messages import CallState
+from voiceassist_crds.messages import CallDocument, CallState
 
 from ..errors import RequestRefused, TwilioError
 from ..sync.agent_status import STOPPED, AgentStatus
 from ..sync.call_documents import CallDocuments
-from ..sync.document_rules import NotRunning, NotYours, SetPaused, Stop, decide_paused, decide_stop
+from ..sync.document_rules import NotRunning, NotYours, SetPaused, Stop, Succession, decide_paused, decide_stop
 from ..twilio.call_streams import TwilioStreams
 from ..twilio.error_answers import stop_failed
 from ..twilio.person import Person
 from .access import not_in_the_call, nothing_to
 from .dependencies import FunctionDependencies
 from .peer_relays import Asked, PeerRelays
-from .start import shown_state
+from .start import StreamStarter, shown_state
 
 
 class StreamControl:
     """The actions on a stream that runs."""
 
     def __init__(
-        self, deps: FunctionDependencies, documents: CallDocuments, streams: TwilioStreams, status: AgentStatus, peers: PeerRelays
+        self,
+        deps: FunctionDependencies,
+        documents: CallDocuments,
+        streams: TwilioStreams,
+        status: AgentStatus,
+        peers: PeerRelays,
+        starts: StreamStarter,
     ) -> None:
-        self._deps, self._documents, self._streams, self._status, self._peers = deps, documents, streams, status, peers
+        self._deps, self._documents, self._streams = deps, documents, streams
+        self._status, self._peers, self._starts = status, peers, starts
 
     async def stop(self, call_sid: str, person: Person) -> dict[str, Any]:
         """Stops the stream. What does not run is stopped; another worker's call goes on. Raises RequestRefused, TwilioError.
 
         The Document comes first, so that the stream's end is nobody's surprise; a stop that fails at Twilio may be repeated.
         """
-        before, decision = await self._documents.settle(
-            call_sid,
-            lambda found: decide_stop(found, worker=person.worker),
-            lambda wanted: wanted.document if isinstance(wanted, Stop) and wanted.changed else None,
-        )
+        before, decision = await self._decide_stop(call_sid, person, settled=False)
+        left = isinstance(decision, Succession) and decision.document.worker == person.worker
+        if isinstance(decision, Succession):
+            await self._starts.succession(call_sid, decision.document)
+            before, decision = await self._decide_stop(call_sid, person, settled=True)
         match decision:
-            case NotRunning():
+            case NotRunning() | Succession():
                 return {"state": "stopped", "callSid": call_sid}
             case NotYours(document=document):
                 ignored = "another worker is in the call now; this stop does not count"
                 if not document.worker:
                     ignored = "it is not known which worker is in the call; start assist to take charge of it, then stop it"
+                elif not left and await self._starts.end_watch(call_sid, person):
+                    ignored = "the assist goes on for the worker in the call; you read along no more"
                 return {"state": shown_state(document), "callSid": call_sid, "ignored": ignored}
             case Stop(document=document):
                 try:
@@ -62,20 +71,40 @@ class StreamControl:
         the audio has done it.
         """
         action = "pause" if paused else "resume"
-        _, decision = await self._documents.settle(
-            call_sid,
-            lambda found: decide_paused(found, paused, worker=person.worker),
-            lambda wanted: wanted.document if isinstance(wanted, SetPaused) and wanted.changed else None,
-        )
+        decision = await self._decide_paused(call_sid, person, paused, settled=False)
+        if isinstance(decision, Succession):
+            await self._starts.succession(call_sid, decision.document)
+            decision = await self._decide_paused(call_sid, person, paused, settled=True)
         match decision:
-            case NotRunning():
+            case NotRunning() | Succession():
                 raise nothing_to(action)
             case NotYours():
                 raise not_in_the_call(action)
             case SetPaused(document=document, tell=tell):
                 if tell and await self._peers.tell(call_sid, document, action) is not Asked.DONE:
                     raise _not_told(action)
-                return {"state": shown_state(document), "callSid": call_sid, "generation": document.generation}
+                shown = {"state": shown_state(document), "callSid": call_sid, "generation": document.generation}
+                # Without audio at any relay it is in the Document, which every relay reads before a byte goes to the model.
+                return {**shown, "confirmed": tell}
+
+    async def _decide_stop(
+        self, call_sid: str, person: Person, *, settled: bool
+    ) -> tuple[CallDocument | None, NotRunning | NotYours | Stop | Succession]:
+        return await self._documents.settle(
+            call_sid,
+            lambda found: decide_stop(found, worker=person.worker, settled=settled),
+            lambda wanted: wanted.document if isinstance(wanted, Stop) and wanted.changed else None,
+        )
+
+    async def _decide_paused(
+        self, call_sid: str, person: Person, paused: bool, *, settled: bool
+    ) -> NotRunning | NotYours | SetPaused | Succession:
+        _, decision = await self._documents.settle(
+            call_sid,
+            lambda found: decide_paused(found, paused, worker=person.worker, settled=settled),
+            lambda wanted: wanted.document if isinstance(wanted, SetPaused) and wanted.changed else None,
+        )
+        return decision
 
 
 def _not_told(action: str) -> RequestRefused:

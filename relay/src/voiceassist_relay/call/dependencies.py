@@ -6,15 +6,18 @@ import secrets
 import string
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 import aiohttp
 
+from voiceassist_crds.names import PRIVATE_PORT
 from voiceassist_crds.reasons import Refusal
 
+from ..auth import SeenProofs
 from ..config.snapshot import CurrentSnapshot
 from ..metrics.relay_metrics import RelayMetrics
+from ..peer_health import PeerHealth
 from ..rate_limits import Rate
 from ..sync.client import SyncClient
 from ..twilio.rest import TwilioRest
@@ -35,13 +38,16 @@ def random_suffix() -> str:
 
 
 class LiveCall(Protocol):
-    """A call whose audio is at this relay. Both methods return at once and may be called again."""
+    """A call whose audio is at this relay. Every method returns at once and may be called again."""
 
     def pause(self) -> None:
         """No audio goes to the model from now on."""
 
     def resume(self) -> None:
         """Audio goes to the model again."""
+
+    def refresh(self) -> None:
+        """The call's Document has changed: it is read again."""
 
 
 class LiveCalls(Protocol):
@@ -65,6 +71,8 @@ class Timing:
     """While a browser waits for the answer: so often that one request in five may fail."""
     follow: RetryPolicy = _FOLLOW
     """After the answer, and on callbacks: Map, Stream, permission, status. Longer than Sync may be away (120 s)."""
+    joining_seconds: float = 3.0
+    """For a call to join the conference of a task that was just accepted, before a start is told to come again."""
     peer_seconds: float = 2.0
     """For one relay to answer another."""
     stop_seconds: float = 2.0
@@ -95,6 +103,13 @@ class FunctionDependencies:
     now: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic
     suffix: Callable[[], str] = random_suffix
+    address: str = ""
+    """Where other relays reach this one, as calls' Documents name it; a proof that names another is none. Empty: not known."""
+    peer_port: int | None = PRIVATE_PORT
+    """The one port of other relays that is dialled; None, on a developer's machine: any of this machine."""
+    proofs: SeenProofs = field(default_factory=SeenProofs)
+    relay_health: PeerHealth = field(default_factory=lambda: PeerHealth(time.time()))
+    """Whether other relays answer."""
     timing: Timing = Timing()
 
     def sync_ttl(self) -> int:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import ipaddress
 import re
+import secrets
 from enum import Enum, auto
 from typing import Final
 
@@ -14,16 +16,22 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from voiceassist_crds.messages import CallDocument
-from voiceassist_crds.names import CALL_SID_PATTERN, PEER_HEADER, is_call_sid
+from voiceassist_crds.names import CALL_SID_PATTERN, PEER_HEADER, PEER_PROOF_HEADER, is_call_sid
+from voiceassist_crds.status import PeerReason
 
-from ..auth import mint_peer, verify_peer
+from ..auth import mint_peer, mint_peer_for, verify_peer, verify_peer_for
 from ..logs import call_hash
 from .dependencies import FunctionDependencies, LiveCall
 
 NO_SUCH_CALL: Final = "no_such_call"
 CALL_OVER: Final = "call_over"
-ACTIONS: Final = ("pause", "resume")
+ACTIONS: Final = ("pause", "resume", "refresh")
 _MAX_ANSWER = 4096
+_NONCE_BYTES = 18
+_UNREACHABLE = (
+    "Another relay does not answer on its private port: calls there cannot be paused from here, nor taken over if it is no more. "
+    "NetworkPolicies must let relays reach each other on port 9090."
+)
 _PORT = re.compile(r"[0-9]{1,5}")
 
 log = structlog.get_logger("voiceassist.peers")
@@ -34,15 +42,24 @@ class Asked(Enum):
 
     DONE = auto()
     GONE = auto()
-    """It is no more, or never had the call: it was started anew."""
+    """Nothing listens at its address, or a relay that never had the call does: it has ended."""
     OVER = auto()
     """It had the call, and has seen its end."""
     UNKNOWN = auto()
-    """It could not be asked: no address is known, or it does not take our proof."""
+    """It could not be asked, did not answer in time, or does not take our proof: what it does with the call is not known."""
 
 
-def peer_address(owner: str) -> str | None:
-    """`owner` if it is an address and a port that a relay may have, else None. Never a name: those could lead anywhere."""
+_NO_ADDRESS_OF_A_POD: Final = tuple(
+    ipaddress.ip_network(net) for net in ("::ffff:0:0/96", "::/96", "64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32")
+)
+"""IPv4 addresses in the clothes of IPv6: a relay names its own as it is."""
+
+
+def peer_address(owner: str, peer_port: int | None) -> str | None:
+    """`owner` if it is an address and a port that a relay may have, else None. Never a name: those could lead anywhere.
+
+    `peer_port` is the one port that relays have; None, on a developer's machine: any, but of this machine alone.
+    """
     host, colon, port = owner.rpartition(":")
     if not colon or not _PORT.fullmatch(port) or not 0 < int(port) < 65536:
         return None
@@ -55,7 +72,11 @@ def peer_address(owner: str) -> str | None:
         return None
     if address.is_link_local or address.is_multicast or address.is_unspecified:
         return None
-    return owner
+    if peer_port is None:
+        return owner if address.is_loopback else None
+    if int(port) != peer_port or address.is_loopback:
+        return None
+    return None if address.version == 6 and any(address in net for net in _NO_ADDRESS_OF_A_POD) else owner
 
 
 class PeerRelays:
@@ -71,7 +92,7 @@ class PeerRelays:
         return await self._ask("GET", document.owner, f"/calls/{call_sid}", call_sid)
 
     async def tell(self, call_sid: str, document: CallDocument, action: str) -> Asked:
-        """Pauses or resumes the call where its audio is."""
+        """Pauses, resumes or refreshes the call where its audio is."""
         local = self._deps.calls.find(call_sid)
         if local is not None:
             _carry_out(local, action)
@@ -79,23 +100,32 @@ class PeerRelays:
         return await self._ask("POST", document.owner, f"/calls/{call_sid}/{action}", call_sid)
 
     async def _ask(self, method: str, owner: str, path: str, call_sid: str) -> Asked:
-        address = peer_address(owner)
+        address = peer_address(owner, self._deps.peer_port)
         tokens = self._deps.current().secrets.auth_tokens
         if address is None or not tokens:
             return Asked.UNKNOWN
-        headers = {PEER_HEADER: mint_peer(tokens[0], method, path, self._deps.now())}
+        now = self._deps.now()
+        headers = {
+            PEER_PROOF_HEADER: mint_peer_for(tokens[0], address, method, path, now, secrets.token_urlsafe(_NONCE_BYTES)),
+            PEER_HEADER: mint_peer(tokens[0], method, path, now),  # for a relay of version 0.1.0
+        }
         try:
             async with (
                 asyncio.timeout(self._deps.timing.peer_seconds),
                 self._deps.http.request(method, f"http://{address}{path}", headers=headers, allow_redirects=False) as response,
             ):
+                self._deps.relay_health.worked(now)
                 if response.status == 200:
                     return Asked.DONE
                 body = await response.content.read(_MAX_ANSWER)
                 status = response.status
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            log.warning("relay not reached", call=call_hash(call_sid), error=type(error).__name__)
-            return Asked.GONE
+            refused = isinstance(error, aiohttp.ClientConnectorError) and error.os_error.errno == errno.ECONNREFUSED
+            log.warning("relay not reached", call=call_hash(call_sid), error=type(error).__name__, refused=refused)
+            if refused:  # nothing listens there: the process is no more
+                return Asked.GONE
+            self._deps.relay_health.failed(PeerReason.UNREACHABLE, _UNREACHABLE, now)
+            return Asked.UNKNOWN
         if status == 404 and NO_SUCH_CALL.encode() in body:
             return Asked.GONE
         if status == 404 and CALL_OVER.encode() in body:
@@ -105,7 +135,7 @@ class PeerRelays:
 
 
 def peer_router(deps: FunctionDependencies) -> APIRouter:
-    """The private port's routes: GET /calls/{callSid}, POST /calls/{callSid}/pause and /resume, for relays with our proof."""
+    """The private port's routes: GET /calls/{callSid}, POST /calls/{callSid}/pause, /resume and /refresh, for relays with our proof."""
     router = APIRouter()
 
     async def call(request: Request) -> Response:
@@ -120,9 +150,8 @@ def peer_router(deps: FunctionDependencies) -> APIRouter:
 
 
 def _answer(deps: FunctionDependencies, request: Request, action: str | None) -> Response:
-    header = request.headers.get(PEER_HEADER, "")
     call_sid = request.path_params["call_sid"]
-    if not verify_peer(deps.current().secrets.auth_tokens, header, request.method, request.url.path, deps.now()):
+    if not _is_relay(deps, request):
         return _error(403, "no_proof", f"{PEER_HEADER}: no valid proof of a relay of this installation")
     if action not in {None, *ACTIONS} or not is_call_sid(call_sid):
         return _error(404, "not_found", f"known: /calls/{CALL_SID_PATTERN} and its {', '.join(ACTIONS)}")
@@ -136,11 +165,33 @@ def _answer(deps: FunctionDependencies, request: Request, action: str | None) ->
     return JSONResponse({"callSid": call_sid, "done": action or "found"})
 
 
+def _is_relay(deps: FunctionDependencies, request: Request) -> bool:
+    """Whether the request carries a proof that is for this relay and was not used yet.
+
+    A relay of version 0.1.0 sends only its own kind, which names no target. A later one sends both: whoever takes its proof off the
+    request finds the other used up here, and no other relay has the call.
+    """
+    tokens, now, method, path = deps.current().secrets.auth_tokens, deps.now(), request.method, request.url.path
+    proof, old = request.headers.get(PEER_PROOF_HEADER, ""), request.headers.get(PEER_HEADER, "")
+    if proof:
+        valid = bool(deps.address) and verify_peer_for(tokens, proof, deps.address, method, path, now)
+        if not (valid and deps.proofs.use(proof, now)):
+            return False
+        deps.proofs.use(f"{method} {path} {old}", now)
+        return True
+    if not verify_peer(tokens, old, method, path, now) or not deps.proofs.use(f"{method} {path} {old}", now):
+        return False
+    deps.metrics.other_version("peer_proof")
+    return True
+
+
 def _carry_out(call: LiveCall, action: str) -> None:
     if action == "pause":
         call.pause()
-    else:
+    elif action == "resume":
         call.resume()
+    else:
+        call.refresh()
 
 
 def _error(status: int, code: str, message: str) -> Response:

@@ -46,6 +46,9 @@ class Bridge(CallSink, Protocol):
     def resume(self) -> None:
         """Audio goes to the model again."""
 
+    def refresh(self) -> None:
+        """The call's Document has changed."""
+
     def use(self, config: RelayConfig) -> None:
         """A new configuration is in force."""
 

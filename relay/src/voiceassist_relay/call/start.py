@@ -14,6 +14,7 @@ from typing import Any
 
 import structlog
 
+from voiceassist_crds.config import Checks
 from voiceassist_crds.messages import CallDocument, CallState
 from voiceassist_crds.names import suggestions_map, sync_stream
 
@@ -25,23 +26,30 @@ from ..sync.document_rules import (
     AlreadyRunning,
     ChangeWorker,
     Create,
+    Held,
     Superseded,
     TakeOver,
+    Waits,
     create_failed,
     create_unclear,
     decide_start,
     is_running,
+    may_be_held,
     still_wanted,
+    succeed,
+    watch_ended,
 )
 from ..twilio.call_streams import TwilioStreams
 from ..twilio.error_answers import stream_refused
 from ..twilio.person import Person
+from ..twilio.taskrouter import Assignments
+from .access import held_by_another
 from .dependencies import FunctionDependencies
 from .peer_relays import Asked, PeerRelays
 
 log = structlog.get_logger("voiceassist.functions")
 
-Decision = Create | AlreadyRunning | TakeOver | ChangeWorker
+Decision = Create | AlreadyRunning | TakeOver | ChangeWorker | Waits
 _NAME_IN_USE = 409
 
 
@@ -85,9 +93,16 @@ class StreamStarter:
     """Starts by workers, and automatic ones after a stream died before it began."""
 
     def __init__(
-        self, deps: FunctionDependencies, documents: CallDocuments, streams: TwilioStreams, status: AgentStatus, peers: PeerRelays
+        self,
+        deps: FunctionDependencies,
+        documents: CallDocuments,
+        streams: TwilioStreams,
+        status: AgentStatus,
+        peers: PeerRelays,
+        assignments: Assignments,
     ) -> None:
         self._deps, self._documents, self._streams, self._status, self._peers = deps, documents, streams, status, peers
+        self._assignments = assignments
 
     async def start(self, call_sid: str, task_sid: str, person: Person) -> Started:
         """A start by a worker who may. Raises RequestRefused, TwilioError or UnknownCallState."""
@@ -100,12 +115,59 @@ class StreamStarter:
                 # What may be left of the earlier stream would spend tracks and send audio to nobody.
                 self._later("stop earlier", self._streams.stop_quietly(call_sid, previous.stream_sid or previous.stream_name))
                 document, outcome = await self.create_stream(call_sid, document), Outcome.RESTARTED
-            case ChangeWorker():
-                outcome = Outcome.TRANSFERRED
+                if previous.sync_stream != document.sync_stream:
+                    self._later("hand over", self._hand_over(call_sid, document, previous))
+            case ChangeWorker(previous=previous):
+                self.handed_over(call_sid, document, previous)
+                return Started(call_sid, document, Outcome.TRANSFERRED)
+            case Waits():
+                return await self.watch(call_sid, document, person)
             case AlreadyRunning():
                 outcome = Outcome.RUNNING
         self.follow(call_sid, document, created=isinstance(decision, Create | TakeOver))
         return Started(call_sid, document, outcome)
+
+    async def succession(self, call_sid: str, document: CallDocument) -> None:
+        """Hands the call to the worker who waits for it, if the one in charge has left it. Raises RequestRefused, TwilioError."""
+        holders = await self._assignments.holders(document.task_sid)
+        if document.successor is not None and document.successor.task_sid != document.task_sid:
+            holders |= await self._assignments.holders(document.successor.task_sid)
+        name = self._new_stream(call_sid)
+
+        def decide(found: CallDocument | None) -> CallDocument | None:
+            return None if found is None else succeed(found, holders, sync_stream=name)
+
+        before, after = await self._documents.settle(call_sid, decide, lambda wanted: wanted)
+        if before is not None and after is not None:
+            self.handed_over(call_sid, after, before)
+
+    def handed_over(self, call_sid: str, document: CallDocument, previous: CallDocument) -> None:
+        """Leaves to the background what follows a change of worker, or the end of a watch: who reads, and on which Stream."""
+        self._later("hand over", self._hand_over(call_sid, document, previous))
+
+    async def end_watch(self, call_sid: str, person: Person) -> bool:
+        """Ends somebody's reading along: takes the permission back, and gives the call a Stream whose name they do not know. Whether they
+        read along. Raises RequestRefused, TwilioError."""
+        if not await self._status.end_watch(call_sid, person.identity):
+            return False
+        name = self._new_stream(call_sid)
+
+        def decide(found: CallDocument | None) -> CallDocument | None:
+            return None if found is None else watch_ended(found, identity=person.identity, sync_stream=name)
+
+        before, after = await self._documents.settle(call_sid, decide, lambda wanted: wanted)
+        if before is not None and after is not None:
+            self.handed_over(call_sid, after, before)
+        return True
+
+    async def _hand_over(self, call_sid: str, document: CallDocument, previous: CallDocument) -> None:
+        done = await self._status.hand_over(call_sid, document)
+        if document.state is CallState.LIVE:
+            asked = await self._peers.tell(call_sid, document, "refresh")
+            if asked is not Asked.DONE:  # an older relay: the status item goes on naming the Stream that it writes to
+                log.warning("the relay with the audio keeps its Stream", call=call_hash(call_sid), asked=asked.name, readers_changed=done)
+        elif previous.sync_stream != document.sync_stream:
+            await self._status.remove_stream(previous.sync_stream)
 
     async def watch(self, call_sid: str, document: CallDocument, person: Person) -> Started:
         """Lets somebody read along; nothing else changes. Raises TwilioError."""
@@ -161,8 +223,7 @@ class StreamStarter:
 
     async def _decide(self, call_sid: str, task_sid: str, person: Person) -> Decision:
         """Decides and writes until both fit together. The first attempt takes the call for a new one: that saves a read."""
-        legacy = self._deps.current().config.twilio.legacy_stream
-        name = sync_stream(call_sid, "" if legacy else self._deps.suffix())
+        name = self._new_stream(call_sid)
         seen: Seen | None = None
         for _ in range(CONFLICTS):
             document = seen.document if seen else None
@@ -175,11 +236,23 @@ class StreamStarter:
                 task_sid=task_sid,
                 now=self._deps.now(),
                 owner_gone=await self._owner_gone(call_sid, document),
+                held_by_other=await self._held_by_other(document, person.worker),
             )
-            if isinstance(decision, AlreadyRunning) or await self._documents.write(call_sid, decision.document, seen):
+            if isinstance(decision, Held):
+                raise held_by_another()
+            written = isinstance(decision, AlreadyRunning) or (isinstance(decision, Waits) and not decision.changed)
+            if written or await self._documents.write(call_sid, decision.document, seen):
                 return decision
             seen = await self._documents.read(call_sid)
         raise contended()
+
+    def _new_stream(self, call_sid: str) -> str:
+        return sync_stream(call_sid, "" if self._deps.current().config.twilio.legacy_stream else self._deps.suffix())
+
+    async def _held_by_other(self, document: CallDocument | None, worker: str) -> bool:
+        if document is None or not may_be_held(document, worker=worker) or self._deps.current().config.checks is not Checks.ALL:
+            return False
+        return document.worker in await self._assignments.holders(document.task_sid)
 
     async def _owner_gone(self, call_sid: str, document: CallDocument | None) -> bool:
         if document is None or document.state is not CallState.LIVE:

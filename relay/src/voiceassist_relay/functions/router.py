@@ -44,9 +44,9 @@ class Functions:
         status = AgentStatus(deps.sync, deps.current, deps.now, timing.follow)
         self._documents = documents
         self._tokens = FlexTokens(deps.rest, deps.current, deps.now, timing.ask)
-        self._assignments = Assignments(deps.rest, deps.current, deps.now, timing.ask)
-        self._starts = StreamStarter(deps, documents, streams, status, peers)
-        self._controls = StreamControl(deps, documents, streams, status, peers)
+        self._assignments = Assignments(deps.rest, deps.current, deps.now, timing.ask, joining_seconds=timing.joining_seconds)
+        self._starts = StreamStarter(deps, documents, streams, status, peers, self._assignments)
+        self._controls = StreamControl(deps, documents, streams, status, peers, self._starts)
         patient = CallDocuments(store, timing.follow)  # nobody waits for the answer to a callback
         self._callbacks = StreamCallbacks(deps, patient, streams, status, peers, self._starts)
         self._stream_rate = RateTable(timing.stream_rate)
@@ -137,14 +137,11 @@ class Functions:
     async def _start(self, fields: StreamFields, person: Person) -> Started:
         task_sid = fields.task_sid
         if self._checked:
-            if task_sid is None:
-                task_sid = await self._assignments.find(person, fields.call_sid)
-                holds = task_sid is not None
-            else:
-                holds = await self._assignments.holds(person, task_sid, fields.call_sid)
-            if access_for_start(person, holds) is Access.WATCH:
+            holding = await self._assignments.holding(person, task_sid, fields.call_sid)
+            if access_for_start(person, holding.standing) is Access.WATCH:
                 seen = await self._documents.read(fields.call_sid)
                 return await self._starts.watch(fields.call_sid, watched(seen.document if seen else None), person)
+            task_sid = holding.task_sid
         return await self._starts.start(fields.call_sid, task_sid or "", person)
 
     @property

@@ -72,8 +72,9 @@ MODEL_ERRORS: Final = (
     OTHER,
 )
 PEERS: Final = ("twilio", "model")
-OTHER_VERSION: Final = ("config_field", "document_field", "document_state", "request_field")
+OTHER_VERSION: Final = ("config_field", "document_field", "document_mark", "document_state", "peer_proof", "request_field")
 """What may have been written by another version."""
+FOREIGN_OBJECTS: Final = ("document", "map", "stream")
 GAPS: Final = ("sequence", "timestamp")
 TOKENS: Final[Values] = (
     ("text", "input", "false"),

@@ -101,9 +101,15 @@ class RelayMetrics:
         self._unknown = listed("unknown_messages_total", "Events ignored because they are not known, by peer.", alone(closed.PEERS), "peer")
         self._other_version = listed(
             "other_version_total",
-            "What another version wrote and this one does not know: fields, passed over and kept, and states of calls, left alone.",
+            "What another version wrote and this one does not know, or writes otherwise: passed over, kept, or left alone.",
             alone(closed.OTHER_VERSION),
             "what",
+        )
+        self._foreign = listed(
+            "foreign_objects_total",
+            "Objects of calls in Sync that somebody else had made before us: replaced.",
+            alone(closed.FOREIGN_OBJECTS),
+            "kind",
         )
         self._gaps = listed("media_gaps_total", "Gaps in a stream's sequence numbers or timestamps.", alone(closed.GAPS), "kind")
         self._tokens = counter("tokens_total", "Tokens used at the model.", "model", "modality", "direction", "cached")
@@ -220,8 +226,13 @@ class RelayMetrics:
         self._unknown.inc(peer)
 
     def other_version(self, what: str, count: int = 1) -> None:
-        """Something of another version was met: what config_field, document_field, document_state or request_field."""
+        """Something of another version was met: what config_field, document_field, document_mark, document_state, peer_proof or
+        request_field."""
         self._other_version.inc(what, count=count)
+
+    def foreign_object(self, kind: str) -> None:
+        """An object of a call that somebody else had made: kind document, map or stream."""
+        self._foreign.inc(kind)
 
     # connections
 

@@ -79,6 +79,53 @@ class AgentStatus:
                 code=error.code,
             )
 
+    async def hand_over(self, call_sid: str, document: CallDocument) -> bool:
+        """The call has another worker, or a watch has ended: they alone may read from now on. Tells whether that is done.
+
+        The former Stream is not removed here: the relay with the audio may be about to write to it.
+        """
+        readers = {document.identity} | ({document.successor.identity} if document.successor is not None else set())
+        try:
+            map_sid = await self.make_readable(call_sid, document.identity, self._policy)
+            for identity in await retrying(self._policy, lambda: self._sync.readers(map_sid), idempotent=True):
+                if identity not in readers:
+                    await self._revoke(map_sid, identity)
+            await retrying(self._policy, lambda: self._sync.ensure_stream(document.sync_stream, self._ttl), idempotent=True)
+        except TwilioError as error:
+            log.error(
+                "who was in the call before may read on",
+                call=call_hash(call_sid),
+                operation=error.operation,
+                status=error.status,
+                code=error.code,
+            )
+            return False
+        return True
+
+    async def end_watch(self, call_sid: str, identity: str) -> bool:
+        """Takes the permission of one who reads along back; whether there was one. Raises TwilioError."""
+        name = suggestions_map(call_sid)
+        try:
+            if not await retrying(self._policy, lambda: self._sync.may_read(name, identity), idempotent=True):
+                return False
+        except TwilioRefused as error:
+            if is_missing(error):
+                return False
+            raise
+        await self._revoke(name, identity)
+        return True
+
+    async def remove_stream(self, name: str) -> None:
+        """Removes a Stream that nobody shall hear any more."""
+        try:
+            await retrying(self._policy, lambda: self._sync.delete_stream(name), idempotent=True)
+        except TwilioError as error:
+            if not (isinstance(error, TwilioRefused) and is_missing(error)):
+                log.error("a call's former Stream is left", operation=error.operation, status=error.status, code=error.code)
+
+    async def _revoke(self, map_sid: str, identity: str) -> None:
+        await retrying(self._policy, lambda: self._sync.grant(map_sid, identity, read=False), idempotent=True)
+
     async def tell(self, call_sid: str, document: CallDocument, what: Told) -> None:
         """Writes a status into the Map and sends it on the Stream.
 

@@ -17,7 +17,8 @@ from ..errors import RequestRefused, TwilioRefused, TwilioUnclear, UnknownCallSt
 from ..logs import call_hash
 from ..metrics.relay_metrics import RelayMetrics
 from ..twilio.retry import RetryPolicy, retrying
-from .client import SyncClient, is_missing, is_stale, is_taken
+from .client import Revisioned, SyncClient, is_missing, is_stale, is_taken
+from .document_mac import FIELD, is_marked, marked
 from .stored_document import UnknownState, read_document, unknown_fields
 
 CONFLICTS: Final = 12
@@ -45,13 +46,18 @@ class DocumentStore:
         self._sync, self._ttl, self._metrics = sync, ttl, metrics
 
     async def fetch(self, call_sid: str) -> Seen | None:
-        """The call's Document; None if there is none. Raises TwilioError; UnknownCallState if a later version is about something."""
+        """The call's Document; None if there is none, or one that no relay wrote: that is removed. Raises TwilioError; UnknownCallState
+        if a later version is about something."""
         try:
             found = await self._sync.fetch_document(call_document(call_sid))
         except TwilioRefused as error:
             if is_missing(error):
                 return None
             raise
+        if not await self._is_ours(call_sid, found):
+            await self._replace(found)
+            return None
+        found.data.pop(FIELD, None)
         document = read_document(call_sid, found.data)
         if isinstance(document, UnknownState):
             self._metrics.other_version("document_state")
@@ -65,11 +71,32 @@ class DocumentStore:
 
     async def put(self, call_sid: str, document: CallDocument, over: Seen | None) -> None:
         """Writes over what was seen (None: creates), with its time to live anew. Raises TwilioError."""
-        data = document.wire()
+        data = marked(call_sid, document.wire(), self._sync.auth_tokens)
         if over is None:
             await self._sync.create_document(call_document(call_sid), data, self._ttl())
         else:
             await self._sync.update_document(over.sid, data, if_match=over.revision, ttl=self._ttl())
+
+    async def _is_ours(self, call_sid: str, found: Revisioned) -> bool:
+        """Whether a relay wrote it: made through REST, and marked. Relays of version 0.1.0 do not mark; what they write counts where the
+        service lets nobody else write to it."""
+        if found.foreign:
+            return False
+        tokens = self._sync.auth_tokens
+        if not tokens or is_marked(call_sid, found.data, tokens):
+            return True
+        if not await self._sync.is_guarded():
+            return False
+        self._metrics.other_version("document_mark")
+        return True
+
+    async def _replace(self, found: Revisioned) -> None:
+        self._sync.not_ours("document")
+        try:
+            await self._sync.delete_document(found.sid)
+        except TwilioRefused as error:
+            if not is_missing(error):
+                raise
 
     async def renew(self, call_sid: str) -> None:
         """Begins the Document's time to live anew. Raises TwilioError."""

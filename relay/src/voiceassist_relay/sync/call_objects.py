@@ -77,9 +77,9 @@ class CallObjects:
         """Name of the call's Sync Stream; empty until the Document was read."""
         return "" if self.document is None else self.document.sync_stream
 
-    async def open(self) -> CallDocument:
-        """Brings the Document to `live`, then makes or finds Map and Stream. Raises Ousted if the Document wants another stream, or is in
-        a state that this version does not know: whoever wrote that has plans with the call that this relay cannot carry out."""
+    async def open_document(self) -> CallDocument:
+        """Brings the Document to `live`. Raises Ousted if the Document wants another stream, or is in a state that this version does not
+        know: whoever wrote that has plans with the call that this relay cannot carry out."""
         try:
             document = await self._change_document(self._live)
         except UnknownCallState:
@@ -87,10 +87,32 @@ class CallObjects:
         if document is None:
             raise Ousted(SUPERSEDED)
         self.document = document
+        return document
+
+    async def open_map_and_stream(self) -> None:
+        """Makes or finds them."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._ensure_map())
             group.create_task(self._ensure_stream())
-        return document
+
+    async def reread(self) -> CallDocument | None:
+        """Reads the Document again and goes over to the Stream that it names now; what listens to the old one hears no more of it.
+
+        None: it is not this stream's any more.
+        """
+        try:
+            seen = await persist(lambda: self._documents.fetch(self.owner.call_sid), Backoff(self._chance))
+        except UnknownCallState:
+            return None
+        if seen is None or seen.document.generation != self.owner.generation or seen.document.stream_sid != self.owner.stream_sid:
+            return None
+        async with self.stream.lock:
+            before, self.document = self.stream_name, seen.document
+            if before != self.stream_name and self.stream.sid:
+                old = self.stream.sid
+                await self._ensure_stream()
+                await self._remove_stream(old)
+        return seen.document
 
     async def close(self, lost: bool, seq: Callable[[], int]) -> None:
         """Writes into the Document that the stream is over, if the Document is still this stream's and in a state that is known here.
@@ -153,6 +175,13 @@ class CallObjects:
             if not is_missing(error):
                 raise
             return 0  # the Map is gone, and its numbers with it
+
+    async def _remove_stream(self, sid: str) -> None:
+        try:
+            await persist(lambda: self.sync.delete_stream(sid), Backoff(self._chance))
+        except TwilioRefused as error:
+            if not is_missing(error):
+                log.warning("the call's former Stream is left", status=error.status, code=error.code)
 
     async def _grant(self, identity: str) -> None:
         try:

@@ -6,11 +6,14 @@ Nothing is retried here. Names and keys are encoded here; where a method takes `
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import structlog
 
 from ..config.snapshot import CurrentSnapshot
 from ..errors import TwilioError, TwilioRefused, TwilioUnclear
@@ -27,6 +30,14 @@ REVISION_MISMATCH = 54103
 """Code of an update whose If-Match is not the object's revision any more."""
 PAGE_SIZE = 100
 MAX_PAGES = 100
+SYSTEM = "system"
+"""`created_by` of what was made through REST (Twilio's documentation of the Sync resources); of anything else it is an identity."""
+ACL_SECONDS = 600.0
+"""How long it is remembered whether a service guards its objects."""
+_REPLACED = 3
+"""How often an object that somebody keeps making before us is replaced at once."""
+
+log = structlog.get_logger("voiceassist.sync")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +47,18 @@ class Revisioned:
     sid: str
     revision: str
     data: dict[str, Any] = field(repr=False)
+    foreign: bool = False
+    """It was made with somebody's access token, not through REST as we make things."""
 
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """A Stream (`TO…`) or a Map (`MP…`); `existed`: it was there before."""
+    """A Stream (`TO…`) or a Map (`MP…`); `existed`: it was there before; `foreign`: made with somebody's access token, not through REST."""
 
     sid: str
     name: str
     existed: bool = False
+    foreign: bool = False
 
 
 def is_taken(error: TwilioRefused) -> bool:
@@ -87,17 +101,50 @@ class SyncClient:
         timeout: float | None = None,
         watch: Watch | None = None,
         service_sid: str | None = None,
+        on_foreign: Callable[[str], None] | None = None,
+        guarded: dict[str, tuple[bool, float]] | None = None,
     ) -> None:
+        """`on_foreign` is told the kind of each object that was there before us and is not ours."""
         self._rest = rest
         self._current = current
         self._timeout = timeout
         self._watch = watch
         self._service_sid = service_sid
+        self._on_foreign = on_foreign
+        self._guarded = {} if guarded is None else guarded
 
     def pinned(self) -> SyncClient:
         """A client that stays with the service of this moment, so that a call's objects are found where they were made."""
         service = self._current().config.twilio.sync_service_sid
-        return SyncClient(self._rest, self._current, timeout=self._timeout, watch=self._watch, service_sid=service)
+        return SyncClient(
+            self._rest,
+            self._current,
+            timeout=self._timeout,
+            watch=self._watch,
+            service_sid=service,
+            on_foreign=self._on_foreign,
+            guarded=self._guarded,
+        )
+
+    @property
+    def auth_tokens(self) -> tuple[str, ...]:
+        """Twilio's auth tokens in force: what we mark our own with."""
+        return self._current().secrets.auth_tokens
+
+    async def is_guarded(self) -> bool:
+        """Whether the service has `AclEnabled`: then nobody's access token changes what was made through REST."""
+        service = self._service_sid or self._current().config.twilio.sync_service_sid
+        known, now = self._guarded.get(service), time.monotonic()
+        if known is None or now >= known[1]:
+            answer = await self._get("service_fetch", "")
+            known = self._guarded[service] = (answer.body.get("acl_enabled") is True, now + ACL_SECONDS)
+        return known[0]
+
+    def not_ours(self, kind: str) -> None:
+        """Counts and tells of an object that was there before us and is not ours."""
+        log.error("an object of a call was made by somebody else and is replaced", kind=kind)
+        if self._on_foreign is not None:
+            self._on_foreign(kind)
 
     # Documents
 
@@ -118,6 +165,10 @@ class SyncClient:
         answer = await self._post("document_update", path, _with_ttl({"Data": encode(data)}, "Ttl", ttl), if_match)
         return _revisioned("document_update", answer)
 
+    async def delete_document(self, sid: str) -> None:
+        """Removes a Document; TwilioRefused with `is_missing` if there is none."""
+        await self._request("document_delete", "DELETE", f"/Documents/{segment(sid)}")
+
     async def set_document_ttl(self, sid: str, ttl: int) -> None:
         """Begins the Document's time to live (seconds) anew."""
         await self._post("document_ttl", f"/Documents/{segment(sid)}", {"Ttl": ttl})
@@ -132,7 +183,11 @@ class SyncClient:
     async def fetch_stream(self, sid: str) -> Container:
         """A Stream; TwilioRefused with `is_missing` if there is none."""
         answer = await self._get("stream_fetch", f"/Streams/{segment(sid)}")
-        return Container(_text("stream_fetch", answer, "sid"), str(answer.body.get("unique_name") or ""), existed=True)
+        return _existing("stream_fetch", answer)
+
+    async def delete_stream(self, sid: str) -> None:
+        """Removes a Stream: who listens to it is told so. TwilioRefused with `is_missing` if there is none."""
+        await self._request("stream_delete", "DELETE", f"/Streams/{segment(sid)}")
 
     async def set_stream_ttl(self, sid: str, ttl: int) -> None:
         """Begins the Stream's time to live (seconds) anew."""
@@ -143,15 +198,15 @@ class SyncClient:
         await self._post("stream_publish", f"/Streams/{segment(stream_sid)}/Messages", {"Data": encode(data)}, timeout=timeout)
 
     async def ensure_stream(self, name: str, ttl: int) -> Container:
-        """The Stream of this name, made if it is missing. One that exists gets the time to live anew, whatever it had."""
-        try:
-            return await self.create_stream(name, ttl)
-        except TwilioRefused as error:
-            if not is_taken(error):
-                raise
-        stream = await self.fetch_stream(name)
-        await self.set_stream_ttl(stream.sid, ttl)
-        return stream
+        """The Stream of this name, made if it is missing or not ours. One that exists gets the time to live anew, whatever it had."""
+        return await self._ensure(
+            "stream",
+            name,
+            lambda: self.create_stream(name, ttl),
+            self.fetch_stream,
+            self.delete_stream,
+            lambda sid: self.set_stream_ttl(sid, ttl),
+        )
 
     # Maps
 
@@ -163,22 +218,48 @@ class SyncClient:
     async def fetch_map(self, sid: str) -> Container:
         """A Map; TwilioRefused with `is_missing` if there is none."""
         answer = await self._get("map_fetch", f"/Maps/{segment(sid)}")
-        return Container(_text("map_fetch", answer, "sid"), str(answer.body.get("unique_name") or ""), existed=True)
+        return _existing("map_fetch", answer)
+
+    async def delete_map(self, sid: str) -> None:
+        """Removes a Map with its items; TwilioRefused with `is_missing` if there is none."""
+        await self._request("map_delete", "DELETE", f"/Maps/{segment(sid)}")
 
     async def set_map_ttl(self, sid: str, ttl: int) -> None:
         """Begins the Map's time to live (seconds) anew."""
         await self._post("map_ttl", f"/Maps/{segment(sid)}", {"Ttl": ttl})
 
     async def ensure_map(self, name: str, ttl: int) -> Container:
-        """The Map of this name, made if it is missing. One that exists gets the time to live anew, whatever it had."""
-        try:
-            return await self.create_map(name, ttl)
-        except TwilioRefused as error:
-            if not is_taken(error):
-                raise
-        found = await self.fetch_map(name)
-        await self.set_map_ttl(found.sid, ttl)
-        return found
+        """The Map of this name, made if it is missing or not ours. One that exists gets the time to live anew, whatever it had."""
+        return await self._ensure(
+            "map", name, lambda: self.create_map(name, ttl), self.fetch_map, self.delete_map, lambda sid: self.set_map_ttl(sid, ttl)
+        )
+
+    async def _ensure(
+        self,
+        kind: str,
+        name: str,
+        create: Callable[[], Awaitable[Container]],
+        fetch: Callable[[str], Awaitable[Container]],
+        delete: Callable[[str], Awaitable[None]],
+        renew: Callable[[str], Awaitable[None]],
+    ) -> Container:
+        for _ in range(_REPLACED):
+            try:
+                return await create()
+            except TwilioRefused as error:
+                if not is_taken(error):
+                    raise
+            found = await fetch(name)
+            if not found.foreign:
+                await renew(found.sid)
+                return found
+            self.not_ours(kind)
+            try:
+                await delete(found.sid)
+            except TwilioRefused as error:
+                if not is_missing(error):
+                    raise
+        raise TwilioUnclear(f"sync_{kind}_ensure", 0, 0, "somebody else makes it again and again")
 
     async def create_item(self, map_sid: str, key: str, data: Mapping[str, Any], ttl: int) -> Revisioned:
         """Adds an item to a Map; TwilioRefused with `is_taken` if the key is in use."""
@@ -210,12 +291,10 @@ class SyncClient:
             for entry in listed if isinstance(listed, list) else []:
                 if isinstance(entry, dict):
                     yield _revisioned("item_list", Answer(answer.status, entry, {}), "key")
-            meta = answer.body.get("meta")
-            following = meta.get("next_page_url") if isinstance(meta, dict) else None
-            if not following:
+            following = _next_query(answer)
+            if following is None:
                 return
-            # Only the query is taken over, so that credentials never follow an address from an answer.
-            query = dict(parse_qsl(urlsplit(following).query))
+            query = following
 
     # Permissions
 
@@ -223,6 +302,27 @@ class SyncClient:
         """Sets what an identity may do with a Map."""
         path = f"/Maps/{segment(map_sid)}/Permissions/{segment(identity)}"
         await self._post("permission_update", path, {"Read": read, "Write": write, "Manage": manage})
+
+    async def readers(self, map_sid: str) -> list[str]:
+        """The identities that may do anything with a Map."""
+        found: list[str] = []
+        query = {"PageSize": str(PAGE_SIZE)}
+        for _ in range(MAX_PAGES):
+            answer = await self._get("permission_list", f"/Maps/{segment(map_sid)}/Permissions?{urlencode(query)}")
+            listed = answer.body.get("permissions")
+            for entry in listed if isinstance(listed, list) else []:
+                if isinstance(entry, dict) and any(entry.get(right) is True for right in ("read", "write", "manage")):
+                    found.append(str(entry.get("identity")))
+            following = _next_query(answer)
+            if following is None:
+                break
+            query = following
+        return found
+
+    async def may_read(self, map_sid: str, identity: str) -> bool:
+        """Whether an identity may read a Map. TwilioRefused with `is_missing` where there is neither Map nor grant."""
+        answer = await self._get("permission_fetch", f"/Maps/{segment(map_sid)}/Permissions/{segment(identity)}")
+        return answer.body.get("read") is True
 
     async def _get(self, operation: str, path: str) -> Answer:
         return await self._request(operation, "GET", path)
@@ -264,6 +364,23 @@ class SyncClient:
         return answer
 
 
+def _next_query(answer: Answer) -> dict[str, str] | None:
+    """The query of the next page; only that is taken over, so that credentials never follow an address from an answer."""
+    meta = answer.body.get("meta")
+    following = meta.get("next_page_url") if isinstance(meta, dict) else None
+    return dict(parse_qsl(urlsplit(following).query)) if isinstance(following, str) and following else None
+
+
+def _is_foreign(answer: Answer) -> bool:
+    maker = answer.body.get("created_by")
+    return isinstance(maker, str) and maker not in {"", SYSTEM}
+
+
+def _existing(operation: str, answer: Answer) -> Container:
+    name = str(answer.body.get("unique_name") or "")
+    return Container(_text(operation, answer, "sid"), name, existed=True, foreign=_is_foreign(answer))
+
+
 def _with_ttl(form: dict[str, str | int], name: str, ttl: int | None) -> Form:
     if ttl is not None:
         form[name] = ttl
@@ -279,4 +396,5 @@ def _text(operation: str, answer: Answer, name: str) -> str:
 
 def _revisioned(operation: str, answer: Answer, identifier: str = "sid") -> Revisioned:
     data = answer.body.get("data")
-    return Revisioned(_text(operation, answer, identifier), _text(operation, answer, "revision"), data if isinstance(data, dict) else {})
+    values = data if isinstance(data, dict) else {}
+    return Revisioned(_text(operation, answer, identifier), _text(operation, answer, "revision"), values, _is_foreign(answer))

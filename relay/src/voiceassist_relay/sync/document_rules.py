@@ -12,14 +12,17 @@ revision (If-Match). Whoever writes a new generation creates at most one stream 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
-from voiceassist_crds.messages import CallDocument, CallState
+from voiceassist_crds.messages import CallDocument, CallState, Successor
 from voiceassist_crds.names import stream_name
 
 STARTING_SECONDS: Final = 15.0
 """How long a start may take before another one may take over."""
+LONGEST_START_SECONDS: Final = 120.0
+"""A deadline further ahead is none that a relay wrote, whatever its clock: it counts as passed."""
 MAX_RESTARTS: Final = 2
 """How often a stream that died before its `start` is started again."""
 
@@ -51,6 +54,30 @@ class TakeOver:
 @dataclass(frozen=True, slots=True)
 class ChangeWorker:
     """A transfer: the same stream goes on for another worker; write this Document."""
+
+    document: CallDocument
+    previous: CallDocument
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """Another worker holds the call still, and this one has joined it: they read along, and take charge when the other leaves. Write this
+    Document (if `changed`)."""
+
+    document: CallDocument
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Another worker holds the call still, and has no assist: nobody else may start it."""
+
+    document: CallDocument
+
+
+@dataclass(frozen=True, slots=True)
+class Succession:
+    """Before anything else: has the worker left the call to the successor?"""
 
     document: CallDocument
 
@@ -119,6 +146,11 @@ def is_running(document: CallDocument) -> bool:
     return document.state in _RUNNING
 
 
+def may_be_held(document: CallDocument | None, *, worker: str) -> bool:
+    """Whether a start by this worker has to find out if the worker in charge holds the call still."""
+    return document is not None and bool(document.worker) and document.worker != worker
+
+
 def decide_start(
     document: CallDocument | None,
     *,
@@ -129,12 +161,14 @@ def decide_start(
     task_sid: str,
     now: float,
     owner_gone: bool = False,
-) -> Create | AlreadyRunning | TakeOver | ChangeWorker:
+    held_by_other: bool = False,
+) -> Create | AlreadyRunning | TakeOver | ChangeWorker | Waits | Held:
     """A worker who may start asks for it.
 
-    `sync_stream` names the Sync Stream of a call that has none yet; later generations keep the one they find, because it is
-    what the agent's browser listens to. `owner_gone` says that the relay named in a live Document was asked and has no such
-    call, or is no more.
+    `sync_stream` names the Sync Stream of a call that has none yet, and of one that changes hands: who listened to the old one hears no
+    more. Later generations under one worker keep the one they find, because it is what the agent's browser listens to. `owner_gone`
+    says that the relay named in a live Document was asked and has no such call, or is no more; `held_by_other` that the worker in
+    charge, who is not the one that asks, holds an accepted reservation for the call: nobody takes over from them.
     """
     if document is None:
         return Create(
@@ -149,37 +183,78 @@ def decide_start(
                 task_sid=task_sid,
             )
         )
-    overdue = document.state is CallState.STARTING and now >= document.deadline
+    if held_by_other and document.worker != worker:
+        if not is_running(document):
+            return Held(document)
+        waiting = document.model_copy(update={"successor": Successor(worker=worker, identity=identity, task_sid=task_sid)})
+        return Waits(waiting, changed=waiting != document)
+    overdue = document.state is CallState.STARTING and not now < document.deadline <= now + LONGEST_START_SECONDS
     if is_running(document) and not overdue and not (document.state is CallState.LIVE and owner_gone):
-        mine = {"worker": worker, "identity": identity, "task_sid": task_sid}
         if document.worker == worker and document.identity == identity:
             return AlreadyRunning(document)
-        return ChangeWorker(document.model_copy(update=mine))
+        return ChangeWorker(_in_charge(document, worker, identity, task_sid, sync_stream), document)
+    again = _in_charge(_next_generation(document, call_sid, now), worker, identity, task_sid, sync_stream)
     paused = document.paused and document.state is not CallState.STOPPED
-    changes: dict[str, object] = {"worker": worker, "identity": identity, "task_sid": task_sid, "restarts": 0, "paused": paused}
-    changes["sync_stream"] = document.sync_stream or sync_stream
-    return TakeOver(_next_generation(document, call_sid, now).model_copy(update=changes), document)
+    return TakeOver(again.model_copy(update={"restarts": 0, "paused": paused}), document)
 
 
-def decide_stop(document: CallDocument | None, *, worker: str) -> NotRunning | NotYours | Stop:
+def _in_charge(document: CallDocument, worker: str, identity: str, task_sid: str, sync_stream: str) -> CallDocument:
+    """The same call in the hands of this worker. Whoever was in charge, or waited to be, is not any more."""
+    same = document.worker == worker and document.identity == identity
+    changes: dict[str, object] = {"worker": worker, "identity": identity, "task_sid": task_sid, "successor": None}
+    changes["sync_stream"] = document.sync_stream if same and document.sync_stream else sync_stream
+    return document.model_copy(update=changes)
+
+
+def succeed(document: CallDocument, holders: Collection[str], *, sync_stream: str) -> CallDocument | None:
+    """The Document in the successor's hands, if the worker in charge is not among those who hold the task and the successor is; None: it
+    stays as it is."""
+    heir = document.successor
+    if heir is None or not is_running(document) or document.worker in holders or heir.worker not in holders:
+        return None
+    return _in_charge(document, heir.worker, heir.identity, heir.task_sid, sync_stream)
+
+
+def watch_ended(document: CallDocument, *, identity: str, sync_stream: str) -> CallDocument | None:
+    """Somebody who read along does so no more: the call gets a Stream whose name they do not know. None: nothing to write."""
+    if not is_running(document) or document.identity == identity:
+        return None
+    changes: dict[str, object] = {"sync_stream": sync_stream}
+    if document.successor is not None and document.successor.identity == identity:
+        changes["successor"] = None
+    return document.model_copy(update=changes)
+
+
+def decide_stop(document: CallDocument | None, *, worker: str, settled: bool = False) -> NotRunning | NotYours | Stop | Succession:
     """A worker asks for the stop. What was stopped or lost under the same worker is stopped at Twilio once more: the first
-    request may have failed there."""
+    request may have failed there. `settled`: it was found out who has the call now."""
     if document is None:
         return NotRunning()
+    if not settled and _concerns_succession(document, worker):
+        return Succession(document)
     if document.worker != worker or not worker:
         return NotYours(document) if is_running(document) else NotRunning()
     stopped = document.model_copy(update={"state": CallState.STOPPED, "paused": False})
     return Stop(stopped, changed=stopped != document)
 
 
-def decide_paused(document: CallDocument | None, paused: bool, *, worker: str) -> NotRunning | NotYours | SetPaused:
-    """A worker asks for pause or resume. Asked again, the relay with the audio is told again."""
+def decide_paused(
+    document: CallDocument | None, paused: bool, *, worker: str, settled: bool = False
+) -> NotRunning | NotYours | SetPaused | Succession:
+    """A worker asks for pause or resume. Asked again, the relay with the audio is told again. `settled` as for a stop."""
     if document is None or not is_running(document):
         return NotRunning()
+    if not settled and _concerns_succession(document, worker):
+        return Succession(document)
     if document.worker != worker or not worker:
         return NotYours(document)
     changed = document.model_copy(update={"paused": paused})
     return SetPaused(changed, changed=document.paused != paused, tell=document.state is CallState.LIVE)
+
+
+def _concerns_succession(document: CallDocument, worker: str) -> bool:
+    heir = document.successor
+    return heir is not None and is_running(document) and bool(worker) and worker in {document.worker, heir.worker}
 
 
 def create_unclear(document: CallDocument, call_sid: str, *, generation: int, now: float) -> CallDocument | AlreadyRunning | Superseded:

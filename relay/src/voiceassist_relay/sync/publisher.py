@@ -56,7 +56,7 @@ class CallPublisher:
     The methods that take something return at once and never raise. `run` opens the call's objects and writes until `finish`;
     what comes before they are open waits in bounded queues (drafts and transcripts: the newest of each item; suggestions: 200).
     `superseded(reason)` is called at most once, from `run`: "superseded" (the Document or the Map knows a newer stream) or
-    "stopped" (its worker stopped it before it was live); nothing more is written then. `opened(document)` is called when the
+    "stopped" (its worker stopped it before it was live); nothing more is written then. `opened(document)` is called as soon as the
     Document is live: it tells, for instance, whether the call is paused. The time to live of everything is renewed every
     `renew_seconds`, by default at its half.
     """
@@ -89,6 +89,7 @@ class CallPublisher:
         self._statuses = 0
         self._closing = False
         self._is_open = LazyEvent()
+        self._changed = LazyEvent()
         self._over = LazyEvent()
         self._ended = LazyEvent()
         self._running = False
@@ -145,6 +146,10 @@ class CallPublisher:
         )
         self._stream.offer(status)
         self._status.offer(status)
+
+    def refresh(self) -> None:
+        """The Document has changed: it is read again, and from then on its Stream gets the messages."""
+        self._changed.set()
 
     # the life
 
@@ -216,7 +221,7 @@ class CallPublisher:
 
     def _parts_of_run(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
         lanes = [functools.partial(self._stream.run, lane) for lane in Lane]
-        return [self._opening, self._renewing, self._map.run, self._status.run, *lanes]
+        return [self._opening, self._renewing, self._refreshing, self._map.run, self._status.run, *lanes]
 
     async def _part_of_run(self, part: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
@@ -229,10 +234,21 @@ class CallPublisher:
                 self._superseded(found.reason)
 
     async def _opening(self) -> None:
-        document = await self._objects.open()
-        self._is_open.set()
+        document = await self._objects.open_document()
         if self._opened is not None:
             self._opened(document)
+        await self._objects.open_map_and_stream()
+        self._is_open.set()
+
+    async def _refreshing(self) -> None:
+        await self._is_open.wait()
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            if await self._objects.reread() is not None:
+                self._status.refresh()
+                if (status := self._status.newest) is not None:
+                    self._stream.offer(status)
 
     async def _renewing(self) -> None:
         """A call may outlive the time to live of its objects."""

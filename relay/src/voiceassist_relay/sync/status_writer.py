@@ -36,6 +36,11 @@ class StatusWriter:
         self._newest = status
         self.refresh()
 
+    @property
+    def newest(self) -> Status | None:
+        """The newest state."""
+        return self._newest
+
     def refresh(self) -> None:
         """Has the newest state written once more: its time to live begins anew, or its Map is a new one."""
         if self._newest is not None:

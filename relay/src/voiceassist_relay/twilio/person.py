@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,9 +12,6 @@ from ..errors import RequestRefused
 ROLES: Final = frozenset({"agent", "supervisor", "admin"})
 
 WATCHERS: Final = frozenset({"supervisor", "admin"})
-
-HOLDING: Final = frozenset({"accepted", "wrapping"})
-"""States of a reservation in which the task is the worker's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +48,7 @@ def person_from(answer: Mapping[str, Any]) -> Person:
 
 
 def customer_call_sids(attributes: object) -> tuple[str, ...]:
-    """The SIDs of the customer's leg that a task's attributes (JSON text) name: the conference's participant, then `call_sid`."""
+    """The SIDs of the customer's leg that a task's attributes (JSON text, which a worker can write) name: the conference's participant, then `call_sid`."""
     try:
         parsed = json.loads(attributes) if isinstance(attributes, str) else {}
     except (ValueError, RecursionError):
@@ -63,9 +60,3 @@ def customer_call_sids(attributes: object) -> tuple[str, ...]:
     found.append(here)
     found.append(parsed.get("call_sid") if isinstance(parsed, dict) else None)
     return tuple(sid for sid in found if isinstance(sid, str) and sid)
-
-
-def holds(call_sid: str, attributes: object, worker: str, reservations: Iterable[Mapping[str, Any]]) -> bool:
-    """Whether the task with these attributes is about this call and reserved by this worker, who accepted it."""
-    mine = any(entry.get("worker_sid") == worker and entry.get("reservation_status") in HOLDING for entry in reservations)
-    return bool(worker) and mine and call_sid in customer_call_sids(attributes)

@@ -1,15 +1,20 @@
-"""Asks TaskRouter whether a worker holds the task of a call."""
+"""Asks Twilio whether a worker holds a call: by the task's reservations and by the task's conference, which no worker's browser can write."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Final, TypeVar
+
+from voiceassist_crds.config import CallProof
 
 from ..config.snapshot import CurrentSnapshot
 from ..errors import RequestRefused, TwilioError, TwilioRefused
+from .conferences import Conferences, Seat
 from .error_answers import from_twilio, is_gone
-from .person import Person, holds
+from .person import Person, customer_call_sids
 from .rest import Answer, TwilioRest, segment
 from .retry import RetryPolicy, retrying
 
@@ -21,53 +26,107 @@ WORKSPACE_SECONDS: Final = 600.0
 MAX_TASKS: Final = 10
 """Tasks of one worker that are looked at; a worker holds few at a time."""
 _CANNOT = "It could not be checked whether this worker holds the call's task"
+_AGAIN_SECONDS: Final = 0.25
+"""Between two looks at a conference that is about to begin, at first; then twice as long each time."""
+
+
+class Standing(Enum):
+    """What a person has to do with a call."""
+
+    HOLDS = auto()
+    NOT_YET = auto()
+    """The task is theirs, and its conference has not begun: the call may be about to join."""
+    NO = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """A person's part in a call, and by which task."""
+
+    standing: Standing
+    task_sid: str = ""
+
+
+_NOTHING: Final = Holding(Standing.NO)
 
 
 class Assignments:
-    """Tasks and reservations, read when they are needed and never remembered."""
+    """Reservations, tasks and conferences, read when they are needed and never remembered."""
 
-    def __init__(self, rest: TwilioRest, current: CurrentSnapshot, now: Callable[[], float], policy: RetryPolicy) -> None:
+    def __init__(
+        self, rest: TwilioRest, current: CurrentSnapshot, now: Callable[[], float], policy: RetryPolicy, *, joining_seconds: float
+    ) -> None:
+        """`joining_seconds`: so long a call may take to join the conference after its task was accepted."""
         self._rest, self._current, self._now, self._policy = rest, current, now, policy
+        self._conferences = Conferences(rest, current, policy)
+        self._joining_seconds = joining_seconds
         self._workspace: tuple[str, str, float] | None = None  # account, workspace, until
 
-    async def holds(self, person: Person, task_sid: str, call_sid: str) -> bool:
-        """Whether the person has accepted this task and the task is about this call. Raises RequestRefused (502, 503)."""
+    async def holding(self, person: Person, task_sid: str | None, call_sid: str) -> Holding:
+        """Whether the person has accepted a task (this one, if it is named) and the call is the task's. Waits a moment for a conference
+        that is about to begin. Raises RequestRefused (502, 503)."""
         if not person.worker:
-            return False
-        task_path = f"/v1/Workspaces/{segment(await self._workspace_sid())}/Tasks/{segment(task_sid)}"
-        try:
-            task, held = await _both(
-                self._get("task_fetch", "taskrouter", task_path), self._reservations(task_path, "ReservationStatus=accepted")
-            )
-            if not held:
-                # The call is over for everybody: the one who wraps up may still hold it.
-                held = await self._reservations(task_path, f"ReservationStatus=wrapping&WorkerSid={segment(person.worker)}")
-        except TwilioRefused as error:
-            if is_gone(error):
-                return False
-            raise from_twilio(error, self._current().secrets, _CANNOT) from error
-        except TwilioError as error:
-            raise from_twilio(error, self._current().secrets, _CANNOT) from error
-        return holds(call_sid, task.body.get("attributes"), person.worker, held)
+            return _NOTHING
+        loop, pause = asyncio.get_running_loop(), _AGAIN_SECONDS
+        until = loop.time() + self._joining_seconds
+        while True:
+            try:
+                tasks = [task_sid] if task_sid is not None else await self._tasks_of(person.worker)
+                found = await self._look(person.worker, tasks, call_sid)
+            except TwilioRefused as error:
+                if is_gone(error):
+                    return _NOTHING
+                raise from_twilio(error, self._current().secrets, _CANNOT) from error
+            except TwilioError as error:
+                raise from_twilio(error, self._current().secrets, _CANNOT) from error
+            if found.standing is not Standing.NOT_YET or loop.time() + pause > until:
+                return found
+            await asyncio.sleep(pause)
+            pause *= 2
 
-    async def find(self, person: Person, call_sid: str) -> str | None:
-        """The task of this call that the person holds, for a request that names none. Raises RequestRefused (502, 503)."""
-        if not person.worker:
-            return None
-        path = f"/v1/Workspaces/{segment(await self._workspace_sid())}/Workers/{segment(person.worker)}"
+    async def holders(self, task_sid: str) -> frozenset[str]:
+        """The workers who have accepted the task and not yet left it. Raises RequestRefused (502, 503)."""
         try:
-            held = await self._reservations(path, "ReservationStatus=accepted")
-            held += await self._reservations(path, "ReservationStatus=wrapping")
+            return await self._holders(task_sid)
         except TwilioRefused as error:
             if is_gone(error):
-                return None
+                return frozenset()
             raise from_twilio(error, self._current().secrets, _CANNOT) from error
         except TwilioError as error:
             raise from_twilio(error, self._current().secrets, _CANNOT) from error
-        for task_sid in list(dict.fromkeys(str(one.get("task_sid")) for one in held))[:MAX_TASKS]:
-            if await self.holds(person, task_sid, call_sid):
-                return task_sid
-        return None
+
+    async def _look(self, worker: str, tasks: list[str], call_sid: str) -> Holding:
+        best = _NOTHING
+        for task_sid in tasks[:MAX_TASKS]:
+            standing = await self._standing(worker, task_sid, call_sid)
+            if standing is Standing.HOLDS:
+                return Holding(standing, task_sid)
+            if standing is Standing.NOT_YET:
+                best = Holding(standing, task_sid)
+        return best
+
+    async def _standing(self, worker: str, task_sid: str, call_sid: str) -> Standing:
+        if self._current().config.twilio.call_proof is CallProof.TASK_ATTRIBUTES:
+            path = await self._task_path(task_sid)
+            held, task = await _both(self._holders(task_sid), self._get("task_fetch", "taskrouter", path))
+            mine = worker in held and call_sid in customer_call_sids(task.body.get("attributes"))
+            return Standing.HOLDS if mine else Standing.NO
+        held, seat = await _both(self._holders(task_sid), self._conferences.seat(task_sid, call_sid))
+        if worker not in held or seat is Seat.ELSEWHERE:
+            return Standing.NO
+        return Standing.HOLDS if seat is Seat.TAKEN else Standing.NOT_YET
+
+    async def _holders(self, task_sid: str) -> frozenset[str]:
+        held = await self._reservations(await self._task_path(task_sid), "ReservationStatus=accepted")
+        return frozenset(str(one.get("worker_sid")) for one in held if one.get("reservation_status") == "accepted")
+
+    async def _tasks_of(self, worker: str) -> list[str]:
+        path = f"/v1/Workspaces/{segment(await self._workspace_sid())}/Workers/{segment(worker)}"
+        held = await self._reservations(path, "ReservationStatus=accepted")
+        return list(dict.fromkeys(str(one.get("task_sid")) for one in held))
+
+    async def _task_path(self, task_sid: str) -> str:
+        return f"/v1/Workspaces/{segment(await self._workspace_sid())}/Tasks/{segment(task_sid)}"
 
     async def _workspace_sid(self) -> str:
         config = self._current().config.twilio

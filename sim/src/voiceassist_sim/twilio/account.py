@@ -21,6 +21,8 @@ from .flex import FlexConfiguration
 from .holds import Holds
 from .iam import FlexTokens
 from .journal import Journal
+from .room_routes import RoomRoutes
+from .rooms import Rooms
 from .serverless_code import ServerlessCode
 from .serverless_routes import ServerlessRoutes
 from .serverless_store import ServerlessStore
@@ -111,6 +113,8 @@ class Account:
             on_playing=self._began_playing,
         )
         self.calls = Calls(self.sids, self.settings, on_stop=self.streams.stop, on_ended=self._call_ended)
+        self.rooms = Rooms(self.sids, self._customer_leg, clock)
+        self.taskrouter.listeners.append(self.rooms.heard)
         self._timers: dict[str, asyncio.TimerHandle] = {}
 
     @property
@@ -129,7 +133,7 @@ class Account:
         sid, settings = self.account_sid, self.settings
         code = ServerlessCode(sid, self.serverless, settings)
         return {
-            "api": Router(CallRoutes(sid, self.calls, settings, self.streams.start).routes()),
+            "api": Router([*CallRoutes(sid, self.calls, settings, self.streams.start).routes(), *RoomRoutes(sid, self.rooms).routes()]),
             "sync": Router(SyncRoutes(sid, self.sync, settings).routes()),
             "iam": Router(self.flex_tokens.routes()),
             "taskrouter": Router(TaskRouterRoutes(sid, self.taskrouter).routes()),
@@ -193,11 +197,12 @@ class Account:
             "to": call.to_number,
             "direction": "inbound",
         }
-        if reservation != "pending":
-            known["conference"] = self._conference(call.sid)
-        task = self.taskrouter.add_task(known | dict(attributes or {}), now)
-        held = self.taskrouter.reserve(task, worker, now, reservation)
+        task = self.taskrouter.add_task(known, now)
         call.task_sid, call.hang_up = task.sid, hang_up
+        if reservation != "pending":
+            known["conference"] = self._conference(task.sid, call.sid)
+        task.attributes = json.dumps(known | dict(attributes or {}))
+        held = self.taskrouter.reserve(task, worker, now, reservation)
         self._call_event("created", call)
         if play_from == "now":
             call.began_playing = asyncio.get_running_loop().time()
@@ -243,7 +248,7 @@ class Account:
         self.taskrouter.set_reservation(found, "accepted", now)
         attributes = json.loads(task.attributes)
         if conference and "conference" not in attributes:
-            attributes["conference"] = self._conference(str(attributes.get("call_sid", "")))
+            attributes["conference"] = self._conference(task.sid, str(attributes.get("call_sid", "")))
             self.taskrouter.update_task(task, now, None, attributes=json.dumps(attributes))
 
     def let_go(self, reservation_sid: str, status: str) -> None:
@@ -285,13 +290,17 @@ class Account:
         for listener in self.on_change:
             listener(change)
 
-    def _conference(self, call_sid: str) -> dict[str, Any]:
-        return {"sid": self.sids("CF"), "participants": {"customer": call_sid, "worker": self.sids("CA")}}
+    def _conference(self, task_sid: str, call_sid: str) -> dict[str, Any]:
+        return {"sid": self.rooms.of_task(task_sid).sid, "participants": {"customer": call_sid, "worker": self.sids("CA")}}
+
+    def _customer_leg(self, task_sid: str) -> str | None:
+        return next((call.sid for call in self.calls if call.task_sid == task_sid and call.status == "in-progress"), None)
 
     def _call_ended(self, call: Call) -> None:
         timer = self._timers.pop(call.sid, None)
         if timer is not None:
             timer.cancel()
+        self.rooms.end(call.task_sid)
         task = self.taskrouter.tasks.get(call.task_sid)
         if task is not None and task.status == "assigned":
             self.taskrouter.end_task(task, "wrapping", self.clock())

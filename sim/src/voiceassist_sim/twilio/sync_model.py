@@ -104,6 +104,8 @@ class SyncObject:
     service_sid: str
     unique_name: str | None
     life: Lifetime
+    created_by: str = SYSTEM
+    """The identity of the token with which it was made, or `system`: made through REST."""
     revision: int = 0
     data: Any = None
     items: dict[Key, Item] = field(default_factory=dict)

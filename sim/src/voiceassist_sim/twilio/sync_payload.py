@@ -98,7 +98,7 @@ def object_json(request: ApiRequest, account_sid: str, found: SyncObject) -> dic
         "service_sid": found.service_sid,
         "url": url,
         "links": {name: f"{url}/{name.title()}" for name in links},
-        "created_by": SYSTEM,
+        "created_by": found.created_by,
         **_life_json(found.life),
     }
     if found.kind is not Kind.STREAM:

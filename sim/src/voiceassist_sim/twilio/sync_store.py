@@ -13,7 +13,7 @@ from .errors import TwilioError, precondition_failed, too_many_requests
 from .limits import Buckets, Rate, write_cost
 from .settings import Settings
 from .sids import is_sid
-from .sync_model import Change, Item, Key, Kind, Lifetime, Payload, Permission, Service, SyncObject
+from .sync_model import SYSTEM, Change, Item, Key, Kind, Lifetime, Payload, Permission, Service, SyncObject
 
 RATE_LIMIT_CODE: Final = 54009
 MAX_PERMISSIONS: Final = 10_000
@@ -62,6 +62,7 @@ class SyncStore:
         unique_name: str | None = None,
         ttl: int | None = None,
         data: Payload | None = None,
+        created_by: str = SYSTEM,
     ) -> SyncObject:
         """A new object; 54302 for a name that is not allowed, 409/54301 for one that is taken, 429/54009 above the rate of creations.
 
@@ -73,7 +74,7 @@ class SyncStore:
                 if self._holds(service, other, unique_name, now):
                     raise TwilioError(409, 54301, "Unique name already exists")
         self._take(("create", service.sid), self._settings.sync.creations, now)
-        found = SyncObject(kind, self._new_sid(kind.prefix), service.sid, unique_name, Lifetime(now, now))
+        found = SyncObject(kind, self._new_sid(kind.prefix), service.sid, unique_name, Lifetime(now, now), created_by)
         found.life.set_ttl(ttl, now)
         if kind is Kind.DOCUMENT:
             found.data = data.value if data else {}

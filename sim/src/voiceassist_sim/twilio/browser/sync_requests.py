@@ -79,7 +79,7 @@ class SyncRequests:
         if name is not None and not isinstance(name, str):
             raise Improper(Rule.UNKNOWN_PARAMETER, "unique_name must be a text")
         data = self._data(request, kind) if request.body.get("data") is not None else None
-        found = self._store.create(service, kind, now, unique_name=name, ttl=self._ttl(request), data=data)
+        found = self._store.create(service, kind, now, unique_name=name, ttl=self._ttl(request), data=data, created_by=grant.identity)
         if kind is not Kind.STREAM:
             found.permissions[grant.identity] = Permission(grant.identity, read=True, write=True, manage=True)
         return Downstream(201, self._root_json(request, found))
@@ -194,7 +194,7 @@ class SyncRequests:
             "service_sid": found.service_sid,
             "url": url,
             "links": {name: f"{url}/{name.title()}" for name in links},
-            "created_by": SYSTEM,
+            "created_by": found.created_by,
             **_life(found.life),
         }
         if found.kind is not Kind.STREAM:
