@@ -253,8 +253,9 @@ async def test_what_a_start_costs() -> None:
         assert sorted(ours) == sorted(
             [
                 ("POST", "validate"),
-                ("GET", call.task_sid),
                 ("GET", "Reservations"),
+                ("GET", "Conferences"),
+                ("GET", call.call_sid),  # the participant
                 ("POST", "Documents"),
                 ("POST", "Streams"),  # the call's
                 ("GET", call.call_sid),  # the Document, to confirm

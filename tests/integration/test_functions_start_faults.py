@@ -18,9 +18,7 @@ DOCUMENTS = r"/Documents"
 
 
 async def end_call(rig: Rig, call: CreatedCall) -> None:
-    task = rig.twilio.taskrouter.task(call.task_sid)
-    rig.twilio.complete_call(call.call_sid)
-    assert task.status == "wrapping"
+    rig.twilio.calls.get(call.call_sid).status = "completed"  # in this very moment: its conference goes on for TaskRouter and for Voice
 
 
 async def use_all_tracks(rig: Rig, call: CreatedCall) -> None:

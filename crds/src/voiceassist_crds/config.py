@@ -99,8 +99,8 @@ class TwilioConfig(Model):
     )
     call_proof: CallProof = Field(
         CallProof.CONFERENCE,
-        description="Conference: the call is in the conference that Flex makes for the worker's task. TaskAttributes: the attributes of the "
-        "task name it, which every worker can write; only for contact centres whose calls are in no conference of their task.",
+        description="Conference: the call is in the conference that Flex makes for the worker's task. TaskAttributes: the attributes of "
+        "the task name it, which every worker can write; only for contact centres whose calls are in no conference of their task.",
     )
     api_url: str | None = Field(
         None, description="Another server for every Twilio product; {product} is replaced by api, sync, iam, taskrouter, flex-api."

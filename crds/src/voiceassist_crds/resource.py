@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from .base import Model
-from .config import MAX_INSTRUCTIONS, ApplyTo, AuthHeader, Provider, Tracks, Transcripts
+from .config import MAX_INSTRUCTIONS, ApplyTo, AuthHeader, CallProof, Provider, Tracks, Transcripts
 from .errors import from_validation
 
 Name = str
@@ -98,6 +98,7 @@ class TwilioSpec(_Part):
     account_sid: str
     credentials_secret_ref: SecretRef
     workspace_sid: str | None = None
+    call_proof: CallProof = CallProof.CONFERENCE
     sync: SyncSpec = SyncSpec()
     functions: FunctionsSpec = FunctionsSpec()
     flex: FlexSpec = FlexSpec()

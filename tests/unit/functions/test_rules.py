@@ -16,8 +16,7 @@ from voiceassist_relay.errors import RequestRefused, TwilioBusy, TwilioError, Tw
 from voiceassist_relay.functions.cors import answer_headers, origin_allowed
 from voiceassist_relay.twilio.error_answers import from_twilio, stop_failed, stream_refused
 from voiceassist_relay.twilio.flex_tokens import keep_until
-from voiceassist_relay.twilio.person import Person, customer_call_sids, person_from
-from voiceassist_relay.twilio.taskrouter import Standing
+from voiceassist_relay.twilio.person import Person, Standing, customer_call_sids, person_from
 
 CALL = "CA" + "1" * 32
 ANN, BOB = "WK" + "a" * 32, "WK" + "b" * 32

@@ -22,6 +22,7 @@ HERE = "unit/relay/test_every_field.py"
 SETTINGS = f"{HERE}::test_what_a_session_is_told_follows_the_configuration"
 LINE, START, HTTP = "integration/test_end_to_end.py::", "integration/test_functions_start.py::", "integration/test_functions_http.py::"
 
+ACCESS = "integration/test_functions_access.py::"
 SEEN_BY = {
     "version": f"{HERE}::test_another_version_is_refused",
     "namespace": "integration/test_relay_command.py::test_the_private_port_and_the_public_one",
@@ -33,7 +34,8 @@ SEEN_BY = {
     "twilio.syncServiceSid": HTTP + "test_the_token_opens_what_was_granted_and_nothing_else",
     "twilio.syncTtlSeconds": "integration/test_publisher.py::test_everything_ends_by_itself_even_if_it_lives_on",
     "twilio.legacyStream": START + "test_the_original_plugins_stream_name_has_no_suffix",
-    "twilio.workspaceSid": "integration/test_functions_access.py::test_the_workspace_is_asked_for_once_where_it_is_not_configured",
+    "twilio.workspaceSid": ACCESS + "test_the_workspace_is_asked_for_once_where_it_is_not_configured",
+    "twilio.callProof": ACCESS + "test_where_calls_are_in_no_conference_attributes_are_the_proof_and_nobody_is_robbed",
     "twilio.apiUrl": "unit/crds/test_config.py::test_another_server_for_every_product",
     "twilio.region": HTTP + "test_a_regions_token_names_the_region",
     "twilio.edge": "unit/crds/test_config.py::test_base_url",

@@ -72,6 +72,7 @@ def everything(metrics: RelayMetrics, *more: str) -> None:
         (metrics.unknown, closed.PEERS),
         (metrics.gap, closed.GAPS),
         (metrics.other_version, closed.OTHER_VERSION),
+        (metrics.foreign_object, closed.FOREIGN_OBJECTS),
         (metrics.feedback_reason, closed.FEEDBACK_REASONS),
     ):
         for value in (*values, *more):

@@ -26,7 +26,16 @@ def test_what_was_marked_is_known_and_nothing_else() -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"owner": "10.0.0.2:9090"}, {"generation": 3}, {"paused": 1}, {"deadline": 9e18}, {"more": 1}, {FIELD: "x"}, {FIELD: None}, {FIELD: "\u00e9"}],
+    [
+        {"owner": "10.0.0.2:9090"},
+        {"generation": 3},
+        {"paused": 1},
+        {"deadline": 9e18},
+        {"more": 1},
+        {FIELD: "x"},
+        {FIELD: None},
+        {FIELD: "\u00e9"},
+    ],
 )
 def test_whatever_is_changed_breaks_it(changes: dict[str, object]) -> None:
     assert not is_marked(CALL, {**marked(CALL, DATA, ["key"]), **changes}, ["key"])

@@ -26,6 +26,7 @@ def relay_config(namespace: str, name: str, spec: VoiceAssistSpec, instructions:
             "syncTtlSeconds": twilio.sync.ttl_seconds,
             "legacyStream": twilio.sync.legacy_stream,
             "workspaceSid": twilio.workspace_sid,
+            "callProof": twilio.call_proof,
             "apiUrl": twilio.api_url,
             "region": twilio.region,
             "edge": twilio.edge,

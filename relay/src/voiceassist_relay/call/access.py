@@ -9,8 +9,7 @@ from voiceassist_crds.messages import CallDocument
 
 from ..errors import RequestRefused
 from ..sync.document_rules import is_running
-from ..twilio.person import Person
-from ..twilio.taskrouter import Standing
+from ..twilio.person import Person, Standing
 
 LOCAL: Final = "local"
 """Identity and worker of everybody where checks are off."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Any, Final
 
 from ..errors import RequestRefused
@@ -28,6 +29,23 @@ class Person:
         return bool(self.roles & WATCHERS)
 
 
+class Standing(Enum):
+    """What a person has to do with a call."""
+
+    HOLDS = auto()
+    NOT_YET = auto()
+    """The task is theirs, and its conference has not begun: the call may be about to join."""
+    NO = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """A person's part in a call, and by which task."""
+
+    standing: Standing
+    task_sid: str = ""
+
+
 def person_from(answer: Mapping[str, Any]) -> Person:
     """The person that Twilio's answer about a Flex token describes. Raises RequestRefused: 401 invalid, 403 not one of us."""
     if answer.get("valid") is not True:
@@ -48,7 +66,8 @@ def person_from(answer: Mapping[str, Any]) -> Person:
 
 
 def customer_call_sids(attributes: object) -> tuple[str, ...]:
-    """The SIDs of the customer's leg that a task's attributes (JSON text, which a worker can write) name: the conference's participant, then `call_sid`."""
+    """The SIDs of the customer's leg that a task's attributes name (JSON text, which a worker can write): the conference's participant,
+    then `call_sid`."""
     try:
         parsed = json.loads(attributes) if isinstance(attributes, str) else {}
     except (ValueError, RecursionError):

@@ -1,11 +1,9 @@
-"""Asks Twilio whether a worker holds a call: by the task's reservations and by the task's conference, which no worker's browser can write."""
+"""Asks Twilio whether a worker holds a call: by the reservations and the conference of a task, which no worker's browser can write."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from enum import Enum, auto
 from typing import Final, TypeVar
 
 from voiceassist_crds.config import CallProof
@@ -14,7 +12,7 @@ from ..config.snapshot import CurrentSnapshot
 from ..errors import RequestRefused, TwilioError, TwilioRefused
 from .conferences import Conferences, Seat
 from .error_answers import from_twilio, is_gone
-from .person import Person, customer_call_sids
+from .person import Holding, Person, Standing, customer_call_sids
 from .rest import Answer, TwilioRest, segment
 from .retry import RetryPolicy, retrying
 
@@ -28,23 +26,6 @@ MAX_TASKS: Final = 10
 _CANNOT = "It could not be checked whether this worker holds the call's task"
 _AGAIN_SECONDS: Final = 0.25
 """Between two looks at a conference that is about to begin, at first; then twice as long each time."""
-
-
-class Standing(Enum):
-    """What a person has to do with a call."""
-
-    HOLDS = auto()
-    NOT_YET = auto()
-    """The task is theirs, and its conference has not begun: the call may be about to join."""
-    NO = auto()
-
-
-@dataclass(frozen=True, slots=True)
-class Holding:
-    """A person's part in a call, and by which task."""
-
-    standing: Standing
-    task_sid: str = ""
 
 
 _NOTHING: Final = Holding(Standing.NO)
