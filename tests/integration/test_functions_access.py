@@ -402,6 +402,39 @@ async def test_a_yes_is_never_remembered_beyond_the_tokens_own_end() -> None:
         assert (await relay.request("POST", "/token", json={"Token": token}))[0] == 401
 
 
+def made_up(number: int) -> str:
+    """What looks like a Flex token and is none."""
+    return f"eyJ6aXAiOiJERUYifQ..{number:032x}.{number:064x}.{number:032x}"
+
+
+@pytest.mark.parametrize(
+    "token", ["x", "a.b.c", "eyJ6aXAiOiJERUYifQ", "W10.b.c", "eyJ6aXAiOiJERUYifQ.a.b.c.d.e", "eyJ6aXAiOiJERUYifQ.a.b+"]
+)
+async def test_what_cannot_be_a_flex_token_is_no_question(token: str) -> None:
+    async with rigged() as rig:
+        status, answer, _ = await rig.relays[0].request("POST", "/token", json={"Token": token})
+        assert (status, answer["error"]["code"]) == (401, "token_invalid")
+        assert rig.asked("POST", VALIDATE) == 0
+
+
+async def test_made_up_tokens_do_not_take_the_places_of_known_agents() -> None:
+    async with rigged() as rig:
+        relay = rig.relays[0]
+        calls = [rig.call() for _ in range(6)]
+        for call in calls:  # they have asked before, more than a minute ago
+            assert (await relay.request("POST", "/token", json={"Token": call.flex_token}))[0] == 200
+        rig.clock.ahead += 61
+        rig.twilio.set_faults(FaultRule(FaultKind.LATENCY, VALIDATE, seconds=0.3))
+        before = rig.asked("POST", VALIDATE)
+        flood = [asyncio.create_task(relay.request("POST", "/token", json={"Token": made_up(n)})) for n in range(400)]
+        await eventually(lambda: rig.asked("POST", VALIDATE) > before)
+        answers = await asyncio.gather(*(relay.stream("start", call) for call in calls))
+        assert [status for status, _ in answers] == [200] * 6
+        refused = [status for status, _, _ in await asyncio.gather(*flood)]
+        assert set(refused) == {401, 503}
+        assert rig.asked("POST", VALIDATE) - before <= 6 + 250  # the rate of strangers, for as long as that took
+
+
 async def test_many_at_once_are_one_question() -> None:
     async with rigged() as rig:
         relay, call = rig.relays[0], rig.call()

@@ -10,7 +10,7 @@ import type { Configuration } from './configuration';
 import { fromRefusal } from './failures';
 import { leave, look } from './following';
 import { notLive } from './relay_status';
-import { answered, ask, callEnded, failed, start } from './requests';
+import { answered, ask, callEnded, claim, failed, start } from './requests';
 import { isAlive, isRunning, statusOf } from './status';
 import * as suggestions from './suggestions';
 import { connectionChanged, doubt, mapFailed, mapItem, mapListed, streamMessage } from './sync_events';
@@ -34,7 +34,7 @@ export function step(before: CallState, event: CallEvent, now: number): Step {
 
 /** When `woke` is due; null: not at all. */
 export function wakeAt(state: CallState): number | null {
-  const times = [state.request?.again ?? null, state.liveBy, state.doubtAt, state.restartAt, state.disconnectedAt];
+  const times = [state.request?.again ?? null, state.liveBy, state.doubtAt, state.restartAt, state.claimAt, state.disconnectedAt];
   for (const draft of state.list.drafts.values()) times.push(draft.grown + suggestions.DRAFT_LIFE_MS);
   const due = times.filter((time): time is number => time !== null);
   return due.length ? Math.min(...due) : null;
@@ -108,7 +108,7 @@ function taskChanged(turn: Turn, task: TaskFacts, configuration: Configuration):
 function woke(turn: Turn): void {
   const { now } = turn;
   turn.set({ list: suggestions.draftsExpired(turn.state.list, now) });
-  const { request, disconnectedAt, liveBy, doubtAt, restartAt } = turn.state;
+  const { request, disconnectedAt, liveBy, doubtAt, restartAt, claimAt } = turn.state;
   if (disconnectedAt !== null && now >= disconnectedAt) turn.set({ disconnectedAt: null, disconnected: true });
   if (request && request.again !== null && now >= request.again) ask(turn, request.action, request.byHold, request.attempt + 1);
   if (liveBy !== null && now >= liveBy) notLive(turn);
@@ -116,6 +116,7 @@ function woke(turn: Turn): void {
     turn.set({ doubtAt: null });
     if (suggestions.isDoubtful(turn.state.list, now, 0)) turn.effects.push({ kind: 'readMapAgain' });
   }
+  if (claimAt !== null && now >= claimAt) claim(turn);
   if (restartAt !== null && now >= restartAt) {
     turn.set({ restartAt: null });
     if (turn.state.relay?.state === 'lost') start(turn);

@@ -36,6 +36,8 @@ export interface StreamAnswer {
   readonly named: boolean;
   /** The stop did not count: another worker is in the call. */
   readonly ignored: boolean;
+  /** The start lets read along only: another worker is in charge of the call. */
+  readonly readsAlong: boolean;
 }
 
 export type CallEvent =
@@ -116,6 +118,8 @@ export interface CallState {
   readonly stoppedGeneration: number;
   readonly moving: boolean;
   readonly restartAt: number | null;
+  /** When to ask again whether the call is this agent's: she has joined one that another holds. */
+  readonly claimAt: number | null;
   readonly liveBy: number | null;
   readonly doubtAt: number | null;
   readonly onHold: boolean;
@@ -160,6 +164,7 @@ export function initialState(role: Role, task: TaskFacts, configuration: Configu
     stoppedGeneration: 0,
     moving: false,
     restartAt: null,
+    claimAt: null,
     liveBy: null,
     doubtAt: null,
     onHold: task.onHold === true,

@@ -26,7 +26,7 @@ export function follow(turn: Turn, objects: NonNullable<CallState['objects']>, p
 
 export function leave(turn: Turn): void {
   if (turn.state.objects) turn.effects.push({ kind: 'unfollow' });
-  turn.set({ stage: { at: 'otherAgent' }, objects: null, moving: false, liveBy: null, restartAt: null, list: suggestions.draftsEnded(turn.state.list) });
+  turn.set({ stage: { at: 'otherAgent' }, objects: null, moving: false, liveBy: null, restartAt: null, claimAt: null, list: suggestions.draftsEnded(turn.state.list) });
   turn.persist({ on: false });
 }
 

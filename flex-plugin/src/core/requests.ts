@@ -14,6 +14,8 @@ const RETRY_MS = 1000;
 const MAX_RETRY_MS = 10_000;
 /** From the answer to a start until the relay must have said that it listens. */
 export const START_MS = 45_000;
+/** How often an agent who reads along asks whether the other agent has left the call to her. */
+const CLAIM_MS = 5000;
 
 export function start(turn: Turn): void {
   const { state } = turn;
@@ -25,9 +27,18 @@ export function start(turn: Turn): void {
 
 /** The agent's part of the call is over: so is the assist. */
 export function callEnded(turn: Turn): void {
-  if (turn.state.role !== 'agent' || !isRunning(turn.state)) return;
+  if (!isRunning(turn.state)) return;
   if (turn.state.request) turn.set({ stopNext: true });
   else ask(turn, 'stop');
+}
+
+/** An agent who has joined a call that another holds asks whether it is hers by now; while it is not assisted she waits. */
+export function claim(turn: Turn): void {
+  const { relay, request, stage, task } = turn.state;
+  const waits = stage.at === 'following' && task.phase === 'accepted';
+  const asks = waits && !request && (relay === null || isAlive(relay));
+  turn.set({ claimAt: waits && !asks ? turn.now + CLAIM_MS : null });
+  if (asks) ask(turn, 'start');
 }
 
 export function ask(turn: Turn, action: Action, byHold = false, attempt = 1): void {
@@ -89,6 +100,7 @@ function started(turn: Turn, answer: StreamAnswer): void {
     stoppedGeneration: Math.min(state.stoppedGeneration, Math.max(0, generation - 1)),
     relay,
     liveBy: relay?.state === 'live' || relay?.state === 'paused' ? null : turn.now + START_MS,
+    claimAt: state.role === 'agent' && answer.readsAlong ? turn.now + CLAIM_MS : null,
   });
   const names = objectNames(state.callSid);
   follow(turn, { map: answer.map || names.map, stream: answer.stream || names.stream, named: answer.named }, true);

@@ -124,6 +124,7 @@ function readStreamAnswer(body: unknown): StreamAnswer | null {
     stream: typeof stream === 'string' ? stream : '',
     named: typeof map === 'string' && map !== '',
     ignored: typeof field(body, 'ignored') === 'string',
+    readsAlong: field(body, 'outcome') === 'watching',
   };
 }
 

@@ -302,6 +302,32 @@ test('a supervisor reads: asked to watch, may not start, stop, pause or judge', 
   assert.deepEqual(actions(desk), []);
 });
 
+test('a supervisor who stops listening says so, so that she reads no more', () => {
+  const desk = new Desk({ role: 'supervisor' });
+  desk.answer({ state: 'live', readsAlong: true }).listed(['status', statusData('live')]);
+  desk.done('ask');
+  desk.pass(60_000);
+  assert.deepEqual(actions(desk), []);
+  desk.task({ phase: 'over' });
+  assert.deepEqual(actions(desk), ['stop']);
+});
+
+test('an agent who has joined a call that another holds reads along, and asks again until it is hers', () => {
+  const desk = new Desk().command('start');
+  desk.done('ask');
+  desk.answer({ state: 'live', readsAlong: true }).listed(['status', statusData('live')]);
+  desk.pass(4999);
+  assert.deepEqual(actions(desk), []);
+  desk.pass(1);
+  assert.deepEqual(actions(desk), ['start']);
+  assert.equal(desk.status.state, 'listening');
+  desk.done('ask');
+  desk.answer({ state: 'live', readsAlong: false });
+  desk.pass(60_000);
+  assert.deepEqual(actions(desk), []);
+  assert.equal(desk.status.state, 'listening');
+});
+
 test('a supervisor before the agent has started: off, and a way to look again', () => {
   const desk = new Desk({ role: 'supervisor' }).refuse('not_running', 403);
   assert.deepEqual(desk.status, { state: 'off', why: 'notStarted' });

@@ -48,7 +48,7 @@ test('a start is a form with the token of this moment, and says what to follow',
     (_, response) => json(response, 200, body),
     async (url, asked) => {
       const outcome = await client('flex').stream(url, 'start', 'CA1', 'WT1');
-      assert.deepEqual(outcome, { kind: 'ok', value: { state: 'starting', generation: 2, map: 'M', stream: 'S', named: true, ignored: false } });
+      assert.deepEqual(outcome, { kind: 'ok', value: { state: 'starting', generation: 2, map: 'M', stream: 'S', named: true, ignored: false, readsAlong: false } });
       assert.deepEqual(asked[0]?.fields, { action: 'start', callSid: 'CA1', taskSid: 'WT1', Token: 'flex' });
       assert.equal(asked[0]?.path, '/voice/stream');
       assert.match(asked[0]?.type ?? '', /^application\/x-www-form-urlencoded/);

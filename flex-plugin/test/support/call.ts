@@ -87,7 +87,7 @@ export class Desk {
   }
 
   answer(part: Partial<StreamAnswer> = {}): this {
-    const answer: StreamAnswer = { state: 'starting', generation: 1, map: `VA_SUGGESTIONS_${CALL}`, stream: STREAM, named: true, ignored: false, ...part };
+    const answer: StreamAnswer = { state: 'starting', generation: 1, map: `VA_SUGGESTIONS_${CALL}`, stream: STREAM, named: true, ignored: false, readsAlong: false, ...part };
     return this.take({ type: 'answered', request: this.state.requests, answer });
   }
 

@@ -43,7 +43,7 @@ class Functions:
         streams = TwilioStreams(deps.rest, deps.current, deps.now, timing.ask, stop_seconds=timing.stop_seconds)
         status = AgentStatus(deps.sync, deps.current, deps.now, timing.follow)
         self._documents = documents
-        self._tokens = FlexTokens(deps.rest, deps.current, deps.now, timing.ask)
+        self._tokens = FlexTokens(deps.rest, deps.current, deps.now, timing.ask, deps.monotonic)
         self._assignments = Assignments(deps.rest, deps.current, deps.now, timing.ask, joining_seconds=timing.joining_seconds)
         self._starts = StreamStarter(deps, documents, streams, status, peers, self._assignments)
         self._controls = StreamControl(deps, documents, streams, status, peers, self._starts)

@@ -46,12 +46,17 @@ class Holding:
     task_sid: str = ""
 
 
+def not_accepted() -> RequestRefused:
+    """A token that is none, or none any more."""
+    return RequestRefused(
+        401, "token_invalid", "Token: Twilio does not accept it.", "Flex renews its token: read it anew for each request and try again."
+    )
+
+
 def person_from(answer: Mapping[str, Any]) -> Person:
     """The person that Twilio's answer about a Flex token describes. Raises RequestRefused: 401 invalid, 403 not one of us."""
     if answer.get("valid") is not True:
-        raise RequestRefused(
-            401, "token_invalid", "Token: Twilio does not accept it.", "Flex renews its token: read it anew for each request and try again."
-        )
+        raise not_accepted()
     listed = answer.get("roles")
     roles = frozenset(role for role in listed if isinstance(role, str)) if isinstance(listed, list) else frozenset()
     identity, worker = answer.get("identity"), answer.get("worker_sid")

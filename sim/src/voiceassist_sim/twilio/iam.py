@@ -5,6 +5,7 @@ A Flex token is opaque to everybody but IAM. The answer is 200 also for a bad to
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -17,6 +18,8 @@ from .taskrouter import Worker
 MAX_TOKENS: Final = 10_000
 """Above this the oldest tokens are forgotten."""
 INVALID: Final = (20101, "Invalid Access Token")
+_HEADER: Final = base64.urlsafe_b64encode(b'{"zip":"DEF","alg":"dir","enc":"A256GCM"}').rstrip(b"=").decode()
+"""Of an encrypted token (JWE, compact): the second of its five parts is empty."""
 EXPIRED: Final = (20104, "Access Token expired or expiration date invalid")
 
 
@@ -43,7 +46,7 @@ class FlexTokens:
         """A token for a worker, good for ``ttl`` seconds."""
         while len(self._tokens) >= MAX_TOKENS:
             del self._tokens[next(iter(self._tokens))]
-        token = f"eyJ6aXAiOiJERUYi{self._new_secret()}{self._new_secret()}"
+        token = f"{_HEADER}..{self._new_secret()}.{self._new_secret()}{self._new_secret()}.{self._new_secret()}"
         self._tokens[token] = FlexToken(worker.identity, worker.name, worker.roles, worker.sid if with_worker else None, now + ttl)
         return token
 
