@@ -46,13 +46,13 @@ async def test_a_reload_ends_streams_after_its_time_out_and_the_agent_goes_on(ki
         ProxiedStage(tmp_path / "stage", proxies, kind, config=config) as stage,
         Watch(stage) as watch,
     ):
-        call = await start(stage, asking(tmp_path, 60), hangUp=None)
-        await eventually(lambda: watch.items(call), seconds=30, what="a suggestion")
+        call = await start(stage, asking(tmp_path, 180), hangUp=None)
+        await eventually(lambda: watch.items(call), seconds=60, what="a suggestion")
         stage.proxy.reload()
         reloaded = time.monotonic()
-        await eventually(lambda: watch.states(call)[-1] == ("lost", "StreamLost"), seconds=30, what="the agent told")
+        await eventually(lambda: watch.states(call)[-1] == ("lost", "StreamLost"), seconds=60, what="the agent told")
         assert time.monotonic() - reloaded > GOES_ON - 0.5, "it was not the reload that ended the stream"
         status, answer = await stage.act("start", call)
         assert (status, answer["outcome"], answer["generation"]) == (200, "restarted", 2)
-        await eventually(lambda: any(item["id"].startswith("g2-") for item in watch.items(call)), seconds=30, what="the second stream's")
+        await eventually(lambda: any(item["id"].startswith("g2-") for item in watch.items(call)), seconds=60, what="the second stream's")
         await eventually(lambda: watch.states(call)[-1][0] == "live", what="the agent sees that it goes on")
