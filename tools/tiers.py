@@ -172,15 +172,15 @@ def prerequisites(tiers: list[Tier]) -> dict[str, str]:
     return reasons
 
 
-def wait(process: subprocess.Popen[bytes], what: str) -> float:
-    """Waits for a process, and says once a minute that it is at work; the CPU seconds of it and of what it has waited for."""
+def wait(process: subprocess.Popen[bytes], what: str = "") -> float:
+    """Waits for a process, and says once a minute that this is at work, if it has a name; CPU seconds of it and what it has waited for."""
     begin = said = time.monotonic()
     while True:
         pid, status, usage = os.wait4(process.pid, os.WNOHANG)
         if pid:
             process.returncode = os.waitstatus_to_exitcode(status)
             return usage.ru_utime + usage.ru_stime
-        if (now := time.monotonic()) - said > STILL:
+        if what and (now := time.monotonic()) - said > STILL:
             said = now
             say(f"=== {what}: {(now - begin) / 60:.0f} min so far")
         time.sleep(0.1)
@@ -196,7 +196,7 @@ def run(tier: Tier, only: list[str], alone: bool) -> Outcome:
         if alone:
             say(f"\n=== {tier.name}")
             process = subprocess.Popen(command, cwd=ROOT)
-            outcome.cpu = wait(process, tier.name)
+            outcome.cpu = wait(process)
         else:
             say(f"=== {tier.name}: begun")
             with kept.open("wb") as out:
