@@ -106,17 +106,17 @@ def test_a_tree_that_is_no_release_says_all_reasons(tmp_path: Path) -> None:
 
 def test_what_is_stale_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     generate = tool("generate")
-    copy = tmp_path / "crd.yaml"
+    copy, missing = tmp_path / "crd.yaml", tmp_path / "another.yaml"
     copy.write_text("stale")
-    monkeypatch.setattr(generate, "CRD_COPY", copy)
+    monkeypatch.setattr(generate, "CRD_COPIES", (copy, missing))
     monkeypatch.setattr(sys, "argv", ["generate.py", "--check", "crd", "values"])
     assert generate.main() == 1
     said = capsys.readouterr().err
-    assert "charts/voiceassist/files/voiceassists.voiceassist.dev.yaml is stale" in said
+    assert "charts/voiceassist/files/voiceassists.voiceassist.dev.yaml and crds/src/" in said
     assert "docs/values.md" not in said
     monkeypatch.setattr(sys, "argv", ["generate.py", "crd"])
     assert generate.main() == 0
-    assert copy.read_bytes() == generate.CRD.read_bytes()
+    assert copy.read_bytes() == missing.read_bytes() == generate.CRD.read_bytes()
 
 
 def test_long_modules_are_named_and_nothing_fails(tmp_path: Path) -> None:

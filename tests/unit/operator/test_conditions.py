@@ -12,7 +12,7 @@ from unit.operator.making import ACCOUNT, LATER, NOW, SYNC, TWILIO, owner, pods,
 from voiceassist_crds.reasons import ConditionType, Reason
 from voiceassist_crds.status import PeerReason, PeerStatus
 from voiceassist_operator.kubernetes.kinds import HTTP_ROUTE
-from voiceassist_operator.policy.condition import Condition, changed, merge
+from voiceassist_operator.policy.condition import Condition, merge
 from voiceassist_operator.policy.observed import DeploymentFact, Endpoint, EndpointFact, Observed, PromptFact, SecretFact
 from voiceassist_operator.policy.plan import make_plan
 from voiceassist_operator.policy.resources.network import http_route_problem
@@ -195,10 +195,3 @@ def test_a_transition_is_a_change_of_status() -> None:
     assert (same[0]["lastTransitionTime"], same[0]["observedGeneration"]) == (NOW, 2)
     other = merge(same, [condition(True, Reason.READY)], 2, LATER)
     assert other[0]["lastTransitionTime"] == LATER
-
-
-def test_an_event_is_worth_a_change_of_status_or_reason() -> None:
-    first = merge([], [condition(False, Reason.RELAYS_STARTING, "a")], 1, NOW)
-    assert changed([], first) == first
-    assert changed(first, merge(first, [condition(False, Reason.RELAYS_STARTING, "b")], 2, LATER)) == []
-    assert len(changed(first, merge(first, [condition(False, Reason.DNS_FAILED, "a")], 1, LATER))) == 1

@@ -18,9 +18,11 @@ import yaml
 from unit.operator import test_conditions, test_twilio_conditions
 from unit.operator.making import LATER
 from voiceassist_crds import __version__
+from voiceassist_operator.policy.events import Event, due_events
 from voiceassist_operator.policy.observed import Observed
 from voiceassist_operator.policy.plan import make_plan
 
+MUCH_LATER = "2026-01-02T00:00:00Z"
 GOLDEN = Path(__file__).parent / "golden"
 COMMAND = Path(sys.executable).parent / "voiceassist-operator"
 
@@ -40,10 +42,18 @@ def situations() -> dict[str, Callable[[], Observed]]:
     return rows
 
 
+def _said(event: Event) -> str:
+    return f"{'Warning' if event.warning else 'Normal'} {event.condition['type']} {event.condition['reason']}"
+
+
 def told(seen: Observed) -> dict[str, Any]:
     plan = make_plan(seen, LATER)
     conditions = {one["type"]: f"{one['status']} {one['reason']}: {one['message']}" for one in plan.status["conditions"]}
-    return {"conditions": conditions, "events": [one["type"] for one in plan.events], "rolling": plan.rolling}
+    return {
+        "conditions": conditions,
+        "events": [_said(one) for one in due_events({}, plan.status["conditions"], MUCH_LATER)],
+        "rolling": plan.rolling,
+    }
 
 
 def test_conditions_texts() -> None:

@@ -17,6 +17,7 @@ from ..errors import NotLeading, OperatorError
 from ..kubernetes.client import Cluster
 from ..kubernetes.kinds import EVENT, MANAGER, POD, VOICEASSIST, Manifest, Ref, ref
 from ..metrics import OperatorMetrics
+from ..policy.events import Event, Told, already_told, due_events
 from ..policy.observed import Observed
 from ..policy.plan import Plan
 from ..policy.resources.metadata import Reference
@@ -37,6 +38,8 @@ class Written:
     costs: dict[str, float] = field(default_factory=dict)
     annotated: dict[str, float] = field(default_factory=dict)
     calls_at: float = NEVER
+    told: Told | None = None
+    """Which conditions were told as events; None before the first report."""
 
     def forget_all_but(self, pods: set[str]) -> None:
         """Pods that are gone are forgotten."""
@@ -122,35 +125,31 @@ class Applier:
         return replace(seen, pods=tuple(facts[pod.name] for pod in seen.pods))
 
     async def report(self, seen: Observed, plan: Plan, written: Written) -> Observed:
-        """Writes the status if it is worth it, and an event for each changed condition. Returns what was observed, with the new status."""
+        """Writes the status if it is worth it, and the events that are due. Returns what was observed, with the new status."""
         now = time.monotonic()
+        if written.told is None:
+            written.told = already_told(seen.status.get("conditions", []))
         if worth_writing(seen.status, plan.status, now - written.calls_at):
-            await self.status(seen.owner.reference, seen.status, plan.status, plan.events)
+            await self.status(seen.owner.reference, seen.status, plan.status)
             written.calls_at = now
             seen = replace(seen, status=plan.status)
+        await self.tell(seen.owner.reference, due_events(written.told, plan.status["conditions"], _now()))
         self._metrics.conditions(seen.owner.namespace, seen.owner.name, known_conditions(plan.status["conditions"]))
         return seen
 
-    async def status(self, to: Reference, old: Manifest, new: Manifest, events: Sequence[Mapping[str, Any]]) -> None:
-        """Writes a status and its events."""
+    async def status(self, to: Reference, old: Manifest, new: Manifest) -> None:
+        """Writes a status."""
         await self._cluster.patch(VOICEASSIST, to.name, to.namespace, {"status": replacing(old, new)}, sub="status")
         self._metrics.wrote(VOICEASSIST.name)
-        for condition in events:
-            try:
-                await self._condition_event(to, condition)
-            except NotLeading:
-                raise
-            except OperatorError as error:
-                log.warning("event not written", namespace=to.namespace, name=to.name, error=str(error))
 
-    async def _condition_event(self, to: Reference, condition: Mapping[str, Any]) -> None:
-        bad = condition["status"] == "False" and condition["type"] not in {"Progressing", "Degraded", "FlexConfigured"}
-        bad = bad or (condition["status"] == "True" and condition["type"] == "Degraded")
-        text = f"{condition['type']} is {condition['status']}" + (f": {condition['message']}" if condition["message"] else "")
-        await self._write_event(to, condition["reason"], condition["type"], text, warning=bad)
+    async def tell(self, to: Reference, events: Sequence[Event]) -> None:
+        """Writes events about conditions."""
+        for condition, warning in events:
+            text = f"{condition['type']} is {condition['status']}" + (f": {condition['message']}" if condition["message"] else "")
+            await self.event(to, condition["reason"], condition["type"], text, warning=warning)
 
     async def event(self, to: Reference, reason: str, action: str, text: str, *, warning: bool = False) -> None:
-        """Writes an event about something that is no condition; one that cannot be written is only logged."""
+        """Writes an event; one that cannot be written is only logged."""
         try:
             await self._write_event(to, reason, action, text, warning=warning)
         except NotLeading:
@@ -180,3 +179,7 @@ class Applier:
                 },
             }
         )
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

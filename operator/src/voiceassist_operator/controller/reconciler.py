@@ -18,7 +18,8 @@ from voiceassist_crds.resource import VoiceAssistSpec
 from ..errors import NotLeading, OperatorError, Retryable
 from ..kubernetes.kinds import VOICEASSIST
 from ..metrics import OperatorMetrics
-from ..policy.condition import Condition, changed
+from ..policy.condition import Condition
+from ..policy.events import already_told, due_events
 from ..policy.next_pass import DELETION_SECONDS, RESYNC_SECONDS, RETRY_SECONDS, observe_anew, until_next_pass
 from ..policy.observed import Observed, PodFact, RelayAnswer
 from ..policy.plan import Plan, make_plan
@@ -205,8 +206,9 @@ class Reconciler:
         self._seen, metadata, old = None, body["metadata"], dict(body.get("status") or {})
         status = status_with(old, ready, metadata["generation"], _now())
         if status != old:
-            events = changed(old.get("conditions", []), status["conditions"])
-            await self._applier.status(self._reference, old, status, events)
+            await self._applier.status(self._reference, old, status)
+            told = already_told(old.get("conditions", []))
+            await self._applier.tell(self._reference, due_events(told, status["conditions"][:1], _now()))
 
     def _note_references(self, body: Mapping[str, Any]) -> None:
         """Notes which Secrets and ConfigMaps this object depends on."""

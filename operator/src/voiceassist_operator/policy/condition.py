@@ -83,9 +83,3 @@ def merge(old: Sequence[Mapping[str, Any]], new: Sequence[Condition], generation
             }
         )
     return merged
-
-
-def changed(old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Returns the conditions whose status or reason is not what it was: each is worth one event."""
-    before = {entry.get("type"): (entry.get("status"), entry.get("reason")) for entry in old}
-    return [entry for entry in new if before.get(entry["type"]) != (entry["status"], entry["reason"])]

@@ -11,7 +11,7 @@ from voiceassist_crds.reasons import Reason
 
 from ..kubernetes.kinds import CONFIG_MAP, Manifest, Ref, kind_of, ref
 from .blockers import blockers
-from .condition import Blocker, changed
+from .condition import Blocker
 from .observed import Observed
 from .relay_config import relay_config
 from .resources.account_budget_monitor import relay_disruption_budget, relay_pod_monitor, relay_service_account
@@ -26,14 +26,12 @@ from .twilio_conditions import sync_service_sid
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be done, in this order: apply, delete, pods, status, events."""
+    """What is to be done, in this order: apply, delete, pods, status."""
 
     apply: list[Manifest] = field(default_factory=list)
     delete: list[Ref] = field(default_factory=list)
     pods: list[PodPatch] = field(default_factory=list)
     status: dict[str, Any] = field(default_factory=dict)
-    events: list[dict[str, Any]] = field(default_factory=list)
-    """Conditions that changed."""
     rolling: bool = False
     """Whether a configuration is on its way: look again soon."""
     config: RelayConfig | None = None
@@ -53,9 +51,8 @@ def make_plan(seen: Observed, now: str) -> Plan:
         delete = _unwanted(seen, apply, config)
         pods = pod_patches(seen, config)
     status = make_status(seen, config, stopping, now)
-    old = seen.status.get("conditions", [])
     rolling = bool(apply) and config is not None and bool(behind(seen, config))
-    return Plan(apply, delete, pods, status, [dict(entry) for entry in changed(old, status["conditions"])], rolling, config)
+    return Plan(apply, delete, pods, status, rolling, config)
 
 
 def _config(seen: Observed) -> tuple[RelayConfig | None, Blocker | None]:
