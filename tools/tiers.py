@@ -62,7 +62,7 @@ TIERS = (
     Tier("integration", arguments=("-n", "3", "--dist", "worksteal")),
     Tier(
         "proxies",
-        programs={"nginx": "nginx", "haproxy": "haproxy"},
+        programs={"nginx": "nginx", "haproxy": "haproxy", "squid": "squid-openssl"},
         prerequisites="tests/proxies/prerequisites.py",
         arguments=("-n", "2"),
     ),

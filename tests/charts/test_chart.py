@@ -38,6 +38,18 @@ MATRIX: dict[str, dict[str, Any]] = {
     "renamed": {"fullnameOverride": "assistant"},
     "tagged": {"image": {"tag": "1.2.3"}, "relayImage": {"repository": "registry.example.com/relay", "tag": "4.5.6"}},
     "no resources": {"resources": {}},
+    "behind a proxy": {
+        "allowCustomNetwork": True,
+        "network": {
+            "proxy": {"url": "http://proxy.example.com:3128", "noProxy": [".svc", "10.0.0.0/8"]},
+            "caBundle": {"configMap": "authorities", "key": "ca-bundle.crt"},
+        },
+        "endpoint": {"caSecret": "authority"},
+        "env": [{"name": "HTTPS_PROXY", "valueFrom": {"secretKeyRef": {"name": "proxy", "key": "url"}}}],
+        "hostAliases": [{"ip": "10.0.0.7", "hostnames": ["proxy.example.com"]}],
+        "networkPolicy": {"enabled": True, "metricsNamespaces": ["monitoring"], "egressPorts": [8443]},
+    },
+    "policy": {"networkPolicy": {"enabled": True}, "watch": {"allNamespaces": True}},
 }
 
 
@@ -138,7 +150,25 @@ def test_values_become_arguments_that_the_operator_takes() -> None:
         assert given == (twilio["resyncSeconds"], twilio["letGoSeconds"], twilio["functionsGraceSeconds"])
         assert bool(options.endpoint_ca) is bool(values.get("endpoint", {}).get("caSecret"))
         assert dict(options.pod_monitor_label) == values.get("podMonitor", {}).get("labels", {})
+        network = values.get("network", {})
+        assert (options.proxy, options.no_proxy) == (network.get("proxy", {}).get("url"), network.get("proxy", {}).get("noProxy", []))
+        assert bool(options.ca_bundle) is bool(network)
+        assert options.allow_custom_network is values.get("allowCustomNetwork", False)
+        assert options.metrics_namespace == values.get("networkPolicy", {}).get("metricsNamespaces", [])
         assert options.relay_image.startswith(values.get("relayImage", {}).get("repository", "ghcr.io/voiceassist/relay"))
+
+
+@pytest.mark.parametrize(
+    ("name", "namespaces", "ports"), [("behind a proxy", ["monitoring"], {443, 6443, 3128, 8443}), ("policy", ["assist"], {443, 6443})]
+)
+def test_the_operators_network_policy_names_namespaces_and_ports(name: str, namespaces: list[str], ports: set[int]) -> None:
+    spec = one(objects(MATRIX[name]), "NetworkPolicy")["spec"]
+    (peer,) = spec["ingress"][0]["from"]
+    assert peer["namespaceSelector"]["matchExpressions"][0]["values"] == namespaces
+    assert peer["podSelector"]["matchLabels"] == {"app.kubernetes.io/name": "prometheus"}
+    assert {port["port"] for port in spec["egress"][1]["ports"]} == ports
+    assert spec["podSelector"]["matchLabels"] == one(objects(MATRIX[name]), "Deployment")["spec"]["selector"]["matchLabels"]
+    assert not [each for each in objects() if each["kind"] == "NetworkPolicy"]
 
 
 BAD: dict[str, dict[str, Any]] = {
@@ -157,6 +187,8 @@ BAD: dict[str, dict[str, Any]] = {
     "namespace": {"watch": {"namespace": "Not_A_Name"}},
     "both": {"watch": {"allNamespaces": True, "namespace": "calls"}},
     "pull secret": {"imagePullSecrets": ["pull"]},
+    "proxy": {"network": {"proxy": {"url": "https://proxy"}}},
+    "proxy with a password": {"network": {"proxy": {"url": "http://me:secret@proxy:1"}}},
     "account without a name": {"serviceAccount": {"create": False}},
 }
 

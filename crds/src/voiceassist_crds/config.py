@@ -85,6 +85,10 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+PROXY_PATTERN = r"^http://([A-Za-z0-9.-]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?/?$"
+"""A proxy's address without a name and a password, which are no matter of a configuration that is no secret."""
+
+
 class TwilioConfig(Model):
     """Twilio's account and Sync service, and how to reach them."""
 
@@ -237,6 +241,20 @@ class Privacy(Model):
     transcripts: Transcripts = Transcripts.PUBLISH
 
 
+class Network(Model):
+    """The way to Twilio and the model. Other relays are reached straight."""
+
+    proxy: str | None = Field(None, pattern=PROXY_PATTERN, description="Every connection is made through it, by CONNECT.")
+    no_proxy: list[str] = Field(
+        default_factory=list, max_length=100, description="Names, domains, addresses and networks that are reached without it."
+    )
+    ca_digest: str | None = Field(
+        None,
+        max_length=64,
+        description="Of the authorities' file: a changed one is a changed configuration, and so reaches every relay.",
+    )
+
+
 class Functions(Model):
     """Who may call `/stream` and `/token` from a browser."""
 
@@ -263,6 +281,7 @@ class RelayConfig(Model):
     rollout: Rollout = Rollout()
     limits: Limits = Limits()
     privacy: Privacy = Privacy()
+    network: Network = Network()
     checks: Checks = Checks.ALL
 
     @model_validator(mode="after")

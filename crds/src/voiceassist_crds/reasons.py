@@ -79,6 +79,8 @@ class Reason(StrEnum):
     STATUS_UNREADABLE = "StatusUnreadable"
     CONFIG_REFUSED = "ConfigRefused"
     CUSTOM_ENDPOINTS_NOT_ALLOWED = "CustomEndpointsNotAllowed"
+    CUSTOM_NETWORK_NOT_ALLOWED = "CustomNetworkNotAllowed"
+    CA_BUNDLE_UNUSABLE = "CABundleUnusable"
     UNKNOWN = "Unknown"
 
 

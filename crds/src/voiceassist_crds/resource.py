@@ -187,6 +187,29 @@ class NetworkPolicySpec(_Part):
     """The NetworkPolicy."""
 
     enabled: bool = False
+    ingress_namespaces: list[str] = Field(default_factory=list)
+    metrics_namespaces: list[str] = Field(default_factory=list)
+    egress_ports: list[int] = Field(default_factory=list)
+
+
+class ProxySpec(_Part):
+    """The proxy to the outside."""
+
+    url: str
+    no_proxy: list[str] = Field(default_factory=list)
+
+
+class CaBundle(_Part):
+    """Authorities besides the system's."""
+
+    config_map_key_ref: ConfigMapKeyRef
+
+
+class NetworkSpec(_Part):
+    """The way out."""
+
+    proxy: ProxySpec | None = None
+    ca_bundle: CaBundle | None = None
 
 
 class RelaySpec(_Part):
@@ -208,6 +231,8 @@ class RelaySpec(_Part):
     pod_labels: dict[str, str] = Field(default_factory=dict)
     pod_annotations: dict[str, str] = Field(default_factory=dict)
     network_policy: NetworkPolicySpec = NetworkPolicySpec()
+    host_aliases: list[dict[str, Any]] | None = None
+    env: list[dict[str, Any]] | None = None
 
 
 class PrivacySpec(_Part):
@@ -236,6 +261,7 @@ class VoiceAssistSpec(_Part):
     prompt: PromptSpec
     rollout: RolloutSpec = RolloutSpec()
     relay: RelaySpec = RelaySpec()
+    network: NetworkSpec = NetworkSpec()
     privacy: PrivacySpec = PrivacySpec()
     monitoring: MonitoringSpec = MonitoringSpec()
     paused: bool = False

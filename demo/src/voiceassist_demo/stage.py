@@ -82,6 +82,7 @@ class Stage:
         config: Mapping[str, Any] | None = None,
         model_arguments: tuple[str, ...] = (),
         twilio_arguments: tuple[str, ...] = (),
+        relay_arguments: tuple[str, ...] = (),
         sync_service: bool = True,
         flex: FlexFiles | None = None,
     ) -> None:
@@ -94,6 +95,7 @@ class Stage:
         self.model = model or Model()
         self._calls, self._config = calls, dict(config or {})
         self._model_arguments, self._twilio_arguments, self._sync_service = model_arguments, twilio_arguments, sync_service
+        self._relay_arguments = relay_arguments
         self._flex = flex
         self.browser: dict[str, Any] = {}
         """With `flex`: what leads a Chromium to Twilio's hosts here (`chromiumArguments`), and where workers log in (`logInUrl`)."""
@@ -202,6 +204,7 @@ class Stage:
             write_whole(folder / "secrets" / name, value)
         arguments = [program("voiceassist-relay"), "--config", str(path), "--secrets", str(folder / "secrets")]
         arguments += ["--host", "127.0.0.1", "--port", str(port), "--metrics-port", "0", "--metrics-seconds", "0", "--log-format", "json"]
+        arguments += self._relay_arguments
         child = await self._child(f"relay{len(self.relays)}", arguments, {"POD_NAME": f"relay{len(self.relays)}"})
         relay = RelayProcess(child, path, folder / "secrets")
         self.relays.append(relay)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import uvloop
 import yaml
 
 from voiceassist_crds import __version__, names
+from voiceassist_crds.config import PROXY_PATTERN
 from voiceassist_crds.crd import custom_resource_definition
 from voiceassist_crds.errors import ContractError
 from voiceassist_crds.reasons import ConditionType
@@ -23,7 +25,7 @@ from .logs import configure_logs
 from .policy.next_pass import RESYNC_SECONDS
 from .policy.observed import Observed, PromptFact, SecretFact
 from .policy.plan import make_plan
-from .policy.resources.metadata import Owner
+from .policy.resources.metadata import Installation, Owner
 from .twilio.model.desired import TwilioRecord
 from .twilio.model.functions import GRACE_SECONDS
 from .twilio.model.observed import TwilioFact
@@ -60,6 +62,13 @@ def _label(text: str) -> tuple[str, str]:
     return key, value
 
 
+def _proxy(text: str) -> str:
+    """A proxy's address, without a name and a password: the relays are given it in a configuration that is no secret."""
+    if not re.fullmatch(PROXY_PATTERN, text):
+        raise argparse.ArgumentTypeError("a proxy is given as http://host:port; a name and a password go into HTTPS_PROXY")
+    return text
+
+
 def parser() -> argparse.ArgumentParser:
     """Returns the command line."""
     options = argparse.ArgumentParser(prog="voiceassist-operator", description="Keeps relay pods as VoiceAssist objects describe them.")
@@ -72,6 +81,28 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--relay-image", default=IMAGE, help="image for objects that name none (default %(default)s)")
     run.add_argument(
         "--allow-custom-endpoints", action="store_true", help="let objects name another server in place of Twilio (twilio.apiUrl)"
+    )
+    run.add_argument(
+        "--allow-custom-network",
+        action="store_true",
+        help="let objects say how their relays reach Twilio and the model (network, relay.hostAliases, relay.env)",
+    )
+    run.add_argument(
+        "--proxy",
+        metavar="URL",
+        type=_proxy,
+        help="reach Twilio, and from the relays the model, through this proxy (default: the operator's own HTTPS_PROXY)",
+    )
+    run.add_argument("--no-proxy", metavar="HOST", action="append", default=[], help="reached without it; may be given more than once")
+    run.add_argument(
+        "--ca-bundle", metavar="FILE", help="trust these authorities (PEM) besides the system's; the relays are given them, too"
+    )
+    run.add_argument(
+        "--metrics-namespace",
+        metavar="NAMESPACE",
+        action="append",
+        default=[],
+        help="where Prometheus runs, for the relays' NetworkPolicies; may be given more than once",
     )
     run.add_argument(
         "--twilio-resync-seconds",
@@ -146,6 +177,7 @@ def plan_documents(body: dict[str, Any], prompt: str | None, image: str) -> list
         prompt=PromptFact(text),
         optional_kinds=frozenset(OPTIONAL),
         custom_endpoints=True,
+        installation=Installation(custom_network=True),
         twilio=TwilioFact(record=TwilioRecord(SyncRecord(MADE_LATER, made=True))),
     )
     plan = make_plan(seen, "1970-01-01T00:00:00Z")

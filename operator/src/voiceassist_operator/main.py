@@ -12,12 +12,15 @@ import socket
 import ssl
 import time
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Any, cast
 
 import aiohttp
 import kopf
 import structlog
 from aiohttp import web
+
+from voiceassist_crds.proxies import Proxies
 
 from .controller.apply import Applier
 from .controller.endpoint_probe import ProbeSettings
@@ -32,6 +35,8 @@ from .kubernetes.client import Cluster
 from .kubernetes.kinds import CONFIG_MAP, LABEL_APP, MANAGER
 from .metrics import OperatorMetrics
 from .policy.claims import Claims
+from .policy.egress import ca_bundle_problem
+from .policy.resources.metadata import Installation
 from .twilio.client import TwilioPool
 
 HEARTBEAT = "voiceassist-operator-heartbeat"
@@ -91,9 +96,31 @@ class Health:
         return web.Response(body=self._metrics.render(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
 
-def trusted(ca: str | None) -> ssl.SSLContext:
-    """Returns the machine's certificate authorities, or these instead."""
-    return ssl.create_default_context(cafile=ca)
+def trusted(ca: str | None, besides: str = "") -> ssl.SSLContext:
+    """Returns the machine's certificate authorities, or these (a file) instead, and those besides (a text). Raises OSError."""
+    context = ssl.create_default_context(cafile=ca)
+    if besides:
+        context.load_verify_locations(cadata=besides)
+    return context
+
+
+def authorities(path: str | None) -> str:
+    """Returns the text of a file with authorities in PEM; empty without a file. Raises OperatorError."""
+    if path is None:
+        return ""
+    try:
+        text = Path(path).read_text("ascii", "replace")
+    except OSError as error:
+        raise OperatorError(f"--ca-bundle {path}: cannot be read ({error.strerror})") from None
+    problem = ca_bundle_problem(text, f"--ca-bundle {path}")
+    if not problem:
+        try:
+            trusted(None, text)
+        except (ssl.SSLError, ValueError):
+            problem = f"--ca-bundle {path}: this is something else than certificates in PEM"
+    if problem:
+        raise OperatorError(problem)
+    return text
 
 
 def listen_for_signals(stop: asyncio.Event) -> None:
@@ -137,6 +164,14 @@ async def _lead(
     watched: str,
     stop: asyncio.Event,
 ) -> int:
+    installation = Installation(
+        namespace=own,
+        metrics_namespaces=tuple(options.metrics_namespace),
+        custom_network=options.allow_custom_network,
+        proxy=options.proxy,
+        no_proxy=tuple(options.no_proxy),
+        ca_bundle=authorities(options.ca_bundle),
+    )
     dependencies = Dependencies(
         cluster,
         RelayPoller(http, metrics, options.relay_port),
@@ -144,9 +179,12 @@ async def _lead(
         options.allow_custom_endpoints,
         OptionalKinds(cluster, watched),
         dict(options.pod_monitor_label),
+        installation,
     )
-    applier, probe = Applier(cluster, metrics), ProbeSettings(trusted(options.endpoint_ca), options.endpoint_port)
-    pool = TwilioPool(metrics, election.may_write)
+    proxies = Proxies.read(options.proxy, options.no_proxy) if options.proxy else Proxies.of_environment(os.environ)
+    endpoint_tls = trusted(options.endpoint_ca) if options.endpoint_ca else trusted(None, installation.ca_bundle)
+    applier, probe = Applier(cluster, metrics), ProbeSettings(endpoint_tls, options.endpoint_port, proxies)
+    pool = TwilioPool(metrics, election.may_write, tls=trusted(None, installation.ca_bundle), proxies=proxies)
     twilio = TwilioSettings(pool, options.twilio_resync_seconds, options.twilio_let_go_seconds, options.functions_grace_seconds)
 
     def reconciler(uid: str, name: str, namespace: str, claims: Claims) -> Reconciler:

@@ -27,6 +27,7 @@ from .call.peer_relays import peer_router
 from .call.registry import Registry
 from .config.snapshot import Snapshot
 from .config.watch import ConfigWatch, Guard
+from .egress import Egress
 from .functions.endpoints import install_json_errors
 from .functions.router import Functions
 from .health.endpoints import PrivateEndpoints, watch_loop_delay
@@ -60,11 +61,12 @@ class Relay:
     def __init__(self, options: argparse.Namespace, guard: Guard, http: aiohttp.ClientSession, advertise: str) -> None:
         """Raises ConfigRefused."""
         self.metrics = RelayMetrics()
-        self.watch = ConfigWatch(options.config, options.secrets, self.metrics, guard)
+        self.watch = ConfigWatch(options.config, options.secrets, self.metrics, guard, options.ca_bundle)
         current = self.watch.current
         self._advertise = advertise
         self.model_health, self.sync_health = PeerHealth(time.time()), PeerHealth(time.time())
-        self.rest = TwilioRest(current, self.metrics)
+        self._egress = Egress(current, os.environ)
+        self.rest = TwilioRest(current, self.metrics, egress=self._egress)
         watch = SyncHealth(self.sync_health, time.time)
         self._sync = SyncClient(self.rest, current, watch=watch, on_foreign=self.metrics.foreign_object)
         self.registry = Registry(self._begin, self.metrics, lambda: current().config.limits.max_calls)
@@ -88,13 +90,16 @@ class Relay:
             self.watch, self.registry, self.drain, self.metrics, self.model_health, self.sync_health, options.metrics_seconds
         )
         self.checks = (
-            PeerCheck("model", self.model_health, model_relevant, lambda: check_model(current())),
+            PeerCheck("model", self.model_health, model_relevant, self._check_model),
             PeerCheck("sync", self.sync_health, sync_relevant, lambda: check_sync(self.rest, current)),
         )
         for check in self.checks:
             self.watch.on_change(check.changed)
         self.watch.on_change(self._changed)
         self.watching.refresh()
+
+    async def _check_model(self) -> None:
+        await check_model(self.watch.current(), self._egress.tls(), self._egress.proxies())
 
     def _changed(self, _: Snapshot, new: Snapshot) -> None:
         self.registry.use(new.config)
@@ -123,6 +128,8 @@ class Relay:
             listener=listener,
             metrics=metrics,
             call_hash=call_hash(start.call_sid),
+            tls=self._egress.tls,
+            proxies=self._egress.proxies,
         )
 
     def _publisher(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import sys
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from voiceassist_crds.config import Checks, is_loopback
 from .config.files import read_snapshot
 from .config.snapshot import Snapshot
 from .config.watch import Guard
+from .egress import check_egress
 from .errors import ConfigRefused
 from .logs import configure_logs
 from .metrics.scrapes import SECONDS
@@ -34,6 +36,12 @@ def parser() -> argparse.ArgumentParser:
     )
     options.add_argument("--config", type=Path, required=True, metavar="FILE", help="the RelayConfig (JSON); read again when it changes")
     options.add_argument("--secrets", type=Path, required=True, metavar="DIR", help="the secrets directory; read again when a file changes")
+    options.add_argument(
+        "--ca-bundle",
+        type=Path,
+        metavar="FILE",
+        help="certificate authorities (PEM) to trust besides the system's; need not be there, and is read again when it changes",
+    )
     options.add_argument("--host", default=EVERYWHERE, help="address of the public port (default %(default)s: IPv6 and IPv4)")
     options.add_argument(
         "--port", type=int, default=names.PUBLIC_PORT, help="public port: streams and functions (default %(default)s; 0: any)"
@@ -71,6 +79,7 @@ def guard_of(host: str) -> Guard:
         model = snapshot.config.model
         if (problem := provider_of(model).problem(model)) is not None:
             raise ConfigRefused(f"model: {problem}")
+        check_egress(snapshot, os.environ)
         if snapshot.config.checks is Checks.OFF and not is_loopback(host):
             raise ConfigRefused(f"checks: 'Off' given, but the relay listens on {host}; set checks to 'All', or --host 127.0.0.1")
 
@@ -85,7 +94,7 @@ def main() -> None:
         command.error("--strict is for --check: a relay that runs passes over what it does not know")
     guard = guard_of(options.host)
     try:
-        guard(snapshot := read_snapshot(options.config, options.secrets))
+        guard(snapshot := read_snapshot(options.config, options.secrets, options.ca_bundle))
     except ConfigRefused as error:
         sys.exit(_refused(error))
     if options.check:

@@ -69,6 +69,9 @@ SEEN_BY = {
     "limits.drainTimeoutSeconds": LINE + "test_drain_timeout_ends_live_calls_in_order",
     "limits.drainGraceSeconds": LINE + "test_drain",
     "privacy.transcripts": LINE + "test_customer_only_and_transcripts_off",
+    "network.proxy": "proxies/test_egress.py::test_a_call_through_a_proxy_that_alone_knows_the_way",
+    "network.noProxy": "proxies/test_egress.py::test_what_is_named_is_reached_straight",
+    "network.caDigest": "unit/operator/test_network.py::test_relays_take_the_operators_way_out_unless_their_object_says_another",
     "checks": "integration/test_admission.py::test_without_checks_neither_signature_nor_token_is_needed_but_the_call_must_fit",
 }
 

@@ -11,6 +11,7 @@ import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import websockets.exceptions
 from twilio.request_validator import RequestValidator
@@ -19,6 +20,7 @@ from websockets.datastructures import Headers
 
 from voiceassist_crds.names import PROBE_HEADER, PROBE_PATH
 from voiceassist_crds.proof import probe_answer
+from voiceassist_crds.proxies import STRAIGHT, Proxies
 
 from ..kubernetes.client import Cluster
 from ..kubernetes.kinds import SECRET
@@ -36,6 +38,7 @@ class ProbeSettings:
 
     tls: ssl.SSLContext
     port: int = 443
+    proxies: Proxies = STRAIGHT
 
 
 class EndpointProbe:
@@ -74,7 +77,7 @@ class EndpointProbe:
             return None
         class_name = (spec.ingress.class_name or "") if spec.ingress.enabled else ""
         route = Route(spec.host, spec.path_prefix, relay_name(seen.owner.name), class_name)
-        return await probe_endpoint(route, token, self._settings.tls, self._settings.port)
+        return await probe_endpoint(route, token, self._settings.tls, self._settings.port, self._settings.proxies)
 
 
 class _Dial(connect):
@@ -89,7 +92,7 @@ def _first(headers: Headers, name: str) -> str:
     return next(iter(headers.get_all(name)), "")[:200]
 
 
-async def probe_endpoint(route: Route, auth_token: str, tls: ssl.SSLContext, port: int = 443) -> EndpointFact:
+async def probe_endpoint(route: Route, auth_token: str, tls: ssl.SSLContext, port: int = 443, proxies: Proxies = STRAIGHT) -> EndpointFact:
     """Dials `wss://<host><path_prefix>/ws/probe/<nonce>` once, for 5 s at most; no model session is opened. Returns what was found."""
     host, path_prefix = route.host, route.path_prefix
     nonce = secrets.token_hex(16)
@@ -97,10 +100,14 @@ async def probe_endpoint(route: Route, auth_token: str, tls: ssl.SSLContext, por
     headers = {"X-Twilio-Signature": RequestValidator(auth_token).compute_signature(url, {})}
     try:
         async with asyncio.timeout(TIMEOUT_SECONDS):
-            await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            async with _Dial(
-                url, host=host, port=port, additional_headers=headers, ssl=tls, compression=None, proxy=None, close_timeout=1
-            ) as answered:
+            proxy = proxies.of(host, port)
+            if proxy is None:
+                await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+                dialled: str = url
+                way: dict[str, Any] = {"host": host, "port": port, "proxy": None}
+            else:  # which finds the address itself
+                dialled, way = url.replace(host, f"{host}:{port}", 1), {"proxy": proxy.url_with_login}
+            async with _Dial(dialled, additional_headers=headers, ssl=tls, compression=None, close_timeout=1, **way) as answered:
                 given = answered.response.headers.get(PROBE_HEADER, "") if answered.response is not None else ""
     except socket.gaierror:
         return EndpointFact(Endpoint.DNS, f"{host} has no address in DNS; point it at the ingress controller")

@@ -31,8 +31,9 @@ from ..kubernetes.kinds import (
     Ref,
     owned_by,
 )
-from ..policy.observed import DeploymentFact, EndpointFact, Observed, PodFact, PromptFact, RelayAnswer, SecretFact
-from ..policy.resources.metadata import CAUSE_ANNOTATION, Owner, label_value, relay_name
+from ..policy.egress import ca_bundle_problem
+from ..policy.observed import CaBundleFact, DeploymentFact, EndpointFact, Observed, PodFact, PromptFact, RelayAnswer, SecretFact
+from ..policy.resources.metadata import CAUSE_ANNOTATION, Installation, Owner, label_value, relay_name
 from ..policy.resources.network import http_route_problem
 from .relay_status import RelayPoller
 
@@ -90,6 +91,7 @@ class Dependencies:
     custom_endpoints: bool
     optional_kinds: OptionalKinds
     pod_monitor_labels: Mapping[str, str]
+    installation: Installation
 
 
 async def observe(
@@ -132,6 +134,8 @@ async def observe(
         route_problem=route_problem,
         created=metadata["creationTimestamp"],
         custom_endpoints=dependencies.custom_endpoints,
+        installation=dependencies.installation,
+        ca_bundle=await _ca_bundle(cluster, namespace, spec),
         status=dict(body.get("status") or {}),
         apply_error=apply_error,
     )
@@ -169,6 +173,15 @@ async def _prompt(cluster: Cluster, metadata: Mapping[str, Any], spec: VoiceAssi
         )
     writer = _writer(found["metadata"], ("f:data", f"f:{ref.key}"))
     return PromptFact(text, manager=writer, cause=_cause(found["metadata"]) or _cause(metadata))
+
+
+async def _ca_bundle(cluster: Cluster, namespace: str, spec: VoiceAssistSpec) -> CaBundleFact:
+    if spec.network.ca_bundle is None:
+        return CaBundleFact()
+    ref = spec.network.ca_bundle.config_map_key_ref
+    found = await cluster.get(CONFIG_MAP, ref.name, namespace)
+    text = ((found or {}).get("data") or {}).get(ref.key) or ""
+    return CaBundleFact(text, ca_bundle_problem(text, f"ConfigMap {ref.name}, key {ref.key} (network.caBundle)"))
 
 
 def _cause(metadata: Mapping[str, Any]) -> str:

@@ -215,7 +215,8 @@ class Reconciler:
         spec = body["spec"]
         self.secrets = frozenset({spec["twilio"]["credentialsSecretRef"]["name"], spec["model"]["apiKeySecretRef"]["name"]})
         source = (spec["prompt"].get("instructionsFrom") or {}).get("configMapKeyRef")
-        self.config_maps = frozenset({source["name"]} if source else ())
+        authorities = ((spec.get("network") or {}).get("caBundle") or {}).get("configMapKeyRef")
+        self.config_maps = frozenset(one["name"] for one in (source, authorities) if one)
 
     def _ask_twilio(self, seen: Observed) -> Observed:
         """Says what is desired at Twilio. Returns what was observed, with what is known of Twilio; never waits for it."""

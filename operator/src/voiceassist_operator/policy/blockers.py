@@ -33,6 +33,27 @@ def custom_endpoints_are_allowed(seen: Observed) -> Blocker | None:
     return Blocker(Reason.CUSTOM_ENDPOINTS_NOT_ALLOWED, text)
 
 
+def custom_network_is_allowed(seen: Observed) -> Blocker | None:
+    """A way out that is the object's own is named only where the operator allows it: who stands on it could read what goes by."""
+    spec = seen.owner.spec
+    named = {
+        "network.proxy": spec.network.proxy,
+        "network.caBundle": spec.network.ca_bundle,
+        "relay.hostAliases": spec.relay.host_aliases,
+        "relay.env": spec.relay.env,
+    }
+    given = [name for name, value in named.items() if value]
+    if not given or seen.installation.custom_network:
+        return None
+    text = f"{', '.join(given)} need{'s' if len(given) == 1 else ''} an operator with --allow-custom-network; remove it, or start it so"
+    return Blocker(Reason.CUSTOM_NETWORK_NOT_ALLOWED, text)
+
+
+def ca_bundle_is_there(seen: Observed) -> Blocker | None:
+    """The authorities that the object names are there."""
+    return Blocker(Reason.CA_BUNDLE_UNUSABLE, seen.ca_bundle.problem) if seen.ca_bundle.problem else None
+
+
 def twilio_credentials_are_complete(seen: Observed) -> Blocker | None:
     """The Secret of Twilio's credentials has a value under each key."""
     return _secret_has(seen.credentials, CREDENTIALS, "twilio.credentialsSecretRef")
@@ -64,6 +85,8 @@ def prompt_is_there(seen: Observed) -> Blocker | None:
 CHECKS: tuple[Callable[[Observed], Blocker | None], ...] = (
     host_is_free,
     custom_endpoints_are_allowed,
+    custom_network_is_allowed,
+    ca_bundle_is_there,
     twilio_credentials_are_complete,
     model_key_is_there,
     prompt_is_there,

@@ -12,7 +12,7 @@ from voiceassist_crds.status import RelayStatus
 
 from ..kubernetes.kinds import Kind, Ref
 from ..twilio.model.observed import TwilioFact
-from .resources.metadata import Owner
+from .resources.metadata import Installation, Owner
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,14 @@ class PromptFact:
     """Field manager that last wrote the text."""
     cause: str = ""
     """Why it was changed, as the writer says by annotation."""
+
+
+@dataclass(frozen=True, slots=True)
+class CaBundleFact:
+    """The authorities that the object names, or why they cannot be had."""
+
+    text: str = field(default="", repr=False)
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +138,8 @@ class Observed:
     """When the object was created, RFC 3339."""
     custom_endpoints: bool = False
     """Whether `apiUrl` is allowed here."""
+    installation: Installation = field(default_factory=Installation)
+    ca_bundle: CaBundleFact = CaBundleFact()
     status: dict[str, Any] = field(default_factory=dict)
     """The status that is there."""
     apply_error: str = ""

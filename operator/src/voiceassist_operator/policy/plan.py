@@ -12,6 +12,7 @@ from voiceassist_crds.reasons import Reason
 from ..kubernetes.kinds import CONFIG_MAP, Manifest, Ref, kind_of, ref
 from .blockers import blockers
 from .condition import Blocker
+from .egress import egress
 from .observed import Observed
 from .relay_config import relay_config
 from .resources.account_budget_monitor import relay_disruption_budget, relay_pod_monitor, relay_service_account
@@ -61,16 +62,16 @@ def _config(seen: Observed) -> tuple[RelayConfig | None, Blocker | None]:
     if instructions is None or not service:
         return None, None
     try:
-        return relay_config(owner.namespace, owner.name, owner.spec, instructions, service), None
+        return relay_config(owner.namespace, owner.name, owner.spec, instructions, service, egress(seen).network), None
     except ContractError as error:
         return None, Blocker(Reason.INVALID_SPEC, "; ".join(error.problems))
 
 
 def _objects(seen: Observed, config: RelayConfig) -> list[Manifest]:
-    owner = seen.owner
+    owner, way_out = seen.owner, egress(seen)
     wanted = [
         relay_service_account(owner),
-        relay_config_map(owner, config),
+        relay_config_map(owner, config, way_out.ca_bundle),
         history_config_map(owner, config.prompts[0]),
         relay_deployment(owner),
         relay_service(owner),
@@ -78,7 +79,7 @@ def _objects(seen: Observed, config: RelayConfig) -> list[Manifest]:
         relay_ingress(owner),
         relay_http_route(owner),
         relay_backend_config(owner),
-        relay_network_policy(owner),
+        relay_network_policy(owner, seen.installation, way_out.ports),
         relay_pod_monitor(owner, seen.pod_monitor_labels),
     ]
     there = [manifest for manifest in wanted if manifest is not None]

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from voiceassist_crds.config import RelayConfig
+from voiceassist_crds.config import Network, RelayConfig
 from voiceassist_crds.resource import VoiceAssistSpec
 
 DRAIN_GRACE_SECONDS = 5
 
 
-def relay_config(namespace: str, name: str, spec: VoiceAssistSpec, instructions: str, sync_service_sid: str) -> RelayConfig:
+def relay_config(
+    namespace: str, name: str, spec: VoiceAssistSpec, instructions: str, sync_service_sid: str, network: Network | None = None
+) -> RelayConfig:
     """Returns the configuration. Raises ContractError where the spec does not make a valid one."""
     model, twilio = spec.model, spec.twilio
     transcription = model.transcription
@@ -61,5 +63,6 @@ def relay_config(namespace: str, name: str, spec: VoiceAssistSpec, instructions:
             "drainGraceSeconds": DRAIN_GRACE_SECONDS,
         },
         "privacy": {"transcripts": spec.privacy.transcripts},
+        "network": (network or Network()).model_dump(by_alias=True),
     }
     return RelayConfig.parse(json.dumps(document))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json as jsonlib
 import random
+import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from twilio.http.response import Response
 from twilio.rest import Client
 from yarl import URL
 
+from voiceassist_crds.proxies import STRAIGHT, Proxies
 from voiceassist_crds.retry_after import retry_after
 
 from ..http_body import read_bounded
@@ -93,7 +95,11 @@ class TwilioPool:
         timeout: float = TIMEOUT_SECONDS,
         retries: Retries = Retries(),
         chance: Callable[[], float] = random.random,
+        tls: ssl.SSLContext | None = None,
+        proxies: Proxies = STRAIGHT,
     ) -> None:
+        """Without `tls` the system's authorities are trusted."""
+        self._tls, self._proxies = tls, proxies
         self.metrics, self.may_write, self.timeout, self.retries, self.chance = metrics, may_write, timeout, retries, chance
         self._concurrent = concurrent
         self._slots_of: WeakValueDictionary[tuple[str, str], asyncio.Semaphore] = WeakValueDictionary()
@@ -115,12 +121,20 @@ class TwilioPool:
             raise TwilioUnavailable("the operator is closing its connections to Twilio", RETRY_SECONDS, unclear=False)
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=64, ttl_dns_cache=30),
+                connector=aiohttp.TCPConnector(limit=64, ttl_dns_cache=30, ssl=self._tls or True),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=None),
                 trust_env=False,
             )
         return self._session
+
+    def way(self, url: URL) -> dict[str, Any]:
+        """Returns what aiohttp is told of the way to an address: the proxy, if it is not reached straight."""
+        proxy = self._proxies.of(url.host or "", url.port or 0)
+        if proxy is None:
+            return {}
+        login = {"Proxy-Authorization": aiohttp.encode_basic_auth(proxy.username, proxy.password)} if proxy.username else {}
+        return {"proxy": proxy.url, "proxy_headers": login}
 
     async def close(self) -> None:
         """Closes every connection; requests made later fail. Idempotent."""
@@ -268,7 +282,7 @@ class TwilioClient(AsyncHttpClient):  # type: ignore[misc] # the package has no 
         try:
             async with (
                 asyncio.timeout(timeout),
-                session.request(method, url, data=data, headers=given, allow_redirects=False) as response,
+                session.request(method, url, data=data, headers=given, allow_redirects=False, **self._pool.way(url)) as response,
             ):
                 answer, status, answered = await read_bounded(response.content, MAX_ANSWER_BYTES), response.status, response.headers
         except TimeoutError:

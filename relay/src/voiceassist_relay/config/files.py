@@ -15,6 +15,7 @@ from .snapshot import Secrets, Snapshot
 
 MAX_CONFIG_BYTES = 1 << 20
 MAX_SECRET_BYTES = 4096
+MAX_CA_BUNDLE_BYTES = 1 << 20
 
 SECRET_FILES = {
     "auth_token": names.SECRET_AUTH_TOKEN,
@@ -28,10 +29,10 @@ assert set(SECRET_FILES) == {field.name for field in fields(Secrets)}  # noqa: S
 Stamp = tuple[tuple[str, int, int, int], ...]
 
 
-def stamp(config: Path, secrets: Path) -> Stamp:
+def stamp(config: Path, secrets: Path, ca_bundle: Path | None = None) -> Stamp:
     """What tells that a file changed without reading it: path, inode, time of change (ns), size. Absent files are left out."""
     seen = []
-    for path in (config, *(secrets / name for name in SECRET_FILES.values())):
+    for path in (config, *((ca_bundle,) if ca_bundle else ()), *(secrets / name for name in SECRET_FILES.values())):
         try:
             info = path.stat()
         except OSError:
@@ -70,10 +71,25 @@ def _read_secret(path: Path) -> str:
         raise ConfigRefused(f"{path}: {error}") from None
 
 
-def read_snapshot(config_path: Path, secrets_path: Path) -> Snapshot:
-    """Reads and checks both. Raises ConfigRefused that names the file or field and what to do; no value is repeated."""
+def read_authorities(path: Path | None) -> str:
+    """Reads the CA bundle; empty where there is no such file. Raises ConfigRefused."""
+    if path is None:
+        return ""
+    try:
+        if path.stat().st_size > MAX_CA_BUNDLE_BYTES:
+            raise ConfigRefused(f"{path}: larger than {MAX_CA_BUNDLE_BYTES} bytes")
+        return path.read_text("ascii", "replace")
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        raise ConfigRefused(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def read_snapshot(config_path: Path, secrets_path: Path, ca_bundle: Path | None = None) -> Snapshot:
+    """Reads and checks all of it. Raises ConfigRefused that names the file or field and what to do; no value is repeated."""
     config, passed_over = read_config(config_path)
-    return Snapshot(config, read_secrets(secrets_path, config.checks), secrets_version(config_path, secrets_path), passed_over)
+    secrets, version = read_secrets(secrets_path, config.checks), secrets_version(config_path, secrets_path)
+    return Snapshot(config, secrets, version, passed_over, read_authorities(ca_bundle))
 
 
 def secrets_version(config_path: Path, secrets_path: Path) -> str:

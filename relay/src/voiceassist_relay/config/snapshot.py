@@ -38,6 +38,8 @@ class Snapshot:
     secrets_version: str = ""
     passed_over: tuple[str, ...] = ()
     """Paths of fields in the configuration's file that this version does not know."""
+    authorities: str = field(repr=False, default="")
+    """Certificate authorities to trust besides the system's, in PEM."""
 
 
 CurrentSnapshot = Callable[[], Snapshot]

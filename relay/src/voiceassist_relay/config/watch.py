@@ -16,7 +16,7 @@ import structlog
 from ..errors import ConfigRefused
 from ..logs import blotter
 from ..metrics.relay_metrics import RelayMetrics
-from .files import read_config, read_secrets, read_snapshot, secrets_version, stamp
+from .files import read_authorities, read_config, read_secrets, read_snapshot, secrets_version, stamp
 from .snapshot import Snapshot
 
 INTERVAL = 0.25
@@ -31,11 +31,12 @@ log = structlog.get_logger("voiceassist.config")
 class ConfigWatch:
     """Holds the snapshot in force; `current` is what everyone asks."""
 
-    def __init__(self, config: Path, secrets: Path, metrics: RelayMetrics, guard: Guard) -> None:
+    def __init__(self, config: Path, secrets: Path, metrics: RelayMetrics, guard: Guard, ca_bundle: Path | None = None) -> None:
         """Reads the first snapshot. Raises ConfigRefused."""
         self._config, self._secrets, self._metrics, self._guard = config, secrets, metrics, guard
-        self._seen = stamp(config, secrets)
-        snapshot = read_snapshot(config, secrets)
+        self._ca_bundle = ca_bundle
+        self._seen = stamp(config, secrets, ca_bundle)
+        snapshot = read_snapshot(config, secrets, ca_bundle)
         guard(snapshot)
         self._snapshot = snapshot
         self._listeners: list[Callable[[Snapshot, Snapshot], None]] = []
@@ -60,7 +61,7 @@ class ConfigWatch:
 
     def look(self) -> None:
         """Looks once, and swaps if something changed."""
-        seen = stamp(self._config, self._secrets)
+        seen = stamp(self._config, self._secrets, self._ca_bundle)
         if seen == self._seen:
             return
         self._seen = seen  # a writer that was halfway changes the files' status again when it is done
@@ -93,7 +94,7 @@ class ConfigWatch:
         problems, new = [], self._snapshot
         try:
             config, passed_over = read_config(self._config)
-            changed = replace(new, config=config, passed_over=passed_over)
+            changed = replace(new, config=config, passed_over=passed_over, authorities=read_authorities(self._ca_bundle))
             self._guard(changed)
             new = changed
         except ConfigRefused as error:

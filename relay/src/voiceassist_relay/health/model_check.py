@@ -8,15 +8,19 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
+from typing import Any
 from urllib.parse import urlsplit
 
 import websockets.exceptions
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.uri import parse_uri
 
 from voiceassist_crds.messages import StatusReason
+from voiceassist_crds.proxies import STRAIGHT, Proxies
 from voiceassist_crds.status import PeerReason
 
 from ..config.snapshot import Snapshot
+from ..egress import tunnel
 from ..realtime.core.client_events import conversation_update
 from ..realtime.core.failures import Fatal, from_close, from_code, from_handshake, named
 from ..realtime.providers import provider_of
@@ -79,20 +83,24 @@ class _Connect(connect):
         return exc
 
 
-async def check_model(snapshot: Snapshot) -> None:
+async def check_model(snapshot: Snapshot, tls: ssl.SSLContext | None = None, proxies: Proxies = STRAIGHT) -> None:
     """Opens a session as a call would, and closes it. Raises Unwell that says what to do; takes at most 10 s."""
     model = snapshot.config.model
     endpoint = provider_of(model).conversation_endpoint(model, snapshot.secrets.model_key)
     host = urlsplit(endpoint.url).netloc.rpartition("@")[2]
     update = conversation_update(model, snapshot.config.prompts[0].instructions, "check")
     try:
-        async with (
-            asyncio.timeout(TIMEOUT),
-            _Connect(
-                endpoint.url, additional_headers=list(endpoint.headers), compression=None, max_size=1 << 20, close_timeout=1, proxy=None
-            ) as socket,
-        ):
-            await _update(socket, update, host)
+        async with asyncio.timeout(TIMEOUT):
+            uri = parse_uri(endpoint.url)
+            proxy = proxies.of(uri.host, uri.port)
+            way: dict[str, Any] = {"ssl": tls} if uri.secure and tls is not None else {}
+            if proxy is not None:
+                way["sock"] = await tunnel(proxy, uri.host, uri.port)
+            headers = list(endpoint.headers)
+            async with _Connect(
+                endpoint.url, additional_headers=headers, compression=None, max_size=1 << 20, close_timeout=1, proxy=None, **way
+            ) as socket:
+                await _update(socket, update, host)
     except websockets.exceptions.InvalidStatus as error:
         raise _of_handshake(error.response.status_code, bytes(error.response.body or b""), host) from None
     except websockets.exceptions.ConnectionClosed as error:
@@ -133,4 +141,4 @@ async def _update(socket: ClientConnection, update: bytes, host: str) -> None:
 
 def model_relevant(snapshot: Snapshot) -> object:
     """What the answer depends on."""
-    return snapshot.config.model, snapshot.secrets.model_key
+    return snapshot.config.model, snapshot.secrets.model_key, snapshot.config.network, snapshot.authorities

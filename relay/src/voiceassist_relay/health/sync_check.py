@@ -14,7 +14,8 @@ from .peer_check import Unwell
 def sync_relevant(snapshot: Snapshot) -> object:
     """What the answer depends on."""
     secrets = snapshot.secrets
-    return snapshot.config.twilio, secrets.auth_token, secrets.api_key_sid, secrets.api_key_secret
+    way_out = snapshot.config.network, snapshot.authorities
+    return snapshot.config.twilio, secrets.auth_token, secrets.api_key_sid, secrets.api_key_secret, way_out
 
 
 async def check_sync(rest: TwilioRest, current: CurrentSnapshot) -> None:

@@ -10,6 +10,8 @@ from weakref import WeakKeyDictionary
 
 import structlog
 
+from voiceassist_crds.proxies import Proxies
+
 from ..metrics.relay_metrics import RelayMetrics
 from .core.failures import Fatal, Passing, SessionFailed
 from .core.limits import SessionLimits, delay
@@ -40,6 +42,7 @@ class SessionDependencies:
         dials: Dials,
         tls: Callable[[], ssl.SSLContext],
         chance: Callable[[], float],
+        proxies: Callable[[], Proxies] = Proxies,
     ) -> None:
         self.settings = settings
         self.key = key
@@ -48,6 +51,7 @@ class SessionDependencies:
         self.dials = dials
         self.tls = tls
         self.chance = chance
+        self.proxies = proxies
 
 
 class Dialer:
@@ -83,7 +87,8 @@ class Dialer:
             self.connection = connection = SessionConnection(settings, needs.metrics, needs.limits, self._on_over)
             try:
                 async with needs.dials:
-                    await connection.open(self._profile.endpoint(settings, key), self._profile.update(settings, UPDATE_ID), needs.tls())
+                    endpoint, update = self._profile.endpoint(settings, key), self._profile.update(settings, UPDATE_ID)
+                    await connection.open(endpoint, update, needs.tls(), needs.proxies())
                 self.failure = None
                 return connection
             except NoTurnDetection:

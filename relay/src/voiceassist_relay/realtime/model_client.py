@@ -12,6 +12,7 @@ import structlog
 
 from voiceassist_crds.config import Prompt, RelayConfig
 from voiceassist_crds.messages import AssistState, StatusReason, Track
+from voiceassist_crds.proxies import Proxies
 
 from ..interfaces import FinishedSuggestion, ModelListener
 from ..lazy_event import LazyEvent
@@ -58,6 +59,7 @@ class ModelClient:
         dials: Dials | None = None,
         tls: Callable[[], ssl.SSLContext] = _system_tls,
         chance: Callable[[], float] = random.random,
+        proxies: Callable[[], Proxies] = Proxies,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._settings = SessionSettings.of(config, prompt)
@@ -74,7 +76,7 @@ class ModelClient:
         self._log = _log.bind(call=call_hash)
         kept = min(limits.history_characters, 2 * config.model.truncation.post_instructions_tokens)
         self._history = History(kept, limits.words_characters)
-        self._needs = SessionDependencies(lambda: self._settings, key, metrics, limits, dials or Dials.shared(), tls, chance)
+        self._needs = SessionDependencies(lambda: self._settings, key, metrics, limits, dials or Dials.shared(), tls, chance, proxies)
         self._conversation = SessionSupervisor(
             ConversationProfile(self._history, ResponseLimiter(config.model.max_responses_per_minute), limits),
             AudioSender(Track.CUSTOMER, metrics, limits),

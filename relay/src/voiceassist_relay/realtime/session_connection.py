@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import structlog
 
+from voiceassist_crds.proxies import STRAIGHT, Proxies
+
 from ..metrics.relay_metrics import RelayMetrics
 from .core.failures import FIELD_CODES, Failure, Passing, SessionFailed, from_close, from_code, from_update, is_rate_limit, label, wait_in
 from .core.limits import SessionLimits
@@ -58,10 +60,10 @@ class SessionConnection:
         self._connection: ModelConnection | None = None
         self._ready: asyncio.Future[None] = loop.create_future()
 
-    async def open(self, endpoint: Endpoint, update: bytes, tls: ssl.SSLContext | None) -> None:
+    async def open(self, endpoint: Endpoint, update: bytes, tls: ssl.SSLContext | None, proxies: Proxies = STRAIGHT) -> None:
         """Dials, sends the settings and waits until they are in force. Raises SessionFailed or NoTurnDetection."""
         try:
-            self._connection = await connect(endpoint, self, self._limits, tls)
+            self._connection = await connect(endpoint, self, self._limits, tls, proxies)
             self.opened_at = self._time()
             self._connection.send(update)
             async with asyncio.timeout(self._limits.update):

@@ -19,7 +19,9 @@ from websockets.speedups import apply_mask
 from websockets.uri import WebSocketURI, parse_uri
 
 from voiceassist_crds.messages import StatusReason
+from voiceassist_crds.proxies import STRAIGHT, Proxies
 
+from ..egress import ProxyRefused, tunnel
 from .core.failures import Passing, SessionFailed, from_handshake, unsendable_key
 from .core.limits import SessionLimits
 from .providers import Endpoint
@@ -315,13 +317,17 @@ class ModelConnection(asyncio.Protocol):
 
 def network_trouble(error: OSError) -> str:
     """What the operating system says of a connection that could not be made."""
+    if isinstance(error, ProxyRefused):
+        return error.answer
     if isinstance(error, socket.gaierror):
         return "the name is not known"
     return (os.strerror(error.errno) if error.errno else "") or type(error).__name__
 
 
-async def connect(endpoint: Endpoint, receiver: Receiver, limits: SessionLimits, tls: ssl.SSLContext | None) -> ModelConnection:
-    """Dials and shakes hands. Raises SessionFailed."""
+async def connect(
+    endpoint: Endpoint, receiver: Receiver, limits: SessionLimits, tls: ssl.SSLContext | None, proxies: Proxies = STRAIGHT
+) -> ModelConnection:
+    """Dials, through a proxy where `proxies` names one, and shakes hands. Raises SessionFailed."""
     try:
         uri = parse_uri(endpoint.url)
     except InvalidURI:
@@ -332,18 +338,26 @@ async def connect(endpoint: Endpoint, receiver: Receiver, limits: SessionLimits,
         # a header that cannot be sent, and its text has the key in it
         raise SessionFailed(unsendable_key()) from None
     try:
-        await _open(connection, uri, limits, tls)
+        await _open(connection, uri, limits, tls, proxies)
     except BaseException:
         connection.abort()
         raise
     return connection
 
 
-async def _open(connection: ModelConnection, uri: WebSocketURI, limits: SessionLimits, tls: ssl.SSLContext | None) -> None:
+async def _open(
+    connection: ModelConnection, uri: WebSocketURI, limits: SessionLimits, tls: ssl.SSLContext | None, proxies: Proxies
+) -> None:
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(limits.connect):
-            await loop.create_connection(lambda: connection, uri.host, uri.port, ssl=tls if uri.secure else None)
+            proxy = proxies.of(uri.host, uri.port)
+            if proxy is None:
+                await loop.create_connection(lambda: connection, uri.host, uri.port, ssl=tls if uri.secure else None)
+            else:
+                name, context = (uri.host, tls) if uri.secure else (None, None)
+                through = await tunnel(proxy, uri.host, uri.port)
+                await loop.create_connection(lambda: connection, sock=through, ssl=context, server_hostname=name)
             await connection.opened
     except TimeoutError:
         status = connection.status or 0  # a refusal whose body does not end is one all the same

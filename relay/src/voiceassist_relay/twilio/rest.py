@@ -24,6 +24,7 @@ from yarl import URL
 from voiceassist_crds.retry_after import retry_after
 
 from ..config.snapshot import CurrentSnapshot, Snapshot
+from ..egress import Egress, authorization
 from ..errors import TwilioBusy, TwilioError, TwilioRefused, TwilioUnclear
 from ..metrics.relay_metrics import RelayMetrics
 from .retry import RetryPolicy, retrying
@@ -87,7 +88,10 @@ class TwilioRest:
         session_factory: Callable[[], aiohttp.ClientSession] = default_session,
         *,
         concurrent: int = CONCURRENT,
+        egress: Egress | None = None,
     ) -> None:
+        """Without an `egress` all is reached straight, and the system's authorities are trusted."""
+        self._egress = egress
         self._current = current
         self._metrics = metrics
         self._session_factory = session_factory
@@ -151,7 +155,7 @@ class TwilioRest:
                 session = self._open_session(operation)
                 sent = True
                 async with session.request(
-                    request.method, request.url, data=request.data, headers=request.headers, allow_redirects=False
+                    request.method, request.url, data=request.data, headers=request.headers, allow_redirects=False, **self._way(request.url)
                 ) as response:
                     body = await _bounded_body(response.content)
                     status, headers = response.status, response.headers
@@ -163,6 +167,14 @@ class TwilioRest:
             # The class is enough: an error's text may repeat the URL.
             raise TwilioUnclear(operation, _NO_ANSWER, 0, f"the connection failed ({type(error).__name__})") from error
         return _judged(operation, status, body, headers)
+
+    def _way(self, url: URL) -> dict[str, Any]:
+        """What aiohttp is told of the way to an address."""
+        if self._egress is None:
+            return {}
+        proxy = self._egress.proxies().of(url.host or "", url.port or 0)
+        through = {} if proxy is None else {"proxy": proxy.url, "proxy_headers": authorization(proxy)}
+        return {"ssl": self._egress.tls(), **through} if url.scheme == "https" else through
 
     def _open_session(self, operation: str) -> aiohttp.ClientSession:
         if self._closed:

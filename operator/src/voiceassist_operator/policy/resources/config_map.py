@@ -8,12 +8,14 @@ from ...kubernetes.kinds import CONFIG_MAP, Manifest
 from .metadata import CONFIG_ANNOTATION, Owner, history_name, manifest, relay_name
 
 CONFIG_FILE = "relay.json"
+CA_FILE = "ca.crt"
 
 
-def relay_config_map(owner: Owner, config: RelayConfig) -> Manifest:
-    """Returns the one ConfigMap that the pods mount."""
+def relay_config_map(owner: Owner, config: RelayConfig, ca_bundle: str) -> Manifest:
+    """Returns the one ConfigMap that the pods mount: the configuration, and authorities in PEM where there are any to trust."""
     annotations = {CONFIG_ANNOTATION: config.config_revision}
-    return manifest(CONFIG_MAP, owner, relay_name(owner.name), {"data": {CONFIG_FILE: config.to_json()}}, annotations)
+    data = {CONFIG_FILE: config.to_json(), **({CA_FILE: ca_bundle} if ca_bundle else {})}
+    return manifest(CONFIG_MAP, owner, relay_name(owner.name), {"data": data}, annotations)
 
 
 def history_config_map(owner: Owner, prompt: Prompt) -> Manifest:

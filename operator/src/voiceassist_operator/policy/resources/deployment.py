@@ -8,12 +8,14 @@ from voiceassist_crds import names
 
 from ...kubernetes.kinds import DEPLOYMENT, Manifest
 from ..relay_config import DRAIN_GRACE_SECONDS
+from .config_map import CA_FILE, CONFIG_FILE
 from .metadata import Owner, manifest, relay_name
 
 CONFIG_DIR = "/etc/voiceassist/config"
 SECRETS_DIR = "/etc/voiceassist/secrets"
 CLOSE_SECONDS = 45
 """Beyond grace and drain: what closing in order and flushing suggestions may take."""
+_OUR_ENV = frozenset({"POD_NAME", "POD_IP"})
 HUNG_SECONDS = 30
 """A relay that answers no probe any more has no calls to finish: without a time of its own it would be waited for as long as for them."""
 DEFAULT_RESOURCES = {"requests": {"cpu": "250m", "memory": "192Mi"}, "limits": {"memory": "512Mi"}}
@@ -65,10 +67,14 @@ def _container(owner: Owner) -> Manifest:
         "name": "relay",
         "image": relay.image or owner.default_image,
         "imagePullPolicy": relay.image_pull_policy,
-        "args": ["--config", f"{CONFIG_DIR}/relay.json", "--secrets", SECRETS_DIR, "--log-format", "json"],
+        "args": [
+            *("--config", f"{CONFIG_DIR}/{CONFIG_FILE}", "--secrets", SECRETS_DIR),
+            *("--ca-bundle", f"{CONFIG_DIR}/{CA_FILE}", "--log-format", "json"),
+        ],
         "env": [
             {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
             {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
+            *(one for one in relay.env or [] if one.get("name") not in _OUR_ENV),
         ],
         "ports": [
             {"name": "public", "containerPort": names.PUBLIC_PORT, "protocol": "TCP"},
@@ -92,7 +98,7 @@ def _container(owner: Owner) -> Manifest:
     }
 
 
-def _spread(owner: Owner) -> dict[str, Any]:
+def _placed(owner: Owner) -> dict[str, Any]:
     relay = owner.spec.relay
     chosen: dict[str, Any] = {
         "nodeSelector": relay.node_selector,
@@ -100,6 +106,7 @@ def _spread(owner: Owner) -> dict[str, Any]:
         "tolerations": relay.tolerations,
         "topologySpreadConstraints": relay.topology_spread_constraints,
         "priorityClassName": relay.priority_class_name,
+        "hostAliases": relay.host_aliases,
     }
     if relay.topology_spread_constraints is None and relay.affinity is None:
         chosen["topologySpreadConstraints"] = [
@@ -133,7 +140,7 @@ def relay_deployment(owner: Owner) -> Manifest:
         },
         "containers": [_container(owner)],
         "volumes": [{"name": "config", "configMap": {"name": name, "defaultMode": 0o440}}, _secret_volume(owner)],
-        **_spread(owner),
+        **_placed(owner),
     }
     if relay.image_pull_secrets:
         pod["imagePullSecrets"] = [{"name": ref.name} for ref in relay.image_pull_secrets]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from voiceassist_crds import names
 from voiceassist_crds.resource import VoiceAssistSpec
@@ -14,6 +14,22 @@ CONFIG_ANNOTATION = f"{names.GROUP}/config-revision"
 SECRETS_ANNOTATION = f"{names.GROUP}/secrets-version"
 CAUSE_ANNOTATION = f"{names.GROUP}/change-cause"
 MAX_NAME = 63
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """What holds for every object of this operator."""
+
+    namespace: str = "voiceassist"
+    """Where the operator runs."""
+    metrics_namespaces: tuple[str, ...] = ()
+    """Where Prometheus runs."""
+    custom_network: bool = False
+    """Whether an object may say how its relays reach the outside."""
+    proxy: str | None = None
+    no_proxy: tuple[str, ...] = ()
+    ca_bundle: str = field(default="", repr=False)
+    """The operator's own way out, which relays take too unless their object says another: authorities in PEM."""
 
 
 @dataclass(frozen=True, slots=True)

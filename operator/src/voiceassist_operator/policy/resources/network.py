@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from voiceassist_crds import names
 
 from ...kubernetes.kinds import BACKEND_CONFIG, HTTP_ROUTE, INGRESS, LABEL_APP, MANAGER, NETWORK_POLICY, SERVICE, Manifest
-from .metadata import Owner, manifest, relay_name
+from .metadata import Installation, Owner, manifest, relay_name
 from .proxy_annotations import STREAM_SECONDS, drain_seconds, ingress_annotations, route_annotations, service_annotations
 
 SERVICE_PORT = 80
+_DNS = 53
+_NAMESPACE_NAME = "kubernetes.io/metadata.name"
 
 
 def relay_service(owner: Owner) -> Manifest:
@@ -84,24 +86,42 @@ def relay_backend_config(owner: Owner) -> Manifest | None:
     return manifest(BACKEND_CONFIG, owner, relay_name(owner.name), {"spec": spec})
 
 
-def relay_network_policy(owner: Owner) -> Manifest | None:
-    """Returns the NetworkPolicy, if wanted.
+def relay_network_policy(owner: Owner, installation: Installation, ports: Sequence[int]) -> Manifest | None:
+    """Returns the NetworkPolicy, if wanted. `ports`: TCP, by which the relays reach Twilio, the model and the proxy.
 
-    Anyone may reach the public port; the private one only this object's relays, the operator and Prometheus.
+    The public port is for everybody or for the namespaces that are named; the private one for this object's relays, the operator and
+    Prometheus, each in its own namespace. Out go names' resolution, this object's relays, and `ports`.
     """
-    if not owner.spec.relay.network_policy.enabled:
+    policy = owner.spec.relay.network_policy
+    if not policy.enabled:
         return None
+    metrics = policy.metrics_namespaces or installation.metrics_namespaces or (owner.namespace,)
+    own = {"podSelector": {"matchLabels": owner.selector}}
     private_peers = [
-        {"podSelector": {"matchLabels": owner.selector}},
-        {"namespaceSelector": {}, "podSelector": {"matchLabels": {LABEL_APP: MANAGER}}},
-        {"namespaceSelector": {}, "podSelector": {"matchLabels": {LABEL_APP: "prometheus"}}},
+        own,
+        {**_namespaces([installation.namespace]), "podSelector": {"matchLabels": {LABEL_APP: MANAGER}}},
+        {**_namespaces(metrics), "podSelector": {"matchLabels": {LABEL_APP: "prometheus"}}},
     ]
+    public: Manifest = {"ports": [_tcp(names.PUBLIC_PORT)]}
+    if policy.ingress_namespaces:
+        public["from"] = [_namespaces(policy.ingress_namespaces)]
     spec = {
-        "podSelector": {"matchLabels": owner.selector},
-        "policyTypes": ["Ingress"],
-        "ingress": [
-            {"ports": [{"port": names.PUBLIC_PORT, "protocol": "TCP"}]},
-            {"ports": [{"port": names.PRIVATE_PORT, "protocol": "TCP"}], "from": private_peers},
+        **own,
+        "policyTypes": ["Ingress", "Egress"],
+        "ingress": [public, {"ports": [_tcp(names.PRIVATE_PORT)], "from": private_peers}],
+        "egress": [
+            {"ports": [{"port": _DNS, "protocol": "UDP"}, _tcp(_DNS)]},
+            {"ports": [_tcp(names.PRIVATE_PORT)], "to": [own]},
+            {"ports": [_tcp(port) for port in ports]},
         ],
     }
     return manifest(NETWORK_POLICY, owner, relay_name(owner.name), {"spec": spec})
+
+
+def _tcp(port: int) -> Manifest:
+    return {"port": port, "protocol": "TCP"}
+
+
+def _namespaces(given: Sequence[str]) -> Manifest:
+    """A namespace's own label, which the API server sets: nobody can give another namespace that name."""
+    return {"namespaceSelector": {"matchExpressions": [{"key": _NAMESPACE_NAME, "operator": "In", "values": list(given)}]}}

@@ -1,0 +1,87 @@
+"""Out through a real Squid: it alone knows where the stand-ins are, and so nothing gets there past it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from integration.end_to_end_rig import Watch, cut, start
+from proxies.squid import Squid, certificate, encrypted, squid
+from support.eventually import eventually
+from voiceassist_demo.stage import Stage, free_port
+
+TWILIO, MODEL = "twilio.sandbox.example", "model.sandbox.example"
+BOUND = 60.0
+
+
+@contextlib.asynccontextmanager
+async def behind(
+    tmp_path: Path, *, inspected: bool = False, trusting: bool = True, **network: Any
+) -> AsyncIterator[tuple[Stage, Squid, dict[str, int]]]:
+    """A stage whose relay knows its clouds by names that Squid alone knows, over TLS."""
+    clouds, authority = certificate(tmp_path, "clouds", [TWILIO, MODEL]), certificate(tmp_path, "authority", [])
+    ports = {TWILIO: free_port(), MODEL: free_port()}
+    async with squid([TWILIO, MODEL], inspecting=authority if inspected else None, trusts=clouds[0]) as proxy:
+        trusted = (authority if inspected else clouds)[0] if trusting else tmp_path / "nothing.pem"
+        config = {
+            "twilio": {"apiUrl": f"https://{TWILIO}:{ports[TWILIO]}/{{product}}"},
+            "model": {"url": f"wss://{MODEL}:{ports[MODEL]}/v1"},
+            "network": {"proxy": proxy.url, **network},
+        }
+        stage = Stage(tmp_path / "stage", config=config, relay_arguments=("--ca-bundle", str(trusted)))
+        async with (
+            encrypted(clouds, lambda: stage.twilio_url, ports[TWILIO]),
+            encrypted(clouds, lambda: stage.model_url, ports[MODEL]),
+            stage,
+        ):
+            yield stage, proxy, ports
+
+
+async def peers(stage: Stage) -> dict[str, Any]:
+    """What the relay's own checks found, once both have found something."""
+
+    async def checked() -> Any:
+        told = await stage.get(f"{stage.relay.private}/status")
+        return told if all(told[one].get("ok") or told[one].get("reason") != "Unknown" for one in ("model", "sync")) else None
+
+    return dict(await eventually(checked, "both checks", seconds=BOUND))
+
+
+@pytest.mark.parametrize("inspected", [False, True], ids=["straight through", "TLS inspected"])
+async def test_a_call_through_a_proxy_that_alone_knows_the_way(tmp_path: Path, inspected: bool) -> None:
+    async with behind(tmp_path, inspected=inspected) as (stage, proxy, ports), Watch(stage) as watch:
+        told = await peers(stage)
+        assert (told["model"]["ok"], told["sync"]["ok"]) == (True, True), told
+        call = await start(stage, cut(tmp_path, "c2"))
+        await eventually(lambda: watch.ended(call), "the call's end", seconds=BOUND)
+        await eventually(lambda: watch.document(call)["state"] == "stopped", "the Document's end", seconds=BOUND)
+        assert len(watch.items(call)) == 1, watch.states(call)
+        await stage.relay.child.end()  # Squid notes a connection when it is over
+        wanted = {f"CONNECT {host}:{port}" for host, port in ports.items()}
+        await eventually(lambda: wanted <= set(proxy.requests()), "both clouds through Squid", seconds=BOUND)
+        asked = [one for one in proxy.requests() if "error:" not in one]
+        if inspected:  # then it also sees what is asked inside
+            assert any(one.startswith(f"GET https://{MODEL}:{ports[MODEL]}/v1/realtime?") for one in asked), asked
+        else:
+            assert {one.split()[0] for one in asked} == {"CONNECT"}
+
+
+async def test_an_inspecting_proxy_whose_authority_is_not_trusted_is_named(tmp_path: Path) -> None:
+    async with behind(tmp_path, inspected=True, trusting=False) as (stage, _, _):
+        told = await peers(stage)
+        assert told["model"]["reason"] == "Misconfigured"
+        assert "certificate that cannot be trusted" in told["model"]["message"]
+        assert not told["sync"].get("ok")
+
+
+async def test_what_is_named_is_reached_straight(tmp_path: Path) -> None:
+    """The name is known to nobody here, which is how it is seen that Squid was not asked."""
+    async with behind(tmp_path, noProxy=[MODEL]) as (stage, proxy, _):
+        told = await peers(stage)
+        assert "the name is not known" in told["model"]["message"], told
+        assert told["sync"]["ok"] is True
+        assert not [one for one in proxy.requests() if MODEL in one]
