@@ -88,7 +88,7 @@ async def colleague(desks: Desks, stage: Stage, request: pytest.FixtureRequest) 
 @pytest_asyncio.fixture(loop_scope="session")
 async def supervisor(desks: Desks, stage: Stage, request: pytest.FixtureRequest) -> AsyncIterator[Desk]:
     """A supervisor's."""
-    async with desks.lent(request.node, "supervisor", "supervisor") as lent:
+    async with desks.lent(request.node, "supervisor", "supervisor", reduced_motion="reduce") as lent:
         yield lent
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,16 +30,22 @@ SETTLED = """(panel) => new Promise((done) => {
 SHOTS = os.environ.get("VOICEASSIST_SHOTS")
 
 
-async def look(desk: Desk, state: str, part: str = "panel", canvas: str = ".Twilio-CallCanvas") -> dict[str, Any]:
-    """What is wrong with the panel (or what stands in its place) in this state; pictures of the canvas go where $VOICEASSIST_SHOTS says."""
+async def look(
+    desk: Desk, state: str, part: str = "panel", canvas: str = ".Twilio-CallCanvas", widths: Sequence[int] = (320, 480)
+) -> dict[str, Any]:
+    """What is wrong with the panel (or what stands in its place) in this state; pictures of the canvas go where $VOICEASSIST_SHOTS says.
+
+    Without `widths` it is as wide as Flex makes it.
+    """
     wrong = dict[str, Any]()
     await desk.page.evaluate(await axe_script())
     try:
         for light in (True, False):
             await theme(desk, light)
-            for pixels in (320, 480):
-                await _widen(desk, part, pixels)
-                name = f"{state}-{pixels}-{'light' if light else 'dark'}"
+            for pixels in widths or (0,):
+                if pixels:
+                    await _widen(desk, part, pixels)
+                name = "-".join([state, *([str(pixels)] if pixels else []), "light" if light else "dark"])
                 if found := await desk.page.evaluate(AXE, part):
                     wrong[f"axe, {name}"] = found
                 if await desk.of(part).evaluate(WIDER):

@@ -153,6 +153,11 @@ class Desk:
         """A warm transfer: both agents are in the call's conference."""
         await self.page.evaluate(INVITE, {"task": call["taskSid"], "to": to.worker["workerSid"]})
 
+    async def sockets(self, do: str, **more: Any) -> int:
+        """Does something to the sockets that the twilio-sync of this worker's panels has open; how many they are."""
+        body = {"do": do, "identity": self.worker["identity"], **more}
+        return int((await control(self.stage, "POST", "browser/sockets", body))["sockets"])
+
     async def clear(self) -> None:
         """Ends what is left of this worker's calls, and waits until Flex has seen it."""
         await self.end_calls()
@@ -335,11 +340,6 @@ async def calm(stage: Stage, failed: bool = False) -> None:
     if failed:
         await model_faults(stage)
         await stage.configure_flex()
-
-
-async def sockets(stage: Stage, do: str, **more: Any) -> int:
-    """Does something to the sockets that the panels' twilio-sync has open."""
-    return int((await control(stage, "POST", "browser/sockets", {"do": do, **more}))["sockets"])
 
 
 async def requests(stage: Stage, path: str) -> int:

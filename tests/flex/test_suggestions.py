@@ -10,7 +10,7 @@ from playwright.async_api import expect
 
 from voiceassist_demo.stage import Stage
 
-from .rig import Desk, Relayed, active_streams, control, ended, faults, requests, sockets, streams, until
+from .rig import Desk, Relayed, active_streams, control, ended, faults, requests, streams, until
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
 
@@ -76,7 +76,7 @@ async def test_after_a_cut_the_map_is_the_truth(desk: Desk, stage: Stage, quiet:
     await relay.draft(1, "A draft whose end is never heard of")
     await expect(desk.cards).to_have_count(2)
     await faults(stage, {"kind": "5xx", "path": "/tsock/init", "transport": True})
-    assert await sockets(stage, "cut") == 1
+    assert await desk.sockets("cut") == 1
     await desk.is_in("reconnecting")
     await relay.suggestion("Two?", id="g1-draft")
     await relay.suggestion("Three?")
@@ -96,7 +96,7 @@ async def test_after_a_close_by_the_server(desk: Desk, stage: Stage, quiet: Path
     relay = Relayed(stage, call)
     await relay.suggestion("One?")
     await desk.shows("One?")
-    assert await sockets(stage, "leave", code=close) == 1
+    assert await desk.sockets("leave", code=close) == 1
     await relay.suggestion("Two?")
     await desk.shows("Two?", "One?")
     await relay.suggestion("Three?")
@@ -108,7 +108,7 @@ async def test_the_token_is_renewed_before_it_expires(desk: Desk, stage: Stage, 
     """Told that it is about to: one request for a new one, and nothing is seen of it."""
     call = await desk.assisted(quiet)
     before = await requests(stage, "/token")
-    assert await sockets(stage, "about-to-expire") == 1
+    assert await desk.sockets("about-to-expire") == 1
     await until(lambda: requests(stage, "/token"), lambda found: found == before + 1)
     await Relayed(stage, call).suggestion("One?")
     await desk.shows("One?")
@@ -118,7 +118,7 @@ async def test_the_token_is_renewed_before_it_expires(desk: Desk, stage: Stage, 
 async def test_a_dead_socket_is_noticed(desk: Desk, stage: Stage, quiet: Path) -> None:
     """It is open and says nothing: the client would never notice. Some 30 s later everything is there."""
     call = await desk.assisted(quiet)
-    assert await sockets(stage, "deafen") >= 1
+    assert await desk.sockets("deafen") >= 1
     await Relayed(stage, call).suggestion("One?")
     await desk.shows("One?")
     await desk.is_in("listening")  # on a busy machine the next question may come late, too
