@@ -48,7 +48,7 @@ class Answering:
 async def test_only_the_api_server_says_that_a_kind_is_unknown(
     answers: list[OperatorError | None], known: bool, undecided: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(observe, "ASK_KIND_SECONDS", 0.0)
+    monkeypatch.setattr(observe, "ASK_KINDS_SECONDS", 0.0)
     monkeypatch.setattr(observe, "ASK_AGAIN_SECONDS", 0.0)
     cluster = Answering()
     kinds = OptionalKinds(cast(Cluster, cluster), "*")

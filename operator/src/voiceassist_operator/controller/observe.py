@@ -38,6 +38,7 @@ from ..policy.resources.network import http_route_problem
 from .relay_status import RelayPoller
 
 ASK_KINDS_SECONDS = 20.0
+"""Between two questions whether the cluster knows a kind."""
 ASK_AGAIN_SECONDS = 5.0
 """The same after an answer that said nothing."""
 
