@@ -113,6 +113,26 @@ async def test_the_private_port_and_the_public_one(tmp_path: Path) -> None:
             assert (await stage.metrics())['http_refused_total{reason="head_too_big"}'] == refusals, "both ports are bounded, and counted"
 
 
+async def test_a_report_has_what_a_fault_needs_and_nothing_that_is_not_for_others(tmp_path: Path) -> None:
+    async with Stage(tmp_path / "stage") as stage:
+        here = stage.relay.private.rpartition(":")[2]
+        arguments = ["--config", str(stage.relay.config), "--secrets", str(stage.relay.secrets), "--metrics-port", here]
+        text = (await asyncio.to_thread(run, *arguments, "--report")).stdout
+        config, told = stage.config(), json.loads(text)
+    assert told["status"]["configRevision"] == config.config_revision
+    assert "relay up" in [line.get("event") for line in told["log"]], told["log"]
+    assert told["configuration"]["prompts"][0]["instructions"] == f"({len(config.prompts[0].instructions)} characters)"
+    assert (told["problem"], told["versions"]["voiceassist-relay"]) == ("", told["status"]["version"])
+    for planted in (
+        stage.account.auth_token,
+        stage.account.api_secret,
+        stage.account.account_sid,
+        config.prompts[0].instructions,
+        f'"{config.host}"',
+    ):
+        assert planted not in text
+
+
 async def test_the_public_port_says_to_balancers_whether_calls_may_come_and_to_proxies_that_they_pass_no_upgrade(tmp_path: Path) -> None:
     async with Stage(tmp_path / "stage", config={"limits": {"drainGraceSeconds": 5}}) as stage:
         public = stage.relay.public

@@ -30,7 +30,7 @@ from .config.watch import ConfigWatch, Guard
 from .egress import Egress
 from .functions.endpoints import install_json_errors
 from .functions.router import Functions
-from .health.endpoints import PrivateEndpoints, watch_loop_delay
+from .health.endpoints import PrivateEndpoints, log_router, watch_loop_delay
 from .health.model_check import check_model, model_relevant
 from .health.peer_check import PeerCheck
 from .health.public_endpoints import PublicEndpoints
@@ -152,12 +152,13 @@ class Relay:
         app.include_router(ready.router())
         return app
 
-    def private_app(self) -> FastAPI:
-        """The private port's routes."""
+    def private_app(self, log_lines: Callable[[], list[str]]) -> FastAPI:
+        """The private port's routes. `log_lines`: the newest ones."""
         app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
         install_json_errors(app)
         app.include_router(self.watching.router())
         app.include_router(peer_router(self.deps))
+        app.include_router(log_router(log_lines))
         return app
 
 
@@ -204,7 +205,7 @@ async def serve(options: argparse.Namespace, guard: Guard, logs: LogWriter) -> N
         ]
         servers = (
             (UvicornServer(server_config(relay.public_app(), media=media, on_refused=relay.metrics.http_refused)), public),
-            (UvicornServer(server_config(relay.private_app(), on_refused=relay.metrics.http_refused)), private),
+            (UvicornServer(server_config(relay.private_app(lambda: list(logs.last)), on_refused=relay.metrics.http_refused)), private),
         )
         async with _running(*servers):
             gc.collect()

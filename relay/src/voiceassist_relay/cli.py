@@ -21,6 +21,7 @@ from .errors import ConfigRefused
 from .logs import configure_logs
 from .metrics.scrapes import SECONDS
 from .realtime.providers import provider_of
+from .report import report
 from .server.addresses import EVERYWHERE
 from .server.descriptors import raise_limit
 
@@ -64,6 +65,9 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--strict", action="store_true", help="with --check: refuse fields that this version does not know, which are passed over otherwise"
     )
+    options.add_argument(
+        "--report", action="store_true", help="print what a report of a fault needs, without secrets, SIDs, host and prompts, and exit"
+    )
     options.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
     options.add_argument("--log-format", default="auto", choices=["auto", "json", "console"], help="auto: console on a terminal, else JSON")
     options.add_argument("--version", action="version", version=f"voiceassist-relay {__version__}")
@@ -96,7 +100,13 @@ def main() -> None:
     try:
         guard(snapshot := read_snapshot(options.config, options.secrets, options.ca_bundle))
     except ConfigRefused as error:
+        if options.report:
+            print(report(options.config, options.secrets, options.metrics_port, str(error)))
+            return
         sys.exit(_refused(error))
+    if options.report:
+        print(report(options.config, options.secrets, options.metrics_port))
+        return
     if options.check:
         if snapshot.passed_over:
             fields = ", ".join(snapshot.passed_over)

@@ -13,6 +13,9 @@ MOST_BYTES = 1 << 20
 """What may wait to be written. A line that finds no room is dropped, and counted."""
 LAST_SECONDS = 1.0
 """At the end of the process: how long what waits may still take."""
+LAST_LINES = 200
+LONGEST = 4096
+"""Characters that are kept of a line for a report."""
 _AT_ONCE = 1 << 16
 
 
@@ -26,6 +29,8 @@ class LogWriter:
         """`gap` makes the line that stands where so many are missing."""
         self.on_dropped: Callable[[int], None] = lambda _: None
         """Told of lines that were dropped, in the thread that wrote them."""
+        self.last: deque[str] = deque(maxlen=LAST_LINES)
+        """The newest lines, written or not: for a report."""
         self._descriptor, self._gap, self._most = descriptor, gap, most_bytes
         self._lines: deque[bytes] = deque()
         self._waiting = 0  # bytes, those that are being written included
@@ -37,6 +42,7 @@ class LogWriter:
     def write(self, text: str) -> int:
         """Takes a whole line, with its end, or drops it."""
         line = text.encode(errors="backslashreplace")
+        self.last.append(text[:LONGEST])
         with self._changed:
             dropped = self._waiting + len(line) > self._most
             if dropped:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import os
 import socket
 from collections import Counter
 from collections.abc import Callable
 from http import HTTPStatus
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from voiceassist_crds import __version__
@@ -22,6 +23,27 @@ from ..config.watch import ConfigWatch
 from ..metrics.relay_metrics import RelayMetrics
 from ..metrics.scrapes import SECONDS, Scrapes, TooMany
 from ..peer_health import PeerHealth
+from ..report import LOG_PATH
+
+
+def log_router(lines: Callable[[], list[str]]) -> APIRouter:
+    """/log: the last log lines, for `voiceassist-relay --report` in the same pod, and for nobody else."""
+    router = APIRouter()
+
+    @router.get(LOG_PATH)
+    async def log(request: Request) -> Response:
+        peer = ipaddress.ip_address(request.client.host) if request.client is not None else None
+        near = peer is not None and (peer.is_loopback or (isinstance(peer, ipaddress.IPv6Address) and is_mapped_loopback(peer)))
+        if not near:
+            return Response("not found\n", HTTPStatus.NOT_FOUND, media_type="text/plain")
+        return Response("".join(lines()), media_type="text/plain")
+
+    return router
+
+
+def is_mapped_loopback(peer: ipaddress.IPv6Address) -> bool:
+    """Whether it is IPv4's loopback, as a socket of both families has it."""
+    return peer.ipv4_mapped is not None and peer.ipv4_mapped.is_loopback
 
 
 class PrivateEndpoints:
