@@ -180,5 +180,5 @@ def _our_command(folder: Path, url: str, stub: int, tracks: int, launcher: list[
     for name, value in calls.SECRETS.items():
         (secrets / name).write_text(value)
     program = launcher or [Path(sys.executable).with_name("voiceassist-relay")]
-    ports: list[str | Path] = ["--host", "127.0.0.1", "--port", "0", "--metrics-port", "0"]
+    ports: list[str | Path] = ["--host", "127.0.0.1", "--port", "0", "--metrics-port", "0", "--metrics-seconds", "0"]
     return [sys.executable, *program, "--config", path, "--secrets", secrets, *ports, "--log-level", "warning"]
