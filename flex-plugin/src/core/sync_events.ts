@@ -3,6 +3,7 @@ import { noteListed } from './announcing';
 import type { Failure } from './model';
 import { readMapItem, readStreamMessage } from './messages';
 import type { RelayStatus, Suggestion } from './messages';
+import { leave } from './following';
 import { takeStatus } from './relay_status';
 import { START_MS, callEnded, start } from './requests';
 import { isAlive } from './status';
@@ -58,7 +59,10 @@ export function mapFailed(turn: Turn, missing: boolean, failure: Failure): void 
   }
   // The original's server has no Map: its Stream is all there is.
   if (missing && state.objects?.named === false) return turn.set({ list: suggestions.listed(state.list, new Map()) });
-  if (state.stage.at === 'following') turn.set({ stage: { at: 'failed', failure } });
+  if (state.stage.at !== 'following') return;
+  // After a transfer the call's objects are the next agent's alone.
+  if (missing && state.role === 'agent' && state.task.phase !== 'accepted') return leave(turn);
+  turn.set({ stage: { at: 'failed', failure } });
 }
 
 export function streamMessage(turn: Turn, data: unknown): void {

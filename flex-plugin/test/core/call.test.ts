@@ -328,6 +328,13 @@ test('an agent who has joined a call that another holds reads along, and asks ag
   assert.equal(desk.status.state, 'listening');
 });
 
+test('after a transfer the objects are the next agent\'s alone: moved, not failed', () => {
+  const desk = new Desk().live().command('stop');
+  desk.answer({ state: 'stopped' }).task({ phase: 'wrapping' });
+  desk.take({ type: 'mapFailed', missing: true, failure: { code: 'syncRefused', action: 'retry' } } as never);
+  assert.deepEqual(desk.status, { state: 'moved', to: 'agent' });
+});
+
 test('a supervisor before the agent has started: off, and a way to look again', () => {
   const desk = new Desk({ role: 'supervisor' }).refuse('not_running', 403);
   assert.deepEqual(desk.status, { state: 'off', why: 'notStarted' });

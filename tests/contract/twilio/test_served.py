@@ -6,6 +6,12 @@ from contract.twilio.answers import FILES, AnswerCheck, spec
 from voiceassist_sim.twilio import Exchange, TwilioServer
 
 
+CONFERENCES = {
+    ("GET", f"/2010-04-01/Accounts/{{}}/Conferences{rest}.json") for rest in ("", "/{}", "/{}/Participants", "/{}/Participants/{}")
+}
+"""Served as twilio 9.13.0 (rest/api/v2010/account/conference) describes them: the file of the 2010 API that we have was cut down before."""
+
+
 def shape(template: str) -> str:
     return re.sub(r"\{\w+\}", "{}", template)
 
@@ -16,7 +22,7 @@ async def test_the_operations_are_those_of_the_specification(server: TwilioServe
             (method.upper(), shape(path)) for path, item in spec(product)["paths"].items() for method in item if method != "servers"
         }
         served = {(route.method, shape(route.template)) for route in server.products()[product].routes}
-        assert served == published, product
+        assert served == published | (CONFERENCES if product == "api" else set()), product
 
 
 async def test_the_form_fields_are_those_of_the_specification(server: TwilioServer) -> None:
