@@ -5,7 +5,6 @@ import re
 from contract.twilio.answers import FILES, AnswerCheck, spec
 from voiceassist_sim.twilio import Exchange, TwilioServer
 
-
 CONFERENCES = {
     ("GET", f"/2010-04-01/Accounts/{{}}/Conferences{rest}.json") for rest in ("", "/{}", "/{}/Participants", "/{}/Participants/{}")
 }
