@@ -167,7 +167,7 @@ class Transcription(Model):
 
     model: str = Field("gpt-transcribe", min_length=1, max_length=100, description="For the customer, inside the conversation session.")
     agent_model: str = Field("gpt-transcribe", min_length=1, max_length=100, description="For the agent's track, in a session of its own.")
-    language: str | None = Field(None, pattern=r"^[a-z]{2}(-[A-Z]{2})?$")
+    language: str | None = Field(None, pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$")
 
 
 class Truncation(Model):

@@ -14,6 +14,8 @@ from voiceassist_crds.resource import VoiceAssistSpec
 NOW = crd(FOLDER.parents[2] / "crds/voiceassists.voiceassist.dev.yaml")
 OBJECTS = recorded("objects")
 _LOWER = ("minimum", "minLength", "minItems", "minProperties")
+WIDER = {("^[a-z]{2}(-[A-Z]{2})?$", "^[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$")}
+"""Patterns, before and now, of which the second takes all that the first took."""
 _UPPER = ("maximum", "maxLength", "maxItems", "maxProperties")
 
 
@@ -21,6 +23,8 @@ def narrowed(before: dict[str, Any], now: dict[str, Any], path: str = "") -> lis
     """Where `now` refuses, drops or changes what `before` let in; one line each."""
     found = []
     for key in ("type", "format", "default", "pattern", "nullable", "x-kubernetes-preserve-unknown-fields"):
+        if key == "pattern" and (before.get(key), now.get(key)) in WIDER:
+            continue
         if before.get(key) != now.get(key) and not (key in {"pattern", "format"} and key not in now):
             found.append(f"{path}: {key} was {before.get(key)!r}, is {now.get(key)!r}")
     if "enum" in now and not set(before.get("enum", ())) <= set(now["enum"]):

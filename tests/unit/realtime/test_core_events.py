@@ -196,3 +196,21 @@ def test_endpoints(model, url, header) -> None:
     assert provider_of(config).conversation_endpoint(config, "").headers == ()
     assert same_endpoint(config, config)
     assert not same_endpoint(config, config.model_copy(update={"name": "other"}))
+
+
+@pytest.mark.parametrize(
+    ("tag", "told"),
+    [
+        ("de", "de"),
+        ("pt-BR", "pt"),
+        ("zh-TW", "zh"),
+        ("zh-Hant-TW", "zh"),
+        ("es-419", "es"),
+        ("fil", "tl"),
+        ("fil-PH", "tl"),
+        ("yue", "yue"),
+    ],
+)
+def test_a_language_of_any_tag_is_told_as_the_vendor_takes_it(tag: str, told: str) -> None:
+    session = json.loads(plan_of(transcription={"language": tag}).conversation_update("u1"))["session"]
+    assert session["audio"]["input"]["transcription"] == {"model": "gpt-transcribe", "language": told}

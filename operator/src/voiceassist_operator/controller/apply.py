@@ -133,7 +133,7 @@ class Applier:
             await self.status(seen.owner.reference, seen.status, plan.status)
             written.calls_at = now
             seen = replace(seen, status=plan.status)
-        await self.tell(seen.owner.reference, due_events(written.told, plan.status["conditions"], _now()))
+        await self.tell(seen.owner.reference, due_events(written.told, known_conditions(plan.status["conditions"]), _now()))
         self._metrics.conditions(seen.owner.namespace, seen.owner.name, known_conditions(plan.status["conditions"]))
         return seen
 

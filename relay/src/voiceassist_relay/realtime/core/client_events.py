@@ -119,14 +119,24 @@ def _item(event_id: str, item: dict[str, Any], previous: str | None) -> bytes:
     return encode(event)
 
 
+_TWO_LETTERS = {"fil": "tl", "cmn": "zh", "arb": "ar", "nob": "no", "pes": "fa", "swh": "sw", "zsm": "ms"}
+"""Languages that ISO 639-1 has only by the code of the wider one. Those without any, such as `yue`, go as they are."""
+
+
 def _transcription(model: ModelConfig, *, agent: bool) -> dict[str, str] | None:
     config = model.transcription
     if config is None:
         return None
     transcription = {"model": config.agent_model if agent else config.model}
     if config.language is not None:
-        transcription["language"] = config.language[:2]  # the service takes the language alone, without its region
+        transcription["language"] = spoken_language(config.language)
     return transcription
+
+
+def spoken_language(tag: str) -> str:
+    """Returns the language of a tag such as `es-419` as transcription takes it: by ISO 639-1 where that has it, without region."""
+    language = tag.partition("-")[0]
+    return _TWO_LETTERS.get(language, language)
 
 
 def _server_vad(model: ModelConfig) -> dict[str, Any]:
