@@ -18,7 +18,7 @@ FILES = {
     "relay/src/voiceassist_relay/call/bridge.py": "from ..rules import decide\nBridge = decide\n",
     "relay/src/voiceassist_relay/rules.py": "def decide(): ...\n",
     "relay/src/voiceassist_relay/alone.py": "",
-    "tests/unit/test_rules.py": "import voiceassist_relay.rules\n",
+    "tests/unit/test_peer_health_rules.py": "import voiceassist_relay.rules\n",
     "tests/unit/test_alone.py": "from voiceassist_relay import alone\n",
     "tests/integration/rig.py": "COMMAND = ['.venv/bin/voiceassist-relay', '--config']\n",
     "tests/integration/test_line.py": "from integration.rig import COMMAND\n",
@@ -55,14 +55,14 @@ def tree(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("changed", "reached"),
     [
-        ("relay/src/voiceassist_relay/rules.py", {"unit/test_rules.py", "integration/test_line.py"}),
+        ("relay/src/voiceassist_relay/rules.py", {"unit/test_peer_health_rules.py", "integration/test_line.py"}),
         ("relay/src/voiceassist_relay/alone.py", {"unit/test_alone.py"}),
-        ("relay/src/voiceassist_relay/__init__.py", {"unit/test_rules.py", "unit/test_alone.py", "integration/test_line.py"}),
+        ("relay/src/voiceassist_relay/__init__.py", {"unit/test_peer_health_rules.py", "unit/test_alone.py", "integration/test_line.py"}),
         ("tests/integration/rig.py", {"integration/test_line.py"}),
         ("tests/charts/conftest.py", {"charts/test_chart.py"}),
         ("tests/unit/test_alone.py", {"unit/test_alone.py"}),
-        ("charts/voiceassist/values.yaml", {"unit/test_rules.py", "unit/test_alone.py", "charts/test_chart.py"}),
-        ("strange.bin", {"unit/test_rules.py", "unit/test_alone.py", "integration/test_line.py", "charts/test_chart.py"}),
+        ("charts/voiceassist/values.yaml", {"unit/test_peer_health_rules.py", "unit/test_alone.py", "charts/test_chart.py"}),
+        ("strange.bin", {"unit/test_peer_health_rules.py", "unit/test_alone.py", "integration/test_line.py", "charts/test_chart.py"}),
     ],
 )
 def test_what_a_change_reaches(reach: ModuleType, tree: Path, changed: str, reached: set[str]) -> None:

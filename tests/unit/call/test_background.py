@@ -9,7 +9,7 @@ import pytest
 from voiceassist_relay.call.background import Background
 
 
-async def test_work_is_held_until_it_is_done() -> None:
+async def test_background_work_is_held_until_it_is_done() -> None:
     background, gate, done = Background(), asyncio.Event(), []
 
     async def work() -> None:
@@ -23,7 +23,7 @@ async def test_work_is_held_until_it_is_done() -> None:
     assert (len(background), done) == (0, [1])
 
 
-async def test_too_much_work_is_refused() -> None:
+async def test_background_too_much_work_is_refused() -> None:
     background, gate = Background(limit=2), asyncio.Event()
 
     async def work() -> None:
@@ -37,7 +37,7 @@ async def test_too_much_work_is_refused() -> None:
     assert not background.spawn("work", work())
 
 
-async def test_the_end_waits_for_a_while_and_then_cancels() -> None:
+async def test_background_the_end_waits_for_a_while_and_then_cancels() -> None:
     background, seen = Background(), []
 
     async def quick() -> None:
@@ -57,7 +57,7 @@ async def test_the_end_waits_for_a_while_and_then_cancels() -> None:
     await background.aclose(0.2)
 
 
-async def test_a_failure_is_logged_and_ends_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_background_a_failure_is_logged_and_ends_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
     background, done = Background(), []
 
     async def fail() -> None:

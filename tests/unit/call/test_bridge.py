@@ -13,7 +13,7 @@ from voiceassist_crds.messages import AssistState, StatusReason
 from voiceassist_relay.interfaces import FinishedSuggestion, TurnTiming
 
 
-async def test_frames_go_straight_to_the_model_client() -> None:
+async def test_bridge_frames_go_straight_to_the_model_client() -> None:
     rig = RegistryRig()
     sink, _, model, _ = rig.call()
     sink.frame(True, b"abcd", 0.0)
@@ -22,7 +22,7 @@ async def test_frames_go_straight_to_the_model_client() -> None:
     await rig.registry.hang_up_all("drain", 5)
 
 
-async def test_stop_takes_the_open_turn_then_flushes_then_closes() -> None:
+async def test_bridge_stop_takes_the_open_turn_then_flushes_then_closes() -> None:
     rig = RegistryRig()
     sink, connection, model, publisher = rig.call()
     model.on_finish = lambda: publisher.log.append("the model's last words")
@@ -40,7 +40,7 @@ async def test_stop_takes_the_open_turn_then_flushes_then_closes() -> None:
 
 
 @pytest.mark.parametrize(("reason", "told"), [("socket", StatusReason.STREAM_LOST), ("drain", StatusReason.RELAY_STOPPING)])
-async def test_lost_streams_are_told_and_counted(reason: str, told: StatusReason) -> None:
+async def test_bridge_lost_streams_are_told_and_counted(reason: str, told: StatusReason) -> None:
     rig = RegistryRig()
     sink, _, _, publisher = rig.call()
     sink.ended(reason)
@@ -51,7 +51,7 @@ async def test_lost_streams_are_told_and_counted(reason: str, told: StatusReason
     assert rig.metric("streams_lost_total", reason=reason) == 1
 
 
-async def test_final_failure_of_the_model_ends_the_call_and_says_why() -> None:
+async def test_bridge_final_failure_of_the_model_ends_the_call_and_says_why() -> None:
     rig = RegistryRig()
     _, connection, model, publisher = rig.call()
     model.listener.state(AssistState.FAILED, StatusReason.MODEL_REFUSED, "The model refused the key.")
@@ -61,7 +61,7 @@ async def test_final_failure_of_the_model_ends_the_call_and_says_why() -> None:
     assert not rig.health.status.ok
 
 
-async def test_one_calls_crash_touches_no_other() -> None:
+async def test_bridge_one_calls_crash_touches_no_other() -> None:
     rig = RegistryRig()
     _, bad_connection, bad, bad_publisher = rig.call(1)
     good, good_connection, model, _ = rig.call(2)
@@ -77,7 +77,7 @@ async def test_one_calls_crash_touches_no_other() -> None:
     await rig.registry.hang_up_all("drain", 5)
 
 
-async def test_a_bridge_that_cannot_be_built_costs_its_own_call() -> None:
+async def test_bridge_a_bridge_that_cannot_be_built_costs_its_own_call() -> None:
     rig = RegistryRig()
     rig.call(1)
 
@@ -96,7 +96,7 @@ async def test_a_bridge_that_cannot_be_built_costs_its_own_call() -> None:
     await rig.registry.hang_up_all("drain", 5)
 
 
-async def test_document_says_stopped() -> None:
+async def test_bridge_document_says_stopped() -> None:
     rig = RegistryRig()
     _, connection, model, publisher = rig.call()
     publisher.superseded("stopped")
@@ -107,7 +107,7 @@ async def test_document_says_stopped() -> None:
     assert model.log == [("finish", 0.0)]
 
 
-async def test_pause_and_resume_are_told_and_not_undone_by_a_reconnect() -> None:
+async def test_bridge_pause_and_resume_are_told_and_not_undone_by_a_reconnect() -> None:
     rig = RegistryRig()
     sink, _, model, publisher = rig.call()
     sink.pause()
@@ -119,7 +119,7 @@ async def test_pause_and_resume_are_told_and_not_undone_by_a_reconnect() -> None
     await rig.registry.hang_up_all("drain", 5)
 
 
-async def test_the_last_line_tells_the_whole_call_and_of_this_call_alone() -> None:
+async def test_bridge_the_last_line_tells_the_whole_call_and_of_this_call_alone() -> None:
     rig = RegistryRig()
     sink, _, model, _ = rig.call(1)
     _, _, other, _ = rig.call(2)
@@ -163,7 +163,7 @@ PAUSED = (AssistState.PAUSED, StatusReason.AGENT_REQUEST)
 
 
 @pytest.mark.parametrize(("token", "said"), [(False, False), (False, True), (True, False), (True, True)])
-async def test_the_model_hears_of_a_call_when_the_document_was_read_and_the_document_decides(token: bool, said: bool) -> None:
+async def test_bridge_the_model_hears_of_a_call_when_the_document_was_read_and_the_document_decides(token: bool, said: bool) -> None:
     rig = RegistryRig()
     rig.slow_sync = True
     sink, _, model, publisher = rig.call(paused=token)
@@ -181,7 +181,7 @@ async def test_the_model_hears_of_a_call_when_the_document_was_read_and_the_docu
 
 
 @pytest.mark.parametrize("action", ["pause", "resume"])
-async def test_what_is_asked_while_the_document_is_on_its_way_is_newer_than_it(action: str) -> None:
+async def test_bridge_what_is_asked_while_the_document_is_on_its_way_is_newer_than_it(action: str) -> None:
     rig = RegistryRig()
     rig.slow_sync = True
     sink, _, model, publisher = rig.call()
@@ -194,7 +194,7 @@ async def test_what_is_asked_while_the_document_is_on_its_way_is_newer_than_it(a
     assert await rig.registry.wait_empty(5)
 
 
-async def test_a_call_that_ends_before_its_document_was_read_never_reaches_the_model() -> None:
+async def test_bridge_a_call_that_ends_before_its_document_was_read_never_reaches_the_model() -> None:
     rig = RegistryRig()
     rig.slow_sync = True
     sink, _, model, _ = rig.call()

@@ -14,7 +14,7 @@ from voiceassist_crds.names import StreamSid
 from voiceassist_relay.call.drain import Drain
 
 
-async def test_newer_generation_wins_and_an_older_one_is_sent_away() -> None:
+async def test_registry_newer_generation_wins_and_an_older_one_is_sent_away() -> None:
     rig = RegistryRig()
     _, first, _, old = rig.call(1, 1)
     _, second, model, _ = rig.call(1, 2)
@@ -34,7 +34,7 @@ async def test_newer_generation_wins_and_an_older_one_is_sent_away() -> None:
     await rig.registry.hang_up_all("drain", 5)
 
 
-async def test_a_second_stream_of_a_live_generation_is_sent_away() -> None:
+async def test_registry_a_second_stream_of_a_live_generation_is_sent_away() -> None:
     rig = RegistryRig()
     _, first, model, _ = rig.call(1, 1)
     assert rig.registry.reserve()
@@ -45,7 +45,7 @@ async def test_a_second_stream_of_a_live_generation_is_sent_away() -> None:
     await rig.registry.hang_up_all("drain", 5)
 
 
-async def test_the_same_stream_again_replaces_its_older_connection() -> None:
+async def test_registry_the_same_stream_again_replaces_its_older_connection() -> None:
     rig = RegistryRig()
     _, first, _, _ = rig.call(1, 1)
     _, second, _, _ = rig.call(1, 1)
@@ -53,7 +53,7 @@ async def test_the_same_stream_again_replaces_its_older_connection() -> None:
     await rig.registry.hang_up_all("drain", 5)
 
 
-async def test_places() -> None:
+async def test_registry_places() -> None:
     rig = RegistryRig(config(max_calls=2))
     assert rig.registry.reserve()
     assert rig.registry.reserve()
@@ -63,7 +63,7 @@ async def test_places() -> None:
 
 
 @pytest.mark.parametrize(("apply_to", "expected"), [("NewCalls", []), ("AllCalls", [("use", "New.")])])
-async def test_a_new_prompt_reaches_live_calls_only_if_asked(apply_to: str, expected: list[Any]) -> None:
+async def test_registry_a_new_prompt_reaches_live_calls_only_if_asked(apply_to: str, expected: list[Any]) -> None:
     rig = RegistryRig()
     sink, _, model, _ = rig.call()
     before = sink.revision
@@ -73,7 +73,7 @@ async def test_a_new_prompt_reaches_live_calls_only_if_asked(apply_to: str, expe
     await rig.registry.hang_up_all("drain", 5)
 
 
-async def test_tokens_of_a_session_that_is_being_replaced_keep_its_models_name() -> None:
+async def test_registry_tokens_of_a_session_that_is_being_replaced_keep_its_models_name() -> None:
     """A call that goes over to another model counts for both until it goes over to a third; one that does not go over keeps its own."""
     rig = RegistryRig()
     moved, _, _, _ = rig.call(1)
@@ -90,7 +90,7 @@ async def test_tokens_of_a_session_that_is_being_replaced_keep_its_models_name()
     await rig.registry.hang_up_all("drain", 5)
 
 
-async def test_a_call_that_cannot_take_a_configuration_ends_and_the_others_take_it() -> None:
+async def test_registry_a_call_that_cannot_take_a_configuration_ends_and_the_others_take_it() -> None:
     rig = RegistryRig()
     _, first, bad, _ = rig.call(1)
     _, second, good, _ = rig.call(2)
@@ -106,7 +106,7 @@ async def test_a_call_that_cannot_take_a_configuration_ends_and_the_others_take_
     await rig.registry.hang_up_all("drain", 5)
 
 
-async def test_drain_serves_then_waits_then_ends_in_order() -> None:
+async def test_registry_drain_serves_then_waits_then_ends_in_order() -> None:
     rig = RegistryRig()
     _, connection, _, publisher = rig.call(1)
     drain = Drain(rig.registry, rig.metrics, lambda: Limits(drain_grace_seconds=0.05, drain_timeout_seconds=3600))
@@ -125,7 +125,7 @@ async def test_drain_serves_then_waits_then_ends_in_order() -> None:
     assert publisher.log[-1] == ("finish", True)
 
 
-async def test_drain_ends_at_once_when_the_last_call_is_over() -> None:
+async def test_registry_drain_ends_at_once_when_the_last_call_is_over() -> None:
     rig = RegistryRig()
     sink, *_ = rig.call(1)
     drain = Drain(rig.registry, rig.metrics, lambda: Limits(drain_grace_seconds=0, drain_timeout_seconds=3600))
@@ -136,7 +136,7 @@ async def test_drain_ends_at_once_when_the_last_call_is_over() -> None:
     await asyncio.wait_for(running, 5)
 
 
-async def test_drain_timeout_ends_what_goes_on() -> None:
+async def test_registry_drain_timeout_ends_what_goes_on() -> None:
     rig = RegistryRig()
     _, connection, _, _ = rig.call(1)
     drain = Drain(rig.registry, rig.metrics, lambda: Limits(drain_grace_seconds=0, drain_timeout_seconds=0))
@@ -145,7 +145,7 @@ async def test_drain_timeout_ends_what_goes_on() -> None:
     assert connection.closed == [(1001, "drain")]
 
 
-async def test_a_call_that_does_not_end_is_cancelled() -> None:
+async def test_registry_a_call_that_does_not_end_is_cancelled() -> None:
     rig = RegistryRig()
     _, _, _, publisher = rig.call(1)
     publisher.hang = True

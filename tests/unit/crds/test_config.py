@@ -23,7 +23,7 @@ def parse(**changes: Any) -> RelayConfig:
     return RelayConfig.parse(json.dumps({**MINIMAL, **changes}))
 
 
-def test_round_trip_keeps_everything() -> None:
+def test_config_round_trip_keeps_everything() -> None:
     config = parse(model={"transcription": None, "provider": "Compatible", "url": "ws://models.internal"}, pathPrefix="/a")
     assert RelayConfig.parse(config.to_json()) == config
 
@@ -57,18 +57,18 @@ def test_round_trip_keeps_everything() -> None:
         ({"version": 2}, "version", "1"),
     ],
 )
-def test_refused_with_field_and_way_out(changes: dict[str, Any], path: str, words: str) -> None:
+def test_config_refused_with_field_and_way_out(changes: dict[str, Any], path: str, words: str) -> None:
     with pytest.raises(ContractError) as caught:
         parse(**changes)
     assert any(line.startswith(path) and words in line for line in caught.value.problems), caught.value.problems
 
 
-def test_not_json() -> None:
+def test_config_not_json() -> None:
     with pytest.raises(ContractError, match="not JSON"):
         RelayConfig.parse("{")
 
 
-def test_instructions_are_not_repeated_in_errors() -> None:
+def test_config_instructions_are_not_repeated_in_errors() -> None:
     with pytest.raises(ContractError) as caught:
         parse(prompts=[{"instructions": "secret sauce " * 4000}])
     assert "secret sauce" not in str(caught.value)
@@ -83,23 +83,23 @@ def test_instructions_are_not_repeated_in_errors() -> None:
         ("ie1", "dublin", "https://sync.dublin.ie1.twilio.com"),
     ],
 )
-def test_base_url(region: str | None, edge: str | None, expected: str) -> None:
+def test_config_base_url(region: str | None, edge: str | None, expected: str) -> None:
     assert parse(twilio={**MINIMAL["twilio"], "region": region, "edge": edge}).twilio.base_url("sync") == expected
 
 
-def test_another_server_for_every_product() -> None:
+def test_config_another_server_for_every_product() -> None:
     config = parse(twilio={**MINIMAL["twilio"], "apiUrl": "http://sandbox/{product}/", "region": "ie1"})
     assert config.twilio.base_url("sync") == "http://sandbox/sync"
     assert config.twilio.base_url("flex-api") == "http://sandbox/flex-api"
 
 
-def test_urls() -> None:
+def test_config_urls() -> None:
     config = parse(pathPrefix="/a/b")
     assert config.stream_url("CA1") == "wss://assist.example.com/a/b/ws/CA1"
     assert config.functions_url == "https://assist.example.com/a/b"
 
 
-def test_prompt_revision_follows_what_alters_answers_only() -> None:
+def test_config_prompt_revision_follows_what_alters_answers_only() -> None:
     base = parse().prompts[0].revision
     assert parse(limits={"maxCalls": 7}, host="b.example.com").prompts[0].revision == base
     assert parse(model={"maxResponsesPerMinute": 3}).prompts[0].revision == base
@@ -114,6 +114,6 @@ def test_config_revision_follows_everything_and_can_be_given() -> None:
 
 
 @given(st.text(min_size=1, max_size=200))
-def test_any_instructions_survive_the_file(text: str) -> None:
+def test_config_any_instructions_survive_the_file(text: str) -> None:
     config = parse(prompts=[{"instructions": text}])
     assert RelayConfig.parse(config.to_json()).prompts[0].instructions == text

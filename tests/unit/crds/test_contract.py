@@ -16,13 +16,13 @@ from voiceassist_crds.schema import FOLDER, SCHEMAS, schema_text
 CALL = "CA" + "0" * 32
 
 
-def test_committed_schemas_are_the_generated_ones() -> None:
+def test_contract_committed_schemas_are_the_generated_ones() -> None:
     for name in SCHEMAS:
         assert (FOLDER / f"{name}.schema.json").read_text() == schema_text(name)
     assert {path.name for path in Path(FOLDER).iterdir()} == {f"{name}.schema.json" for name in SCHEMAS}
 
 
-def test_schema_agrees_with_the_model_on_messages() -> None:
+def test_contract_schema_agrees_with_the_model_on_messages() -> None:
     schema = json.loads(schema_text("sync-message"))
     good = {"type": "draft", "id": "g1-item_1", "revision": "abc", "part": 1, "answer": "Yes"}
     jsonschema.validate(good, schema)
@@ -34,7 +34,7 @@ def test_schema_agrees_with_the_model_on_messages() -> None:
             STREAM_MESSAGE.validate_python(bad)
 
 
-def test_an_error_that_is_logged_repeats_no_spoken_word() -> None:
+def test_contract_an_error_that_is_logged_repeats_no_spoken_word() -> None:
     with pytest.raises(ValidationError) as caught:
         STREAM_MESSAGE.validate_python({"type": "draft", "id": "i", "revision": "r", "part": 1, "answer": ["my card is 4929"]})
     with pytest.raises(ValidationError) as other:
@@ -42,7 +42,7 @@ def test_an_error_that_is_logged_repeats_no_spoken_word() -> None:
     assert "4929" not in str(caught.value) + repr(other.value)
 
 
-def test_names() -> None:
+def test_contract_names() -> None:
     assert names.stream_name(CALL, 1) == f"assist_{CALL}"
     assert names.stream_name(CALL, 3) == f"assist_{CALL}_3"
     assert names.sync_stream(CALL, "") == f"FLEX_ASSIST_{CALL}"
@@ -53,7 +53,7 @@ def test_names() -> None:
     assert not names.is_call_sid(CALL + "\n")
 
 
-def test_the_longest_call_document_stays_under_one_kib() -> None:
+def test_contract_the_longest_call_document_stays_under_one_kib() -> None:
     document = CallDocument(
         state=CallState.STARTING,
         generation=99,

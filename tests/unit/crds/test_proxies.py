@@ -38,7 +38,7 @@ PROXY = "http://proxy.example.com:3128"
         ("a.example, .svc ,", "relay.calls.svc", True),
     ],
 )
-def test_what_is_reached_straight(exceptions: str, host: str, straight: bool) -> None:
+def test_proxies_what_is_reached_straight(exceptions: str, host: str, straight: bool) -> None:
     found = Proxies.read(PROXY, exceptions.split(",")).of(host, 443)
     assert found == (None if straight else Proxy("proxy.example.com", 3128))
 
@@ -53,7 +53,7 @@ def test_what_is_reached_straight(exceptions: str, host: str, straight: bool) ->
         ("http://us%40er:p%3Aw@proxy:3128", "proxy", 3128, ("us@er", "p:w")),
     ],
 )
-def test_addresses(url: str, host: str, port: int, login: tuple[str, str]) -> None:
+def test_proxies_addresses(url: str, host: str, port: int, login: tuple[str, str]) -> None:
     proxy = Proxies.read(url).proxy
     assert proxy is not None
     assert (proxy.host, proxy.port, (proxy.username, proxy.password)) == (host, port, login)
@@ -62,14 +62,14 @@ def test_addresses(url: str, host: str, port: int, login: tuple[str, str]) -> No
 
 
 @pytest.mark.parametrize("url", ["https://proxy:3128", "socks5://proxy", "http://", "http://proxy:port", "http://us:secret@[x"])
-def test_what_is_no_proxy_is_refused_without_its_address(url: str) -> None:
+def test_proxies_what_is_no_proxy_is_refused_without_its_address(url: str) -> None:
     with pytest.raises(ValueError) as caught:
         Proxies.of_environment({"HTTPS_PROXY": url})
     assert str(caught.value).startswith("HTTPS_PROXY: ")
     assert "secret" not in str(caught.value)
 
 
-def test_the_environment() -> None:
+def test_proxies_the_environment() -> None:
     assert Proxies.of_environment({}) == Proxies()
     assert Proxies.of_environment({"https_proxy": PROXY, "NO_PROXY": "a,b"}) == Proxies.read(PROXY, ["a", "b"])
     assert Proxies.of_environment({"HTTPS_PROXY": PROXY, "no_proxy": "a"}).of("a", 443) is None

@@ -65,13 +65,13 @@ def compare(model: type[BaseModel], crd: dict[str, Any], path: str, found: list[
             found.append(f"{here}: {annotation} here, {there['type']} in the CRD")
 
 
-def test_parity() -> None:
+def test_resource_parity() -> None:
     found: list[str] = []
     compare(VoiceAssistSpec, schema()["properties"]["spec"], "spec", found)
     assert found == []
 
 
-def test_parity_notices_differences() -> None:
+def test_resource_parity_notices_differences() -> None:
     crd = schema()["properties"]["spec"]
     crd["properties"]["relay"]["properties"]["replicas"]["default"] = 3
     crd["properties"]["audio"]["properties"]["tracks"]["enum"].append("Agent")
@@ -95,10 +95,10 @@ def descriptions(node: dict[str, Any], path: str) -> list[str]:
     return missing
 
 
-def test_every_field_says_what_it_is() -> None:
+def test_resource_every_field_says_what_it_is() -> None:
     assert descriptions(schema(), "") == []
 
 
 @pytest.mark.parametrize("path", ["host", "twilio", "model", "prompt"])
-def test_what_is_required_is_required(path: str) -> None:
+def test_resource_what_is_required_is_required(path: str) -> None:
     assert path in schema()["properties"]["spec"]["required"]

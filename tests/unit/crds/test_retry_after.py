@@ -31,6 +31,6 @@ def test_retry_after(value: str | None, expected: float | None) -> None:
 
 
 @given(st.text(max_size=40))
-def test_nothing_raises_and_nobody_waits_for_a_negative_time(value: str) -> None:
+def test_retry_after_nothing_raises_and_nobody_waits_for_a_negative_time(value: str) -> None:
     found = retry_after(value, now=1.8e9)
     assert found is None or 0 <= found < float("inf")

@@ -22,12 +22,12 @@ KEY = "sk-proj-Zt5_planted"
         f"\u2060\u00a0{KEY}\u00ad\u200e\u3000".encode(),
     ],
 )
-def test_what_editors_and_clipboards_leave_at_the_ends_is_taken_off(raw: bytes) -> None:
+def test_secret_text_what_editors_and_clipboards_leave_at_the_ends_is_taken_off(raw: bytes) -> None:
     assert secret_text(raw) == KEY
 
 
 @pytest.mark.parametrize("raw", [b"", b"\n", "\ufeff \u200b\n".encode()])
-def test_nothing_is_no_value(raw: bytes) -> None:
+def test_secret_text_nothing_is_no_value(raw: bytes) -> None:
     assert secret_text(raw) == ""
 
 
@@ -49,14 +49,14 @@ def test_nothing_is_no_value(raw: bytes) -> None:
         (KEY.encode() + b"\xff", "byte 20 is not UTF-8"),
     ],
 )
-def test_everything_else_is_refused_by_its_place(raw: bytes, words: str) -> None:
+def test_secret_text_everything_else_is_refused_by_its_place(raw: bytes, words: str) -> None:
     with pytest.raises(ValueError, match=words) as caught:
         secret_text(raw)
     assert "Zt5" not in str(caught.value)
 
 
 @given(st.text(max_size=60))
-def test_a_value_is_printable_ascii_or_refused(text: str) -> None:
+def test_secret_text_a_value_is_printable_ascii_or_refused(text: str) -> None:
     try:
         value = secret_text(text.encode(errors="surrogatepass"))
     except ValueError:

@@ -41,7 +41,7 @@ def shown(board: Board) -> dict[str, Any]:
     return board.calls[SID].to_json()
 
 
-def test_a_calls_life(board: Board) -> None:
+def test_board_a_calls_life(board: Board) -> None:
     assert (shown(board)["state"], shown(board)["playingAt"], shown(board)["endedAt"]) == ("starting", None, None)
     board.take({"type": "call", "callSid": SID, "event": "playing", "at": 1001.5})
     board.take(message({"type": "status", "state": "live", "message": "Listening.", "reason": "Live"}))
@@ -51,7 +51,7 @@ def test_a_calls_life(board: Board) -> None:
     assert (shown(board)["endedAt"], shown(board)["drafts"]) == (1040.0, [])
 
 
-def test_a_draft_grows_and_its_suggestion_takes_its_place(board: Board) -> None:
+def test_board_a_draft_grows_and_its_suggestion_takes_its_place(board: Board) -> None:
     board.take(draft(1, "He"))
     board.take(draft(2, "Here"))
     assert [one["answer"] for one in shown(board)["drafts"]] == ["Here"]
@@ -61,7 +61,7 @@ def test_a_draft_grows_and_its_suggestion_takes_its_place(board: Board) -> None:
     assert "transcript" not in shown(board)["suggestions"][0]
 
 
-def test_an_older_part_that_comes_late_changes_nothing(board: Board) -> None:
+def test_board_an_older_part_that_comes_late_changes_nothing(board: Board) -> None:
     board.take(draft(2, "Here"))
     board.take(draft(1, "He"))
     board.take(words(2, "Where is"))
@@ -70,7 +70,7 @@ def test_an_older_part_that_comes_late_changes_nothing(board: Board) -> None:
     assert [one["text"] for one in shown(board)["words"]] == ["Where is"]
 
 
-def test_a_draft_that_comes_after_its_suggestion_or_its_withdrawal_is_not_shown(board: Board) -> None:
+def test_board_a_draft_that_comes_after_its_suggestion_or_its_withdrawal_is_not_shown(board: Board) -> None:
     board.take(finished())
     board.take(draft(9, "Here"))
     board.take(draft(1, "Th", "1-item_2"))
@@ -79,13 +79,13 @@ def test_a_draft_that_comes_after_its_suggestion_or_its_withdrawal_is_not_shown(
     assert shown(board)["drafts"] == []
 
 
-def test_suggestions_stand_once_each_in_their_order(board: Board) -> None:
+def test_board_suggestions_stand_once_each_in_their_order(board: Board) -> None:
     for event in (finished(2, "1-item_2"), finished(1), finished(1)):
         board.take(event)
     assert [one["seq"] for one in shown(board)["suggestions"]] == [1, 2]
 
 
-def test_only_the_latest_words_are_kept(board: Board) -> None:
+def test_board_only_the_latest_words_are_kept(board: Board) -> None:
     for number in range(KEPT_WORDS + 5):
         board.take(words(1, str(number), f"w{number}", final=True))
     assert [one["text"] for one in shown(board)["words"]] == [str(number) for number in range(5, KEPT_WORDS + 5)]
@@ -102,13 +102,13 @@ def test_only_the_latest_words_are_kept(board: Board) -> None:
         message({"type": "draft"}, names.call_document(SID)),
     ],
 )
-def test_what_is_of_no_call_on_the_board_changes_nothing(board: Board, event: dict[str, Any]) -> None:
+def test_board_what_is_of_no_call_on_the_board_changes_nothing(board: Board, event: dict[str, Any]) -> None:
     before = shown(board)
     assert board.take(event) is None
     assert shown(board) == before
 
 
-def test_a_new_call_takes_its_slot(board: Board) -> None:
+def test_board_a_new_call_takes_its_slot(board: Board) -> None:
     board.add(CallView(1, OTHER, "Hail", 1.0, 40.0))
     third = "CA" + "3" * 32
     board.add(CallView(0, third, "A parcel", 2.0, 38.0))
@@ -123,7 +123,7 @@ def metrics(count: int, seconds: float) -> dict[str, float]:
     }
 
 
-def test_a_bar_is_the_mean_of_what_was_published_since_the_last_look(board: Board) -> None:
+def test_board_a_bar_is_the_mean_of_what_was_published_since_the_last_look(board: Board) -> None:
     assert board.measured({}) is None
     assert board.measured(metrics(1, 0.2)) == dict.fromkeys(STAGES, 200.0)
     assert board.measured(metrics(1, 0.2)) is None
@@ -131,13 +131,13 @@ def test_a_bar_is_the_mean_of_what_was_published_since_the_last_look(board: Boar
     assert len(board.to_json()["bars"]) == 2
 
 
-def test_stages_of_a_turn_that_is_not_published_yet_wait_for_it(board: Board) -> None:
+def test_board_stages_of_a_turn_that_is_not_published_yet_wait_for_it(board: Board) -> None:
     asked = {name: value for name, value in metrics(1, 0.2).items() if "publish" not in name}
     assert board.measured(asked) is None
     assert board.measured(metrics(1, 0.2)) == dict.fromkeys(STAGES, 200.0)
 
 
-def test_bars_are_bounded(board: Board) -> None:
+def test_board_bars_are_bounded(board: Board) -> None:
     for number in range(1, KEPT_BARS + 4):
         board.measured(metrics(number, number / 10))
     assert len(board.bars) == KEPT_BARS

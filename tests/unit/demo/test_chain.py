@@ -53,7 +53,7 @@ def audio(letters: str) -> bytes:
         "pauses that look the same",
     ],
 )
-def test_whole(sent: str, sessions: list[str], replayed: int, filled: int) -> None:
+def test_chain_whole(sent: str, sessions: list[str], replayed: int, filled: int) -> None:
     found = chain(audio(sent), [audio(one) for one in sessions])
     assert (found.wrong(), found.replayed, found.filled) == ([], replayed, filled)
 
@@ -93,17 +93,17 @@ def test_whole(sent: str, sessions: list[str], replayed: int, filled: int) -> No
         "foreign audio after all is heard",
     ],
 )
-def test_wrong(sent: str, sessions: list[str], wrong: list[str]) -> None:
+def test_chain_wrong(sent: str, sessions: list[str], wrong: list[str]) -> None:
     found = chain(audio(sent), [audio(one) for one in sessions]).wrong()
     assert len(found) == len(wrong)
     assert all(one.startswith(start) for one, start in zip(found, wrong, strict=True)), found
 
 
-def test_half_a_frame_more() -> None:
+def test_chain_half_a_frame_more() -> None:
     assert chain(audio("ABCD"), [audio("ABCD") + LETTERS["A"][:80]]).faults == ["session 1: frame 4 is lost, doubled or not what was sent"]
 
 
-def test_of_several_explanations_the_one_that_comes_furthest_then_least_silence_then_the_shortest_replay() -> None:
+def test_chain_of_several_explanations_the_one_that_comes_furthest_then_least_silence_then_the_shortest_replay() -> None:
     def found(sent: str, heard: str, covered: int) -> Stretch | None:
         return fit(frames_of(audio(sent)), frames_of(audio(heard)), covered)
 
@@ -113,17 +113,17 @@ def test_of_several_explanations_the_one_that_comes_furthest_then_least_silence_
     assert found("ABCD", "CD", 1) is None
 
 
-def test_where_a_session_that_fits_nowhere_goes_wrong() -> None:
+def test_chain_where_a_session_that_fits_nowhere_goes_wrong() -> None:
     assert misfit(frames_of(audio("ABCABD")), frames_of(audio("ABCC")), 3) == 3
     assert misfit(frames_of(audio("ABCABD")), frames_of(audio("CC")), 3) == 1
 
 
-def test_a_frame_of_a_session_and_its_place_among_what_was_sent() -> None:
+def test_chain_a_frame_of_a_session_and_its_place_among_what_was_sent() -> None:
     stretch = Stretch(10, 15, (3, 4, 9))
     assert [stretch.position(frame) for frame in (0, 3, 4, 5, 9, 10)] == [10, 13, 13, 13, 17, 17]
 
 
-def test_as_sent() -> None:
+def test_chain_as_sent() -> None:
     assert as_sent(audio("AB"), 160) == audio("A")
     assert as_sent(audio("A"), 480) == audio("A__")
     assert as_sent(None, 160) == SILENCE
@@ -149,14 +149,14 @@ def calls(draw: st.DrawFn) -> tuple[str, list[str]]:
 
 @settings(max_examples=150, deadline=None)
 @given(calls())
-def test_whatever_a_relay_may_rightly_do_is_explained(case: tuple[str, list[str]]) -> None:
+def test_chain_whatever_a_relay_may_rightly_do_is_explained(case: tuple[str, list[str]]) -> None:
     sent, sessions = case
     assert chain(audio(sent), [audio(one) for one in sessions]).wrong() == []
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.permutations("ABCDEFGH"), st.integers(1, 7), st.integers(0, 7), st.data())
-def test_a_lost_frame_is_never_explained(order: list[str], cut: int, lost: int, data: st.DataObject) -> None:
+def test_chain_a_lost_frame_is_never_explained(order: list[str], cut: int, lost: int, data: st.DataObject) -> None:
     sent = "".join(order)
     again = data.draw(st.integers(0, cut))
     sessions = [one.replace(sent[lost], "") for one in (sent[:cut], sent[again:])]

@@ -31,20 +31,20 @@ def write(path: Path, seconds: float = 0.1) -> Path:
 # ---- meters
 
 
-def test_a_level_for_each_tenth_of_a_second() -> None:
+def test_playing_a_level_for_each_tenth_of_a_second() -> None:
     assert len(levels(tone(0.5, 1.05))) == 10
 
 
-def test_silence_is_nothing_and_full_scale_is_nearly_one() -> None:
+def test_playing_silence_is_nothing_and_full_scale_is_nearly_one() -> None:
     assert set(levels(b"\xff" * 8000)) == {0.0}
     assert all(0.9 < value <= 1 for value in levels(tone(1.0)))
 
 
-def test_half_the_amplitude_is_six_decibels_less() -> None:
+def test_playing_half_the_amplitude_is_six_decibels_less() -> None:
     assert levels(tone(0.8))[0] - levels(tone(0.4))[0] == pytest.approx(6.02 / 60, abs=0.005)
 
 
-def test_a_mono_recording_has_no_agent() -> None:
+def test_playing_a_mono_recording_has_no_agent() -> None:
     meters = both(CallRecording(tone(0.5), None))
     assert meters["agent"] == []
     assert len(meters["customer"]) == 10
@@ -53,7 +53,7 @@ def test_a_mono_recording_has_no_agent() -> None:
 # ---- which recordings
 
 
-def test_given_files_come_before_the_samples_and_repeat_up_to_the_count(tmp_path: Path) -> None:
+def test_playing_given_files_come_before_the_samples_and_repeat_up_to_the_count(tmp_path: Path) -> None:
     write(tmp_path / "sample.wav")
     given = [write(tmp_path / "x.wav"), write(tmp_path / "y.wav")]
     assert recordings(given, tmp_path, None) == given
@@ -61,12 +61,12 @@ def test_given_files_come_before_the_samples_and_repeat_up_to_the_count(tmp_path
     assert recordings(given, tmp_path, 1) == given[:1]
 
 
-def test_the_samples_in_the_order_of_their_names(tmp_path: Path) -> None:
+def test_playing_the_samples_in_the_order_of_their_names(tmp_path: Path) -> None:
     expected = [write(tmp_path / name) for name in ("b.wav", "a.wav")]
     assert recordings([], tmp_path, None) == sorted(expected)
 
 
-def test_no_samples(tmp_path: Path) -> None:
+def test_playing_no_samples(tmp_path: Path) -> None:
     with pytest.raises(DemoError, match="no sample calls"):
         recordings([], tmp_path, None)
 
@@ -82,7 +82,7 @@ def test_no_samples(tmp_path: Path) -> None:
     ],
     ids=["missing", "empty", "text", "no format", "ADPCM"],
 )
-def test_a_broken_file_is_named_in_one_line(tmp_path: Path, content: bytes | None) -> None:
+def test_playing_a_broken_file_is_named_in_one_line(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "broken.wav"
     if content is not None:
         path.write_bytes(content)
@@ -92,7 +92,7 @@ def test_a_broken_file_is_named_in_one_line(tmp_path: Path, content: bytes | Non
     assert "\n" not in str(caught.value)
 
 
-def test_a_folder_is_no_recording(tmp_path: Path) -> None:
+def test_playing_a_folder_is_no_recording(tmp_path: Path) -> None:
     with pytest.raises(DemoError, match=r"one\.wav"):
         (tmp_path / "one.wav").mkdir()
         recordings([tmp_path / "one.wav"], tmp_path, None)
@@ -101,7 +101,7 @@ def test_a_folder_is_no_recording(tmp_path: Path) -> None:
 # ---- summaries
 
 
-def test_summaries_are_the_last_lines_about_calls_by_hash(tmp_path: Path) -> None:
+def test_playing_summaries_are_the_last_lines_about_calls_by_hash(tmp_path: Path) -> None:
     log = tmp_path / "relay.log"
     lines = [
         {"event": "call over", "call": "aaaa", "turns": {"failed": 1}},

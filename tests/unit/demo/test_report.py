@@ -54,47 +54,47 @@ def good(sid: str = "CA1") -> CallFacts:
 @pytest.mark.parametrize(
     ("share", "expected"), [(0.0, 1), (0.5, 2), (0.75, 3), (0.99, 4), (1.0, 4)], ids=["least", "half", "three quarters", "p99", "most"]
 )
-def test_percentiles_are_of_the_nearest_rank(share: float, expected: int) -> None:
+def test_report_percentiles_are_of_the_nearest_rank(share: float, expected: int) -> None:
     assert percentile([4, 1, 3, 2], share) == expected
 
 
-def test_no_values_have_no_percentile() -> None:
+def test_report_no_values_have_no_percentile() -> None:
     assert percentile([], 0.5) is None
 
 
-def test_latency_is_from_the_last_loud_sample_to_sync_and_ours_is_what_the_model_did_not_take() -> None:
+def test_report_latency_is_from_the_last_loud_sample_to_sync_and_ours_is_what_the_model_did_not_take() -> None:
     assert latency(good(), *good().items[0]) == {"total": 812, "model": 800, "ours": 12}
 
 
-def test_latency_is_found_by_the_written_item_not_by_words() -> None:
+def test_report_latency_is_found_by_the_written_item_not_by_words() -> None:
     call = good()
     responses = [response("item_s0", turns=("item_t0",), model_ms=1.0), response("item_x", "item_s1")]
     call.tracks["inbound"] = track((session(turns=[turn("item_t0", 100), turn()], responses=responses), WHOLE))
     assert latency(call, *call.items[0]) == {"total": 812, "model": 800, "ours": 12}
 
 
-def test_of_several_turns_the_last_counts() -> None:
+def test_report_of_several_turns_the_last_counts() -> None:
     call = good()
     responses = [response("item_s1", turns=("item_t0", "item_t1"))]
     call.tracks["inbound"] = track((session(turns=[turn("item_t0", 100), turn()], responses=responses), WHOLE))
     assert latency(call, *call.items[0]) == {"total": 812, "model": 800, "ours": 12}
 
 
-def test_silence_that_was_filled_in_before_the_last_word_is_not_time_of_the_call() -> None:
+def test_report_silence_that_was_filled_in_before_the_last_word_is_not_time_of_the_call() -> None:
     call = good()
     heard = call.tracks["inbound"].heard[0].session
     call.tracks["inbound"] = track((heard, Stretch(0, FRAMES, (10, 11, 140))))  # two frames before frame 100, where the customer stopped
     assert latency(call, *call.items[0]) == {"total": 852, "model": 800, "ours": 52}
 
 
-def test_in_a_session_that_took_over_time_begins_where_its_replay_does() -> None:
+def test_report_in_a_session_that_took_over_time_begins_where_its_replay_does() -> None:
     call = good()
     later = session(FRAMES - 40, turns=[turn(spoken=1200)], responses=[response("item_s1")])
     call.tracks["inbound"] = track((session(60, turns=[turn(spoken=100)]), Stretch(0, 60)), (later, Stretch(40, FRAMES)))
     assert latency(call, *call.items[0]) == {"total": 812, "model": 800, "ours": 12}
 
 
-def test_of_a_session_that_heard_something_else_no_latency_is_known() -> None:
+def test_report_of_a_session_that_heard_something_else_no_latency_is_known() -> None:
     call = good()
     heard = call.tracks["inbound"].heard[0].session
     call.tracks["inbound"] = track()
@@ -107,7 +107,7 @@ def test_of_a_session_that_heard_something_else_no_latency_is_known() -> None:
     [[], [response("item_other")], [response("item_s1", turns=())], [response("item_s1", model_ms=None)]],
     ids=["none", "another's", "of no turn", "unfinished"],
 )
-def test_without_its_response_the_latency_is_unknown(responses: list[dict[str, Any]]) -> None:
+def test_report_without_its_response_the_latency_is_unknown(responses: list[dict[str, Any]]) -> None:
     call = good()
     call.tracks["inbound"] = track((session(turns=[turn()], responses=responses), WHOLE))
     assert latency(call, *call.items[0]) is None
@@ -116,7 +116,7 @@ def test_without_its_response_the_latency_is_unknown(responses: list[dict[str, A
 # ---- the document
 
 
-def test_the_documents_shape() -> None:
+def test_report_the_documents_shape() -> None:
     told = document([good()])
     assert told == {
         "calls": [
@@ -146,7 +146,7 @@ def test_the_documents_shape() -> None:
     assert complaints(told) == []
 
 
-def test_suggestions_stand_in_the_order_of_their_numbers_and_unknown_latencies_stay_out_of_the_totals() -> None:
+def test_report_suggestions_stand_in_the_order_of_their_numbers_and_unknown_latencies_stay_out_of_the_totals() -> None:
     call = good()
     call.items = [(1009.0, suggestion(2, "item_unknown")), *call.items]
     told = document([call])
@@ -155,7 +155,7 @@ def test_suggestions_stand_in_the_order_of_their_numbers_and_unknown_latencies_s
     assert told["totals"]["latencyMs"] == {"p50": 812, "p99": 812}
 
 
-def test_silence_that_was_filled_in_and_what_was_heard_again_are_counted_apart() -> None:
+def test_report_silence_that_was_filled_in_and_what_was_heard_again_are_counted_apart() -> None:
     call = good()
     first = session(103, turns=[turn()]), Stretch(0, 100, (48, 49, 50))
     call.tracks["inbound"] = track(first, (session(FRAMES - 90), Stretch(90, FRAMES)))
@@ -175,13 +175,13 @@ def test_silence_that_was_filled_in_and_what_was_heard_again_are_counted_apart()
     ],
     ids=["in the later one", "one in each", "the same one again", "the same one again and another", "in the first"],
 )
-def test_a_turn_that_is_heard_again_in_a_replay_counts_once(first: list[Any], later: list[Any], count: int) -> None:
+def test_report_a_turn_that_is_heard_again_in_a_replay_counts_once(first: list[Any], later: list[Any], count: int) -> None:
     call = good()
     call.tracks["inbound"] = track((session(100, turns=first), Stretch(0, 100)), (session(turns=later), Stretch(20, FRAMES)))
     assert turns_heard(call) == count
 
 
-def test_a_real_service_keeps_no_ledger_and_the_relays_own_numbers_stand() -> None:
+def test_report_a_real_service_keeps_no_ledger_and_the_relays_own_numbers_stand() -> None:
     call = CallFacts("CA1", streams=[{"framesSent": 2 * FRAMES}], summary={"turns": {"suggested": 1, "merged": 1}})
     call.items = [(1.0, suggestion(latencyMs=640))]
     told = document([call], ledger=False)
@@ -196,11 +196,11 @@ def test_a_real_service_keeps_no_ledger_and_the_relays_own_numbers_stand() -> No
 # ---- complaints
 
 
-def test_nothing_played_is_no_success() -> None:
+def test_report_nothing_played_is_no_success() -> None:
     assert complaints(document([])) == ["no call was played"]
 
 
-def test_lost_frames() -> None:
+def test_report_lost_frames() -> None:
     call = good()
     call.tracks["outbound"] = track((session(FRAMES - 1), Stretch(0, FRAMES - 1)), kind="transcription")
     (told,) = complaints(document([call]))
@@ -209,14 +209,14 @@ def test_lost_frames() -> None:
     )
 
 
-def test_the_same_number_in_another_order() -> None:
+def test_report_the_same_number_in_another_order() -> None:
     call = good()
     call.tracks["inbound"].spoil(session(1), [b"x"])
     (told,) = complaints(document([call]))
     assert "and not the same bytes; inbound: session 2: not all of what was sent" in told
 
 
-def test_a_track_that_no_session_heard() -> None:
+def test_report_a_track_that_no_session_heard() -> None:
     call = good()
     call.tracks["outbound"] = track(kind="transcription")
     (told,) = complaints(document([call]))
@@ -228,24 +228,24 @@ def test_a_track_that_no_session_heard() -> None:
     [({}, 0), ({"failed": 1}, 0), ({"suggested": 2}, 2), ({"dropped": 1, "incomplete": 1, "paused": 1}, 0)],
     ids=["not at all", "failed", "twice", "in other ways"],
 )
-def test_a_turn_that_was_not_handled_once(outcomes: dict[str, int], handled: int) -> None:
+def test_report_a_turn_that_was_not_handled_once(outcomes: dict[str, int], handled: int) -> None:
     call = good()
     call.summary = {"turns": outcomes}
     assert complaints(document([call])) == [f"call CA1: 1 turns, {handled} handled"]
 
 
-def test_a_call_in_which_nothing_was_heard() -> None:
+def test_report_a_call_in_which_nothing_was_heard() -> None:
     call = good()
     call.summary, call.tracks["inbound"] = {"turns": {}}, track((session(), WHOLE))
     assert complaints(document([call])) == ["call CA1: no turn was heard"]
 
 
-def test_a_call_without_audio() -> None:
+def test_report_a_call_without_audio() -> None:
     told = complaints(document([CallFacts("CA1")]))
     assert told == ["call CA1: Twilio sent no audio: the relay did not take the call's stream", "call CA1: no turn was heard"]
 
 
-def test_silence_and_replays_that_the_relay_knows_nothing_of() -> None:
+def test_report_silence_and_replays_that_the_relay_knows_nothing_of() -> None:
     call = good()
     call.tracks["inbound"] = track((session(102, turns=[turn()]), Stretch(0, 100, (1, 2))), (session(110), Stretch(90, FRAMES)))
     assert complaints(document([call], filled=2, replayed=10)) == []

@@ -25,12 +25,12 @@ BODY = {"callSid": "CA" + "1" * 32, "id": "g1-x", "revision": "r1", "verdict": "
         (-3600.0, 700, 0, None),
     ],
 )
-def test_seconds_to_the_paint(finished_ago: float, latency_ms: int | None, ago_ms: int, seconds: float | None) -> None:
+def test_painted_seconds_to_the_paint(finished_ago: float, latency_ms: int | None, ago_ms: int, seconds: float | None) -> None:
     at = round((NOW - finished_ago) * 1000)
     fields, _ = parse(FeedbackFields, {**BODY, "at": at, "agoMs": ago_ms, "latencyMs": latency_ms})
     found = painted_seconds(fields, NOW)
     assert found == (None if seconds is None else pytest.approx(seconds))
 
 
-def test_a_verdict_tells_no_paint() -> None:
+def test_painted_a_verdict_tells_no_paint() -> None:
     assert painted_seconds(parse(FeedbackFields, {**BODY, "verdict": "up"})[0], NOW) is None

@@ -35,27 +35,27 @@ JSON, FORM = "application/json", "application/x-www-form-urlencoded"
         (f"{FORM};charset=UTF-8", urlencode({"action": "start", "callSid": CALL, "taskSid": TASK}).encode()),
     ],
 )
-def test_json_and_forms_say_the_same(content_type: str, body: bytes) -> None:
+def test_requests_json_and_forms_say_the_same(content_type: str, body: bytes) -> None:
     fields, _ = parse(StreamFields, read_fields(content_type, body))
     assert (fields.action, fields.call_sid, fields.task_sid) == (Action.START, CALL, TASK)
 
 
 @pytest.mark.parametrize("empty", ["", None])
-def test_an_empty_field_is_a_missing_one(empty: str | None) -> None:
+def test_requests_an_empty_field_is_a_missing_one(empty: str | None) -> None:
     assert parse(StreamFields, {"action": "stop", "callSid": CALL, "taskSid": empty})[0].task_sid is None
     with pytest.raises(RequestRefused, match="callSid: missing"):
         parse(StreamFields, {"action": "stop", "callSid": empty})
 
 
-def test_an_empty_body_has_no_fields_whatever_its_type() -> None:
+def test_requests_an_empty_body_has_no_fields_whatever_its_type() -> None:
     assert read_fields("", b"") == read_fields("text/plain", b" \r\n") == {}
 
 
-def test_a_form_keeps_empty_values_and_their_order() -> None:
+def test_requests_a_form_keeps_empty_values_and_their_order() -> None:
     assert read_form(b"b=&a=1") == [("b", ""), ("a", "1")]
 
 
-def test_only_as_much_as_is_allowed() -> None:
+def test_requests_only_as_much_as_is_allowed() -> None:
     assert read_fields(JSON, b"{" + b" " * (MAX_BODY_BYTES - 2) + b"}") == {}
     with pytest.raises(RequestRefused) as refused:
         read_fields(JSON, b"{" + b" " * (MAX_BODY_BYTES - 1) + b"}")
@@ -76,25 +76,25 @@ def test_only_as_much_as_is_allowed() -> None:
         ({"Token": None}, "", ""),
     ],
 )
-def test_where_the_token_may_stand(fields: dict[str, object], authorization: str, token: str) -> None:
+def test_requests_where_the_token_may_stand(fields: dict[str, object], authorization: str, token: str) -> None:
     raw = take_token({**fields, "action": "stop"}, authorization)
     assert (raw.token, raw.fields) == (token, {"action": "stop"})
     assert not token or token not in repr(raw)
 
 
 @pytest.mark.parametrize("authorization", ["a.b.c", "Basic YTpi", "Bearer", "Bearer ", "Token a.b.c"])
-def test_other_authorizations(authorization: str) -> None:
+def test_requests_other_authorizations(authorization: str) -> None:
     with pytest.raises(RequestRefused, match="Authorization"):
         take_token({}, authorization)
 
 
 @pytest.mark.parametrize("token", ["a b", "a\nb", "ä", "x" * 8193, 7, True, ["x"], {"a": 1}])
-def test_what_is_no_token(token: object) -> None:
+def test_requests_what_is_no_token(token: object) -> None:
     with pytest.raises(RequestRefused, match="Token"):
         take_token({"Token": token}, "")
 
 
-def test_a_query_is_refused_and_nothing_else_is() -> None:
+def test_requests_a_query_is_refused_and_nothing_else_is() -> None:
     refuse_query("")
     for query in ("identity=x", "a", "%ff", "=", "&", "Token=x&identity=y", "x" * 100_000):
         with pytest.raises(RequestRefused) as refused:
@@ -103,7 +103,7 @@ def test_a_query_is_refused_and_nothing_else_is() -> None:
 
 
 @given(st.binary(max_size=200), st.sampled_from([JSON, FORM, "", "text/html", "application/json;;"]))
-def test_no_body_does_more_than_be_refused(body: bytes, content_type: str) -> None:
+def test_requests_no_body_does_more_than_be_refused(body: bytes, content_type: str) -> None:
     try:
         fields = read_fields(content_type, body)
         parse(StreamFields, take_token(fields, "").fields)
@@ -121,7 +121,7 @@ _values = st.recursive(
         st.sampled_from(["callSid", "id", "revision", "verdict", "at", "agoMs", "x"]) | st.text(max_size=60), _values, max_size=6
     )
 )
-def test_no_fields_do_more_than_be_refused(fields: dict[str, object]) -> None:
+def test_requests_no_fields_do_more_than_be_refused(fields: dict[str, object]) -> None:
     try:
         parse(FeedbackFields, fields)
     except RequestRefused as refused:

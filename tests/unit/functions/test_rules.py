@@ -38,7 +38,7 @@ ANN, BOB = "WK" + "a" * 32, "WK" + "b" * 32
         ("*", ["https://flex.twilio.com"], False),
     ],
 )
-def test_origins(origin: str, allowed: list[str], expected: bool) -> None:
+def test_rules_origins(origin: str, allowed: list[str], expected: bool) -> None:
     assert origin_allowed(origin, allowed) is expected
     headers = answer_headers(origin, allowed)
     assert ("Access-Control-Allow-Origin" in headers) is (expected and bool(origin))
@@ -77,7 +77,7 @@ def answer(**changes: object) -> dict[str, object]:
         ({"identity": None}, 403),
     ],
 )
-def test_persons(changes: dict[str, object], status: int) -> None:
+def test_rules_persons(changes: dict[str, object], status: int) -> None:
     if status:
         with pytest.raises(RequestRefused) as refused:
             person_from(answer(**changes))
@@ -105,7 +105,7 @@ NOW = 1_795_370_000.0  # 2026-11-22T17:53:20Z
         (1_795_370_030, 0),
     ],
 )
-def test_how_long_a_yes_is_remembered(expiration: object, kept: float) -> None:
+def test_rules_how_long_a_yes_is_remembered(expiration: object, kept: float) -> None:
     assert keep_until({"expiration": expiration}, NOW) - NOW == pytest.approx(kept)
 
 
@@ -123,12 +123,12 @@ def test_how_long_a_yes_is_remembered(expiration: object, kept: float) -> None:
         ({}, ()),
     ],
 )
-def test_the_customers_leg(attributes: object, sids: tuple[str, ...]) -> None:
+def test_rules_the_customers_leg(attributes: object, sids: tuple[str, ...]) -> None:
     assert customer_call_sids(json.dumps(attributes)) == sids
 
 
 @pytest.mark.parametrize("attributes", [None, "", "no JSON", "[]", '"CA1"', "[" * 100_000, 7])
-def test_attributes_that_name_nobody(attributes: object) -> None:
+def test_rules_attributes_that_name_nobody(attributes: object) -> None:
     assert customer_call_sids(attributes) == ()
 
 
@@ -144,7 +144,7 @@ def test_attributes_that_name_nobody(attributes: object) -> None:
         ({"agent", "admin"}, Standing.NO, Access.WATCH),
     ],
 )
-def test_what_a_start_may_do(roles: set[str], standing: Standing, expected: Access | int) -> None:
+def test_rules_what_a_start_may_do(roles: set[str], standing: Standing, expected: Access | int) -> None:
     person = Person("ann", ANN, frozenset(roles))
     if isinstance(expected, int):
         with pytest.raises(RequestRefused) as refused:
@@ -155,7 +155,7 @@ def test_what_a_start_may_do(roles: set[str], standing: Standing, expected: Acce
 
 
 @pytest.mark.parametrize("state", list(CallState))
-def test_what_can_be_watched(state: CallState) -> None:
+def test_rules_what_can_be_watched(state: CallState) -> None:
     document = CallDocument(state=state, generation=1, stream_name="a", sync_stream="S", deadline=0, worker=ANN, identity="ann")
     if state in {CallState.STARTING, CallState.LIVE}:
         assert watched(document) is document
@@ -186,7 +186,7 @@ ACCOUNT = Secrets(auth_token="t")
         (TwilioUnclear("x", 500, 20500, said="Internal Server Error"), 502, "twilio_unclear"),
     ],
 )
-def test_what_becomes_of_a_refused_stream(error: TwilioError, status: int, code: str) -> None:
+def test_rules_what_becomes_of_a_refused_stream(error: TwilioError, status: int, code: str) -> None:
     refused = stream_refused(error, KEY)
     assert (refused.status, refused.code) == (status, code)
     assert refused.message and refused.hint and refused.twilio is error
@@ -194,14 +194,14 @@ def test_what_becomes_of_a_refused_stream(error: TwilioError, status: int, code:
     assert "STILL" in stop.message and "again" in stop.hint
 
 
-def test_the_secret_that_is_wrong_is_the_one_that_was_used() -> None:
+def test_rules_the_secret_that_is_wrong_is_the_one_that_was_used() -> None:
     wrong = TwilioRefused("x", 401, 20003, said="Authenticate")
     assert "twilio-api-key-sid" in from_twilio(wrong, KEY, "It failed").hint
     assert "twilio-auth-token" in from_twilio(wrong, ACCOUNT, "It failed").hint
     assert "twilio-auth-token" in from_twilio(wrong, KEY, "It failed", as_account=True).hint
 
 
-def test_when_to_come_back() -> None:
+def test_rules_when_to_come_back() -> None:
     assert from_twilio(TwilioBusy("x", 429, 20429, "", 9.0), KEY, "It failed").retry_after == 9.0
     assert from_twilio(TwilioBusy("x", 429, 20429, ""), KEY, "It failed").retry_after == 2.0
 
@@ -210,12 +210,12 @@ def test_when_to_come_back() -> None:
 
 
 @pytest.mark.parametrize("owner", ["10.1.2.3:9090", "[fd00::1]:9090", "192.168.0.1:9090", "[2001:db8::5]:9090"])
-def test_addresses_of_relays(owner: str) -> None:
+def test_rules_addresses_of_relays(owner: str) -> None:
     assert peer_address(owner, 9090) == owner
 
 
 @pytest.mark.parametrize("owner", ["127.0.0.1:1", "[::1]:40000"])
-def test_on_a_developers_machine_relays_have_any_port_of_it(owner: str) -> None:
+def test_rules_on_a_developers_machine_relays_have_any_port_of_it(owner: str) -> None:
     assert peer_address(owner, None) == owner
     assert peer_address("10.1.2.3:9090", None) is None
 
@@ -258,14 +258,14 @@ def test_on_a_developers_machine_relays_have_any_port_of_it(owner: str) -> None:
         "[::]:9090",
     ],
 )
-def test_what_no_relay_is_called(owner: str) -> None:
+def test_rules_what_no_relay_is_called(owner: str) -> None:
     assert peer_address(owner, 9090) is None
 
 
 # the rest
 
 
-def test_suffixes_are_not_repeated() -> None:
+def test_rules_suffixes_are_not_repeated() -> None:
     made = {random_suffix() for _ in range(200)}
     assert len(made) == 200 and all(len(suffix) == 16 and suffix.isalnum() and suffix.isascii() for suffix in made)
 
@@ -283,5 +283,5 @@ def test_suffixes_are_not_repeated() -> None:
         ({}, False),
     ],
 )
-def test_callbacks_that_matter(fields: dict[str, str], matters: bool) -> None:
+def test_rules_callbacks_that_matter(fields: dict[str, str], matters: bool) -> None:
     assert read_event({"AccountSid": "AC", "CallSid": CALL, "StreamName": "n"} | fields).matters is matters

@@ -56,7 +56,7 @@ def refusal(*args, **kwargs) -> Refusal:
     return decision.refusal
 
 
-def test_a_signed_upgrade_is_admitted_with_its_call():
+def test_admission_a_signed_upgrade_is_admitted_with_its_call():
     assert decide(f"/ws/{CALL}", sign(f"/ws/{CALL}")) == Admitted(CALL)
     assert decide(f"/ws/{CALL}", sign(f"/ws/{CALL}", SECOND)) == Admitted(CALL)
     assert decide(f"/a/b/ws/{CALL}", sign(f"/a/b/ws/{CALL}"), at=snapshot(pathPrefix="/a/b")) == Admitted(CALL)
@@ -73,11 +73,11 @@ def test_a_signed_upgrade_is_admitted_with_its_call():
         *("/ws/probe/", "/ws/probe/short", "/ws/probe/" + "x" * 65, "/ws/probe/12345678/", "/ws/probe/1234567%"),
     ],
 )
-def test_any_other_path_is_not_found_even_when_signed(target):
+def test_admission_any_other_path_is_not_found_even_when_signed(target):
     assert refusal(target, sign(target)) is Refusal.BAD_PATH
 
 
-def test_the_order_of_the_checks_and_what_each_costs():
+def test_admission_the_order_of_the_checks_and_what_each_costs():
     target, good = f"/ws/{CALL}", sign(f"/ws/{CALL}")
     empty = TokenBucket(Rate(0, 0))
     busy = Load(full=True, refusing=True)
@@ -93,7 +93,7 @@ def test_the_order_of_the_checks_and_what_each_costs():
     assert refusal(target, good, load=Load(full=True, refusing=False)) is Refusal.FULL
 
 
-def test_without_tokens_nobody_is_let_in_and_without_checks_everybody():
+def test_admission_without_tokens_nobody_is_let_in_and_without_checks_everybody():
     bare = snapshot(Secrets())
     assert refusal(f"/ws/{CALL}", sign(f"/ws/{CALL}", ""), at=bare) is Refusal.BAD_SIGNATURE
     off = snapshot(Secrets(), checks="Off")
@@ -103,7 +103,7 @@ def test_without_tokens_nobody_is_let_in_and_without_checks_everybody():
     assert refusal(f"/ws/{CALL}", at=off, load=Load(full=True, refusing=False)) is Refusal.FULL
 
 
-def test_a_probe_is_answered_with_the_key_it_was_signed_with_whatever_the_load():
+def test_admission_a_probe_is_answered_with_the_key_it_was_signed_with_whatever_the_load():
     target = "/ws/probe/abc_DEF-12"
     for key in (KEY, SECOND):
         assert decide(target, sign(target, key), load=Load(True, True)) == Probed(probe_answer(key, "abc_DEF-12"))
@@ -111,12 +111,12 @@ def test_a_probe_is_answered_with_the_key_it_was_signed_with_whatever_the_load()
 
 
 @given(st.text(max_size=60))
-def test_no_path_raises(target):
+def test_admission_no_path_raises(target):
     assert isinstance(decide(target, "x"), Denied)
     assert isinstance(decide(f"/ws/{target}", target), Denied)
 
 
-def test_a_bucket_gives_its_burst_then_its_rate():
+def test_admission_a_bucket_gives_its_burst_then_its_rate():
     bucket = TokenBucket(Rate(per_second=2, burst=3))
     assert [bucket.take(10.0) for _ in range(4)] == [True, True, True, False]
     assert [bucket.take(10.4), bucket.take(10.5), bucket.take(10.6)] == [False, True, False]
@@ -125,7 +125,7 @@ def test_a_bucket_gives_its_burst_then_its_rate():
 
 
 @given(st.lists(st.floats(0, 5), max_size=60), st.integers(1, 5), st.floats(0.1, 5))
-def test_a_bucket_never_gives_more_than_burst_and_rate(steps, burst, rate):
+def test_admission_a_bucket_never_gives_more_than_burst_and_rate(steps, burst, rate):
     bucket, now, given_out = TokenBucket(Rate(rate, burst)), 0.0, 0
     for step in steps:
         now += step
@@ -133,7 +133,7 @@ def test_a_bucket_never_gives_more_than_burst_and_rate(steps, burst, rate):
         assert given_out <= burst + rate * now + 1e-6
 
 
-def test_of_a_flood_of_forged_signatures_a_thousand_are_checked_and_500_a_second():
+def test_admission_of_a_flood_of_forged_signatures_a_thousand_are_checked_and_500_a_second():
     """With the product's own bucket: what a check costs is taken from the loop that all calls share."""
     bucket, target = TokenBucket(UPGRADES), Upgrade(f"/ws/{CALL}", ("forged",))
 

@@ -88,7 +88,7 @@ def cut(data: bytes, places: list[int]) -> list[bytes]:
 @example(data=frame(b"x" * 64) + frame(b"x" * 65), places=[], limit=64)
 @example(data=frame(b"x" * 150) + frame(b"x" * 151), places=[], limit=150)
 @example(data=frame(b"x") + frame(b"", op=8) + frame(b"y"), places=[3, 8], limit=64)
-def test_any_cut_of_any_stream_gives_the_same_messages_failure_and_answer(data, places, limit):
+def test_frame_decoder_any_cut_of_any_stream_gives_the_same_messages_failure_and_answer(data, places, limit):
     messages, failure, said = reference(data, limit)
     got = decode(cut(data, places), limit)
     assert got[:2] == (messages, failure)
@@ -98,44 +98,44 @@ def test_any_cut_of_any_stream_gives_the_same_messages_failure_and_answer(data, 
 
 @settings(max_examples=80, deadline=None)
 @given(data=streams)
-def test_byte_by_byte(data):
+def test_frame_decoder_byte_by_byte(data):
     messages, failure, _ = reference(data, 150)
     assert decode([data[i : i + 1] for i in range(len(data))], 150)[:2] == (messages, failure)
 
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 65535, 65536])
-def test_lengths_at_every_edge(size):
+def test_frame_decoder_lengths_at_every_edge(size):
     payload = bytes(range(256)) * 257
     assert decode([frame(payload[:size]), frame(b"next")]) == ([payload[:size], b"next"], None, b"")
 
 
-def test_one_byte_too_many_is_refused_at_the_header_with_1009():
+def test_frame_decoder_one_byte_too_many_is_refused_at_the_header_with_1009():
     messages, failure, said = decode([frame(b"a"), frame(b"x" * 65537)[:10]])
     assert (messages, failure) == ([b"a"], Refusal.TOO_BIG)
     assert said[2:4] == (1009).to_bytes(2, "big")
     assert said.endswith(b"<EOF>")
 
 
-def test_fragments_count_together_towards_the_limit():
+def test_frame_decoder_fragments_count_together_towards_the_limit():
     half = b"x" * 40_000
     assert decode([frame(half, fin=False), frame(half, op=0)])[1] is Refusal.TOO_BIG
     assert decode([frame(half, fin=False), frame(half[:25_536], op=0)])[0] == [half + half[:25_536]]
 
 
-def test_binary_is_refused_with_1003_whole_or_begun():
+def test_frame_decoder_binary_is_refused_with_1003_whole_or_begun():
     for fin in (True, False):
         messages, failure, said = decode([frame(b"a"), frame(b"b", op=2, fin=fin), frame(b"c")])
         assert (messages, failure) == ([b"a"], Refusal.BINARY)
         assert said[2:4] == (1003).to_bytes(2, "big")
 
 
-def test_an_unmasked_frame_is_refused_at_its_second_byte():
+def test_frame_decoder_an_unmasked_frame_is_refused_at_its_second_byte():
     messages, failure, said = decode([b"\x81", b"\x00"])
     assert (messages, failure) == ([], Refusal.PROTOCOL_ERROR)
     assert said[2:4] == (1002).to_bytes(2, "big")
 
 
-def test_a_ping_between_fragments_is_answered_and_the_message_is_whole():
+def test_frame_decoder_a_ping_between_fragments_is_answered_and_the_message_is_whole():
     assert decode([frame(b"he", fin=False), frame(b"now", op=9), frame(b"llo", op=0), frame(b"z")]) == (
         [b"hello", b"z"],
         None,
@@ -143,7 +143,7 @@ def test_a_ping_between_fragments_is_answered_and_the_message_is_whole():
     )
 
 
-def test_only_what_is_not_common_goes_the_long_way():
+def test_frame_decoder_only_what_is_not_common_goes_the_long_way():
     decoder = FrameDecoder(wire())
     for data, touched in [
         (frame(b"a") + frame(b"x" * 3000), False),
@@ -158,7 +158,7 @@ def test_only_what_is_not_common_goes_the_long_way():
         assert decoder.touched is touched
 
 
-def test_what_follows_a_close_is_thrown_away():
+def test_frame_decoder_what_follows_a_close_is_thrown_away():
     decoder = FrameDecoder(wire())
     assert decoder.feed(frame(b"a") + frame(b"\x03\xe8", op=8) + frame(b"b")) == [b"a"]
     assert decoder.closed
@@ -167,7 +167,7 @@ def test_what_follows_a_close_is_thrown_away():
     assert len(decoder.wire.reader.buffer) == 0
 
 
-def test_held_bytes_stay_below_one_frame():
+def test_frame_decoder_held_bytes_stay_below_one_frame():
     decoder = FrameDecoder(wire())
     data = frame(b"x" * 60_000) * 3
     for at in range(0, len(data), 1000):

@@ -78,12 +78,12 @@ def opened(text: bytes, terms: StartTerms = TERMS, now: float = NOW) -> StreamSt
     return event
 
 
-def test_a_start_that_fits():
+def test_stream_a_start_that_fits():
     assert opened(start()) == StreamStart(CALL, STREAM, ("inbound",), CLAIMS)
     assert opened(start(mediaFormat=..., tracks=..., unknown=1)) == StreamStart(CALL, STREAM, (), CLAIMS)
 
 
-def test_twilios_own_example_reads():
+def test_stream_twilios_own_example_reads():
     text = (
         b'{"event":"start","sequenceNumber":"1","streamSid":"MZ18ad3ab5a668481ce02b83e7395059f0","start":{"accountSid":"AC00000000000000'
         b'000000000000000000","streamSid":"MZ18ad3ab5a668481ce02b83e7395059f0","callSid":"CA00000000000000000000000000000000","tracks":'
@@ -127,11 +127,11 @@ def token(**changes: Any) -> dict[str, str]:
         ({"top": {"sequenceNumber": []}}, Refusal.BAD_START),
     ],
 )
-def test_a_start_that_does_not_fit(changes, refusal):
+def test_stream_a_start_that_does_not_fit(changes, refusal):
     assert opened(start(**changes) if "top" not in changes else message("start", **changes["top"])) is refusal
 
 
-def test_without_checks_a_token_may_lack_but_a_good_one_is_read():
+def test_stream_without_checks_a_token_may_lack_but_a_good_one_is_read():
     terms = replace(TERMS, checked=False)
     result = opened(start(customParameters={}), terms)
     assert isinstance(result, StreamStart)
@@ -146,7 +146,7 @@ def test_without_checks_a_token_may_lack_but_a_good_one_is_read():
 # order
 
 
-def test_the_regular_stream():
+def test_stream_the_regular_stream():
     stream = live()
     assert stream.receive(media(2, 20)) == Audio(True, SILENCE.encode())
     assert stream.receive(media(3, 20, "outbound")) == Audio(False, SILENCE.encode())
@@ -156,7 +156,7 @@ def test_the_regular_stream():
 
 
 @pytest.mark.parametrize("before", [[], [message("connected")], [message("connected"), message("dtmf", 1), message("what", 2)]])
-def test_media_and_stop_before_start(before):
+def test_stream_media_and_stop_before_start(before):
     for text, refusal in (
         (media(1), Refusal.MEDIA_BEFORE_START),
         (message("stop", 1), Refusal.BAD_START),
@@ -170,7 +170,7 @@ def test_media_and_stop_before_start(before):
 @pytest.mark.parametrize(
     "second", [start(), start(2), start(2, streamSid="MZ" + "4" * 32), start(2, callSid="x"), message("start", 2), message("start", [])]
 )
-def test_a_second_start(second):
+def test_stream_a_second_start(second):
     assert live().receive(second) == Refused(Refusal.SECOND_START)
 
 
@@ -178,12 +178,12 @@ def test_a_second_start(second):
     "text",
     [b"", b"{", b"[]", b"7", b'"media"', b'{"event":7}', b"\xff", b'{"event":"media"}x', b'{"a":' + b"[" * 60000, b'{"event":"\xff"}'],
 )
-def test_what_is_no_message_is_refused(text):
+def test_stream_what_is_no_message_is_refused(text):
     assert live().receive(text) == Refused(Refusal.NOT_JSON)
     assert StreamProtocol().receive(text) == Refused(Refusal.NOT_JSON)
 
 
-def test_unknown_events_and_fields_are_ignored_and_counted():
+def test_stream_unknown_events_and_fields_are_ignored_and_counted():
     stream = live()
     assert stream.receive(message("weather", 2)) == Ignored(Note.UNKNOWN)
     assert stream.receive(b"{}") == Ignored(Note.UNKNOWN)
@@ -203,47 +203,47 @@ def test_unknown_events_and_fields_are_ignored_and_counted():
 
 
 @pytest.mark.parametrize("payload", ["", "AAA", "AAAAA", "AAé=", 7, None, ["AAAA"]])
-def test_a_payload_that_cannot_be_base64_is_dropped(payload):
+def test_stream_a_payload_that_cannot_be_base64_is_dropped(payload):
     event = live().receive(media(2, payload=payload))
     assert isinstance(event, Ignored)
     assert event.note is Note.MALFORMED
 
 
 @pytest.mark.parametrize("bytes_", [1, 2, 3, 159, 160, 161, 20_000])
-def test_any_length_is_taken(bytes_):
+def test_stream_any_length_is_taken(bytes_):
     payload = base64.b64encode(b"\x7f" * bytes_).decode()
     assert live().receive(media(2, payload=payload)) == Audio(True, payload.encode())
     assert abs(duration_ms(payload) - bytes_ / 8) <= 1
 
 
-def test_escapes_in_a_payload_are_resolved_and_cannot_break_out():
+def test_stream_escapes_in_a_payload_are_resolved_and_cannot_break_out():
     escaped = media(2).replace(SILENCE.encode(), rb"\/\/7+")
     assert live().receive(escaped) == Audio(True, b"//7+")
     for text in (rb"\"AAA", rb"\\AAA", rb"\nAAA", rb"\u0000AAA", rb"=AAA", rb"\/A=A"):
         assert live().receive(media(2).replace(SILENCE.encode(), text)) in (Ignored(Note.MALFORMED, True), Audio(True, b"=AAA"))
 
 
-def test_numbers_may_come_as_numbers():
+def test_stream_numbers_may_come_as_numbers():
     stream = live()
     text = {"event": "media", "sequenceNumber": 2, "media": {"track": "inbound", "timestamp": 20, "payload": "AAAA"}}
     assert stream.receive(json.dumps(text).encode()) == Audio(True, b"AAAA")
     assert stream.receive(json.dumps(text).encode()) == Ignored(Note.DUPLICATE, True)
 
 
-def test_audio_of_another_stream_or_track_is_not_taken():
+def test_stream_audio_of_another_stream_or_track_is_not_taken():
     stream = live()
     assert stream.receive(media(2, streamSid="MZ" + "9" * 32)) == Ignored(Note.UNKNOWN)
     assert stream.receive(media(3, track="sideways")) == Ignored(Note.UNKNOWN)
     assert stream.receive(message("media", 4)) == Ignored(Note.MALFORMED)
 
 
-def test_a_sequence_number_beyond_reason_does_not_make_the_rest_look_old():
+def test_stream_a_sequence_number_beyond_reason_does_not_make_the_rest_look_old():
     stream = live()
     assert stream.receive(media(10**30)) == Ignored(Note.MALFORMED)
     assert stream.receive(media(2)) == Audio(True, SILENCE.encode())
 
 
-def test_messages_lost_are_told_with_the_next_audio():
+def test_stream_messages_lost_are_told_with_the_next_audio():
     stream = live()
     assert stream.receive(media(4)).lost == 2  # type: ignore[union-attr]
     assert stream.receive(message("mark", 7)) == Ignored(Note.EXPECTED)
@@ -251,7 +251,7 @@ def test_messages_lost_are_told_with_the_next_audio():
     assert stream.receive(message("stop", 10)) == Stopped(lost=1)
 
 
-def test_holes_are_seen_per_track():
+def test_stream_holes_are_seen_per_track():
     stream = live()
     steps = [("inbound", 100, False), ("outbound", 500, False), ("inbound", 120, False), ("inbound", 150, False), ("outbound", 540, True)]
     steps += [("inbound", 190, True), ("inbound", 0, False), ("inbound", 20, False), ("inbound", 61, True), ("outbound", None, False)]
@@ -269,7 +269,7 @@ events = st.one_of(
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(events, max_size=40))
-def test_in_any_order_each_number_counts_once_and_upwards(steps):
+def test_stream_in_any_order_each_number_counts_once_and_upwards(steps):
     stream, last, taken, lost = live(), 1, [], 0
     for event, sequence, track in steps:
         result = stream.receive(media(sequence, None, track) if event == "media" else message(event, sequence))
@@ -319,7 +319,7 @@ FIELDS = ["payload", "track", "timestamp", "streamSid"]
         max_size=6,
     )
 )
-def test_nothing_raises(texts):
+def test_stream_nothing_raises(texts):
     for stream in (live(), StreamProtocol()):
         for text in texts:
             stream.receive(text)

@@ -14,7 +14,7 @@ def claim(uid: str, created: str, host: str = "h", prefix: str = "", **metadata:
     return {"metadata": {**names, **metadata}, "spec": {"host": host, "pathPrefix": prefix}}
 
 
-def test_the_older_object_keeps_its_address() -> None:
+def test_claims_the_older_object_keeps_its_address() -> None:
     claims = Claims()
     assert claims.note(claim("b", "2026-01-01T00:00:02Z")) == set()
     assert claims.note(claim("a", "2026-01-01T00:00:01Z")) == {"b"}, "who may have lost is told"
@@ -25,7 +25,7 @@ def test_the_older_object_keeps_its_address() -> None:
     assert claims.conflicting("b") == ""
 
 
-def test_an_object_that_is_being_deleted_claims_nothing() -> None:
+def test_claims_an_object_that_is_being_deleted_claims_nothing() -> None:
     claims = Claims()
     claims.note(claim("a", "2026-01-01T00:00:01Z"))
     claims.note(claim("b", "2026-01-01T00:00:01Z"))
@@ -43,7 +43,7 @@ def in_flex(uid: str, created: str, queues: list[str] | None = None, account: st
     return body
 
 
-def test_the_older_object_keeps_its_queues() -> None:
+def test_claims_the_older_object_keeps_its_queues() -> None:
     claims, old, new = Claims(), "2026-01-01T00:00:01Z", "2026-01-01T00:00:02Z"
     assert claims.note(in_flex("b", new, ["care", "sales"])) == set()
     assert claims.note(in_flex("a", old, ["sales", "more"])) == {"b"}, "who may have lost is told"

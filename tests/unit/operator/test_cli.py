@@ -28,7 +28,7 @@ def plan(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize(("name", "prompt"), [("minimal", False), ("full", True)])
-def test_examples(name: str, prompt: bool, tmp_path: Path) -> None:
+def test_cli_examples(name: str, prompt: bool, tmp_path: Path) -> None:
     text = tmp_path / "prompt"
     text.write_text("You help.\n")
     done = plan(ROOT / f"examples/voiceassist-{name}.yaml", "--relay-image", "relay:1", *(["--prompt", text] if prompt else []))
@@ -48,7 +48,7 @@ def test_examples(name: str, prompt: bool, tmp_path: Path) -> None:
         ("a: [\n", "while parsing"),
     ],
 )
-def test_a_file_that_does_not_fit_is_one_clear_line(text: str, words: str, tmp_path: Path) -> None:
+def test_cli_a_file_that_does_not_fit_is_one_clear_line(text: str, words: str, tmp_path: Path) -> None:
     file = tmp_path / "file.yaml"
     file.write_text(text)
     done = plan(file)
@@ -82,7 +82,7 @@ MINIMAL: dict[str, Any] = yaml.safe_load((ROOT / "examples/voiceassist-minimal.y
     ],
     ids=str,
 )
-def test_what_would_not_be_deployed_is_not_planned(changes: dict[str, Any], words: str) -> None:
+def test_cli_what_would_not_be_deployed_is_not_planned(changes: dict[str, Any], words: str) -> None:
     body = copy.deepcopy(MINIMAL)
     for path, value in changes.items():
         *parents, last = path.split(".")
@@ -96,7 +96,7 @@ def test_what_would_not_be_deployed_is_not_planned(changes: dict[str, Any], word
     assert words in "; ".join(refused.value.problems)
 
 
-def test_what_would_not_be_deployed_ends_with_2_and_the_condition(tmp_path: Path) -> None:
+def test_cli_what_would_not_be_deployed_ends_with_2_and_the_condition(tmp_path: Path) -> None:
     file = tmp_path / "file.yaml"
     file.write_text((ROOT / "examples/voiceassist-minimal.yaml").read_text().replace("spec:\n", "spec:\n  paused: true\n", 1))
     done = plan(file)
@@ -104,13 +104,13 @@ def test_what_would_not_be_deployed_ends_with_2_and_the_condition(tmp_path: Path
     assert "Paused: spec.paused is true" in done.stderr
 
 
-def test_a_prompt_in_a_config_map_has_to_be_given() -> None:
+def test_cli_a_prompt_in_a_config_map_has_to_be_given() -> None:
     done = plan(ROOT / "examples/voiceassist-full.yaml")
     assert done.returncode == 2
     assert "--prompt FILE" in done.stderr
 
 
-def test_without_a_cluster_it_says_so(tmp_path: Path) -> None:
+def test_cli_without_a_cluster_it_says_so(tmp_path: Path) -> None:
     done = subprocess.run(
         [COMMAND, "run", "--metrics-port", "0"],
         env={"KUBECONFIG": str(tmp_path / "none"), "HOME": str(tmp_path)},

@@ -177,7 +177,7 @@ def test_conditions(name: str, seen: Callable[[], Observed], kind: str, status: 
     assert found["observedGeneration"] == 3
 
 
-def test_all_that_is_missing_is_said_at_once() -> None:
+def test_conditions_all_that_is_missing_is_said_at_once() -> None:
     seen = replace(well(), credentials=SecretFact("twilio"), model_key=SecretFact("model"))
     message = make_plan(seen, NOW).status["conditions"][0]["message"]
     assert "Secret twilio" in message
@@ -188,7 +188,7 @@ def condition(status: bool | None, reason: Reason, message: str = "") -> Conditi
     return Condition(ConditionType.READY, status, reason, message)
 
 
-def test_a_transition_is_a_change_of_status() -> None:
+def test_conditions_a_transition_is_a_change_of_status() -> None:
     first = merge([], [condition(False, Reason.RELAYS_STARTING)], 1, NOW)
     assert first[0]["lastTransitionTime"] == NOW
     same = merge(first, [condition(False, Reason.DNS_FAILED)], 2, LATER)

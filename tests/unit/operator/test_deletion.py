@@ -11,7 +11,7 @@ from voiceassist_operator.policy.resources.deployment import CLOSE_SECONDS
 
 
 @pytest.mark.parametrize(("spec", "drain"), [({"relay": {"drainTimeoutSeconds": 60}}, 60), ({}, 3600), ({"relay": {}}, 3600)])
-def test_an_object_goes_at_last(spec: dict[str, Any], drain: int) -> None:
+def test_deletion_an_object_goes_at_last(spec: dict[str, Any], drain: int) -> None:
     body = {"metadata": {"deletionTimestamp": "1970-01-01T00:01:00Z"}, "spec": spec}
     assert release_at(body) == 60 + drain + CLOSE_SECONDS + EXTRA_SECONDS
 
@@ -28,6 +28,6 @@ def test_an_object_goes_at_last(spec: dict[str, Any], drain: int) -> None:
     ],
     ids=["at first", "nearly", "long enough", "told to", "told not to", "operators that were started again and again"],
 )
-def test_twilio_is_not_waited_for_for_ever(annotations: dict[str, str], gone_for: float, after: float, waits: bool) -> None:
+def test_deletion_twilio_is_not_waited_for_for_ever(annotations: dict[str, str], gone_for: float, after: float, waits: bool) -> None:
     body = {"metadata": {"deletionTimestamp": "1970-01-01T00:01:00Z", "annotations": annotations}, "spec": {}}
     assert waits_for_twilio(body, gone_for, 600.0, release_at(body) + after) is waits

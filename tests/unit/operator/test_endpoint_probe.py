@@ -76,11 +76,11 @@ def port_of(sockets: object) -> int:
     return int(one.getsockname()[1])
 
 
-async def test_a_relay_of_ours_answers(certificate: Path) -> None:
+async def test_endpoint_probe_a_relay_of_ours_answers(certificate: Path) -> None:
     assert await dial(certificate, relay()) == (Endpoint.OK, "")
 
 
-async def test_somebody_else_answers(certificate: Path) -> None:
+async def test_endpoint_probe_somebody_else_answers(certificate: Path) -> None:
     result, message = await dial(certificate, relay(), token="another-token")
     assert result is Endpoint.PATH
     assert "is not our relay" in message
@@ -97,7 +97,7 @@ async def test_somebody_else_answers(certificate: Path) -> None:
         (200, "by something that is not our relay"),
     ],
 )
-async def test_no_websocket(certificate: Path, status: int, words: str) -> None:
+async def test_endpoint_probe_no_websocket(certificate: Path, status: int, words: str) -> None:
     headers = Headers({"Location": "https://login.example/?secret=1"} if status == 302 else {})
     result, message = await dial(certificate, lambda *_: Response(status, "", headers, b"its own words"))
     assert result is Endpoint.PATH
@@ -106,21 +106,21 @@ async def test_no_websocket(certificate: Path, status: int, words: str) -> None:
     assert "secret" not in message and "its own words" not in message
 
 
-async def test_a_certificate_of_an_unknown_authority(certificate: Path) -> None:
+async def test_endpoint_probe_a_certificate_of_an_unknown_authority(certificate: Path) -> None:
     async with serve(lambda one: one.wait_closed(), "127.0.0.1", 0, ssl=server_side(certificate)) as server:
         found = await probe_endpoint(ROUTE, TOKEN, ssl.create_default_context(), port_of(server.sockets))
     assert found.result is Endpoint.CERTIFICATE
     assert "public authority" in found.message
 
 
-async def test_no_tls_at_all(certificate: Path) -> None:
+async def test_endpoint_probe_no_tls_at_all(certificate: Path) -> None:
     async with serve(lambda one: one.wait_closed(), "127.0.0.1", 0) as server:
         found = await probe_endpoint(ROUTE, TOKEN, ssl.create_default_context(), port_of(server.sockets))
     assert found.result in {Endpoint.CERTIFICATE, Endpoint.CONNECTION}
     assert "localhost" in found.message
 
 
-async def test_nobody_listens() -> None:
+async def test_endpoint_probe_nobody_listens() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         found = await probe_endpoint(ROUTE, TOKEN, ssl.create_default_context(), unused.getsockname()[1])
@@ -128,7 +128,7 @@ async def test_nobody_listens() -> None:
     assert "cannot be reached" in found.message
 
 
-async def test_a_name_without_an_address() -> None:
+async def test_endpoint_probe_a_name_without_an_address() -> None:
     found = await probe_endpoint(replace(ROUTE, host="nothing.invalid"), TOKEN, ssl.create_default_context())
     assert found.result is Endpoint.DNS
     assert "nothing.invalid has no address in DNS" in found.message

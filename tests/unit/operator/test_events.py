@@ -46,7 +46,7 @@ def first() -> Observed:
     return replace(starting(), pods=(), deployment=None, twilio=TwilioFact())
 
 
-def test_a_healthy_start_is_a_handful_of_normal_events() -> None:
+def test_events_a_healthy_start_is_a_handful_of_normal_events() -> None:
     old = pods(well(), {"told": {"config_revision": "old"}}, {})
     course = [
         (0, first()),
@@ -64,7 +64,7 @@ def test_a_healthy_start_is_a_handful_of_normal_events() -> None:
     assert len(events) == len(set(events))
 
 
-def test_what_is_only_not_there_yet_is_a_warning_when_it_has_lasted() -> None:
+def test_events_what_is_only_not_there_yet_is_a_warning_when_it_has_lasted() -> None:
     course = [(second, replace(well(), endpoint=NOT_ROUTED)) for second in range(0, 120, 5)]
     warnings = [line for line in told(course) if "Warning" in line]
     assert warnings == ["60 Warning Ready PathNotRouted", "60 Warning EndpointReachable PathNotRouted"], "once each"
@@ -72,20 +72,20 @@ def test_what_is_only_not_there_yet_is_a_warning_when_it_has_lasted() -> None:
     assert "60 Warning RelayAvailable RelaysStarting" in stuck
 
 
-def test_what_somebody_has_to_mend_is_a_warning_at_once() -> None:
+def test_events_what_somebody_has_to_mend_is_a_warning_at_once() -> None:
     missing = replace(well(), credentials=SecretFact("twilio"))
     assert "0 Warning Ready SecretNotFound" in told([(0, missing)])
     crashing = pods(well(), *({"ready": False, "waiting_reason": "CrashLoopBackOff"} for _ in range(2)))
     assert "0 Warning RelayAvailable RelaysCrashing" in told([(0, crashing)])
 
 
-def test_a_fault_that_passes_in_time_is_no_event_and_one_that_was_told_has_its_end() -> None:
+def test_events_a_fault_that_passes_in_time_is_no_event_and_one_that_was_told_has_its_end() -> None:
     broken = replace(well(), endpoint=NOT_ROUTED)
     assert told([(0, well()), (10, broken), (30, well())])[5:] == []
     course = [(0, well()), *((second, broken) for second in range(10, 90, 5)), (95, well())]
     assert {line for line in told(course) if line.startswith("95")} == {"95 Normal Ready Ready", "95 Normal EndpointReachable EndpointOK"}
 
 
-def test_an_operator_that_begins_to_lead_tells_nothing_twice() -> None:
+def test_events_an_operator_that_begins_to_lead_tells_nothing_twice() -> None:
     status = make_plan(well(), at(0)).status
     assert told([(0, well())], already_told(status["conditions"])) == []

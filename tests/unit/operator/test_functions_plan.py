@@ -153,7 +153,7 @@ STEPS: list[tuple[str, ServerlessFacts, list[Any]]] = [
 
 
 @pytest.mark.parametrize(("facts", "steps"), [row[1:] for row in STEPS], ids=[row[0].replace(" ", "-") for row in STEPS])
-def test_what_follows(facts: ServerlessFacts, steps: list[Any]) -> None:
+def test_functions_what_follows(facts: ServerlessFacts, steps: list[Any]) -> None:
     found = plan(facts)
     assert list(found.steps) == steps
     assert (found.state is State.STEPS) is bool(steps)
@@ -181,7 +181,7 @@ DRIFT: list[tuple[str, ServerlessFacts, str]] = [
 
 
 @pytest.mark.parametrize(("facts", "told"), [row[1:] for row in DRIFT], ids=[row[0].replace(" ", "-") for row in DRIFT])
-def test_what_is_said_of_changes_by_hand(facts: ServerlessFacts, told: str) -> None:
+def test_functions_what_is_said_of_changes_by_hand(facts: ServerlessFacts, told: str) -> None:
     found = plan(facts, LEFT)
     assert len(found.drift) == 1 and told in found.drift[0]
     assert found.steps
@@ -195,13 +195,13 @@ def test_what_is_said_of_changes_by_hand(facts: ServerlessFacts, told: str) -> N
     ],
     ids=["host changed", "a new version of ours"],
 )
-def test_a_change_of_ours_is_nobodys_doing(facts: ServerlessFacts) -> None:
+def test_functions_a_change_of_ours_is_nobodys_doing(facts: ServerlessFacts) -> None:
     left = replace(LEFT, variables={one.key: one.value for one in facts.variables})
     found = plan(facts, left)
     assert found.steps and found.drift == ()
 
 
-def test_what_failed_is_told_with_the_next_attempt() -> None:
+def test_functions_what_failed_is_told_with_the_next_attempt() -> None:
     found = plan(undeployed(built("ZB1", "failed", age=100)))
     assert (found.state, found.next_look) == (State.FAILED, 200.0)
     assert "ZB1" in found.message and "2027-01-15 08:03 UTC" in found.message
@@ -209,13 +209,13 @@ def test_what_failed_is_told_with_the_next_attempt() -> None:
     assert "ZB2 has not ended after 10 minutes; 2 attempts so far" in found.message
 
 
-def test_a_running_build_is_asked_for_ever_more_rarely() -> None:
+def test_functions_a_running_build_is_asked_for_ever_more_rarely() -> None:
     waits = [plan(undeployed(built("ZB1", "building", age=age))).next_look for age in (0, 4, 20, 60, 500)]
     assert waits == [2.0, 2.0, 5.0, 15.0, 15.0]
 
 
 @given(st.data())
-def test_taking_the_steps_ends_there_from_anywhere(data: st.DataObject) -> None:
+def test_functions_taking_the_steps_ends_there_from_anywhere(data: st.DataObject) -> None:
     """Whatever is there, carrying out what is planned leads to the end, and doubles nothing that was whole."""
     functions = tuple(
         Function(f"ZH{number}", source.name, tuple(Version(f"ZN{number}-{one}", source.path, source.visibility) for one in range(versions)))
@@ -281,18 +281,18 @@ def carried_out(facts: ServerlessFacts, step: Any) -> ServerlessFacts:
 # names, sources, status
 
 
-def test_names_fit_twilios_bounds() -> None:
+def test_functions_names_fit_twilios_bounds() -> None:
     assert len(unique_name(WANTED.uid)) == 44 and len(unique_name("x" * 99)) == 50
     assert len(friendly_name(replace(WANTED, namespace="n" * 63, name="d" * 253))) == 255
     assert all(len(one.name) <= 255 for one in sources())
 
 
-def test_without_a_sync_service_its_variable_is_left_alone() -> None:
+def test_functions_without_a_sync_service_its_variable_is_left_alone() -> None:
     assert set(desired_variables(replace(WANTED, sync_service_sid=""))) == {"STREAM_URL"}
     assert replace(WANTED, path_prefix="").stream_url == "wss://assist.example.com/ws"
 
 
-def test_what_is_deployed_is_what_is_in_functions() -> None:
+def test_functions_what_is_deployed_is_what_is_in_functions() -> None:
     folder = ROOT / "functions/src"
     assert {path.name for path in folder.iterdir()} == {"forward.private.js", "stream.js", "token.js", "feedback.js"}
     copies = ROOT / "operator/src/voiceassist_operator/twilio/functions/javascript"
@@ -307,7 +307,7 @@ def test_what_is_deployed_is_what_is_in_functions() -> None:
     assert {one["name"]: one["version"] for one in json.loads(dependencies_json())} == package["dependencies"]
 
 
-def test_the_lock_names_no_registry() -> None:
+def test_functions_the_lock_names_no_registry() -> None:
     text = (ROOT / "functions/package-lock.json").read_text()
     assert '"resolved"' not in text and "://registry" not in text
 
@@ -323,7 +323,7 @@ def test_the_lock_names_no_registry() -> None:
         ),
     ],
 )
-def test_the_status_keeps_what_is_remembered(status: dict[str, str], record: FunctionsRecord) -> None:
+def test_functions_the_status_keeps_what_is_remembered(status: dict[str, str], record: FunctionsRecord) -> None:
     assert record_from_status(status) == record
     assert record_to_status(record) == status
 
@@ -336,13 +336,13 @@ def test_the_status_keeps_what_is_remembered(status: dict[str, str], record: Fun
         ({"status": "False", "reason": "FunctionsDeploying", "observedGeneration": 3}, False),
     ],
 )
-def test_a_change_is_blamed_on_somebody_only_where_the_object_is_the_same(condition: dict[str, Any], right: bool) -> None:
+def test_functions_a_change_is_blamed_on_somebody_only_where_the_object_is_the_same(condition: dict[str, Any], right: bool) -> None:
     status = {"conditions": [{"type": "FunctionsConfigured", **condition}, {"type": "FlexConfigured", "status": "False", "reason": "x"}]}
     record = recorded(status, 3)
     assert (record.functions.right, record.flex_right) == (right, False)
 
 
-def test_the_grace_is_an_option_of_the_operator() -> None:
+def test_functions_the_grace_is_an_option_of_the_operator() -> None:
     assert parser().parse_args(["run"]).functions_grace_seconds == 86_400
     grace = parser().parse_args(["run", "--functions-grace-seconds", "60"]).functions_grace_seconds
     document = {
@@ -356,5 +356,5 @@ def test_the_grace_is_an_option_of_the_operator() -> None:
     assert (wanted.functions.grace_seconds, wanted.functions.mode) == (60, FunctionsMode.RELAY)
 
 
-def test_a_status_that_cannot_be_read_is_forgotten() -> None:
+def test_functions_a_status_that_cannot_be_read_is_forgotten() -> None:
     assert record_from_status({"serviceSid": None, "retireAt": "tomorrow"}) == FunctionsRecord()

@@ -56,14 +56,14 @@ def told(seen: Observed) -> dict[str, Any]:
     }
 
 
-def test_conditions_texts() -> None:
+def test_golden_texts_conditions_texts() -> None:
     rows = situations()
     assert len(rows) > 50
     compare("conditions.yaml", yaml.safe_dump({name: told(make()) for name, make in rows.items()}, sort_keys=False, width=1000))
 
 
 @pytest.mark.parametrize("arguments", [(), ("run",), ("plan",)], ids=lambda one: "_".join(("help", *one)))
-def test_help(arguments: tuple[str, ...]) -> None:
+def test_golden_texts_help(arguments: tuple[str, ...]) -> None:
     done = subprocess.run(
         [COMMAND, *arguments, "--help"], capture_output=True, text=True, check=True, timeout=60, env={**os.environ, "COLUMNS": "1000"}
     )

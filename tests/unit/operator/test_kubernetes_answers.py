@@ -122,7 +122,7 @@ def connect() -> Cluster:
 
 
 @pytest.mark.parametrize("given", PROXIES)
-async def test_every_answer_of_a_proxy_s_is_an_error_with_a_delay(proxy: Proxy, given: str) -> None:
+async def test_kubernetes_answers_every_answer_of_a_proxy_s_is_an_error_with_a_delay(proxy: Proxy, given: str) -> None:
     proxy.answer = lambda _, __: PROXIES[given]
     cluster = connect()
     verbs = VERBS if PROXIES[given].startswith(b"HTTP/1.1 200") else {**VERBS, **WITHOUT_AN_ANSWER}
@@ -135,7 +135,7 @@ async def test_every_answer_of_a_proxy_s_is_an_error_with_a_delay(proxy: Proxy, 
 
 
 @pytest.mark.parametrize("given", NOT_THERE)
-async def test_only_the_api_server_says_that_something_is_not_there(proxy: Proxy, given: str) -> None:
+async def test_kubernetes_answers_only_the_api_server_says_that_something_is_not_there(proxy: Proxy, given: str) -> None:
     proxy.answer = lambda _, __: NOT_THERE[given]
     cluster = connect()
     assert await cluster.get(VOICEASSIST, "a", "n") is None
@@ -143,7 +143,7 @@ async def test_only_the_api_server_says_that_something_is_not_there(proxy: Proxy
     await cluster.delete(Ref(CONFIG_MAP, "a"), "n")
 
 
-async def test_what_the_api_server_refuses_is_told_in_its_words(proxy: Proxy) -> None:
+async def test_kubernetes_answers_what_the_api_server_refuses_is_told_in_its_words(proxy: Proxy) -> None:
     cluster = connect()
     proxy.answer = lambda _, __: answer(
         "422 Unprocessable Entity", "Content-Type: application/json; charset=utf-8", body=api_status(422, "Invalid")
@@ -155,7 +155,9 @@ async def test_what_the_api_server_refuses_is_told_in_its_words(proxy: Proxy) ->
         await cluster.list(POD_MONITOR, "*")
 
 
-async def test_a_lease_outlives_what_a_balancer_answers_for_a_moment(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_kubernetes_answers_a_lease_outlives_what_a_balancer_answers_for_a_moment(
+    proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each of these answers comes once, between renewals that go well."""
     monkeypatch.setattr(leader_election, "RENEW_EVERY", 0.01)
     monkeypatch.setattr(leader_election, "LOOK_EVERY", 0.01)
@@ -200,6 +202,6 @@ async def test_a_lease_outlives_what_a_balancer_answers_for_a_moment(proxy: Prox
         (500, "application/json", b"\xff\xfe", NOT_FROM_THE_API),
     ],
 )
-def test_a_status_says_who_it_is_from(code: int, kind: str, body: bytes, reason: str) -> None:
+def test_kubernetes_answers_a_status_says_who_it_is_from(code: int, kind: str, body: bytes, reason: str) -> None:
     found = status_of(code, kind, body)
     assert (found["code"], found["reason"]) == (code, reason)

@@ -18,22 +18,22 @@ from voiceassist_operator.kubernetes.lease import DEADLINE, DURATION, RENEW_EVER
         (Seen("other", "1", 0.0), DURATION + 0.1, Step.TAKE),
     ],
 )
-def test_next_step(seen: Seen | None, now: float, step: Step) -> None:
+def test_lease_next_step(seen: Seen | None, now: float, step: Step) -> None:
     assert next_step(seen, "me", now) is step
 
 
 @pytest.mark.parametrize(
     ("renewed", "now", "may"), [(None, 0.0, False), (5.0, 5.0, True), (5.0, 5.0 + DEADLINE - 0.1, True), (5.0, 5.0 + DEADLINE, False)]
 )
-def test_may_write(renewed: float | None, now: float, may: bool) -> None:
+def test_lease_may_write(renewed: float | None, now: float, may: bool) -> None:
     assert may_write(renewed, now) is may
 
 
-def test_times_leave_room() -> None:
+def test_lease_times_leave_room() -> None:
     assert RENEW_EVERY + TRY_SECONDS < DEADLINE < DURATION
 
 
-def test_another_clock_is_never_compared_with_ours() -> None:
+def test_lease_another_clock_is_never_compared_with_ours() -> None:
     lease = {"spec": {"holderIdentity": "other", "renewTime": "1970-01-01T00:00:00Z", "leaseTransitions": 1}}
     seen = note(None, lease, 50.0)
     assert seen == Seen("other", "1970-01-01T00:00:00Z/1", 50.0)
@@ -44,7 +44,7 @@ def test_another_clock_is_never_compared_with_ours() -> None:
     assert note(seen, None, 60.0) is None
 
 
-def test_the_spec_of_the_lease() -> None:
+def test_lease_the_spec_of_the_lease() -> None:
     first = lease_spec(None, "me", 0.0)
     assert (first["holderIdentity"], first["leaseTransitions"], first["acquireTime"]) == ("me", 1, "1970-01-01T00:00:00.000000Z")
     renewed = lease_spec({"spec": first}, "me", 5.0)

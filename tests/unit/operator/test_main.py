@@ -15,12 +15,12 @@ def never(*_: object) -> object:
     raise AssertionError("no reconciler is made here")
 
 
-def test_a_replica_that_waits_for_the_lease_is_well() -> None:
+def test_main_a_replica_that_waits_for_the_lease_is_well() -> None:
     assert Health(OperatorMetrics()).problem() == ""
 
 
 @pytest.mark.parametrize(("namespace", "name", "well"), [("own", "heartbeat", True), ("other", "heartbeat", False), ("own", "x", False)])
-def test_a_deaf_watch(namespace: str, name: str, well: bool) -> None:
+def test_main_a_deaf_watch(namespace: str, name: str, well: bool) -> None:
     health = Health(OperatorMetrics())
     health.workers = workers = Workers(never, ("own", "heartbeat"))  # type: ignore[arg-type]  # makes none
     assert health.problem() == ""

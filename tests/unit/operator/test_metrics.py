@@ -12,7 +12,7 @@ def samples(metrics: OperatorMetrics) -> dict[tuple[str, tuple[str, ...]], float
     return {(one.name, tuple(value for _, value in sorted(one.labels.items()))): one.value for family in families for one in family.samples}
 
 
-def test_conditions_of_an_object_come_and_go() -> None:
+def test_metrics_conditions_of_an_object_come_and_go() -> None:
     metrics = OperatorMetrics()
     metrics.conditions("n", "a", [{"type": "Ready", "status": "False", "reason": "NotReady"}])
     metrics.conditions("n", "b", [{"type": "Ready", "status": "True", "reason": "Ready"}])
@@ -29,7 +29,7 @@ def test_conditions_of_an_object_come_and_go() -> None:
     metrics.forget("n", "a")
 
 
-def test_verbs_count() -> None:
+def test_metrics_verbs_count() -> None:
     metrics = OperatorMetrics()
     metrics.reconciled("ok", 0.2)
     metrics.wrote("Service")

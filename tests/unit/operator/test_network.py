@@ -41,7 +41,7 @@ def namespaces(peer: dict[str, Any]) -> list[str]:
     return list(expression["values"])
 
 
-def test_the_private_port_is_for_named_namespaces_only() -> None:
+def test_network_the_private_port_is_for_named_namespaces_only() -> None:
     relays, operator, prometheus = policy(Installation("ops"))["ingress"][1]["from"]
     assert "namespaceSelector" not in relays
     assert (namespaces(operator), namespaces(prometheus)) == (["ops"], ["team"])
@@ -51,7 +51,7 @@ def test_the_private_port_is_for_named_namespaces_only() -> None:
     assert namespaces(told) == ["a", "b"]
 
 
-def test_the_public_port_is_for_everybody_unless_namespaces_are_named() -> None:
+def test_network_the_public_port_is_for_everybody_unless_namespaces_are_named() -> None:
     assert "from" not in policy()["ingress"][0]
     (peer,) = policy(ingressNamespaces=["ingress-nginx"])["ingress"][0]["from"]
     assert namespaces(peer) == ["ingress-nginx"]
@@ -67,7 +67,7 @@ def test_the_public_port_is_for_everybody_unless_namespaces_are_named() -> None:
         (PLAIN, {}, {"provider": "Compatible", "url": "ws://model/v1"}, [80, 443]),
     ],
 )
-def test_out_go_names_relays_and_the_ports_of_addresses(
+def test_network_out_go_names_relays_and_the_ports_of_addresses(
     installation: Installation, given: dict[str, Any], model: dict[str, Any], ports: list[int]
 ) -> None:
     spec = policy(installation, model, **given)
@@ -78,7 +78,7 @@ def test_out_go_names_relays_and_the_ports_of_addresses(
     assert [one["port"] for one in outside["ports"]] == ports
 
 
-def test_relays_take_the_operators_way_out_unless_their_object_says_another() -> None:
+def test_network_relays_take_the_operators_way_out_unless_their_object_says_another() -> None:
     operators = Installation(custom_network=True, proxy="http://all:1", no_proxy=("a",), ca_bundle=PEM)
     inherited = egress(seen(operators))
     assert (inherited.network.proxy, inherited.network.no_proxy, inherited.ca_bundle) == ("http://all:1", ["a"], PEM)
@@ -89,7 +89,7 @@ def test_relays_take_the_operators_way_out_unless_their_object_says_another() ->
     assert egress(seen()).network == Network()
 
 
-def test_authorities_are_mounted_beside_the_configuration() -> None:
+def test_network_authorities_are_mounted_beside_the_configuration() -> None:
     data = made(seen(Installation(ca_bundle=PEM)), "ConfigMap")["data"]
     assert data["ca.crt"] == PEM
     assert "ca.crt" not in made(seen(), "ConfigMap")["data"]
@@ -106,7 +106,7 @@ def test_authorities_are_mounted_beside_the_configuration() -> None:
         {"relay": {"env": [{"name": "HTTPS_PROXY", "value": "http://elsewhere:1"}]}},
     ],
 )
-def test_a_way_out_of_ones_own_needs_the_operators_consent(changes: dict[str, Any]) -> None:
+def test_network_a_way_out_of_ones_own_needs_the_operators_consent(changes: dict[str, Any]) -> None:
     (found,) = blockers(seen(**changes))
     assert found.reason == "CustomNetworkNotAllowed"
     assert "--allow-custom-network" in found.message
@@ -114,18 +114,18 @@ def test_a_way_out_of_ones_own_needs_the_operators_consent(changes: dict[str, An
     assert blockers(seen(Installation(custom_network=True), CaBundleFact(PEM), **changes)) == []
 
 
-def test_authorities_that_cannot_be_had_stop_the_roll_out() -> None:
+def test_network_authorities_that_cannot_be_had_stop_the_roll_out() -> None:
     (found,) = blockers(seen(Installation(custom_network=True), CaBundleFact(problem="ConfigMap ca: nothing"), network=OWN))
     assert (found.reason, found.message) == ("CABundleUnusable", "ConfigMap ca: nothing")
 
 
 @pytest.mark.parametrize("text", ["", "words", PEM * MOST_CA_BUNDLE, PEM + "-----BEGIN PRIVATE KEY-----", PEM + "\u00e9"])
-def test_what_is_no_bundle(text: str) -> None:
+def test_network_what_is_no_bundle(text: str) -> None:
     assert ca_bundle_problem(text, "here").startswith("here: ")
     assert ca_bundle_problem(PEM, "here") == ""
 
 
-def test_the_pods_environment_and_hosts() -> None:
+def test_network_the_pods_environment_and_hosts() -> None:
     relay = {"env": [{"name": "HTTPS_PROXY", "value": "x"}, {"name": "POD_IP", "value": "1.2.3.4"}], "hostAliases": [{"ip": "10.0.0.1"}]}
     pod = made(seen(Installation(custom_network=True), relay=relay), "Deployment")["spec"]["template"]["spec"]
     assert pod["hostAliases"] == [{"ip": "10.0.0.1"}]

@@ -45,7 +45,7 @@ class Answering:
         ([SAID_NOTHING, UNKNOWN, WELL], True, False),
     ],
 )
-async def test_only_the_api_server_says_that_a_kind_is_unknown(
+async def test_observe_only_the_api_server_says_that_a_kind_is_unknown(
     answers: list[OperatorError | None], known: bool, undecided: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(observe, "ASK_KINDS_SECONDS", 0.0)

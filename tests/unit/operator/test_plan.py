@@ -58,7 +58,7 @@ BASE = ["ServiceAccount", "ConfigMap", "ConfigMap", "Deployment", "Service", "Po
         ({"ingress": {"flavour": "GKE"}}, [], ["Ingress"]),
     ],
 )
-def test_what_is_made(changes: dict[str, Any], known: list[Kind], more: list[str]) -> None:
+def test_plan_what_is_made(changes: dict[str, Any], known: list[Kind], more: list[str]) -> None:
     plan = make_plan(replace(well(**changes), optional_kinds=frozenset(known)), NOW)
     assert kinds(plan) == [*BASE, *more]
     for manifest in plan.apply:
@@ -68,7 +68,7 @@ def test_what_is_made(changes: dict[str, Any], known: list[Kind], more: list[str
         assert manifest["metadata"]["namespace"] == "team"
 
 
-def test_a_pod_monitor_alone_bears_the_labels_that_a_prometheus_wants_and_ours_stand() -> None:
+def test_plan_a_pod_monitor_alone_bears_the_labels_that_a_prometheus_wants_and_ours_stand() -> None:
     wanted = {"release": "prometheus", "voiceassist.dev/name": "another"}
     plan = make_plan(replace(well(), optional_kinds=frozenset([POD_MONITOR]), pod_monitor_labels=wanted), NOW)
     labels = {manifest["kind"]: manifest["metadata"]["labels"] for manifest in plan.apply}
@@ -86,20 +86,20 @@ def test_a_pod_monitor_alone_bears_the_labels_that_a_prometheus_wants_and_ours_s
     ],
     ids=["secret", "conflicting", "invalid", "paused"],
 )
-def test_nothing_is_written_while_something_stands_against_it(seen: Observed) -> None:
+def test_plan_nothing_is_written_while_something_stands_against_it(seen: Observed) -> None:
     known = {"currentRevision": "before", "history": []}
     plan = make_plan(replace(seen, status={"prompt": known}, existing={Ref(INGRESS, "old"): "1"}), NOW)
     assert (plan.apply, plan.delete, plan.pods, plan.rolling) == ([], [], [], False)
     assert plan.status["prompt"] == known
 
 
-def test_only_what_can_become_unwanted_is_taken_away() -> None:
+def test_plan_only_what_can_become_unwanted_is_taken_away() -> None:
     others = {Ref(INGRESS, "old"): "1", Ref(SERVICE, "old"): "1", Ref(CONFIG_MAP, "old"): "2"}
     plan = make_plan(replace(well(), existing={**others, Ref(CONFIG_MAP, "support-relay"): "3"}), NOW)
     assert plan.delete == [Ref(CONFIG_MAP, "old"), Ref(INGRESS, "old")]
 
 
-def test_the_pods_are_restricted_and_know_no_api() -> None:
+def test_plan_the_pods_are_restricted_and_know_no_api() -> None:
     pod = made(make_plan(well(), NOW), "Deployment")["spec"]["template"]["spec"]
     [container] = pod["containers"]
     assert pod["automountServiceAccountToken"] is False
@@ -116,34 +116,34 @@ def test_the_pods_are_restricted_and_know_no_api() -> None:
     assert pod["topologySpreadConstraints"][0]["whenUnsatisfiable"] == "ScheduleAnyway"
 
 
-def test_new_pods_come_before_old_ones_leave_and_calls_may_end() -> None:
+def test_plan_new_pods_come_before_old_ones_leave_and_calls_may_end() -> None:
     spec = made(make_plan(well(relay={"drainTimeoutSeconds": 600}), NOW), "Deployment")["spec"]
     assert spec["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
     assert spec["template"]["spec"]["terminationGracePeriodSeconds"] == 650
     assert grace_seconds(owner(relay={"drainTimeoutSeconds": 0})) == 50
 
 
-def test_a_prompt_does_not_touch_the_deployment() -> None:
+def test_plan_a_prompt_does_not_touch_the_deployment() -> None:
     first, second = make_plan(well(), NOW), make_plan(replace(well(), prompt=PromptFact("Other.")), NOW)
     assert made(first, "Deployment") == made(second, "Deployment")
     assert made(first, "ConfigMap") != made(second, "ConfigMap")
 
 
-def test_the_private_port_is_in_no_service_and_no_ingress() -> None:
+def test_plan_the_private_port_is_in_no_service_and_no_ingress() -> None:
     plan = make_plan(well(pathPrefix="/assist"), NOW)
     assert [port["targetPort"] for port in made(plan, "Service")["spec"]["ports"]] == ["public"]
     [path] = made(plan, "Ingress")["spec"]["rules"][0]["http"]["paths"]
     assert (path["path"], path["backend"]["service"]["port"]) == ("/assist", {"name": "http"})
 
 
-def test_annotations_of_the_object_win_over_ours() -> None:
+def test_plan_annotations_of_the_object_win_over_ours() -> None:
     mine = {"nginx.ingress.kubernetes.io/proxy-read-timeout": "7", "example.com/x": "y"}
     found = made(make_plan(well(ingress={"annotations": mine}), NOW), "Ingress")["metadata"]["annotations"]
     assert mine.items() <= found.items()
     assert found["nginx.ingress.kubernetes.io/proxy-send-timeout"] == "3600"
 
 
-def test_pods_are_told_what_is_new_and_their_price() -> None:
+def test_plan_pods_are_told_what_is_new_and_their_price() -> None:
     known = replace(well(), optional_kinds=frozenset(OPTIONAL))
     seen = pods(known, {"told": {"active_calls": 4}}, {"terminating": True})
     [patch] = make_plan(seen, NOW).pods
@@ -164,7 +164,7 @@ def scraped(seen: Observed, **bears: str) -> dict[str, str | None]:
     return told[0]
 
 
-def test_a_relay_is_scraped_by_a_pod_monitor_or_by_annotations_and_never_by_both() -> None:
+def test_plan_a_relay_is_scraped_by_a_pod_monitor_or_by_annotations_and_never_by_both() -> None:
     unknown, known = well(), replace(well(), optional_kinds=frozenset(OPTIONAL))
     assert scraped(unknown) == SCRAPE
     assert scraped(known) == {}
@@ -178,7 +178,7 @@ def test_a_relay_is_scraped_by_a_pod_monitor_or_by_annotations_and_never_by_both
     assert (scraped(undecided), scraped(undecided, **SCRAPE)) == ({}, {}), "nothing is known yet"
 
 
-def test_no_relay_is_replaced_because_pod_monitors_come_or_go() -> None:
+def test_plan_no_relay_is_replaced_because_pod_monitors_come_or_go() -> None:
     templates = [
         made(make_plan(replace(well(), optional_kinds=known), NOW), "Deployment")["spec"]["template"]
         for known in (frozenset[Kind](), frozenset(OPTIONAL))
@@ -190,11 +190,11 @@ def test_no_relay_is_replaced_because_pod_monitors_come_or_go() -> None:
 @pytest.mark.parametrize(
     ("told", "rolling"), [({}, False), ({"config_revision": "old"}, True), ({"active_calls": 3}, False)], ids=["same", "old", "busy"]
 )
-def test_rolling(told: dict[str, Any], rolling: bool) -> None:
+def test_plan_rolling(told: dict[str, Any], rolling: bool) -> None:
     assert make_plan(pods(well(), {"told": told}), NOW).rolling is rolling
 
 
-def test_history_is_the_last_ten_the_newest_first() -> None:
+def test_plan_history_is_the_last_ten_the_newest_first() -> None:
     seen, revisions = well(), []
     for number in range(HISTORY + 2):
         prompt = PromptFact(f"Text {number}.", manager="m" * 300, cause=f"cause {number}")
@@ -226,17 +226,17 @@ def test_history_is_the_last_ten_the_newest_first() -> None:
         ({}, {"relay": {"activeCalls": 0}, "conditions": []}, 0.0, True),
     ],
 )
-def test_worth_writing(old: dict[str, Any], new: dict[str, Any], since: float, worth: bool) -> None:
+def test_plan_worth_writing(old: dict[str, Any], new: dict[str, Any], since: float, worth: bool) -> None:
     assert worth_writing(old, new, since) is worth
 
 
-def test_calls_of_draining_pods_count() -> None:
+def test_plan_calls_of_draining_pods_count() -> None:
     seen = pods(well(), {"told": {"active_calls": 2}}, {"terminating": True, "told": {"active_calls": 3}})
     relay = make_plan(seen, NOW).status["relay"]
     assert (relay["activeCalls"], relay["replicas"], relay["readyReplicas"]) == (5, 1, 1)
 
 
-def test_an_object_that_cannot_be_read_keeps_what_is_known() -> None:
+def test_plan_an_object_that_cannot_be_read_keeps_what_is_known() -> None:
     known = make_plan(well(), NOW).status
     said = status_with(known, unreadable(["spec.host: missing"]), 4, LATER)
     assert said["prompt"] == known["prompt"]
@@ -248,7 +248,7 @@ NAMES = ["a", "support", "a.b.c", "x" * 52, "y" * 40 + "." + "z" * 11]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_names_are_within_limits(name: str) -> None:
+def test_plan_names_are_within_limits(name: str) -> None:
     plan = make_plan(replace(well(), owner=owner(name)), NOW)
     for manifest in plan.apply:
         assert len(manifest["metadata"]["name"]) <= MAX_NAME
@@ -257,14 +257,14 @@ def test_names_are_within_limits(name: str) -> None:
     assert len({ref(manifest) for manifest in plan.apply}) == len(plan.apply)
 
 
-def test_names_differ_where_objects_differ() -> None:
+def test_plan_names_differ_where_objects_differ() -> None:
     long = [f"{'x' * 60}{number}" for number in range(3)]
     for make in (relay_name, label_value, lambda name: history_name(name, "0123456789")):
         assert len({make(name) for name in long}) == 3
         assert make(long[0]) == make(long[0])
 
 
-def test_the_relays_configuration_has_what_the_spec_says() -> None:
+def test_plan_the_relays_configuration_has_what_the_spec_says() -> None:
     one: Owner = owner(
         pathPrefix="/a",
         audio={"tracks": "Customer"},
@@ -295,5 +295,5 @@ def test_the_relays_configuration_has_what_the_spec_says() -> None:
         ({"f": {"sid": "ZS1"}}, {}, {"f": None}),
     ],
 )
-def test_a_status_is_replaced_at_every_depth(old: dict[str, Any], new: dict[str, Any], patch: dict[str, Any]) -> None:
+def test_plan_a_status_is_replaced_at_every_depth(old: dict[str, Any], new: dict[str, Any], patch: dict[str, Any]) -> None:
     assert replacing(old, new) == patch

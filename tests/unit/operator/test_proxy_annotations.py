@@ -62,17 +62,17 @@ def on_service(**changes: Any) -> dict[str, str]:
         ),
     ],
 )
-def test_a_controller_is_told_by_the_ingress(prefix: str, told: dict[str, str]) -> None:
+def test_proxy_annotations_a_controller_is_told_by_the_ingress(prefix: str, told: dict[str, str]) -> None:
     made = on_ingress(pathPrefix="/assist", relay={"drainTimeoutSeconds": 900})
     assert {name.removeprefix(prefix): value for name, value in made.items() if name.startswith(prefix)} == told
 
 
-def test_kong_is_told_by_the_service() -> None:
+def test_proxy_annotations_kong_is_told_by_the_service() -> None:
     assert on_service() == {"konghq.com/read-timeout": "3600000", "konghq.com/write-timeout": "3600000"}
 
 
 @pytest.mark.parametrize(("drain", "told"), [(0, 1), (900, 900), (3600, 3600), (14_400, 3600)])
-def test_balancers_let_streams_go_on_as_long_as_they_can(drain: int, told: int) -> None:
+def test_proxy_annotations_balancers_let_streams_go_on_as_long_as_they_can(drain: int, told: int) -> None:
     changes: dict[str, Any] = {"relay": {"drainTimeoutSeconds": drain}, "ingress": {"flavour": "GKE"}}
     made, backend = on_ingress(**changes), relay_backend_config(owner(**changes))
     assert made["alb.ingress.kubernetes.io/target-group-attributes"] == f"deregistration_delay.timeout_seconds={told}"
@@ -80,13 +80,13 @@ def test_balancers_let_streams_go_on_as_long_as_they_can(drain: int, told: int) 
     assert backend is not None and backend["spec"]["connectionDraining"] == {"drainingTimeoutSec": told}
 
 
-def test_what_the_object_says_wins() -> None:
+def test_proxy_annotations_what_the_object_says_wins() -> None:
     mine = {"alb.ingress.kubernetes.io/target-type": "instance", "example.com/mine": "1"}
     made = on_ingress(ingress={"annotations": mine})
     assert {name: made[name] for name in mine} == mine
 
 
-def test_google_is_told_by_a_backend_config_that_the_service_names() -> None:
+def test_proxy_annotations_google_is_told_by_a_backend_config_that_the_service_names() -> None:
     gke = {"ingress": {"flavour": "GKE"}}
     made = relay_backend_config(owner(**gke))
     assert made is not None
@@ -98,7 +98,7 @@ def test_google_is_told_by_a_backend_config_that_the_service_names() -> None:
     assert relay_backend_config(owner()) is None and "cloud.google.com/neg" not in on_service()
 
 
-def test_a_route_leads_the_host_and_prefix_to_the_service_without_a_time_out() -> None:
+def test_proxy_annotations_a_route_leads_the_host_and_prefix_to_the_service_without_a_time_out() -> None:
     parents = [{"name": "public", "namespace": "gateways", "sectionName": "https", "port": 443}, {"name": "other"}]
     made = relay_http_route(owner(pathPrefix="/assist", httpRoute={"parentRefs": parents}))
     assert made is not None
@@ -116,7 +116,7 @@ def test_a_route_leads_the_host_and_prefix_to_the_service_without_a_time_out() -
     assert relay_http_route(owner()) is None
 
 
-def test_what_a_gateway_says_of_a_route_is_told() -> None:
+def test_proxy_annotations_what_a_gateway_says_of_a_route_is_told() -> None:
     def route(*conditions: dict[str, str]) -> dict[str, Any]:
         parent = {"parentRef": {"name": "public"}, "controllerName": "example.com/gateway", "conditions": list(conditions)}
         return {"metadata": {"name": "support-relay"}, "status": {"parents": [parent]}}
@@ -129,7 +129,7 @@ def test_what_a_gateway_says_of_a_route_is_told() -> None:
     assert "no Gateway has taken HTTPRoute support-relay" in http_route_problem({"metadata": {"name": "support-relay"}})
 
 
-def test_the_docs_name_every_annotation_with_its_source() -> None:
+def test_proxy_annotations_the_docs_name_every_annotation_with_its_source() -> None:
     written = set(on_ingress()) | set(on_service(ingress={"flavour": "GKE"}))
     rows = {name: line for line in INSTALL.splitlines() for name in re.findall(r"`([a-z.-]+/[a-z-]+)`", line) if line.startswith("| `")}
     assert set(rows) == written

@@ -64,7 +64,7 @@ async def ask(poller: RelayPoller) -> Any:
     return (await poller.ask_all([("pod", "127.0.0.1"), ("new", "")]))["pod"]
 
 
-async def test_a_relay_of_this_version() -> None:
+async def test_relay_status_a_relay_of_this_version() -> None:
     async with asking() as (relay, poller):
         answer = await ask(poller)
         assert (answer.status.active_calls, answer.unreadable) == (2, False)
@@ -72,13 +72,13 @@ async def test_a_relay_of_this_version() -> None:
         assert set(await poller.ask_all([("new", "")])) == set(), "a pod without an address is not asked"
 
 
-async def test_an_answer_in_pieces_is_read_to_its_end() -> None:
+async def test_relay_status_an_answer_in_pieces_is_read_to_its_end() -> None:
     async with asking() as (relay, poller):
         relay.chunks = 5
         assert (await ask(poller)).status.active_calls == 2
 
 
-async def test_a_later_relay_is_read_and_what_is_unknown_counted_once() -> None:
+async def test_relay_status_a_later_relay_is_read_and_what_is_unknown_counted_once() -> None:
     async with asking() as (relay, poller):
         relay.body = json.dumps(LATER)
         for _ in range(3):
@@ -91,7 +91,7 @@ async def test_a_later_relay_is_read_and_what_is_unknown_counted_once() -> None:
 
 
 @pytest.mark.parametrize("body", ['{"version": 2}', "[]", "no JSON", "", json.dumps({**WELL, "activeCalls": "many"})])
-async def test_what_cannot_be_read_is_told_apart_from_silence(body: str) -> None:
+async def test_relay_status_what_cannot_be_read_is_told_apart_from_silence(body: str) -> None:
     async with asking() as (relay, poller):
         relay.body = body
         for _ in range(3):
@@ -106,7 +106,7 @@ async def test_what_cannot_be_read_is_told_apart_from_silence(body: str) -> None
         assert relay.counted("relay_status") == 2
 
 
-async def test_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_relay_status_silence(monkeypatch: pytest.MonkeyPatch) -> None:
     async with asking() as (relay, poller):
         assert (await ask(poller)).status is not None
         relay.code = 503

@@ -84,7 +84,7 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
 
 
-async def test_what_the_package_sends() -> None:
+async def test_twilio_client_what_the_package_sends() -> None:
     async with serving(SERVICE) as (bench, twilio):
         await twilio.sdk.sync.v1.services.create_async(friendly_name="a b&c/ü", acl_enabled=True, webhook_url="")
         method, path, headers, body = bench.seen[0]
@@ -94,7 +94,7 @@ async def test_what_the_package_sends() -> None:
         assert bench.counted("sync", "ok") == 1
 
 
-async def test_what_the_package_cannot_send() -> None:
+async def test_twilio_client_what_the_package_cannot_send() -> None:
     async with serving({"ok": 1}) as (bench, twilio):
         assert await twilio.ask("flex-api", "POST", "/v1/Configuration", json={"a": {"b": [1]}}) == {"ok": 1}
         parts = [Part("Path", "/stream"), Part("Content", b"exports.x=1", "stream.js", "application/javascript")]
@@ -109,7 +109,7 @@ async def test_what_the_package_cannot_send() -> None:
         assert bench.seen[2][3] == b"FunctionVersions=ZN1&FunctionVersions=ZN2&IsPlugin=false"
 
 
-async def test_pages_are_followed_to_our_address_only() -> None:
+async def test_twilio_client_pages_are_followed_to_our_address_only() -> None:
     page = {"services": [SERVICE], "meta": {"key": "services", "next_page_url": "https://sync.twilio.com/v1/Services?Page=1"}}
     last = {"services": [SERVICE], "meta": {"key": "services", "next_page_url": None}}
     async with serving(page, last) as (bench, twilio):
@@ -142,7 +142,7 @@ CUT = (0, "", {})
     ],
     ids=["read, 429", "read, 500", "read, cut", "delete, 500", "write, 429", "write, 500", "write, cut", "write as told", "read as told"],
 )
-async def test_what_is_repeated(method: str, trouble: Any, repeatable: bool | None, requests: int) -> None:
+async def test_twilio_client_what_is_repeated(method: str, trouble: Any, repeatable: bool | None, requests: int) -> None:
     async with serving(trouble, {"ok": 1}) as (bench, twilio):
         if requests == 1:
             with pytest.raises(TwilioUnavailable) as raised:
@@ -155,7 +155,7 @@ async def test_what_is_repeated(method: str, trouble: Any, repeatable: bool | No
             assert bench.counted("sync", "busy" if trouble is BUSY else "unclear") == 1
 
 
-async def test_attempts_end_and_twilio_may_ask_for_more_time() -> None:
+async def test_twilio_client_attempts_end_and_twilio_may_ask_for_more_time() -> None:
     async with serving(BUSY) as (bench, twilio):
         with pytest.raises(TwilioUnavailable, match="code 20429, Too Many Requests"):
             await twilio.ask("sync", "GET", "/v1/Services")
@@ -167,7 +167,7 @@ async def test_attempts_end_and_twilio_may_ask_for_more_time() -> None:
 
 
 @pytest.mark.parametrize(("status", "kind"), [(401, Refusal.CREDENTIALS), (404, Refusal.NOT_FOUND), (302, Refusal.BAD_REQUEST)])
-async def test_refusals_carry_twilios_words_and_no_secret(status: int, kind: Refusal) -> None:
+async def test_twilio_client_refusals_carry_twilios_words_and_no_secret(status: int, kind: Refusal) -> None:
     async with serving((status, {"code": 20001, "message": "because"}, {"Location": "http://127.0.0.1:9/"})) as (bench, twilio):
         for ask in (twilio.ask("sync", "GET", "/v1/Services/IS1"), twilio.sdk.sync.v1.services("IS1").fetch_async()):
             with pytest.raises(
@@ -180,7 +180,7 @@ async def test_refusals_carry_twilios_words_and_no_secret(status: int, kind: Ref
         assert bench.counted("sync", "refused") == 2
 
 
-async def test_an_answer_that_does_not_come() -> None:
+async def test_twilio_client_an_answer_that_does_not_come() -> None:
     async with serving({"ok": 1}, timeout=0.05) as (bench, twilio):
         bench.slow = 0.5
         with pytest.raises(TwilioUnavailable, match=r"no answer within 0\.05 s") as raised:
@@ -190,13 +190,13 @@ async def test_an_answer_that_does_not_come() -> None:
 
 
 @pytest.mark.parametrize("answer", ["[]", "<html>", '"text"'])
-async def test_answers_that_are_no_object(answer: str) -> None:
+async def test_twilio_client_answers_that_are_no_object(answer: str) -> None:
     async with serving((200, answer, {})) as (_, twilio):
         with pytest.raises(TwilioUnavailable, match="not a JSON object"):
             await twilio.ask("sync", "GET", "/v1/Services")
 
 
-async def test_few_at_once_to_an_account_whoever_asks() -> None:
+async def test_twilio_client_few_at_once_to_an_account_whoever_asks() -> None:
     async with serving({"ok": 1}, concurrent=2) as (bench, twilio):
         bench.slow = 0.05
         again = TwilioClient(twilio._pool, twilio.address, twilio.login)
@@ -204,7 +204,7 @@ async def test_few_at_once_to_an_account_whoever_asks() -> None:
         assert (len(bench.seen), bench.most) == (8, 2)
 
 
-async def test_no_write_without_the_lease() -> None:
+async def test_twilio_client_no_write_without_the_lease() -> None:
     async with serving({"ok": 1}) as (bench, twilio):
         bench.leading = False
         assert await twilio.ask("sync", "GET", "/v1/Services") == {"ok": 1}
@@ -223,5 +223,5 @@ async def test_no_write_without_the_lease() -> None:
         (Address("http://sandbox/{product}/"), "http://sandbox/sync"),
     ],
 )
-def test_addresses(address: Address, base: str) -> None:
+def test_twilio_client_addresses(address: Address, base: str) -> None:
     assert address.base("sync") == base

@@ -81,12 +81,12 @@ ROWS: list[tuple[str, Callable[[], Observed], str, str, str]] = [
 
 
 @pytest.mark.parametrize(("name", "what", "kind", "status", "reason"), ROWS, ids=[f"{row[2]}: {row[0]}" for row in ROWS])
-def test_conditions(name: str, what: Callable[[], Observed], kind: str, status: str, reason: str) -> None:
+def test_twilio_conditions_conditions(name: str, what: Callable[[], Observed], kind: str, status: str, reason: str) -> None:
     found = next(one for one in make_plan(what(), NOW).status["conditions"] if one["type"] == kind)
     assert (found["status"], found["reason"]) == (status, reason), (name, found)
 
 
-def test_nothing_is_deployed_without_a_sync_service_and_nothing_taken_away() -> None:
+def test_twilio_conditions_nothing_is_deployed_without_a_sync_service_and_nothing_taken_away() -> None:
     assert make_plan(seen(OWN), NOW).apply == []
     plan = make_plan(seen(OWN, sync=SyncOutcome(MADE, AWAY), record=TwilioRecord(MADE)), NOW)
     assert plan.config is not None
@@ -94,7 +94,7 @@ def test_nothing_is_deployed_without_a_sync_service_and_nothing_taken_away() -> 
     assert [one["kind"] for one in plan.apply].count("Deployment") == 1
 
 
-def test_the_status_remembers_what_was_made() -> None:
+def test_twilio_conditions_the_status_remembers_what_was_made() -> None:
     record = TwilioRecord(MADE, FunctionsRecord("ZS1", "ZE1", "ZB1", right=True), "https://x.twil.io", flex_written=True)
     status = make_plan(seen({**OWN, "functions": {"mode": "Serverless"}}, functions=DEPLOYED, record=record), NOW).status
     assert status["sync"] == {"serviceSid": MADE.sid, "made": True}
@@ -106,7 +106,7 @@ def test_the_status_remembers_what_was_made() -> None:
     assert adopted["sync"] == {"serviceSid": SYNC, "made": False}
 
 
-def test_what_an_older_look_found_is_told_as_such() -> None:
+def test_twilio_conditions_what_an_older_look_found_is_told_as_such() -> None:
     plan = make_plan(seen(SERVERLESS, functions=DEPLOYED, flex=RIGHT, generation=2), NOW)
     about = {one["type"]: one["observedGeneration"] for one in plan.status["conditions"]}
     assert (about["FunctionsConfigured"], about["FlexConfigured"], about["Ready"], about["RelayAvailable"]) == (2, 2, 2, 3)

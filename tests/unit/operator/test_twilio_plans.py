@@ -52,17 +52,17 @@ NOBODY = SyncRecord()
         "too new for the list",
     ],
 )
-def test_made_services(record: SyncRecord, seen: SyncSeen, expected: SyncPlan) -> None:
+def test_twilio_made_services(record: SyncRecord, seen: SyncSeen, expected: SyncPlan) -> None:
     assert plan_sync(SyncDesired(NAME), record, seen) == expected
 
 
-def test_an_empty_twin_is_deleted_and_told() -> None:
+def test_twilio_an_empty_twin_is_deleted_and_told() -> None:
     seen = SyncSeen(named=(A, B, C), empty=frozenset({"ISc"}), asked_empty=frozenset({"ISb", "ISc"}))
     plan = plan_sync(SyncDesired(NAME), NOBODY, seen)
     assert (plan.use, plan.delete, len(plan.drift)) == (MADE_A, ("ISc",), 1)
 
 
-def test_one_that_was_deleted_by_hand() -> None:
+def test_twilio_one_that_was_deleted_by_hand() -> None:
     plan = plan_sync(SyncDesired(NAME), MADE_A, SyncSeen())
     assert plan.create
     assert "ISa was deleted by hand" in plan.drift[0]
@@ -72,7 +72,7 @@ def test_one_that_was_deleted_by_hand() -> None:
 
 
 @pytest.mark.parametrize("name", SyncSettings.__slots__)
-def test_each_setting_is_put_back(name: str) -> None:
+def test_twilio_each_setting_is_put_back(name: str) -> None:
     wrong: dict[str, Any] = {"acl_enabled": False, "webhook_url": "https://x", "webhooks_from_rest_enabled": True}
     value = wrong.get(name, True)
     spoilt = SyncService("ISa", NAME, SyncSettings(**{**{one: getattr(RIGHT, one) for one in SyncSettings.__slots__}, name: value}))
@@ -81,7 +81,7 @@ def test_each_setting_is_put_back(name: str) -> None:
     assert name in plan.drift[0]
 
 
-def test_adopted_services() -> None:
+def test_twilio_adopted_services() -> None:
     wanted = SyncDesired(NAME, "ISa")
     theirs = SyncService("ISa", "theirs", SyncSettings(webhook_url="https://theirs"))
     assert plan_sync(wanted, NOBODY, SyncSeen(theirs)) == SyncPlan(SyncRecord("ISa"))
@@ -123,7 +123,7 @@ def entries(attributes: Any) -> dict[str, Any]:
     ],
     ids=["nothing", "null", "no data", "a number", "a list", "others", "an old entry", "a text"],
 )
-def test_an_entry_is_written(seen: dict[str, Any]) -> None:
+def test_twilio_an_entry_is_written(seen: dict[str, Any]) -> None:
     plan = plan_flex(FLEX, URL, seen)
     assert plan.entry == OWN
     assert plan.write is not None
@@ -133,7 +133,7 @@ def test_an_entry_is_written(seen: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("seen", [{"ui_attributes": []}, {"ui_attributes": {"custom_data": "mine"}}], ids=["attributes", "data"])
-def test_what_others_keep_in_our_way_is_not_thrown_away(seen: dict[str, Any]) -> None:
+def test_twilio_what_others_keep_in_our_way_is_not_thrown_away(seen: dict[str, Any]) -> None:
     plan = plan_flex(FLEX, URL, seen)
     assert plan.write is None
     assert plan.problem is not None
@@ -163,7 +163,7 @@ QUEUES = FlexDesired("team/support", "uid-1", SINCE, queues=("care", "sales"))
     ],
     ids=["older", "younger", "of one age", "of one age, later name", "by hand", "a queue", "one of two", "all", "the default", "nonsense"],
 )
-def test_claims_that_are_in_flex(wanted: FlexDesired, instances: dict[str, Any], claims: dict[str, Any] | None) -> None:
+def test_twilio_claims_that_are_in_flex(wanted: FlexDesired, instances: dict[str, Any], claims: dict[str, Any] | None) -> None:
     seen = configuration(**instances)
     plan = plan_flex(wanted, URL, seen)
     got = None if plan.entry is None else {key: value for key, value in plan.entry.items() if key in {"queues", "default"}}
@@ -177,7 +177,7 @@ def test_claims_that_are_in_flex(wanted: FlexDesired, instances: dict[str, Any],
     assert all(kept[key.replace("__", "/")] == entry for key, entry in instances.items()), "the other one is unharmed"
 
 
-def test_claims_that_the_operator_knows() -> None:
+def test_twilio_claims_that_the_operator_knows() -> None:
     later = FlexDesired(
         "team/support", "uid-1", SINCE, earlier=(EarlierClaim("team/first", frozenset({DEFAULT})),), known=frozenset({"team/first"})
     )
@@ -188,7 +188,7 @@ def test_claims_that_the_operator_knows() -> None:
     assert plan_flex(removed, URL, configuration(team__first=claim("2026-01-01T00:00:00Z"))).problem is None
 
 
-def test_by_hand_only_our_own_entry_goes() -> None:
+def test_twilio_by_hand_only_our_own_entry_goes() -> None:
     by_hand = FlexDesired("team/support", "uid-1", SINCE, configure=False)
     assert plan_flex(by_hand, URL, configuration(team__support={"functionsUrl": "https://x"})).write is None
     assert plan_flex(by_hand, URL, configuration(team__support=OWN)).write is not None
@@ -198,7 +198,7 @@ def test_by_hand_only_our_own_entry_goes() -> None:
     ("entry", "goes"),
     [(OWN, True), ({**OWN, "uid": "uid-2"}, False), ({"functionsUrl": "https://x"}, True), ("text", False), (None, False)],
 )
-def test_removal(entry: Any, goes: bool) -> None:
+def test_twilio_removal(entry: Any, goes: bool) -> None:
     others = {"a__b": {"x": 1}} | ({"team__support": entry} if entry is not None else {})
     plan = plan_flex_removal(FLEX, configuration(**others))
     assert (plan.write is not None) == goes
@@ -220,7 +220,7 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_any_configuration_keeps_what_is_others(anything: Any) -> None:
+def test_twilio_any_configuration_keeps_what_is_others(anything: Any) -> None:
     seen = {"ui_attributes": anything}
     before = copy.deepcopy(seen)
     plan = plan_flex(FLEX, URL, seen)
@@ -255,7 +255,7 @@ def test_any_configuration_keeps_what_is_others(anything: Any) -> None:
         (302, 0, Refusal.BAD_REQUEST),
     ],
 )
-def test_refusals(status: int, code: int, kind: Refusal) -> None:
+def test_twilio_refusals(status: int, code: int, kind: Refusal) -> None:
     assert refusal(status, code) is kind
     assert not is_busy(status, code)
     assert not is_unclear(status)
@@ -264,7 +264,7 @@ def test_refusals(status: int, code: int, kind: Refusal) -> None:
 @pytest.mark.parametrize(
     ("status", "code", "busy"), [(429, 20429, True), (429, 0, True), (400, 45780, True), (503, 0, False), (500, 20500, False)]
 )
-def test_busy_or_unclear(status: int, code: int, busy: bool) -> None:
+def test_twilio_busy_or_unclear(status: int, code: int, busy: bool) -> None:
     assert is_busy(status, code) is busy
     assert is_unclear(status) is not busy
 
@@ -281,7 +281,7 @@ def test_busy_or_unclear(status: int, code: int, busy: bool) -> None:
         (b'{"message": "' + b"x" * 1000 + b'"}', 0, "x" * 300),
     ],
 )
-def test_error_bodies(body: bytes, code: int, sentence: str) -> None:
+def test_twilio_error_bodies(body: bytes, code: int, sentence: str) -> None:
     found = problem(400, body)
     assert (found.code, found.sentence) == (code, sentence)
 
@@ -300,7 +300,7 @@ def test_error_bodies(body: bytes, code: int, sentence: str) -> None:
     ],
     ids=["away", "credentials", "suspended", "missing", "taken", "bad", "lease", "defect"],
 )
-def test_reasons(error: Exception, reason: Reason, waits: bool, passing: bool) -> None:
+def test_twilio_reasons(error: Exception, reason: Reason, waits: bool, passing: bool) -> None:
     found = problem_of(error, "the-secret", Reason.FLEX_NOT_FOUND, "look there")
     assert (found.reason, found.waits_for_secret, found.passing) == (reason, waits, passing)
     assert ("the-secret" in found.message) == waits
@@ -319,16 +319,16 @@ def test_reasons(error: Exception, reason: Reason, waits: bool, passing: bool) -
         (Cause(functions=1.0), 0, 1.0, 1.0),
     ],
 )
-def test_when_to_look_again(cause: Cause, failures: int, low: float, high: float) -> None:
+def test_twilio_when_to_look_again(cause: Cause, failures: int, low: float, high: float) -> None:
     assert next_look(cause, failures, RESYNC_SECONDS, 0.0) == pytest.approx(low)
     assert next_look(cause, failures, RESYNC_SECONDS, 1.0) == pytest.approx(high)
 
 
-def test_refused_credentials_are_not_tried_again() -> None:
+def test_twilio_refused_credentials_are_not_tried_again() -> None:
     assert next_look(Cause(refused=True, failed=True), 1, RESYNC_SECONDS, 0.5) is None
 
 
-def test_an_object_at_rest_asks_less_than_ten_times_an_hour() -> None:
+def test_twilio_an_object_at_rest_asks_less_than_ten_times_an_hour() -> None:
     soonest = next_look(Cause(), 0, RESYNC_SECONDS, 0.0)
     assert soonest is not None
     assert 5 * 3600 / soonest < 10, "Sync, Flex, and three of the functions"

@@ -66,7 +66,7 @@ def sender_of(seconds: float = 30.0) -> tuple[AudioSender, RelayMetrics]:
     return AudioSender("customer", metrics, SessionLimits(replay_seconds=seconds)), metrics
 
 
-def test_a_frame_goes_out_untouched_and_in_one_write() -> None:
+def test_audio_sender_a_frame_goes_out_untouched_and_in_one_write() -> None:
     sender, metrics = sender_of()
     socket, clock = Socket(sender), AudioClock()
     sender.attach(socket.write, clock, math.inf)
@@ -80,7 +80,7 @@ def test_a_frame_goes_out_untouched_and_in_one_write() -> None:
     assert sender.last_arrival == (SAMPLE - 1) / 50
 
 
-def test_a_gap_is_filled_only_where_audio_flows() -> None:
+def test_audio_sender_a_gap_is_filled_only_where_audio_flows() -> None:
     sender, metrics = sender_of()
     sender.fill(5, 1.0)
     socket, clock = Socket(sender), AudioClock()
@@ -95,7 +95,7 @@ def test_a_gap_is_filled_only_where_audio_flows() -> None:
     assert counted(metrics, "filled") == 5
 
 
-def test_a_socket_that_breaks_loses_nothing() -> None:
+def test_audio_sender_a_socket_that_breaks_loses_nothing() -> None:
     sender, metrics = sender_of()
     first, second = Socket(sender), Socket(sender)
     sender.attach(first.write, AudioClock(), math.inf)
@@ -110,7 +110,7 @@ def test_a_socket_that_breaks_loses_nothing() -> None:
     assert counted(metrics, "forwarded") == 3
 
 
-def test_a_frame_of_an_absurd_size_is_dropped() -> None:
+def test_audio_sender_a_frame_of_an_absurd_size_is_dropped() -> None:
     sender, metrics = sender_of()
     socket = Socket(sender)
     sender.attach(socket.write, AudioClock(), math.inf)
@@ -120,7 +120,7 @@ def test_a_frame_of_an_absurd_size_is_dropped() -> None:
     assert counted(metrics, "dropped") == 1
 
 
-def test_pause_lets_nothing_out_and_keeps_nothing() -> None:
+def test_audio_sender_pause_lets_nothing_out_and_keeps_nothing() -> None:
     sender, metrics = sender_of()
     socket = Socket(sender, room=2)
     sender.attach(socket.write, AudioClock(), math.inf)
@@ -209,7 +209,7 @@ TestFeeding.settings = settings(max_examples=60, stateful_step_count=25, deadlin
 
 
 @pytest.mark.parametrize("size", [0, 1, 159, 160, 163, 1000])
-def test_frames_of_every_size_keep_the_clock_right(size) -> None:
+def test_audio_sender_frames_of_every_size_keep_the_clock_right(size) -> None:
     sender, _ = sender_of()
     socket, clock = Socket(sender), AudioClock()
     sender.attach(socket.write, clock, math.inf)
@@ -218,7 +218,7 @@ def test_frames_of_every_size_keep_the_clock_right(size) -> None:
     assert socket.got == [bytes(size)]
 
 
-def test_the_replay_stays_bounded_however_often_counters_are_written() -> None:
+def test_audio_sender_the_replay_stays_bounded_however_often_counters_are_written() -> None:
     limits = SessionLimits(replay_seconds=2.0)  # 100 frames
     sender = AudioSender("customer", RelayMetrics(), limits)
     socket = Socket(sender)

@@ -25,12 +25,12 @@ COMMON = b64(160)
 
 
 @given(st.integers(0, 2000))
-def test_a_payloads_length(size) -> None:
+def test_core_a_payloads_length(size) -> None:
     assert payload_ms(base64.b64encode(bytes(size))) == size / 8
 
 
 @given(st.lists(st.sampled_from([20.0, 20.0, 10.0, 30.0, 7.5, 100.0]), min_size=1, max_size=60), st.floats(0, 1))
-def test_the_clock_finds_the_frame_that_held_a_moment(lengths, share) -> None:
+def test_core_the_clock_finds_the_frame_that_held_a_moment(lengths, share) -> None:
     clock, ends, total = AudioClock(), [], 0.0
     for index, ms in enumerate(lengths):
         total += ms
@@ -47,7 +47,7 @@ def test_the_clock_finds_the_frame_that_held_a_moment(lengths, share) -> None:
     assert holder <= found <= complete or wanted > len(clock.slots) * 20
 
 
-def test_a_replay_in_one_go_is_known_as_long_as_other_audio() -> None:
+def test_core_a_replay_in_one_go_is_known_as_long_as_other_audio() -> None:
     clock = AudioClock()
     for index in range(1500):  # what the replay holds at most, 30 s
         clock.slots.append(float(index))
@@ -59,7 +59,7 @@ def test_a_replay_in_one_go_is_known_as_long_as_other_audio() -> None:
     assert clock.ms == 30_000
 
 
-def test_the_clock_forgets_old_audio_and_stays_right() -> None:
+def test_core_the_clock_forgets_old_audio_and_stays_right() -> None:
     clock = AudioClock()
     for index in range(5000):
         clock.slots.append(float(index))
@@ -139,7 +139,7 @@ class Ring(RuleBasedStateMachine):
 TestRing = Ring.TestCase
 
 
-def test_trim_keeps_what_is_to_be_written_and_the_last_frame() -> None:
+def test_core_trim_keeps_what_is_to_be_written_and_the_last_frame() -> None:
     ring = AudioBuffer(30)
     ring.frames.extend([COMMON] * 10)
     ring.arrivals.extend(map(float, range(10)))
@@ -155,7 +155,7 @@ def test_trim_keeps_what_is_to_be_written_and_the_last_frame() -> None:
 # silence
 
 
-def test_a_gap_is_filled_to_the_wall_clock() -> None:
+def test_core_a_gap_is_filled_to_the_wall_clock() -> None:
     fill, now, total = SilenceFill(), 10.0, 0
     assert fill.take(10.1, 10.0) == 0
     assert fill.due_at(10.0) == 10.0 + AFTER
@@ -166,7 +166,7 @@ def test_a_gap_is_filled_to_the_wall_clock() -> None:
     assert fill.due_at(10.0) == pytest.approx(now + STEP, abs=0.02)
 
 
-def test_a_frame_ends_the_gap() -> None:
+def test_core_a_frame_ends_the_gap() -> None:
     fill = SilenceFill()
     assert fill.take(10.2, 10.0) == 10
     assert fill.take(10.3, 10.29) == 0
@@ -174,11 +174,11 @@ def test_a_frame_ends_the_gap() -> None:
     assert fill.take(10.49, 10.29) == 10
 
 
-def test_a_process_that_was_busy_does_not_fill_it_all_at_once() -> None:
+def test_core_a_process_that_was_busy_does_not_fill_it_all_at_once() -> None:
     assert SilenceFill().take(100.0, 10.0) == 50
 
 
-def test_the_frame_is_silence() -> None:
+def test_core_the_frame_is_silence() -> None:
     assert base64.b64decode(FRAME) == b"\xff" * 160
     assert loudness(FRAME) == 0
 
@@ -195,7 +195,7 @@ def play(detector: VoiceActivity, levels: list[float], start: float = 0.0) -> li
     return found
 
 
-def test_speech_opens_and_silence_closes() -> None:
+def test_core_speech_opens_and_silence_closes() -> None:
     detector = VoiceActivity()
     events = play(detector, [0.0] * 10 + [0.1] * 50 + [0.0] * 40)
     assert [event for event, _ in events] == [VoiceEvent.OPENED, VoiceEvent.CLOSED]
@@ -203,13 +203,13 @@ def test_speech_opens_and_silence_closes() -> None:
     assert events[1][1] == pytest.approx(0.2 + 0.98 + 0.5, abs=0.03)
 
 
-def test_a_click_does_not_open_and_a_short_pause_does_not_close() -> None:
+def test_core_a_click_does_not_open_and_a_short_pause_does_not_close() -> None:
     assert play(VoiceActivity(), [0.0] * 10 + [0.5] * 2 + [0.0] * 50) == []
     events = play(VoiceActivity(), [0.1] * 20 + [0.0] * 15 + [0.1] * 20 + [0.0] * 30)
     assert [event for event, _ in events] == [VoiceEvent.OPENED, VoiceEvent.CLOSED]
 
 
-def test_time_alone_closes() -> None:
+def test_core_time_alone_closes() -> None:
     detector = VoiceActivity()
     play(detector, [0.1] * 20)
     assert detector.closes_at == pytest.approx(0.38 + 0.5)
@@ -218,12 +218,12 @@ def test_time_alone_closes() -> None:
     assert detector.closes_at is None
 
 
-def test_speech_without_an_end_is_cut() -> None:
+def test_core_speech_without_an_end_is_cut() -> None:
     events = play(VoiceActivity(), [0.1] * 1200)
     assert [event for event, _ in events][:3] == [VoiceEvent.OPENED, VoiceEvent.CLOSED, VoiceEvent.OPENED]
 
 
-def test_loudness() -> None:
+def test_core_loudness() -> None:
     assert loudness(b64(160, 0x80)) == pytest.approx(1.0)
     assert loudness(b64(160, 0x7F)) == 0
     assert loudness(b"!!") == 0

@@ -25,7 +25,7 @@ FIELDS = ["type", "item_id", "delta", "response", "item", "error", "session", "u
 
 
 @given(st.dictionaries(st.sampled_from(FIELDS), JSON))
-def test_any_json_is_an_event_or_is_refused_as_one(document) -> None:
+def test_core_any_json_is_an_event_or_is_refused_as_one(document) -> None:
     try:
         event = decode(json.dumps(document).encode())
     except NotAnEvent:
@@ -34,12 +34,12 @@ def test_any_json_is_an_event_or_is_refused_as_one(document) -> None:
 
 
 @given(st.binary(max_size=60))
-def test_any_bytes_raise_nothing_else(data) -> None:
+def test_core_any_bytes_raise_nothing_else(data) -> None:
     with pytest.raises(NotAnEvent):
         decode(data)
 
 
-def test_half_a_surrogate_pair_in_a_delta_can_be_read() -> None:
+def test_core_half_a_surrogate_pair_in_a_delta_can_be_read() -> None:
     assert decode(b'{"type":"response.output_text.delta","delta":"a\\ud83d"}').delta == "a\ud83d"
     assert decode(b'{"type":"x","text":"a\\ud83d","transcript":"\\ud83d\\ude00"}').text == "a\ufffd"
     assert decode(b'{"type":"x","text":"a\\ud83d","transcript":"\\ud83d\\ude00"}').transcript == "\U0001f600"
@@ -58,7 +58,7 @@ def test_half_a_surrogate_pair_in_a_delta_can_be_read() -> None:
         {"error": {"code": 429, "message": "Too many"}},
     ],
 )
-def test_what_is_only_counted_voids_no_event(odd) -> None:
+def test_core_what_is_only_counted_voids_no_event(odd) -> None:
     event = decode(json.dumps({"type": "response.done", "item_id": "i1", **odd}).encode())
     assert (event.type, event.item_id) == ("response.done", "i1")
     assert event.response is None or event.response.id == "r1"
@@ -66,19 +66,19 @@ def test_what_is_only_counted_voids_no_event(odd) -> None:
 
 
 @pytest.mark.parametrize("odd", [{"item": 7}, {"response": {"output": "x"}}, {"item_id": 5}])
-def test_what_is_used_must_have_its_form(odd) -> None:
+def test_core_what_is_used_must_have_its_form(odd) -> None:
     with pytest.raises(NotAnEvent):
         decode(json.dumps({"type": "response.done", **odd}).encode())
 
 
-def test_old_names_are_mapped_and_the_sets_do_not_overlap() -> None:
+def test_core_old_names_are_mapped_and_the_sets_do_not_overlap() -> None:
     assert decode(b'{"type":"response.text.delta","delta":"x"}').type == "response.output_text.delta"
     assert not USED & PASSED_OVER
     assert set(BETA_NAMES.values()) <= USED | PASSED_OVER
     assert not set(BETA_NAMES) & (USED | PASSED_OVER)
 
 
-def test_cached_tokens_are_not_counted_twice() -> None:
+def test_core_cached_tokens_are_not_counted_twice() -> None:
     event = decode(
         b'{"type":"response.done","response":{"usage":{"input_token_details":{"text_tokens":119,"audio_tokens":113,"cached_tokens":64,'
         b'"cached_tokens_details":{"text_tokens":60,"audio_tokens":4}},"output_token_details":{"text_tokens":21}}}}'
@@ -107,7 +107,7 @@ MODELS = [
 
 
 @pytest.mark.parametrize("model", MODELS, ids=range(len(MODELS)))
-def test_every_client_event_is_the_vendors(model) -> None:
+def test_core_every_client_event_is_the_vendors(model) -> None:
     plan = plan_of(**model)
     events = [
         plan.conversation_update("u1"),
@@ -126,7 +126,7 @@ def test_every_client_event_is_the_vendors(model) -> None:
         assert check_client_event(json.loads(event)) == [], event
 
 
-def test_a_beta_shaped_update_would_be_noticed() -> None:
+def test_core_a_beta_shaped_update_would_be_noticed() -> None:
     update = json.loads(plan_of().conversation_update("u1"))
     update["session"]["input_audio_format"] = "g711_ulaw"
     assert check_client_event(update)
@@ -134,7 +134,7 @@ def test_a_beta_shaped_update_would_be_noticed() -> None:
     assert check_client_event(beta)
 
 
-def test_what_a_session_is_told() -> None:
+def test_core_what_a_session_is_told() -> None:
     session = json.loads(plan_of().conversation_update("u1"))["session"]
     assert session["output_modalities"] == ["text"]
     assert session["instructions"] == "Help the agent."
@@ -157,12 +157,12 @@ def test_what_a_session_is_told() -> None:
     assert "model" not in session
 
 
-def test_the_first_generation_is_told_nothing_of_reasoning() -> None:
+def test_core_the_first_generation_is_told_nothing_of_reasoning() -> None:
     session = json.loads(plan_of(name="gpt-realtime-1.5").conversation_update("u1"))["session"]
     assert not {"reasoning", "parallel_tool_calls"} & set(session)
 
 
-def test_the_agents_session_is_a_transcription_and_nothing_else() -> None:
+def test_core_the_agents_session_is_a_transcription_and_nothing_else() -> None:
     session = json.loads(plan_of().transcription_update("u1", detection=True))["session"]
     assert set(session) == {"type", "audio"}
     assert session["audio"]["input"]["turn_detection"] == {"type": "server_vad", "silence_duration_ms": 500}
@@ -187,7 +187,7 @@ def test_the_agents_session_is_a_transcription_and_nothing_else() -> None:
         ({"provider": "Compatible", "url": "http://h/api/rt"}, "ws://h/api/rt?model=gpt-realtime-2.1-mini", ("Authorization", "Bearer k")),
     ],
 )
-def test_endpoints(model, url, header) -> None:
+def test_core_endpoints(model, url, header) -> None:
     config = ModelConfig.model_validate(model)
     endpoint = provider_of(config).conversation_endpoint(config, "k")
     assert (endpoint.url, endpoint.headers) == (url, (header,))
@@ -211,6 +211,6 @@ def test_endpoints(model, url, header) -> None:
         ("yue", "yue"),
     ],
 )
-def test_a_language_of_any_tag_is_told_as_the_vendor_takes_it(tag: str, told: str) -> None:
+def test_core_a_language_of_any_tag_is_told_as_the_vendor_takes_it(tag: str, told: str) -> None:
     session = json.loads(plan_of(transcription={"language": tag}).conversation_update("u1"))["session"]
     assert session["audio"]["input"]["transcription"] == {"model": "gpt-transcribe", "language": told}

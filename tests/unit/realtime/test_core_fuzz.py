@@ -75,7 +75,7 @@ def check(outputs: act.Outputs) -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(EVENT, max_size=25))
-def test_the_conversation_takes_anything(events) -> None:
+def test_core_the_conversation_takes_anything(events) -> None:
     desk = Desk(plan_of())
     desk.audio(2000)
     check(desk.session.begin(HandOverState(), 0.0))
@@ -96,7 +96,7 @@ def test_the_conversation_takes_anything(events) -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(EVENT, max_size=25), st.booleans())
-def test_the_agents_session_takes_anything(events, detection) -> None:
+def test_core_the_agents_session_takes_anything(events, detection) -> None:
     limits = SessionLimits()
     state = SessionState(1, plan_of(), AudioClock(), Liveness(limits, 0.0), limits)
     session = TranscriptionSession(state, detection=detection, paused=False)

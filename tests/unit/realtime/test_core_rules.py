@@ -27,7 +27,7 @@ LIMITS = SessionLimits()
 
 
 @given(st.integers(1, 20), st.lists(st.floats(0, 30), max_size=60))
-def test_no_minute_has_more_responses_than_allowed(per_minute, steps) -> None:
+def test_core_no_minute_has_more_responses_than_allowed(per_minute, steps) -> None:
     limiter, now, asked = ResponseLimiter(per_minute), 0.0, []
     for step in steps:
         now = max(now + step, limiter.free_at(now + step))
@@ -38,7 +38,7 @@ def test_no_minute_has_more_responses_than_allowed(per_minute, steps) -> None:
         assert sum(at - 60 + 1e-6 < other <= at for other in asked) <= per_minute
 
 
-def test_a_lower_cap_counts_at_once() -> None:
+def test_core_a_lower_cap_counts_at_once() -> None:
     limiter = ResponseLimiter(10)
     for at in range(5):
         limiter.asked(float(at))
@@ -52,7 +52,7 @@ def test_a_lower_cap_counts_at_once() -> None:
 
 
 @given(st.integers(0, 5000), st.floats(0, 1, exclude_max=True))
-def test_backoff_is_jittered_and_capped(attempt, chance) -> None:
+def test_core_backoff_is_jittered_and_capped(attempt, chance) -> None:
     assert 0 <= delay(attempt, chance, LIMITS) <= LIMITS.backoff_cap
     assert delay(attempt, chance, LIMITS, 3.0) >= 3.0
     assert delay(attempt, chance, LIMITS, 1e9) <= LIMITS.backoff_cap + LIMITS.rate_limit_longest
@@ -61,7 +61,7 @@ def test_backoff_is_jittered_and_capped(attempt, chance) -> None:
 
 
 @given(st.floats(0, 1))
-def test_an_hour_is_recycled_between_its_50th_and_55th_minute(chance) -> None:
+def test_core_an_hour_is_recycled_between_its_50th_and_55th_minute(chance) -> None:
     assert 50 * 60 - 1e-6 <= recycle_after(3600, chance, LIMITS) <= 55 * 60 + 1e-6
 
 
@@ -80,11 +80,11 @@ def look(live: Liveness, begin: float, end: float, *, pongs: bool) -> str | None
     return None
 
 
-def test_in_three_minutes_of_silence_nothing_is_expected() -> None:
+def test_core_in_three_minutes_of_silence_nothing_is_expected() -> None:
     assert look(Liveness(LIMITS, 0.0), 0.0, 180.0, pongs=True) is None
 
 
-def test_an_unanswered_ping_is_a_stall_and_any_byte_answers_it() -> None:
+def test_core_an_unanswered_ping_is_a_stall_and_any_byte_answers_it() -> None:
     live = Liveness(LIMITS, 0.0)
     assert look(live, 0.0, 30.0, pongs=False) == "pong"
     live = Liveness(LIMITS, 0.0)
@@ -93,7 +93,7 @@ def test_an_unanswered_ping_is_a_stall_and_any_byte_answers_it() -> None:
     assert look(live, 5.0, 9.0, pongs=False) is None
 
 
-def test_what_is_expected_and_does_not_come_is_overdue() -> None:
+def test_core_what_is_expected_and_does_not_come_is_overdue() -> None:
     live = Liveness(LIMITS, 0.0)
     live.expect("response.created", 0.0, 3.0)
     assert look(live, 0.0, 3.0, pongs=True) is None
@@ -102,7 +102,7 @@ def test_what_is_expected_and_does_not_come_is_overdue() -> None:
     assert look(live, 10.0, 20.0, pongs=True) is None
 
 
-def test_a_process_that_was_busy_reads_first() -> None:
+def test_core_a_process_that_was_busy_reads_first() -> None:
     live = Liveness(LIMITS, 0.0)
     live.expect("response.created", 0.0, 3.0)
     assert live.overdue(10.0) is None  # ten seconds late: what came meanwhile lies in the socket
@@ -125,7 +125,7 @@ def test_a_process_that_was_busy_reads_first() -> None:
         (301, b"", StatusReason.MODEL_MISCONFIGURED),
     ],
 )
-def test_final_refusals(status, body, reason) -> None:
+def test_core_final_refusals(status, body, reason) -> None:
     failure = from_handshake(status, body, None)
     assert isinstance(failure, Fatal)
     assert failure.reason is reason
@@ -133,11 +133,11 @@ def test_final_refusals(status, body, reason) -> None:
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503])
-def test_passing_refusals(status) -> None:
+def test_core_passing_refusals(status) -> None:
     assert from_handshake(status, b"{}", 7.0) == Passing(f"http_{status}", 7.0)
 
 
-def test_closes() -> None:
+def test_core_closes() -> None:
     assert isinstance(from_close(3000, "invalid_request_error.invalid_api_key"), Fatal)
     assert isinstance(from_close(3000, ""), Fatal)
     assert from_close(1011, "internal error") == Passing("closed")
@@ -145,7 +145,7 @@ def test_closes() -> None:
     assert from_close(None, "") == Passing("closed")
 
 
-def test_a_certificate_that_cannot_be_trusted_is_told_and_asked_again_slowly() -> None:
+def test_core_a_certificate_that_cannot_be_trusted_is_told_and_asked_again_slowly() -> None:
     error = ssl.SSLCertVerificationError("no")
     error.verify_message = "self-signed certificate"
     passing = from_tls(error)
@@ -154,33 +154,33 @@ def test_a_certificate_that_cannot_be_trusted_is_told_and_asked_again_slowly() -
     assert from_tls(ssl.SSLError(1, "wrong version")).reason is StatusReason.MODEL_UNREACHABLE
 
 
-def test_what_happened_in_words() -> None:
+def test_core_what_happened_in_words() -> None:
     assert Passing("http_503").in_words() == "answers 503"
     assert Passing("network: Connection refused").in_words() == "cannot be reached (Connection refused)"
     assert Passing("timeout").in_words() == "does not answer"
     assert Passing("closed").in_words() == ""
 
 
-def test_a_refused_setting_is_named() -> None:
+def test_core_a_refused_setting_is_named() -> None:
     fatal = from_update(ErrorInfo(type="invalid_request_error", code="unknown_parameter", param="session.audio.input.foo"))
     assert fatal.reason is StatusReason.MODEL_MISCONFIGURED
     assert "session.audio.input.foo" in fatal.message
 
 
-def test_labels_are_a_closed_set() -> None:
+def test_core_labels_are_a_closed_set() -> None:
     assert label("rate_limit_exceeded") == "rate_limit_exceeded"
     assert label("something-a-server-made-up", "also new") == "other"
     assert label(None, "server_error") == "server_error"
 
 
 @pytest.mark.parametrize(("code", "kind"), [("rate_limit_exceeded", None), ("429", "invalid_request_error"), (None, "too_many_requests")])
-def test_a_rate_limit_by_any_of_its_names(code: str | None, kind: str | None) -> None:
+def test_core_a_rate_limit_by_any_of_its_names(code: str | None, kind: str | None) -> None:
     error = ErrorInfo(type=kind, code=code)
     assert is_rate_limit(error)
     assert label(code, kind) == "rate_limit_exceeded"
 
 
-def test_the_wait_in_a_message() -> None:
+def test_core_the_wait_in_a_message() -> None:
     assert wait_in("Please try again in 1.2s.") == 1.2
     assert wait_in("try again in 350ms") == pytest.approx(0.35)
     for text, seconds in (
@@ -203,7 +203,7 @@ def test_the_wait_in_a_message() -> None:
 # history
 
 
-def test_the_conversation_so_far_in_the_order_in_which_it_was_spoken() -> None:
+def test_core_the_conversation_so_far_in_the_order_in_which_it_was_spoken() -> None:
     history = History(1000, 100)
     history.customer("c1", 1.0)
     history.suggestion("s1", 3.0, "Offer it.", "c1", "Can I?")
@@ -223,7 +223,7 @@ def test_the_conversation_so_far_in_the_order_in_which_it_was_spoken() -> None:
     assert [seed.key for seed in history.seeds()] == ["c1", "a1", "s1"]
 
 
-def test_what_began_in_the_same_millisecond_is_kept_in_the_order_in_which_it_became_known() -> None:
+def test_core_what_began_in_the_same_millisecond_is_kept_in_the_order_in_which_it_became_known() -> None:
     history, order = History(1000, 100), ItemOrder()
     history.customer("c1", 1.0)
     history.suggestion("s1", 3.0, "Offer it.", "c1", "Can I?")
@@ -235,7 +235,7 @@ def test_what_began_in_the_same_millisecond_is_kept_in_the_order_in_which_it_bec
 
 
 @given(st.lists(st.tuples(st.sampled_from("cas"), st.floats(0, 100), st.text(max_size=60)), max_size=80))
-def test_history_is_bounded(entries) -> None:
+def test_core_history_is_bounded(entries) -> None:
     history = History(200, 50)
     for index, (kind, at, text) in enumerate(entries):
         if kind == "c":
@@ -254,7 +254,7 @@ def test_history_is_bounded(entries) -> None:
 
 
 @given(st.lists(st.tuples(st.booleans(), st.floats(0, 1000)), max_size=300))
-def test_words_go_behind_what_began_before_them(items) -> None:
+def test_core_words_go_behind_what_began_before_them(items) -> None:
     order, server = ItemOrder(), []  # what a server makes of it
     for index, (insert, at) in enumerate(items):
         name = str(index)
@@ -278,7 +278,7 @@ def test_words_go_behind_what_began_before_them(items) -> None:
 # hand-over
 
 
-def test_turns_whose_words_are_known_go_along_and_others_are_heard_again() -> None:
+def test_core_turns_whose_words_are_known_go_along_and_others_are_heard_again() -> None:
     known, unknown, later = (
         turn("a", started=1, ended=2, heard=True),
         turn("b", started=3, ended=4),
@@ -292,7 +292,7 @@ def test_turns_whose_words_are_known_go_along_and_others_are_heard_again() -> No
     assert again == {"b", "c"}
 
 
-def test_open_speech_is_heard_again_from_its_start_but_nothing_that_was_committed() -> None:
+def test_core_open_speech_is_heard_again_from_its_start_but_nothing_that_was_committed() -> None:
     handover, again = hand_over([], [turn("d", started=7.0)], 7.2)
     assert (handover.turns, handover.replay_from, handover.not_before, again) == ((), 7.0, 7.2, set())
     handover, _ = hand_over([turn("a", started=1, ended=2, heard=True)], [], 2.0)
@@ -303,7 +303,7 @@ def test_open_speech_is_heard_again_from_its_start_but_nothing_that_was_committe
 # the timeline
 
 
-def test_a_turns_moments() -> None:
+def test_core_a_turns_moments() -> None:
     timeline = TurnTimeline(committed=2.0)
     timeline.stopped(1.9, 500)
     assert timeline.timing(9.0) == TurnTiming(pytest.approx(1.4), 2.0)
@@ -315,7 +315,7 @@ def test_a_turns_moments() -> None:
     assert open_turn.timing(9.0) == TurnTiming(None, 9.0)
 
 
-def test_a_calls_summary() -> None:
+def test_core_a_calls_summary() -> None:
     call = CallTimeline()
     for latency in (0.5, 0.9, 0.7):
         call.handled("suggested", TurnTiming(1.0, 1.5, finished=1.0 + latency))

@@ -13,14 +13,14 @@ FILES = sorted(TRANSCRIPTS.glob("*.jsonl"))
 
 
 @pytest.mark.parametrize("path", FILES, ids=[path.stem for path in FILES])
-def test_transcript(path: Path) -> None:
+def test_core_transcript(path: Path) -> None:
     player = Player()
     for line, expected in read(path):
         assert player.play(line) == in_order(expected), line
 
 
 @pytest.mark.parametrize("path", FILES, ids=[path.stem for path in FILES])
-def test_both_ends_of_the_transcript_speak_the_vendors_language(path: Path) -> None:
+def test_core_both_ends_of_the_transcript_speak_the_vendors_language(path: Path) -> None:
     for line, expected in read(path):
         if "server" in line and "beta" not in path.stem and "lenient" not in path.stem:
             event = {"event_id": "event_1"} | line["server"]
@@ -30,5 +30,5 @@ def test_both_ends_of_the_transcript_speak_the_vendors_language(path: Path) -> N
                 assert check_client_event(told["client"]) == [], told
 
 
-def test_there_are_transcripts() -> None:
+def test_core_there_are_transcripts() -> None:
     assert len(FILES) >= 15

@@ -33,7 +33,7 @@ def model_of(**model: Any) -> ModelConfig:
         ("Compatible", "wss://api.example.com/custom/path", "wss://api.example.com/custom/path"),
     ],
 )
-def test_address(provider: str, url: str | None, expected: str) -> None:
+def test_providers_address(provider: str, url: str | None, expected: str) -> None:
     model = model_of(provider=provider, url=url)
     assert provider_of(model).address(model) == expected
 
@@ -47,7 +47,7 @@ def test_address(provider: str, url: str | None, expected: str) -> None:
         ({"provider": "Compatible", "url": "ws://r", "authHeader": "X-API-Key"}, AuthHeader.X_API_KEY),
     ],
 )
-def test_key_header_by_provider_and_by_choice(given: dict[str, Any], header: AuthHeader) -> None:
+def test_providers_key_header_by_provider_and_by_choice(given: dict[str, Any], header: AuthHeader) -> None:
     model = model_of(**given)
     assert provider_of(model).key_header(model) is header
 
@@ -64,7 +64,7 @@ def test_key_header_by_provider_and_by_choice(given: dict[str, Any], header: Aut
         ({"provider": "Compatible", "url": "ws://speech:8000/v1"}, None),
     ],
 )
-def test_a_configuration_that_the_provider_cannot_serve_is_refused(given: dict[str, Any], words: str | None) -> None:
+def test_providers_a_configuration_that_the_provider_cannot_serve_is_refused(given: dict[str, Any], words: str | None) -> None:
     snapshot = Snapshot(relay_config(model=given), Secrets(auth_token="t"))
     if words is None:
         guard_of("127.0.0.1")(snapshot)
@@ -81,13 +81,13 @@ def test_a_configuration_that_the_provider_cannot_serve_is_refused(given: dict[s
         ("gpt-realtime", "gpt-realtime-whisper", False, False),
     ],
 )
-def test_capabilities(name: str, agent: str, reasoning: bool, detection: bool) -> None:
+def test_providers_capabilities(name: str, agent: str, reasoning: bool, detection: bool) -> None:
     model = model_of(name=name, transcription={"agentModel": agent})
     found = provider_of(model).capabilities(model)
     assert (found.reasoning, found.turn_detection_of_agent) == (reasoning, detection)
 
 
-def test_no_other_module_names_a_provider_or_its_models() -> None:
+def test_providers_no_other_module_names_a_provider_or_its_models() -> None:
     """Neither the relay nor the contract, but for what defines a prompt's revision and the configuration's defaults."""
     signs = ("api.openai.com", "gpt-live-transcribe", "gpt-realtime-whisper", "AzureOpenAI", "AZURE_OPENAI", "Provider.COMPATIBLE")
     named = {

@@ -21,7 +21,7 @@ def cut(text: str, points: list[int]) -> list[str]:
 
 @given(answer=TEXT, question=TEXT, points=st.lists(st.integers(0, 10_000), max_size=12), ascii_only=st.booleans(), spaced=st.booleans())
 @example(answer='😀é\n"\\', question="", points=list(range(80)), ascii_only=True, spaced=False)
-def test_drafts_grow_to_the_answer_wherever_the_json_is_cut(answer, question, points, ascii_only, spaced) -> None:
+def test_suggestion_parser_drafts_grow_to_the_answer_wherever_the_json_is_cut(answer, question, points, ascii_only, spaced) -> None:
     fields = {"relevant": True, "answer": answer, "question": question}
     text = json.dumps(fields, ensure_ascii=ascii_only, indent=2 if spaced else None)
     parser, drafts = SuggestionParser(), []
@@ -43,7 +43,7 @@ def test_drafts_grow_to_the_answer_wherever_the_json_is_cut(answer, question, po
     points=st.lists(st.integers(0, 500), max_size=20),
     value=st.booleans(),
 )
-def test_no_draft_before_relevant_is_true(fields, points, value) -> None:
+def test_suggestion_parser_no_draft_before_relevant_is_true(fields, points, value) -> None:
     values = {
         "relevant": value,
         "answer": "Offer the waiver.",
@@ -62,7 +62,7 @@ def test_no_draft_before_relevant_is_true(fields, points, value) -> None:
 
 
 @given(st.text(max_size=200), st.lists(st.integers(0, 300), max_size=8))
-def test_any_text_at_all_raises_nothing(text, points) -> None:
+def test_suggestion_parser_any_text_at_all_raises_nothing(text, points) -> None:
     parser = SuggestionParser()
     for piece in cut(text, points):
         parser.feed(piece)
@@ -70,7 +70,7 @@ def test_any_text_at_all_raises_nothing(text, points) -> None:
     from_text(text)
 
 
-def test_a_surrogate_pair_split_between_two_pieces_is_one_character() -> None:
+def test_suggestion_parser_a_surrogate_pair_split_between_two_pieces_is_one_character() -> None:
     parser = SuggestionParser()
     assert parser.feed('{"relevant":true,"answer":"Fine \ud83d') == "Fine"
     assert parser.feed("\ude00") == "Fine 😀"
@@ -80,7 +80,7 @@ def test_a_surrogate_pair_split_between_two_pieces_is_one_character() -> None:
     assert other.feed('de00"}') == "a😀"
 
 
-def test_half_a_pair_becomes_a_replacement_character() -> None:
+def test_suggestion_parser_half_a_pair_becomes_a_replacement_character() -> None:
     parser = SuggestionParser()
     parser.feed('{"relevant":true,"answer":"a\\ud83d b\\ude00')
     assert parser.feed('"}') is None
@@ -111,19 +111,19 @@ def test_half_a_pair_becomes_a_replacement_character() -> None:
         ('{"relevant":true,"answer":"' + "x" * MAX_CHARACTERS + '"}', None),
     ],
 )
-def test_repaired_or_dropped(text, expected) -> None:
+def test_suggestion_parser_repaired_or_dropped(text, expected) -> None:
     parser = SuggestionParser()
     parser.feed(text)
     assert parser.finish() == expected
 
 
-def test_text_without_a_call_is_the_answer() -> None:
+def test_suggestion_parser_text_without_a_call_is_the_answer() -> None:
     assert from_text(" Offer the waiver. ") == Arguments(True, "Offer the waiver.", "")
     assert from_text('{"relevant": false, "answer": "", "question": "q"}') == Arguments(False, "", "q")
     assert from_text("  ") is None
 
 
-def test_the_servers_repetition_overrules_the_pieces() -> None:
+def test_suggestion_parser_the_servers_repetition_overrules_the_pieces() -> None:
     parser = SuggestionParser()
     parser.feed('{"relevant":true,"answer":"Wro')
     assert parser.finish('{"relevant":true,"answer":"Right.","question":"q"}') == Arguments(True, "Right.", "q")
@@ -140,7 +140,7 @@ def test_the_servers_repetition_overrules_the_pieces() -> None:
         ("2 < 3 and <b>bold</b>", "2 < 3 and <b>bold</b>"),
     ],
 )
-def test_what_a_model_thinks_aloud_is_not_said(said, answer) -> None:
+def test_suggestion_parser_what_a_model_thinks_aloud_is_not_said(said, answer) -> None:
     arguments = json.dumps({"relevant": True, "answer": said, "question": "<think>x</think>Why?"})
     assert SuggestionParser().finish(arguments) == Arguments(True, answer, "Why?")
     assert from_text(said) == Arguments(True, answer, "")
@@ -149,13 +149,13 @@ def test_what_a_model_thinks_aloud_is_not_said(said, answer) -> None:
 
 
 @pytest.mark.parametrize("said", ["<think>only this", "<think>only this</think>", "<think>a</think> <think>b"])
-def test_thoughts_alone_are_no_suggestion(said) -> None:
+def test_suggestion_parser_thoughts_alone_are_no_suggestion(said) -> None:
     assert from_text(said) is None
     assert SuggestionParser().finish(json.dumps({"relevant": True, "answer": said, "question": ""})) is None
 
 
 @pytest.mark.parametrize("size", [1, 3, 7])
-def test_no_draft_shows_a_thought_nor_half_a_tag(size) -> None:
+def test_suggestion_parser_no_draft_shows_a_thought_nor_half_a_tag(size) -> None:
     text = json.dumps({"relevant": True, "answer": "<think>He is angry.</think>I am sorry, 2 < 3.", "question": ""})
     parser = SuggestionParser()
     drafts = [draft for at in range(0, len(text), size) if (draft := parser.feed(text[at : at + size])) is not None]

@@ -40,7 +40,7 @@ def sent(*outputs: act.Outputs) -> list[str]:
     return [json.loads(command.data)["type"] for command in commands if isinstance(command, act.Send)]
 
 
-def test_words_begin_when_their_audio_began() -> None:
+def test_transcription_words_begin_when_their_audio_began() -> None:
     session = session_of()
     assert said(session, 2.0, type="input_audio_buffer.speech_started", item_id="i1", audio_start_ms=1000) == []
     assert session.speech_open
@@ -59,14 +59,14 @@ def test_words_begin_when_their_audio_began() -> None:
     assert session.hold_from(3.2) is None
 
 
-def test_noise_without_words_says_nothing_to_the_conversation() -> None:
+def test_transcription_noise_without_words_says_nothing_to_the_conversation() -> None:
     session = session_of(number=2)
     said(session, 3.0, type="input_audio_buffer.committed", item_id="i1")
     actions = said(session, 3.2, type="conversation.item.input_audio_transcription.completed", item_id="i1", transcript=" ")
     assert actions == []
 
 
-def test_words_on_the_screen_end_with_a_failure_a_pause_and_the_sessions_death() -> None:
+def test_transcription_words_on_the_screen_end_with_a_failure_a_pause_and_the_sessions_death() -> None:
     delta = {"type": "conversation.item.input_audio_transcription.delta", "delta": "Let me"}
     session = session_of()
     said(session, 3.0, type="input_audio_buffer.committed", item_id="i1")
@@ -85,7 +85,7 @@ def test_words_on_the_screen_end_with_a_failure_a_pause_and_the_sessions_death()
     assert handover.replay_from is not None
 
 
-def test_words_that_never_come_are_not_waited_for() -> None:
+def test_transcription_words_that_never_come_are_not_waited_for() -> None:
     session = session_of()
     said(session, 3.0, type="input_audio_buffer.committed", item_id="i1")
     assert not session.idle(10.0)
@@ -96,7 +96,7 @@ def test_words_that_never_come_are_not_waited_for() -> None:
     assert session.at_turns_end
 
 
-def test_speech_that_the_server_passed_over_does_not_stay_open() -> None:
+def test_transcription_speech_that_the_server_passed_over_does_not_stay_open() -> None:
     session = session_of()
     said(session, 2.0, type="input_audio_buffer.speech_started", item_id="i1", audio_start_ms=1000)
     said(session, 3.0, type="input_audio_buffer.speech_started", item_id="i2", audio_start_ms=2000)
@@ -104,7 +104,7 @@ def test_speech_that_the_server_passed_over_does_not_stay_open() -> None:
     assert not session.speech_open
 
 
-def test_what_a_broken_session_did_not_finish_is_heard_again() -> None:
+def test_transcription_what_a_broken_session_did_not_finish_is_heard_again() -> None:
     session = session_of()
     said(session, 2.0, type="input_audio_buffer.speech_started", item_id="i1", audio_start_ms=1000)
     said(session, 3.0, type="input_audio_buffer.committed", item_id="i1")
@@ -113,7 +113,7 @@ def test_what_a_broken_session_did_not_finish_is_heard_again() -> None:
     assert session_of().abandon() == (act.NOTHING, HandOverState())
 
 
-def test_pause_throws_open_audio_away_and_hears_nothing_that_began_in_it() -> None:
+def test_transcription_pause_throws_open_audio_away_and_hears_nothing_that_began_in_it() -> None:
     session = session_of()
     said(session, 2.0, type="input_audio_buffer.speech_started", item_id="i1", audio_start_ms=1000)
     assert sent(session.pause(2.5)) == ["input_audio_buffer.clear"]
@@ -125,7 +125,7 @@ def test_pause_throws_open_audio_away_and_hears_nothing_that_began_in_it() -> No
     assert session.speech_open
 
 
-def test_voice_activity_commits_and_its_items_begin_when_it_opened() -> None:
+def test_transcription_voice_activity_commits_and_its_items_begin_when_it_opened() -> None:
     session = session_of(detection=False)
     given = [session.frame(LOUD if 10 <= index < 60 else QUIET, index / 50) for index in range(100)]
     assert sent(*given) == ["input_audio_buffer.commit"]
@@ -135,7 +135,7 @@ def test_voice_activity_commits_and_its_items_begin_when_it_opened() -> None:
     assert actions[-1] == act.AgentSpoke("agent-i1", 0.2, "Yes.")
 
 
-def test_voice_activity_closes_without_another_frame() -> None:
+def test_transcription_voice_activity_closes_without_another_frame() -> None:
     session = session_of(detection=False)
     for index in range(20):
         session.frame(LOUD, index / 50)
@@ -146,13 +146,13 @@ def test_voice_activity_closes_without_another_frame() -> None:
     assert session.deadline is None
 
 
-def test_quiet_audio_is_thrown_away_at_the_server_before_it_is_committed() -> None:
+def test_transcription_quiet_audio_is_thrown_away_at_the_server_before_it_is_committed() -> None:
     session = session_of(detection=False)
     given = [session.frame(QUIET, index / 50) for index in range(1600)]
     assert sent(*given) == ["input_audio_buffer.clear"] * 3
 
 
-def test_the_end_of_the_call_commits_what_is_open() -> None:
+def test_transcription_the_end_of_the_call_commits_what_is_open() -> None:
     gated = session_of(detection=False)
     for index in range(20):
         gated.frame(LOUD, index / 50)
@@ -165,7 +165,7 @@ def test_the_end_of_the_call_commits_what_is_open() -> None:
     assert detected.finish(3.0) == act.Outputs(commands=(act.FillSilence(0.8),))
 
 
-def test_other_settings_and_their_refusal() -> None:
+def test_transcription_other_settings_and_their_refusal() -> None:
     session = session_of()
     assert session.update(plan_of("Other words.", "rev2"), 1.0) == act.NOTHING  # the prompt is not for this session
     assert session.settings.revision == "rev2"
@@ -177,7 +177,7 @@ def test_other_settings_and_their_refusal() -> None:
     assert session.settings.model.noise_reduction == "FarField"
 
 
-def test_errors() -> None:
+def test_transcription_errors() -> None:
     session = session_of()
     fault, final = said(session, 1.0, type="error", error={"code": "insufficient_quota"})
     assert isinstance(fault, act.ModelFault)
@@ -187,7 +187,7 @@ def test_errors() -> None:
     assert act.Replace("error", now=True) in said(session, 1.0, type="error", error={"type": "server_error"})
 
 
-def test_settings_that_come_during_an_update_follow_it() -> None:
+def test_transcription_settings_that_come_during_an_update_follow_it() -> None:
     session = session_of()
     assert sent(session.update(plan_of(noiseReduction="FarField"), 1.0)) == ["session.update"]
     assert sent(session.update(plan_of(noiseReduction="NearField"), 1.1)) == []

@@ -14,7 +14,7 @@ def transcripts(most: int = 4) -> Transcripts:
     return Transcripts(Track.CUSTOMER, 100, most)
 
 
-def test_words_grow_and_end() -> None:
+def test_transcripts_words_grow_and_end() -> None:
     one = transcripts()
     assert one.piece("a", "I want ") == [Words(Track.CUSTOMER, "a", "I want ", False)]
     assert one.piece("a", "to") == [Words(Track.CUSTOMER, "a", "I want to", False)]
@@ -23,14 +23,14 @@ def test_words_grow_and_end() -> None:
     assert one.piece("a", " late") == []
 
 
-def test_nothing_is_shown_of_nothing() -> None:
+def test_transcripts_nothing_is_shown_of_nothing() -> None:
     one = transcripts()
     assert one.piece("a", " \n") == []
     assert one.whole("a", "  ") == []
     assert one.failed("b") == []
 
 
-def test_what_was_shown_and_comes_to_nothing_ends_all_the_same() -> None:
+def test_transcripts_what_was_shown_and_comes_to_nothing_ends_all_the_same() -> None:
     one = transcripts()
     one.piece("a", "uh")
     assert one.whole("a", "") == [Words(Track.CUSTOMER, "a", "", True)]
@@ -38,7 +38,7 @@ def test_what_was_shown_and_comes_to_nothing_ends_all_the_same() -> None:
     assert one.failed("b") == [Words(Track.CUSTOMER, "b", "I want", True)], "what was heard stays"
 
 
-def test_what_comes_again_by_another_id_is_taken_off_and_the_rest_stays() -> None:
+def test_transcripts_what_comes_again_by_another_id_is_taken_off_and_the_rest_stays() -> None:
     one = transcripts()
     one.piece("a", "heard for good")
     one.piece("b", "comes again")
@@ -53,7 +53,7 @@ PIECES = st.lists(
 
 
 @given(PIECES, st.sampled_from(["left", "abandoned"]), st.sets(st.sampled_from("abcdefgh")))
-def test_each_ends_exactly_once(steps: list[tuple[str, str, str]], end: str, again: set[str]) -> None:
+def test_transcripts_each_ends_exactly_once(steps: list[tuple[str, str, str]], end: str, again: set[str]) -> None:
     one, told = transcripts(), []
     for what, item, text in steps:
         told += one.failed(item) if what == "failed" else getattr(one, what)(item, text)

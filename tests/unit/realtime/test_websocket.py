@@ -111,7 +111,7 @@ async def forever(_: asyncio.StreamReader) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 40, 10_000])
-async def test_whatever_way_the_bytes_are_cut_the_messages_are_the_same(size) -> None:
+async def test_websocket_whatever_way_the_bytes_are_cut_the_messages_are_the_same(size) -> None:
     long = b"x" * 300
     huge = b"y" * 70_000
     frames = [
@@ -142,7 +142,7 @@ async def test_whatever_way_the_bytes_are_cut_the_messages_are_the_same(size) ->
         assert heard.ends == []
 
 
-async def test_what_is_sent_can_be_read_by_a_strict_server() -> None:
+async def test_websocket_what_is_sent_can_be_read_by_a_strict_server() -> None:
     got: list[bytes] = []
     pings: list[bytes] = []
     head: list[bytes] = []
@@ -181,7 +181,7 @@ async def test_what_is_sent_can_be_read_by_a_strict_server() -> None:
         assert heard.ends == []
 
 
-def test_every_frame_has_a_mask_of_its_own() -> None:
+def test_websocket_every_frame_has_a_mask_of_its_own() -> None:
     masks = {text_frame(b"{}")[2:6] for _ in range(3000)}
     assert len(masks) > 2990
 
@@ -204,7 +204,7 @@ def test_every_frame_has_a_mask_of_its_own() -> None:
     ],
 )
 @pytest.mark.parametrize("ends", [True, False])
-async def test_refusals(answer, failure, ends) -> None:
+async def test_websocket_refusals(answer, failure, ends) -> None:
     if b"insufficient" in answer:
         body = b'{"error":{"code":"insufficient_quota"}}'
         answer = b"HTTP/1.1 400 Bad Request\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
@@ -230,7 +230,7 @@ async def test_refusals(answer, failure, ends) -> None:
         assert found == failure
 
 
-async def test_nobody_listens() -> None:
+async def test_websocket_nobody_listens() -> None:
     async with serving(lambda *_: forever(_[0])) as endpoint:
         pass
     with pytest.raises(SessionFailed) as error:
@@ -256,7 +256,7 @@ async def test_nobody_listens() -> None:
     ],
     ids=["close", "refused", "masked", "reserved bits", "too big", "interrupted fragments", "end of stream"],
 )
-async def test_ends(frames, lost) -> None:
+async def test_websocket_ends(frames, lost) -> None:
     async def script(reader, writer, request):
         writer.write(accepted(request, text(b"{}") + frames))
         await writer.drain()
@@ -270,7 +270,7 @@ async def test_ends(frames, lost) -> None:
         assert heard.ends == [lost]
 
 
-async def test_fragments_beyond_the_bound_end_the_connection() -> None:
+async def test_websocket_fragments_beyond_the_bound_end_the_connection() -> None:
     async def script(reader, writer, request):
         writer.write(accepted(request, Frame(Opcode.TEXT, b"a" * 500_000, fin=False).serialize(mask=False)))
         for _ in range(3):
@@ -283,7 +283,7 @@ async def test_fragments_beyond_the_bound_end_the_connection() -> None:
         assert heard.messages == []
 
 
-async def test_a_peer_that_does_not_read_is_noticed_and_a_close_that_is_not_answered_is_not_waited_for() -> None:
+async def test_websocket_a_peer_that_does_not_read_is_noticed_and_a_close_that_is_not_answered_is_not_waited_for() -> None:
     async def script(reader, writer, request):
         writer.write(accepted(request))
         await forever(reader)

@@ -20,27 +20,27 @@ from voiceassist_relay.server.addresses import EVERYWHERE, advertised, bind, rea
         ("relay.example", "relay.example:9090"),
     ],
 )
-def test_how_others_are_told(host: str, told: str) -> None:
+def test_addresses_how_others_are_told(host: str, told: str) -> None:
     assert advertised(host, 9090) == told
     port = None if host == "::1" else 9090
     assert (peer_address(told, port) == told) is (host != "relay.example"), "what one relay tells is what another one takes"
 
 
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
-def test_everywhere_is_both_families(family: int) -> None:
+def test_addresses_everywhere_is_both_families(family: int) -> None:
     with bind(EVERYWHERE, 0) as listener, socket.socket(family) as client:
         client.connect(("127.0.0.1" if family == socket.AF_INET else "::1", listener.getsockname()[1]))
         assert reached_at(listener) == "127.0.0.1"
 
 
-def test_one_address_is_that_one() -> None:
+def test_addresses_one_address_is_that_one() -> None:
     with bind("::1", 0) as six, bind("127.0.0.1", 0) as four, socket.socket() as client:
         assert (reached_at(six), reached_at(four)) == ("::1", "127.0.0.1")
         with pytest.raises(ConnectionRefusedError):
             client.connect(("127.0.0.1", six.getsockname()[1]))
 
 
-def test_a_machine_without_ipv6_is_served_by_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_addresses_a_machine_without_ipv6_is_served_by_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
     real = socket.socket
 
     def without(family: int = socket.AF_INET, *rest: int) -> socket.socket:

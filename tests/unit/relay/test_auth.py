@@ -36,19 +36,19 @@ def sign(key: str, url: str, params: list[tuple[str, str]] | None = None) -> str
 # upgrades
 
 
-def test_the_published_vector():
+def test_auth_the_published_vector():
     assert signatures.signing_token(["authtok"], "wss://relay.example.com/media", "5RyyovjKfuKsQz9D1epgpo/HUxI=")
 
 
 @pytest.mark.parametrize("signed", [URL, URL + "/", URL.replace(".com/", ".com:443/"), URL.replace(".com/", ".com:443/") + "/"])
 @pytest.mark.parametrize("tokens", [(KEY,), (KEY, OTHER), (OTHER, KEY), ("", KEY)])
-def test_an_upgrade_is_recognised_in_every_form_that_twilio_may_sign(signed, tokens):
+def test_auth_an_upgrade_is_recognised_in_every_form_that_twilio_may_sign(signed, tokens):
     assert signatures.signing_token(tokens, URL, sign(KEY, signed))
     assert signatures.signing_token(tokens, URL + "/", sign(KEY, signed))
     assert signatures.signing_token(tokens, URL, sign(KEY, signed)) == KEY
 
 
-def test_an_explicit_port_passes_with_and_without_it():
+def test_auth_an_explicit_port_passes_with_and_without_it():
     url = "wss://assist.example.com:8443/ws/x"
     assert signatures.signing_token([KEY], url, sign(KEY, url))
     assert signatures.signing_token([KEY], url, sign(KEY, "wss://assist.example.com/ws/x"))
@@ -67,18 +67,18 @@ def test_an_explicit_port_passes_with_and_without_it():
         "",
     ],
 )
-def test_a_signature_over_another_address_is_refused(signed):
+def test_auth_a_signature_over_another_address_is_refused(signed):
     assert not signatures.signing_token([KEY], URL, sign(KEY, signed))
 
 
-def test_a_wrong_key_and_no_key_are_refused():
+def test_auth_a_wrong_key_and_no_key_are_refused():
     assert not signatures.signing_token([OTHER], URL, sign(KEY, URL))
     assert not signatures.signing_token([], URL, sign(KEY, URL))
     assert not signatures.signing_token([""], URL, sign("", URL))
 
 
 @given(header=st.text(max_size=200), url=st.text(max_size=80))
-def test_junk_never_raises(header, url):
+def test_auth_junk_never_raises(header, url):
     assert not signatures.signing_token([KEY], url, header)
     assert not signatures.signing_token([KEY], f"wss://h:{url}/x", header)
     assert not signatures.verify_callback([KEY], url, {header: url}, header)
@@ -88,7 +88,7 @@ def test_junk_never_raises(header, url):
         auth.read_stream_token([KEY], header, NOW)
 
 
-def test_a_port_that_cannot_be_is_refused_and_does_not_raise():
+def test_auth_a_port_that_cannot_be_is_refused_and_does_not_raise():
     assert not signatures.signing_token([KEY], "wss://h:99999/x", sign(KEY, "wss://h:99999/x"))
 
 
@@ -98,13 +98,13 @@ CALLBACK = "https://assist.example.com/callbacks/stream"
 
 
 @pytest.mark.parametrize("signed", [CALLBACK, CALLBACK + "/", CALLBACK.replace(".com/", ".com:443/")])
-def test_a_callback_is_recognised(signed):
+def test_auth_a_callback_is_recognised(signed):
     form = [("StreamEvent", "stream-error"), ("CallSid", CALL), ("StreamError", "ä b")]
     assert signatures.verify_callback([OTHER, KEY], CALLBACK, form, sign(KEY, signed, form))
     assert signatures.verify_callback([KEY], CALLBACK, dict(form), RequestValidator(KEY).compute_signature(signed, dict(form)))
 
 
-def test_a_changed_or_added_field_is_refused():
+def test_auth_a_changed_or_added_field_is_refused():
     form = [("StreamEvent", "stream-error"), ("CallSid", CALL)]
     header = sign(KEY, CALLBACK, form)
     assert not signatures.verify_callback([KEY], CALLBACK, [*form, ("x", "y")], header)
@@ -113,16 +113,16 @@ def test_a_changed_or_added_field_is_refused():
     assert not signatures.verify_callback([KEY], CALLBACK.replace("https", "http"), form, header)
 
 
-def test_repeated_fields_count_each():
+def test_auth_repeated_fields_count_each():
     form = [("a", "1"), ("a", "2")]
     assert signatures.verify_callback([KEY], CALLBACK, form, sign(KEY, CALLBACK, form))
 
 
-def test_a_file_instead_of_a_text_is_refused():
+def test_auth_a_file_instead_of_a_text_is_refused():
     assert not signatures.verify_callback([KEY], CALLBACK, [("a", object())], sign(KEY, CALLBACK))  # type: ignore[list-item]
 
 
-def test_too_many_fields_are_refused():
+def test_auth_too_many_fields_are_refused():
     form = [(f"{n:04}", "") for n in range(201)]
     assert not signatures.verify_callback([KEY], CALLBACK, form, sign(KEY, CALLBACK, form))
 
@@ -136,14 +136,14 @@ def refusal(tokens, token, now=NOW):
     return caught.value.refusal
 
 
-def test_a_token_says_what_it_was_given():
+def test_auth_a_token_says_what_it_was_given():
     token = auth.mint_stream_token(KEY, CLAIMS)
     assert auth.read_stream_token([OTHER, KEY], token, NOW) == CLAIMS
     assert auth.read_stream_token([KEY], auth.mint_stream_token(KEY, replace(CLAIMS, paused=False)), NOW).paused is False
     assert len(TOKEN_PARAMETER) + len(token) < 260
 
 
-def test_the_key_is_hkdf_of_the_auth_token():
+def test_auth_the_key_is_hkdf_of_the_auth_token():
     prk = hmac.new(b"\0" * 32, KEY.encode(), hashlib.sha256).digest()
     key = hmac.new(prk, b"voiceassist-stream\x01", hashlib.sha256).digest()
     message, _, proof = auth.mint_stream_token(KEY, CLAIMS).rpartition(".")
@@ -151,13 +151,13 @@ def test_the_key_is_hkdf_of_the_auth_token():
     assert proof == expected
 
 
-def test_a_token_ends_at_its_moment():
+def test_auth_a_token_ends_at_its_moment():
     token = auth.mint_stream_token(KEY, CLAIMS)
     assert auth.read_stream_token([KEY], token, CLAIMS.exp - 0.001) == CLAIMS
     assert refusal([KEY], token, CLAIMS.exp) is Refusal.TOKEN_EXPIRED
 
 
-def test_an_absent_token_and_a_strangers_token():
+def test_auth_an_absent_token_and_a_strangers_token():
     token = auth.mint_stream_token(KEY, CLAIMS)
     assert refusal([KEY], "") is Refusal.TOKEN_MISSING
     assert refusal([OTHER], token) is Refusal.TOKEN_INVALID
@@ -166,12 +166,12 @@ def test_an_absent_token_and_a_strangers_token():
     assert refusal([KEY], token + "A" * 500) is Refusal.TOKEN_INVALID
 
 
-def test_an_expired_token_of_a_stranger_is_invalid_rather_than_expired():
+def test_auth_an_expired_token_of_a_stranger_is_invalid_rather_than_expired():
     assert refusal([OTHER], auth.mint_stream_token(KEY, CLAIMS), CLAIMS.exp + 1) is Refusal.TOKEN_INVALID
 
 
 @given(data=st.data())
-def test_no_other_text_passes(data):
+def test_auth_no_other_text_passes(data):
     token = auth.mint_stream_token(KEY, CLAIMS)
     at = data.draw(st.integers(0, len(token) - 1))
     other = data.draw(st.characters(min_codepoint=32, max_codepoint=126).filter(lambda c: c != token[at]))
@@ -182,12 +182,12 @@ def test_no_other_text_passes(data):
 @pytest.mark.parametrize(
     "body", [b"{}", b"[]", b'["CA","AC",1,2000000000,false]', b'["%s","AC",0,2000000000,false]' % CALL.encode(), b'["%s"]' % CALL.encode()]
 )
-def test_signed_nonsense_is_invalid(body):
+def test_auth_signed_nonsense_is_invalid(body):
     message = "v1." + base64.urlsafe_b64encode(body).rstrip(b"=").decode()
     assert refusal([KEY], f"{message}.{auth.proof_of(KEY, b'voiceassist-stream', message)}") is Refusal.TOKEN_INVALID
 
 
-def test_an_empty_auth_token_signs_nothing_and_too_long_claims_are_not_minted():
+def test_auth_an_empty_auth_token_signs_nothing_and_too_long_claims_are_not_minted():
     with pytest.raises(ValueError, match="empty"):
         auth.mint_stream_token("", CLAIMS)
     with pytest.raises(ValueError, match="characters"):
@@ -197,7 +197,7 @@ def test_an_empty_auth_token_signs_nothing_and_too_long_claims_are_not_minted():
 # probes and peers
 
 
-def test_a_probes_answer_needs_the_key_and_the_nonce():
+def test_auth_a_probes_answer_needs_the_key_and_the_nonce():
     answer = probe_answer(KEY, "abc")
     assert answer == probe_answer(KEY, "abc")
     assert len({answer, probe_answer(OTHER, "abc"), probe_answer(KEY, "abd")}) == 3
@@ -205,7 +205,7 @@ def test_a_probes_answer_needs_the_key_and_the_nonce():
         probe_answer("", "abc")
 
 
-def test_a_peer_proves_method_path_and_moment():
+def test_auth_a_peer_proves_method_path_and_moment():
     path = f"/calls/{CALL}/pause"
     header = auth.mint_peer(KEY, "POST", path, NOW + 0.7)
     assert auth.verify_peer([OTHER, KEY], header, "post", path, NOW)
@@ -220,6 +220,6 @@ def test_a_peer_proves_method_path_and_moment():
     assert not auth.verify_peer([""], "", "POST", path, NOW)
 
 
-def test_a_stream_token_is_no_peer_header():
+def test_auth_a_stream_token_is_no_peer_header():
     proof = auth.proof_of(KEY, b"voiceassist-stream", f"POST\n/x\n{int(NOW)}")
     assert not auth.verify_peer([KEY], f"{int(NOW)}.{proof}", "POST", "/x", NOW)

@@ -52,7 +52,7 @@ def files(tmp_path: Path) -> Files:
     return Files(tmp_path)
 
 
-def test_reads_both_and_strips(files: Files) -> None:
+def test_config_files_reads_both_and_strips(files: Files) -> None:
     snapshot = read_snapshot(files.config, files.secrets)
     assert snapshot.secrets.auth_token == "token-one"
     assert snapshot.secrets.auth_tokens == ("token-one",)
@@ -71,7 +71,7 @@ def test_reads_both_and_strips(files: Files) -> None:
         ("model-api-key", "x" * 5000, "larger than"),
     ],
 )
-def test_secrets_refused_by_name_without_their_value(files: Files, name: str, value: str | None, words: str) -> None:
+def test_config_files_secrets_refused_by_name_without_their_value(files: Files, name: str, value: str | None, words: str) -> None:
     path = files.secrets / name
     path.unlink() if value is None else path.write_text(value)
     with pytest.raises(ConfigRefused, match=words) as caught:
@@ -79,7 +79,7 @@ def test_secrets_refused_by_name_without_their_value(files: Files, name: str, va
     assert value is None or len(value) < 2 or value not in str(caught.value)
 
 
-def test_checks_off_needs_no_twilio_secrets(files: Files) -> None:
+def test_config_files_checks_off_needs_no_twilio_secrets(files: Files) -> None:
     files.write(checks="Off")
     for name in SECRETS:
         if name != "model-api-key":
@@ -87,13 +87,13 @@ def test_checks_off_needs_no_twilio_secrets(files: Files) -> None:
     assert read_snapshot(files.config, files.secrets).secrets.auth_tokens == ()
 
 
-def test_absent_config_names_the_file(files: Files) -> None:
+def test_config_files_absent_config_names_the_file(files: Files) -> None:
     files.config.unlink()
     with pytest.raises(ConfigRefused, match=r"relay\.json: cannot be read"):
         read_snapshot(files.config, files.secrets)
 
 
-def test_swap_and_refusal(files: Files) -> None:
+def test_config_files_swap_and_refusal(files: Files) -> None:
     watch = files.watch()
     changes: list[tuple[Snapshot, Snapshot]] = []
     watch.on_change(lambda old, new: changes.append((old, new)))
@@ -120,7 +120,7 @@ def test_swap_and_refusal(files: Files) -> None:
     assert len(infos) == 1
 
 
-def test_a_listener_that_fails_keeps_no_other_from_the_news(files: Files) -> None:
+def test_config_files_a_listener_that_fails_keeps_no_other_from_the_news(files: Files) -> None:
     watch = files.watch()
     heard: list[str] = []
 
@@ -135,7 +135,7 @@ def test_a_listener_that_fails_keeps_no_other_from_the_news(files: Files) -> Non
     assert heard == ["Two.", "Three."]
 
 
-def test_secret_rotation_and_a_secret_that_vanishes(files: Files) -> None:
+def test_config_files_secret_rotation_and_a_secret_that_vanishes(files: Files) -> None:
     watch = files.watch()
     version = watch.current().secrets_version
     (files.secrets / "model-api-key").write_text("sk-2")
@@ -148,7 +148,7 @@ def test_secret_rotation_and_a_secret_that_vanishes(files: Files) -> None:
     assert "model-api-key" in watch.error
 
 
-def test_a_bad_configuration_does_not_keep_a_new_secret_back(files: Files) -> None:
+def test_config_files_a_bad_configuration_does_not_keep_a_new_secret_back(files: Files) -> None:
     watch = files.watch()
     files.config.write_text("{ half")
     (files.secrets / "model-api-key").write_text("sk-2")
@@ -164,7 +164,7 @@ def test_a_bad_configuration_does_not_keep_a_new_secret_back(files: Files) -> No
     assert "model-api-key" in watch.error
 
 
-def test_guard_applies_to_swaps_too(files: Files) -> None:
+def test_config_files_guard_applies_to_swaps_too(files: Files) -> None:
     def guard(snapshot: Snapshot) -> None:
         if snapshot.config.checks == "Off":
             raise ConfigRefused("checks: Off, but listening publicly")
@@ -176,7 +176,7 @@ def test_guard_applies_to_swaps_too(files: Files) -> None:
     assert "checks" in watch.error
 
 
-def test_a_mounted_volume_is_swapped_by_a_link(tmp_path: Path) -> None:
+def test_config_files_a_mounted_volume_is_swapped_by_a_link(tmp_path: Path) -> None:
     """The way the kubelet does it: data directories, and one symbolic link that is renamed over the old one."""
     first = Files(tmp_path)
     (tmp_path / "v1").mkdir()

@@ -16,6 +16,6 @@ print(raise_limit(), *resource.getrlimit(resource.RLIMIT_NOFILE))
 
 
 @pytest.mark.parametrize(("soft", "hard", "after"), [(64, 512, 512), (512, 512, 512)])
-def test_the_soft_limit_becomes_the_hard_one(soft: int, hard: int, after: int) -> None:
+def test_descriptors_the_soft_limit_becomes_the_hard_one(soft: int, hard: int, after: int) -> None:
     done = subprocess.run([sys.executable, "-c", SCRIPT.format(soft=soft, hard=hard)], capture_output=True, text=True, check=True)
     assert done.stdout.split() == [str(after), str(after), str(hard)]

@@ -19,12 +19,12 @@ from voiceassist_relay.realtime.core.client_events import conversation_update, t
 
 TESTS = Path(__file__).parents[2]
 HERE = "unit/relay/test_every_field.py"
-SETTINGS = f"{HERE}::test_what_a_session_is_told_follows_the_configuration"
+SETTINGS = f"{HERE}::test_every_field_what_a_session_is_told_follows_the_configuration"
 LINE, START, HTTP = "integration/test_end_to_end.py::", "integration/test_functions_start.py::", "integration/test_functions_http.py::"
 
 ACCESS = "integration/test_functions_access.py::"
 SEEN_BY = {
-    "version": f"{HERE}::test_another_version_is_refused",
+    "version": f"{HERE}::test_every_field_another_version_is_refused",
     "namespace": "integration/test_relay_command.py::test_the_private_port_and_the_public_one",
     "name": "integration/test_relay_command.py::test_the_private_port_and_the_public_one",
     "configRevision": LINE + "test_configuration_swap_and_secret_rotation",
@@ -62,7 +62,7 @@ SEEN_BY = {
     "prompts.revision": LINE + "test_configuration_swap_and_secret_rotation",
     "prompts.weight": "unit/call/test_prompt_choice.py::test_shares_follow_the_weights",
     "prompts.instructions": LINE + "test_configuration_swap_and_secret_rotation",
-    "promptSalt": f"{HERE}::test_the_salt_of_the_configuration_spreads_calls_anew",
+    "promptSalt": f"{HERE}::test_every_field_the_salt_of_the_configuration_spreads_calls_anew",
     "rollout.applyTo": LINE + "test_all_calls_take_a_new_prompt",
     "limits.maxCalls": LINE + "test_full_relay_refuses_before_the_upgrade_and_the_stream_starts_elsewhere",
     "limits.streamPingSeconds": "integration/test_admission.py::test_a_silent_stream_is_pinged_as_often_as_the_configuration_says",
@@ -100,7 +100,7 @@ def test_every_field_is_in_the_table() -> None:
 
 
 @pytest.mark.parametrize("place", sorted(set(SEEN_BY.values())))
-def test_the_tests_are_there(place: str) -> None:
+def test_every_field_the_tests_are_there(place: str) -> None:
     path, name = place.split("::")
     assert re.search(rf"^(async )?def {name}\(", (TESTS / path).read_text(), re.MULTILINE), place
 
@@ -110,19 +110,19 @@ def config(**changes: Any) -> dict[str, Any]:
     return {"host": "a.example.com", "twilio": twilio, "prompts": [{"instructions": "Help."}], **changes}
 
 
-def test_another_version_is_refused() -> None:
+def test_every_field_another_version_is_refused() -> None:
     with pytest.raises(ContractError, match="version: 2 given"):
         RelayConfig.parse(json.dumps(config(version=2)))
 
 
-def test_the_salt_of_the_configuration_spreads_calls_anew() -> None:
+def test_every_field_the_salt_of_the_configuration_spreads_calls_anew() -> None:
     prompts = [{"revision": "aaaa", "instructions": "A.", "weight": 50}, {"revision": "bbbb", "instructions": "B.", "weight": 50}]
     one, other = (RelayConfig.model_validate(config(prompts=prompts, promptSalt=salt)) for salt in ("one", "other"))
     calls = [f"CA{n:032x}" for n in range(100)]
     assert [choose_prompt(one, c).revision for c in calls] != [choose_prompt(other, c).revision for c in calls]  # type: ignore[arg-type]
 
 
-def test_what_a_session_is_told_follows_the_configuration() -> None:
+def test_every_field_what_a_session_is_told_follows_the_configuration() -> None:
     model = ModelConfig.model_validate(
         {
             "turnDetection": {"type": "ServerVAD", "threshold": 0.4, "prefixPaddingMs": 200, "silenceDurationMs": 700},

@@ -13,12 +13,12 @@ from voiceassist_relay.metrics.relay_metrics import RelayMetrics
 GOLDENS = Path(__file__).parent / "goldens"
 
 
-def test_the_commands_help(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_goldens_the_commands_help(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "100")
     assert parser().format_help() == (GOLDENS / "help.txt").read_text()
 
 
-def test_the_series_from_the_start() -> None:
+def test_goldens_the_series_from_the_start() -> None:
     """Names, types, labels and their order; the texts of help are those of docs/metrics.md."""
     lines = generate_latest(RelayMetrics().registry).decode().splitlines()
     shown = [line for line in lines if line.startswith("# TYPE voiceassist") or line.startswith("voiceassist")]

@@ -23,7 +23,7 @@ async def both(tasks: list[asyncio.Task[None]]) -> None:
         await asyncio.gather(*tasks)
 
 
-async def test_set_before_wait_costs_no_turn_of_the_loop() -> None:
+async def test_lazy_event_set_before_wait_costs_no_turn_of_the_loop() -> None:
     event = LazyEvent()
     event.set()
     with pytest.raises(StopIteration):
@@ -31,7 +31,7 @@ async def test_set_before_wait_costs_no_turn_of_the_loop() -> None:
     assert event.is_set()
 
 
-async def test_set_wakes_everyone_who_waits() -> None:
+async def test_lazy_event_set_wakes_everyone_who_waits() -> None:
     event = LazyEvent()
     tasks = await waiting(event, 3)
     event.set()
@@ -39,7 +39,7 @@ async def test_set_wakes_everyone_who_waits() -> None:
     assert event.is_set()
 
 
-async def test_whoever_waits_is_woken_even_if_it_is_cleared_at_once() -> None:
+async def test_lazy_event_whoever_waits_is_woken_even_if_it_is_cleared_at_once() -> None:
     event = LazyEvent()
     tasks = await waiting(event, 2)
     event.set()
@@ -51,7 +51,7 @@ async def test_whoever_waits_is_woken_even_if_it_is_cleared_at_once() -> None:
     await both(late)
 
 
-async def test_cleared_it_is_waited_for_again_and_again() -> None:
+async def test_lazy_event_cleared_it_is_waited_for_again_and_again() -> None:
     event = LazyEvent()
     for _ in range(3):
         tasks = await waiting(event, 1)
@@ -62,7 +62,7 @@ async def test_cleared_it_is_waited_for_again_and_again() -> None:
         assert not event.is_set()
 
 
-async def test_a_cancelled_waiter_takes_nobody_with_it() -> None:
+async def test_lazy_event_a_cancelled_waiter_takes_nobody_with_it() -> None:
     event = LazyEvent()
     first, second, third = await waiting(event, 3)
     second.cancel()
@@ -72,7 +72,7 @@ async def test_a_cancelled_waiter_takes_nobody_with_it() -> None:
     await both([first, third])
 
 
-async def test_set_while_a_cancelled_waiter_did_not_run_yet() -> None:
+async def test_lazy_event_set_while_a_cancelled_waiter_did_not_run_yet() -> None:
     event = LazyEvent()
     first, second = await waiting(event, 2)
     first.cancel()
@@ -81,7 +81,7 @@ async def test_set_while_a_cancelled_waiter_did_not_run_yet() -> None:
     assert first.cancelled()
 
 
-async def test_cancelled_after_set_the_next_ones_stay() -> None:
+async def test_lazy_event_cancelled_after_set_the_next_ones_stay() -> None:
     event = LazyEvent()
     (first,) = await waiting(event, 1)
     event.set()
@@ -93,7 +93,7 @@ async def test_cancelled_after_set_the_next_ones_stay() -> None:
     await both(late)
 
 
-async def test_a_timeout_leaves_nothing_behind() -> None:
+async def test_lazy_event_a_timeout_leaves_nothing_behind() -> None:
     event = LazyEvent()
     for _ in range(3):
         with pytest.raises(TimeoutError):
@@ -102,7 +102,7 @@ async def test_a_timeout_leaves_nothing_behind() -> None:
     assert event._waiting is None
 
 
-async def test_nothing_is_kept_once_it_is_set() -> None:
+async def test_lazy_event_nothing_is_kept_once_it_is_set() -> None:
     event = LazyEvent()
     tasks = await waiting(event, 2)
     event.set()

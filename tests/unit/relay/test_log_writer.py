@@ -37,7 +37,7 @@ def read(end: int, until: str) -> str:
     return text
 
 
-def test_lines_come_in_order_and_whole(pipe: tuple[int, int]) -> None:
+def test_log_writer_lines_come_in_order_and_whole(pipe: tuple[int, int]) -> None:
     writer = LogWriter(pipe[1], gap)
     lines = [f"line {number} \u2014\n" for number in range(200)]
     for line in lines:
@@ -46,7 +46,7 @@ def test_lines_come_in_order_and_whole(pipe: tuple[int, int]) -> None:
     assert writer.drain(10)
 
 
-def test_without_a_reader_lines_are_dropped_and_counted_and_their_place_is_marked(pipe: tuple[int, int]) -> None:
+def test_log_writer_without_a_reader_lines_are_dropped_and_counted_and_their_place_is_marked(pipe: tuple[int, int]) -> None:
     dropped: list[int] = []
     writer = LogWriter(pipe[1], gap, most_bytes=10_000)
     writer.on_dropped = dropped.append
@@ -65,7 +65,7 @@ def test_without_a_reader_lines_are_dropped_and_counted_and_their_place_is_marke
     assert read(pipe[0], "after\n") == f"(missing: {missing})\nafter\n"
 
 
-def test_a_descriptor_that_does_not_wait_loses_nothing(pipe: tuple[int, int]) -> None:
+def test_log_writer_a_descriptor_that_does_not_wait_loses_nothing(pipe: tuple[int, int]) -> None:
     os.set_blocking(pipe[1], False)
     writer = LogWriter(pipe[1], gap)
     lines = [f"{number:099d}\n" for number in range(500)]
@@ -74,7 +74,7 @@ def test_a_descriptor_that_does_not_wait_loses_nothing(pipe: tuple[int, int]) ->
     assert read(pipe[0], lines[-1]) == "".join(lines)
 
 
-async def test_a_reader_who_has_gone_is_no_fault_of_the_process(pipe: tuple[int, int]) -> None:
+async def test_log_writer_a_reader_who_has_gone_is_no_fault_of_the_process(pipe: tuple[int, int]) -> None:
     ours, theirs = os.pipe()
     os.close(ours)
     dropped: list[int] = []
@@ -87,7 +87,7 @@ async def test_a_reader_who_has_gone_is_no_fault_of_the_process(pipe: tuple[int,
 
 
 @pytest.mark.parametrize("reading", [True, False])
-def test_at_the_end_what_waits_is_written_if_somebody_reads(reading: bool) -> None:
+def test_log_writer_at_the_end_what_waits_is_written_if_somebody_reads(reading: bool) -> None:
     program = (
         "from voiceassist_relay.log_writer import LogWriter\n"
         "writer = LogWriter(2, str)\nfor number in range(5000):\n    writer.write(f'{number:099d}\\n')\n"

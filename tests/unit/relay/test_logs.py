@@ -36,7 +36,7 @@ def run(style: str) -> list[str]:
 
 
 @pytest.mark.parametrize("style", ["auto", "json"])
-def test_json_lines(style: str) -> None:
+def test_logs_json_lines(style: str) -> None:
     entries = [json.loads(line) for line in run(style)]
     assert [entry["event"] for entry in entries] == ["call over", "trouble", "failed"], "debug and libraries' chatter stay out"
     assert [entry["level"] for entry in entries] == ["info", "warning", "error"]
@@ -45,7 +45,7 @@ def test_json_lines(style: str) -> None:
     assert "ZeroDivisionError" in entries[2]["exception"]
 
 
-def test_console_when_asked_and_on_a_terminal() -> None:
+def test_logs_console_when_asked_and_on_a_terminal() -> None:
     asked = "\n".join(run("console"))
     ours, theirs = pty.openpty()
     with subprocess.Popen([sys.executable, "-c", PROGRAM, "auto"], stderr=theirs) as process:
@@ -95,19 +95,19 @@ Foreign.__module__ = "somebody.else"
     ],
     ids=["ours", "a library's", "a cause", "a group", "asyncio's own"],
 )
-def test_what_anothers_exception_says_is_not_written_but_where_and_which(body: str) -> None:
+def test_logs_what_anothers_exception_says_is_not_written_but_where_and_which(body: str) -> None:
     text, entries = written(body)
     assert "sk-planted" not in text
     assert "Foreign" in str(entries[-1]["exception"])
     assert 'File "<string>", line' in str(entries[-1]["exception"])
 
 
-def test_what_our_own_exception_says_is_written() -> None:
+def test_logs_what_our_own_exception_says_is_written() -> None:
     _, entries = written("try:\n    raise ConfigRefused('host: missing')\nexcept ConfigRefused:\n    log.exception('failed')")
     assert "ConfigRefused: host: missing" in str(entries[0]["exception"])
 
 
-def test_values_of_secrets_are_blotted_out_wherever_they_got_in() -> None:
+def test_logs_values_of_secrets_are_blotted_out_wherever_they_got_in() -> None:
     text, entries = written("blotter.hide(['sk-planted', 'ab'])\nlog.error('about sk-planted', a={'b': ['x sk-planted', 1]}, cab='cab')")
     assert "sk-planted" not in text
     assert entries[0]["event"] == "about (secret)"
@@ -115,6 +115,6 @@ def test_values_of_secrets_are_blotted_out_wherever_they_got_in() -> None:
     assert entries[0]["cab"] == "cab", "too short to be told from a word"
 
 
-def test_a_calls_name() -> None:
+def test_logs_a_calls_name() -> None:
     sid = "CA" + "0" * 32
     assert call_hash(sid) == hashlib.sha256(sid.encode()).hexdigest()[:10]

@@ -46,7 +46,7 @@ def told(metrics: RelayMetrics, revision: str) -> None:
     metrics.feedback(revision, "up")
 
 
-def test_every_promised_metric_is_there_with_its_labels() -> None:
+def test_metrics_every_promised_metric_is_there_with_its_labels() -> None:
     metrics = RelayMetrics()
     told(metrics, "r")
     metrics.frame_forwarded(0.001)
@@ -68,7 +68,7 @@ def test_every_promised_metric_is_there_with_its_labels() -> None:
         assert found.get(full, found.get(full + "_count")) == labels, name
 
 
-def test_stages_of_a_turn() -> None:
+def test_metrics_stages_of_a_turn() -> None:
     metrics = RelayMetrics()
     told(metrics, "r")
     sums = {stage: sample(metrics, "stage_duration_seconds_sum", stage=stage) for stage in ("endpointing", "request", "first_token")}
@@ -78,7 +78,7 @@ def test_stages_of_a_turn() -> None:
     assert sample(metrics, "suggestion_latency_seconds_sum", revision="other") == pytest.approx(1.25)
 
 
-def test_a_moment_that_was_not_seen_is_no_stage() -> None:
+def test_metrics_a_moment_that_was_not_seen_is_no_stage() -> None:
     metrics = RelayMetrics()
     metrics.turn("merged", "r", TurnTiming(None, 1.5))
     metrics.suggestion_published("r", TurnTiming(None, 1.5), 2.0)
@@ -86,7 +86,7 @@ def test_a_moment_that_was_not_seen_is_no_stage() -> None:
     assert sample(metrics, "suggestion_latency_seconds_count", revision="other") is None
 
 
-def test_at_most_four_revisions_and_only_while_in_use() -> None:
+def test_metrics_at_most_four_revisions_and_only_while_in_use() -> None:
     metrics = RelayMetrics()
     metrics.use_revisions(["r1", "r2", "r3", "r4", "r5", "r1"])
     for revision in ("r1", "r4", "r5", "never"):
@@ -102,7 +102,7 @@ def test_at_most_four_revisions_and_only_while_in_use() -> None:
     assert sample(metrics, "turns_total", revision="r5", outcome="suggested") == 1
 
 
-def test_one_configuration_is_in_force() -> None:
+def test_metrics_one_configuration_is_in_force() -> None:
     metrics = RelayMetrics()
     metrics.config_in_force("aaaa")
     metrics.config_in_force("bbbb")
@@ -110,7 +110,7 @@ def test_one_configuration_is_in_force() -> None:
     assert sample(metrics, "config_info", revision="bbbb") == 1
 
 
-def test_a_calls_metrics_are_the_process_s() -> None:
+def test_metrics_a_calls_metrics_are_the_process_s() -> None:
     shared = RelayMetrics()
     shared.use_revisions(["r"])
     call = CallMetrics(shared)
@@ -124,7 +124,7 @@ def test_a_calls_metrics_are_the_process_s() -> None:
     assert call.summary()["tokens"] == {}
 
 
-async def test_a_busy_loop_shows() -> None:
+async def test_metrics_a_busy_loop_shows() -> None:
     import time
 
     delays: list[float] = []

@@ -101,20 +101,20 @@ def full() -> RelayMetrics:
     return metrics
 
 
-def test_nothing_makes_more_series_than_the_bound(full: RelayMetrics) -> None:
+def test_metrics_nothing_makes_more_series_than_the_bound(full: RelayMetrics) -> None:
     found = samples(full)
     assert len({(sample.name, *sorted(sample.labels.items())) for sample in found}) == len(found) < closed.MOST_SERIES
     (stated,) = re.findall(r"(\d+) series at the very most", (ROOT / "docs/observability.md").read_text())
     assert len(found) == int(stated)
 
 
-def test_the_bound_is_reached_by_all_that_is_counted(full: RelayMetrics) -> None:
+def test_metrics_the_bound_is_reached_by_all_that_is_counted(full: RelayMetrics) -> None:
     """Else the count above would leave something out: every series of ours was written to."""
     idle = [s for s in samples(full) if s.name.startswith(PREFIX) and not s.name.endswith("_bucket") and not s.value]
     assert idle == []
 
 
-def test_revisions_and_models_change_and_the_series_do_not_grow(full: RelayMetrics) -> None:
+def test_metrics_revisions_and_models_change_and_the_series_do_not_grow(full: RelayMetrics) -> None:
     before = len(samples(full))
     for number in range(20):
         several = [f"{number}-{one}" for one in range(6)]
@@ -130,7 +130,7 @@ def test_revisions_and_models_change_and_the_series_do_not_grow(full: RelayMetri
     assert {s.labels["model"] for s in samples(full) if s.name == PREFIX + "tokens_total"} == {"m", "other"}
 
 
-def test_what_can_happen_is_there_before_it_happens() -> None:
+def test_metrics_what_can_happen_is_there_before_it_happens() -> None:
     """A rate sees the first event of a kind: its series was there, at 0; only further revisions and models may come anew."""
     metrics = RelayMetrics()
     metrics.use_revisions(["r"])
@@ -149,7 +149,7 @@ def test_what_can_happen_is_there_before_it_happens() -> None:
     assert more == set()
 
 
-def test_every_code_of_the_models_has_its_series() -> None:
+def test_metrics_every_code_of_the_models_has_its_series() -> None:
     assert {failures.label(code) for code in CODES} | {"other"} <= set(closed.MODEL_ERRORS)
     assert {failures.label("new", kind) for kind in ("server_error", "rate_limit_exceeded", "invalid_request_error", "newer")} <= set(
         closed.MODEL_ERRORS
@@ -190,13 +190,13 @@ def written() -> Iterator[tuple[str, str, str]]:
                             yield f"{path.relative_to(SOURCE)}:{node.lineno}", verb, one.value
 
 
-def test_labels_that_the_code_writes_are_in_the_lists() -> None:
+def test_metrics_labels_that_the_code_writes_are_in_the_lists() -> None:
     found = list(written())
     assert [(where, verb, text) for where, verb, text in found if text not in VERBS[verb][1]] == []
     assert {verb for _, verb, _ in found} == set(VERBS), "a verb that is gone proves nothing"
 
 
-def test_the_text_is_what_the_client_would_write(full: RelayMetrics) -> None:
+def test_metrics_the_text_is_what_the_client_would_write(full: RelayMetrics) -> None:
     """But for the labels that all series bear, and the moments of creation, which nobody reads."""
     full.config_in_force('odd "name" \\ with\na line')
     ours = {(s.name, *sorted(s.labels.items())): s.value for s in samples(full)}

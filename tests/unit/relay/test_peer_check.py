@@ -59,7 +59,7 @@ def until(count: int) -> Callable[[PeerCheck, list[int]], Awaitable[None]]:
     return wait
 
 
-async def test_asked_at_start_and_left_alone_while_well(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_peer_check_asked_at_start_and_left_alone_while_well(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peer_check, "AGAIN", 0.01)
 
     async def wait(_: PeerCheck, asked: list[int]) -> None:
@@ -69,12 +69,12 @@ async def test_asked_at_start_and_left_alone_while_well(monkeypatch: pytest.Monk
     assert (await running([None], wait)).status.ok
 
 
-async def test_asked_again_while_not_well(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_peer_check_asked_again_while_not_well(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peer_check, "AGAIN", 0.01)
     assert (await running([Unwell(PeerReason.REFUSED, "no"), Unwell(PeerReason.REFUSED, "no"), None], until(3))).status.ok
 
 
-async def test_a_check_that_breaks_is_told_and_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_peer_check_a_check_that_breaks_is_told_and_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peer_check, "AGAIN", 0.01)
     broken = await running([RuntimeError("bug")], until(3))
     assert (broken.status.ok, broken.status.reason) == (False, PeerReason.UNKNOWN)
@@ -82,7 +82,7 @@ async def test_a_check_that_breaks_is_told_and_asked_again(monkeypatch: pytest.M
     assert (await running([RuntimeError("bug"), None], until(2))).status.ok
 
 
-async def test_asked_at_once_when_what_matters_changes_and_not_otherwise() -> None:
+async def test_peer_check_asked_at_once_when_what_matters_changes_and_not_otherwise() -> None:
     async def change(check: PeerCheck, asked: list[int]) -> None:
         await until(1)(check, asked)
         check.changed(snapshot(), snapshot(host="b.example.com"))
@@ -96,7 +96,7 @@ async def test_asked_at_once_when_what_matters_changes_and_not_otherwise() -> No
     await running([None], change)
 
 
-async def test_after_a_change_the_peer_is_unknown_and_an_answer_to_the_old_question_does_not_count() -> None:
+async def test_peer_check_after_a_change_the_peer_is_unknown_and_an_answer_to_the_old_question_does_not_count() -> None:
     health, asked, may_answer = PeerHealth(0), [0], asyncio.Event()
 
     async def ask() -> None:

@@ -4,7 +4,7 @@ from voiceassist_crds.status import PeerReason
 from voiceassist_relay.peer_health import PeerHealth
 
 
-def test_rules() -> None:
+def test_peer_health_rules() -> None:
     health = PeerHealth(0)
     assert (health.status.ok, health.status.reason) == (False, PeerReason.UNKNOWN)
     health.worked(1)
@@ -21,7 +21,7 @@ def test_rules() -> None:
     assert (health.status.ok, health.status.reason) == (False, PeerReason.REFUSED), "a definite refusal counts at once"
 
 
-def test_successes_forget_failures() -> None:
+def test_peer_health_successes_forget_failures() -> None:
     health = PeerHealth(0)
     for at in range(1, 20, 2):
         health.worked(at)
@@ -29,7 +29,7 @@ def test_successes_forget_failures() -> None:
         assert health.status.ok
 
 
-def test_after_a_change_nothing_is_known_until_an_answer_is_there() -> None:
+def test_peer_health_after_a_change_nothing_is_known_until_an_answer_is_there() -> None:
     health = PeerHealth(0)
     health.worked(1)
     health.changed(2)
@@ -43,7 +43,7 @@ def test_after_a_change_nothing_is_known_until_an_answer_is_there() -> None:
     assert (health.status.ok, health.status.since) == (True, 5)
 
 
-def test_who_asked_before_the_change_is_not_heard_after_it() -> None:
+def test_peer_health_who_asked_before_the_change_is_not_heard_after_it() -> None:
     health = PeerHealth(0)
     before = health.reporter()
     before.worked(1)

@@ -16,7 +16,7 @@ CONFIG = {
 }
 
 
-def test_what_is_not_for_others_is_not_in_it() -> None:
+def test_report_what_is_not_for_others_is_not_in_it() -> None:
     lines = [
         {"event": "x", "url": "wss://assist.example.com/ws", "said": f"call {SID} from +4930123456 with key planted-key"},
         "planted-key",
@@ -28,7 +28,7 @@ def test_what_is_not_for_others_is_not_in_it() -> None:
         assert kept in shown, kept
 
 
-def test_files_that_cannot_be_used_and_a_relay_that_is_not_there_are_told(tmp_path: Path) -> None:
+def test_report_files_that_cannot_be_used_and_a_relay_that_is_not_there_are_told(tmp_path: Path) -> None:
     (tmp_path / "relay.json").write_text("{")
     (tmp_path / "secrets").mkdir()
     (tmp_path / "secrets" / "model-api-key").write_text("planted-key\n")

@@ -20,7 +20,7 @@ class Renderings:
         return b"%d" % self.count
 
 
-async def test_a_rendering_stands_for_a_second() -> None:
+async def test_scrapes_a_rendering_stands_for_a_second() -> None:
     renderings = Renderings()
     scrapes = Scrapes(renderings)
     assert await scrapes.text() == b"1"
@@ -30,7 +30,7 @@ async def test_a_rendering_stands_for_a_second() -> None:
     assert await scrapes.text() == b"2"
 
 
-async def test_who_asks_without_end_is_not_answered_more_often() -> None:
+async def test_scrapes_who_asks_without_end_is_not_answered_more_often() -> None:
     renderings, answers = Renderings(), 0
     scrapes = Scrapes(renderings)
 
@@ -50,7 +50,7 @@ async def test_who_asks_without_end_is_not_answered_more_often() -> None:
     assert answers >= 10 * AT_ONCE, "nobody is shut out"
 
 
-async def test_those_above_the_bound_are_refused_at_once() -> None:
+async def test_scrapes_those_above_the_bound_are_refused_at_once() -> None:
     scrapes = Scrapes(Renderings())
     results = await asyncio.gather(*(scrapes.text() for _ in range(AT_ONCE + WAITING + 3)), return_exceptions=True)
     assert list(results[:AT_ONCE]) == [b"1"] * AT_ONCE
@@ -58,6 +58,6 @@ async def test_those_above_the_bound_are_refused_at_once() -> None:
     assert all(isinstance(result, TooMany) for result in results[-3:])
 
 
-async def test_with_no_time_each_has_a_rendering_of_its_own() -> None:
+async def test_scrapes_with_no_time_each_has_a_rendering_of_its_own() -> None:
     scrapes = Scrapes(Renderings(), 0)
     assert [await scrapes.text() for _ in range(20)] == [b"%d" % number for number in range(1, 21)]

@@ -58,7 +58,9 @@ class LateSync:
         pytest.param(0, NEW, False, id="the same by another hand, and nothing unclear"),
     ],
 )
-async def test_a_write_that_stays_unclear_is_repeated_and_known_again(unclear: int, arrives: CallDocument | None, written: bool) -> None:
+async def test_call_documents_a_write_that_stays_unclear_is_repeated_and_known_again(
+    unclear: int, arrives: CallDocument | None, written: bool
+) -> None:
     sync = LateSync(unclear, arrives)
     store = DocumentStore(sync, lambda: 3600, RelayMetrics())  # type: ignore[arg-type]
     documents = CallDocuments(store, RetryPolicy(first=0.001, longest=0.001, attempts=4))
@@ -66,7 +68,7 @@ async def test_a_write_that_stays_unclear_is_repeated_and_known_again(unclear: i
     assert sync.creations == unclear + 1
 
 
-async def test_a_write_that_stays_unclear_for_too_long_is_an_error() -> None:
+async def test_call_documents_a_write_that_stays_unclear_for_too_long_is_an_error() -> None:
     sync = LateSync(99, None)
     store = DocumentStore(sync, lambda: 3600, RelayMetrics())  # type: ignore[arg-type]
     documents = CallDocuments(store, RetryPolicy(first=0.001, longest=0.001, attempts=4))

@@ -22,7 +22,7 @@ ANY = st.characters(exclude_categories=())
 # the Sync client's own part
 
 
-async def test_ensure_takes_what_exists_and_sets_its_ttl() -> None:
+async def test_client_ensure_takes_what_exists_and_sets_its_ttl() -> None:
     seen: list[tuple[str, str, dict[str, str]]] = []
 
     async def handler(request: web.Request) -> web.Response:
@@ -43,7 +43,7 @@ async def test_ensure_takes_what_exists_and_sets_its_ttl() -> None:
     ]
 
 
-async def test_pages_are_followed_but_never_to_another_host() -> None:
+async def test_client_pages_are_followed_but_never_to_another_host() -> None:
     queries: list[dict[str, str]] = []
 
     async def handler(request: web.Request) -> web.Response:
@@ -60,13 +60,13 @@ async def test_pages_are_followed_but_never_to_another_host() -> None:
     assert [query.get("PageToken") for query in queries] == [None, "t/0", "t/1"]
 
 
-async def test_an_answer_without_its_sid_is_unclear() -> None:
+async def test_client_an_answer_without_its_sid_is_unclear() -> None:
     async with serving(answering(201, {"data": {}})) as relay:
         with pytest.raises(TwilioUnclear, match="no sid"):
             await relay.sync.create_document("d", {}, 60)
 
 
-async def test_a_taken_key_is_told_from_other_refusals() -> None:
+async def test_client_a_taken_key_is_told_from_other_refusals() -> None:
     async with serving(answering(409, {"code": 54208, "message": "exists"})) as relay:
         with pytest.raises(TwilioRefused) as caught:
             await relay.sync.create_item("MP1", "000001", {}, 60)
@@ -75,11 +75,11 @@ async def test_a_taken_key_is_told_from_other_refusals() -> None:
 
 
 @given(st.dictionaries(st.text(ANY, max_size=5), st.text(ANY, max_size=20), max_size=3))
-def test_any_text_can_be_sent(data: dict[str, str]) -> None:
+def test_client_any_text_can_be_sent(data: dict[str, str]) -> None:
     sent = encode(data).encode()
     if not any(0xD800 <= ord(c) <= 0xDFFF for pair in data.items() for c in "".join(pair)):
         assert json.loads(sent) == data
 
 
-def test_half_a_surrogate_pair_becomes_a_replacement_character() -> None:
+def test_client_half_a_surrogate_pair_becomes_a_replacement_character() -> None:
     assert json.loads(encode({"a": "x\ud83d", "b": "\ud83d\ude00"}).encode()) == {"a": "x\ufffd", "b": "😀"}

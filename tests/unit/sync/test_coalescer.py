@@ -66,14 +66,14 @@ def most_in_a_second(times: Sequence[float]) -> int:
     return max((sum(1 for other in times if begin <= other < begin + 1.0) for begin in times), default=0)
 
 
-def test_a_newer_draft_takes_the_place_of_an_unsent_one() -> None:
+def test_coalescer_a_newer_draft_takes_the_place_of_an_unsent_one() -> None:
     coalescer = Coalescer()
     for part in (1, 2, 3):
         assert coalescer.offer(draft("a", part)) == ()
     assert [message for _, message in drain(coalescer)] == [draft("a", 3)]
 
 
-def test_drafts_go_in_turn() -> None:
+def test_coalescer_drafts_go_in_turn() -> None:
     coalescer = Coalescer()
     for message in (draft("a"), draft("b"), draft("a", 2)):
         coalescer.offer(message)
@@ -81,7 +81,7 @@ def test_drafts_go_in_turn() -> None:
 
 
 @pytest.mark.parametrize("end", [suggestion("a"), withdrawn("a")])
-def test_the_end_of_an_item_takes_its_draft_along_and_late_drafts_are_passed_over(end: StreamMessage) -> None:
+def test_coalescer_the_end_of_an_item_takes_its_draft_along_and_late_drafts_are_passed_over(end: StreamMessage) -> None:
     coalescer = Coalescer()
     coalescer.offer(draft("a"))
     coalescer.offer(end)
@@ -90,7 +90,7 @@ def test_the_end_of_an_item_takes_its_draft_along_and_late_drafts_are_passed_ove
     assert [message for _, message in drain(coalescer)] == [end]
 
 
-def test_a_final_transcript_ends_its_item() -> None:
+def test_coalescer_a_final_transcript_ends_its_item() -> None:
     coalescer = Coalescer()
     coalescer.offer(words("t", 1))
     coalescer.offer(words("t", 2, final=True))
@@ -102,7 +102,7 @@ def test_a_final_transcript_ends_its_item() -> None:
     assert len(coalescer) == 0
 
 
-def test_what_was_not_sent_comes_back_unless_newer() -> None:
+def test_coalescer_what_was_not_sent_comes_back_unless_newer() -> None:
     coalescer = Coalescer()
     coalescer.offer(draft("a"))
     coalescer.offer(status(1))
@@ -115,7 +115,7 @@ def test_what_was_not_sent_comes_back_unless_newer() -> None:
     assert [message for _, message in drain(coalescer, 1.0)] == [status(1), status(2), draft("a", 2)]
 
 
-def test_a_failed_draft_is_sent_again_while_it_is_the_newest() -> None:
+def test_coalescer_a_failed_draft_is_sent_again_while_it_is_the_newest() -> None:
     coalescer = Coalescer()
     coalescer.offer(draft("a"))
     coalescer.take(Lane.LATEST, 0.0)
@@ -123,7 +123,7 @@ def test_a_failed_draft_is_sent_again_while_it_is_the_newest() -> None:
     assert coalescer.take(Lane.LATEST, 1.0) == draft("a")
 
 
-def test_drafts_leave_room_for_what_is_kept_and_are_spaced() -> None:
+def test_coalescer_drafts_leave_room_for_what_is_kept_and_are_spaced() -> None:
     coalescer, sent, now = Coalescer(), [], 0.0
     for step in range(300):
         now = step / 100
@@ -139,7 +139,7 @@ def test_drafts_leave_room_for_what_is_kept_and_are_spaced() -> None:
     assert all(later - earlier >= 1 / 6 for earlier, later in itertools.pairwise(sent))
 
 
-def test_transcripts_are_not_starved_by_drafts() -> None:
+def test_coalescer_transcripts_are_not_starved_by_drafts() -> None:
     coalescer, sent = Coalescer(), []
     for step in range(900):
         coalescer.offer(draft("a", step + 1))
@@ -151,7 +151,7 @@ def test_transcripts_are_not_starved_by_drafts() -> None:
     assert sent[:51].count("transcript") == 17
 
 
-def test_drop_rule() -> None:
+def test_coalescer_drop_rule() -> None:
     coalescer = Coalescer(bound=4)
     for message in (status(1), words("done", 1, final=True), words("open"), draft("a")):
         assert coalescer.offer(message) == ()
@@ -164,7 +164,7 @@ def test_drop_rule() -> None:
     assert [message for _, message in drain(coalescer)] == [status(2), status(3), status(4), status(5)]
 
 
-def test_the_end_of_the_call_leaves_what_is_finished() -> None:
+def test_coalescer_the_end_of_the_call_leaves_what_is_finished() -> None:
     coalescer = Coalescer()
     for message in (draft("a"), words("open"), words("done", 1, final=True), suggestion("b")):
         coalescer.offer(message)
@@ -185,7 +185,7 @@ MESSAGES = st.one_of(
 
 @settings(max_examples=200)
 @given(st.lists(st.tuples(st.floats(0, 0.6), MESSAGES), max_size=60), st.integers(1, 9), st.integers(1, 9))
-def test_never_above_the_rate_and_nothing_kept_is_lost_or_out_of_order(
+def test_coalescer_never_above_the_rate_and_nothing_kept_is_lost_or_out_of_order(
     events: list[tuple[float, StreamMessage]], per_second: int, latest_per_second: int
 ) -> None:
     coalescer = Coalescer(per_second=per_second, latest_per_second=latest_per_second)
@@ -298,7 +298,7 @@ Life.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadl
 test_any_order_of_events = Life.TestCase
 
 
-def test_a_flood_stays_bounded() -> None:
+def test_coalescer_a_flood_stays_bounded() -> None:
     coalescer = Coalescer()
     dropped = sum(len(coalescer.offer(draft(f"item{n}"))) for n in range(BOUND + 50))
     assert (len(coalescer), dropped) == (BOUND, 50)

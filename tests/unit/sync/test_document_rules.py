@@ -56,11 +56,11 @@ from voiceassist_relay.sync.document_rules import (
         (document(CallState.LOST), BOB, False, TakeOver),
     ],
 )
-def test_start(found: CallDocument | None, worker: str, owner_gone: bool, expected: type) -> None:
+def test_document_rules_start(found: CallDocument | None, worker: str, owner_gone: bool, expected: type) -> None:
     assert type(start(found, worker, owner_gone=owner_gone)) is expected
 
 
-def test_the_first_start_makes_the_whole_document() -> None:
+def test_document_rules_the_first_start_makes_the_whole_document() -> None:
     decision = start(None)
     assert isinstance(decision, Create)
     made = decision.document
@@ -76,13 +76,13 @@ def test_the_first_start_makes_the_whole_document() -> None:
     )
 
 
-def test_a_take_over_by_another_worker_leaves_the_stream_that_the_one_before_listens_to() -> None:
+def test_document_rules_a_take_over_by_another_worker_leaves_the_stream_that_the_one_before_listens_to() -> None:
     decision = start(document(CallState.LOST, generation=3), BOB)
     assert isinstance(decision, TakeOver)
     assert (decision.document.sync_stream, decision.document.worker, decision.document.identity) == ("S", BOB, "bob")
 
 
-def test_a_take_over_begins_the_next_generation_and_keeps_what_the_agent_listens_to() -> None:
+def test_document_rules_a_take_over_begins_the_next_generation_and_keeps_what_the_agent_listens_to() -> None:
     old = document(CallState.LOST, generation=3, seq=7, restarts=2, paused=True, prompt_revision="abcd", owner="10.0.0.1:9090")
     decision = start(old, ANN)
     assert isinstance(decision, TakeOver)
@@ -95,7 +95,7 @@ def test_a_take_over_begins_the_next_generation_and_keeps_what_the_agent_listens
 
 
 @pytest.mark.parametrize(("state", "paused_after"), [(CallState.LOST, True), (CallState.STARTING, True), (CallState.STOPPED, False)])
-def test_a_pause_outlives_everything_but_a_stop(state: CallState, paused_after: bool) -> None:
+def test_document_rules_a_pause_outlives_everything_but_a_stop(state: CallState, paused_after: bool) -> None:
     decision = start(document(state, paused=True, deadline=NOW - 1))
     assert isinstance(decision, TakeOver)
     assert decision.document.paused is paused_after
@@ -113,7 +113,7 @@ def test_a_pause_outlives_everything_but_a_stop(state: CallState, paused_after: 
         (document(CallState.LOST), ANN, TakeOver),
     ],
 )
-def test_nobody_takes_over_from_a_worker_who_holds_the_call(found: CallDocument, worker: str, expected: type) -> None:
+def test_document_rules_nobody_takes_over_from_a_worker_who_holds_the_call(found: CallDocument, worker: str, expected: type) -> None:
     decision = start(found, worker, held_by_other=True)
     assert type(decision) is expected
     if isinstance(decision, Waits):
@@ -124,7 +124,7 @@ def test_nobody_takes_over_from_a_worker_who_holds_the_call(found: CallDocument,
 @pytest.mark.parametrize(
     ("holders", "heir"), [({BOB}, True), ({ANN, BOB}, False), ({ANN}, False), (set(), False), ({"WK" + "c" * 32}, False)]
 )
-def test_who_waits_succeeds_when_the_other_has_left(holders: set[str], heir: bool) -> None:
+def test_document_rules_who_waits_succeeds_when_the_other_has_left(holders: set[str], heir: bool) -> None:
     waiting = document(successor=Successor(worker=BOB, identity="bob", task_sid="WT2"))
     after = succeed(waiting, holders, sync_stream="S2")
     if not heir:
@@ -136,11 +136,11 @@ def test_who_waits_succeeds_when_the_other_has_left(holders: set[str], heir: boo
 
 
 @pytest.mark.parametrize("deadline", [9e18, NOW + LONGEST_START_SECONDS + 1, float("inf")])
-def test_a_deadline_that_no_relay_wrote_counts_as_passed(deadline: float) -> None:
+def test_document_rules_a_deadline_that_no_relay_wrote_counts_as_passed(deadline: float) -> None:
     assert isinstance(start(document(CallState.STARTING, deadline=deadline), ANN), TakeOver)
 
 
-def test_a_transfer_changes_the_worker_and_the_stream_and_nothing_else() -> None:
+def test_document_rules_a_transfer_changes_the_worker_and_the_stream_and_nothing_else() -> None:
     old = document(paused=True, seq=3)
     decision = start(old, BOB)
     assert isinstance(decision, ChangeWorker)
@@ -161,7 +161,7 @@ def test_a_transfer_changes_the_worker_and_the_stream_and_nothing_else() -> None
         (document(CallState.LOST), BOB, NotRunning),
     ],
 )
-def test_stop(found: CallDocument | None, worker: str, expected: type) -> None:
+def test_document_rules_stop(found: CallDocument | None, worker: str, expected: type) -> None:
     decision = decide_stop(found, worker=worker)
     assert type(decision) is expected
     if isinstance(decision, Stop):
@@ -171,14 +171,14 @@ def test_stop(found: CallDocument | None, worker: str, expected: type) -> None:
         assert decision.changed is (found.state is not CallState.STOPPED)
 
 
-def test_who_is_no_worker_is_in_charge_of_nothing() -> None:
+def test_document_rules_who_is_no_worker_is_in_charge_of_nothing() -> None:
     nobodys = document(worker="")
     assert decide_stop(nobodys, worker="") == NotYours(nobodys)
     assert decide_paused(nobodys, True, worker="") == NotYours(nobodys)
     assert isinstance(start(nobodys), ChangeWorker)
 
 
-def test_after_a_transfer_the_stop_of_the_one_who_left_does_not_count() -> None:
+def test_document_rules_after_a_transfer_the_stop_of_the_one_who_left_does_not_count() -> None:
     transfer = start(document(), BOB)
     assert isinstance(transfer, ChangeWorker)
     assert decide_stop(transfer.document, worker=ANN) == NotYours(transfer.document)
@@ -200,7 +200,7 @@ def test_after_a_transfer_the_stop_of_the_one_who_left_does_not_count() -> None:
         (document(owner=""), True, ANN, (True, True)),  # nobody can be told: that must not look like a pause
     ],
 )
-def test_pause_and_resume(found: CallDocument | None, wanted: bool, worker: str, expected: object) -> None:
+def test_document_rules_pause_and_resume(found: CallDocument | None, wanted: bool, worker: str, expected: object) -> None:
     decision = decide_paused(found, wanted, worker=worker)
     match decision:
         case NotRunning():
@@ -212,7 +212,7 @@ def test_pause_and_resume(found: CallDocument | None, wanted: bool, worker: str,
             assert decision.document.paused is wanted
 
 
-def test_going_live() -> None:
+def test_document_rules_going_live() -> None:
     waiting = document(CallState.STARTING, generation=2, deadline=NOW - 100)  # late, but nobody took over
     live = went_live(waiting, "10.0.0.9:9090", "MZ9", "abcd", generation=2)
     assert isinstance(live, CallDocument)
@@ -225,7 +225,7 @@ def test_going_live() -> None:
     ("state", "generation"),
     [(CallState.STARTING, 1), (CallState.LIVE, 1), (CallState.STARTING, 3), (CallState.STOPPED, 2), (CallState.LOST, 2)],
 )
-def test_a_stream_that_nobody_asks_for_does_not_go_live(state: CallState, generation: int) -> None:
+def test_document_rules_a_stream_that_nobody_asks_for_does_not_go_live(state: CallState, generation: int) -> None:
     assert isinstance(
         went_live(
             document(state, generation=2), "o:1", "MZ9", "", generation=generation if state in {CallState.STARTING, CallState.LIVE} else 2
@@ -235,7 +235,7 @@ def test_a_stream_that_nobody_asks_for_does_not_go_live(state: CallState, genera
 
 
 @pytest.mark.parametrize("state", [CallState.STOPPED, CallState.LOST])
-def test_a_stream_that_was_live_and_is_over_stays_over_and_is_no_strangers(state: CallState) -> None:
+def test_document_rules_a_stream_that_was_live_and_is_over_stays_over_and_is_no_strangers(state: CallState) -> None:
     over = document(state, generation=2, stream_sid="MZ9")
     assert went_live(over, "10.0.0.9:9090", "MZ9", "abcd", generation=2) is over
     assert isinstance(went_live(over, "10.0.0.9:9090", "MZ8", "abcd", generation=2), Superseded)
@@ -254,7 +254,9 @@ def test_a_stream_that_was_live_and_is_over_stays_over_and_is_no_strangers(state
         (document(generation=2, seq=4), True, 4, 1, None, 4),
     ],
 )
-def test_the_end(found: CallDocument, lost: bool, seq: int, generation: int, state: CallState | None, seq_after: int) -> None:
+def test_document_rules_the_end(
+    found: CallDocument, lost: bool, seq: int, generation: int, state: CallState | None, seq_after: int
+) -> None:
     after = ended(found, lost, seq, generation=generation)
     if state is None:
         assert after is None
@@ -287,7 +289,7 @@ NAME = f"assist_{CALL}"
         (document(CallState.LIVE), "somebody-else", "stream-error", Ignore),
     ],
 )
-def test_a_stream_died(found: CallDocument | None, name: str, event: str, expected: type) -> None:
+def test_document_rules_a_stream_died(found: CallDocument | None, name: str, event: str, expected: type) -> None:
     decision = stream_died(found, name, event, call_sid=CALL, now=NOW)
     assert type(decision) is expected
     if isinstance(decision, Restart):
@@ -302,7 +304,7 @@ def test_a_stream_died(found: CallDocument | None, name: str, event: str, expect
         assert decision.restarts_used_up is (found.state is CallState.STARTING)
 
 
-def test_an_unclear_or_refused_creation_counts_only_while_its_generation_does() -> None:
+def test_document_rules_an_unclear_or_refused_creation_counts_only_while_its_generation_does() -> None:
     waiting = document(CallState.STARTING, restarts=1)
     again = create_unclear(waiting, CALL, generation=1, now=NOW)
     assert isinstance(again, CallDocument)
@@ -315,11 +317,11 @@ def test_an_unclear_or_refused_creation_counts_only_while_its_generation_does() 
     assert create_failed(document(CallState.LIVE), generation=1) is None
 
 
-def test_an_unclear_creation_whose_stream_is_live_has_worked() -> None:
+def test_document_rules_an_unclear_creation_whose_stream_is_live_has_worked() -> None:
     assert create_unclear(document(CallState.LIVE), CALL, generation=1, now=NOW) == AlreadyRunning(document(CallState.LIVE))
 
 
-def test_a_created_stream_is_wanted_by_its_own_generation_only() -> None:
+def test_document_rules_a_created_stream_is_wanted_by_its_own_generation_only() -> None:
     assert still_wanted(document(CallState.STARTING), generation=1)
     assert still_wanted(document(CallState.LIVE), generation=1)
     assert not still_wanted(document(CallState.STOPPED), generation=1)
@@ -327,14 +329,14 @@ def test_a_created_stream_is_wanted_by_its_own_generation_only() -> None:
     assert not still_wanted(None, generation=1)
 
 
-def test_a_call_that_is_over_is_no_lost_stream() -> None:
+def test_document_rules_a_call_that_is_over_is_no_lost_stream() -> None:
     over = call_over(document(), NAME)
     assert over is not None and over.state is CallState.STOPPED
     assert call_over(document(generation=2), NAME) is None
     assert call_over(document(CallState.LOST), NAME) is None
 
 
-def test_the_largest_document_stays_below_the_size_that_sync_throttles() -> None:
+def test_document_rules_the_largest_document_stays_below_the_size_that_sync_throttles() -> None:
     largest = CallDocument(
         state=CallState.STARTING,
         generation=10**6,

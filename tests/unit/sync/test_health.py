@@ -49,7 +49,7 @@ def watch(health: PeerHealth, clock: Clock) -> SyncHealth:
         (TwilioUnclear("sync_map_create", 0, 0, "no answer"), PeerReason.UNREACHABLE),
     ],
 )
-def test_verdict(error: TwilioError | None, reason: PeerReason | None) -> None:
+def test_health_verdict(error: TwilioError | None, reason: PeerReason | None) -> None:
     found = verdict(error)
     assert (found[0] if found else None) is reason
 
@@ -58,7 +58,7 @@ FAULT = TwilioUnclear("sync_item_create", 500, 20500, "")
 REFUSED = TwilioRefused("sync_item_create", 401, 20003, "")
 
 
-def test_a_refusal_counts_at_once_and_one_answer_clears_it(watch: SyncHealth, health: PeerHealth) -> None:
+def test_health_a_refusal_counts_at_once_and_one_answer_clears_it(watch: SyncHealth, health: PeerHealth) -> None:
     watch(None, watch.asking())
     assert health.status.ok
     watch(REFUSED, watch.asking())
@@ -68,7 +68,7 @@ def test_a_refusal_counts_at_once_and_one_answer_clears_it(watch: SyncHealth, he
     assert health.status.ok
 
 
-def test_some_failing_requests_among_many_are_no_outage(watch: SyncHealth, health: PeerHealth, clock: Clock) -> None:
+def test_health_some_failing_requests_among_many_are_no_outage(watch: SyncHealth, health: PeerHealth, clock: Clock) -> None:
     for _ in range(20):
         watch(None, watch.asking())
         for _ in range(5):
@@ -77,7 +77,7 @@ def test_some_failing_requests_among_many_are_no_outage(watch: SyncHealth, healt
         assert health.status.ok
 
 
-def test_an_outage_is_noticed_within_seconds(watch: SyncHealth, health: PeerHealth, clock: Clock) -> None:
+def test_health_an_outage_is_noticed_within_seconds(watch: SyncHealth, health: PeerHealth, clock: Clock) -> None:
     watch(None, watch.asking())
     for _ in range(8):
         clock.now += 0.5
@@ -86,12 +86,12 @@ def test_an_outage_is_noticed_within_seconds(watch: SyncHealth, health: PeerHeal
     assert health.status.since <= clock.now
 
 
-def test_a_relay_that_never_got_through_says_so(watch: SyncHealth, health: PeerHealth) -> None:
+def test_health_a_relay_that_never_got_through_says_so(watch: SyncHealth, health: PeerHealth) -> None:
     watch(FAULT, watch.asking())
     assert (health.status.ok, health.status.reason) == (False, PeerReason.SERVER_ERROR)
 
 
-def test_an_answer_to_what_was_asked_before_a_change_says_nothing(watch: SyncHealth, health: PeerHealth, clock: Clock) -> None:
+def test_health_an_answer_to_what_was_asked_before_a_change_says_nothing(watch: SyncHealth, health: PeerHealth, clock: Clock) -> None:
     before = watch.asking()
     health.changed(clock.now)
     watch(None, before)

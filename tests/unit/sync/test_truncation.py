@@ -47,7 +47,7 @@ def beginning(cut: str, whole: str) -> bool:
 
 @settings(max_examples=80, deadline=None)
 @given(TEXTS, TEXTS)
-def test_suggestions(question: str, answer: str) -> None:
+def test_truncation_suggestions(question: str, answer: str) -> None:
     message = suggestion(question, answer)
     for data, limit in ((stream_payload(message), STREAM_MESSAGE_BYTES), (item_payload(message), MAP_ITEM_BYTES)):
         read = check(message, data, limit)
@@ -61,7 +61,7 @@ def test_suggestions(question: str, answer: str) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(TEXTS, TEXTS)
-def test_what_the_original_plugin_reads_says_the_same(question: str, answer: str) -> None:
+def test_truncation_what_the_original_plugin_reads_says_the_same(question: str, answer: str) -> None:
     data = stream_payload(suggestion(question, answer))
     assert json.loads(data["transcript"]) == {"question": data["question"], "answer": data["answer"]}
     assert "transcript" not in item_payload(suggestion(question, answer))
@@ -69,7 +69,7 @@ def test_what_the_original_plugin_reads_says_the_same(question: str, answer: str
 
 @settings(max_examples=60, deadline=None)
 @given(TEXTS)
-def test_drafts_and_transcripts(text: str) -> None:
+def test_truncation_drafts_and_transcripts(text: str) -> None:
     draft = Draft(id=ID, revision="r" * 20, part=10**9, answer=text)
     read = check(draft, stream_payload(draft), STREAM_MESSAGE_BYTES)
     assert isinstance(read, Draft)
@@ -82,7 +82,7 @@ def test_drafts_and_transcripts(text: str) -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(TEXTS)
-def test_status(text: str) -> None:
+def test_truncation_status(text: str) -> None:
     status = Status(
         id=ID, revision="r", state=AssistState.LIVE, reason=StatusReason.STARTED, message=text[:500], generation=1, stream="FLEX" * 20, at=0
     )
@@ -90,14 +90,14 @@ def test_status(text: str) -> None:
     assert item_payload(status)["message"] == text[:500]
 
 
-def test_as_much_as_fits_is_kept() -> None:
+def test_truncation_as_much_as_fits_is_kept() -> None:
     for piece, bytes_each in (("x", 1), ("é", 2), ("漢", 3), ("😀", 4), ('"', 2), ("\n", 2), ("\x01", 6)):
         draft = Draft(id="g1-a", revision="r", part=1, answer=piece * 5000)
         data = stream_payload(draft)
         assert STREAM_MESSAGE_BYTES - bytes_each < len(encode(data).encode()) <= STREAM_MESSAGE_BYTES
 
 
-def test_what_fits_is_untouched() -> None:
+def test_truncation_what_fits_is_untouched() -> None:
     data = stream_payload(suggestion("What?", "That."))
     assert (data["question"], data["answer"]) == ("What?", "That.")
     assert "truncated" not in data, "what is at its default is not sent"
@@ -105,7 +105,7 @@ def test_what_fits_is_untouched() -> None:
     assert "transcript" in data
 
 
-def test_a_long_question_leaves_room_for_the_answer() -> None:
+def test_truncation_a_long_question_leaves_room_for_the_answer() -> None:
     data = stream_payload(suggestion("q" * 9000, "a" * 9000))
     assert len(data["question"]) < 520
     assert len(data["answer"]) > 1000
@@ -113,7 +113,7 @@ def test_a_long_question_leaves_room_for_the_answer() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.text(max_size=300), st.integers(6, 200))
-def test_clip(text: str, limit: int) -> None:
+def test_truncation_clip(text: str, limit: int) -> None:
     clipped = clip_to_bytes(text, limit)
     assert len(json.dumps(clipped, ensure_ascii=False).encode()) <= limit
     assert beginning(clipped, text)
@@ -128,7 +128,7 @@ def test_clip(text: str, limit: int) -> None:
         ("half\ud83d", "g3-half\ufffd"),
     ],
 )
-def test_ids_are_short_and_whole(item: str, expected: str) -> None:
+def test_truncation_ids_are_short_and_whole(item: str, expected: str) -> None:
     found = message_id(3, item)
     if len(item) <= 120:
         assert found == expected

@@ -29,7 +29,7 @@ def basic(request: web.Request) -> str:
         (Secrets(auth_token="the-token", api_key_sid="SK1"), False, f"{ACCOUNT}:the-token"),
     ],
 )
-async def test_signs_in(secrets: Secrets, as_account: bool, expected: str) -> None:
+async def test_rest_signs_in(secrets: Secrets, as_account: bool, expected: str) -> None:
     seen = []
 
     async def handler(request: web.Request) -> web.Response:
@@ -42,7 +42,7 @@ async def test_signs_in(secrets: Secrets, as_account: bool, expected: str) -> No
     assert (answer.status, answer.body) == (200, {"ok": True})
 
 
-async def test_without_credentials_nothing_is_sent() -> None:
+async def test_rest_without_credentials_nothing_is_sent() -> None:
     seen = []
 
     async def handler(request: web.Request) -> web.Response:
@@ -55,7 +55,7 @@ async def test_without_credentials_nothing_is_sent() -> None:
     assert seen == []
 
 
-async def test_credentials_of_the_moment_are_used() -> None:
+async def test_rest_credentials_of_the_moment_are_used() -> None:
     seen = []
 
     async def handler(request: web.Request) -> web.Response:
@@ -69,7 +69,7 @@ async def test_credentials_of_the_moment_are_used() -> None:
     assert seen == ["SK1:the-secret", "SK2:new"]
 
 
-async def test_bodies_and_paths_arrive_as_given() -> None:
+async def test_rest_bodies_and_paths_arrive_as_given() -> None:
     seen: list[tuple[str, str, dict[str, list[str]], str | None]] = []
 
     async def handler(request: web.Request) -> web.Response:
@@ -103,7 +103,7 @@ async def test_bodies_and_paths_arrive_as_given() -> None:
         (200, '{"a":"' + "x" * MAX_ANSWER_BYTES + '"}', TwilioUnclear, 0, "not a JSON object"),
     ],
 )
-async def test_errors(status: int, body: Any, kind: type[TwilioError], code: int, words: str) -> None:
+async def test_rest_errors(status: int, body: Any, kind: type[TwilioError], code: int, words: str) -> None:
     async with serving(answering(status, body)) as relay:
         with pytest.raises(TwilioError) as caught:
             await relay.rest.request("op", "sync", "GET", "/v1/x")
@@ -115,7 +115,7 @@ async def test_errors(status: int, body: Any, kind: type[TwilioError], code: int
     assert not caught.value.said or caught.value.said not in str(caught.value), "a stranger's words are for decisions only"
 
 
-async def test_no_content_is_an_empty_answer() -> None:
+async def test_rest_no_content_is_an_empty_answer() -> None:
     async def handler(request: web.Request) -> web.Response:
         return web.Response(status=204)
 
@@ -124,14 +124,14 @@ async def test_no_content_is_an_empty_answer() -> None:
         assert relay.counted("sync", "ok") == 1
 
 
-async def test_retry_after_is_read() -> None:
+async def test_rest_retry_after_is_read() -> None:
     async with serving(answering(429, {"code": 20429}, {"Retry-After": "7"})) as relay:
         with pytest.raises(TwilioBusy) as caught:
             await relay.rest.request("op", "sync", "GET", "/v1/x")
     assert caught.value.retry_after == 7
 
 
-async def test_a_server_that_hangs_is_left() -> None:
+async def test_rest_a_server_that_hangs_is_left() -> None:
     gone = asyncio.Event()
 
     async def handler(request: web.Request) -> web.Response:
@@ -144,7 +144,7 @@ async def test_a_server_that_hangs_is_left() -> None:
         gone.set()
 
 
-async def test_a_body_that_never_ends_is_left() -> None:
+async def test_rest_a_body_that_never_ends_is_left() -> None:
     gone = asyncio.Event()
 
     async def handler(request: web.Request) -> web.StreamResponse:
@@ -160,7 +160,7 @@ async def test_a_body_that_never_ends_is_left() -> None:
         gone.set()
 
 
-async def test_a_broken_connection_is_unclear() -> None:
+async def test_rest_a_broken_connection_is_unclear() -> None:
     async def handler(request: web.Request) -> web.Response:
         assert request.transport is not None
         request.transport.close()
@@ -171,7 +171,7 @@ async def test_a_broken_connection_is_unclear() -> None:
             await relay.rest.request("op", "sync", "POST", "/v1/x", form={})
 
 
-async def test_nobody_listens() -> None:
+async def test_rest_nobody_listens() -> None:
     async with serving(answering(200)) as relay:
         pass
     other = Relay(relay.snapshot.config.twilio.base_url("").rstrip("/"))
@@ -181,7 +181,7 @@ async def test_nobody_listens() -> None:
     assert caught.value.status == 0
 
 
-async def test_requests_under_way_are_bounded() -> None:
+async def test_rest_requests_under_way_are_bounded() -> None:
     inside, most = 0, 0
     full, gone = asyncio.Event(), asyncio.Event()
 
@@ -207,7 +207,7 @@ async def test_requests_under_way_are_bounded() -> None:
         await asyncio.gather(*slow)
 
 
-async def test_an_answer_and_its_request_show_no_words_and_no_secrets() -> None:
+async def test_rest_an_answer_and_its_request_show_no_words_and_no_secrets() -> None:
     async with serving(answering(200, {"data": "spoken words"})) as relay:
         answer = await relay.rest.request("op", "sync", "POST", "/v1/x", form={"Data": "spoken words"})
         text = f"{answer!r} {relay.rest!r} {relay.snapshot!r}"
@@ -216,7 +216,7 @@ async def test_an_answer_and_its_request_show_no_words_and_no_secrets() -> None:
     assert "the-token" not in text
 
 
-async def test_after_closing_requests_are_refused() -> None:
+async def test_rest_after_closing_requests_are_refused() -> None:
     async with serving(answering(200, {})) as relay:
         await relay.rest.request("op", "sync", "GET", "/v1/x")
         await relay.rest.aclose()

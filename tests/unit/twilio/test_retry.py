@@ -13,7 +13,7 @@ from voiceassist_relay.twilio.retry import RetryPolicy, retrying
 
 
 @given(failures=st.integers(1, 60), chance=st.floats(0, 1, exclude_max=True), asked=st.none() | st.floats(0, 1e6))
-def test_backoff_is_bounded_and_honours_the_asked_wait(failures: int, chance: float, asked: float | None) -> None:
+def test_retry_backoff_is_bounded_and_honours_the_asked_wait(failures: int, chance: float, asked: float | None) -> None:
     policy = RetryPolicy(first=0.2, longest=5.0, attempts=None, longest_asked=30.0)
     delay = policy.delay(failures, chance, asked)
     assert delay is not None
@@ -21,13 +21,13 @@ def test_backoff_is_bounded_and_honours_the_asked_wait(failures: int, chance: fl
     assert delay >= min(asked or 0.0, 30.0)
 
 
-def test_backoff_grows_and_gives_up() -> None:
+def test_retry_backoff_grows_and_gives_up() -> None:
     policy = RetryPolicy(first=0.5, longest=4.0, attempts=6)
     assert [policy.delay(n, 0.999999) for n in range(1, 6)] == pytest.approx([0.5, 1.0, 2.0, 4.0, 4.0], rel=1e-4)
     assert policy.delay(6, 0.5) is None
 
 
-def test_no_attempt_begins_too_late() -> None:
+def test_retry_no_attempt_begins_too_late() -> None:
     policy = RetryPolicy(first=2.0, longest=2.0, attempts=None, within=8.0)
     assert policy.delay(1, 0.5, elapsed=7.0) == 1.0
     assert policy.delay(1, 0.5, elapsed=7.1) is None, "attempts that hang take their time too"
@@ -44,7 +44,7 @@ def test_no_attempt_begins_too_late() -> None:
         ([TwilioUnclear("op", 500, 0, "")] * 9, True, 4),
     ],
 )
-async def test_retrying(errors: list[TwilioError], idempotent: bool, calls: int) -> None:
+async def test_retry_retrying(errors: list[TwilioError], idempotent: bool, calls: int) -> None:
     made = 0
     slept: list[float] = []
 
