@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import re
 import sys
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ import yaml
 
 from voiceassist_crds import __version__, names
 from voiceassist_crds.config import PROXY_PATTERN
-from voiceassist_crds.crd import custom_resource_definition
 from voiceassist_crds.errors import ContractError
 from voiceassist_crds.reasons import ConditionType
 from voiceassist_crds.resource import VoiceAssistSpec
@@ -34,6 +34,8 @@ from .twilio.model.schedule import RELEASE_SECONDS
 from .twilio.model.schedule import RESYNC_SECONDS as TWILIO_RESYNC_SECONDS
 
 IMAGE = f"ghcr.io/voiceassist/relay:{__version__}"
+
+CRD = f"{names.PLURAL}.{names.GROUP}.yaml"
 
 MADE_LATER = "IS" + "0" * 32
 """Stands for the Sync service that the operator would make."""
@@ -158,7 +160,7 @@ def plan_documents(body: dict[str, Any], prompt: str | None, image: str) -> list
         raise ContractError("file", [f"kind: {given} given; it must be {names.GROUP}/{names.VERSION} {names.KIND}"])
     from .policy.crd_rules import problems  # noqa: PLC0415 - the operator itself needs no CEL
 
-    if refused := problems(body, yaml.safe_load(custom_resource_definition())):
+    if refused := problems(body, yaml.safe_load((resources.files("voiceassist_crds") / CRD).read_text())):
         raise ContractError("file", refused)
     spec = VoiceAssistSpec.read(body.get("spec"))
     metadata = body.get("metadata") or {}
