@@ -16,7 +16,7 @@ PATIENCE_SECONDS = 60.0
 """How long what passes by itself may last."""
 Condition = Mapping[str, Any]
 
-_STORY = frozenset(
+_TOLD_WHEN_TRUE = frozenset(
     {
         ConditionType.READY,
         ConditionType.RELAY_AVAILABLE,
@@ -88,7 +88,7 @@ def _event(told: tuple[str, str] | None, one: Condition, now: str) -> Event | No
     if (status, reason) == told or kind in _SUMMARIES:
         return None
     if not _is_bad(one):
-        worth = kind in _STORY if told is None or told[0] == "Unknown" else told[0] != status
+        worth = kind in _TOLD_WHEN_TRUE if told is None or told[0] == "Unknown" else told[0] != status
         return Event(one, warning=False) if worth else None
     if reason in _NO_FAULT:
         return Event(one, warning=False) if told is not None and told[0] != status else None
