@@ -30,7 +30,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 async def whole_stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
     """A relay and the stand-ins, with the Flex configuration's entry as the operator writes it."""
     files = await prepare(print)
-    slowly = ("--delta-ms", "25")  # so that a draft can be seen to grow
+    slowly = ("--delta-ms", "80")  # so that a draft can be seen to grow
     async with Stage(tmp_path_factory.mktemp("flex"), calls=sample_calls(), flex=files, model_arguments=slowly) as running:
         await running.configure_flex()
         await control(running, "PUT", "browser/behaviour", {"acknowledge": PATIENCE})  # its time is for tests/clients to see

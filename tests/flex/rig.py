@@ -139,8 +139,12 @@ class Desk:
         await self.page.evaluate(ACT, {"action": action, "task": call["taskSid"]})
 
     async def hold(self) -> None:
-        """Clicks on Flex's button that puts the customer on hold, or takes them back."""
-        await self.page.get_by_test_id("hold-participant").first.click()
+        """Clicks on Flex's button that puts the customer on hold."""
+        await self.page.get_by_role("button", name="Hold Customer", exact=True).click()
+
+    async def unhold(self) -> None:
+        """Clicks on Flex's button that takes the customer back; it is there when Flex knows of the hold."""
+        await self.page.get_by_role("button", name="Unhold Customer", exact=True).click()
 
     async def transfer(self, to: Desk) -> None:
         """By clicks, in Flex's directory: the other agent gets the call, this one leaves it."""

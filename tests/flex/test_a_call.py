@@ -43,7 +43,7 @@ async def test_audio_in_panel_out(desk: Desk, stage: Stage, tmp_path: Path) -> N
     one = seen[0][0]
     texts = [text for identity, draft, text in seen if identity == one and draft]
     final = [text for identity, draft, text in seen if identity == one and not draft]
-    assert len(texts) > 2, seen
+    assert len(texts) > 1, seen
     assert all(later.startswith(earlier) for earlier, later in itertools.pairwise(texts)), texts
     assert final and final[-1].startswith(texts[-1])
     assert await desk.questions() == ["Where is the parcel that was due on Monday?"]
@@ -112,7 +112,7 @@ async def test_hold_pauses_and_takes_up_again(desk: Desk, stage: Stage, quiet: P
     await desk.hold()
     await desk.is_in("paused")
     await expect(desk.of("state")).to_have_text("Paused (hold)")
-    await desk.hold()
+    await desk.unhold()
     await desk.is_in("listening")
 
 
