@@ -149,9 +149,12 @@ CAPACITY = Board(
                 ),
                 Panel(
                     "Requests to Twilio",
-                    "Requests of the relays to Twilio a second, by product and outcome.",
+                    "Requests of the relays to Twilio a second, by product and outcome; and objects that somebody else had made there.",
                     Unit.PER_SECOND,
-                    (Query(rate("voiceassist_relay_twilio_requests_total", "product", "outcome"), "{{name}} {{product}} {{outcome}}"),),
+                    (
+                        Query(rate("voiceassist_relay_twilio_requests_total", "product", "outcome"), "{{name}} {{product}} {{outcome}}"),
+                        Query(rate("voiceassist_relay_foreign_objects_total", "kind"), "{{name}} foreign {{kind}}"),
+                    ),
                 ),
             ),
         ),
