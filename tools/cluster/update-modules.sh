@@ -56,5 +56,6 @@ case $what in
   *) echo "update-modules: no such program: $what" >&2; exit 2 ;;
 esac
 go mod edit -go="$go_version" -toolchain=none
-[ "$what" = prometheus-operator ] || [ "$what" = gateway-api ] || go list -mod=readonly -deps . >/dev/null 2>&1 || go list -mod=readonly -deps tool >/dev/null
+[ "$what" = prometheus-operator ] || [ "$what" = gateway-api ] || go list -mod=readonly -deps . >/dev/null 2>&1 \
+  || go list -mod=readonly -deps tool >/dev/null
 echo "update-modules: $what is at $version; $(grep -c . go.sum) lines in go.sum"
