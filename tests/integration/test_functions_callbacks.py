@@ -129,7 +129,7 @@ async def test_a_full_relay_refuses_the_stream_and_it_is_started_again_elsewhere
         rig.twilio.set_faults(FaultRule(FaultKind.LATENCY, r"/Calls/CA\w+\.json", seconds=0.2))
         assert (await other.stream("start", call))[1]["outcome"] == "started"
         # the callback comes to the full relay, which works on it; by then the balancer leads elsewhere
-        await eventually(lambda: rig.asked("GET", f"/Calls/{call.call_sid}.json") or rig.streams(call.call_sid) == [])
+        await eventually(lambda: full.counted("http_requests_total", path="/callbacks/stream", status="2xx"), every=0.005)
         rig.route_to(other)
         held = await eventually(lambda: other.held.find(call.call_sid))
         assert held.claims.generation == 2
