@@ -41,6 +41,8 @@ def test_an_answer_goes_to_the_caret(page: Page, editor: str) -> None:
     page.keyboard.type("Said: . Bye.")
     for _ in range(len(". Bye.")):
         page.keyboard.press("ArrowLeft")
+    page.wait_for_function("getSelection().anchorOffset === 'Said: '.length")
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done, 100)))")  # editors hear of the caret later
     page.locator("#elsewhere button").click()
     assert page.evaluate("editors.insert('We deliver it tomorrow')") == "inserted"
     assert text(page, editor) == "Said: We deliver it tomorrow. Bye."
