@@ -16,7 +16,12 @@ AXE = """async (name) => {
 }"""
 WIDER = """(panel) => panel.scrollWidth > panel.clientWidth + 1
   || [...panel.querySelectorAll('*')].some((one) => one.getBoundingClientRect().right > panel.getBoundingClientRect().right + 1)"""
-MOVING = "(panel) => document.getAnimations().filter((one) => panel.contains(one.effect?.target) && one.playState === 'running').length"
+MOVING = """async (panel) => {
+  const running = () => document.getAnimations().filter((one) => panel.contains(one.effect?.target) && one.playState === 'running');
+  const ofTheTheme = running().filter((one) => one instanceof CSSTransition);
+  await Promise.race([Promise.allSettled(ofTheTheme.map((one) => one.finished)), new Promise((done) => setTimeout(done, 2000))]);
+  return running().length;
+}"""
 SETTLED = """(panel) => new Promise((done) => {
   let last = 0;
   const look = () => {

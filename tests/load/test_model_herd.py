@@ -38,6 +38,11 @@ On a machine that has other work, the time in which it lets nobody of ours on a 
 everything takes there."""
 
 
+async def model_is_well(stage: Stage) -> bool:
+    """Whether the relay has tried its model, and says that it answers."""
+    return bool((await stage.get(f"{stage.relay.private}/status"))["model"]["ok"])
+
+
 def most_within(moments: list[float], seconds: float) -> int:
     """The most moments that lie within so many seconds."""
     ordered, most, first = sorted(moments), 0, 0
@@ -117,6 +122,7 @@ async def test_a_thousand_calls_reconnect_without_a_herd(tmp_path: Path) -> None
             await callers.begin(OTHERS)
             await other.stand(OTHERS)
             await use(stage, server.url)
+            await eventually(lambda: model_is_well(stage), "the relay's own check of the model, whose session is none of a call")
             await other.ask("reset")
             await server.ask("reset")
             talking = beside.create_task(callers.talk(OTHERS, other))

@@ -200,6 +200,10 @@ export class CallFeed implements Follower {
     }
     if (!mine()) return;
     this.connection.heard();
+    if (!this.subscribed) {
+      this.subscribed = true; // whether this one is subscribed to in time is watched anew
+      this.tellLink();
+    }
     this.emit({ type: 'mapListed', items });
   }
 
@@ -234,7 +238,6 @@ export class CallFeed implements Follower {
   private closeMap(): void {
     if (this.map) closeQuietly(this.map);
     this.map = null;
-    this.subscribed = true;
   }
 
   // the Stream

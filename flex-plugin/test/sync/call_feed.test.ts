@@ -168,6 +168,18 @@ test('a subscription that does not come counts as a broken connection, until it 
   feed.close();
 });
 
+test('a connection that counted as broken for want of a subscription is well again with the next client', async () => {
+  const { clients, feed, connection, of } = rig();
+  await until(() => of('mapListed').length === 1);
+  mapOf(at(clients, 0)).emit('_subscriptionStateChanged', 'subscribing');
+  await until(() => !at(of('connection'), -1).up);
+  connection.again();
+  await until(() => of('mapListed').length === 2);
+  mapOf(at(clients, 1)).emit('_subscriptionStateChanged', 'established');
+  await until(() => at(of('connection'), -1).up);
+  feed.close();
+});
+
 test('a new client: both are opened with it, and the old one\'s objects are not heard any more', async () => {
   const { clients, events, feed, connection, of } = rig();
   await until(() => of('mapListed').length === 1);
