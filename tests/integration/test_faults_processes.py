@@ -1,4 +1,4 @@
-"""Relays that are killed, every part a process of its own: what the agent is told, and that a later start always works."""
+"""Relays that are killed, every part a process of its own: calls go on at others, and a later start always works."""
 
 from __future__ import annotations
 
@@ -27,21 +27,22 @@ from integration.faults_rig import (
     struck,
 )
 from support.eventually import eventually
+from support.load import slowdown
 from voiceassist_crds import names
 from voiceassist_demo.stage import Stage
 
-TOLD_WITHIN = 5.0
-"""Seconds from a relay's death to the Map's status item."""
+AGAIN_WITHIN = 5.0
+"""Seconds from a relay's death until another has its calls, on a machine with nothing else to do."""
 STARTING = 15.0
 """Seconds until an unfinished start may be taken over."""
 CONFIG = {"audio": {"tracks": "Customer"}, "limits": {"drainGraceSeconds": 0, "drainTimeoutSeconds": 0}}
 
 
-def lost_at(watch: Watch, call: Mapping[str, Any]) -> float | None:
-    """When (epoch seconds) the call's Map said that assist is lost."""
+def live_again_at(watch: Watch, call: Mapping[str, Any]) -> float | None:
+    """When (epoch seconds) the call's Map said that the second generation is live."""
     name = names.suggestions_map(call["callSid"])
     of_status = [e for e in watch.events if e["type"] == "sync" and e["uniqueName"] == name and e.get("key") == names.STATUS_KEY]
-    return next((float(event["at"]) for event in of_status if event["data"]["state"] == "lost"), None)
+    return next((float(e["at"]) for e in of_status if (e["data"]["state"], e["data"]["generation"]) == ("live", 2)), None)
 
 
 async def names_of(stage: Stage, call: dict[str, Any], *, active: bool) -> list[str]:
@@ -51,7 +52,7 @@ async def names_of(stage: Stage, call: dict[str, Any], *, active: bool) -> list[
     return [one["name"] for one in found["streams"] if one["active"] or not active]
 
 
-async def test_a_killed_relays_agents_are_told_and_may_start_again(tmp_path: Path) -> None:
+async def test_a_killed_relays_calls_go_on_at_another(tmp_path: Path) -> None:
     async with Stage(tmp_path / "stage", config=CONFIG) as stage, Watch(stage) as watch:
         other = await stage.start_relay()
         calls = await asyncio.gather(*(start(stage, asking(tmp_path, 90), hangUp=None) for _ in range(8)))
@@ -62,18 +63,16 @@ async def test_a_killed_relays_agents_are_told_and_may_start_again(tmp_path: Pat
         killed = time.time()
         stage.relay.child.signal(signal.SIGKILL)
         assert await stage.relay.child.wait() == -signal.SIGKILL
-        await eventually(lambda: all(lost_at(watch, call) for call in calls), seconds=20, what="every agent told")
-        times = [(lost_at(watch, call) or killed) - killed for call in calls]
-        assert max(times) < TOLD_WITHIN, times
-        assert await states(stage, calls) == ["lost"] * len(calls)
-        for one in await kept(stage, calls):
-            assert one.status is not None
-            assert (one.status["reason"], one.status["generation"]) == ("StreamLost", 1)
-
-        again = await asyncio.gather(*(stage.act("start", call, other) for call in calls))
-        assert [(status, answer["outcome"], answer["generation"]) for status, answer in again] == [(200, "restarted", 2)] * len(calls)
+        await eventually(lambda: all(live_again_at(watch, call) for call in calls), what="every call at the other relay")
+        times = [(live_again_at(watch, call) or killed) - killed for call in calls]
+        assert max(times) < AGAIN_WITHIN * slowdown(), times
         await all_live(stage, calls)
         for call in calls:
+            told = [state for state, _ in watch.states(call)]
+            assert "lost" not in told, "the agent has nothing to do"
+            assert "reconnecting" in told
+            status, answer = await stage.act("start", call, other)
+            assert (status, answer["outcome"], answer["generation"]) == (200, "running", 2)
             assert await names_of(stage, call, active=True) == [f"assist_{call['callSid']}_2"]
         await eventually(
             lambda: all(any(item["id"].startswith("g2-") for item in watch.items(call)) for call in calls),
@@ -91,7 +90,7 @@ async def test_a_killed_relays_agents_are_told_and_may_start_again(tmp_path: Pat
             assert any(told[: len(new.of(1))] == new.of(1) for told in said)
             assert new.of(2) in said, "nothing that the model finished after the kill is lost"
             assert new.status is not None and (new.status["state"], new.status["generation"]) == ("stopped", 2)
-    print(f"\nSIGKILL under {len(calls)} calls: the agents were told after {min(times):.2f} to {max(times):.2f} s")
+    print(f"\nSIGKILL under {len(calls)} calls: live at another relay after {min(times):.2f} to {max(times):.2f} s")
 
 
 async def test_a_relay_that_dies_while_it_starts_calls_blocks_no_later_start(tmp_path: Path) -> None:
@@ -192,9 +191,7 @@ async def test_callbacks_that_come_twice_late_or_to_a_stranger_change_nothing_wr
             *(callback(stage, strangers[n % 2], call, first, "stream-error", StreamError="31921") for n in range(6))
         )
         assert set(answers) == {204}
-        await eventually(lambda: watch.states(call)[-1][0] == "lost", seconds=10, what="the agent told")
-        status, answer = await stage.act("start", call, strangers[1])
-        assert (status, answer["generation"]) == (200, 2)
+        await eventually(lambda: watch.states(call)[-1][0] == "live" and "reconnecting" in str(watch.states(call)), what="started again")
         await all_live(stage, [call])
         live_at = len(watch.events)
 

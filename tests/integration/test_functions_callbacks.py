@@ -227,21 +227,84 @@ async def test_a_repeated_callback_is_worked_on_once() -> None:
         assert rig.asked("GET", "/Documents/") == before + 2
 
 
-async def test_when_a_relay_crashes_another_tells_the_agent() -> None:
+async def test_when_a_relay_crashes_the_call_goes_on_at_another() -> None:
     async with rigged(2) as rig:
         crashed, other = rig.relays
         call = await live(rig, crashed)
         rig.route_to(other)  # where the callback goes
         crashed.silent_end = True
         await crashed.cut_all()
-        document = await eventually(lambda: (found := rig.document(call.call_sid)) and found.state is CallState.LOST and found)
+        held = await eventually(lambda: other.held.find(call.call_sid))
         await rig.idle()
-        assert document.generation == 1
+        assert held.claims.generation == 2
+        document = rig.document(call.call_sid)
+        assert document is not None and (document.state, document.restarts) == (CallState.LIVE, 1)
         item = rig.status_item(call.call_sid)
-        assert item is not None and (item["state"], item["reason"], item["generation"]) == ("lost", "StreamLost", 1)
-        assert [message.data for message in rig.twilio.messages(item["stream"])] == [item]
+        assert item is not None and (item["state"], item["reason"], item["generation"]) == ("reconnecting", "StreamLost", 1)
         assert other.counted("streams_lost_total", reason="relay") == 1
-        assert (await other.stream("start", call))[1]["outcome"] == "restarted"
+        assert other.counted("stream_restarts_total", outcome="started") == 1
+
+
+async def test_a_relay_that_lost_its_streams_socket_has_it_started_again() -> None:
+    async with rigged(2) as rig:
+        relay, other = rig.relays
+        call = await live(rig, relay)
+        await relay.stream("pause", call)
+        rig.route_to(other)
+        relay.silent_end = True
+        relay.held.over.add(call.call_sid)
+        rig.twilio.set_faults(FaultRule(FaultKind.LATENCY, "/Documents", seconds=0.05))
+        await relay.cut_all()
+        assert relay.functions.stream_cut(call.call_sid, 1)
+        assert relay.functions.stream_cut(call.call_sid, 1), "twice does no harm"
+        held = await eventually(lambda: other.held.find(call.call_sid))
+        await rig.idle()
+        assert (held.claims.generation, held.document.paused) == (2, True)
+        assert rig.streams(call.call_sid) == [f"assist_{call.call_sid}_2"]
+        assert relay.counted("stream_restarts_total", outcome="started") == 1
+
+
+async def test_a_cut_stream_that_the_agent_stopped_is_not_started_again() -> None:
+    async with rigged() as rig:
+        relay = rig.relays[0]
+        call = await live(rig, relay)
+        await relay.stream("stop", call)
+        assert relay.functions.stream_cut(call.call_sid, 1)
+        await rig.idle()
+        document = rig.document(call.call_sid)
+        assert document is not None and (document.state, document.generation) == (CallState.STOPPED, 1)
+
+
+async def test_a_cut_stream_of_a_call_that_is_over_is_an_end() -> None:
+    async with rigged() as rig:
+        relay = rig.relays[0]
+        call = await live(rig, relay)
+        relay.silent_end = True
+        rig.twilio.complete_call(call.call_sid)
+        assert relay.functions.stream_cut(call.call_sid, 1)
+        await rig.idle()
+        document = rig.document(call.call_sid)
+        assert document is not None and (document.state, document.generation) == (CallState.STOPPED, 1)
+        item = rig.status_item(call.call_sid)
+        assert item is not None and (item["state"], item["reason"]) == ("stopped", "CallEnded")
+
+
+async def test_a_stream_that_is_cut_again_and_again_is_given_up() -> None:
+    async with rigged() as rig:
+        relay = rig.relays[0]
+        call = await live(rig, relay)
+        relay.silent_end = True
+        for generation in (1, 2, 3):
+            assert relay.functions.stream_cut(call.call_sid, generation)
+            await rig.idle()
+            if generation < 3:
+                await eventually(lambda wanted=generation + 1: relay.held.calls[call.call_sid].claims.generation == wanted)
+                await rig.idle()
+        document = rig.document(call.call_sid)
+        assert document is not None and (document.state, document.generation, document.restarts) == (CallState.LOST, 3, 2)
+        item = rig.status_item(call.call_sid)
+        assert item is not None and (item["state"], item["reason"]) == ("lost", "StreamLost")
+        assert relay.counted("stream_restarts_total", outcome="given_up") == 1
 
 
 async def test_a_stream_whose_end_its_relay_has_seen_is_counted_there_alone() -> None:
@@ -268,6 +331,7 @@ async def test_what_a_relay_said_of_a_failure_outlives_the_loss_of_its_stream() 
         item.update(state="failed", reason="ModelRefused")
         rig.route_to(other)
         owner.silent_end = True
+        owner.held.over.add(call.call_sid)
         await owner.cut_all()
         await eventually(lambda: (found := rig.document(call.call_sid)) and found.state is CallState.LOST)
         await rig.idle()

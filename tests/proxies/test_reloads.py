@@ -39,7 +39,7 @@ class ProxiedStage(Stage):
 
 
 @pytest.mark.parametrize("kind", ["nginx", "haproxy"])
-async def test_a_reload_ends_streams_after_its_time_out_and_the_agent_goes_on(kind: str, tmp_path: Path) -> None:
+async def test_a_reload_ends_streams_after_its_time_out_and_they_are_started_again(kind: str, tmp_path: Path) -> None:
     config = {"audio": {"tracks": "Customer"}}
     async with (
         Proxies(tmp_path / "proxies") as proxies,
@@ -50,9 +50,8 @@ async def test_a_reload_ends_streams_after_its_time_out_and_the_agent_goes_on(ki
         await eventually(lambda: watch.items(call), seconds=60, what="a suggestion")
         stage.proxy.reload()
         reloaded = time.monotonic()
-        await eventually(lambda: watch.states(call)[-1] == ("lost", "StreamLost"), seconds=60, what="the agent told")
+        await eventually(lambda: ("reconnecting", "StreamLost") in watch.states(call), seconds=60, what="the agent told")
         assert time.monotonic() - reloaded > GOES_ON - 0.5, "it was not the reload that ended the stream"
-        status, answer = await stage.act("start", call)
-        assert (status, answer["outcome"], answer["generation"]) == (200, "restarted", 2)
         await eventually(lambda: any(item["id"].startswith("g2-") for item in watch.items(call)), seconds=60, what="the second stream's")
         await eventually(lambda: watch.states(call)[-1][0] == "live", what="the agent sees that it goes on")
+        assert "lost" not in [state for state, _ in watch.states(call)], "there is nothing to do for the agent"

@@ -112,6 +112,7 @@ class Relay:
             self.watch.current().config,
             make_model_client=self._model_client,
             make_publisher=self._publisher,
+            start_again=self.functions.stream_cut,
             metrics=self.metrics,
             model_health=self.model_health,
             loop_time=time.monotonic,

@@ -128,9 +128,16 @@ class RegistryRig:
         self.health = PeerHealth(0)
         self.slow_sync = False
         """Whether a call's Document is not read until the publisher's `read` is set."""
+        self.may_start_again = True
+        self.cut: list[tuple[str, int]] = []
+        """Calls and generations for which another stream was asked for."""
         self.models: list[ScriptedModel] = []
         self.publishers: list[Publisher] = []
         self.registry = Registry(self.begin, self.metrics, lambda: self.config.limits.max_calls)
+
+    def start_again(self, call_sid: str, generation: int) -> bool:
+        self.cut.append((call_sid, generation))
+        return self.may_start_again
 
     def begin(self, begun: StreamStart, connection: Any) -> CallBridge:
         def model(_: StreamStart, __: RelayConfig, ___: Prompt, listener: ModelListener, metrics: RelayMetrics) -> ScriptedModel:
@@ -149,6 +156,7 @@ class RegistryRig:
             connection,
             self.config,
             make_model_client=model,
+            start_again=self.start_again,
             make_publisher=publisher,  # type: ignore[arg-type]  # its verbs are made by __getattr__
             metrics=self.metrics,
             model_health=self.health,

@@ -39,9 +39,30 @@ async def test_bridge_stop_takes_the_open_turn_then_flushes_then_closes() -> Non
     assert rig.metric("streams_lost_total", reason="stop") is None
 
 
+async def test_bridge_a_lost_socket_has_another_stream_asked_for_at_once() -> None:
+    rig = RegistryRig()
+    sink, _, _, publisher = rig.call()
+    sink.ended("socket")
+    assert await rig.registry.wait_empty(5)
+    assert rig.cut == [(start().call_sid, 1)]
+    assert publisher.states() == [(AssistState.RECONNECTING, StatusReason.STREAM_LOST)]
+    assert publisher.log[-1] == ("finish", True)
+    assert rig.metric("streams_lost_total", reason="socket") == 1
+
+
+@pytest.mark.parametrize("reason", ["stop", "drain", "error", "superseded", "model"])
+async def test_bridge_asks_for_no_other_stream_where_the_end_was_meant(reason: str) -> None:
+    rig = RegistryRig()
+    sink, _, _, _ = rig.call()
+    sink.ended(reason)
+    assert await rig.registry.wait_empty(5)
+    assert rig.cut == []
+
+
 @pytest.mark.parametrize(("reason", "told"), [("socket", StatusReason.STREAM_LOST), ("drain", StatusReason.RELAY_STOPPING)])
 async def test_bridge_lost_streams_are_told_and_counted(reason: str, told: StatusReason) -> None:
     rig = RegistryRig()
+    rig.may_start_again = False  # too much to do
     sink, _, _, publisher = rig.call()
     sink.ended(reason)
     sink.ended("stop")

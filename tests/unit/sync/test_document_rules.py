@@ -8,6 +8,7 @@ from unit.sync.documents import ANN, BOB, CALL, NOW, document, start
 from voiceassist_crds.messages import DOCUMENT_BYTES, CallDocument, CallState, Successor
 from voiceassist_relay.sync.document_rules import (
     LONGEST_START_SECONDS,
+    SETTLED_SECONDS,
     STARTING_SECONDS,
     AlreadyRunning,
     ChangeWorker,
@@ -30,6 +31,7 @@ from voiceassist_relay.sync.document_rules import (
     decide_stop,
     ended,
     still_wanted,
+    stream_cut,
     stream_died,
     succeed,
     went_live,
@@ -302,6 +304,49 @@ def test_document_rules_a_stream_died(found: CallDocument | None, name: str, eve
         assert found is not None
         assert decision.document.state is CallState.LOST
         assert decision.restarts_used_up is (found.state is CallState.STARTING)
+
+
+def test_document_rules_a_live_stream_whose_relay_is_gone_goes_on_at_another() -> None:
+    found = document(CallState.LIVE, paused=True)
+    decision = stream_died(found, NAME, "stream-error", call_sid=CALL, now=NOW, owner_gone=True)
+    assert isinstance(decision, Restart)
+    assert (decision.document.state, decision.document.generation, decision.document.paused) == (CallState.STARTING, 2, True)
+    assert decision.gone.state is CallState.STOPPED, "a call that is over is no loss"
+
+
+@pytest.mark.parametrize(
+    ("found", "name", "expected"),
+    [
+        (None, NAME, Ignore),
+        (document(CallState.LIVE), NAME, Restart),
+        (document(CallState.LOST), NAME, Restart),  # written by the same relay, a moment before
+        (document(CallState.STOPPED), NAME, Ignore),  # the agent's stop came first
+        (document(CallState.STARTING), NAME, Ignore),
+        (document(CallState.LIVE, generation=2), NAME, Ignore),  # started again already
+        (document(CallState.LOST, generation=2), NAME, Ignore),
+    ],
+)
+def test_document_rules_a_stream_that_was_cut(found: CallDocument | None, name: str, expected: type) -> None:
+    decision = stream_cut(found, name, call_sid=CALL, now=NOW)
+    assert type(decision) is expected
+    if isinstance(decision, Restart):
+        assert decision.document.generation == 2
+        assert decision.document.sync_stream == (found.sync_stream if found else ""), "the agent's panel listens on"
+
+
+@pytest.mark.parametrize(
+    ("lived", "restarts", "expected"),
+    [(1.0, 0, 1), (1.0, 1, 2), (1.0, 2, None), (SETTLED_SECONDS - 1, 2, None), (SETTLED_SECONDS, 2, 1), (3600.0, 2, 1)],
+)
+def test_document_rules_only_streams_that_end_soon_are_given_up(lived: float, restarts: int, expected: int | None) -> None:
+    found = document(CallState.LIVE, restarts=restarts, deadline=NOW - lived + STARTING_SECONDS)
+    decision = stream_cut(found, NAME, call_sid=CALL, now=NOW)
+    if expected is None:
+        assert isinstance(decision, TellAgent)
+        assert decision.restarts_used_up
+    else:
+        assert isinstance(decision, Restart)
+        assert decision.document.restarts == expected
 
 
 def test_document_rules_an_unclear_or_refused_creation_counts_only_while_its_generation_does() -> None:

@@ -16,6 +16,7 @@ from voiceassist_relay.sync.document_rules import (
     ChangeWorker,
     Create,
     Ignore,
+    Restart,
     SetPaused,
     Stop,
     Superseded,
@@ -28,6 +29,7 @@ from voiceassist_relay.sync.document_rules import (
     ended,
     is_running,
     still_wanted,
+    stream_cut,
     stream_died,
     went_live,
 )
@@ -59,6 +61,7 @@ class Relays(RuleBasedStateMachine):
         self.claims: dict[str, int] = {}  # MZ sid -> generation in its token
         self.live: dict[str, int] = {}  # MZ sid of connections that a relay let in -> generation
         self.callbacks: list[tuple[str, str]] = []
+        self.cuts: list[str] = []  # streams whose relay lost the socket, and has to have them started again
         self.highest = 0
 
     def write(self, over: int, wanted: CallDocument) -> bool:
@@ -174,15 +177,36 @@ class Relays(RuleBasedStateMachine):
         if after is not None:
             assert self.write(self.revision, after)
 
+    @precondition(lambda self: self.live)
+    @rule(data=st.data(), written=st.booleans())
+    def a_socket_is_cut(self, data: st.DataObject, written: bool) -> None:
+        sid = data.draw(st.sampled_from(sorted(self.live)))
+        name = next(n for n, s in self.streams.items() if s == sid)
+        self.die(name, "stream-error")
+        self.cuts.append(name)
+        if written and (after := ended(self.running(), True, 0, generation=self.claims[sid])) is not None:
+            assert self.write(self.revision, after)
+
+    @precondition(lambda self: self.cuts)
+    @rule(data=st.data(), outcome=st.sampled_from(["ok", "unclear-done", "refused", "crash"]), over=st.booleans())
+    def a_cut_is_worked_on(self, data: st.DataObject, outcome: str, over: bool) -> None:
+        name = data.draw(st.sampled_from(self.cuts))
+        self.cuts.remove(name)
+        self.carry_out(stream_cut(self.stored, name, call_sid=CALL, now=self.now), outcome, over)
+
     @precondition(lambda self: self.callbacks)
     @rule(data=st.data(), again=st.booleans(), outcome=st.sampled_from(["ok", "unclear-done", "refused", "crash"]), over=st.booleans())
     def a_callback_arrives(self, data: st.DataObject, again: bool, outcome: str, over: bool) -> None:
         callback = data.draw(st.sampled_from(self.callbacks))
         if not again:
             self.callbacks.remove(callback)
-        decision = stream_died(self.stored, *callback, call_sid=CALL, now=self.now)
+        gone = self.owner_gone(self.stored)
+        self.carry_out(stream_died(self.stored, *callback, call_sid=CALL, now=self.now, owner_gone=gone), outcome, over)
+
+    def carry_out(self, decision: Ignore | Restart | TellAgent, outcome: str, over: bool) -> None:
         if isinstance(decision, Ignore):
             return
+        assert self.running().state is not CallState.STOPPED, "what the agent stopped stays stopped"
         if isinstance(decision, TellAgent) or over:
             assert self.write(self.revision, decision.document if isinstance(decision, TellAgent) else decision.gone)
             return

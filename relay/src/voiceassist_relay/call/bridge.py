@@ -1,7 +1,7 @@
 """One call from its verified `start` to its end: audio to the model, the model's words to Sync, and the order of shutdown.
 
 Order: the stream ends (by `stop`, a lost socket, a final failure of the model, or because we hang up); the model may finish the
-turn that is open; what is finished is stored; then everything closes.
+turn that is open; what is finished is stored; then everything closes. For a lost socket another stream is asked for at once.
 """
 
 from __future__ import annotations
@@ -106,6 +106,7 @@ _LAST_STATUS = {
     "socket": (AssistState.LOST, StatusReason.STREAM_LOST, "The call's audio no longer reaches the assistant. Start it again to go on."),
     "error": (AssistState.LOST, StatusReason.STREAM_LOST, "Assist stopped because of an internal error. Start it again to go on."),
 }
+_CUT = (AssistState.RECONNECTING, StatusReason.STREAM_LOST, "The call's audio was cut off. It is being connected again.")
 _SILENT = frozenset({"replaced", "superseded", "stopped"})  # endings that another relay or the Document has already told
 
 
@@ -129,12 +130,15 @@ class CallBridge:
         *,
         make_model_client: MakeModelClient,
         make_publisher: MakePublisher,
+        start_again: Callable[[str, int], bool],
         metrics: RelayMetrics,
         model_health: PeerHealth,
         loop_time: Callable[[], float],
         epoch: Callable[[], float],
     ) -> None:
+        """`start_again(call_sid, generation)` asks for another stream in place of this one; False if it cannot."""
         self.start = start
+        self._start_again = start_again
         self._connection, self._metrics, self._health = connection, CallMetrics(metrics), model_health.reporter()
         self._time, self._epoch = loop_time, epoch
         self._prompt = choose_prompt(config, start.call_sid)
@@ -299,6 +303,10 @@ class CallBridge:
 
     async def _shut_down(self, model: asyncio.Task[None], publisher: asyncio.Task[None]) -> None:
         reason = self._reason
+        last = _LAST_STATUS.get(reason, _LAST_STATUS["socket"])
+        if reason == "socket" and not self._failed and self._start_again(self.start.call_sid, self.start.claims.generation):
+            last = _CUT
+            self._publisher.status(*last)
         if not model.done():
             try:
                 async with asyncio.timeout(TURN_GRACE + 2):
@@ -307,8 +315,8 @@ class CallBridge:
                 self._log.warning("the model client did not end in time")
         if publisher.done():
             return
-        if reason not in _SILENT and not self._failed:
-            self._publisher.status(*_LAST_STATUS.get(reason, _LAST_STATUS["socket"]))
+        if reason not in _SILENT and not self._failed and last is not _CUT:
+            self._publisher.status(*last)
         grace = FLUSH_GRACE if reason == "drain" else FLUSH_SECONDS
         try:
             async with asyncio.timeout(grace + 2):

@@ -1,6 +1,7 @@
-"""Twilio's stream status callbacks: a stream that died before it began is started again, a later death reaches the agent.
+"""Streams that die: started again by themselves, or the agent is told.
 
-Any relay may get any callback, late, twice or not at all: the Document decides what it means.
+Who notices: the relay whose socket was cut, and Twilio by a status callback, which any relay may get, late, twice or not at all. The
+Document decides what it means; doing both harms nothing.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from voiceassist_crds.names import is_call_sid
 
 from ..errors import RequestRefused, TwilioError, UnknownCallState
 from ..logs import call_hash
-from ..sync.agent_status import CALL_ENDED, LOST, NOT_CONNECTED, AgentStatus, Told
+from ..sync.agent_status import CALL_ENDED, CUT, LOST, NOT_CONNECTED, AgentStatus, Told
 from ..sync.call_documents import CONFLICTS, CallDocuments, Seen
-from ..sync.document_rules import Ignore, Restart, TellAgent, call_over, stream_died
+from ..sync.document_rules import Ignore, Restart, TellAgent, call_over, stream_cut, stream_died
 from ..twilio.call_streams import TwilioStreams
 from .dependencies import FunctionDependencies
 from .peer_relays import Asked, PeerRelays
@@ -27,6 +28,8 @@ from .start import StreamStarter
 
 STOPPED_EVENT: Final = "stream-stopped"
 ERROR_EVENT: Final = "stream-error"
+CUT_EVENT: Final = "cut"
+"""None of Twilio's: this relay lost the socket."""
 WARNING: Final = "31930"
 """Twilio threw audio away because we read too slowly; the stream goes on."""
 MAX_REMEMBERED: Final = 4096
@@ -90,6 +93,11 @@ class StreamCallbacks:
                 self._known.popitem(last=False)
         return True
 
+    def cut(self, call_sid: str, stream_name: str) -> bool:
+        """This relay lost the socket of a live stream that nobody had asked to end; False when there is too much to do."""
+        account = self._deps.current().config.twilio.account_sid
+        return self._deps.background.spawn("stream cut", self._handle(StreamEvent(account, call_sid, stream_name, CUT_EVENT, "")))
+
     async def _handle(self, event: StreamEvent) -> None:
         hashed = call_hash(event.call_sid)
         try:
@@ -122,9 +130,11 @@ class StreamCallbacks:
                     raise
             await asyncio.sleep(self._deps.timing.own_report_seconds)
 
-    def _decide(self, event: StreamEvent, seen: Seen | None) -> Ignore | Restart | TellAgent:
-        document = seen.document if seen else None
-        return stream_died(document, event.stream_name, event.event, call_sid=event.call_sid, now=self._deps.now())
+    def _decide(self, event: StreamEvent, seen: Seen | None, *, owner_gone: bool = False) -> Ignore | Restart | TellAgent:
+        document, now = seen.document if seen else None, self._deps.now()
+        if event.event == CUT_EVENT:
+            return stream_cut(document, event.stream_name, call_sid=event.call_sid, now=now)
+        return stream_died(document, event.stream_name, event.event, call_sid=event.call_sid, now=now, owner_gone=owner_gone)
 
     async def _wait(self, event: StreamEvent, document: CallDocument) -> bool:
         """Waits where waiting helps; tells whether it did."""
@@ -138,13 +148,22 @@ class StreamCallbacks:
             return True
         return False
 
-    async def _carry_out(self, event: StreamEvent, seen: Seen, decision: Restart | TellAgent) -> bool:
+    async def _carry_out(self, event: StreamEvent, seen: Seen, decision: Ignore | Restart | TellAgent) -> bool:
         """Writes what was decided and acts on it; False if somebody else has changed the Document."""
-        goes_on = await self._streams.in_progress(event.call_sid)
+        goes_on, owner_gone = await self._streams.in_progress(event.call_sid), False
+        if goes_on and isinstance(decision, TellAgent) and not decision.restarts_used_up:
+            owner_gone = await self._peers.has(event.call_sid, seen.document) is Asked.GONE
+            decision = self._decide(event, seen, owner_gone=owner_gone)
+        was_live = seen.document.state is not CallState.STARTING
         match decision:
             case Restart(document=again) if goes_on:
                 if not await self._documents.write(event.call_sid, again, seen):
                     return False
+                if owner_gone:
+                    self._deps.metrics.stream_lost("relay")  # no relay is left that would count it
+                    await self._status.tell(event.call_sid, seen.document, CUT)
+                if was_live:
+                    await self._streams.stop_quietly(event.call_sid, seen.document.stream_sid or seen.document.stream_name)
                 await self._restart(event.call_sid, again)
             case Restart(gone=gone):
                 if not await self._documents.write(event.call_sid, gone, seen):
@@ -155,7 +174,7 @@ class StreamCallbacks:
                 if not await self._documents.write(event.call_sid, lost, seen):
                     return False
                 self._deps.metrics.stream_restarted("given_up")
-                await self._status.tell(event.call_sid, lost, NOT_CONNECTED if goes_on else CALL_ENDED)
+                await self._status.tell(event.call_sid, lost, (LOST if was_live else NOT_CONNECTED) if goes_on else CALL_ENDED)
             case TellAgent(document=lost):
                 return await self._lost(event, seen, lost, goes_on)
         return True
@@ -179,13 +198,10 @@ class StreamCallbacks:
         if not goes_on:
             await self._status.tell(event.call_sid, document, what)
             return True
-        _, owner, _ = await asyncio.gather(
+        await asyncio.gather(
             self._status.tell(event.call_sid, document, what),
-            self._peers.has(event.call_sid, seen.document),
             self._streams.stop_quietly(event.call_sid, seen.document.stream_sid or seen.document.stream_name),
         )
-        if owner is Asked.GONE:
-            self._deps.metrics.stream_lost("relay")  # no relay is left that would count it
         return True
 
     def _ending(self, event: StreamEvent, before: CallDocument, lost: CallDocument, goes_on: bool) -> tuple[CallDocument, Told]:

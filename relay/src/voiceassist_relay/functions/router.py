@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from voiceassist_crds.config import Checks
-from voiceassist_crds.names import CALLBACK_PATH, FEEDBACK_PATH, STREAM_PATH, TOKEN_PATH
+from voiceassist_crds.names import CALLBACK_PATH, FEEDBACK_PATH, STREAM_PATH, TOKEN_PATH, stream_name
 
 from ..call.access import LOCAL_PERSON, Access, access_for_start, left_alone, watched
 from ..call.control import StreamControl
@@ -129,6 +129,10 @@ class Functions:
         if not self._callbacks.accept(read_event(dict(fields)), request.headers.get("i-twilio-idempotency-token", "")):
             raise RequestRefused(503, "busy", "Too many callbacks are being worked on.", "Try again.", retry_after=1.0)
         return Response(status_code=204)
+
+    def stream_cut(self, call_sid: str, generation: int) -> bool:
+        """A live stream's socket was lost here: has it started again. False when there is too much to do."""
+        return self._callbacks.cut(call_sid, stream_name(call_sid, generation))
 
     async def aclose(self) -> None:
         """Gives up token validations that are under way; the background work is its owner's to end."""

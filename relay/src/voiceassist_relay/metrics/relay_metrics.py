@@ -91,9 +91,7 @@ class RelayMetrics:
             "http_refused_total", "Connections and requests turned away by the server's bounds.", alone(closed.HTTP_REFUSED), "reason"
         )
         self._lost = listed("streams_lost_total", "Streams that ended other than by `stop`.", alone(closed.STREAM_ENDS), "reason")
-        self._restarts = listed(
-            "stream_restarts_total", "Streams started again after one died before its `start`.", alone(closed.RESTARTS), "outcome"
-        )
+        self._restarts = listed("stream_restarts_total", "Streams started again after one died.", alone(closed.RESTARTS), "outcome")
         self._reconnects = listed("realtime_reconnects_total", "Model sessions replaced.", alone(closed.RECONNECTS), "reason")
         self._model_errors = listed(
             "realtime_errors_total", "Errors that the model's server reported, by their code or class.", alone(closed.MODEL_ERRORS), "code"
@@ -248,7 +246,7 @@ class RelayMetrics:
         self._lost.inc(reason)
 
     def stream_restarted(self, outcome: str) -> None:
-        """A stream that died before its `start`: started, refused, given_up, call_over."""
+        """A stream that died and was wanted: started, refused, given_up, call_over."""
         self._restarts.inc(outcome)
 
     def reconnected(self, reason: str) -> None:

@@ -22,6 +22,7 @@ STARTING = (AssistState.STARTING, StatusReason.STARTED, "Assist is starting.")
 STOPPED = (AssistState.STOPPED, StatusReason.AGENT_REQUEST, "Assist was stopped.")
 CALL_ENDED = (AssistState.STOPPED, StatusReason.CALL_ENDED, "The call is over.")
 LOST = (AssistState.LOST, StatusReason.STREAM_LOST, "The call's audio no longer reaches the assistant. Start it again to go on.")
+CUT = (AssistState.RECONNECTING, StatusReason.STREAM_LOST, "The call's audio was cut off. It is being connected again.")
 NOT_CONNECTED = (
     AssistState.LOST,
     StatusReason.STREAM_LOST,

@@ -24,7 +24,9 @@ STARTING_SECONDS: Final = 15.0
 LONGEST_START_SECONDS: Final = 120.0
 """A deadline further ahead is none that a relay wrote, whatever its clock: it counts as passed."""
 MAX_RESTARTS: Final = 2
-"""How often a stream that died before its `start` is started again."""
+"""How often a stream that died is started again by itself."""
+SETTLED_SECONDS: Final = 60.0
+"""A stream that lasted so long from its creation was well: what ends it is counted anew."""
 
 _RUNNING = frozenset({CallState.STARTING, CallState.LIVE})
 
@@ -125,7 +127,7 @@ class Ignore:
 
 @dataclass(frozen=True, slots=True)
 class Restart:
-    """The stream died before its `start`: if the call still goes on, write this Document and create its stream."""
+    """The stream died before its `start`, or in mid-call: if the call still goes on, write this Document and create its stream."""
 
     document: CallDocument
     gone: CallDocument
@@ -138,7 +140,7 @@ class TellAgent:
 
     document: CallDocument
     restarts_used_up: bool
-    """Whether it never went live, for all the restarts."""
+    """Whether it was started again as often as that is done."""
 
 
 def is_running(document: CallDocument) -> bool:
@@ -308,19 +310,37 @@ def ended(document: CallDocument, lost: bool, seq: int, *, generation: int) -> C
     return document.model_copy(update=changes) if changes else None
 
 
-def stream_died(document: CallDocument | None, name: str, event: str, *, call_sid: str, now: float) -> Ignore | Restart | TellAgent:
-    """Twilio's status callback: stream `name` had `event` (stream-started, stream-stopped, stream-error)."""
+def stream_died(
+    document: CallDocument | None, name: str, event: str, *, call_sid: str, now: float, owner_gone: bool = False
+) -> Ignore | Restart | TellAgent:
+    """Twilio's status callback: stream `name` had `event` (stream-started, stream-stopped, stream-error).
+
+    A live stream whose relay is there is that relay's to tell of; with `owner_gone` the call goes on at another.
+    """
     if event not in {"stream-stopped", "stream-error"} or document is None:
         return Ignore()
     if document.stream_name != name or not is_running(document):
         return Ignore()
-    lost = document.model_copy(update={"state": CallState.LOST})
-    if document.state is CallState.LIVE:
-        return TellAgent(lost, restarts_used_up=False)
-    if document.restarts >= MAX_RESTARTS:
-        return TellAgent(lost, restarts_used_up=True)
-    again = _next_generation(document, call_sid, now).model_copy(update={"restarts": document.restarts + 1})
-    return Restart(again, gone=lost)
+    if document.state is CallState.LIVE and not owner_gone:
+        return TellAgent(document.model_copy(update={"state": CallState.LOST}), restarts_used_up=False)
+    return _start_again(document, call_sid, now)
+
+
+def stream_cut(document: CallDocument | None, name: str, *, call_sid: str, now: float) -> Ignore | Restart | TellAgent:
+    """The relay with the audio lost the socket of stream `name`, which nobody had asked to end. It may have written that already."""
+    if document is None or document.stream_name != name or document.state not in {CallState.LIVE, CallState.LOST}:
+        return Ignore()
+    return _start_again(document, call_sid, now)
+
+
+def _start_again(document: CallDocument, call_sid: str, now: float) -> Restart | TellAgent:
+    """Another generation, unless the last MAX_RESTARTS of them ended within SETTLED_SECONDS of their beginnings."""
+    over = document.model_copy(update={"state": CallState.STOPPED if document.state is CallState.LIVE else CallState.LOST})
+    lived = now - (document.deadline - STARTING_SECONDS)
+    restarts = 0 if document.state is not CallState.STARTING and lived >= SETTLED_SECONDS else document.restarts
+    if restarts >= MAX_RESTARTS:
+        return TellAgent(document.model_copy(update={"state": CallState.LOST}), restarts_used_up=True)
+    return Restart(_next_generation(document, call_sid, now).model_copy(update={"restarts": restarts + 1}), gone=over)
 
 
 def call_over(document: CallDocument, name: str) -> CallDocument | None:
