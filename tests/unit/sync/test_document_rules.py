@@ -335,11 +335,11 @@ def test_document_rules_a_stream_that_was_cut(found: CallDocument | None, name: 
 
 
 @pytest.mark.parametrize(
-    ("lived", "restarts", "expected"),
+    ("seconds", "restarts", "expected"),
     [(1.0, 0, 1), (1.0, 1, 2), (1.0, 2, None), (SETTLED_SECONDS - 1, 2, None), (SETTLED_SECONDS, 2, 1), (3600.0, 2, 1)],
 )
-def test_document_rules_only_streams_that_end_soon_are_given_up(lived: float, restarts: int, expected: int | None) -> None:
-    found = document(CallState.LIVE, restarts=restarts, deadline=NOW - lived + STARTING_SECONDS)
+def test_document_rules_only_streams_that_end_soon_are_given_up(seconds: float, restarts: int, expected: int | None) -> None:
+    found = document(CallState.LIVE, restarts=restarts, deadline=NOW - seconds + STARTING_SECONDS)
     decision = stream_cut(found, NAME, call_sid=CALL, now=NOW)
     if expected is None:
         assert isinstance(decision, TellAgent)

@@ -336,8 +336,8 @@ def stream_cut(document: CallDocument | None, name: str, *, call_sid: str, now: 
 def _start_again(document: CallDocument, call_sid: str, now: float) -> Restart | TellAgent:
     """Another generation, unless the last MAX_RESTARTS of them ended within SETTLED_SECONDS of their beginnings."""
     over = document.model_copy(update={"state": CallState.STOPPED if document.state is CallState.LIVE else CallState.LOST})
-    lived = now - (document.deadline - STARTING_SECONDS)
-    restarts = 0 if document.state is not CallState.STARTING and lived >= SETTLED_SECONDS else document.restarts
+    seconds = now - (document.deadline - STARTING_SECONDS)
+    restarts = 0 if document.state is not CallState.STARTING and seconds >= SETTLED_SECONDS else document.restarts
     if restarts >= MAX_RESTARTS:
         return TellAgent(document.model_copy(update={"state": CallState.LOST}), restarts_used_up=True)
     return Restart(_next_generation(document, call_sid, now).model_copy(update={"restarts": restarts + 1}), gone=over)
