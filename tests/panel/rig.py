@@ -9,6 +9,14 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator
 
 Asked = list[Any]
 
+FOCUSED = """async () => {
+  const until = performance.now() + 3000;
+  do await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+  while (document.activeElement === document.body && performance.now() < until);
+  const e = document.activeElement;
+  return e.dataset.id ?? e.dataset.testid ?? e.tagName.toLowerCase();
+}"""
+
 
 class Panel:
     """One page of the gallery. `said`: everything that was printed or thrown and should not have been."""
@@ -54,12 +62,8 @@ class Panel:
         return list(self.run("(g) => g.asked.splice(0)"))
 
     def focused(self) -> str:
-        """What has the focus: a card's id, else a test id, else the element's name."""
-        return str(
-            self.page.evaluate(
-                "() => { const e = document.activeElement; return e.dataset.id ?? e.dataset.testid ?? e.tagName.toLowerCase(); }"
-            )
-        )
+        """What has the focus: a card's id, else a test id, else the element's name; `body` where nothing has it for 3 s."""
+        return str(self.page.evaluate(FOCUSED))
 
     def frames(self) -> None:
         """Waits until the browser has drawn what was shown."""
