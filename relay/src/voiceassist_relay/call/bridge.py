@@ -23,6 +23,7 @@ from ..logs import call_hash
 from ..metrics.labels import STREAM_ENDS
 from ..metrics.relay_metrics import CallMetrics, RelayMetrics
 from ..peer_health import PeerHealth
+from ..sync.agent_status import CUT, LOST
 from .prompt_choice import choose_prompt
 from .timeline import CallTimeline
 
@@ -103,10 +104,9 @@ _HEALTH = {
 _LAST_STATUS = {
     "stop": (AssistState.STOPPED, StatusReason.CALL_ENDED, "Assist has ended with the call or at your request."),
     "drain": (AssistState.LOST, StatusReason.RELAY_STOPPING, "Assist was moved off this server. Start it again to go on."),
-    "socket": (AssistState.LOST, StatusReason.STREAM_LOST, "The call's audio no longer reaches the assistant. Start it again to go on."),
+    "socket": LOST,
     "error": (AssistState.LOST, StatusReason.STREAM_LOST, "Assist stopped because of an internal error. Start it again to go on."),
 }
-_CUT = (AssistState.RECONNECTING, StatusReason.STREAM_LOST, "The call's audio was cut off. It is being connected again.")
 _SILENT = frozenset({"replaced", "superseded", "stopped"})  # endings that another relay or the Document has already told
 
 
@@ -305,7 +305,7 @@ class CallBridge:
         reason = self._reason
         last = _LAST_STATUS.get(reason, _LAST_STATUS["socket"])
         if reason == "socket" and not self._failed and self._start_again(self.start.call_sid, self.start.claims.generation):
-            last = _CUT
+            last = CUT
             self._publisher.status(*last)
         if not model.done():
             try:
@@ -315,7 +315,7 @@ class CallBridge:
                 self._log.warning("the model client did not end in time")
         if publisher.done():
             return
-        if reason not in _SILENT and not self._failed and last is not _CUT:
+        if reason not in _SILENT and not self._failed and last is not CUT:
             self._publisher.status(*last)
         grace = FLUSH_GRACE if reason == "drain" else FLUSH_SECONDS
         try:
