@@ -170,8 +170,9 @@ def test_names_services_and_the_ingress_with_tls(lab: Lab, namespace: str) -> No
 
     get = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=60).read().decode())"
     inside = ("exec", "-n", namespace, "deployment/hello", "--", "python3", "-c")
-    assert lab.kubectl(*inside, get, f"http://hello.{namespace}.svc.cluster.local").strip() in names
-    assert lab.kubectl(*inside, get, "http://hello").strip() in names, "the search list of resolv.conf"
+    # Until a node's kube-proxy knows of the pods, their Service refuses.
+    eventually("an answer", lambda: lab.kubectl(*inside, get, f"http://hello.{namespace}.svc.cluster.local").strip() in names)
+    eventually("an answer by the search list of resolv.conf", lambda: lab.kubectl(*inside, get, "http://hello").strip() in names)
     resolve = "import socket, sys; print(socket.gethostbyname(sys.argv[1]))"
     assert lab.kubectl(*inside, resolve, host).strip() == INGRESS, "pods reach the ingress under its public name"
     with pytest.raises(CommandError, match="Name or service not known"):

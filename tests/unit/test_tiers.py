@@ -110,7 +110,7 @@ def test_what_a_tier_beside_others_prints_comes_in_one_piece(tiers: ModuleType, 
     assert tiers.main() == 1
     out = capfd.readouterr().out
     for name, words in (("first", "first words"), ("waits", "other words")):
-        (part,) = [part for part in out.split("\n=== ") if part.startswith(f"{name}\n")]
+        part, *_again = [part for part in out.split("\n=== ") if part.startswith(f"{name}\n")]
         assert words in part
         assert "1 failed" in part
 
@@ -121,6 +121,51 @@ def test_a_failing_test_fails_and_fast_takes_the_quick_ones_only(tiers: ModuleTy
     assert code == 1
     assert "FAILED" in text
     assert "lacking" not in text
+
+
+ONCE = """
+import pathlib
+def test_it():
+    mark = pathlib.Path({mark!r})
+    there = mark.exists()
+    mark.touch()
+    assert there
+def test_other():
+    pass
+"""
+
+
+def test_what_fails_once_and_passes_alone_at_the_end_is_named_and_no_failure(tiers: ModuleType, monkeypatch, capfd, tmp_path: Path) -> None:
+    found = (
+        beside(tiers, "first", "COMPUTING", ONCE.format(mark=str(tmp_path / "mark"))),
+        beside(tiers, "measures", "ALONE", "def test_it():\n    pass\n"),
+    )
+    monkeypatch.setattr(tiers, "TIERS", found)
+    monkeypatch.setattr(sys, "argv", ["tiers.py"])
+    assert tiers.main() == 0
+    out = capfd.readouterr().out
+    assert out.index("=== first: 1 failed; once more") > out.index("=== measures"), "when nothing else is at work"
+    assert "TO BE MENDED: failed at first, passed when nothing else ran: tests/first/test_it.py::test_it\n" in out
+    assert "2 passed, 0 failed, 0 skipped" in out.split("=== summary")[1]
+    assert "3 passed, 0 failed" in out.split("=== summary")[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "again"),
+    [
+        ("def test_it():\n    assert False\n", True),
+        ("import pytest\n@pytest.mark.parametrize('n', range(4))\ndef test_it(n):\n    assert False\n", False),
+        ("import no_such_module\n", False),
+    ],
+    ids=["fails again", "more than a few", "cannot be read"],
+)
+def test_what_fails_again_or_in_numbers_is_a_failure(tiers: ModuleType, monkeypatch, capfd, text: str, *, again: bool) -> None:
+    monkeypatch.setattr(tiers, "TIERS", (beside(tiers, "first", "COMPUTING", text),))
+    monkeypatch.setattr(sys, "argv", ["tiers.py"])
+    assert tiers.main() == 1
+    out = capfd.readouterr().out
+    assert ("once more" in out) is again
+    assert "TO BE MENDED" not in out
 
 
 def test_what_any_tier_needs_is_made_before_the_first_test_and_its_seconds_are_told(
