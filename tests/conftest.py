@@ -9,11 +9,11 @@ import os
 from collections.abc import Callable, Mapping
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from support.loops import FACTORIES
 
-settings.register_profile("ci", derandomize=True, database=None)
+settings.register_profile("ci", derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow])
 if os.environ.get("CI") == "true":
     settings.load_profile("ci")
 

@@ -114,7 +114,7 @@ def test_core_every_client_event_is_the_vendors(model) -> None:
         client.append(b"//8="),
         client.buffer_clear("b1"),
         client.buffer_commit("b2"),
-        client.response_create("r1", "item_1"),
+        client.response_create(plan.model, "r1", "item_1"),
         client.response_cancel("c1", "resp_1"),
         client.text_item("i1", "m1", "user", "Agent: hello", "root"),
         client.text_item("i1", "m1", "assistant", "Offer it.", None),

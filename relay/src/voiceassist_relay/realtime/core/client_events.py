@@ -78,9 +78,15 @@ def transcription_update(model: ModelConfig, event_id: str, *, detection: bool) 
     return encode({"type": "session.update", "event_id": event_id, "session": session})
 
 
-def response_create(event_id: str, turn: str) -> bytes:
-    """Asks for a response to all that the conversation holds; `turn` is the item that it answers."""
-    return encode({"type": "response.create", "event_id": event_id, "response": {"metadata": {"kind": KIND, "turn": turn[:500]}}})
+def response_create(model: ModelConfig, event_id: str, turn: str) -> bytes:
+    """Asks for a response to all that the conversation holds; `turn` is the item that it answers.
+
+    That it shall be text is said here once more: there are servers that take it from nowhere else.
+    """
+    response: dict[str, Any] = {"metadata": {"kind": KIND, "turn": turn[:500]}}
+    if provider_of(model).capabilities(model).output_modalities_per_response:
+        response["output_modalities"] = ["text"]
+    return encode({"type": "response.create", "event_id": event_id, "response": response})
 
 
 def response_cancel(event_id: str, response_id: str) -> bytes:

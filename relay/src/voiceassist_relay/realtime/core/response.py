@@ -27,6 +27,8 @@ class Response:
         self._parser = SuggestionParser()
         self._arguments: str | None = None
         self._texts: dict[str, list[str]] = {}
+        self._spoken: dict[str, list[str]] = {}
+        """What an item's audio says, for items without a text."""
         self._commentary: set[str] = set()
 
     @property
@@ -57,15 +59,15 @@ class Response:
         self._arguments = arguments
         return SuggestionParser().feed(arguments) if self.drafted is None else None
 
-    def text_delta(self, item: str | None, piece: str) -> None:
-        """A piece of a message."""
-        if item is not None and (item in self._texts or len(self._texts) < _MOST_ITEMS):
-            self._texts.setdefault(item, []).append(piece)
+    def text_delta(self, item: str | None, piece: str, *, spoken: bool = False) -> None:
+        """A piece of a message, or of what its audio says."""
+        if item is not None and self._room_for(item):
+            (self._spoken if spoken else self._texts).setdefault(item, []).append(piece)
 
-    def text_done(self, item: str | None, text: str) -> None:
-        """A message's text as a whole."""
-        if item is not None and (item in self._texts or len(self._texts) < _MOST_ITEMS):
-            self._texts[item] = [text]
+    def text_done(self, item: str | None, text: str, *, spoken: bool = False) -> None:
+        """A message's text as a whole, or what its audio says."""
+        if item is not None and text and self._room_for(item):
+            (self._spoken if spoken else self._texts)[item] = [text]
 
     def done(self, item: Item) -> bool:
         """An output item ended; returns whether it is our call, whole."""
@@ -84,5 +86,13 @@ class Response:
 
     def text(self) -> tuple[str, Arguments | None]:
         """For a response without a call: the item of its text, and what the text says. Commentary is passed over."""
-        items = [item for item, parts in self._texts.items() if item not in self._commentary and any(parts)]
-        return (items[-1] if items else ""), from_text("\n".join("".join(self._texts[item]) for item in items))
+        texts = {item: "".join(parts) or "".join(self._spoken.get(item, ())) for item, parts in self._texts.items()}
+        items = [item for item, text in texts.items() if text and item not in self._commentary]
+        return (items[-1] if items else ""), from_text("\n".join(texts[item] for item in items))
+
+    def _room_for(self, item: str) -> bool:
+        if item not in self._texts:
+            if len(self._texts) >= _MOST_ITEMS:
+                return False
+            self._texts[item] = []
+        return True

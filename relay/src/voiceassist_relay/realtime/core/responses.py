@@ -81,7 +81,7 @@ class ResponseScheduler:
         self._current = Response(state.name("r"), turns)
         self._limiter.asked(now)
         state.live.expect(_CREATED, now, state.limits.created)
-        state.send(response_create(self._current.event_id, turn.item))
+        state.send(response_create(state.settings.model, self._current.event_id, turn.item))
 
     # the response's events
 
@@ -129,6 +129,11 @@ class ResponseScheduler:
                 current.text_delta(event.item_id, event.delta or "")
             case "response.output_text.done":
                 current.text_done(event.item_id, event.text or "")
+            case "response.output_audio_transcript.delta":
+                self._first(current, now)
+                current.text_delta(event.item_id, event.delta or "", spoken=True)
+            case "response.output_audio_transcript.done":
+                current.text_done(event.item_id, event.transcript or "", spoken=True)
             case "response.output_item.done" if event.item is not None and current.done(event.item):
                 self._first(current, now)
                 self._called(current, now)

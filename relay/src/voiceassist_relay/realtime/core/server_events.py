@@ -31,8 +31,10 @@ class Item(msgspec.Struct):
 
     @property
     def text(self) -> str:
-        """A message's text."""
-        return "".join(part.text or "" for part in self.content or () if part.type in {"output_text", "text"})
+        """A message's text; where a server speaks although text was asked for, what its audio says."""
+        parts = self.content or ()
+        written = "".join(part.text or "" for part in parts if part.type in {"output_text", "text"})
+        return written or "".join(part.transcript or "" for part in parts if part.type in {"output_audio", "audio"})
 
 
 class ErrorInfo(msgspec.Struct):
@@ -152,6 +154,10 @@ class ServerEvent(msgspec.Struct):
 BETA_NAMES = {
     "response.text.delta": "response.output_text.delta",
     "response.text.done": "response.output_text.done",
+    "response.audio_transcript.delta": "response.output_audio_transcript.delta",
+    "response.audio_transcript.done": "response.output_audio_transcript.done",
+    "response.audio.delta": "response.output_audio.delta",
+    "response.audio.done": "response.output_audio.done",
     "conversation.item.created": "conversation.item.added",
     "transcription_session.created": "session.created",
     "transcription_session.updated": "session.updated",
@@ -173,6 +179,8 @@ USED = frozenset(
         "response.output_item.done",
         "response.output_text.delta",
         "response.output_text.done",
+        "response.output_audio_transcript.delta",
+        "response.output_audio_transcript.done",
         "response.function_call_arguments.delta",
         "response.function_call_arguments.done",
         "response.done",
@@ -195,8 +203,6 @@ PASSED_OVER = frozenset(
         "response.content_part.done",
         "response.output_audio.delta",
         "response.output_audio.done",
-        "response.output_audio_transcript.delta",
-        "response.output_audio_transcript.done",
     }
 )
 """Known, and of no use to us: ignored without being counted as unknown."""

@@ -24,6 +24,8 @@ class Capabilities:
     """`reasoning` and `parallel_tool_calls`; to send them to a model that does not take them is an error."""
     turn_detection_of_agent: bool
     """Turn detection for the agent's track; where it is refused, the client commits."""
+    output_modalities_per_response: bool
+    """`output_modalities` in `response.create`, and not only in the session."""
 
 
 class Provider:
@@ -74,7 +76,11 @@ class Provider:
     def capabilities(self, model: ModelConfig) -> Capabilities:
         """What the configured models take, as far as their names tell."""
         agent = model.transcription.agent_model if model.transcription is not None else ""
-        return Capabilities(model.name.startswith("gpt-realtime-2"), agent not in {"gpt-live-transcribe", "gpt-realtime-whisper"})
+        return Capabilities(
+            reasoning=model.name.startswith("gpt-realtime-2"),
+            turn_detection_of_agent=agent not in {"gpt-live-transcribe", "gpt-realtime-whisper"},
+            output_modalities_per_response=True,
+        )
 
     def _headers(self, model: ModelConfig, key: str) -> tuple[tuple[str, str], ...]:
         if not key:
