@@ -167,7 +167,11 @@ class Transcription(Model):
 
     model: str = Field("gpt-transcribe", min_length=1, max_length=100, description="For the customer, inside the conversation session.")
     agent_model: str = Field("gpt-transcribe", min_length=1, max_length=100, description="For the agent's track, in a session of its own.")
-    language: str | None = Field(None, pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$")
+    language: str | None = Field(
+        None,
+        pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$",
+        description="Of the call, as a BCP 47 tag; the relay tells vendors its ISO 639-1 code, and region and script in words.",
+    )
 
 
 class Truncation(Model):
@@ -345,13 +349,16 @@ class RelayConfig(Model):
 
 
 def prompt_revision(config: RelayConfig, instructions: str) -> Revision:
-    """Revision of what alters answers: instructions, model, turn detection, reasoning, output limit. 10 hex digits.
+    """Revision of what alters answers: instructions, model, turn detection, reasoning, output limit, a language that is more than
+    its code (which answers are told of). 10 hex digits.
 
     The tool's definition belongs to the relay's release and is left out: operator and relay must agree though their versions differ.
     """
     model = config.model
+    language = model.transcription.language if model.transcription is not None else None
     return digest(
         {
+            **({"language": language} if language is not None and len(language) > 2 else {}),
             "instructions": instructions,
             "provider": model.provider,
             "url": model.url,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.openai.strict_types import check_client_event
-from unit.realtime.wire import plan_of
+from unit.realtime.wire import plan_of, relay_config
 from voiceassist_crds.config import AuthHeader, ModelConfig
 from voiceassist_relay.realtime.core import client_events as client
 from voiceassist_relay.realtime.core.server_events import BETA_NAMES, PASSED_OVER, USED, NotAnEvent, decode, whole_characters
@@ -198,19 +199,79 @@ def test_core_endpoints(model, url, header) -> None:
     assert not same_endpoint(config, config.model_copy(update={"name": "other"}))
 
 
+def told(tag: str, model: str = "gpt-transcribe", **more: object) -> tuple[dict[str, str], str, dict[str, str]]:
+    """What the vendor is told of a language: the customer's transcription, the instructions, the agent's transcription."""
+    plan = plan_of(transcription={"language": tag, "model": model, "agentModel": model}, **more)
+    events = [json.loads(plan.conversation_update("u1")), json.loads(plan.transcription_update("u2", detection=True))]
+    assert all(check_client_event(event) == [] for event in events)
+    heard = [event["session"]["audio"]["input"]["transcription"] for event in events]
+    return heard[0], events[0]["session"]["instructions"], heard[1]
+
+
+@pytest.mark.parametrize("tag", ["de", "en", "zh"])
+def test_core_a_language_that_is_its_code_is_told_as_the_code_alone(tag: str) -> None:
+    spoken = {"model": "gpt-transcribe", "language": tag}
+    assert told(tag) == (spoken, "Help the agent.", spoken)
+
+
 @pytest.mark.parametrize(
-    ("tag", "told"),
+    ("tag", "code", "script"),
     [
-        ("de", "de"),
-        ("pt-BR", "pt"),
-        ("zh-TW", "zh"),
-        ("zh-Hant-TW", "zh"),
-        ("es-419", "es"),
-        ("fil", "tl"),
-        ("fil-PH", "tl"),
-        ("yue", "yue"),
+        ("pt-BR", "pt", None),
+        ("zh-TW", "zh", "Traditional Chinese characters"),
+        ("zh-HK", "zh", "Traditional Chinese characters"),
+        ("zh-CN", "zh", "Simplified Chinese characters"),
+        ("zh-Hant", "zh", "Traditional Chinese characters"),
+        ("zh-hant-SG", "zh", "Traditional Chinese characters"),
+        ("zh-Hans-HK", "zh", "Simplified Chinese characters"),
+        ("yue-HK", "zh", "Traditional Chinese characters"),
+        ("yue", "zh", None),
+        ("es-419", "es", None),
+        ("en-CN", "en", None),
+        ("fil", "tl", None),
+        ("fil-PH", "tl", None),
+        ("sr-Latn-RS", "sr", "Latin script"),
+        ("tzm-Tfng", None, "the script Tfng (ISO 15924)"),
+        ("haw", None, None),
     ],
 )
-def test_core_a_language_of_any_tag_is_told_as_the_vendor_takes_it(tag: str, told: str) -> None:
-    session = json.loads(plan_of(transcription={"language": tag}).conversation_update("u1"))["session"]
-    assert session["audio"]["input"]["transcription"] == {"model": "gpt-transcribe", "language": told}
+def test_core_what_a_tag_says_beyond_its_code_is_told_in_words(tag: str, code: str | None, script: str | None) -> None:
+    customer, instructions, agent = told(tag)
+    assert customer == agent
+    assert customer.get("language") == code
+    assert instructions.startswith("Help the agent.\n\n")
+    for words in (instructions, customer["prompt"]):
+        assert f'"{tag}" (BCP 47)' in words
+        assert (script or "") in words
+        assert script is not None or not re.search("script|characters", words)
+    assert "write what the agent could say" in instructions
+
+
+@pytest.mark.parametrize(
+    ("model", "prompt"),
+    [
+        ("gpt-4o-transcribe", "Traditional Chinese characters"),
+        ("gpt-4o-mini-transcribe-2025-12-15", "Traditional Chinese characters"),
+        ("gpt-live-transcribe", "Traditional Chinese characters"),
+        ("whisper-1", "以下是以繁體中文記錄的通話。"),
+        ("gpt-4o-transcribe-diarize", None),
+        ("gpt-realtime-whisper", None),
+        ("a-deployment", None),
+    ],
+)
+def test_core_a_prompt_goes_to_the_transcription_models_that_take_one(model: str, prompt: str | None) -> None:
+    customer, instructions, _ = told("zh-TW", model)
+    assert customer["language"] == "zh"
+    assert (prompt is None) == ("prompt" not in customer)
+    assert prompt is None or prompt in customer["prompt"]
+    assert "Traditional Chinese characters" in instructions, "whatever becomes of the words heard, the answers are in the right script"
+    assert "prompt" not in told("es-MX", "whisper-1")[0]
+
+
+def test_core_a_language_that_answers_are_told_of_is_part_of_the_prompts_revision() -> None:
+    def revision(**model: object) -> str:
+        config = relay_config(prompts=[{"instructions": "Help the agent."}], model=model)
+        return config.prompts[0].revision
+
+    assert revision() == revision(transcription={"language": "zh"})
+    assert len({revision(transcription={"language": tag}) for tag in ("zh", "zh-TW", "zh-CN")}) == 3

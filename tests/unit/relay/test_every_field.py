@@ -126,7 +126,7 @@ def test_every_field_what_a_session_is_told_follows_the_configuration() -> None:
     model = ModelConfig.model_validate(
         {
             "turnDetection": {"type": "ServerVAD", "threshold": 0.4, "prefixPaddingMs": 200, "silenceDurationMs": 700},
-            "transcription": {"model": "whisper-1", "agentModel": "gpt-4o-transcribe", "language": "de-DE"},
+            "transcription": {"model": "whisper-1", "agentModel": "gpt-4o-transcribe", "language": "de-AT"},
             "noiseReduction": "FarField",
             "maxOutputTokens": 77,
             "reasoningEffort": "High",
@@ -141,10 +141,12 @@ def test_every_field_what_a_session_is_told_follows_the_configuration() -> None:
         "transcription": {"model": "whisper-1", "language": "de"},
         "turn_detection": {**vad, "create_response": False, "interrupt_response": False},
     }
+    assert session["instructions"].startswith("Help.") and "de-AT" in session["instructions"]
     assert (session["max_output_tokens"], session["reasoning"]) == (77, {"effort": "high"})
     assert session["truncation"] == {"type": "retention_ratio", "retention_ratio": 0.6, "token_limits": {"post_instructions": 1234}}
     agent = json.loads(transcription_update(model, "e", detection=True))["session"]["audio"]["input"]
-    assert (agent["transcription"], agent["turn_detection"]) == ({"model": "gpt-4o-transcribe", "language": "de"}, vad)
+    written = {"model": "gpt-4o-transcribe", "language": "de", "prompt": 'The language is "de-AT" (BCP 47); write it as there.'}
+    assert (agent["transcription"], agent["turn_detection"]) == (written, vad)
     assert agent["noise_reduction"] == {"type": "far_field"}
     semantic = ModelConfig.model_validate({"turnDetection": {"type": "SemanticVAD", "eagerness": "High"}, "transcription": None})
     heard = json.loads(conversation_update(semantic, "Help.", "e"))["session"]["audio"]["input"]

@@ -253,6 +253,8 @@ REFUSED: list[tuple[Event, str, str | None]] = [
     (transcription(model="whisper-9"), INVALID, "session.audio.input.transcription.model"),
     (audio_input(transcription={"language": "en"}), MISSING, "session.audio.input.transcription.model"),
     (transcription(model="whisper-1", keywords=["x"]), "unsupported_parameter", "session.audio.input.transcription.keywords"),
+    (transcription(model="gpt-transcribe", language="zh-TW"), INVALID, "session.audio.input.transcription.language"),
+    (transcription(model="gpt-transcribe", languages=["en", "yue"]), INVALID, "session.audio.input.transcription.languages"),
     (transcription(model="gpt-4o-transcribe", languages=["en"]), "unsupported_parameter", "session.audio.input.transcription.languages"),
     (transcription(delay="low"), "unsupported_parameter", "session.audio.input.transcription.delay"),
     (transcription(delay="soon"), INVALID, "session.audio.input.transcription.delay"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from .catalog import TRANSCRIPTION_MODELS, Model, transcription_model
 from .schema import INVALID, MISSING, Json, Refused, unsupported_value
 from .tokens import text_tokens
 
+_ISO_639_1 = re.compile(r"[a-z]{2}")
 DEFAULT_INSTRUCTIONS = "You are a helpful, witty, and friendly assistant. Answer briefly, by voice, in the language of the user."
 
 
@@ -219,6 +221,10 @@ def _check_input(audio_input: Json, ground: Ground) -> None:
         if ground.any_model_name:
             return
         raise unsupported_value(f"{path}.model", name, list(TRANSCRIPTION_MODELS))
+    for field, codes in (("language", [config.get("language") or "en"]), ("languages", config.get("languages") or [])):
+        for code in codes:
+            if not _ISO_639_1.fullmatch(code):
+                raise Refused(INVALID, f"Invalid language '{code}': it must be specified in ISO-639-1 format.", f"{path}.{field}")
     inside = ground.model is not None
     if inside and not ground.behaviour.transcribe_inside_conversations and (model.hints or model.delay):
         raise Refused(INVALID, f"The model '{name}' cannot transcribe the input of a realtime session.", f"{path}.model")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
 
 from voiceassist_crds.config import ModelConfig
 
-from ..providers import provider_of
+from ..providers import TranscriptionPrompt, provider_of
+from . import spoken_language
 from .suggest_tool import NAME, SUGGEST
 
 APPEND_HEAD: Final = b'{"type":"input_audio_buffer.append","audio":"'
@@ -19,6 +21,12 @@ KIND: Final = "suggestion"
 
 _FORMAT: Final = {"type": "audio/pcmu"}
 _NOISE: Final = {"NearField": {"type": "near_field"}, "FarField": {"type": "far_field"}, "Off": None}
+
+_PROMPTS: Final[dict[TranscriptionPrompt, Callable[[str], str]]] = {
+    TranscriptionPrompt.FREE_TEXT: spoken_language.for_transcription,
+    TranscriptionPrompt.EXAMPLE: spoken_language.in_its_script,
+    TranscriptionPrompt.NONE: lambda _: "",
+}
 
 encode = msgspec.json.encode
 
@@ -33,7 +41,7 @@ def conversation_update(model: ModelConfig, instructions: str, event_id: str) ->
     session: dict[str, Any] = {
         "type": "realtime",
         "output_modalities": ["text"],
-        "instructions": instructions,
+        "instructions": _instructions(model, instructions),
         "audio": {
             "input": {
                 "format": _FORMAT,
@@ -125,24 +133,24 @@ def _item(event_id: str, item: dict[str, Any], previous: str | None) -> bytes:
     return encode(event)
 
 
-_TWO_LETTERS = {"fil": "tl", "cmn": "zh", "arb": "ar", "nob": "no", "pes": "fa", "swh": "sw", "zsm": "ms"}
-"""Languages that ISO 639-1 has only by the code of the wider one. Those without any, such as `yue`, go as they are."""
+def _instructions(model: ModelConfig, instructions: str) -> str:
+    """The prompt, and what the call's language has beyond the code that transcription takes."""
+    language = model.transcription.language if model.transcription is not None else None
+    told = spoken_language.for_answers(language) if language is not None else ""
+    return f"{instructions}\n\n{told}" if told else instructions
 
 
 def _transcription(model: ModelConfig, *, agent: bool) -> dict[str, str] | None:
     config = model.transcription
     if config is None:
         return None
-    transcription = {"model": config.agent_model if agent else config.model}
+    name = config.agent_model if agent else config.model
+    transcription = {"model": name}
     if config.language is not None:
-        transcription["language"] = spoken_language(config.language)
+        code = spoken_language.code(config.language)
+        prompt = _PROMPTS[provider_of(model).transcription_prompt(name)](config.language)
+        transcription |= ({"language": code} if code else {}) | ({"prompt": prompt} if prompt else {})
     return transcription
-
-
-def spoken_language(tag: str) -> str:
-    """Returns the language of a tag such as `es-419` as transcription takes it: by ISO 639-1 where that has it, without region."""
-    language = tag.partition("-")[0]
-    return _TWO_LETTERS.get(language, language)
 
 
 def _server_vad(model: ModelConfig) -> dict[str, Any]:

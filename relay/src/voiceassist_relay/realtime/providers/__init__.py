@@ -8,11 +8,11 @@ from voiceassist_crds.config import ModelConfig
 from voiceassist_crds.config import Provider as Name
 
 from .azure import AzureOpenAI
-from .base import Capabilities, Endpoint, Provider
+from .base import Capabilities, Endpoint, Provider, TranscriptionPrompt
 from .compatible import Compatible
 from .openai import OpenAI
 
-__all__ = ["Capabilities", "Endpoint", "Provider", "provider_of", "same_endpoint"]
+__all__ = ["Capabilities", "Endpoint", "Provider", "TranscriptionPrompt", "provider_of", "same_endpoint"]
 
 _PROVIDERS: Final[dict[Name, Provider]] = {Name.OPENAI: OpenAI(), Name.AZURE_OPENAI: AzureOpenAI(), Name.COMPATIBLE: Compatible()}
 

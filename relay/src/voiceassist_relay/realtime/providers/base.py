@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import Enum
 from urllib.parse import quote, urlsplit
 
 from voiceassist_crds.config import AuthHeader, ModelConfig, is_loopback
+
+_PROMPTED = ("gpt-transcribe", "gpt-live-transcribe", "gpt-4o-transcribe", "gpt-4o-mini-transcribe")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,14 @@ class Capabilities:
     """Turn detection for the agent's track; where it is refused, the client commits."""
     output_modalities_per_response: bool
     """`output_modalities` in `response.create`, and not only in the session."""
+
+
+class TranscriptionPrompt(Enum):
+    """What a transcription model makes of a prompt."""
+
+    FREE_TEXT = "words about the audio"
+    EXAMPLE = "text in whose style it goes on"
+    NONE = "takes none, or nothing is known of it"
 
 
 class Provider:
@@ -81,6 +92,13 @@ class Provider:
             turn_detection_of_agent=agent not in {"gpt-live-transcribe", "gpt-realtime-whisper"},
             output_modalities_per_response=True,
         )
+
+    def transcription_prompt(self, name: str) -> TranscriptionPrompt:
+        """What the transcription model takes for a prompt, as far as its name tells."""
+        if name == "whisper-1":
+            return TranscriptionPrompt.EXAMPLE
+        free = name.startswith(_PROMPTED) and not name.endswith("-diarize")
+        return TranscriptionPrompt.FREE_TEXT if free else TranscriptionPrompt.NONE
 
     def _headers(self, model: ModelConfig, key: str) -> tuple[tuple[str, str], ...]:
         if not key:
