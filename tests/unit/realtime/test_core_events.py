@@ -66,10 +66,41 @@ def test_core_what_is_only_counted_voids_no_event(odd) -> None:
     assert event.error is None or (event.error.code, event.error.message) == ("429", "Too many")
 
 
-@pytest.mark.parametrize("odd", [{"item": 7}, {"response": {"output": "x"}}, {"item_id": 5}])
-def test_core_what_is_used_must_have_its_form(odd) -> None:
-    with pytest.raises(NotAnEvent):
-        decode(json.dumps({"type": "response.done", **odd}).encode())
+@pytest.mark.parametrize(
+    ("odd", "name"),
+    [
+        ({"item": 7}, "item"),
+        ({"response": "x"}, "response"),
+        ({"item_id": {}}, "item_id"),
+        ({"delta": 5}, "delta"),
+        ({"usage": []}, "usage"),
+    ],
+)
+def test_core_a_field_of_another_form_is_lost_and_the_event_is_not(odd, name) -> None:
+    event = decode(json.dumps({"type": "response.done", "call_id": "c1", **odd}).encode())
+    assert (event.type, event.call_id, getattr(event, name)) == ("response.done", "c1", None)
+
+
+def test_core_the_forms_that_gateways_have_are_read_where_their_meaning_is_plain() -> None:
+    bare = decode(b'{"type":"error","error":"model overloaded"}').error
+    assert bare is not None and (bare.message, bare.code) == ("model overloaded", None)
+    numbered = decode(b'{"type":"error","error":{"type":null,"code":429,"message":"Too many","param":["x"]}}').error
+    assert numbered is not None and (numbered.code, numbered.message, numbered.param) == ("429", "Too many", None)
+    done = decode(
+        b'{"type":"response.done","response":{"id":"r1","status":"failed","status_details":"upstream went away","output":['
+        b'{"type":"function_call","id":"i1","name":"suggest","arguments":"{}"},7,{"type":"message","id":9,"content":"x"}],'
+        b'"usage":{"input_tokens":12.0,"output_tokens":7.6,"input_token_details":{"text_tokens":12.0,"audio_tokens":"none"}}}}'
+    ).response
+    assert done is not None and done.usage is not None and done.output is not None
+    assert done.status_details is not None and done.status_details.reason == "upstream went away"
+    assert (done.usage.input_tokens, done.usage.output_tokens) == (12, 8)
+    assert [(item.id, item.type, item.status) for item in done.output] == [("i1", "function_call", None), ("9", "message", None)]
+
+
+def test_core_without_a_type_it_is_no_event() -> None:
+    for message in (b'{"type":7}', b'{"event":"x"}', b"[]", b"7"):
+        with pytest.raises(NotAnEvent):
+            decode(message)
 
 
 def test_core_old_names_are_mapped_and_the_sets_do_not_overlap() -> None:

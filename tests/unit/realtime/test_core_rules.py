@@ -12,7 +12,19 @@ from unit.realtime.wire import turn
 from voiceassist_crds.messages import StatusReason
 from voiceassist_relay.call.timeline import CallTimeline
 from voiceassist_relay.interfaces import TurnTiming
-from voiceassist_relay.realtime.core.failures import Fatal, Passing, from_close, from_handshake, from_update, is_rate_limit, label, wait_in
+from voiceassist_relay.realtime.core.failures import (
+    Fatal,
+    Passing,
+    from_close,
+    from_error,
+    from_handshake,
+    from_refused_close,
+    from_update,
+    is_rate_limit,
+    label,
+    own_words,
+    wait_in,
+)
 from voiceassist_relay.realtime.core.history import History, ItemOrder
 from voiceassist_relay.realtime.core.limits import ResponseLimiter, SessionLimits, delay, recycle_after
 from voiceassist_relay.realtime.core.liveness import Liveness
@@ -143,6 +155,79 @@ def test_core_closes() -> None:
     assert from_close(1011, "internal error") == Passing("closed")
     assert from_close(1001, "Your session hit the maximum duration of 60 minutes.") == Passing("expiring")
     assert from_close(None, "") == Passing("closed")
+
+
+GATEWAY_429 = (
+    "429: {'error': 'Max parallel request limit reached. Hash: 6f1ed002ab5595859014ebf0951522d9, key sk-abc12345 try again in 6m0s'}"
+)
+
+
+def refused(**error: str) -> ErrorInfo:
+    return ErrorInfo(**error)
+
+
+def test_core_a_gateway_that_refuses_after_the_handshake_is_understood() -> None:
+    """As LiteLLM 1.110.2 and speech-to-speech 1.1.0 do: 101, an error, a close."""
+    limited = from_error(refused(type="guardrail_error", message=GATEWAY_429))
+    assert isinstance(limited, Passing) and (limited.label, limited.wait) == ("rate_limited", 360)
+    assert "Max parallel request limit reached" in limited.in_words()
+    assert "6f1ed002" not in limited.said and "sk-abc" not in limited.said
+    upstream = from_error(refused(type="server_error", message="Upstream realtime handshake rejected with HTTP 401"))
+    assert isinstance(upstream, Fatal) and upstream.reason is StatusReason.MODEL_REFUSED
+    assert "Upstream realtime handshake rejected with HTTP 401" in upstream.message
+    down = from_error(refused(type="server_error", message="Upstream realtime handshake rejected with HTTP 503"))
+    assert isinstance(down, Passing) and down.label == "server_error" and "503" in down.in_words()
+    full = from_error(refused(type="server_error", code="session_limit_reached", message="All 4 sessions are in use"))
+    assert isinstance(full, Passing) and full.label == "rate_limited" and "All 4 sessions" in full.in_words()
+    broke = from_error(refused(code="credit_balance_exhausted"))
+    assert isinstance(broke, Fatal) and broke.reason is StatusReason.MODEL_QUOTA
+    assert from_error(refused(type="invalid_request_error", message="No such thing")) is None
+
+
+def test_core_what_was_said_before_the_close_is_the_cause() -> None:
+    failure = from_refused_close(1011, "", refused(type="invalid_request_error", message="Deployment x of group y is cooling down"))
+    assert isinstance(failure, Passing) and failure.reason is StatusReason.MODEL_MISCONFIGURED
+    assert failure.in_words() == "refuses the session: “Deployment x of group y is cooling down”"
+    failure = from_refused_close(1008, "model query parameter is required", None)
+    assert isinstance(failure, Passing) and "model query parameter is required" in failure.in_words()
+    assert from_refused_close(1000, "", None) == Passing("closed")
+    failure = from_refused_close(1008, "session_limit_reached", None)
+    assert isinstance(failure, Passing) and failure.label == "rate_limited"
+    assert isinstance(from_refused_close(1011, "Upstream handshake rejected with HTTP 403", None), Fatal)
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("Incorrect API key provided: sk-proj-Ab3***x9.", "Incorrect API key provided: …"),
+        ("Bearer abcdef was refused", "Bearer … was refused"),
+        ("key hash 88dc28d0f030c55ed4ab77ed8faf098196cb1c05df778539800c9f1243fe6b4b is over", "key hash … is over"),
+        ("Invalid model gpt-4o-mini-transcribe-2025-12-15", "Invalid model gpt-4o-mini-transcribe-2025-12-15"),
+        ("a\n b\t\x1b[31mc", "a b [31mc"),
+        ("x " * 500, ("x " * 80)),
+    ],
+)
+def test_core_a_servers_words_are_one_line_without_keys(text: str, kept: str) -> None:
+    assert own_words(text) == kept
+
+
+@pytest.mark.parametrize(
+    ("status", "body"), [(403, b""), (403, b'{"detail":"Not Found"}'), (404, b'{"error":"no such route"}'), (422, b'{"message":"bad"}')]
+)
+def test_core_nothing_is_said_of_the_key_where_that_is_not_known(status: int, body: bytes) -> None:
+    """Starlette answers 403 for a path that it does not know."""
+    failure = from_handshake(status, body, None)
+    assert isinstance(failure, Fatal)
+    assert "does not accept our key" not in failure.message and "None" not in failure.message
+    for words in (b"Not Found", b"no such route", b"bad"):
+        assert (words in body) == (words.decode() in failure.message)
+
+
+def test_core_an_unclear_error_is_told_without_none() -> None:
+    for error in (ErrorInfo(), ErrorInfo(code="x"), ErrorInfo(type="server_error"), ErrorInfo(code="429")):
+        for failure in (from_error(error), from_close(None, "", error), from_update(error)):
+            text = getattr(failure, "message", "") or (failure.in_words() if isinstance(failure, Passing) else "")
+            assert "None" not in text
 
 
 def test_core_a_certificate_that_cannot_be_trusted_is_told_and_asked_again_slowly() -> None:

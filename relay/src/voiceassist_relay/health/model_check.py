@@ -6,7 +6,6 @@ The check opens a session, sends the session's configuration, and closes: no aud
 from __future__ import annotations
 
 import asyncio
-import json
 import ssl
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,12 +21,24 @@ from voiceassist_crds.status import PeerReason
 from ..config.snapshot import Snapshot
 from ..egress import tunnel
 from ..realtime.core.client_events import conversation_update
-from ..realtime.core.failures import Fatal, from_close, from_code, from_handshake, named
+from ..realtime.core.failures import (
+    FIELD_CODES,
+    Failure,
+    Fatal,
+    from_error,
+    from_handshake,
+    from_refused_close,
+    named,
+    own_words,
+    quoted,
+)
+from ..realtime.core.server_events import ErrorInfo, decode
 from ..realtime.providers import provider_of
 from ..realtime.websocket import network_trouble
 from .peer_check import Unwell
 
 TIMEOUT = 10.0
+CHECK_ID = "check"
 
 _REASONS = {
     StatusReason.MODEL_REFUSED: PeerReason.REFUSED,
@@ -51,28 +62,50 @@ def _of_handshake(status: int, body: bytes, host: str) -> Unwell:
     if 300 <= status < 400:
         message = f"{host} sends elsewhere (HTTP {status}), and nobody follows with a key; set model.url to the address itself"
         return Unwell(PeerReason.MISCONFIGURED, message)
-    failure = from_handshake(status, body, None)
+    return _of_failure(from_handshake(status, body, None), host, f"HTTP {status}")
+
+
+def _of_failure(failure: Failure, host: str, what: str) -> Unwell:
+    """`what` says shortly what was seen: a status, a code, a close."""
     if isinstance(failure, Fatal):
-        return _unwell(_REASONS[failure.reason], host, f"HTTP {status}")
-    return _unwell(PeerReason.RATE_LIMITED if status == 429 else PeerReason.SERVER_ERROR, host, f"HTTP {status}")
+        reason = _REASONS[failure.reason]
+        if what == "HTTP 403" and reason is PeerReason.REFUSED:  # also what many servers answer where they know no such path
+            message = f"{host} takes no session from us (HTTP 403); check the key, model.name and model.url"
+            return Unwell(reason, f"{message}{_said(failure.said)}")
+        return Unwell(reason, f"{host} {_WORDS[reason].format(what=what)}{_said(failure.said)}")
+    if failure.label in {"rate_limited", "http_429"}:
+        reason = PeerReason.RATE_LIMITED
+    elif failure.reason is StatusReason.MODEL_MISCONFIGURED:
+        return Unwell(
+            PeerReason.MISCONFIGURED, f"{host} refuses the session ({what}){_said(failure.said)}; check model in the configuration"
+        )
+    else:
+        reason = PeerReason.SERVER_ERROR
+    return Unwell(reason, f"{host} {_WORDS[reason].format(what=what)}{_said(failure.said)}")
 
 
-def _of_close(code: int | None, reason: str, host: str) -> Unwell:
-    failure = from_close(code, reason)
-    return _unwell(_REASONS[failure.reason] if isinstance(failure, Fatal) else PeerReason.SERVER_ERROR, host, f"closed with {code}")
+def _said(words: str) -> str:
+    return f"; it says {quoted(words)}" if words else ""
 
 
-def _of_error(error: dict[str, object], host: str) -> Unwell:
-    code, kind = str(error.get("code")), str(error.get("type"))
-    fatal = from_code(code, kind)
-    if fatal is not None:
-        return _unwell(_REASONS[fatal.reason], host, code)
-    if "rate_limit_exceeded" in {code, kind}:
-        return _unwell(PeerReason.RATE_LIMITED, host, code)
-    if "server_error" in {code, kind}:
-        return _unwell(PeerReason.SERVER_ERROR, host, code)
-    what, where = named(code) or named(kind) or "an error", named(str(error.get("param"))) or "no field named"
-    return Unwell(PeerReason.MISCONFIGURED, f"{host} refused the session's settings ({what}, {where}); check model in the configuration")
+def _of_close(code: int | None, reason: str, errors: list[ErrorInfo], host: str) -> Unwell:
+    what = "closed without a word" if code is None else f"closed with {code}"
+    return _of_failure(from_refused_close(code, reason, errors[-1] if errors else None), host, what)
+
+
+def _of_error(error: ErrorInfo, host: str) -> Unwell | None:
+    """None: it is not clear yet what it means."""
+    what = named(error.code) or named(error.type) or "an error"
+    failure = from_error(error)
+    if failure is not None:
+        return _of_failure(failure, host, what)
+    if error.event_id == CHECK_ID or error.code in FIELD_CODES:
+        where = named(error.param) or "no field named"
+        said = "" if error.param else _said(own_words(error.message))
+        return Unwell(
+            PeerReason.MISCONFIGURED, f"{host} refused the session's settings ({what}, {where}){said}; check model in the configuration"
+        )
+    return None
 
 
 class _Connect(connect):
@@ -88,7 +121,8 @@ async def check_model(snapshot: Snapshot, tls: ssl.SSLContext | None = None, pro
     model = snapshot.config.model
     endpoint = provider_of(model).conversation_endpoint(model, snapshot.secrets.model_key)
     host = urlsplit(endpoint.url).netloc.rpartition("@")[2]
-    update = conversation_update(model, snapshot.config.prompts[0].instructions, "check")
+    update = conversation_update(model, snapshot.config.prompts[0].instructions, CHECK_ID)
+    errors: list[ErrorInfo] = []
     try:
         async with asyncio.timeout(TIMEOUT):
             uri = parse_uri(endpoint.url)
@@ -100,11 +134,11 @@ async def check_model(snapshot: Snapshot, tls: ssl.SSLContext | None = None, pro
             async with _Connect(
                 endpoint.url, additional_headers=headers, compression=None, max_size=1 << 20, close_timeout=1, proxy=None, **way
             ) as socket:
-                await _update(socket, update, host)
+                await _update(socket, update, host, errors)
     except websockets.exceptions.InvalidStatus as error:
         raise _of_handshake(error.response.status_code, bytes(error.response.body or b""), host) from None
     except websockets.exceptions.ConnectionClosed as error:
-        raise _of_close(error.rcvd.code if error.rcvd else None, error.rcvd.reason if error.rcvd else "", host) from None
+        raise _of_close(error.rcvd.code if error.rcvd else None, error.rcvd.reason if error.rcvd else "", errors, host) from None
     except ssl.SSLCertVerificationError as error:
         raise Unwell(
             PeerReason.MISCONFIGURED,
@@ -113,6 +147,8 @@ async def check_model(snapshot: Snapshot, tls: ssl.SSLContext | None = None, pro
     except ssl.SSLError as error:
         raise Unwell(PeerReason.UNREACHABLE, f"{host}: TLS failed ({error.reason})") from None
     except TimeoutError:
+        if errors:
+            raise _of_failure(from_refused_close(None, "", errors[-1]), host, "no session") from None
         raise Unwell(PeerReason.UNREACHABLE, f"{host} did not answer within {TIMEOUT:.0f} s") from None
     except OSError as error:
         raise Unwell(PeerReason.UNREACHABLE, f"{host} cannot be reached ({network_trouble(error)})") from None
@@ -121,22 +157,25 @@ async def check_model(snapshot: Snapshot, tls: ssl.SSLContext | None = None, pro
         raise Unwell(PeerReason.UNREACHABLE, f"{host} answers with something else than a session ({type(error).__name__})") from None
 
 
-async def _update(socket: ClientConnection, update: bytes, host: str) -> None:
+async def _update(socket: ClientConnection, update: bytes, host: str, errors: list[ErrorInfo]) -> None:
+    """`errors`: takes those whose meaning is not clear yet; what follows decides."""
     sent = False
-    async for message in socket:
-        event = json.loads(message)
-        if not isinstance(event, dict):
-            raise ValueError("a message is no object")
-        match event.get("type"):
-            case "session.created" if not sent:
-                sent = True
-                await socket.send(update.decode())
-            case "session.updated":
-                return
-            case "error":
-                error = event.get("error")
-                raise _of_error(error if isinstance(error, dict) else {}, host)
-    raise _of_close(socket.close_code, socket.close_reason or "", host)
+    try:
+        async for message in socket:
+            event = decode(message if isinstance(message, bytes) else message.encode())
+            match event.type:
+                case "session.created" if not sent:
+                    sent = True
+                    await socket.send(update.decode())
+                case "session.updated":
+                    return
+                case "error" if event.error is not None:
+                    errors.append(event.error)
+                    if (unwell := _of_error(event.error, host)) is not None:
+                        raise unwell
+    except websockets.exceptions.ConnectionClosed as error:
+        raise _of_close(error.rcvd.code if error.rcvd else None, error.rcvd.reason if error.rcvd else "", errors, host) from None
+    raise _of_close(socket.close_code, socket.close_reason or "", errors, host)
 
 
 def model_relevant(snapshot: Snapshot) -> object:

@@ -13,10 +13,10 @@ import structlog
 from voiceassist_crds.proxies import STRAIGHT, Proxies
 
 from ..metrics.relay_metrics import RelayMetrics
-from .core.failures import FIELD_CODES, Failure, Passing, SessionFailed, from_close, from_code, from_update, is_rate_limit, label, wait_in
+from .core.failures import FIELD_CODES, Failure, Passing, SessionFailed, from_close, from_error, from_refused_close, from_update, label
 from .core.limits import SessionLimits
 from .core.liveness import Liveness
-from .core.server_events import PASSED_OVER, USED, NotAnEvent, ServerEvent, decode
+from .core.server_events import PASSED_OVER, USED, ErrorInfo, NotAnEvent, ServerEvent, decode
 from .core.session_settings import SessionSettings
 from .providers import Endpoint
 from .websocket import Lost, ModelConnection, connect
@@ -59,6 +59,8 @@ class SessionConnection:
         self._time = loop.time
         self._connection: ModelConnection | None = None
         self._ready: asyncio.Future[None] = loop.create_future()
+        self._refusal: ErrorInfo | None = None
+        """The latest error that the server sent before the session stood."""
 
     async def open(self, endpoint: Endpoint, update: bytes, tls: ssl.SSLContext | None, proxies: Proxies = STRAIGHT) -> None:
         """Dials, sends the settings and waits until they are in force. Raises SessionFailed or NoTurnDetection."""
@@ -70,7 +72,8 @@ class SessionConnection:
                 await self._ready
         except TimeoutError:
             self.abort()
-            raise SessionFailed(Passing("no session.updated")) from None
+            failure = Passing("no session.updated")
+            raise SessionFailed(failure if self._refusal is None else from_close(None, "", self._refusal)) from None
         except BaseException:
             self.abort()
             raise
@@ -107,7 +110,8 @@ class SessionConnection:
 
     def lost(self, lost: Lost) -> None:
         """The socket is gone."""
-        failure = from_close(lost.code, lost.reason)
+        stood = self._ready.done()
+        failure = from_close(lost.code, lost.reason) if stood else from_refused_close(lost.code, lost.reason, self._refusal)
         self._end(Over(failure.label if isinstance(failure, Passing) else "error", failure))
 
     # what the owner does
@@ -174,18 +178,13 @@ class SessionConnection:
             self._ready.set_result(None)
         elif event.type == "error" and event.error is not None:
             error = event.error
+            self._refusal = error
             self._metrics.model_error(label(error.code, error.type))
-            ours = error.event_id == UPDATE_ID
-            about_settings = ours or error.code in FIELD_CODES
-            fatal = from_code(error.code, error.type)
+            about_settings = error.event_id == UPDATE_ID or error.code in FIELD_CODES
             if about_settings and "urn detection is not supported" in (error.message or ""):
                 self._ready.set_exception(NoTurnDetection())
-            elif is_rate_limit(error):
-                self._ready.set_exception(SessionFailed(Passing("rate_limited", wait_in(error.message))))
-            elif "server_error" in {error.code, error.type}:
-                self._ready.set_exception(SessionFailed(Passing("server_error")))
-            elif fatal is not None:
-                self._ready.set_exception(SessionFailed(fatal))
+            elif (failure := from_error(error)) is not None:
+                self._ready.set_exception(SessionFailed(failure))
             elif about_settings:
                 self._ready.set_exception(SessionFailed(from_update(error)))
 

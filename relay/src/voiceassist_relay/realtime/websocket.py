@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 import ssl
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol, cast
@@ -20,6 +21,7 @@ from websockets.uri import WebSocketURI, parse_uri
 
 from voiceassist_crds.messages import StatusReason
 from voiceassist_crds.proxies import STRAIGHT, Proxies
+from voiceassist_crds.retry_after import retry_after
 
 from ..egress import ProxyRefused, tunnel
 from .core.failures import Passing, SessionFailed, from_handshake, unsendable_key
@@ -244,8 +246,8 @@ class ModelConnection(asyncio.Protocol):
             self.opened.set_result(None)
         elif isinstance(error, InvalidStatus):
             response = error.response
-            wait = response.headers.get("Retry-After", "")
-            failure = from_handshake(response.status_code, bytes(response.body or b""), float(wait) if wait.isdecimal() else None)
+            wait = retry_after(response.headers.get("Retry-After"), time.time())
+            failure = from_handshake(response.status_code, bytes(response.body or b""), wait)
             self.opened.set_exception(SessionFailed(failure))
         elif error is not None:
             status = self.status or 0  # a refusal whose body breaks off is one all the same

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from typing import Any
+import math
+from types import NoneType
+from typing import Any, Final, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -215,7 +218,7 @@ class NotAnEvent(ValueError):
 
 
 def decode(message: bytes) -> ServerEvent:
-    """Reads one message. Raises NotAnEvent if it is no JSON object with a `type`, or a field has another kind of value."""
+    """Reads one message; a field with another kind of value is lost. Raises NotAnEvent if it is no JSON object with a `type`."""
     try:
         event = _decoder.decode(message)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -232,37 +235,63 @@ def whole_characters(text: str) -> str:
 def _decode_again(message: bytes, error: Exception) -> ServerEvent:
     """A second try for what msgspec refuses although it can be used.
 
-    A piece of text may end between the halves of a surrogate pair: only a `delta` keeps its half, the next one may bring the other. What is
-    only counted may have any form, and a code may be a number.
+    A piece of text may end between the halves of a surrogate pair: only a `delta` keeps its half, the next one may bring the other. A field
+    that has not the form that we know is lost, and the event is not.
     """
     try:
         document = json.loads(message)
-        if not isinstance(document, dict):
+        if not isinstance(document, dict) or not isinstance(document.get("type"), str):
             raise NotAnEvent(type(error).__name__) from None
         delta = document.pop("delta", None)
         if b"\\u" in message:
             document = json.loads(whole_characters(json.dumps(document, ensure_ascii=False)))
-        _without_counted(document)
-        return msgspec.convert(document | {"delta": delta}, ServerEvent)
-    except (ValueError, msgspec.MsgspecError, RecursionError):
+        event = fitting(document, ServerEvent)
+    except (ValueError, RecursionError):
         raise NotAnEvent(type(error).__name__) from None
+    event.delta = delta if isinstance(delta, str) else None
+    return event
 
 
-def _without_counted(document: dict[str, Any]) -> None:
-    """Takes out what is only counted, or only a hint, where it has not the form that we know; codes become texts."""
-    response = document.get("response")
-    response = response if isinstance(response, dict) else {}
-    details = response.get("status_details")
-    for holder, name, kind in (
-        (document, "usage", Usage | None),
-        (response, "usage", Usage | None),
-        (response, "metadata", dict[str, Any] | None),
-        (document, "rate_limits", list[RateLimit] | None),
-    ):
-        try:
-            msgspec.convert(holder.get(name), kind)
-        except msgspec.ValidationError:
-            del holder[name]
-    for fault in (document.get("error"), details.get("error") if isinstance(details, dict) else None):
-        if isinstance(fault, dict):
-            fault.update({name: str(value) for name, value in fault.items() if isinstance(value, int | float)})
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+def fitting(document: dict[str, Any], kind: type[S]) -> S:
+    """Reads JSON values field by field: one of another form is brought into ours where its meaning is plain, and else is lost."""
+    return kind(
+        **{name: document[name] if required else _fitting(document.get(name), annotation) for name, required, annotation in _fields(kind)}
+    )
+
+
+@functools.cache
+def _fields(kind: type[msgspec.Struct]) -> list[tuple[str, bool, Any]]:
+    return [(field.name, field.required, _of(field.type)) for field in msgspec.structs.fields(kind)]
+
+
+def _of(annotation: Any) -> Any:
+    """The kind of value that a field has, besides None."""
+    return (
+        next((one for one in get_args(annotation) if one is not NoneType), annotation) if NoneType in get_args(annotation) else annotation
+    )
+
+
+def _fitting(value: Any, kind: Any) -> Any:
+    if value is None or isinstance(value, bool):
+        return None
+    if get_origin(kind) is list:
+        (inner,) = get_args(kind)
+        return [_fitting(one, inner) for one in value if isinstance(one, dict)] if isinstance(value, list) else None
+    if get_origin(kind) is dict:
+        return value if isinstance(value, dict) else None
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        if isinstance(value, dict):
+            return fitting(value, kind)
+        return kind(**{_WORDS_OF[kind]: value}) if isinstance(value, str) and kind in _WORDS_OF else None
+    if kind is str:
+        return value if isinstance(value, str) else str(value) if isinstance(value, int) else None
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return round(value) if kind is int else float(value)
+
+
+_WORDS_OF: Final[dict[type, str]] = {ErrorInfo: "message", StatusDetails: "reason"}
+"""What a bare text means where we know an object."""
