@@ -41,6 +41,7 @@ from .logs import call_hash
 from .media.connection import media_protocol
 from .metrics.relay_metrics import RelayMetrics
 from .peer_health import PeerHealth
+from .public_address import PublicAddress
 from .realtime.model_client import ModelClient
 from .server.addresses import advertised, bind, reached_at
 from .server.uvicorn_server import UvicornServer, server_config
@@ -73,6 +74,7 @@ class Relay:
         self.drain = Drain(self.registry, self.metrics, lambda: current().config.limits)
         self.background = Background()
         self.relay_health = PeerHealth(time.time())
+        address = PublicAddress()
         self.deps = FunctionDependencies(
             current,
             self.rest,
@@ -84,10 +86,11 @@ class Relay:
             address=advertise,
             peer_port=None if _is_local(advertise) else int(advertise.rpartition(":")[2]),
             relay_health=self.relay_health,
+            public_address=address,
         )
         self.functions = Functions(self.deps)
         self.watching = PrivateEndpoints(
-            self.watch, self.registry, self.drain, self.metrics, self.model_health, self.sync_health, options.metrics_seconds
+            self.watch, self.registry, self.drain, self.metrics, self.model_health, self.sync_health, address, options.metrics_seconds
         )
         self.checks = (
             PeerCheck("model", self.model_health, model_relevant, self._check_model),

@@ -13,9 +13,12 @@ import pytest
 from aiohttp import web
 
 from unit.operator.making import status
+from voiceassist_crds.endpoint_report import ENDPOINT_HEADER
 from voiceassist_operator.controller import relay_status
 from voiceassist_operator.controller.relay_status import RelayPoller
 from voiceassist_operator.metrics import OperatorMetrics
+from voiceassist_operator.policy.endpoint_answers import report_of
+from voiceassist_operator.policy.observed import Endpoint, EndpointFact
 
 WELL = json.loads(status("aaaa", active_calls=2).to_json())
 LATER = {**WELL, "capabilities": ["moves"], "model": {"ok": False, "reason": "Overheated", "since": 1, "region": "x"}}
@@ -29,9 +32,11 @@ class Relay:
         self.body: str = json.dumps(WELL)
         self.code = 200
         self.chunks = 1
+        self.told: list[str | None] = []
         self.metrics = OperatorMetrics()
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
+        self.told.append(request.headers.get(ENDPOINT_HEADER))
         if self.chunks == 1:
             return web.Response(text=self.body, status=self.code, content_type="application/json")
         response = web.StreamResponse(status=self.code)
@@ -70,6 +75,13 @@ async def test_relay_status_a_relay_of_this_version() -> None:
         assert (answer.status.active_calls, answer.unreadable) == (2, False)
         assert (relay.counted("relay_status"), relay.counted("relay_status_field")) == (0, 0)
         assert set(await poller.ask_all([("new", "")])) == set(), "a pod without an address is not asked"
+
+
+async def test_relay_status_a_relay_is_told_what_a_dial_of_its_public_address_found() -> None:
+    async with asking() as (relay, poller):
+        for found in (None, EndpointFact(Endpoint.OK), EndpointFact(Endpoint.ALTERED, "words that stay here", "no_signature")):
+            await poller.ask_all([("pod", "127.0.0.1")], report_of(found))
+        assert relay.told == [None, "EndpointOK", "RequestAltered/no_signature"]
 
 
 async def test_relay_status_an_answer_in_pieces_is_read_to_its_end() -> None:

@@ -32,6 +32,7 @@ from ..kubernetes.kinds import (
     owned_by,
 )
 from ..policy.egress import ca_bundle_problem
+from ..policy.endpoint_answers import report_of
 from ..policy.observed import CaBundleFact, DeploymentFact, EndpointFact, Observed, PodFact, PromptFact, RelayAnswer, SecretFact
 from ..policy.resources.metadata import CAUSE_ANNOTATION, Installation, Owner, label_value, relay_name
 from ..policy.resources.network import http_route_problem
@@ -125,7 +126,7 @@ async def observe(
         model_key=await _secret(cluster, namespace, spec.model.api_key_secret_ref.name),
         prompt=await _prompt(cluster, metadata, spec),
         deployment=deployment,
-        pods=await _pods(dependencies, owner),
+        pods=await _pods(dependencies, owner, endpoint),
         existing=existing,
         optional_kinds=optional_kinds,
         undecided_kinds=dependencies.optional_kinds.undecided,
@@ -189,11 +190,11 @@ def _cause(metadata: Mapping[str, Any]) -> str:
     return str((metadata.get("annotations") or {}).get(CAUSE_ANNOTATION, ""))
 
 
-async def _pods(dependencies: Dependencies, owner: Owner) -> tuple[PodFact, ...]:
+async def _pods(dependencies: Dependencies, owner: Owner, endpoint: EndpointFact | None) -> tuple[PodFact, ...]:
     pods = await dependencies.cluster.list(POD, owner.namespace, owner.selector)
     owned = [pod for pod in pods if pod["metadata"].get("labels", {}).get(LABEL_NAME) == label_value(owner.name)]
     asked = [(pod["metadata"]["name"], pod["status"].get("podIP") or "") for pod in owned]
-    answers = await dependencies.poller.ask_all(asked)
+    answers = await dependencies.poller.ask_all(asked, report_of(endpoint))
     return tuple(_pod(pod, answers.get(pod["metadata"]["name"], RelayAnswer())) for pod in owned)
 
 

@@ -19,6 +19,7 @@ from ..errors import NotLeading, OperatorError, Retryable
 from ..kubernetes.kinds import VOICEASSIST
 from ..metrics import OperatorMetrics
 from ..policy.condition import Condition
+from ..policy.endpoint_answers import report_of
 from ..policy.events import already_told, due_events
 from ..policy.next_pass import DELETION_SECONDS, RESYNC_SECONDS, RETRY_SECONDS, observe_anew, until_next_pass
 from ..policy.observed import Observed, PodFact, RelayAnswer
@@ -180,7 +181,8 @@ class Reconciler:
     async def _asking_pass(self) -> float:
         """Asks the relays alone, then goes on as every pass does. Returns the seconds until the next pass."""
         assert self._seen is not None  # noqa: S101 - else the pass would be an observing one
-        answers = await self._dependencies.poller.ask_all([(pod.name, pod.ip) for pod in self._seen.pods])
+        report = report_of(self._endpoint.found)
+        answers = await self._dependencies.poller.ask_all([(pod.name, pod.ip) for pod in self._seen.pods], report)
         pods = tuple(_answered(pod, answers.get(pod.name, RelayAnswer())) for pod in self._seen.pods)
         return await self._finish_pass(replace(self._seen, pods=pods), anew=False)
 

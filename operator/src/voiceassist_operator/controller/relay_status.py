@@ -15,6 +15,7 @@ import aiohttp
 import structlog
 
 from voiceassist_crds.base import undeclared
+from voiceassist_crds.endpoint_report import ENDPOINT_HEADER, EndpointReport
 from voiceassist_crds.errors import ContractError
 from voiceassist_crds.names import PRIVATE_PORT
 from voiceassist_crds.status import RelayStatus
@@ -43,16 +44,19 @@ class RelayPoller:
         self._unknown: dict[tuple[str, str], tuple[str, ...]] = {}
         """What was not known in a pod's last answer: each is counted and logged once."""
 
-    async def ask_all(self, pods: Sequence[tuple[str, str]]) -> dict[str, RelayAnswer]:
-        """Returns the answer of each pod, given as name and address; those without an address are not asked."""
+    async def ask_all(self, pods: Sequence[tuple[str, str]], endpoint: EndpointReport | None = None) -> dict[str, RelayAnswer]:
+        """Returns the answer of each pod, given as name and address; those without an address are not asked.
+
+        `endpoint` is what the relays are told of their public address.
+        """
         now = time.monotonic()
         self._answers = {key: kept for key, kept in self._answers.items() if now - kept[1] < STANDS_SECONDS}
         asked = [(pod, ip) for pod, ip in pods if ip]
-        return dict(zip((pod for pod, _ in asked), await asyncio.gather(*(self.ask(pod, ip) for pod, ip in asked)), strict=True))
+        return dict(zip((pod for pod, _ in asked), await asyncio.gather(*(self.ask(pod, ip, endpoint) for pod, ip in asked)), strict=True))
 
-    async def ask(self, pod: str, ip: str) -> RelayAnswer:
+    async def ask(self, pod: str, ip: str, endpoint: EndpointReport | None = None) -> RelayAnswer:
         """Returns a pod's answer; its last status where it gave one in the last 15 s and gives none now."""
-        body, now = await self._fetch(ip), time.monotonic()
+        body, now = await self._fetch(ip, endpoint), time.monotonic()
         unreadable = False
         if body is not None:
             try:
@@ -67,14 +71,15 @@ class RelayPoller:
         last, at = self._answers.get((pod, ip), (None, now))
         return RelayAnswer(last if now - at < STANDS_SECONDS else None, unreadable)
 
-    async def _fetch(self, ip: str) -> bytes | None:
+    async def _fetch(self, ip: str, endpoint: EndpointReport | None) -> bytes | None:
         """Returns the body of a 200; None for everything else."""
+        headers = {} if endpoint is None else {ENDPOINT_HEADER: endpoint.as_header()}
         host = f"[{ip}]" if ":" in ip else ip
         try:
             async with (
                 self._slots,
                 asyncio.timeout(TIMEOUT_SECONDS),
-                self._http.get(f"http://{host}:{self._port}/status", allow_redirects=False) as answer,
+                self._http.get(f"http://{host}:{self._port}/status", headers=headers, allow_redirects=False) as answer,
             ):
                 return await read_bounded(answer.content, MAX_BYTES) if answer.status == 200 else None
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError):

@@ -12,6 +12,7 @@ from voiceassist_crds.status import PeerReason
 
 from ..kubernetes.kinds import BACKEND_CONFIG, HTTP_ROUTE, Kind
 from .condition import Blocker, Check, Condition, Verdict, first, known_condition
+from .endpoint_answers import ENDPOINT_REASONS
 from .observed import Endpoint, Observed, PodFact
 from .peers import peer_verdict
 from .rollout import behind, current_pods
@@ -118,15 +119,6 @@ def _relays_reach_the_model(state: State) -> Verdict:
 
 # EndpointReachable
 
-_ENDPOINT_REASONS = {
-    Endpoint.DNS: Reason.DNS_FAILED,
-    Endpoint.CERTIFICATE: Reason.CERTIFICATE_INVALID,
-    Endpoint.CONNECTION: Reason.CONNECTION_FAILED,
-    Endpoint.PATH: Reason.PATH_NOT_ROUTED,
-    Endpoint.UPGRADE: Reason.UPGRADE_NOT_PASSED,
-    Endpoint.ALTERED: Reason.REQUEST_ALTERED,
-}
-
 
 def _endpoint_was_not_dialled(state: State) -> Verdict | None:
     """An operator that has just begun to lead has not dialled yet; what the one before it found stands until then."""
@@ -141,9 +133,9 @@ def _endpoint_as_dialled(state: State) -> Verdict | None:
     if endpoint is None:
         return None
     if endpoint.result is Endpoint.OK:
-        return Verdict(True, Reason.ENDPOINT_OK)
+        return Verdict(True, ENDPOINT_REASONS[endpoint.result])
     told = [endpoint.message, state.seen.route_problem]
-    return Verdict(False, _ENDPOINT_REASONS[endpoint.result], "; ".join(part for part in told if part))
+    return Verdict(False, ENDPOINT_REASONS[endpoint.result], "; ".join(part for part in told if part))
 
 
 # PromptRolledOut

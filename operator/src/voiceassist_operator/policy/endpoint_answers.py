@@ -9,12 +9,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from voiceassist_crds.reasons import Refusal
+from voiceassist_crds.endpoint_report import EndpointReport
+from voiceassist_crds.reasons import Reason, Refusal
 
 from .observed import Endpoint, EndpointFact
 
 PROXY_PROTOCOL, MALFORMED, HEAD_TOO_BIG = "proxy_protocol", "malformed", "head_too_big"
 """Words of a relay's HTTP port about what it cannot read."""
+
+
+ENDPOINT_REASONS: Mapping[Endpoint, Reason] = {
+    Endpoint.OK: Reason.ENDPOINT_OK,
+    Endpoint.DNS: Reason.DNS_FAILED,
+    Endpoint.CERTIFICATE: Reason.CERTIFICATE_INVALID,
+    Endpoint.CONNECTION: Reason.CONNECTION_FAILED,
+    Endpoint.PATH: Reason.PATH_NOT_ROUTED,
+    Endpoint.UPGRADE: Reason.UPGRADE_NOT_PASSED,
+    Endpoint.ALTERED: Reason.REQUEST_ALTERED,
+}
+
+
+def report_of(found: EndpointFact | None) -> EndpointReport | None:
+    """Returns what relays are told of the last dial; None before the first."""
+    return None if found is None else EndpointReport(ENDPOINT_REASONS[found.result], found.cause)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,12 +218,14 @@ def of_answer(answer: Answer, route: Route) -> EndpointFact:
     if said == Refusal.BAD_SIGNATURE and "was there" in detail:
         said = "doubled"
     if said in _BUSY:
-        return EndpointFact(Endpoint.CONNECTION, f"{route.stream} leads to a relay that takes nothing right now ({said}); wait a moment")
+        return EndpointFact(
+            Endpoint.CONNECTION, f"{route.stream} leads to a relay that takes nothing right now ({said}); wait a moment", said
+        )
     fault = _FAULTS.get(said)
     if fault is None:
         return EndpointFact(Endpoint.PATH, _of_status(answer, route))
     what = fault.what.format(prefix=route.path_prefix)
-    return EndpointFact(fault.endpoint, f"{route.stream}: {what}; {_settings(fault, answer, route)}")
+    return EndpointFact(fault.endpoint, f"{route.stream}: {what}; {_settings(fault, answer, route)}", said)
 
 
 def _settings(fault: _Fault, answer: Answer, route: Route) -> str:

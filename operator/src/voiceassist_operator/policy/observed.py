@@ -107,6 +107,8 @@ class EndpointFact:
 
     result: Endpoint
     message: str = ""
+    cause: str = ""
+    """The word by which a relay refused it; empty where none did."""
 
 
 @dataclass(frozen=True, slots=True)

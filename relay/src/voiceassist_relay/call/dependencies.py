@@ -18,6 +18,7 @@ from ..auth import SeenProofs
 from ..config.snapshot import CurrentSnapshot
 from ..metrics.relay_metrics import RelayMetrics
 from ..peer_health import PeerHealth
+from ..public_address import PublicAddress
 from ..rate_limits import Rate
 from ..sync.client import SyncClient
 from ..twilio.rest import TwilioRest
@@ -110,6 +111,8 @@ class FunctionDependencies:
     proofs: SeenProofs = field(default_factory=SeenProofs)
     relay_health: PeerHealth = field(default_factory=lambda: PeerHealth(time.time()))
     """Whether other relays answer."""
+    public_address: PublicAddress = field(default_factory=PublicAddress)
+    """What the operator says of it."""
     timing: Timing = Timing()
 
     def sync_ttl(self) -> int:

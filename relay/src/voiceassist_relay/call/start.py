@@ -320,10 +320,12 @@ class StreamStarter:
         if lost is None:
             return
         refusal = self._deps.calls.refusal(call_sid)
-        log.error("stream never came", call=call_hash(call_sid), generation=generation, refusal=refusal)
+        report = self._deps.public_address.report(self._deps.monotonic())
+        dialled = report.as_header() if report is not None else None
+        log.error("stream never came", call=call_hash(call_sid), generation=generation, refusal=refusal, dialled=dialled)
         self._deps.metrics.stream_lost("never_came")
         await self._streams.stop_quietly(call_sid, lost.stream_name)
-        await self._status.tell(call_sid, lost, never_came(refusal))
+        await self._status.tell(call_sid, lost, never_came(refusal, report))
 
     def _later(self, name: str, work: Any) -> None:
         self._deps.background.spawn(name, work)

@@ -6,6 +6,7 @@ import asyncio
 import ipaddress
 import os
 import socket
+import time
 from collections import Counter
 from collections.abc import Callable
 from http import HTTPStatus
@@ -14,6 +15,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from voiceassist_crds import __version__
+from voiceassist_crds.endpoint_report import ENDPOINT_HEADER, EndpointReport
 from voiceassist_crds.status import RelayStatus
 
 from ..call.bridge import CallBridge
@@ -23,6 +25,7 @@ from ..config.watch import ConfigWatch
 from ..metrics.relay_metrics import RelayMetrics
 from ..metrics.scrapes import SECONDS, Scrapes, TooMany
 from ..peer_health import PeerHealth
+from ..public_address import PublicAddress
 from ..report import LOG_PATH
 
 
@@ -57,11 +60,12 @@ class PrivateEndpoints:
         metrics: RelayMetrics,
         model: PeerHealth,
         sync: PeerHealth,
+        address: PublicAddress,
         metrics_seconds: float = SECONDS,
     ) -> None:
         """`metrics_seconds`: how long a rendering of /metrics stands."""
         self._watch, self._registry, self._drain, self._metrics = watch, registry, drain, metrics
-        self._model, self._sync = model, sync
+        self._model, self._sync, self._address = model, sync, address
         self._scrapes = Scrapes(self._rendered, metrics_seconds)
         self._pod = os.environ.get("POD_NAME") or socket.gethostname()
 
@@ -128,7 +132,9 @@ class PrivateEndpoints:
             return JSONResponse({"ready": not reasons, "reasons": reasons}, status_code=503 if reasons else 200)
 
         @router.get("/status")
-        async def status() -> Response:
+        async def status(request: Request) -> Response:
+            if (found := request.headers.get(ENDPOINT_HEADER)) is not None:
+                self._address.told(EndpointReport.read(found), time.monotonic())
             return Response(self.status().to_json(), media_type="application/json")
 
         @router.get("/metrics")

@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import structlog
 
+from voiceassist_crds.endpoint_report import EndpointReport
 from voiceassist_crds.messages import AssistState, CallDocument, Status, StatusReason
 from voiceassist_crds.names import STATUS_KEY, suggestions_map
-from voiceassist_crds.reasons import Refusal
+from voiceassist_crds.reasons import Reason, Refusal
 
 from ..config.snapshot import CurrentSnapshot
 from ..errors import TwilioError, TwilioRefused
@@ -31,20 +32,40 @@ NOT_CONNECTED = (
 
 Told = tuple[AssistState, StatusReason, str]
 
-_REFUSED = {
+_REFUSED: dict[str, str] = {
     Refusal.NO_SIGNATURE: "a proxy before the relay drops Twilio's signature",
     Refusal.BAD_SIGNATURE: "Twilio's signature does not fit the address or the auth token that the relay knows",
     Refusal.QUERY: "a proxy before the relay adds a query to the address",
+    Refusal.NO_UPGRADE: "a proxy before the relay passes no websockets on",
+    Refusal.BAD_HANDSHAKE: "a proxy before the relay damages the websocket's handshake",
+    Refusal.BAD_PATH: "a proxy before the relay changes the path of the address",
     Refusal.FULL: "no relay had room for it",
 }
+"""By the relay's own word."""
+_FOUND = {
+    Reason.DNS_FAILED: "the public address has no entry in DNS",
+    Reason.CERTIFICATE_INVALID: "the certificate of the public address is not valid",
+    Reason.CONNECTION_FAILED: "nothing answers at the public address",
+    Reason.PATH_NOT_ROUTED: "the public address does not lead to the relays",
+    Reason.UPGRADE_NOT_PASSED: "a proxy before the relay passes no websockets on",
+    Reason.REQUEST_ALTERED: "a proxy before the relay alters what Twilio sends",
+    Reason.ENDPOINT_OK: "the public address answers inside the cluster, so it may be closed to the internet, or Twilio has refused it",
+}
+"""By what the operator found when it dialled the public address."""
 
 
-def never_came(refusal: Refusal | None) -> Told:
-    """What an agent is told of a stream that was created and of which nothing more was heard."""
-    if refusal is None:
-        why = "nothing of it was seen here; the condition EndpointReachable of the VoiceAssist says what stands in the way"
-    else:
+def never_came(refusal: Refusal | None, report: EndpointReport | None) -> Told:
+    """What an agent is told of a stream that was created and of which nothing more was heard.
+
+    `refusal` is why a stream of the call was turned away here, which says most; `report` is what the operator found.
+    """
+    if refusal is not None:
         why = _REFUSED.get(refusal, f"the relay refused it ({refusal})")
+    elif report is not None and report.reason in _FOUND:
+        told = _REFUSED.get(report.cause) if report.reason is not Reason.ENDPOINT_OK else None
+        why = told or _FOUND[report.reason]
+    else:
+        why = "nothing of it was seen here; the condition EndpointReachable of the VoiceAssist says what stands in the way"
     message = f"The call's audio did not reach the assistant: {why}. Tell your administrator, and start it again to try once more."
     return AssistState.LOST, StatusReason.STREAM_LOST, message
 
