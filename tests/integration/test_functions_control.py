@@ -272,8 +272,10 @@ async def test_a_relay_that_does_not_answer_is_not_gone_and_its_stream_goes_on()
         assert (status, answer["outcome"], answer["generation"]) == (200, "running", 1)
         await rig.idle()
         assert rig.streams(call.call_sid) == [f"assist_{call.call_sid}"] and held.told == []
-        health = rig.relays[1].deps.relay_health.status
-        assert not health.ok and "private port" in health.message
+        unreached = rig.relays[1].deps.unreached
+        assert (unreached.suspected, unreached.addresses) == ((owner,), ())  # one lost answer is no news
+        assert (await rig.relays[1].stream("start", call))[0] == 200
+        assert unreached.addresses == (owner,)
 
 
 async def test_a_relay_whose_port_refuses_is_gone() -> None:
@@ -282,6 +284,7 @@ async def test_a_relay_whose_port_refuses_is_gone() -> None:
         point_at(rig, call, "127.0.0.1:1")
         status, answer = await rig.relays[1].stream("start", call)
         assert (status, answer["outcome"], answer["generation"]) == (200, "restarted", 2)
+        assert rig.relays[1].deps.unreached.suspected == ()
 
 
 async def test_a_proof_is_for_one_relay_and_for_once() -> None:

@@ -80,6 +80,7 @@ ROWS = [
         4,
         "warning",
     ),
+    Row("relays cut off", "VoiceAssistRelaysCutOff", condition("RelaysConnected", "False", 0, 1), 4, 6, "warning"),
     Row(
         "nobody leads",
         "VoiceAssistOperatorNotReconciling",

@@ -18,6 +18,7 @@ class ConditionType(StrEnum):
     FUNCTIONS_CONFIGURED = "FunctionsConfigured"
     FLEX_CONFIGURED = "FlexConfigured"
     PROMPT_ROLLED_OUT = "PromptRolledOut"
+    RELAYS_CONNECTED = "RelaysConnected"
 
 
 class Reason(StrEnum):
@@ -43,6 +44,8 @@ class Reason(StrEnum):
     RELAYS_CRASHING = "RelaysCrashing"
     UNSCHEDULABLE = "Unschedulable"
     NO_RELAYS = "NoRelays"
+    RELAYS_CONNECTED = "RelaysConnected"
+    RELAYS_CUT_OFF = "RelaysCutOff"
     MODEL_OK = "ModelOK"
     MODEL_REFUSED = "ModelRefused"
     MODEL_QUOTA = "ModelQuota"

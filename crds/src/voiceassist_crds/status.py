@@ -61,6 +61,9 @@ class RelayStatus(Model):
     not_ready_reasons: list[str] = Field(default_factory=list)
     model: PeerStatus
     sync: PeerStatus
+    unreached_relays: list[str] = Field(
+        default_factory=list, description="Private addresses (pod and port) of relays that do not answer this one; 16 at most."
+    )
 
     @classmethod
     def read(cls, text: str | bytes) -> RelayStatus:

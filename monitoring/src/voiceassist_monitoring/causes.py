@@ -73,6 +73,14 @@ CAUSES = (
         "Relays are ready, but some do not report the configuration in force: agents are helped with an older prompt.",
     ),
     Cause(
+        "VoiceAssistRelaysCutOff",
+        Severity.WARNING,
+        f'max {BY} ({_CONDITION}{{type="RelaysConnected",status="False"}}) == 1',
+        5 * MINUTE,
+        f"Relays of {_WHOM} do not reach each other",
+        "A relay gets no answer from another one on port 9090: agents' pause, resume and take-over fail for calls that are there.",
+    ),
+    Cause(
         "VoiceAssistOperatorNotReconciling",
         Severity.WARNING,
         "(absent(voiceassist_operator_leading == 1) == 1)\n"

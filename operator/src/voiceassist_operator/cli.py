@@ -204,11 +204,12 @@ def main() -> None:
             sys.exit(2)
         print(yaml.dump_all(documents, Dumper=_Blocks, sort_keys=False, allow_unicode=True), end="")
         return
-    configure_logs(options.log_level, options.log_format)
+    logs = configure_logs(options.log_level, options.log_format)
     from .main import run  # noqa: PLC0415 - --help and plan answer without loading it
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
-            sys.exit(runner.run(run(options)))
+            sys.exit(runner.run(run(options, logs)))
         except OperatorError as error:
-            sys.exit(f"voiceassist-operator: {error}")
+            logs.write(f"voiceassist-operator: {error}\n")
+            sys.exit(1)

@@ -33,6 +33,7 @@ from .controller.workers import Workers
 from .errors import OperatorError
 from .kubernetes.client import Cluster
 from .kubernetes.kinds import CONFIG_MAP, LABEL_APP, MANAGER
+from .log_writer import LogWriter
 from .metrics import OperatorMetrics
 from .policy.claims import Claims
 from .policy.egress import ca_bundle_problem
@@ -129,7 +130,7 @@ def listen_for_signals(stop: asyncio.Event) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
 
 
-async def run(options: argparse.Namespace) -> int:
+async def run(options: argparse.Namespace, logs: LogWriter) -> int:
     """Runs until SIGTERM (0) or until the Lease is lost (1: the pod starts again and waits for its turn)."""
     stop = asyncio.Event()
     listen_for_signals(stop)
@@ -137,6 +138,7 @@ async def run(options: argparse.Namespace) -> int:
     watched = "*" if options.all_namespaces else (options.namespace or own)
     me = f"{os.environ.get('POD_NAME') or socket.gethostname()}-{os.urandom(3).hex()}"
     metrics = OperatorMetrics()
+    logs.on_dropped = metrics.log_dropped
     election = LeaderElection(options.lease_name, own, me)
     cluster = Cluster.connect(election.may_write)
     health = Health(metrics)

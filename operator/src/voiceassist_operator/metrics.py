@@ -46,6 +46,9 @@ class OperatorMetrics:
             ["what"],
             registry=self.registry,
         )
+        self._log_dropped = Counter(
+            PREFIX + "log_lines_dropped_total", "Log lines dropped as nobody read the log in time.", registry=self.registry
+        )
         for what in OTHER_VERSION:
             self._other_version.labels(what)
         self._rollout = Histogram(
@@ -59,6 +62,10 @@ class OperatorMetrics:
     def other_version(self, what: str, count: int = 1) -> None:
         """Something that another version wrote is not known here; `what` is one of OTHER_VERSION."""
         self._other_version.labels(what).inc(count)
+
+    def log_dropped(self, lines: int) -> None:
+        """So many log lines found no room, or no reader."""
+        self._log_dropped.inc(lines)
 
     def render(self) -> bytes:
         """Returns the exposition in Prometheus's text format."""

@@ -25,6 +25,7 @@ from .call.dependencies import FunctionDependencies
 from .call.drain import Drain
 from .call.peer_relays import peer_router
 from .call.registry import Registry
+from .call.unreached_relays import UnreachedRelays
 from .config.snapshot import Snapshot
 from .config.watch import ConfigWatch, Guard
 from .egress import Egress
@@ -34,6 +35,7 @@ from .health.endpoints import PrivateEndpoints, log_router, watch_loop_delay
 from .health.model_check import check_model, model_relevant
 from .health.peer_check import PeerCheck
 from .health.public_endpoints import PublicEndpoints
+from .health.relay_check import RelayCheck
 from .health.sync_check import check_sync, sync_relevant
 from .interfaces import MediaConnection, ModelListener, StreamStart
 from .log_writer import LogWriter
@@ -73,7 +75,7 @@ class Relay:
         self.registry = Registry(self._begin, self.metrics, lambda: current().config.limits.max_calls)
         self.drain = Drain(self.registry, self.metrics, lambda: current().config.limits)
         self.background = Background()
-        self.relay_health = PeerHealth(time.time())
+        self.unreached = UnreachedRelays()
         address = PublicAddress()
         self.deps = FunctionDependencies(
             current,
@@ -85,13 +87,22 @@ class Relay:
             http,
             address=advertise,
             peer_port=None if _is_local(advertise) else int(advertise.rpartition(":")[2]),
-            relay_health=self.relay_health,
+            unreached=self.unreached,
             public_address=address,
         )
         self.functions = Functions(self.deps)
         self.watching = PrivateEndpoints(
-            self.watch, self.registry, self.drain, self.metrics, self.model_health, self.sync_health, address, options.metrics_seconds
+            self.watch,
+            self.registry,
+            self.drain,
+            self.metrics,
+            self.model_health,
+            self.sync_health,
+            self.unreached,
+            address,
+            options.metrics_seconds,
         )
+        self.relay_check = RelayCheck(self.unreached, http, time.monotonic, self.deps.timing.peer_seconds)
         self.checks = (
             PeerCheck("model", self.model_health, model_relevant, self._check_model),
             PeerCheck("sync", self.sync_health, sync_relevant, lambda: check_sync(self.rest, current)),
@@ -204,6 +215,7 @@ async def serve(options: argparse.Namespace, guard: Guard, logs: LogWriter) -> N
             for name, work in (
                 ("config", relay.watch.run()),
                 ("delay", watch_loop_delay(relay.metrics.loop_delay)),
+                ("relays", relay.relay_check.run()),
                 *((f"check{n}", check.run()) for n, check in enumerate(relay.checks)),
             )
         ]

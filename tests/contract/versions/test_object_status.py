@@ -58,7 +58,7 @@ def test_the_status_before_is_gone_on_from(name: str) -> None:
     old = OBJECTS[name]["status"]
     status = make_plan(replace(well(), status=old), LATER).status
     before = {one["type"]: one for one in old["conditions"]}
-    same = [one for one in status["conditions"] if one["status"] == before[one["type"]]["status"]]
+    same = [one for one in status["conditions"] if one["type"] in before and one["status"] == before[one["type"]]["status"]]
     assert same
     assert all(one["lastTransitionTime"] == before[one["type"]]["lastTransitionTime"] for one in same)
     assert old["prompt"]["history"][0]["revision"] in [entry["revision"] for entry in status["prompt"]["history"]]

@@ -50,6 +50,19 @@ def not_taken() -> Observed:
     return replace(well(), endpoint=EndpointFact(Endpoint.PATH, "it answers 404"), route_problem=problem)
 
 
+def cut_off(*addresses: str) -> Observed:
+    """The first relay gets no answer from these; without any from the second relay."""
+    return pods(well(), {"told": {"unreached_relays": list(addresses or ("10.0.0.2:9090",))}})
+
+
+def cut_off_from_an_ending_one() -> Observed:
+    return pods(cut_off(), {}, {"terminating": True})
+
+
+def cut_off_by_ipv6() -> Observed:
+    return pods(cut_off("[fd00:10:244::7]:9090"), {"ip": "fd00:10:244::6"}, {"ip": "fd00:10:244::7"})
+
+
 def by_hand() -> Observed:
     return well(twilio={**TWILIO, "flex": {"configure": False}})
 
@@ -161,6 +174,14 @@ ROWS: list[tuple[str, Callable[[], Observed], str, str, str, str]] = [
     ("path", lambda: replace(well(), endpoint=EndpointFact(Endpoint.PATH, "x")), "Ready", "False", "PathNotRouted", "x"),
     ("not dialled", lambda: replace(well(), endpoint=None), "EndpointReachable", "Unknown", "Unknown", "not tried"),
     ("dialled by a forerunner", known_endpoint, "Ready", "True", "Ready", ""),
+    ("connected", well, "RelaysConnected", "True", "RelaysConnected", ""),
+    ("cut off", cut_off, "RelaysConnected", "False", "RelaysCutOff", "1 of 2 relays get no answer from others on port 9090 (pod-1: pod-2)"),
+    ("cut off", cut_off, "RelaysConnected", "False", "RelaysCutOff", "kubectl -n team get networkpolicy"),
+    ("cut off", cut_off, "Degraded", "True", "RelaysCutOff", "TCP port 9090"),
+    ("cut off", cut_off, "Ready", "True", "Ready", "TCP port 9090"),
+    ("cut off from a pod that is gone", lambda: cut_off("10.0.0.9:9090"), "RelaysConnected", "True", "RelaysConnected", ""),
+    ("cut off from a pod that ends", cut_off_from_an_ending_one, "RelaysConnected", "True", "RelaysConnected", ""),
+    ("cut off by IPv6", cut_off_by_ipv6, "RelaysConnected", "False", "RelaysCutOff", "pod-1: pod-2"),
     ("by hand", by_hand, "FlexConfigured", "False", "NotConfigured", "status.endpoints.functionsUrl"),
     ("new", well, "FlexConfigured", "Unknown", "TwilioPending", "not looked at yet"),
     ("functions", well, "FunctionsConfigured", "True", "Configured", ""),

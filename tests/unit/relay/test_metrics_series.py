@@ -83,7 +83,7 @@ def everything(metrics: RelayMetrics, *more: str) -> None:
         metrics.upgrade(refusal)
     for peer in ("model", "sync"):
         metrics.peer(peer, True)
-    for gauge in (metrics.active_calls, metrics.max_calls, metrics.tasks, metrics.draining):
+    for gauge in (metrics.active_calls, metrics.max_calls, metrics.tasks, metrics.draining, metrics.unreached_relays):
         gauge.set(1)
     metrics.frame_forwarded(0.001)
     metrics.suggestion_painted(1.0)

@@ -143,9 +143,12 @@ CAPACITY = Board(
                 ),
                 Panel(
                     "Tasks",
-                    "Tasks of the relays' event loops: they go with the calls.",
+                    "Tasks of the relays' event loops: they go with the calls. And relays that do not answer another one: none.",
                     Unit.COUNT,
-                    (Query(gauge("voiceassist_relay_tasks")),),
+                    (
+                        Query(gauge("voiceassist_relay_tasks")),
+                        Query(gauge("voiceassist_relay_unreached_relays"), "{{name}} relays not reached"),
+                    ),
                 ),
                 Panel(
                     "Requests to Twilio",

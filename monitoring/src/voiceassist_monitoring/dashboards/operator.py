@@ -56,9 +56,12 @@ OPERATOR = Board(
                 ),
                 Panel(
                     "Other versions",
-                    "What relays report or objects have and this operator does not know, a second: fields, and whole answers.",
+                    "What relays report or objects have and this operator does not know, a second; and log lines that nobody read.",
                     Unit.PER_SECOND,
-                    (Query(f"sum by (what) (rate(voiceassist_operator_other_version_total[{RANGE}]))", "{{what}}"),),
+                    (
+                        Query(f"sum by (what) (rate(voiceassist_operator_other_version_total[{RANGE}]))", "{{what}}"),
+                        Query(f"sum(rate(voiceassist_operator_log_lines_dropped_total[{RANGE}]))", "log lines dropped"),
+                    ),
                 ),
             ),
         ),

@@ -14,7 +14,7 @@ from ..kubernetes.kinds import BACKEND_CONFIG, HTTP_ROUTE, Kind
 from .condition import Blocker, Check, Condition, Verdict, first, known_condition
 from .endpoint_answers import ENDPOINT_REASONS
 from .observed import Endpoint, Observed, PodFact
-from .peers import peer_verdict
+from .peers import connected_verdict, peer_verdict
 from .rollout import behind, current_pods
 from .twilio_conditions import twilio_conditions
 
@@ -117,6 +117,13 @@ def _relays_reach_the_model(state: State) -> Verdict:
     return peer_verdict(state.seen, "model", Reason.MODEL_OK, Reason.MODEL_UNREACHABLE, _MODEL_REASONS)
 
 
+# RelaysConnected
+
+
+def _relays_reach_each_other(state: State) -> Verdict:
+    return connected_verdict(state.seen)
+
+
 # EndpointReachable
 
 
@@ -185,6 +192,7 @@ def _pods_as_they_report(state: State) -> Verdict | None:
 CHAINS: Mapping[ConditionType, tuple[Check[State], ...]] = {
     ConditionType.RELAY_AVAILABLE: (_some_are_ready, _none_are_asked_for, _pods_cannot_start, _pods_are_starting),
     ConditionType.MODEL_REACHABLE: (_relays_reach_the_model,),
+    ConditionType.RELAYS_CONNECTED: (_relays_reach_each_other,),
     ConditionType.ENDPOINT_REACHABLE: (_endpoint_was_not_dialled, _endpoint_as_dialled),
     ConditionType.PROMPT_ROLLED_OUT: (
         _there_is_no_configuration,
@@ -204,6 +212,9 @@ _COUNTED = (
     ConditionType.ENDPOINT_REACHABLE,
     ConditionType.FUNCTIONS_CONFIGURED,
 )
+
+_NOTED = (ConditionType.RELAY_AVAILABLE, ConditionType.RELAYS_CONNECTED)
+"""What Ready tells of, though it is so all the same."""
 
 
 def _something_is_missing(state: State) -> Verdict | None:
@@ -240,8 +251,8 @@ def _a_part_is_not_well(state: State) -> Verdict | None:
 
 
 def _agents_are_helped(state: State) -> Verdict:
-    note = state.others[ConditionType.RELAY_AVAILABLE].message
-    return Verdict(True, Reason.READY, note or "agents are being helped", _generation(state))
+    notes = "; ".join(filter(None, (state.others[kind].message for kind in _NOTED)))
+    return Verdict(True, Reason.READY, notes or "agents are being helped", _generation(state))
 
 
 def _generation(state: State) -> int | None:
@@ -316,6 +327,11 @@ def _plugin_may_not_find_the_functions(state: State) -> Verdict | None:
     return Verdict(True, flex.reason, f"the plugin may not find the functions: {flex.message}")
 
 
+def _relays_are_cut_off(state: State) -> Verdict | None:
+    connected = state.others[ConditionType.RELAYS_CONNECTED]
+    return Verdict(True, connected.reason, connected.message) if connected.status is False else None
+
+
 def _nothing_is_degraded(state: State) -> Verdict:
     return Verdict(False, Reason.RECONCILED if state.others[ConditionType.READY].status else Reason.NOT_READY)
 
@@ -323,6 +339,7 @@ def _nothing_is_degraded(state: State) -> Verdict:
 DEGRADED: tuple[Check[State], ...] = (
     _new_pods_cannot_start,
     _pods_are_fewer_than_asked_for,
+    _relays_are_cut_off,
     _plugin_may_not_find_the_functions,
     _nothing_is_degraded,
 )
@@ -334,6 +351,7 @@ _ORDER = (
     ConditionType.MODEL_REACHABLE,
     ConditionType.ENDPOINT_REACHABLE,
     ConditionType.PROMPT_ROLLED_OUT,
+    ConditionType.RELAYS_CONNECTED,
     ConditionType.FUNCTIONS_CONFIGURED,
     ConditionType.FLEX_CONFIGURED,
     ConditionType.PROGRESSING,

@@ -1,10 +1,11 @@
-"""What the relays report of a peer, the model or Sync, as one verdict. Pure."""
+"""What the relays report of a peer (the model, Sync, each other), as one verdict. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Literal
 
+from voiceassist_crds.names import PRIVATE_PORT
 from voiceassist_crds.reasons import Reason
 from voiceassist_crds.status import PeerReason
 
@@ -29,3 +30,31 @@ def peer_verdict(
     if not any(status.ok for _, status in reported):
         return Verdict(None, Reason.UNKNOWN, "no relay has reported yet")
     return Verdict(True, good)
+
+
+def connected_verdict(seen: Observed) -> Verdict:
+    """Returns whether the relays reach each other, as far as one had to ask another.
+
+    Addresses of pods that are no longer there, or are ending, do not count: nobody is to answer at those.
+    """
+    there = {pod.ip: pod.name for pod in current_pods(seen) if pod.ip}
+    cut = {
+        pod.name: [there[address] for address in map(_host, pod.status.unreached_relays) if address in there]
+        for pod in current_pods(seen)
+        if pod.status is not None
+    }
+    cut = {name: others for name, others in cut.items() if others}
+    if not cut:
+        return Verdict(True, Reason.RELAYS_CONNECTED)
+    name, others = next(iter(cut.items()))
+    text = (
+        f"{len(cut)} of {len(there)} relays get no answer from others on port {PRIVATE_PORT} ({name}: {others[0]}): "
+        "agents' pause and resume fail for calls there. "
+        f"Let relay pods reach each other on TCP port {PRIVATE_PORT} in every NetworkPolicy and mesh policy that selects them: "
+        f"kubectl -n {seen.owner.namespace} get networkpolicy"
+    )
+    return Verdict(False, Reason.RELAYS_CUT_OFF, text)
+
+
+def _host(address: str) -> str:
+    return address.rpartition(":")[0].strip("[]")

@@ -17,13 +17,13 @@ from voiceassist_crds.reasons import Refusal
 from ..auth import SeenProofs
 from ..config.snapshot import CurrentSnapshot
 from ..metrics.relay_metrics import RelayMetrics
-from ..peer_health import PeerHealth
 from ..public_address import PublicAddress
 from ..rate_limits import Rate
 from ..sync.client import SyncClient
 from ..twilio.rest import TwilioRest
 from ..twilio.retry import RetryPolicy
 from .background import Background
+from .unreached_relays import UnreachedRelays
 
 SUFFIX_CHARS: Final = 16
 _ALPHABET: Final = string.ascii_letters + string.digits
@@ -109,8 +109,8 @@ class FunctionDependencies:
     peer_port: int | None = PRIVATE_PORT
     """The one port of other relays that is dialled; None, on a developer's machine: any of this machine."""
     proofs: SeenProofs = field(default_factory=SeenProofs)
-    relay_health: PeerHealth = field(default_factory=lambda: PeerHealth(time.time()))
-    """Whether other relays answer."""
+    unreached: UnreachedRelays = field(default_factory=UnreachedRelays)
+    """Which other relays do not answer."""
     public_address: PublicAddress = field(default_factory=PublicAddress)
     """What the operator says of it."""
     timing: Timing = Timing()

@@ -17,7 +17,6 @@ from fastapi.responses import JSONResponse
 
 from voiceassist_crds.messages import CallDocument
 from voiceassist_crds.names import CALL_SID_PATTERN, PEER_HEADER, PEER_PROOF_HEADER, is_call_sid
-from voiceassist_crds.status import PeerReason
 
 from ..auth import mint_peer, mint_peer_for, verify_peer, verify_peer_for
 from ..logs import call_hash
@@ -28,10 +27,6 @@ CALL_OVER: Final = "call_over"
 ACTIONS: Final = ("pause", "resume", "refresh")
 _MAX_ANSWER = 4096
 _NONCE_BYTES = 18
-_UNREACHABLE = (
-    "Another relay does not answer on its private port: calls there cannot be paused from here, nor taken over if it is no more. "
-    "NetworkPolicies must let relays reach each other on port 9090."
-)
 _PORT = re.compile(r"[0-9]{1,5}")
 
 log = structlog.get_logger("voiceassist.peers")
@@ -79,6 +74,11 @@ def peer_address(owner: str, peer_port: int | None) -> str | None:
     return None if address.version == 6 and any(address in net for net in _NO_ADDRESS_OF_A_POD) else owner
 
 
+def nothing_listens(error: Exception) -> bool:
+    """Whether a connection was refused: the network let us through, and nothing listens there."""
+    return isinstance(error, aiohttp.ClientConnectorError) and error.os_error.errno == errno.ECONNREFUSED
+
+
 class PeerRelays:
     """Asks the relay that a Document names, this one included."""
 
@@ -114,17 +114,18 @@ class PeerRelays:
                 asyncio.timeout(self._deps.timing.peer_seconds),
                 self._deps.http.request(method, f"http://{address}{path}", headers=headers, allow_redirects=False) as response,
             ):
-                self._deps.relay_health.worked(now)
+                self._deps.unreached.answered(address)
                 if response.status == 200:
                     return Asked.DONE
                 body = await response.content.read(_MAX_ANSWER)
                 status = response.status
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            refused = isinstance(error, aiohttp.ClientConnectorError) and error.os_error.errno == errno.ECONNREFUSED
+            refused = nothing_listens(error)
             log.warning("relay not reached", call=call_hash(call_sid), error=type(error).__name__, refused=refused)
-            if refused:  # nothing listens there: the process is no more
+            if refused:  # the process is no more
+                self._deps.unreached.answered(address)
                 return Asked.GONE
-            self._deps.relay_health.failed(PeerReason.UNREACHABLE, _UNREACHABLE, now)
+            self._deps.unreached.silent(address, self._deps.monotonic())
             return Asked.UNKNOWN
         if status == 404 and NO_SUCH_CALL.encode() in body:
             return Asked.GONE

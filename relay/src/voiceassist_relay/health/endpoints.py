@@ -21,6 +21,7 @@ from voiceassist_crds.status import RelayStatus
 from ..call.bridge import CallBridge
 from ..call.drain import Drain
 from ..call.registry import Registry
+from ..call.unreached_relays import UnreachedRelays
 from ..config.watch import ConfigWatch
 from ..metrics.relay_metrics import RelayMetrics
 from ..metrics.scrapes import SECONDS, Scrapes, TooMany
@@ -60,12 +61,13 @@ class PrivateEndpoints:
         metrics: RelayMetrics,
         model: PeerHealth,
         sync: PeerHealth,
+        unreached: UnreachedRelays,
         address: PublicAddress,
         metrics_seconds: float = SECONDS,
     ) -> None:
         """`metrics_seconds`: how long a rendering of /metrics stands."""
         self._watch, self._registry, self._drain, self._metrics = watch, registry, drain, metrics
-        self._model, self._sync, self._address = model, sync, address
+        self._model, self._sync, self._unreached, self._address = model, sync, unreached, address
         self._scrapes = Scrapes(self._rendered, metrics_seconds)
         self._pod = os.environ.get("POD_NAME") or socket.gethostname()
 
@@ -100,6 +102,7 @@ class PrivateEndpoints:
             not_ready_reasons=reasons,
             model=self._model.status,
             sync=self._sync.status,
+            unreached_relays=list(self._unreached.addresses),
         )
 
     def refresh(self) -> None:
@@ -117,6 +120,7 @@ class PrivateEndpoints:
         self._metrics.max_calls.set(self._watch.current().config.limits.max_calls)
         self._metrics.peer("model", self._model.status.ok)
         self._metrics.peer("sync", self._sync.status.ok)
+        self._metrics.unreached_relays.set(len(self._unreached.addresses))
 
     def router(self) -> APIRouter:
         """The private routes."""

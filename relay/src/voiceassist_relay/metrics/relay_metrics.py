@@ -125,6 +125,7 @@ class RelayMetrics:
         self._config_info = gauge("config_info", "1 for the configuration revision in force.", "revision")
         self._config_refused = counter("config_refused_total", "Configuration files refused; the old one stayed.")
         self._peer_up = gauge("peer_up", "1 while the model or Sync is well.", "peer")
+        self.unreached_relays = gauge("unreached_relays", "Other relays that do not answer this one on their private port.")
         self._config_revision = ""
         self._owner: dict[str, str] = {}
         for stage in closed.STAGES:
