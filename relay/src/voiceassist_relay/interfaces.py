@@ -118,7 +118,7 @@ class ModelListener(Protocol):
         """A draft of this item will not be finished."""
 
     def turn(self, outcome: str, revision: str, timing: TurnTiming) -> None:
-        """A customer's turn is handled: suggested, not_relevant, merged, incomplete, failed, paused, dropped."""
+        """A customer's turn is handled: suggested, not_relevant, merged, incomplete, failed, paused, dropped, blocked."""
 
     def transcript(self, track: Track, item: str, text: str, final: bool) -> None:
         """Spoken words of one item, whole so far."""

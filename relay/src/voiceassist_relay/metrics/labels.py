@@ -63,6 +63,9 @@ MODEL_ERRORS: Final = (
     "connect",
     "agent_track",
     "bad_arguments",
+    "foreign_response",
+    "blocked",
+    "audio_refused",
     "empty_response",
     "transcription_failed",
     StatusReason.MODEL_UNREACHABLE.value,
@@ -89,7 +92,7 @@ PUBLISHED: Final = ("ok", "retried", "refused", "given_up")
 TWILIO: Final[Values] = tuple(product(("api", "sync", "iam", "taskrouter", "flex-api"), ("ok", "refused", "busy", "unclear")))
 """Product, outcome. The operation stands in the error that the log has."""
 STAGES: Final = ("endpointing", "request", "first_token", "generation", "publish")
-TURNS: Final = ("suggested", "not_relevant", "merged", "incomplete", "failed", "paused", "dropped")
+TURNS: Final = ("suggested", "not_relevant", "merged", "incomplete", "failed", "paused", "dropped", "blocked")
 VERDICTS: Final = ("up", "down", "edited")
 FEEDBACK_REASONS: Final = ("wrong", "not_relevant", "too_late", "too_long", "other")
 

@@ -22,6 +22,8 @@ from .providers import Endpoint
 from .websocket import Lost, ModelConnection, connect
 
 UPDATE_ID = "va_update"
+_ABOUT_WHAT_WE_SENT = frozenset({1002, 1003, 1007, 1008, 1009, 1011})
+"""Close codes that what was sent can be the cause of (RFC 6455, 7.4.1)."""
 _log = structlog.get_logger(__name__)
 
 
@@ -59,6 +61,8 @@ class SessionConnection:
         self._time = loop.time
         self._connection: ModelConnection | None = None
         self._ready: asyncio.Future[None] = loop.create_future()
+        self.refused_audio = False
+        """Whether the server closed a session that stood as one does that cannot take what it was sent."""
         self._refusal: ErrorInfo | None = None
         """The latest error that the server sent before the session stood."""
 
@@ -111,6 +115,7 @@ class SessionConnection:
     def lost(self, lost: Lost) -> None:
         """The socket is gone."""
         stood = self._ready.done()
+        self.refused_audio = stood and lost.code in _ABOUT_WHAT_WE_SENT
         failure = from_close(lost.code, lost.reason) if stood else from_refused_close(lost.code, lost.reason, self._refusal)
         self._end(Over(failure.label if isinstance(failure, Passing) else "error", failure))
 

@@ -13,7 +13,7 @@ from .audio_sender import AudioSender, Tap
 from .core.audio_time import FRAME_SECONDS, AudioClock, SilenceFill
 from .core.failures import Fatal, Passing
 from .core.limits import recycle_after
-from .core.outputs import NOTHING, Event, FillSilence, GiveUp, Outputs, Replace, Send
+from .core.outputs import NOTHING, Event, FillSilence, GiveUp, ModelFault, Outputs, Replace, Send, TurnHandled
 from .core.server_events import ServerEvent
 from .core.session_base import SessionCore
 from .core.session_settings import SessionSettings
@@ -63,6 +63,8 @@ class SessionSupervisor:
         self._left_at = self._heard_at = self._quiet_since = -math.inf
         self._first = self._behind_until = -math.inf
         """Arrival of the first frame that the session got, and until when it was still given what had waited for it."""
+        self._refused_since: float | None = None
+        """Arrival of the last audio that a session had which was closed over it; None: the latest session was not."""
         self._broke = False
         """Whether the latest session ended by itself."""
         self._recycle_at = self._leave_by = math.inf
@@ -172,10 +174,27 @@ class SessionSupervisor:
             self.perform(outputs)
         if connection is not None:
             self._heard_at, self._broke = connection.heard_at, connection.over is not None
+            self._give_up_refused(connection)
             self._dialer.record_lifetime(now - connection.opened_at, over=why != "configuration")
             self._shut(connection)
         self._needs.metrics.reconnected(why)
         _log.info("model_session_left", kind=self._profile.name, why=why)
+
+    def _give_up_refused(self, connection: SessionConnection) -> None:
+        """Audio that two sessions in a row were closed over is heard by no third: its turns are dropped."""
+        since = self._since(self._handover)
+        if not connection.refused_audio:
+            self._refused_since = None
+        elif self._refused_since is None or since > self._refused_since:
+            self._refused_since = self.sender.last_arrival
+        else:
+            self._refused_since = None
+            handover, last = self._handover, self.sender.last_arrival
+            self._handover = HandOverState(handover.turns, None, last if math.isfinite(last) else None)
+            revision = connection.settings.revision
+            self._on_events(tuple(TurnHandled("dropped", revision, turn.timeline.timing(self._left_at)) for turn in handover.again))
+            self._on_events((ModelFault("audio_refused"),))
+            _log.warning("audio_given_up", kind=self._profile.name, seconds=round(last - since, 1), turns=len(handover.again))
 
     def _shut(self, connection: SessionConnection) -> None:
         if connection.over is not None:

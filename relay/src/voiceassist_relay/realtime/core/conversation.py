@@ -157,6 +157,8 @@ class ConversationSession(SessionCore):
             self._audio_buffer(event, now)
         elif kind.startswith("conversation.item.input_audio_transcription."):
             self._transcription(event)
+        elif kind == "conversation.item.deleted" and event.item_id is not None:  # we delete none
+            self._scheduler.blocked(event.item_id, now)
         elif kind == "rate_limits.updated":
             used_up = [each.reset_seconds for each in event.rate_limits or () if each.remaining is not None and each.remaining <= 0]
             resets = [seconds for seconds in used_up if seconds is not None]
@@ -249,6 +251,10 @@ class ConversationSession(SessionCore):
         state = self._state
         state.send(client_events.text_item(state.name("i"), state.name("m"), "user", lost, None))
         return True
+
+    def _blocked(self, item: str | None, now: float) -> None:
+        self._scheduler.expect_intruder()
+        self._scheduler.blocked(item, now)
 
     def _limited(self, error: ErrorInfo, now: float) -> None:
         self._scheduler.limited(now, asked_wait(error))

@@ -21,6 +21,8 @@ FIELD_CODES = frozenset(
 MODEL_CODES = frozenset({"model_not_found", "invalid_model", "DeploymentNotFound"})
 RATE_CODES = frozenset({"rate_limit_exceeded", "429", "too_many_requests", "session_limit_reached"})
 """`session_limit_reached`: as many sessions as the server has room for are open."""
+BLOCKED_CODES = frozenset({"content_policy_violation", "guardrail_violation", "content_filter"})
+"""A gateway or the model's own policy does not let a turn through."""
 HARMLESS_CODES = frozenset({"input_audio_buffer_commit_empty", "response_cancel_not_active"})
 OTHER_CODES = frozenset(
     {
@@ -63,6 +65,7 @@ _WAIT = re.compile(
 )
 _MOST_TEXT = 1000
 _STATUS = re.compile(r"^\s*([45]\d\d)\s*:|\b(?:HTTP|status|status code|code):?\s+([45]\d\d)\b", re.IGNORECASE)
+_ACTIVE = re.compile(r"already has an active response|active response in progress", re.IGNORECASE)
 _SECRET = re.compile(
     r"\b(?:sk|pk|rk|ak|key)[-_][^\s,;'\"})]+|(?<=[Bb]earer )\S+|\b(?=\w*\d)[0-9A-Za-z+/=_]{16,}|\b[A-Za-z+/=_]{32,}"
     r"|(?<=://)[^/\s@]+@|\S*\*{3,}\S*"
@@ -110,6 +113,8 @@ Failure = Fatal | Passing
 
 def label(code: str | None, kind: str | None = None) -> str:
     """A closed set of labels for metrics."""
+    if BLOCKED_CODES & {code, kind}:
+        return "blocked"
     if code in _COUNTED:
         return _COUNTED[code]
     if kind in RATE_CODES:
@@ -263,6 +268,16 @@ def _unit(name: str) -> float:
 def is_rate_limit(error: ErrorInfo) -> bool:
     """Whether the server has had too many requests of us, in any of the words that servers have for it."""
     return bool(RATE_CODES & {error.code, error.type}) or _status_in(error.message) == 429
+
+
+def is_blocked(error: ErrorInfo) -> bool:
+    """Whether a policy at the server, or at a gateway before it, has blocked a turn."""
+    return bool(BLOCKED_CODES & {error.code, error.type})
+
+
+def is_already_active(error: ErrorInfo) -> bool:
+    """Whether another response is under way, in the words of the vendor or of a gateway that has only kept the text."""
+    return error.code == "conversation_already_has_active_response" or bool(_ACTIVE.search((error.message or "")[:_MOST_TEXT]))
 
 
 def unsendable_key() -> Fatal:

@@ -59,7 +59,8 @@ class SessionLimits:
     """Turns that may wait for a response; the oldest is dropped."""
     rate_limit_wait: float = 5.0
     """Pause after `rate_limit_exceeded` where the server names none."""
-    rate_limit_longest: float = 60.0
+    rate_limit_longest: float = 900.0
+    """Longest pause that a server's own hint can ask for."""
     history_characters: int = 16_000
     """Text of the conversation that is kept to begin the next session with."""
     words_characters: int = 4_000

@@ -6,7 +6,7 @@ from voiceassist_crds.messages import WithdrawnReason
 
 from ...interfaces import FinishedSuggestion
 from .client_events import KIND, call_output, response_cancel, response_create
-from .failures import RATE_CODES, from_code, is_rate_limit, label, wait_in
+from .failures import RATE_CODES, from_code, is_already_active, is_blocked, is_rate_limit, label, wait_in
 from .history import History, ItemOrder
 from .limits import ResponseLimiter
 from .outputs import DraftShown, DraftWithdrawn, GiveUp, ModelFault, Replace, TurnHandled
@@ -38,6 +38,10 @@ class ResponseScheduler:
         self._order = order
         self._current: Response | None = None
         self._foreign: str | None = None
+        self._echoes = False
+        """Whether the server gives our responses' metadata back: a response without them is not ours, then."""
+        self._intruder = False
+        """Somebody between us and the model is about to ask for a response of its own."""
         self._blocked_until = 0.0
 
     @property
@@ -88,11 +92,16 @@ class ResponseScheduler:
     def created(self, response: ResponseInfo, now: float) -> None:
         """A response began."""
         current = self._current
-        if current is None:
+        kind = (response.metadata or {}).get("kind")
+        self._echoes = self._echoes or kind == KIND
+        ours = kind == KIND or (kind is None and not self._echoes and not self._intruder)
+        if current is None or (not ours and not current.created):
+            self._intruder = False
             self._foreign = response.id or ""
+            self._state.event(ModelFault("foreign_response"))
             self.ask_at = now + self._state.limits.first_output
             return
-        if current.created or (response.metadata or {}).get("kind", KIND) != KIND:
+        if current.created or not ours:
             return
         current.created, current.id = True, response.id
         self._state.live.received(_CREATED)
@@ -163,7 +172,7 @@ class ResponseScheduler:
     def refused(self, event_id: str | None, error: ErrorInfo, now: float) -> bool:
         """An error event; returns whether it was about our request for a response."""
         current = self._current
-        taken = error.code == "conversation_already_has_active_response"
+        taken = is_already_active(error)
         nameless = event_id is None and (taken or (not current.created and error.code in _ABOUT_REQUESTS)) if current is not None else False
         if current is None or not (nameless or event_id == current.event_id):
             return False
@@ -180,6 +189,39 @@ class ResponseScheduler:
             self._failed(current, error, now)
             self.ask(now)
         return True
+
+    def blocked(self, item: str | None, now: float) -> bool:
+        """A policy does not let a turn through: the one of this item or, where none is named, the one that is being answered.
+
+        Who blocked it may say something in the conversation itself: that is never a suggestion. Returns whether a turn was open.
+        """
+        current = self._current
+        for turn in [turn for turn in self.waiting if turn.item == item]:
+            self.waiting.remove(turn)
+            self._block(turn, now)
+            return True
+        if current is None or current.settled or (item is not None and all(turn.item != item for turn in current.turns)):
+            return False
+        if item is None or current.turn is None or current.turn.item == item:
+            self._withdraw(current, WithdrawnReason.FAILED)
+            for turn in current.turns:
+                self._history.forget({turn.key})
+            self._settle(current, "blocked", now)
+            if current.created:
+                self._cancel(current)
+            return True
+        turn = next(turn for turn in current.turns if turn.item == item)  # one that was merged: the others are answered without it
+        current.turns.remove(turn)
+        self._block(turn, now)
+        return True
+
+    def expect_intruder(self) -> None:
+        """The next response that is not marked as ours is somebody else's."""
+        self._intruder = True
+
+    def _block(self, turn: Turn, now: float) -> None:
+        self._history.forget({turn.key})
+        self._handled(turn, "blocked", now)
 
     def limited(self, now: float, wait: float | None) -> None:
         """The server wants fewer requests: none for `wait` seconds, if it said so."""
@@ -259,6 +301,9 @@ class ResponseScheduler:
                     self._state.event(ModelFault("empty_response"))
                     self._withdraw(current, WithdrawnReason.INCOMPLETE)
                     self._settle(current, "dropped", now)
+            case "incomplete" if details is not None and details.reason == "content_filter":
+                self._withdraw(current, WithdrawnReason.INCOMPLETE)
+                self._settle(current, "blocked", now)
             case "incomplete":
                 self._withdraw(current, WithdrawnReason.INCOMPLETE)
                 self._settle(current, "incomplete", now)
@@ -270,6 +315,10 @@ class ResponseScheduler:
 
     def _failed(self, current: Response, error: ErrorInfo, now: float) -> None:
         self._state.event(ModelFault(label(error.code, error.type)))
+        if is_blocked(error):
+            self._withdraw(current, WithdrawnReason.FAILED)
+            self._settle(current, "blocked", now)
+            return
         fatal = from_code(error.code, error.type)
         if fatal is not None:
             self._withdraw(current, WithdrawnReason.FAILED)

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 
 from . import client_events
 from .audio_time import AudioClock
-from .failures import HARMLESS_CODES, from_code, is_rate_limit, label, wait_in
+from .failures import HARMLESS_CODES, from_code, is_blocked, is_rate_limit, label, wait_in
 from .limits import SessionLimits
 from .liveness import Liveness
 from .outputs import NOTHING, Command, Event, GiveUp, ModelFault, Outputs, Replace, Send, TokensUsed
@@ -250,6 +250,9 @@ class SessionCore(ABC):
         """Whether an error is about an item that we added, which is dealt with."""
         return False
 
+    def _blocked(self, item: str | None, now: float) -> None:  # noqa: B027 - for cores that have turns
+        """A policy at the server does not let a turn through."""
+
     @abstractmethod
     def _limited(self, error: ErrorInfo, now: float) -> None:
         """The server wants fewer requests."""
@@ -288,6 +291,9 @@ class SessionCore(ABC):
         if self._about_request(error, now):
             return
         state.event(ModelFault(label(error.code, error.type)))
+        if is_blocked(error):
+            self._blocked(None, now)
+            return
         if self._updating is not None and error.event_id == self._updating[0]:
             self._settle_update(now)  # the server keeps the old settings, and so do we
             return

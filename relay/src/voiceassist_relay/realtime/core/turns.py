@@ -63,6 +63,8 @@ class HandOverState:
     """Arrival of the first frame to be heard again; None: nothing is open, the latest audio will do."""
     not_before: float | None = None
     """Arrival of the last audio that was committed and must not be heard twice."""
+    again: tuple[Turn, ...] = ()
+    """Turns that were committed and whose audio is to be heard, and counted, again."""
 
 
 def hand_over(unanswered: list[Turn], speaking: list[Turn], committed_until: float | None) -> tuple[HandOverState, set[str]]:
@@ -76,6 +78,7 @@ def hand_over(unanswered: list[Turn], speaking: list[Turn], committed_until: flo
     for turn in unanswered:
         (again if again or not turn.heard else known).append(turn)
     again_keys = {turn.key for turn in again}
+    committed = tuple(again)
     again.extend(speaking)
     if not again:
         return HandOverState(tuple(known), None, committed_until), again_keys
@@ -83,4 +86,4 @@ def hand_over(unanswered: list[Turn], speaking: list[Turn], committed_until: flo
     bounds = [turn.ended for turn in known if turn.ended is not None]
     if not again_keys and committed_until is not None:
         bounds.append(committed_until)
-    return HandOverState(tuple(known), min(starts) if starts else None, max(bounds, default=None)), again_keys
+    return HandOverState(tuple(known), min(starts) if starts else None, max(bounds, default=None), committed), again_keys
