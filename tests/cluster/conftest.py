@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from cluster.lab import Lab, LabError, missing_prerequisites
 from cluster.lab.cache import ensure
@@ -50,6 +51,26 @@ def pytest_collection_finish(session: pytest.Session) -> None:
                 ensure(recipe)
     except LabError as error:
         pytest.exit(f"the test cluster could not be built: {error}", returncode=pytest.ExitCode.INTERNAL_ERROR)
+
+
+class ByCluster(LoadScopeScheduling):
+    """Tests that share a cluster stay together, in their order, on one worker."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return lane(nodeid)
+
+
+def lane(nodeid: str) -> str:
+    """Which tests run one after the other: on the operator's API server, on the cluster with nodes, or on none of both."""
+    path = nodeid.partition("::")[0].rpartition("tests/cluster/")[2]
+    if path.startswith("operator/"):
+        return "operator"
+    return "own" if path in {"test_build.py", "test_lab_ends.py"} else "lab"
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
+    """With several workers, each cluster has one."""
+    return ByCluster(config, log)
 
 
 @pytest.fixture(scope="session")
