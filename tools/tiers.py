@@ -5,9 +5,9 @@
 
 First everything is made that any of the tiers needs and that is not there yet: Debian packages (as root on Debian), npm packages, the
 cluster's programs and images. No test runs meanwhile. A tier whose prerequisites cannot be had is listed as NOT RUN; with CI=true that is
-a failure. Then tiers run in lanes beside each other: the cluster's waits more than it computes, so others go on meanwhile, one after the
-other. Those that keep all cores busy, or measure, run alone, at the end. What a tier prints comes in one piece when it is over, unless it
-is the only one at work. The summary tells how many cores each kept busy.
+a failure. Then tiers run in three lanes beside each other, as the cluster's and the browsers' wait more than they compute. Those that keep
+all cores busy, or measure, run alone, at the end. What a tier prints comes in one piece when it is over, unless it is the only one at work.
+The summary tells how many cores each kept busy.
 A tier of which a few tests failed has these run once more at the very end, when nothing else is at work. What passes then is named in the
 summary, as a fault that is to be mended: of the test, or a race of the product. What fails again is a failure.
 With --changed only the tests run that a change since the branch left main can reach (tools/reach.py).
@@ -44,6 +44,7 @@ class Lane(Enum):
 
     COMPUTING = "one after the other, beside the waiting ones"
     WAITING = "beside the computing ones"
+    BROWSERS = "one after the other, beside both: those that look at pages, and wait for them"
     ALONE = "when nothing else runs, as they measure, or keep every core busy"
 
 
@@ -73,6 +74,7 @@ TIERS = (
     Tier("clients", programs={"node": "nodejs", "npm": "npm"}, prerequisites="tests/clients/prerequisites.py", arguments=("-n", "2")),
     Tier(
         "panel",
+        Lane.BROWSERS,
         programs={"node": "nodejs", "npm": "npm", "chromium": "chromium"},
         prerequisites="tests/panel/prerequisites.py",
         arguments=("-n", "2"),
@@ -82,17 +84,19 @@ TIERS = (
     Tier("monitoring", programs={"promtool": "prometheus", "prometheus": "prometheus"}),
     Tier(
         "browser",
+        Lane.BROWSERS,
         programs={"node": "nodejs", "npm": "npm", "chromium": "chromium", "prometheus": "prometheus"},
         prerequisites="tests/browser/prerequisites.py",
     ),
     Tier(
         "flex",
-        Lane.ALONE,
+        Lane.BROWSERS,
         programs={"node": "nodejs", "npm": "npm", "chromium": "chromium"},
         prerequisites="tests/flex/prerequisites.py",
     ),
     Tier("load", Lane.ALONE),
-    Tier("cluster", Lane.WAITING, prerequisites="tests/cluster/prerequisites.py"),
+    # A worker for each cluster: tests/cluster/conftest.py says which tests share one.
+    Tier("cluster", Lane.WAITING, prerequisites="tests/cluster/prerequisites.py", arguments=("-n", "3")),
 )
 
 
@@ -247,7 +251,8 @@ def run_all(wanted: list[Tier], reached: dict[str, list[str]], *, one_by_one: bo
     there = [tier for tier in wanted if not outcomes[tier.name].not_run]
     # Those on one worker first: the cluster's tests begin with the ones that mind a machine without a free core.
     ordered = sorted(there, key=lambda tier: "-n" in tier.arguments)
-    beside = [] if one_by_one else [[tier for tier in ordered if tier.lane is lane] for lane in (Lane.WAITING, Lane.COMPUTING)]
+    together = [] if one_by_one else [lane for lane in Lane if lane is not Lane.ALONE]
+    beside = [[tier for tier in ordered if tier.lane is lane] for lane in together]
     lanes = [lane for lane in beside if lane]
 
     def go(lane: list[Tier]) -> None:

@@ -80,7 +80,7 @@ def test_it():
 """
 
 
-def test_a_waiting_tier_runs_beside_the_computing_ones_and_who_measures_runs_alone(
+def test_one_tier_of_each_lane_runs_beside_the_others_and_who_measures_runs_alone(
     tiers: ModuleType, monkeypatch, capsys, tmp_path: Path
 ) -> None:
     marks = tmp_path / "marks"
@@ -90,14 +90,15 @@ def test_a_waiting_tier_runs_beside_the_computing_ones_and_who_measures_runs_alo
         return MEET.format(folder=str(marks), name=name, count=len(expected), expected=expected)
 
     found = (
-        beside(tiers, "first", "COMPUTING", meets("first", ["first", "waits"])),
-        beside(tiers, "measures", "ALONE", meets("measures", ["first", "measures", "waits"])),
-        beside(tiers, "waits", "WAITING", meets("waits", ["first", "waits"])),
+        beside(tiers, "first", "COMPUTING", meets("first", ["first", "pages", "waits"])),
+        beside(tiers, "measures", "ALONE", meets("measures", ["first", "measures", "pages", "waits"])),
+        beside(tiers, "pages", "BROWSERS", meets("pages", ["first", "pages", "waits"])),
+        beside(tiers, "waits", "WAITING", meets("waits", ["first", "pages", "waits"])),
     )
     monkeypatch.setattr(tiers, "TIERS", found)
     code, text = summary(tiers, monkeypatch, capsys)
     assert code == 0, text
-    assert [line.split()[0] for line in text.strip().splitlines()] == ["first", "measures", "waits", "3"]
+    assert [line.split()[0] for line in text.strip().splitlines()] == ["first", "measures", "pages", "waits", "4"]
 
 
 def test_what_a_tier_beside_others_prints_comes_in_one_piece(tiers: ModuleType, monkeypatch, capfd, tmp_path: Path) -> None:
