@@ -22,7 +22,7 @@ from cluster.lab.archives import CHUNK, join
 from cluster.lab.cache import ensure
 from cluster.lab.certificates import client_kubeconfig
 from cluster.lab.control_plane import ControlPlane, Programs
-from cluster.lab.enclosure import Daemon, Enclosure, reap
+from cluster.lab.enclosure import GOGC, Daemon, Enclosure, reap
 from cluster.lab.errors import CommandError, LabError
 from cluster.lab.forwarding import Forwarding
 from cluster.lab.images import image_archive, pause_image
@@ -273,7 +273,7 @@ class Lab:
         own = self.folder / "helm"
         helm_folders = {f"HELM_{kind}_HOME": str(own / kind.lower()) for kind in ("CACHE", "CONFIG", "DATA")}
         path = f"{ensure(kubernetes())}:{ensure(helm())}:{os.environ['PATH']}"
-        return {**os.environ, "PATH": path, "KUBECONFIG": str(self.kubeconfig), **helm_folders}
+        return {**os.environ, "PATH": path, "KUBECONFIG": str(self.kubeconfig), "GOGC": GOGC, **helm_folders}
 
     # Use
 
