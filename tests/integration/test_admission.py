@@ -107,6 +107,7 @@ async def test_a_flood_is_answered_with_429_and_unsigned_requests_take_nothing_f
 # refused after 101
 
 TOKEN = stream_token()
+NOT_UTF8 = b'{"event": "connected", "of no use": "\xff"}'
 AFTER = {
     "token missing": ([connected(), start(None)], 1008, "token_missing"),
     "token empty": ([start(None, customParameters={"token": ""})], 1008, "token_missing"),
@@ -124,6 +125,8 @@ AFTER = {
     "media before start": ([connected(), media(1), start()], 1008, "media_before_start"),
     "stop before start": ([connected(), stop(1), start()], 1008, "bad_start"),
     "not JSON": ([connected(), "{", start()], 1008, "not_json"),
+    "not UTF-8": ([connected(), frame(NOT_UTF8), start()], 1007, "not_utf8"),
+    "not UTF-8 in fragments": ([frame(NOT_UTF8[:-3], fin=False), frame(NOT_UTF8[-3:], op=0), start()], 1007, "not_utf8"),
     "no object": (["[]", start()], 1008, "not_json"),
     "binary": ([frame(connected(), op=2), start()], 1003, "binary"),
     "over 64 KiB": ([frame(json.dumps({"event": "connected", "x": "x" * 65536}))[:70000], start()], 1009, "too_big"),
@@ -180,9 +183,10 @@ async def test_the_time_for_a_start_is_ten_seconds_unless_said_otherwise():
         (frame(b"x", op=2), 1003, "binary"),
         (frame("x" * 65537)[:70000], 1009, "too_big"),
         ("{", 1008, "not_json"),
+        (frame(media(2).replace("chunk", "ch\xffnk").encode("latin-1")), 1007, "not_utf8"),
         (frame("x", masked=False), 1002, "protocol_error"),
     ],
-    ids=["second start", "second start of another call", "binary", "too big", "not JSON", "unmasked"],
+    ids=["second start", "second start of another call", "binary", "too big", "not JSON", "not UTF-8", "unmasked"],
 )
 @on_uvloop
 async def test_refused_in_the_middle_of_a_call(sent, code, reason):

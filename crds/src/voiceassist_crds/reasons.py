@@ -114,6 +114,7 @@ class Refusal(StrEnum):
     BINARY = "binary"
     TOO_BIG = "too_big"
     TOO_MANY = "too_many"
+    NOT_UTF8 = "not_utf8"
     NOT_JSON = "not_json"
     PROTOCOL_ERROR = "protocol_error"
     REPLACED = "replaced"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from itertools import pairwise
 
 import pytest
@@ -40,12 +41,17 @@ def frame(payload: bytes, *, op: int = 1, fin: bool = True, masked: bool = True,
 def reference(data: bytes, limit: int) -> tuple[list[bytes], Refusal | None, bytes]:
     """Messages, failure and answer by the sans-I/O object alone, in one piece."""
     protocol, messages, parts, failure = wire(limit), [], b"", None
+    characters = codecs.getincrementaldecoder("utf-8")()
     protocol.receive_data(data)
     for event in protocol.events_received():
         assert isinstance(event, Frame)
         if event.opcode is Opcode.BINARY:
             return messages, Refusal.BINARY, b""
         if event.opcode in {Opcode.TEXT, Opcode.CONT}:
+            try:
+                characters.decode(event.data, event.fin)
+            except UnicodeDecodeError:
+                return messages, Refusal.NOT_UTF8, b""
             parts += bytes(event.data)
             if event.fin:
                 messages.append(parts)
@@ -65,8 +71,14 @@ def decode(chunks: list[bytes], limit: int = MAX_MESSAGE_BYTES) -> tuple[list[by
     return messages, decoder.failure, answer(decoder.wire)
 
 
+ANSWER_IS_OURS = {Refusal.BINARY, Refusal.NOT_UTF8}
+"""`websockets` would take these."""
+
+texts = st.text(max_size=60).map(str.encode)
 frames = st.one_of(
-    st.binary(max_size=200).map(frame),
+    texts.map(frame),
+    st.text(max_size=200, alphabet=st.characters(max_codepoint=127)).map(str.encode).map(frame),
+    st.builds(frame, texts, op=st.sampled_from([0, 1]), fin=st.booleans(), form=st.sampled_from([None, 64])),
     st.binary(max_size=200).map(frame),
     st.builds(frame, st.integers(0, 300).map(lambda size: b"x" * size), form=st.sampled_from([16, 64])),
     st.builds(frame, st.binary(max_size=40), op=st.sampled_from([0, 1]), fin=st.booleans()),
@@ -92,7 +104,7 @@ def test_frame_decoder_any_cut_of_any_stream_gives_the_same_messages_failure_and
     messages, failure, said = reference(data, limit)
     got = decode(cut(data, places), limit)
     assert got[:2] == (messages, failure)
-    if failure is not Refusal.BINARY:
+    if failure not in ANSWER_IS_OURS:
         assert got[2] == said
 
 
@@ -105,7 +117,7 @@ def test_frame_decoder_byte_by_byte(data):
 
 @pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 65535, 65536])
 def test_frame_decoder_lengths_at_every_edge(size):
-    payload = bytes(range(256)) * 257
+    payload = bytes(range(128)) * 514
     assert decode([frame(payload[:size]), frame(b"next")]) == ([payload[:size], b"next"], None, b"")
 
 
@@ -127,6 +139,50 @@ def test_frame_decoder_binary_is_refused_with_1003_whole_or_begun():
         messages, failure, said = decode([frame(b"a"), frame(b"b", op=2, fin=fin), frame(b"c")])
         assert (messages, failure) == ([b"a"], Refusal.BINARY)
         assert said[2:4] == (1003).to_bytes(2, "big")
+
+
+NOT_UTF8 = {
+    "a byte that begins nothing": b"\xff",
+    "a character that is cut": "\u20ac".encode()[:2],
+    "a surrogate": b"\xed\xa0\x80",
+    "an overlong form": b"\xc0\xaf",
+    "beyond the last character": b"\xf4\x90\x80\x80",
+}
+
+
+@pytest.mark.parametrize("bad", NOT_UTF8.values(), ids=NOT_UTF8.keys())
+@pytest.mark.parametrize("size", [0, 130], ids=["short", "common"])
+@pytest.mark.parametrize("way", ["alone", "in one read", "byte by byte", "64 bit length", "in fragments"])
+def test_frame_decoder_a_text_that_is_not_utf8_is_refused_with_1007(bad, size, way):
+    text = b'{"unused": "' + b"x" * size + bad + b'"}'
+    wanted = [b"a"]
+    match way:
+        case "alone":
+            chunks = [frame(b"a"), frame(text), frame(b"c")]
+        case "in one read":
+            chunks = [frame(b"a") + frame(text) + frame(b"c")]
+        case "byte by byte":
+            data = frame(b"a") + frame(text) + frame(b"c")
+            chunks = [data[i : i + 1] for i in range(len(data))]
+        case "64 bit length":
+            chunks = [frame(b"a"), frame(text, form=64), frame(b"c")]
+        case _:
+            chunks = [frame(b"a"), frame(text[:-3], fin=False), frame(text[-3:], op=0), frame(b"c")]
+    messages, failure, said = decode(chunks)
+    assert (messages, failure) == (wanted, Refusal.NOT_UTF8)
+    assert said[2:4] == (1007).to_bytes(2, "big")
+    assert said.endswith(b"<EOF>")
+
+
+def test_frame_decoder_fragments_may_cut_a_character_but_not_the_text():
+    text = "a\u20ac\U0001f600".encode()
+    pieces = [frame(text[:1], fin=False), *(frame(text[i : i + 1], op=0, fin=i == len(text) - 1) for i in range(1, len(text)))]
+    assert decode([*pieces, frame(text)]) == ([text, text], None, b"")
+    assert decode([frame(text[:-1], fin=False), frame(b"", op=0)])[:2] == ([], Refusal.NOT_UTF8)
+
+
+def test_frame_decoder_a_fragment_that_no_text_can_have_is_refused_before_the_rest_comes():
+    assert decode([frame(b"a\xff", fin=False)])[1] is Refusal.NOT_UTF8
 
 
 def test_frame_decoder_an_unmasked_frame_is_refused_at_its_second_byte():

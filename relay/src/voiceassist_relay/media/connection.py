@@ -42,6 +42,7 @@ UNREAD_BYTES = 65_536
 
 _CLOSE_CODES = {
     Refusal.BINARY: CloseCode.UNSUPPORTED_DATA,
+    Refusal.NOT_UTF8: CloseCode.INVALID_DATA,
     Refusal.TOO_BIG: CloseCode.MESSAGE_TOO_BIG,
     Refusal.PROTOCOL_ERROR: CloseCode.PROTOCOL_ERROR,
     Refusal.INTERNAL_ERROR: CloseCode.INTERNAL_ERROR,

@@ -3,10 +3,12 @@
 Twilio sends one text frame per message: final, masked, with a 7 or 16 bit length. That shape is cut out and unmasked here.
 Any other frame (control, fragment, 64 bit length, binary, or one that breaks the protocol) goes byte by byte to the sans-I/O
 object that also did the handshake, which answers it or fails the connection; at the frame's end the own code takes over again.
+A text that is not UTF-8 ends the connection with 1007 in either way, wherever in the text it is: `websockets` leaves that to its user.
 """
 
 from __future__ import annotations
 
+import codecs
 import struct
 from collections.abc import Sequence
 
@@ -40,6 +42,7 @@ _LENGTH_64 = _MASKED | 127
 _COMMON = _FINAL_TEXT << 8 | _LENGTH_16
 _COMMON_BODY = 8
 _header = struct.Struct(">HH").unpack_from
+_utf_8 = codecs.getincrementaldecoder("utf-8")
 _NOTHING: Sequence[bytes | bytearray] = ()
 
 
@@ -51,6 +54,7 @@ class FrameDecoder:
 
     __slots__ = (
         "_between",
+        "_characters",
         "_fragments",
         "_granted",
         "_held",
@@ -67,7 +71,7 @@ class FrameDecoder:
     def __init__(self, wire: Protocol) -> None:
         self.wire = wire
         self.failure: Refusal | None = None
-        """Why the peer's bytes ended the connection: binary, too_big, too_many or protocol_error."""
+        """Why the peer's bytes ended the connection: binary, not_utf8, too_big, too_many or protocol_error."""
         self.closed = False
         """Whether no further message can come: the peer's close was seen or the connection has failed."""
         self.touched = False
@@ -79,13 +83,19 @@ class FrameDecoder:
         self._wanted = 0  # bytes that `_held` must have before another look is worth it
         self._passing = 0  # bytes of the frame in progress that still go to `wire`
         self._fragments: bytearray | None = None
+        self._characters = _utf_8()  # reads the fragments as they come, as a character may lie in two
         self._between = True  # nothing is held, passing or in fragments: the next byte begins a message
 
     def feed(self, data: bytes) -> Sequence[bytes | bytearray]:
         """The messages that `data` completes, in order. Never raises, whatever the bytes are."""
         size = len(data) - _COMMON_BODY
         if self._between and 0 <= size <= self._limit and _header(data) == (_COMMON, size):  # what is read is one message, as a rule
-            return (apply_mask(data[_COMMON_BODY:], data[4:_COMMON_BODY]),)
+            message = apply_mask(data[_COMMON_BODY:], data[4:_COMMON_BODY])
+            if message.isascii() or _is_utf_8(message):
+                return (message,)
+            self._fail(CloseCode.INVALID_DATA, Refusal.NOT_UTF8)
+            self._between = False
+            return _NOTHING
         messages = self._take(data)
         self._between = not (self._held or self._passing or self.closed) and self._fragments is None
         return messages
@@ -139,8 +149,12 @@ class FrameDecoder:
                 self._hold(data, at, after - at)
                 break
             else:
-                messages.append(apply_mask(data[body:after], data[body - 4 : body]))
+                message = apply_mask(data[body:after], data[body - 4 : body])
                 at = after
+                if message.isascii() or _is_utf_8(message):
+                    messages.append(message)
+                else:
+                    self._fail(CloseCode.INVALID_DATA, Refusal.NOT_UTF8)
         return messages
 
     def grant(self, now: float) -> None:
@@ -172,6 +186,10 @@ class FrameDecoder:
                 wire.fail(CloseCode.UNSUPPORTED_DATA, "text only")
                 self.failure = Refusal.BINARY
                 break
+            if frame.opcode in (Opcode.TEXT, Opcode.CONT) and not self._reads(frame):
+                wire.fail(CloseCode.INVALID_DATA, Refusal.NOT_UTF8.value)
+                self.failure = Refusal.NOT_UTF8
+                break
             if frame.opcode is Opcode.TEXT:
                 if frame.fin:
                     messages.append(frame.data)  # type: ignore[arg-type]  # what its parser makes is bytes or bytearray
@@ -189,3 +207,19 @@ class FrameDecoder:
             self.closed = True
             self._passing = 0
             self._fragments = None
+
+    def _reads(self, frame: Frame) -> bool:
+        """Whether this frame goes on with a text of whole UTF-8 characters; the last one may be cut unless the text is at its end."""
+        try:
+            self._characters.decode(frame.data, frame.fin)
+        except UnicodeDecodeError:
+            return False
+        return True
+
+
+def _is_utf_8(message: bytes | bytearray) -> bool:
+    try:
+        message.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -94,7 +94,7 @@ def unknown_fields(text: bytes | bytearray, event: str) -> int:
     """How many fields of a message, and of the body named after its event, Twilio's documentation does not name."""
     try:
         message = _decode_any(text)
-    except UNREADABLE:  # a text that is not UTF-8, in a field that is not used
+    except UNREADABLE:  # not UTF-8 in a field that is not used, which the frame decoder lets nobody send
         return 1
     body = message.get(event)
     inner = body.keys() - _BODY_FIELDS[event] if event in _BODY_FIELDS and isinstance(body, dict) else ()
