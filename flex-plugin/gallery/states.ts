@@ -139,6 +139,7 @@ export const STATES = {
       ],
     }),
   'not-helpful': () => view(listening, { suggestions: [suggestion(3, { feedback: { given: { verdict: 'notHelpful' }, sending: 'sent' } }), ...list(3)] }),
+  'feedback-not-mine': () => view(listening, { suggestions: [suggestion(3, { feedback: { given: null, sending: 'notMine' } }), ...list(3)] }),
   'feedback-failed': () => view(listening, { suggestions: [suggestion(3, { feedback: { given: { verdict: 'notHelpful', reason: 'wrong' }, sending: 'failed' } }), ...list(3)] }),
   dismissed: () => view(listening, { suggestions: list(3), dismissed: 2 }),
   paused: () => view({ state: 'paused', byHold: false }, { suggestions: list(4) }),

@@ -15,6 +15,7 @@ from aiohttp import web
 
 from functions.rig import TwilioRun, asked
 from integration.functions_table import EVERY, FLEX, ORIGINS, TOKENS, Case, Through, each
+from support.suggestions import publish
 from voiceassist_demo.stage import Stage, sample_calls
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -108,9 +109,10 @@ async def test_the_token_is_the_relays(way: str, stage: Stage, functions: Twilio
 @pytest.mark.parametrize("way", ["json", "form"])
 async def test_what_agents_think_reaches_the_relay(way: str, stage: Stage, functions: TwilioRun) -> None:
     """And when a suggestion was painted: both count at the relay."""
-    call = await a_call(stage)
-    about = {"callSid": call["call"], "id": "g1-x", "revision": "0123456789", "Token": call["token"]}
-    painted = about | {"verdict": "painted", "at": int(time.time() * 1000), "latencyMs": 700, "agoMs": 5}
+    call = await stage.new_call(CALL, hangUp=60)
+    assert (await stage.act("start", call))[0] == 200
+    about = await publish(stage, call["callSid"], 900, "0123456789") | {"Token": call["flexToken"]}
+    painted = about | {"verdict": "painted", "agoMs": 5}
 
     async def counted() -> list[float]:
         found = await stage.metrics()
@@ -125,9 +127,11 @@ async def test_what_agents_think_reaches_the_relay(way: str, stage: Stage, funct
         status, answer, headers = await functions.ask("POST", "/feedback", headers={"Origin": FLEX}, **written(body))
         assert (status, answer, headers["Access-Control-Allow-Origin"]) == (200, {"accepted": True}, FLEX)
     assert await counted() == [one + 1 for one in before]
-    refused = written(about | {"verdict": "up", "Token": "x"})
-    status, answer, _ = await functions.ask("POST", "/feedback", **refused)
-    assert (status, answer) == (await asked(stage.http, "POST", f"{stage.relay.public}/voice/feedback", **refused))[:2]
+    for changes in ({"verdict": "up", "Token": "x"}, {"verdict": "down", "id": "g1-made_up"}):
+        refused = written(about | changes)
+        status, answer, _ = await functions.ask("POST", "/feedback", **refused)
+        assert status in {401, 403}
+        assert (status, answer) == (await asked(stage.http, "POST", f"{stage.relay.public}/voice/feedback", **refused))[:2]
     assert await counted() == [one + 1 for one in before]
 
 

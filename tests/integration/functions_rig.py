@@ -113,7 +113,10 @@ class _Server(uvicorn.Server):
 async def serving(*apps: FastAPI) -> AsyncIterator[list[int]]:
     """Serves apps, each on a free port of this machine."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in apps]
-    servers = [_Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1)) for app in apps]
+    servers = [
+        _Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1, timeout_keep_alive=300))
+        for app in apps
+    ]
     tasks = [asyncio.create_task(server.serve(sockets=[sock])) for server, sock in zip(servers, sockets, strict=True)]
     try:
         while not all(server.started for server in servers):

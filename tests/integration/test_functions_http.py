@@ -260,9 +260,7 @@ async def test_one_worker_cannot_ask_for_ever_and_others_are_not_held_back() -> 
         assert (await relay.request("POST", "/token", json={"Token": again}))[0] == 429
         assert (await relay.request("POST", "/token", json={"Token": other.flex_token}))[0] == 200
         body = {"callSid": call.call_sid, "id": "g1-x", "revision": REVISION, "verdict": "up", "Token": call.flex_token}
-        assert (await relay.request("POST", "/feedback", json=body))[0] == 200
-        assert (await relay.request("POST", "/feedback", json=body))[0] == 429
-        assert relay.counted("feedback_total", revision=REVISION, verdict="up") == 1
+        assert [(await relay.request("POST", "/feedback", json=body))[0] for _ in range(2)] == [403, 429]
 
 
 # the token for Sync
@@ -325,15 +323,6 @@ async def test_no_feedback_without_a_token() -> None:
 # feedback
 
 
-async def test_feedback_is_counted_by_revision_and_verdict() -> None:
-    async with rigged() as rig:
-        relay, call = rig.relays[0], rig.call()
-        for verdict, revision, counted in (("up", REVISION, REVISION), ("down", REVISION, REVISION), ("up", "older1", "other")):
-            body = {"callSid": call.call_sid, "id": "g1-item_1", "revision": revision, "verdict": verdict, "Token": call.flex_token}
-            assert (await relay.request("POST", "/feedback", json=body))[:2] == (200, {"accepted": True})
-            assert relay.counted("feedback_total", revision=counted, verdict=verdict) == 1
-
-
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
@@ -344,8 +333,10 @@ async def test_feedback_is_counted_by_revision_and_verdict() -> None:
         ({"revision": "No spaces"}, "revision: 'No spaces' given"),
         ({"callSid": "CA1"}, "callSid"),
         ({"reason": "Because of you"}, "reason"),
-        ({"verdict": "painted", "at": 5}, "verdict 'painted' needs at and agoMs"),
+        ({"verdict": "painted", "at": 5}, "verdict 'painted' needs agoMs"),
         ({"verdict": "painted", "at": 5, "agoMs": -1}, "agoMs"),
+        ({"seq": 0}, "seq"),
+        ({"seq": "last"}, "seq"),
     ],
 )
 async def test_feedback_that_does_not_fit(changes: dict[str, Any], named: str) -> None:
@@ -356,37 +347,13 @@ async def test_feedback_that_does_not_fit(changes: dict[str, Any], named: str) -
         assert status == 400 and named in message
 
 
-async def test_why_it_was_not_helpful_is_counted() -> None:
-    async with rigged() as rig:
-        relay, call = rig.relays[0], rig.call()
-        body = {"callSid": call.call_sid, "id": "g1-item_1", "revision": REVISION, "verdict": "down", "Token": call.flex_token}
-        for reason, counted in (("too_late", "too_late"), ("of_a_later_plugin", "other")):
-            assert (await relay.request("POST", "/feedback", json=body | {"reason": reason}))[0] == 200
-            assert relay.counted("feedback_reasons_total", reason=counted) == 1
-        assert (await relay.request("POST", "/feedback", json=body | {"verdict": "up", "reason": "too_late"}))[0] == 200
-        assert relay.counted("feedback_reasons_total", reason="too_late") == 1
-
-
-async def test_the_paint_of_a_suggestion_is_observed_as_a_form_of_the_plugin_tells_it() -> None:
-    async with rigged() as rig:
-        relay, call = rig.relays[0], rig.call()
-        body = {"callSid": call.call_sid, "id": "g1-item_1", "revision": REVISION, "verdict": "painted", "Token": call.flex_token}
-        at = int(time.time() * 1000) - 300
-        timing = {"at": str(at), "latencyMs": "700", "agoMs": "100"}
-        assert (await relay.request("POST", "/feedback", data=body | timing))[:2] == (200, {"accepted": True})
-        assert relay.counted("suggestion_painted_seconds_count") == 1
-        assert 0.9 <= relay.counted("suggestion_painted_seconds_sum") < 5.0
-        assert relay.counted("feedback_total", revision=REVISION, verdict="up") == 0
-        asleep = {"at": str(at - 3_600_000), "latencyMs": "700", "agoMs": "100"}
-        assert (await relay.request("POST", "/feedback", data=body | asleep))[0] == 200
-        assert relay.counted("suggestion_painted_seconds_count") == 1
-
-
 async def test_fields_of_a_later_plugin_are_passed_over_and_counted() -> None:
     async with rigged() as rig:
         relay, call = rig.relays[0], rig.call()
         body = {"callSid": call.call_sid, "id": "g1-x", "revision": REVISION, "verdict": "up", "Token": call.flex_token}
-        assert (await relay.request("POST", "/feedback", json=body | {"words": "later", "mood": 3}))[:2] == (200, {"accepted": True})
+        assert (await relay.request("POST", "/feedback", json=body | {"words": "later", "mood": 3}))[0] == 403, (
+            "no more than: not published"
+        )
         status, answer, _ = await relay.request("POST", "/token", json={"Token": call.flex_token, "identity": "somebody"})
         assert (status, answer["identity"]) == (200, call.identity), "a token is for its own worker, whatever is asked for"
         assert relay.counted("other_version_total", what="request_field") == 3

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
 from integration.publisher_bench import ENDED, LIVE, REVISION, TTL, Bench, finished, running
 from support.eventually import eventually
 from voiceassist_crds.config import RelayConfig
-from voiceassist_crds.messages import STREAM_MESSAGE, CallState, Track, WithdrawnReason
+from voiceassist_crds.messages import STREAM_MESSAGE, CallState, Suggestion, Track, WithdrawnReason
 from voiceassist_crds.names import call_document, suggestion_key, suggestions_map
 from voiceassist_relay.config.snapshot import Snapshot
+from voiceassist_relay.sync.receipts import is_for
 from voiceassist_sim.twilio.app import TwilioServer
 from voiceassist_sim.twilio.sync_model import Kind
 
@@ -84,6 +86,22 @@ async def test_a_call_from_start_to_end(bench: Bench) -> None:
     assert bench.value("suggestion_latency_seconds_count", revision=REVISION) == 1
     assert bench.value("stage_duration_seconds_count", stage="publish") == 1
     assert bench.health.status.ok
+
+
+async def test_what_is_stored_bears_a_receipt_for_the_worker_in_charge(bench: Bench) -> None:
+    """Not what is sent, which anybody hears who knows the Stream's name."""
+    bench.service.acl_enabled = True
+    bench.snapshot = Snapshot(bench.snapshot.config, replace(bench.secrets, auth_token="of this account"))
+    call = bench.call()
+    await call.write_document()
+    publisher = call.publisher()
+    async with running(publisher):
+        publisher.finished(finished(1))
+        await publisher.finish(5)
+    (stored,), (sent,) = call.stored, call.messages("suggestion")
+    published, tokens = Suggestion.model_validate(stored), bench.sync.auth_tokens
+    assert is_for(call.sid, "WK1", published, tokens) and not is_for(call.sid, "WK2", published, tokens)
+    assert "receipt" not in sent
 
 
 async def test_everything_ends_by_itself_even_if_it_lives_on(bench: Bench) -> None:

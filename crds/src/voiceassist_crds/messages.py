@@ -91,6 +91,7 @@ class Suggestion(Message):
     at: EpochMs
     latency_ms: int | None = Field(None, ge=0, description="From the customer's last syllable (estimated) to the finished text.")
     truncated: bool = Field(False, description="The text was cut to fit Sync's limits.")
+    receipt: str | None = Field(None, max_length=64, description="In the Map only: a relay's mark of the worker whom it was published to.")
     transcript: str | None = Field(None, description='On the Stream only: {"question", "answer"} as JSON text.')
 
 

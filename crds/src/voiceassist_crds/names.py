@@ -46,10 +46,11 @@ KEY_INFO_STREAM: Final = b"voiceassist-stream"
 KEY_INFO_PROBE: Final = b"voiceassist-probe"
 KEY_INFO_PEER: Final = b"voiceassist-peer"
 KEY_INFO_DOCUMENT: Final = b"voiceassist-document"
+KEY_INFO_RECEIPT: Final = b"voiceassist-receipt"
 
 CALL_SID_PATTERN: Final = r"CA[0-9a-f]{32}"
 STATUS_KEY: Final = "status"
-"""Key of the Map's one item that is not a suggestion."""
+"""Key of the Map's item with the state of the assist."""
 
 _CALL_SID = re.compile(CALL_SID_PATTERN)
 
@@ -82,6 +83,11 @@ def stream_name(call_sid: str, generation: int) -> str:
 def suggestion_key(seq: int) -> str:
     """Key of a suggestion in the Map: sorts as text in the order of publishing."""
     return f"{seq:06d}"
+
+
+def verdict_key(seq: int) -> str:
+    """Key, in the same Map, of what became of a suggestion at its reader: the verdict, and whether it was painted."""
+    return f"-{seq:06d}"
 
 
 def suggestion_id(generation: int, item: str) -> str:

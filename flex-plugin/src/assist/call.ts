@@ -163,9 +163,10 @@ export class AssistCall {
     feed.open();
   }
 
-  private async feedback({ url, callSid, id, revision, verdict }: Extract<Effect, { kind: 'feedback' }>): Promise<void> {
-    const outcome = await this.dependencies.functions.verdict(url, callSid, id, revision, verdict);
-    this.take({ type: 'verdictDone', id, ok: outcome.kind === 'ok' });
+  private async feedback({ url, callSid, id, revision, seq, verdict }: Extract<Effect, { kind: 'feedback' }>): Promise<void> {
+    const outcome = await this.dependencies.functions.verdict(url, callSid, { id, revision, seq }, verdict);
+    const notMine = outcome.kind === 'refused' && outcome.refusal.code === 'not_published';
+    this.take({ type: 'verdictDone', id, ended: outcome.kind === 'ok' ? 'sent' : notMine ? 'notMine' : 'failed' });
   }
 
   private async use({ id, how, text }: Extract<Effect, { kind: 'use' }>): Promise<void> {

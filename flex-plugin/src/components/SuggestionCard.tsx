@@ -172,6 +172,7 @@ function Told({ one, shows }: { readonly one: SuggestionView; readonly shows: bo
       </>,
     );
   }
+  if (sending === 'notMine') lines.push(texts.feedbackNotMine);
   if (shows && sending === 'sent' && given?.verdict === 'notHelpful' && given.reason) lines.push(texts.thanks);
   if (!lines.length) return null;
   return (

@@ -56,12 +56,14 @@ export function verdict(turn: Turn, id: string, verdict: Verdict): void {
   const suggestion = suggestions.finishedById(state.list, id);
   if (!suggestion || !permittedOf(state).feedback || 'unconfigured' in target) return;
   turn.set({ feedback: new Map(state.feedback).set(id, { given: verdict, sending: 'sending' }) });
-  turn.effects.push({ kind: 'feedback', url: target.url, callSid: state.callSid, id, revision: suggestion.revision, verdict });
+  turn.effects.push({ kind: 'feedback', url: target.url, callSid: state.callSid, id, revision: suggestion.revision, seq: suggestion.seq, verdict });
 }
 
-export function verdictDone(turn: Turn, id: string, ok: boolean): void {
+export function verdictDone(turn: Turn, id: string, ended: 'sent' | 'failed' | 'notMine'): void {
   const before = turn.state.feedback.get(id);
-  if (before) turn.set({ feedback: new Map(turn.state.feedback).set(id, { ...before, sending: ok ? 'sent' : 'failed' }) });
+  if (!before) return;
+  const after = ended === 'notMine' ? { given: null, sending: ended } : { ...before, sending: ended };
+  turn.set({ feedback: new Map(turn.state.feedback).set(id, after) });
 }
 
 export function use(turn: Turn, id: string, how: 'copy' | 'insert', edited: string | undefined): void {

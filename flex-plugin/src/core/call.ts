@@ -55,7 +55,7 @@ function take(turn: Turn, event: CallEvent): void {
     case 'verdict':
       return verdict(turn, event.id, event.verdict);
     case 'verdictDone':
-      return verdictDone(turn, event.id, event.ok);
+      return verdictDone(turn, event.id, event.ended);
     case 'use':
       return use(turn, event.id, event.how, event.text);
     case 'used':

@@ -47,7 +47,7 @@ export type CallEvent =
   | { readonly type: 'switchTab'; readonly tab: Tab }
   | { readonly type: 'dismiss'; readonly id: string }
   | { readonly type: 'verdict'; readonly id: string; readonly verdict: Verdict }
-  | { readonly type: 'verdictDone'; readonly id: string; readonly ok: boolean }
+  | { readonly type: 'verdictDone'; readonly id: string; readonly ended: 'sent' | 'failed' | 'notMine' }
   | { readonly type: 'use'; readonly id: string; readonly how: 'copy' | 'insert'; readonly text?: string }
   | { readonly type: 'used'; readonly id: string; readonly used: SuggestionView['used'] }
   | { readonly type: 'answered'; readonly request: number; readonly answer: StreamAnswer }
@@ -72,7 +72,7 @@ export type Effect =
   | { readonly kind: 'readMapAgain' }
   | { readonly kind: 'unfollow' }
   | { readonly kind: 'connectAgain' }
-  | { readonly kind: 'feedback'; readonly url: string; readonly callSid: string; readonly id: string; readonly revision: string; readonly verdict: Verdict }
+  | { readonly kind: 'feedback'; readonly url: string; readonly callSid: string; readonly id: string; readonly revision: string; readonly seq: number | null; readonly verdict: Verdict }
   | { readonly kind: 'use'; readonly id: string; readonly how: 'copy' | 'insert'; readonly text: string }
   | { readonly kind: 'persist'; readonly persisted: PersistedState }
   | { readonly kind: 'removePersisted' }

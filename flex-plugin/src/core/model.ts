@@ -87,8 +87,8 @@ export type Verdict =
 export interface FeedbackState {
   /** What the agent said last; null: nothing yet. */
   readonly given: Verdict | null;
-  /** `sending` also while it is repeated; `failed`: it was given up, asking again is safe. */
-  readonly sending: 'no' | 'sending' | 'sent' | 'failed';
+  /** `sending` also while it is repeated; `failed`: it was given up, asking again is safe; `notMine`: it came to another agent, or is gone. */
+  readonly sending: 'no' | 'sending' | 'sent' | 'failed' | 'notMine';
 }
 
 /** One card. A draft and the suggestion that it becomes have the same `id`: the card stays and its text grows. */

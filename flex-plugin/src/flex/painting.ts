@@ -46,12 +46,12 @@ export class PaintReporter {
   private async report(call: AssistCall, view: CallView, id: string, painted: number): Promise<void> {
     const { target, settings } = call.configuration;
     const timing = call.timing(id);
-    const revision = view.suggestions.find((one) => one.id === id)?.revision;
-    if ('unconfigured' in target || !timing || !revision || view.readOnly || this.chance() >= settings.paintedSample) return;
+    const about = view.suggestions.find((one) => one.id === id);
+    if ('unconfigured' in target || !timing || !about?.revision || view.readOnly || this.chance() >= settings.paintedSample) return;
     const begin = performance.now();
     const agoMs = begin - painted + this.way;
     if (agoMs > MAX_AGO_MS) return;
-    const outcome = await this.functions.painted(target.url, view.callSid, id, revision, { ...timing, agoMs });
+    const outcome = await this.functions.painted(target.url, view.callSid, about, { ...timing, agoMs });
     if (outcome.kind === 'ok') this.way = (performance.now() - begin) / 2;
   }
 }

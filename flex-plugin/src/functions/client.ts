@@ -29,6 +29,13 @@ export interface Painted {
   readonly agoMs: number;
 }
 
+/** Which suggestion a report is about; `seq` null: its number in the Map is not known. */
+export interface Rated {
+  readonly id: string;
+  readonly revision: string;
+  readonly seq: number | null;
+}
+
 export interface FunctionsDependencies {
   readonly fetch: typeof fetch;
   /** Flex's token of this moment; '' when there is none. */
@@ -49,15 +56,15 @@ export class FunctionsClient {
     return this.ask(`${url}/token`, {}, TIMEOUTS.token, readSyncToken);
   }
 
-  async verdict(url: string, callSid: string, id: string, revision: string, verdict: Verdict): Promise<Outcome<true>> {
-    const fields: Record<string, string> = { callSid, id, revision, verdict: WIRE_VERDICT[verdict.verdict] };
+  async verdict(url: string, callSid: string, about: Rated, verdict: Verdict): Promise<Outcome<true>> {
+    const fields: Record<string, string> = { callSid, ...ratedFields(about), verdict: WIRE_VERDICT[verdict.verdict] };
     if (verdict.verdict === 'notHelpful' && verdict.reason) fields.reason = WIRE_REASON[verdict.reason];
     return this.ask(`${url}/feedback`, fields, TIMEOUTS.feedback, () => true);
   }
 
-  async painted(url: string, callSid: string, id: string, revision: string, painted: Painted): Promise<Outcome<true>> {
+  async painted(url: string, callSid: string, about: Rated, painted: Painted): Promise<Outcome<true>> {
     const { at, latencyMs, agoMs } = painted;
-    const fields: Record<string, string> = { callSid, id, revision, verdict: 'painted', at: String(at), agoMs: String(Math.round(agoMs)) };
+    const fields: Record<string, string> = { callSid, ...ratedFields(about), verdict: 'painted', at: String(at), agoMs: String(Math.round(agoMs)) };
     if (latencyMs !== null) fields.latencyMs = String(Math.round(latencyMs));
     return this.ask(`${url}/feedback`, fields, TIMEOUTS.feedback, () => true);
   }
@@ -95,6 +102,10 @@ export class FunctionsClient {
       clearTimeout(timer);
     }
   }
+}
+
+function ratedFields({ id, revision, seq }: Rated): Record<string, string> {
+  return { id, revision, ...(seq === null ? {} : { seq: String(seq) }) };
 }
 
 const WIRE_REASON: Readonly<Record<NotHelpfulReason, string>> = {

@@ -80,6 +80,7 @@ export interface Texts {
   readonly reasons: Readonly<Record<NotHelpfulReason, string>>;
   readonly thanks: string;
   readonly feedbackFailed: string;
+  readonly feedbackNotMine: string;
   readonly tryAgain: string;
 
   readonly transcript: string;
@@ -240,6 +241,7 @@ const EN: Texts = {
   reasons: { wrong: 'Wrong', notRelevant: 'Off topic', tooLate: 'Too late', tooLong: 'Too long', other: 'Other' },
   thanks: 'Thank you',
   feedbackFailed: 'Your feedback was not sent',
+  feedbackNotMine: 'Only the agent who was given this suggestion can rate it, for some hours.',
   tryAgain: 'Send again',
 
   transcript: 'Transcript, newest last',
@@ -420,6 +422,7 @@ const DE: Texts = {
   reasons: { wrong: 'Falsch', notRelevant: 'Am Thema vorbei', tooLate: 'Zu spät', tooLong: 'Zu lang', other: 'Anderes' },
   thanks: 'Danke',
   feedbackFailed: 'Ihre Bewertung wurde nicht gesendet',
+  feedbackNotMine: 'Bewerten kann diesen Vorschlag nur, wer ihn bekommen hat, und nur einige Stunden lang.',
   tryAgain: 'Noch einmal senden',
 
   transcript: 'Mitschrift, das Neueste zuletzt',

@@ -442,11 +442,15 @@ test('feedback is sent with the suggestion\'s revision; an edited text that is u
   desk.effects = [];
   desk.take({ type: 'verdict', id: 'g1-item_1', verdict: { verdict: 'notHelpful', reason: 'wrong' } });
   assert.deepEqual(desk.done('feedback'), [
-    { kind: 'feedback', url: URL_, callSid: CALL, id: 'g1-item_1', revision: 'r1', verdict: { verdict: 'notHelpful', reason: 'wrong' } },
+    { kind: 'feedback', url: URL_, callSid: CALL, id: 'g1-item_1', revision: 'r1', seq: 1, verdict: { verdict: 'notHelpful', reason: 'wrong' } },
   ]);
   assert.equal(desk.view.suggestions[0]?.feedback.sending, 'sending');
-  desk.take({ type: 'verdictDone', id: 'g1-item_1', ok: false });
+  desk.take({ type: 'verdictDone', id: 'g1-item_1', ended: 'failed' });
   assert.equal(desk.view.suggestions[0]?.feedback.sending, 'failed');
+  desk.take({ type: 'verdict', id: 'g1-item_1', verdict: { verdict: 'helpful' } }).take({ type: 'verdictDone', id: 'g1-item_1', ended: 'notMine' });
+  assert.deepEqual(desk.view.suggestions[0]?.feedback, { given: null, sending: 'notMine' });
+  desk.take({ type: 'verdictDone', id: 'g1-item_9', ended: 'sent' });
+  desk.effects = [];
   desk.take({ type: 'use', id: 'g1-item_1', how: 'copy', text: 'answer 1' });
   assert.deepEqual(desk.effects.map(({ kind }) => kind), ['use']);
   desk.effects = [];

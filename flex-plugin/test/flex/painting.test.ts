@@ -6,7 +6,7 @@ import { DEFAULTS } from '../../src/core/configuration';
 import type { Target } from '../../src/core/configuration';
 import type { CallView } from '../../src/core/model';
 import { PaintReporter } from '../../src/flex/painting';
-import type { FunctionsClient, Painted } from '../../src/functions/client';
+import type { FunctionsClient, Painted, Rated } from '../../src/functions/client';
 import { soon, until } from '../support/sync';
 
 const page = { visibilityState: 'visible' };
@@ -25,8 +25,8 @@ const view = (ids: readonly string[], more: Partial<CallView> = {}): CallView =>
 function rig(chance = 0, roundTripMs = 0) {
   const sent: (Painted & { readonly id: string })[] = [];
   const functions = {
-    painted: async (_url: string, _call: string, id: string, _revision: string, painted: Painted) => {
-      sent.push({ id, ...painted });
+    painted: async (_url: string, _call: string, about: Rated, painted: Painted) => {
+      sent.push({ id: about.id, ...painted });
       await soon(roundTripMs);
       return { kind: 'ok', value: true };
     },

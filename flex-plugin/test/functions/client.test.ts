@@ -108,14 +108,16 @@ test('feedback in the words of the relay', async () => {
   await served(
     (_, response) => json(response, 200, { accepted: true }),
     async (url, asked) => {
-      await client('flex').verdict(url, 'CA1', 'g1-x', 'r1', { verdict: 'notHelpful', reason: 'tooLate' });
-      await client('flex').verdict(url, 'CA1', 'g1-x', 'r1', { verdict: 'editedAndUsed' });
-      await client('flex').painted(url, 'CA1', 'g1-x', 'r1', { at: 5, latencyMs: 700, agoMs: 3.4 });
+      const about = { id: 'g1-x', revision: 'r1', seq: 3 };
+      await client('flex').verdict(url, 'CA1', about, { verdict: 'notHelpful', reason: 'tooLate' });
+      await client('flex').verdict(url, 'CA1', { ...about, seq: null }, { verdict: 'editedAndUsed' });
+      await client('flex').painted(url, 'CA1', about, { at: 5, latencyMs: 700, agoMs: 3.4 });
       const base = { callSid: 'CA1', id: 'g1-x', revision: 'r1', Token: 'flex' };
+      const seq = '3';
       assert.deepEqual(asked.map(({ fields }) => fields), [
-        { ...base, verdict: 'down', reason: 'too_late' },
+        { ...base, seq, verdict: 'down', reason: 'too_late' },
         { ...base, verdict: 'edited' },
-        { ...base, verdict: 'painted', at: '5', latencyMs: '700', agoMs: '3' },
+        { ...base, seq, verdict: 'painted', at: '5', latencyMs: '700', agoMs: '3' },
       ]);
     },
   );

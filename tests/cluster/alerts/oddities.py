@@ -6,10 +6,12 @@ Nothing is left to chance: each oddity is caused, and waited for until the relay
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import Awaitable, Callable
 
 from integration.faults_rig import value
+from support.suggestions import publish
 
 from .lane import Lane
 
@@ -44,19 +46,27 @@ async def everything_once(lane: Lane) -> None:
     await lane.streams(signature="true")
     call = await lane.begin(lane.recording)
     assert call is not None
+    numbers = itertools.count(100_000)
     revision = stage.config().prompts[0].revision
+
+    async def say(verdict: str, **more: object) -> object:
+        """Of another suggestion each time: each has one verdict, and one paint."""
+        about = await publish(stage, call["callSid"], next(numbers), revision)
+        return await stage.send("POST", f"{relay.public}/feedback", about | {"Token": call["flexToken"], "verdict": verdict} | more)
+
+    async def change_one() -> None:
+        about = await publish(stage, call["callSid"], next(numbers), revision)
+        for verdict in ({"verdict": "down", "reason": "wrong"}, {"verdict": "up"}):
+            await stage.send("POST", f"{relay.public}/feedback", about | {"Token": call["flexToken"]} | verdict)
+
     for verdict in ("up", "down"):
-        body = {"Token": call["flexToken"], "callSid": call["callSid"], "id": "1:item", "revision": revision, "verdict": verdict}
-        await counted(lane, ("feedback_total",), lambda body=body: stage.send("POST", f"{relay.public}/feedback", body), verdict=verdict)
-
-    async def say(**more: object) -> object:
-        return await stage.send("POST", f"{relay.public}/feedback", body | more)
-
-    await counted(lane, ("feedback_reasons_total",), lambda: say(reason="wrong"), reason="wrong")
-    await counted(lane, ("other_version_total",), lambda: say(later=1), what="request_field")
-    finished = {"at": int(time.time() * 1000) - 300, "latencyMs": 700, "agoMs": 100}
+        await counted(lane, ("feedback_total",), lambda verdict=verdict: say(verdict), verdict=verdict)
+    await counted(lane, ("feedback_reasons_total",), lambda: say("down", reason="wrong"), reason="wrong")
+    await counted(lane, ("feedback_replaced_total",), change_one, verdict="down")
+    await counted(lane, ("feedback_reasons_replaced_total",), change_one, reason="wrong")
+    await counted(lane, ("other_version_total",), lambda: say("up", later=1), what="request_field")
     for _ in range(3):  # a rate needs a series that was there before
-        await counted(lane, ("suggestion_painted_seconds_count",), lambda: say(verdict="painted", **finished))
+        await counted(lane, ("suggestion_painted_seconds_count",), lambda: say("painted", agoMs=100))
         await asyncio.sleep(1)
 
 

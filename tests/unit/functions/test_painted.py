@@ -5,10 +5,8 @@ from __future__ import annotations
 import pytest
 
 from voiceassist_relay.functions.painted import painted_seconds
-from voiceassist_relay.functions.requests import FeedbackFields, parse
 
 NOW = 1_800_000_000.0
-BODY = {"callSid": "CA" + "1" * 32, "id": "g1-x", "revision": "r1", "verdict": "painted"}
 
 
 @pytest.mark.parametrize(
@@ -26,11 +24,5 @@ BODY = {"callSid": "CA" + "1" * 32, "id": "g1-x", "revision": "r1", "verdict": "
     ],
 )
 def test_painted_seconds_to_the_paint(finished_ago: float, latency_ms: int | None, ago_ms: int, seconds: float | None) -> None:
-    at = round((NOW - finished_ago) * 1000)
-    fields, _ = parse(FeedbackFields, {**BODY, "at": at, "agoMs": ago_ms, "latencyMs": latency_ms})
-    found = painted_seconds(fields, NOW)
+    found = painted_seconds(round((NOW - finished_ago) * 1000), latency_ms, ago_ms, NOW)
     assert found == (None if seconds is None else pytest.approx(seconds))
-
-
-def test_painted_a_verdict_tells_no_paint() -> None:
-    assert painted_seconds(parse(FeedbackFields, {**BODY, "verdict": "up"})[0], NOW) is None

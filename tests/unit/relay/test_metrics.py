@@ -26,7 +26,9 @@ PROMISED = {
     "tokens_total": {"model", "modality", "direction", "cached"},
     "sync_publish_seconds": {"outcome"},
     "feedback_total": {"revision", "verdict"},
+    "feedback_replaced_total": {"revision", "verdict"},
     "feedback_reasons_total": {"reason"},
+    "feedback_reasons_replaced_total": {"reason"},
     "suggestion_painted_seconds": set(),
     "config_info": {"revision"},
     "unknown_messages_total": {"peer"},
@@ -43,7 +45,7 @@ def sample(metrics: RelayMetrics, name: str, **labels: str) -> float | None:
 def told(metrics: RelayMetrics, revision: str) -> None:
     metrics.turn("suggested", revision, TIMING)
     metrics.suggestion_published(revision, TIMING, 2.25)
-    metrics.feedback(revision, "up")
+    metrics.feedback(revision, "up", instead_of="down")
 
 
 def test_metrics_every_promised_metric_is_there_with_its_labels() -> None:
@@ -95,7 +97,7 @@ def test_metrics_at_most_four_revisions_and_only_while_in_use() -> None:
     assert sample(metrics, "turns_total", revision="r5", outcome="suggested") is None
     assert sample(metrics, "turns_total", revision="other", outcome="suggested") == 2
     metrics.use_revisions(["r5", "r4"])
-    for name in ("turns_total", "suggestion_latency_seconds_count", "feedback_total"):
+    for name in ("turns_total", "suggestion_latency_seconds_count", "feedback_total", "feedback_replaced_total"):
         labels = [s.labels["revision"] for metric in metrics.registry.collect() for s in metric.samples if s.name.endswith("relay_" + name)]
         assert set(labels) == {"other", "r4", "r5"}, name
     told(metrics, "r5")

@@ -45,7 +45,7 @@ def everything(metrics: RelayMetrics, *more: str) -> None:
         for outcome in (*closed.TURNS, *more):
             metrics.turn(outcome, revision, TIMING)
         for verdict in (*closed.VERDICTS, *more):
-            metrics.feedback(revision, verdict)
+            metrics.feedback(revision, verdict, instead_of=verdict)
         metrics.suggestion_published(revision, TIMING, 2.5)
         metrics.config_in_force(revision)
     for model in models:
@@ -73,7 +73,7 @@ def everything(metrics: RelayMetrics, *more: str) -> None:
         (metrics.gap, closed.GAPS),
         (metrics.other_version, closed.OTHER_VERSION),
         (metrics.foreign_object, closed.FOREIGN_OBJECTS),
-        (metrics.feedback_reason, closed.FEEDBACK_REASONS),
+        (lambda reason: metrics.feedback_reason(reason, instead_of=reason), closed.FEEDBACK_REASONS),
     ):
         for value in (*values, *more):
             verb(value)

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from .board import CHOSEN, RANGE, Board, Panel, Query, Row, Unit, quantile, rate
 
+_VERDICTS = "voiceassist_relay_feedback"
 _LEGEND = "{{name}} {{revision}}"
+
+
+def _standing(counter: str, *labels: str, extra: str = "") -> str:
+    """Events a second that stand: those that were counted, less those that were replaced by others."""
+    return f"({rate(counter + '_total', *labels, extra=extra)} - {rate(counter + '_replaced_total', *labels, extra=extra)})"
 
 
 def _share(counter: str, good: str, among: str = "") -> str:
@@ -68,21 +74,21 @@ PROMPTS = Board(
                 ),
                 Panel(
                     "Verdicts: good",
-                    "Share of good ones among the agents' verdicts.",
+                    "Share of good ones among the agents' verdicts; a changed verdict counts as what it was changed to.",
                     Unit.PERCENT,
-                    (Query(_share("voiceassist_relay_feedback_total", 'verdict="up"'), _LEGEND),),
+                    (Query(_standing(_VERDICTS, "revision", extra=',verdict="up"') + " / " + _standing(_VERDICTS, "revision"), _LEGEND),),
                 ),
                 Panel(
                     "Verdicts",
-                    "Agents' verdicts a second.",
+                    "Agents' verdicts a second. One that was changed moves: it is below zero where it was taken back.",
                     Unit.PER_SECOND,
-                    (Query(rate("voiceassist_relay_feedback_total", "revision", "verdict"), "{{revision}} {{verdict}}"),),
+                    (Query(_standing(_VERDICTS, "revision", "verdict"), "{{revision}} {{verdict}}"),),
                 ),
                 Panel(
                     "Why not helpful",
-                    "Reasons that agents gave, a second.",
+                    "Reasons that agents gave, a second, less those that they replaced.",
                     Unit.PER_SECOND,
-                    (Query(rate("voiceassist_relay_feedback_reasons_total", "reason"), "{{reason}}"),),
+                    (Query(_standing(_VERDICTS + "_reasons", "reason"), "{{reason}}"),),
                 ),
             ),
         ),

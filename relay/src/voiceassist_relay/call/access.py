@@ -100,6 +100,7 @@ _STILL = {
         "Do not let the caller say what must not be heard. Try again in some seconds, or hang up.",
     ),
     "resume": ("The call may still be paused.", "Try again in some seconds."),
+    "feedback": ("The verdict was not counted.", "Try again in some seconds."),
 }
 
 

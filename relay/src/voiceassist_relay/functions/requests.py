@@ -65,14 +65,17 @@ class FeedbackFields(Model):
     revision: str = Field(pattern=r"^[0-9a-z]{1,20}$")
     verdict: Literal["up", "down", "edited", "painted"]
     reason: str | None = Field(None, pattern=r"^[a-z_]{1,40}$", description="Why it was not helpful.")
-    at: int | None = Field(None, ge=0, description="Of `painted`: when it was finished, epoch milliseconds, as its item has it.")
-    latency_ms: int | None = Field(None, ge=0, description="Of `painted`: from the customer's last syllable to `at`, as the item has it.")
+    seq: int | None = Field(None, ge=1, le=999_999_999, description="The suggestion's number. Without it the call's Map is looked through.")
+    at: int | None = Field(
+        None, ge=0, description="Of `painted`, for relays of version 0.1.0; later ones read it in the suggestion's item."
+    )
+    latency_ms: int | None = Field(None, ge=0, description="As `at`.")
     ago_ms: int | None = Field(None, ge=0, description="Of `painted`: milliseconds from the paint to this request's arrival.")
 
     @model_validator(mode="after")
     def _painted_when(self) -> FeedbackFields:
-        if self.verdict == "painted" and (self.at is None or self.ago_ms is None):
-            raise ValueError("verdict 'painted' needs at and agoMs")
+        if self.verdict == "painted" and self.ago_ms is None:
+            raise ValueError("verdict 'painted' needs agoMs")
         return self
 
 

@@ -26,7 +26,7 @@ from ..twilio.person import Person
 from ..twilio.signatures import verify_callback
 from ..twilio.taskrouter import Assignments
 from .endpoints import EVERY_METHOD, dispatch, endpoint, read_body
-from .painted import painted_seconds
+from .feedback import Feedback
 from .requests import Action, F, FeedbackFields, Raw, StreamFields, TokenFields, parse, read_fields, read_form, take_token
 
 _STATE = "The call's state could not be read or written"
@@ -49,6 +49,7 @@ class Functions:
         self._controls = StreamControl(deps, documents, streams, status, peers, self._starts)
         patient = CallDocuments(store, timing.follow)  # nobody waits for the answer to a callback
         self._callbacks = StreamCallbacks(deps, patient, streams, status, peers, self._starts)
+        self._feedback = Feedback(deps, documents)
         self._stream_rate = RateTable(timing.stream_rate)
         self._feedback_rate = RateTable(timing.feedback_rate)
 
@@ -97,19 +98,15 @@ class Functions:
         return JSONResponse(mint_sync_token(self._deps.current(), person.identity, self._deps.now()))
 
     async def feedback(self, request: Request) -> Response:
-        """POST /feedback: an agent's verdict on a suggestion, or that it was painted; both are counted."""
+        """POST /feedback: an agent's verdict on a suggestion, or that it was painted."""
         raw = await self._raw(request)
         fields = self._parse(FeedbackFields, raw)
         person = await self._person(raw)
         self._check_rate(self._feedback_rate, person)
-        metrics = self._deps.metrics
-        if fields.verdict == "painted":
-            if (seconds := painted_seconds(fields, self._deps.now())) is not None:
-                metrics.suggestion_painted(seconds)
-        else:
-            metrics.feedback(fields.revision, fields.verdict)
-            if fields.verdict == "down" and fields.reason:
-                metrics.feedback_reason(fields.reason)
+        try:
+            await self._feedback.take(fields, person)
+        except TwilioError as error:
+            raise from_twilio(error, self._deps.current().secrets, "The verdict was not counted") from error
         return JSONResponse({"accepted": True})
 
     async def stream_callback(self, request: Request) -> Response:

@@ -18,7 +18,7 @@ Values = tuple[tuple[str, ...], ...]
 """For each series the values of its labels, in the order of the labels."""
 
 OTHER: Final = "other"
-MOST_SERIES: Final = 420
+MOST_SERIES: Final = 460
 """Every series that one relay can have at once stays below this; docs/observability.md says how many there are."""
 MAX_REVISIONS: Final = 4
 MAX_MODELS: Final = 4
@@ -75,7 +75,15 @@ MODEL_ERRORS: Final = (
     OTHER,
 )
 PEERS: Final = ("twilio", "model")
-OTHER_VERSION: Final = ("config_field", "document_field", "document_mark", "document_state", "peer_proof", "request_field")
+OTHER_VERSION: Final = (
+    "config_field",
+    "document_field",
+    "document_mark",
+    "document_state",
+    "peer_proof",
+    "request_field",
+    "suggestion_receipt",
+)
 """What may have been written by another version."""
 FOREIGN_OBJECTS: Final = ("document", "map", "stream")
 GAPS: Final = ("sequence", "timestamp")

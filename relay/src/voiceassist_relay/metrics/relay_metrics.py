@@ -113,9 +113,18 @@ class RelayMetrics:
         self._tokens = counter("tokens_total", "Tokens used at the model.", "model", "modality", "direction", "cached")
         self._publish = histogram("sync_publish_seconds", "Writes to Sync, retries included.", _WRITE, "outcome")
         self._twilio = listed("twilio_requests_total", "REST requests to Twilio, by product.", closed.TWILIO, "product", "outcome")
-        self._feedback = counter("feedback_total", "Agents' verdicts on suggestions.", "revision", "verdict")
+        self._feedback = counter("feedback_total", "Agents' verdicts on suggestions; a changed one under both.", "revision", "verdict")
+        self._feedback_replaced = counter(
+            "feedback_replaced_total", "Verdicts that stand no more, because their agent gave another.", "revision", "verdict"
+        )
         self._feedback_reasons = listed(
             "feedback_reasons_total", "Why agents found suggestions not helpful.", alone(closed.FEEDBACK_REASONS), "reason"
+        )
+        self._feedback_reasons_replaced = listed(
+            "feedback_reasons_replaced_total",
+            "Reasons that stand no more, because their agent gave another, or another verdict.",
+            alone(closed.FEEDBACK_REASONS),
+            "reason",
         )
         self._painted = histogram(
             "suggestion_painted_seconds",
@@ -146,7 +155,7 @@ class RelayMetrics:
     def use_revisions(self, revisions: Iterable[str]) -> None:
         """Sets the prompt revisions in use, the most important first; series of the others are removed."""
         keep = _kept(revisions, self._revisions, MAX_REVISIONS)
-        for metric in (self._latency, self._turns, self._feedback):
+        for metric in (self._latency, self._turns, self._feedback, self._feedback_replaced):
             _remove(metric, self._revisions - keep)
         for revision in keep - self._revisions:
             self._latency.labels(revision)
@@ -154,6 +163,7 @@ class RelayMetrics:
                 self._turns.labels(revision, outcome)
             for verdict in closed.VERDICTS:
                 self._feedback.labels(revision, verdict)
+                self._feedback_replaced.labels(revision, verdict)
         self._revisions = keep
 
     def use_models(self, models: Iterable[str]) -> None:
@@ -283,14 +293,21 @@ class RelayMetrics:
         """A REST request to a product of Twilio's (api, sync, iam, taskrouter, flex-api): ok, refused, busy, unclear."""
         self._twilio.inc(product, outcome)
 
-    def feedback(self, revision: str, verdict: str) -> None:
-        """An agent's verdict: up, down, or edited (changed and used)."""
-        labels = (self._revision(revision), verdict) if verdict in closed.VERDICTS else (OTHER, OTHER)
-        self._feedback.labels(*labels).inc()
+    def feedback(self, revision: str, verdict: str, *, instead_of: str = "") -> None:
+        """An agent's verdict: up, down, or edited (changed and used); `instead_of` the one that was given before."""
+        self._feedback.labels(*self._verdict(revision, verdict)).inc()
+        if instead_of:
+            self._feedback_replaced.labels(*self._verdict(revision, instead_of)).inc()
 
-    def feedback_reason(self, reason: str) -> None:
-        """Why a suggestion was not helpful: wrong, not_relevant, too_late, too_long, other."""
-        self._feedback_reasons.inc(reason)
+    def _verdict(self, revision: str, verdict: str) -> tuple[str, str]:
+        return (self._revision(revision), verdict) if verdict in closed.VERDICTS else (OTHER, OTHER)
+
+    def feedback_reason(self, reason: str, *, instead_of: str = "") -> None:
+        """Why a suggestion was not helpful: wrong, not_relevant, too_late, too_long, other; empty: there is no reason any more."""
+        if reason:
+            self._feedback_reasons.inc(reason)
+        if instead_of:
+            self._feedback_reasons_replaced.inc(instead_of)
 
     def suggestion_painted(self, seconds: float) -> None:
         """An agent's browser painted a suggestion so many seconds after the customer had stopped speaking."""

@@ -18,6 +18,7 @@ from .call_objects import SUPERSEDED, CallObjects
 from .client import is_missing, is_taken
 from .numbering import OnConflict, on_conflict
 from .payload import well_formed
+from .receipts import receipt
 from .retry import Backoff, Chance, Ousted, persist
 from .truncation import MAX_REVISION, item_payload, message_id
 
@@ -120,7 +121,7 @@ class SuggestionWriter:
         self.seq = suggestion.seq
         self._metrics.published("retried" if backoff.failures else "ok", accepted - began)
         self._metrics.suggestion_published(suggestion.revision, finished.timing, accepted)
-        self._stored(suggestion)
+        self._stored(suggestion.model_copy(update={"receipt": None}))
 
     async def _is_mine(self, map_sid: str, key: str, own_id: str) -> bool:
         """Whether the item that has the wanted key is this very suggestion; else moves on behind all others."""
@@ -142,8 +143,9 @@ class SuggestionWriter:
 
     def _message(self, finished: FinishedSuggestion) -> Suggestion:
         """What goes into the Map, but for its number. Its `at` is when it was finished, not when Sync took it."""
-        return Suggestion(
-            id=message_id(self._objects.owner.generation, finished.item),
+        objects = self._objects
+        suggestion = Suggestion(
+            id=message_id(objects.owner.generation, finished.item),
             revision=finished.revision[:MAX_REVISION],
             seq=self.seq + 1,
             question=well_formed(finished.question),
@@ -151,6 +153,8 @@ class SuggestionWriter:
             at=int((self._epoch() - self._age(finished)) * 1000),
             latency_ms=finished.timing.latency_ms,
         )
+        worker = "" if objects.document is None else objects.document.worker
+        return suggestion.model_copy(update={"receipt": receipt(objects.owner.call_sid, worker, suggestion, objects.sync.auth_tokens)})
 
     def _age(self, finished: FinishedSuggestion) -> float:
         """Seconds since it was finished."""

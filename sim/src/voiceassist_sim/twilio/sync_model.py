@@ -83,6 +83,8 @@ class Item:
     life: Lifetime
     event: int = 0
     """The number of the latest event of its object that was about it."""
+    created_by: str = SYSTEM
+    """As of its object."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from .dates import iso
 from .errors import TwilioError
 from .fields import integer, loads_strict
 from .settings import Settings
-from .sync_model import SYSTEM, Item, Kind, Lifetime, Payload, Permission, Service, SyncObject
+from .sync_model import Item, Kind, Lifetime, Payload, Permission, Service, SyncObject
 from .sync_store import revision_text
 
 
@@ -120,7 +120,7 @@ def item_json(request: ApiRequest, account_sid: str, found: SyncObject, item: It
         "url": request.url(f"{collection}/Items/{quote(str(item.key), safe='')}"),
         "revision": revision_text(item.revision),
         "data": item.data,
-        "created_by": SYSTEM,
+        "created_by": item.created_by,
         **_life_json(item.life),
     }
 

@@ -144,7 +144,15 @@ class SyncStore:
     # Items
 
     def add_item(
-        self, found: SyncObject, key: str | None, data: Payload, now: float, *, ttl: int | None = None, collection_ttl: int | None = None
+        self,
+        found: SyncObject,
+        key: str | None,
+        data: Payload,
+        now: float,
+        *,
+        ttl: int | None = None,
+        collection_ttl: int | None = None,
+        created_by: str = SYSTEM,
     ) -> Item:
         """A new item: at the next index of a list (``key`` ``None``), or under ``key`` in a map; 409/54208 if the map has that key.
 
@@ -159,7 +167,7 @@ class SyncStore:
         place: Key = found.next_index if key is None else key
         if key is None:
             found.next_index += 1
-        item = Item(place, data.value, found.touch(now), Lifetime(now, now))
+        item = Item(place, data.value, found.touch(now), Lifetime(now, now), created_by=created_by)
         item.life.set_ttl(ttl, now)
         found.life.set_ttl(collection_ttl, now)
         found.items[place] = item

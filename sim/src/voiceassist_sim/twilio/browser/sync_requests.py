@@ -14,7 +14,7 @@ from ..access_tokens import SyncGrant
 from ..dates import iso_millis
 from ..errors import TwilioError
 from ..settings import Settings
-from ..sync_model import SYSTEM, Item, Key, Kind, Lifetime, Payload, Permission, Service, SyncObject
+from ..sync_model import Item, Key, Kind, Lifetime, Payload, Permission, Service, SyncObject
 from ..sync_payload import read_ttl, required_data
 from ..sync_store import SyncStore, revision_text
 from ..sync_view import may_read, may_write
@@ -59,11 +59,11 @@ class SyncRequests:
             case ("GET", [ref, "Items"]) if kind in _WITH_ITEMS:
                 return self._page(request, self._readable(service, kind, ref, grant, now), now)
             case ("POST", [ref, "Items"]) if kind is Kind.LIST:
-                return self._append(request, self._writable(service, kind, ref, grant, now), now)
+                return self._append(request, self._writable(service, kind, ref, grant, now), grant, now)
             case ("PUT", [ref, "Items", key]) if kind is Kind.MAP:
-                return self._put(request, self._writable(service, kind, ref, grant, now), key, now)
+                return self._put(request, self._writable(service, kind, ref, grant, now), key, grant, now)
             case ("POST", [ref, "Items", index]) if kind is Kind.LIST:
-                return self._put(request, self._writable(service, kind, ref, grant, now), _index(index), now)
+                return self._put(request, self._writable(service, kind, ref, grant, now), _index(index), grant, now)
             case ("DELETE", [ref, "Items", key]) if kind in _WITH_ITEMS:
                 return self._delete_item(request, self._writable(service, kind, ref, grant, now), key, now)
             case ("POST", [ref, "Messages"]) if kind is Kind.STREAM:
@@ -138,7 +138,7 @@ class SyncRequests:
         }
         return Downstream(200, {"items": [self._item_json(request, found, item) for item in rows], "meta": meta})
 
-    def _put(self, request: Upstream, found: SyncObject, key: Key, now: float) -> Downstream:
+    def _put(self, request: Upstream, found: SyncObject, key: Key, grant: SyncGrant, now: float) -> Downstream:
         _takes(request, params=(), fields=("data", "ttl"))
         data, ttl, if_match = self._data(request, found.kind), self._ttl(request), request.if_match
         self._store.items(found, now)
@@ -148,14 +148,15 @@ class SyncRequests:
         if there or found.kind is Kind.LIST:
             item = self._store.update_item(found, key, data, if_match, now, ttl=ttl)
         elif if_match in (None, "-1"):
-            item = self._store.add_item(found, str(key), data, now, ttl=ttl)
+            item = self._store.add_item(found, str(key), data, now, ttl=ttl, created_by=grant.identity)
         else:
             raise TwilioError(404, found.kind.item_not_found, "Map Item not found")
         return Downstream(200 if there else 201, self._written(request, found, item))
 
-    def _append(self, request: Upstream, found: SyncObject, now: float) -> Downstream:
+    def _append(self, request: Upstream, found: SyncObject, grant: SyncGrant, now: float) -> Downstream:
         _takes(request, params=(), fields=("data", "ttl"))
-        item = self._store.add_item(found, None, self._data(request, found.kind), now, ttl=self._ttl(request))
+        data, ttl = self._data(request, found.kind), self._ttl(request)
+        item = self._store.add_item(found, None, data, now, ttl=ttl, created_by=grant.identity)
         return Downstream(201, self._written(request, found, item))
 
     def _delete_item(self, request: Upstream, found: SyncObject, key: str, now: float) -> Downstream:
@@ -212,7 +213,7 @@ class SyncRequests:
             "url": item_url(_url(request, found), item.key),
             "revision": revision_text(item.revision),
             "last_event_id": item.event,
-            "created_by": SYSTEM,
+            "created_by": item.created_by,
             **_life(item.life),
         }
 
