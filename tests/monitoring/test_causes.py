@@ -113,7 +113,7 @@ ROWS = [
         12,
         "warning",
     ),
-    Row("sockets break", "VoiceAssistStreamsLost", lost("socket", 2), 0, 5, "warning", clears=18),
+    Row("sockets break", "VoiceAssistStreamsLost", lost("socket", 2), 3, 6, "warning", clears=18),
 ]
 
 NOT = {

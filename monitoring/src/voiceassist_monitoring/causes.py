@@ -104,7 +104,7 @@ CAUSES = (
         f'sum {BY} (rate(voiceassist_relay_streams_lost_total{{reason=~"socket|idle|error|protocol|relay"}}[{{w}}]))\n'
         f'/ sum {BY} (rate(voiceassist_relay_upgrades_total{{outcome="accepted"}}[{{w}}])) > 0.05\n'
         f'and sum {BY} (increase(voiceassist_relay_streams_lost_total{{reason=~"socket|idle|error|protocol|relay"}}[{{w}}])) >= 3',
-        0,
+        2 * MINUTE,
         f"Streams of {_WHOM} break off",
         "{{ $value | humanizePercentage }} of the streams ended other than by the call's end: their agents lost their assistant.",
         15 * MINUTE,
