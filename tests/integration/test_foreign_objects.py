@@ -10,6 +10,7 @@ from integration.functions_rig import Rig, rigged, starting
 from support.eventually import eventually
 from voiceassist_crds.messages import CallState
 from voiceassist_crds.names import call_document, suggestions_map, sync_stream
+from voiceassist_relay.logs import call_hash
 from voiceassist_sim.twilio.account import CreatedCall
 from voiceassist_sim.twilio.sync_model import Kind, Payload, Permission, SyncObject
 
@@ -40,7 +41,9 @@ def a_document(rig: Rig, call: CreatedCall, **changes: object) -> dict[str, Any]
         {"state": CallState.LIVE, "generation": 999_999_999},
     ],
 )
-async def test_a_document_that_was_there_before_us_is_replaced_counted_and_told(changes: dict[str, object]) -> None:
+async def test_a_document_that_was_there_before_us_is_replaced_counted_and_told(
+    changes: dict[str, object], capsys: pytest.CaptureFixture[str]
+) -> None:
     async with rigged() as rig:
         relay, call = rig.relays[0], rig.call()
         before = planted(rig, Kind.DOCUMENT, call_document(call.call_sid), a_document(rig, call, **changes))
@@ -52,6 +55,8 @@ async def test_a_document_that_was_there_before_us_is_replaced_counted_and_told(
         assert document.sid != before.sid and document.created_by == "system"
         assert document.data["worker"] == call.worker_sid and "the attacker" not in document.data["syncStream"]
         assert relay.counted("foreign_objects_total", kind="document") == 1
+        (line,) = [line for line in capsys.readouterr().out.splitlines() if "made by somebody else" in line]
+        assert call_hash(call.call_sid) in line and call.call_sid not in line
         assert (await relay.stream("pause", call))[1]["state"] == "paused"
 
 

@@ -50,6 +50,18 @@ def lost(kind: str, each_minute: float) -> dict[str, str]:
     return steady | {f'voiceassist_relay_streams_lost_total{{{WHO},reason="{kind}"}}': counter(*spans)}
 
 
+def foreign(kind: str, each_hour: float) -> dict[str, str]:
+    """Of two relays one meets objects that somebody else made; another object's meet none."""
+    spans = (20 * MINUTE, 0.0), (20 * MINUTE, each_hour / 3600), (40 * MINUTE, 0.0)
+    series = "voiceassist_relay_foreign_objects_total"
+    still = counter((80 * MINUTE, 0.0))
+    return {
+        f'{series}{{{WHO},pod="a",kind="{kind}"}}': counter(*spans),
+        f'{series}{{{WHO},pod="b",kind="{kind}"}}': still,
+        f'{series}{{{OTHER},pod="c",kind="{kind}"}}': still,
+    }
+
+
 def peer(name: str) -> dict[str, str]:
     """Of two relays one cannot reach a peer; another object's can."""
     series = "voiceassist_relay_peer_up"
@@ -81,6 +93,7 @@ ROWS = [
         "warning",
     ),
     Row("relays cut off", "VoiceAssistRelaysCutOff", condition("RelaysConnected", "False", 0, 1), 4, 6, "warning"),
+    Row("a planted object", "VoiceAssistForeignObjects", foreign("map", 20), 0, 2, "warning", clears=18),
     Row(
         "nobody leads",
         "VoiceAssistOperatorNotReconciling",

@@ -81,6 +81,15 @@ CAUSES = (
         "A relay gets no answer from another one on port 9090: agents' pause, resume and take-over fail for calls that are there.",
     ),
     Cause(
+        "VoiceAssistForeignObjects",
+        Severity.WARNING,
+        f"sum {BY} (increase(voiceassist_relay_foreign_objects_total[{{w}}])) > 0",
+        0,
+        f"Somebody else makes objects of {_WHOM}'s calls in Twilio Sync",
+        "A relay found an object under the name of a call's own that it had not made, and replaced it: a browser tried to get into a call.",
+        15 * MINUTE,
+    ),
+    Cause(
         "VoiceAssistOperatorNotReconciling",
         Severity.WARNING,
         "(absent(voiceassist_operator_leading == 1) == 1)\n"

@@ -55,7 +55,7 @@ class DocumentStore:
                 return None
             raise
         if not await self._is_ours(call_sid, found):
-            await self._replace(found)
+            await self._replace(call_sid, found)
             return None
         found.data.pop(FIELD, None)
         document = read_document(call_sid, found.data)
@@ -90,8 +90,8 @@ class DocumentStore:
         self._metrics.other_version("document_mark")
         return True
 
-    async def _replace(self, found: Revisioned) -> None:
-        self._sync.not_ours("document")
+    async def _replace(self, call_sid: str, found: Revisioned) -> None:
+        self._sync.not_ours("document", call_sid)
         try:
             await self._sync.delete_document(found.sid)
         except TwilioRefused as error:

@@ -6,6 +6,7 @@ Nothing is retried here. Names and keys are encoded here; where a method takes `
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,8 +16,11 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import structlog
 
+from voiceassist_crds.names import CALL_SID_PATTERN
+
 from ..config.snapshot import CurrentSnapshot
 from ..errors import TwilioError, TwilioRefused, TwilioUnclear
+from ..logs import call_hash
 from ..peer_health import Reporter
 from ..twilio.rest import Answer, Form, TwilioRest, segment
 from .payload import encode
@@ -34,6 +38,7 @@ SYSTEM = "system"
 """`created_by` of what was made through REST (Twilio's documentation of the Sync resources); of anything else it is an identity."""
 ACL_SECONDS = 600.0
 """How long it is remembered whether a service guards its objects."""
+_CALL_SID = re.compile(CALL_SID_PATTERN)
 _REPLACED = 3
 """How often an object that somebody keeps making before us is replaced at once."""
 
@@ -140,9 +145,11 @@ class SyncClient:
             known = self._guarded[service] = (answer.body.get("acl_enabled") is True, now + ACL_SECONDS)
         return known[0]
 
-    def not_ours(self, kind: str) -> None:
-        """Counts and tells of an object that was there before us and is not ours."""
-        log.error("an object of a call was made by somebody else and is replaced", kind=kind)
+    def not_ours(self, kind: str, name: str) -> None:
+        """Counts and tells of an object that was there before us and is not ours; `name` has the call's SID in it."""
+        named = _CALL_SID.search(name)
+        call = call_hash(named[0]) if named else ""
+        log.error("an object of a call was made by somebody else and is replaced", kind=kind, call=call)
         if self._on_foreign is not None:
             self._on_foreign(kind)
 
@@ -253,7 +260,7 @@ class SyncClient:
             if not found.foreign:
                 await renew(found.sid)
                 return found
-            self.not_ours(kind)
+            self.not_ours(kind, name)
             try:
                 await delete(found.sid)
             except TwilioRefused as error:
