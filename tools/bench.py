@@ -5,6 +5,7 @@ tools/bench.py [--json] [--quick] [--write]      the whole: relays, the limit, t
 tools/bench.py --memory MINUTES [--calls N] [--session-seconds S]      memory of calls that last so long, and nothing else
 tools/bench.py flex [--quick] [--json]      latency to the pixel, in the real Flex UI (needs npm and chromium)
 tools/bench.py media_frame_cost | model_frame_cost      what a frame costs by stage, without sockets
+tools/bench.py scrape_cost [--clients N]      what clients that scrape /metrics without a pause take of the audio's core
 tools/bench.py panel_cost [--json] [--quick]      what the panel costs an agent's browser
 """
 

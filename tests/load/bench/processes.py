@@ -124,9 +124,18 @@ class Rig:
 
 @contextlib.contextmanager
 def rig(
-    folder: Path, name: str, tracks: int, cores: Cores, *, tls: bool, most: int = MOST_CALLS, launcher: list[str | Path] | None = None
+    folder: Path,
+    name: str,
+    tracks: int,
+    cores: Cores,
+    *,
+    tls: bool,
+    most: int = MOST_CALLS,
+    launcher: list[str | Path] | None = None,
+    rendering_seconds: float = 0.0,
 ) -> Iterator[Rig]:
-    """Starts everything for one relay and ends it. `launcher`: what runs our relay instead of its command."""
+    """Starts everything for one relay and ends it. `launcher`: what runs our relay instead of its command; `rendering_seconds`: how long
+    a rendering of its /metrics stands."""
     children: list[Process] = []
     raise_limits()
 
@@ -152,7 +161,7 @@ def rig(
             relay = start([sys.executable, HERE / "sans_io_relay.py", url, str(tracks)], cores.relay, environment)
         else:
             stub = start([sys.executable, HERE / "sync_stub.py"], cores.others).read()["listening"]["public"]
-            relay = start(_our_command(folder, url, stub, tracks, launcher), cores.relay, environment)
+            relay = start(_our_command(folder, url, stub, tracks, launcher, rendering_seconds), cores.relay, environment)
         ports = relay.read()["listening"]
         generator.ask(f"relay {ports['public']} {relay.pid}")
         generator.ask(f"tracks {tracks}")
@@ -164,7 +173,9 @@ def rig(
             child.kill()
 
 
-def _our_command(folder: Path, url: str, stub: int, tracks: int, launcher: list[str | Path] | None) -> list[str | Path]:
+def _our_command(
+    folder: Path, url: str, stub: int, tracks: int, launcher: list[str | Path] | None, rendering_seconds: float
+) -> list[str | Path]:
     """The real command with every feature on: checks, transcription, transcripts, Sync."""
     config = {
         "host": calls.HOST,
@@ -180,5 +191,5 @@ def _our_command(folder: Path, url: str, stub: int, tracks: int, launcher: list[
     for name, value in calls.SECRETS.items():
         (secrets / name).write_text(value)
     program = launcher or [Path(sys.executable).with_name("voiceassist-relay")]
-    ports: list[str | Path] = ["--host", "127.0.0.1", "--port", "0", "--metrics-port", "0", "--metrics-seconds", "0"]
+    ports: list[str | Path] = ["--host", "127.0.0.1", "--port", "0", "--metrics-port", "0", "--metrics-seconds", str(rendering_seconds)]
     return [sys.executable, *program, "--config", path, "--secrets", secrets, *ports, "--log-level", "warning"]
