@@ -8,7 +8,8 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from cluster.lab import Lab
 from cluster.lab.addresses import INGRESS, INGRESS_DOMAIN
@@ -163,6 +164,28 @@ def condition(lab: Lab, namespace: str, kind: str = "Ready", name: str = "suppor
     """One condition of a VoiceAssist; empty before it is there."""
     found = lab.get("voiceassist", name, "-n", namespace).get("status", {}).get("conditions", [])
     return next((one for one in found if one["type"] == kind), {})
+
+
+class Told(NamedTuple):
+    """An event about a VoiceAssist."""
+
+    seconds: float
+    """Since the object was created."""
+    type: str
+    reason: str
+    note: str
+
+
+def events(lab: Lab, namespace: str, name: str = "support") -> list[Told]:
+    """What `kubectl describe` would list of a VoiceAssist, in order."""
+    created = _time(lab.get("voiceassist", name, "-n", namespace)["metadata"]["creationTimestamp"])
+    found = lab.get("events.events.k8s.io", "-n", namespace)["items"]
+    ours = [one for one in found if (one["regarding"]["kind"], one["regarding"]["name"]) == ("VoiceAssist", name)]
+    return sorted(Told(_time(one["eventTime"]) - created, one["type"], one["reason"], one.get("note", "")) for one in ours)
+
+
+def _time(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
 
 
 def wait_ready(lab: Lab, namespace: str, name: str = "support", seconds: int = 300) -> None:

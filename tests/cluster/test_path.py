@@ -19,6 +19,7 @@ from cluster.lab.sandbox import ACCOUNT
 from cluster.standing import (
     Sandbox,
     condition,
+    events,
     fetch,
     host_of,
     operator_log,
@@ -40,6 +41,8 @@ from voiceassist_demo.report import complaints, document
 CALLS = 20
 EDITS = 20
 BOUND_SECONDS = 5.0
+PATIENCE_SECONDS = 60.0
+"""How old a new object is before what is only not there yet may be a Warning."""
 RECORDINGS = ("lost-parcel.wav", "card-charge.wav", "insurance-deductible.wav")
 
 
@@ -54,6 +57,7 @@ def release(lab: Lab) -> Iterator[str]:
 @pytest.mark.timeout(900, func_only=True)
 def test_twenty_calls_through_the_ingress(lab: Lab, namespace: str) -> None:
     place = standing(lab, namespace, replicas=2)
+    start = events(lab, namespace)
     facts = play(lab, place, host_of(namespace), [RECORDINGS[n % len(RECORDINGS)] for n in range(CALLS)])
     report = document(facts, **frames_added(lab, namespace))
     assert "\n".join(complaints(report)) == ""
@@ -63,6 +67,11 @@ def test_twenty_calls_through_the_ingress(lab: Lab, namespace: str) -> None:
         assert all(suggestion["answer"] for suggestion in call["suggestions"])
     frames = sum(call["framesSent"] for call in report["calls"])
     print(f"\n{CALLS} calls at once, {frames} frames, each heard once and in order; {report['totals']}")
+    told = "\n".join(f"{event.seconds:.1f} s: {event.type} {event.reason}: {event.note}" for event in start)
+    print(told)
+    assert [event for event in start if event.type == "Warning" and event.seconds < PATIENCE_SECONDS] == [], told
+    assert "Ready" in {event.reason for event in start}, told
+    assert len([event for event in start if event.type == "Normal"]) <= 6, told
 
 
 def _heard(urls: dict[str, str], pool: ThreadPoolExecutor) -> list[str]:

@@ -33,6 +33,7 @@ class Reason(StrEnum):
     INVALID_SPEC = "InvalidSpec"
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a reason
     SECRET_INCOMPLETE = "SecretIncomplete"  # noqa: S105
+    SECRET_UNUSABLE = "SecretUnusable"  # noqa: S105
     PROMPT_SOURCE_NOT_FOUND = "PromptSourceNotFound"
     PROMPT_TOO_LONG = "PromptTooLong"
     HOST_CONFLICT = "HostConflict"

@@ -8,7 +8,7 @@ OperatorError
     TwilioUnavailable   Twilio is busy, has trouble of its own, or cannot be reached (twilio/model/errors.py)
   Permanent             nothing helps but a change of what was asked
     TwilioRefused       Twilio does not do it; `kind` says what must change (twilio/model/errors.py)
-  NoCredentials         the Secret of an object's Twilio account is gone, or lacks a key (twilio/credentials.py)
+  NoCredentials         the Secret of an object's Twilio account is gone, lacks a key or has a value of no use (twilio/credentials.py)
   NotLeading            a write was about to begin without the Lease; nothing was written
 """
 

@@ -21,6 +21,7 @@ import structlog
 from aiohttp import web
 
 from voiceassist_crds.proxies import Proxies
+from voiceassist_crds.tracebacks import said
 
 from .controller.apply import Applier
 from .controller.endpoint_probe import ProbeSettings
@@ -233,7 +234,7 @@ async def _lead(
                 await asyncio.gather(kopf_task, holding, stopping, beginning, *beating, return_exceptions=True)
     for task in (kopf_task, holding):
         if task.done() and not task.cancelled() and (problem := task.exception()) is not None:
-            log.error("ended by an error", task=task.get_name(), error=f"{type(problem).__name__}: {problem}")
+            log.error("ended by an error", task=task.get_name(), error=said(problem))
     log.info("operator down", asked=stop.is_set())
     return 0 if stop.is_set() else 1
 

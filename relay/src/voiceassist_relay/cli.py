@@ -125,7 +125,7 @@ def main() -> None:
     except ConfigRefused as error:
         sys.exit(_refused(error))
     except OSError as error:
-        print(f"voiceassist-relay: {error.strerror or error}; choose another --port or --metrics-port", file=sys.stderr)
+        print(f"voiceassist-relay: {error.strerror or type(error).__name__}; choose another --port or --metrics-port", file=sys.stderr)
         sys.exit(1)
 
 

@@ -10,24 +10,22 @@ import hashlib
 import json
 import logging
 import sys
-import traceback
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Literal, TextIO, cast
 
 import structlog
 
+from voiceassist_crds.tracebacks import places_and_classes, said
+
 from .log_writer import LogWriter
 
 Format = Literal["auto", "json", "console"]
-ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
 BLOT = "(secret)"
 _SHORTEST_SECRET = 8
 """Shorter values would blot out words that are none."""
 _HIDDEN = 32
-_OURS = "voiceassist_"
-_MAX_CHAIN = 8
 
 
 def call_hash(call_sid: str) -> str:
@@ -92,7 +90,14 @@ def configure_logs(level: str = "info", style: Format = "auto") -> LogWriter:
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logging.captureWarnings(True)
+    sys.excepthook = _uncaught
     return writer
+
+
+def _uncaught(kind: type[BaseException], error: BaseException, where: TracebackType | None) -> None:
+    """What nobody caught ends the process; its last words are as careful as all others."""
+    if not issubclass(kind, KeyboardInterrupt):
+        structlog.get_logger("voiceassist").critical("ended by a defect", error=said(error), exc_info=(kind, error, where))
 
 
 def _gap(lines: int) -> str:
@@ -101,32 +106,6 @@ def _gap(lines: int) -> str:
 
 def _gap_on_a_console(lines: int) -> str:
     return f"[warning] log lines dropped: {lines}\n"
-
-
-def places_and_classes(exc_info: ExcInfo) -> str:
-    """A traceback without the texts of other people's exceptions, causes first."""
-    chain: list[BaseException] = []
-    error: BaseException | None = exc_info[1]
-    while error is not None and error not in chain and len(chain) < _MAX_CHAIN:
-        chain.append(error)
-        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    return "\n\n".join(_one(each) for each in reversed(chain))
-
-
-def _one(error: BaseException) -> str:
-    stack = traceback.StackSummary.extract(traceback.walk_tb(error.__traceback__)).format()
-    lines = ["".join(stack).rstrip("\n"), _said(error)]
-    if isinstance(error, BaseExceptionGroup):
-        for part in error.exceptions[:_MAX_CHAIN]:
-            lines += [f"  | {line}" for line in places_and_classes((type(part), part, part.__traceback__)).splitlines()]
-    return "\n".join(line for line in lines if line)
-
-
-def _said(error: BaseException) -> str:
-    kind = type(error)
-    if kind.__module__.startswith(_OURS):
-        return f"{kind.__name__}: {error}"
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
 def _of_a_library(_: object, __: str, entry: structlog.typing.EventDict) -> structlog.typing.EventDict:

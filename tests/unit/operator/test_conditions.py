@@ -67,6 +67,12 @@ def by_hand() -> Observed:
     return well(twilio={**TWILIO, "flex": {"configure": False}})
 
 
+def spoilt() -> Observed:
+    keys = frozenset({"authToken", "apiKeySid", "apiKeySecret", "authTokenSecondary", "ca.crt"})
+    why = {"authTokenSecondary": "character 4 is white space", "ca.crt": "no affair of ours"}
+    return replace(well(), credentials=SecretFact("twilio", True, keys, "11", why))
+
+
 ROUTE = {"parentRefs": [{"name": "public"}]}
 
 ROWS: list[tuple[str, Callable[[], Observed], str, str, str, str]] = [
@@ -88,6 +94,7 @@ ROWS: list[tuple[str, Callable[[], Observed], str, str, str, str]] = [
         "apiKeySecret, apiKeySid, authToken",
     ),
     ("empty key", lambda: replace(well(), model_key=SecretFact("model", True)), "Ready", "False", "SecretIncomplete", "lacks apiKey"),
+    ("spoilt key", spoilt, "Ready", "False", "SecretUnusable", "authTokenSecondary: character 4 is white space"),
     (
         "conflicting",
         lambda: replace(well(), conflicting="a/b"),

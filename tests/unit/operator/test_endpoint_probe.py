@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from websockets.http11 import Request, Response
 from support.certificates import for_localhost
 from voiceassist_crds.names import PROBE_HEADER, PROBE_PATH
 from voiceassist_crds.proof import probe_answer
+from voiceassist_crds.proxies import Proxies
 from voiceassist_operator.controller.endpoint_probe import probe_endpoint
 from voiceassist_operator.policy.endpoint_answers import Route
 from voiceassist_operator.policy.observed import Endpoint
@@ -74,6 +76,21 @@ async def dial(certificate: Path, answer: Answer, token: str = TOKEN) -> tuple[E
 def port_of(sockets: object) -> int:
     [one] = list(sockets)  # type: ignore[call-overload]  # asyncio's own type says only "iterable"
     return int(one.getsockname()[1])
+
+
+@pytest.mark.parametrize(("answer", "words"), [(b"HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n", "answers with 407"), (b"", "proxy")])
+async def test_endpoint_probe_a_proxy_that_lets_nothing_through_is_named_without_its_login(answer: bytes, words: str) -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+        proxies = Proxies.read(f"http://user:planted-password@127.0.0.1:{port_of(server.sockets)}")
+        route = Route("assist.example.com", PREFIX, "support-relay")
+        found = await probe_endpoint(route, TOKEN, ssl.create_default_context(), 443, proxies)
+    assert found.result is Endpoint.CONNECTION and words in found.message
+    assert "planted" not in found.message
 
 
 async def test_endpoint_probe_a_relay_of_ours_answers(certificate: Path) -> None:

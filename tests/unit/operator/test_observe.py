@@ -1,7 +1,8 @@
-"""Kinds that the cluster may or may not know: what a failed answer says of them is nothing."""
+"""What is observed: kinds that the cluster may not know, of which a failed answer says nothing; Secrets, whose values are not kept."""
 
 from __future__ import annotations
 
+import base64
 from typing import cast
 
 import pytest
@@ -10,8 +11,14 @@ from voiceassist_operator.controller import observe
 from voiceassist_operator.controller.observe import OptionalKinds
 from voiceassist_operator.errors import Forbidden, NotThere, OperatorError, Retryable, UnknownKind
 from voiceassist_operator.kubernetes.client import Cluster
-from voiceassist_operator.kubernetes.kinds import OPTIONAL
+from voiceassist_operator.kubernetes.kinds import OPTIONAL, Kind, Manifest
+from voiceassist_operator.metrics import OperatorMetrics
+from voiceassist_operator.twilio.client import TwilioPool
+from voiceassist_operator.twilio.credentials import NoCredentials, open_account
+from voiceassist_operator.twilio.model.address import Address
+from voiceassist_operator.twilio.model.desired import Credentials
 
+TOKEN = "sk-planted-0123456789"
 WELL = None
 SAID_NOTHING = Retryable("list PodMonitor: HTTP 502", 5.0)
 UNKNOWN, AWAY = UnknownKind("404", 30.0), NotThere("404", 30.0)
@@ -57,3 +64,40 @@ async def test_observe_only_the_api_server_says_that_a_kind_is_unknown(
         found = await kinds.known()
     assert (found == frozenset(OPTIONAL), bool(found)) == (known, known)
     assert kinds.undecided == (frozenset(OPTIONAL) if undecided else frozenset())
+
+
+class Holding:
+    """The cluster's client, with one Secret."""
+
+    def __init__(self, **data: bytes) -> None:
+        self.data = {key.replace("_", "."): base64.b64encode(value).decode() for key, value in data.items()}
+
+    async def get(self, kind: Kind, name: str, namespace: str) -> Manifest:
+        return {"metadata": {"name": name, "resourceVersion": "7"}, "data": self.data}
+
+
+async def test_observe_a_secret_is_read_as_the_relays_read_it_and_no_value_is_kept() -> None:
+    values = {
+        "plain": TOKEN.encode(),
+        "editor": f"\ufeff{TOKEN}\u200b\r\n".encode(),
+        "spoilt": f"{TOKEN[:3]}\u2014{TOKEN}".encode(),
+        "latin": TOKEN.encode() + b"\xe9",
+        "blank": "\ufeff \n".encode(),
+        "empty": b"",
+    }
+    secrets = cast(Cluster, Holding(**values))
+    fact = await observe._secret(secrets, "default", "twilio")
+    assert fact.keys == {"plain", "editor", "spoilt", "latin"}
+    assert set(fact.spoilt) == {"spoilt", "latin"} and "character 4 is a dash" in fact.spoilt["spoilt"]
+    assert TOKEN not in repr(fact)
+
+
+async def test_observe_an_account_is_opened_by_what_the_relays_use() -> None:
+    pool = TwilioPool(OperatorMetrics(), lambda: None)
+    credentials = Credentials("twilio", "AC" + "0" * 32, Address())
+    good = {"authToken": f"\ufeff{TOKEN}".encode(), "apiKeySid": b"SK1\n", "apiKeySecret": f"{TOKEN}\u200b".encode()}
+    access = await open_account(cast(Cluster, Holding(**good)), pool, "default", credentials)
+    assert (access.account.login.password, access.key.login.username, access.key.login.password) == (TOKEN, "SK1", TOKEN)
+    with pytest.raises(NoCredentials, match="character 2 is a dash") as caught:
+        await open_account(cast(Cluster, Holding(**{**good, "authToken": f"s\u2014{TOKEN}".encode()})), pool, "default", credentials)
+    assert TOKEN not in str(caught.value)

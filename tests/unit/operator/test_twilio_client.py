@@ -180,6 +180,15 @@ async def test_twilio_client_refusals_carry_twilios_words_and_no_secret(status: 
         assert bench.counted("sync", "refused") == 2
 
 
+@pytest.mark.parametrize("repeated", ["the-secret", "Basic U0sxOnRoZS1zZWNyZXQ="])
+async def test_twilio_client_an_answer_that_repeats_the_credentials_is_not_passed_on(repeated: str) -> None:
+    async with serving((403, {"code": 20003, "message": f"Bad login {repeated}."}, {})) as (_, twilio):
+        with pytest.raises(TwilioRefused) as caught:
+            await twilio.ask("sync", "GET", "/v1/Services")
+        assert "HTTP 403, code 20003" in str(caught.value)
+        assert repeated.rsplit(maxsplit=1)[-1] not in str(caught.value)
+
+
 async def test_twilio_client_an_answer_that_does_not_come() -> None:
     async with serving({"ok": 1}, timeout=0.05) as (bench, twilio):
         bench.slow = 0.5

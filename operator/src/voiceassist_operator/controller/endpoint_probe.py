@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import hmac
+import os
 import secrets
 import socket
 import ssl
@@ -24,6 +24,7 @@ from voiceassist_crds.proxies import STRAIGHT, Proxies
 
 from ..kubernetes.client import Cluster
 from ..kubernetes.kinds import SECRET
+from ..kubernetes.secrets import secret_value
 from ..policy.endpoint_answers import Answer, Route, of_answer
 from ..policy.next_pass import dial_is_due
 from ..policy.observed import Endpoint, EndpointFact, Observed
@@ -72,7 +73,10 @@ class EndpointProbe:
         """Dials once, with the auth token as it is now. Returns None where there is no token."""
         spec = seen.owner.spec
         secret = await self._cluster.get(SECRET, spec.twilio.credentials_secret_ref.name, seen.owner.namespace)
-        token = base64.b64decode((secret or {}).get("data", {}).get("authToken", "")).decode().strip()
+        try:
+            token = secret_value(secret or {}, "authToken")
+        except ValueError:  # which a condition says
+            return None
         if not token:
             return None
         class_name = (spec.ingress.class_name or "") if spec.ingress.enabled else ""
@@ -90,6 +94,21 @@ class _Dial(connect):
 
 def _first(headers: Headers, name: str) -> str:
     return next(iter(headers.get_all(name)), "")[:200]
+
+
+def _why(error: Exception) -> str:
+    """What kept a connection from standing, in words of ours: libraries' texts may repeat headers, and a proxy's login."""
+    if isinstance(error, websockets.exceptions.InvalidProxyStatus):
+        return f"the proxy answers with {error.response.status_code}"
+    if isinstance(error, websockets.exceptions.ProxyError):
+        return "the proxy does not let it through"
+    if isinstance(error, ConnectionRefusedError):
+        return "the connection is refused"
+    if isinstance(error, ConnectionError | EOFError | websockets.exceptions.ConnectionClosed | websockets.exceptions.InvalidMessage):
+        return "the connection breaks before an answer"
+    if isinstance(error, OSError) and error.errno is not None:
+        return os.strerror(error.errno).lower()
+    return f"what answers is no websocket ({type(error).__name__})"
 
 
 async def probe_endpoint(route: Route, auth_token: str, tls: ssl.SSLContext, port: int = 443, proxies: Proxies = STRAIGHT) -> EndpointFact:
@@ -125,8 +144,7 @@ async def probe_endpoint(route: Route, auth_token: str, tls: ssl.SSLContext, por
             Endpoint.CONNECTION, f"{host} did not answer within {TIMEOUT_SECONDS:.0f} s; is the ingress controller running?"
         )
     except (OSError, websockets.exceptions.WebSocketException) as error:
-        text = f"{host} cannot be reached: {type(error).__name__}: {str(error)[:120]}; is the ingress controller running?"
-        return EndpointFact(Endpoint.CONNECTION, text)
+        return EndpointFact(Endpoint.CONNECTION, f"{host} cannot be reached: {_why(error)}; is the ingress controller running?")
     if not hmac.compare_digest(given.encode(), probe_answer(auth_token, nonce).encode()):
         return EndpointFact(
             Endpoint.PATH, f"{host}{path_prefix}{PROBE_PATH} is answered by something that is not our relay; check who has the host"

@@ -31,6 +31,7 @@ from ..kubernetes.kinds import (
     Ref,
     owned_by,
 )
+from ..kubernetes.secrets import secret_value
 from ..policy.egress import ca_bundle_problem
 from ..policy.endpoint_answers import report_of
 from ..policy.observed import CaBundleFact, DeploymentFact, EndpointFact, Observed, PodFact, PromptFact, RelayAnswer, SecretFact
@@ -147,8 +148,15 @@ async def _secret(cluster: Cluster, namespace: str, name: str) -> SecretFact:
     found = await cluster.get(SECRET, name, namespace)
     if found is None:
         return SecretFact(name)
-    keys = frozenset(key for key, value in (found.get("data") or {}).items() if value)
-    return SecretFact(name, True, keys, found["metadata"]["resourceVersion"])
+    keys, spoilt = set(), {}
+    for key in found.get("data") or {}:
+        try:
+            if secret_value(found, key):
+                keys.add(key)
+        except ValueError as error:
+            keys.add(key)
+            spoilt[key] = str(error)
+    return SecretFact(name, True, frozenset(keys), found["metadata"]["resourceVersion"], spoilt)
 
 
 async def _prompt(cluster: Cluster, metadata: Mapping[str, Any], spec: VoiceAssistSpec) -> PromptFact:

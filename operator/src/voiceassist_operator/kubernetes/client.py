@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import httpx2
 import msgspec
+import yaml
 from lightkube import AsyncClient, KubeConfig
 from lightkube.config.client_adapter import verify_cluster
 from lightkube.core.exceptions import ApiError, ConfigError
@@ -46,8 +47,9 @@ class Cluster:
             transport = ApiTransport(verify=verify_cluster(config.cluster, config.user, config.abs_file, trust_env=False), trust_env=False)
             client = AsyncClient(config=config, field_manager=MANAGER, timeout=timeout, trust_env=False, transport=transport)
             return cls(client, may_write)
-        except ConfigError as error:
-            raise Permanent(f"no cluster: {error}; run in a pod with a service account, or set KUBECONFIG") from error
+        except (ConfigError, OSError, ValueError, TypeError, LookupError, yaml.YAMLError):
+            text = "no cluster: neither a service account nor KUBECONFIG can be used"
+            raise Permanent(f"{text}; run in a pod with a service account, or set KUBECONFIG") from None
 
     async def get(self, kind: Kind, name: str, namespace: str) -> Manifest | None:
         """Returns an object, or None where the API server says that there is none. Raises OperatorError."""
@@ -130,7 +132,7 @@ def _errors(what: str) -> Iterator[None]:
     except httpx2.HTTPError as error:
         raise Retryable(f"{what}: {type(error).__name__}", RETRY_SECONDS) from error
     except ConfigError as error:  # the service account's token was away for a moment
-        raise Retryable(f"{what}: {error}", RETRY_SECONDS) from error
+        raise Retryable(f"{what}: the service account's token cannot be had", RETRY_SECONDS) from error
     except (ValueError, TypeError, msgspec.MsgspecError) as error:
         text = f"{what}: HTTP 200, but no answer of the API server's; what stands before it?"
         raise Retryable(text, RETRY_SECONDS) from error

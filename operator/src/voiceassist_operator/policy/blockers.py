@@ -11,6 +11,7 @@ from .observed import Observed, SecretFact
 from .twilio_conditions import sync_service_known
 
 CREDENTIALS = frozenset({"authToken", "apiKeySid", "apiKeySecret"})
+SECOND_TOKEN = "authTokenSecondary"  # noqa: S105 - a key's name
 """Keys of the Secret of Twilio's credentials."""
 
 
@@ -56,7 +57,7 @@ def ca_bundle_is_there(seen: Observed) -> Blocker | None:
 
 def twilio_credentials_are_complete(seen: Observed) -> Blocker | None:
     """The Secret of Twilio's credentials has a value under each key."""
-    return _secret_has(seen.credentials, CREDENTIALS, "twilio.credentialsSecretRef")
+    return _secret_has(seen.credentials, CREDENTIALS, "twilio.credentialsSecretRef", frozenset({SECOND_TOKEN}))
 
 
 def model_key_is_there(seen: Observed) -> Blocker | None:
@@ -64,7 +65,7 @@ def model_key_is_there(seen: Observed) -> Blocker | None:
     return _secret_has(seen.model_key, frozenset({seen.owner.spec.model.api_key_secret_ref.key}), "model.apiKeySecretRef")
 
 
-def _secret_has(secret: SecretFact, needed: frozenset[str], where: str) -> Blocker | None:
+def _secret_has(secret: SecretFact, needed: frozenset[str], where: str, optional: frozenset[str] = frozenset()) -> Blocker | None:
     if not secret.found:
         keys = ", ".join(sorted(needed))
         text = f"Secret {secret.name} ({where}) does not exist; create it with {'keys' if len(needed) > 1 else 'key'} {keys}"
@@ -72,6 +73,8 @@ def _secret_has(secret: SecretFact, needed: frozenset[str], where: str) -> Block
     if missing := sorted(needed - secret.keys):
         text = f"Secret {secret.name} ({where}) lacks {', '.join(missing)}; add what is missing, and nothing needs a restart"
         return Blocker(Reason.SECRET_INCOMPLETE, text)
+    if spoilt := [f"{key}: {secret.spoilt[key]}" for key in sorted(needed | optional) if key in secret.spoilt]:
+        return Blocker(Reason.SECRET_UNUSABLE, f"Secret {secret.name} ({where}): {'; '.join(spoilt)}; nothing needs a restart")
     return None
 
 

@@ -23,6 +23,8 @@ class SecretFact:
     found: bool = False
     keys: frozenset[str] = frozenset()
     version: str = ""
+    spoilt: Mapping[str, str] = field(default_factory=dict)
+    """Keys whose value cannot be used, and why: by place, never by value."""
 
 
 @dataclass(frozen=True, slots=True)

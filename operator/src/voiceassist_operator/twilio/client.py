@@ -270,7 +270,8 @@ class TwilioClient(AsyncHttpClient):  # type: ignore[misc] # the package has no 
         """Makes one attempt. The `delay` of what it raises is what Twilio asked for, else 0."""
         what = _what(product, method, url)
         session = self._pool.session()
-        given = {**headers, "Authorization": aiohttp.encode_basic_auth(self.login.username, self.login.password)}
+        basic_auth = aiohttp.encode_basic_auth(self.login.username, self.login.password)
+        given = {**headers, "Authorization": basic_auth}
         data, kind = body.written()
         if kind:
             given["Content-Type"] = kind
@@ -293,7 +294,7 @@ class TwilioClient(AsyncHttpClient):  # type: ignore[misc] # the package has no 
             self._slots.release()
         if 200 <= status < 300:
             return status, answer, answered
-        said = problem(status, answer)
+        said = problem(status, answer, hidden=(self.login.password, basic_auth.rpartition(" ")[2]))
         text = f"{what}: HTTP {status}, {f'code {said.code}, ' if said.code else ''}{said.sentence}"
         if is_busy(status, said.code) or is_unclear(status):
             asked = retry_after(answered.get("Retry-After"), time.time()) or 0.0

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from ..errors import OperatorError
 from ..kubernetes.client import Cluster
 from ..kubernetes.kinds import SECRET
+from ..kubernetes.secrets import secret_value
 from .client import Login, TwilioClient, TwilioPool
 from .model.desired import Credentials
 
@@ -17,7 +15,7 @@ _KEYS = ("authToken", "apiKeySid", "apiKeySecret")
 
 
 class NoCredentials(OperatorError):
-    """The Secret is gone, or lacks a key."""
+    """The Secret is gone, lacks a key, or has a value that cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +31,10 @@ class Access:
 async def open_account(cluster: Cluster, pool: TwilioPool, namespace: str, credentials: Credentials) -> Access:
     """Reads the Secret, and returns the account opened by it. Raises NoCredentials."""
     secret = await cluster.get(SECRET, credentials.secret, namespace)
-    data: Mapping[str, Any] = (secret or {}).get("data") or {}
-    values = {key: base64.b64decode(data.get(key) or "").decode("utf-8", "replace").strip() for key in _KEYS}
+    try:
+        values = {key: secret_value(secret or {}, key) for key in _KEYS}
+    except ValueError as error:
+        raise NoCredentials(f"Secret {credentials.secret} has a value that cannot be used: {error}") from None
     if missing := [key for key, value in values.items() if not value]:
         raise NoCredentials(f"Secret {credentials.secret} lacks {', '.join(missing)}")
     sid, address = credentials.account_sid, credentials.address

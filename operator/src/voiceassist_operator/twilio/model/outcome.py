@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from voiceassist_crds.reasons import Reason
+from voiceassist_crds.tracebacks import said
 
 from ...errors import NotLeading
 from .errors import TwilioRefused, TwilioUnavailable
@@ -71,7 +72,7 @@ def problem_of(error: Exception, secret: str, missing: Reason, where: str, keys:
     if isinstance(error, NotLeading):
         return Problem(Reason.TWILIO_PENDING, str(error), passing=True)
     if not isinstance(error, TwilioRefused):
-        return Problem(Reason.TWILIO_REJECTED, f"{type(error).__name__}: {error}")
+        return Problem(Reason.TWILIO_REJECTED, said(error))
     if error.kind is Refusal.CREDENTIALS:
         text = f"{error}; put {keys} that may do this into Secret {secret}; nothing is tried until it changes"
         return Problem(Reason.TWILIO_REFUSED, text, waits_for_secret=True)

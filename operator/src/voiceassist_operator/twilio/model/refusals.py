@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -64,8 +64,9 @@ class Problem:
     sentence: str
 
 
-def problem(status: int, body: bytes) -> Problem:
-    """Returns what an error's body says: Twilio's own form, RFC 9457, or whatever else came."""
+def problem(status: int, body: bytes, hidden: Sequence[str] = ()) -> Problem:
+    """Returns what an error's body says: Twilio's own form, RFC 9457, or whatever else came. A text that repeats one of `hidden` is
+    left out."""
     try:
         parsed: Any = json.loads(body)
     except (ValueError, RecursionError):
@@ -73,5 +74,7 @@ def problem(status: int, body: bytes) -> Problem:
     fields: Mapping[str, Any] = parsed if isinstance(parsed, dict) else {}
     code = fields.get("code")
     text = next((fields[key] for key in ("message", "detail", "title") if isinstance(fields.get(key), str) and fields[key]), "")
+    if any(secret and secret in text for secret in hidden):
+        text = ""
     sentence = " ".join(text.split())[:MESSAGE_LENGTH]
     return Problem(code if isinstance(code, int) and not isinstance(code, bool) else 0, sentence or f"HTTP {status} without an explanation")
