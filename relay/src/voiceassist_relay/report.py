@@ -1,7 +1,7 @@
 """`voiceassist-relay --report`: what a report of a fault needs, as one JSON text that can be shown to others.
 
 Configuration, the status and the last log lines of the relay that runs here, and versions. Secrets, SIDs, the public host, telephone
-numbers and the prompts' texts are not in it.
+numbers, addresses of e-mail, logins and queries in addresses, and the prompts' texts are not in it.
 """
 
 from __future__ import annotations
@@ -24,13 +24,18 @@ LOG_PATH = "/log"
 _LIBRARIES = ("aiohttp", "fastapi", "msgspec", "pydantic", "structlog", "uvicorn", "uvloop", "websockets")
 _SID = re.compile(r"\b([A-Z]{2})[0-9a-f]{32}\b")
 _NUMBER = re.compile(r"\+[1-9][0-9]{6,14}\b")
+_LOGIN = re.compile(r"(?<=://)[^/\s\"'@]*:[^/\s\"'@]*@")
+_QUERY = re.compile(r"(?<=://)([^\s\"'?]*)\?[^\s\"']*")
+_MAIL = re.compile(r"[\w.+-]+@[\w-]+(\.[\w-]+)+")
+_PIECE = re.compile(r"[!-~]{8,}")
+"""A part of a secret that has characters of other kinds in it: the rest is as secret."""
 _TEXTS = frozenset({"instructions"})
 _SHORTEST_SECRET = 4
 """Shorter values would blot out words that are none."""
 
 
 def redacted(value: Any, secrets: Iterable[str], host: str = "") -> Any:
-    """Returns a JSON value without secrets, SIDs, telephone numbers, the host and the texts of prompts."""
+    """Returns a JSON value without secrets, SIDs, telephone numbers, e-mail addresses, logins and queries, the host, texts of prompts."""
     hidden = {**dict.fromkeys(sorted((one for one in secrets if len(one) >= _SHORTEST_SECRET), key=len, reverse=True), "(secret)")}
     if host:
         hidden[host] = "(host)"
@@ -38,7 +43,8 @@ def redacted(value: Any, secrets: Iterable[str], host: str = "") -> Any:
     def clean(text: str) -> str:
         for given, shown in hidden.items():
             text = text.replace(given, shown)
-        return _NUMBER.sub("(number)", _SID.sub(r"\1(sid)", text))
+        text = _QUERY.sub(r"\1?(query)", _LOGIN.sub("(login)@", text))
+        return _NUMBER.sub("(number)", _SID.sub(r"\1(sid)", _MAIL.sub("(mail)", text)))
 
     def walk(each: Any) -> Any:
         if isinstance(each, str):
@@ -82,7 +88,8 @@ def _values(folder: Path) -> list[str]:
     found = []
     for path in folder.iterdir() if folder.is_dir() else ():
         if path.is_file():
-            found.append(path.read_text(errors="replace").strip())
+            text = path.read_text(errors="replace").strip()
+            found += [text, *(piece.strip("\"'`") for piece in _PIECE.findall(text))]
     return found
 
 

@@ -24,7 +24,7 @@ COMMAND = Path(sys.executable).parent / "voiceassist-operator"
 
 
 def plan(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([COMMAND, "plan", *arguments], capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run([COMMAND, "plan", *arguments], capture_output=True, text=True, check=False, timeout=300)
 
 
 @pytest.mark.parametrize(("name", "prompt"), [("minimal", False), ("full", True)])
@@ -117,7 +117,7 @@ def test_cli_without_a_cluster_it_says_so(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=300,
     )
     assert done.returncode == 1
     assert "set KUBECONFIG" in done.stderr

@@ -94,7 +94,7 @@ async def test_observe_a_secret_is_read_as_the_relays_read_it_and_no_value_is_ke
 
 async def test_observe_an_account_is_opened_by_what_the_relays_use() -> None:
     pool = TwilioPool(OperatorMetrics(), lambda: None)
-    credentials = Credentials("twilio", "AC" + "0" * 32, Address())
+    credentials = Credentials("AC" + "0" * 32, Address(), "twilio")
     good = {"authToken": f"\ufeff{TOKEN}".encode(), "apiKeySid": b"SK1\n", "apiKeySecret": f"{TOKEN}\u200b".encode()}
     access = await open_account(cast(Cluster, Holding(**good)), pool, "default", credentials)
     assert (access.account.login.password, access.key.login.username, access.key.login.password) == (TOKEN, "SK1", TOKEN)

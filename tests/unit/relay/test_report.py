@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from voiceassist_relay.report import redacted, report, versions
 
 SID = "CA" + "0123456789abcdef" * 2
@@ -26,6 +28,28 @@ def test_report_what_is_not_for_others_is_not_in_it() -> None:
         assert planted not in shown
     for kept in ("wss://(host)/ws", "CA(sid)", "(number)", "(secret)", "(31 characters)", '"revision": "abc"', '"maxCalls": 60'):
         assert kept in shown, kept
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("http://user:planted@proxy.internal:3128", "http://(login)@proxy.internal:3128"),
+        ("wss://:planted@m.example/v1?key=planted&x=1", "wss://(login)@m.example/v1?(query)"),
+        ("GET https://m.example/v1?planted then", "GET https://m.example/v1?(query) then"),
+        ("agent planted.one+x@shop.example.com took it", "agent (mail) took it"),
+        ("https://m.example/a/b:c", "https://m.example/a/b:c"),
+    ],
+)
+def test_report_logins_queries_and_people_are_not_in_it(given: str, shown: str) -> None:
+    assert redacted({"x": [given]}, []) == {"x": [shown]}
+
+
+@pytest.mark.parametrize("spoil", ["\ufeff{}", "{}\u200b\r\n", '"{}"', "Bearer\u2014{}", "{}\u2014more-of-it"])
+def test_report_a_secret_that_cannot_be_used_is_blotted_out_all_the_same(spoil: str, tmp_path: Path) -> None:
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "model-api-key").write_text(spoil.format("planted-key"))
+    (tmp_path / "relay.json").write_text(json.dumps({"note": "with planted-key in it"}))
+    assert "planted-key" not in report(tmp_path / "relay.json", tmp_path / "secrets", 1, "")
 
 
 def test_report_files_that_cannot_be_used_and_a_relay_that_is_not_there_are_told(tmp_path: Path) -> None:
