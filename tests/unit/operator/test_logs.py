@@ -10,10 +10,10 @@ import pytest
 
 PLANTED = "sk-planted-0123456789"
 BEGIN = f"""
-import logging, structlog
+import atexit, logging, structlog
 from voiceassist_operator.errors import Permanent
 from voiceassist_operator.logs import configure_logs
-configure_logs("info", "json")
+atexit.register(configure_logs("info", "json").drain, 60)
 log, key = structlog.get_logger("t"), {PLANTED!r}
 def fail(): raise ValueError("Illegal header value: Bearer " + key)
 """
@@ -27,7 +27,7 @@ def fail(): raise ValueError("Illegal header value: Bearer " + key)
         ("logging.getLogger('httpx2').warning('request with %s', key)", "request with %s"),
         (
             "try:\n  try: fail()\n  except ValueError as e: raise Permanent('ours') from e\nexcept Permanent: log.exception('x')",
-            "no cluster",
+            "ours",
         ),
         ("raise ExceptionGroup(key, [ValueError(key)])", "ended by a defect"),
         ("fail()", "in fail"),

@@ -15,7 +15,7 @@ def cut_off(*addresses: str, at: float = 0.0) -> UnreachedRelays:
     return unreached
 
 
-def test_one_lost_answer_is_no_news_and_is_asked_for_again() -> None:
+def test_unreached_relays_one_lost_answer_is_no_news_and_is_asked_for_again() -> None:
     unreached = UnreachedRelays()
     unreached.silent(A, 0.0)
     assert (unreached.suspected, unreached.addresses) == ((A,), ())
@@ -23,14 +23,14 @@ def test_one_lost_answer_is_no_news_and_is_asked_for_again() -> None:
     assert unreached.addresses == (A,)
 
 
-def test_an_answer_clears_its_address_alone() -> None:
+def test_unreached_relays_an_answer_clears_its_address_alone() -> None:
     unreached = cut_off(A, B)
     assert unreached.addresses == (A, B)
     assert unreached.answered(A) and not unreached.answered(A)
     assert unreached.addresses == (B,)
 
 
-def test_an_answer_between_two_silences_begins_anew() -> None:
+def test_unreached_relays_an_answer_between_two_silences_begins_anew() -> None:
     unreached = UnreachedRelays()
     for _ in range(3):
         unreached.silent(A, 0.0)
@@ -39,7 +39,7 @@ def test_an_answer_between_two_silences_begins_anew() -> None:
     assert unreached.addresses == ()
 
 
-def test_what_nobody_needed_for_a_day_is_forgotten() -> None:
+def test_unreached_relays_what_nobody_needed_for_a_day_is_forgotten() -> None:
     unreached = cut_off(A)
     unreached.silent(A, FORGOTTEN_SECONDS - 1, needed=False)
     assert unreached.addresses == (A,)
@@ -47,14 +47,14 @@ def test_what_nobody_needed_for_a_day_is_forgotten() -> None:
     assert unreached.suspected == ()
 
 
-def test_what_is_needed_is_not_forgotten() -> None:
+def test_unreached_relays_what_is_needed_is_not_forgotten() -> None:
     unreached = cut_off(A)
     unreached.silent(A, FORGOTTEN_SECONDS - 1)
     unreached.silent(A, FORGOTTEN_SECONDS, needed=False)
     assert unreached.addresses == (A,)
 
 
-def test_so_many_are_kept_and_the_one_that_was_needed_last_stays() -> None:
+def test_unreached_relays_so_many_are_kept_and_the_one_that_was_needed_last_stays() -> None:
     unreached = UnreachedRelays()
     for number in range(MOST + 5):
         for _ in range(FAILURES):
