@@ -152,6 +152,9 @@ class Lab:
         self._start(plane.api_server())
         self._wait("the API server", lambda: self.kubectl("get", "--raw", "/readyz") == "ok", "etcd", "apiserver")
         self._start(plane.controller_manager(nodes=nodes))
+        # Its schema is made when it is first asked for, which on a busy machine takes longer than the 32 s that kubectl waits for it.
+        nothing = json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "nothing"}})
+        self._wait("its schema", lambda: bool(self.kubectl("apply", "--dry-run=client", "-f", "-", stdin=nothing)), "apiserver")
 
     def _start_node(self) -> Node:
         assert self._programs is not None
