@@ -100,6 +100,9 @@ class Held:
     def refusal(self, call_sid: str) -> Refusal | None:
         return self.refusals.get(call_sid)
 
+    def coming(self, call_sid: str) -> bool:
+        return False
+
     def had(self, call_sid: str) -> bool:
         return call_sid in self.calls or call_sid in self.over
 

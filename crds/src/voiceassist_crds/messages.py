@@ -145,6 +145,14 @@ class Successor(Model):
     task_sid: str
 
 
+class NextStream(Model):
+    """The stream of a later generation, asked for while the present one runs: the call is being moved to another relay."""
+
+    generation: int = Field(ge=2)
+    at: float = Field(description="Epoch seconds at which it was asked for.")
+    given_up: bool = Field(False, description="It did not come in time, and counts no more; its number is used up.")
+
+
 class CallDocument(Model):
     """The call's state, shared by all relays. Every change uses If-Match."""
 
@@ -163,6 +171,8 @@ class CallDocument(Model):
     task_sid: str = ""
     seq: int = Field(0, ge=0, description="Highest suggestion number that an earlier generation is known to have used.")
     successor: Successor | None = Field(None, description="Who takes charge when the worker leaves the call.")
+    next: NextStream | None = Field(None, description="The stream that is to take over from the live one, which goes on until then.")
+    source: str = Field("", description="Private address host:port of the relay that hands the conversation to this generation's.")
 
     def wire(self) -> dict[str, Any]:
         """As JSON values without what is at its default. What was read with it and is not known here goes back as it came."""

@@ -47,7 +47,7 @@ from .public_address import PublicAddress
 from .realtime.model_client import ModelClient
 from .server.addresses import advertised, bind, reached_at
 from .server.uvicorn_server import UvicornServer, server_config
-from .sync.call_objects import Owner
+from .sync.call_objects import Owner, Take
 from .sync.client import SyncClient
 from .sync.health import SyncHealth
 from .sync.publisher import CallPublisher
@@ -73,7 +73,7 @@ class Relay:
         watch = SyncHealth(self.sync_health, time.time)
         self._sync = SyncClient(self.rest, current, watch=watch, on_foreign=self.metrics.foreign_object)
         self.registry = Registry(self._begin, self.metrics, lambda: current().config.limits.max_calls)
-        self.drain = Drain(self.registry, self.metrics, lambda: current().config.limits)
+        self.drain = Drain(self.registry, self.metrics, lambda: current().config.limits, self._move_calls)
         self.background = Background()
         self.unreached = UnreachedRelays()
         address = PublicAddress()
@@ -115,6 +115,9 @@ class Relay:
     async def _check_model(self) -> None:
         await check_model(self.watch.current(), self._egress.tls(), self._egress.proxies())
 
+    async def _move_calls(self) -> None:
+        await self.functions.moves.move_all(lambda: [bridge for bridge in self.registry if isinstance(bridge, CallBridge)])
+
     def _changed(self, _: Snapshot, new: Snapshot) -> None:
         self.registry.use(new.config)
         self.watching.refresh()
@@ -131,6 +134,7 @@ class Relay:
             model_health=self.model_health,
             loop_time=time.monotonic,
             epoch=time.time,
+            ask_for_call=self.functions.moves.take,
         )
 
     def _model_client(
@@ -154,9 +158,10 @@ class Relay:
         metrics: RelayMetrics,
         superseded: Callable[[str], None],
         opened: Callable[[CallDocument], None],
+        take: Take,
     ) -> CallPublisher:
         owner = Owner(start.call_sid, start.claims.generation, self._advertise, start.stream_sid, prompt.revision)
-        return CallPublisher(self._sync, self.watch.current, metrics, owner, superseded, opened=opened)
+        return CallPublisher(self._sync, self.watch.current, metrics, owner, superseded, opened=opened, take=take)
 
     def public_app(self) -> FastAPI:
         """The public port's routes; the websocket goes past it."""
@@ -172,6 +177,7 @@ class Relay:
         app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
         install_json_errors(app)
         app.include_router(self.watching.router())
+        app.include_router(self.functions.moves.router())
         app.include_router(peer_router(self.deps))
         app.include_router(log_router(log_lines))
         return app

@@ -50,6 +50,7 @@ class _Claims(msgspec.Struct, array_like=True, frozen=True):  # what a later ver
     generation: int
     exp: int
     paused: bool
+    moved: bool = False
 
 
 _claims = msgspec.json.Decoder(_Claims)
@@ -60,7 +61,7 @@ def mint_stream_token(auth_token: str, claims: StreamClaims) -> str:
 
     Raises ValueError if the auth token is empty or the parameter would be longer than Twilio takes.
     """
-    body = msgspec.json.encode(_Claims(claims.call, claims.account, claims.generation, claims.exp, claims.paused))
+    body = msgspec.json.encode(_Claims(claims.call, claims.account, claims.generation, claims.exp, claims.paused, claims.moved))
     message = f"{_PREFIX}.{_text(body)}"
     token = f"{message}.{proof_of(auth_token, KEY_INFO_STREAM, message)}"
     if len(TOKEN_PARAMETER) + len(token) >= PARAMETER_CHARS:
@@ -88,7 +89,7 @@ def read_stream_token(auth_tokens: Iterable[str], token: str, now_epoch: float) 
         raise TokenRefused(Refusal.TOKEN_INVALID)
     if now_epoch >= claims.exp:
         raise TokenRefused(Refusal.TOKEN_EXPIRED)
-    return StreamClaims(CallSid(claims.call), claims.account, claims.generation, claims.exp, claims.paused)
+    return StreamClaims(CallSid(claims.call), claims.account, claims.generation, claims.exp, claims.paused, claims.moved)
 
 
 def mint_peer(auth_token: str, method: str, path: str, now: float) -> str:

@@ -19,6 +19,8 @@ class StreamClaims:
     generation: int
     exp: int
     paused: bool = False
+    moved: bool = False
+    """Whether another relay has the call, or had it, and hands it over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,9 @@ class MediaConnection(Protocol):
 
     def close(self, code: int, reason: str) -> None:
         """Begins the closing handshake; idempotent."""
+
+    def position(self, inbound: bool) -> int:
+        """Where a track's audio so far ends on the stream's clock, in ms; -1: not known. While a sink takes a frame: the frame's end."""
 
 
 class CallSink(Protocol):

@@ -145,7 +145,9 @@ class RegistryRig:
             self.models[-1].metrics = metrics
             return self.models[-1]
 
-        def publisher(_: StreamStart, __: Prompt, ___: RelayMetrics, superseded: Callable[[str], None], opened: Any) -> Publisher:
+        def publisher(
+            _: StreamStart, __: Prompt, ___: RelayMetrics, superseded: Callable[[str], None], opened: Any, _take: Any
+        ) -> Publisher:
             self.publishers.append(Publisher(superseded, opened))
             if not self.slow_sync:
                 self.publishers[-1].read.set()

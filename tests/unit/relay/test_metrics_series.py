@@ -77,13 +77,17 @@ def everything(metrics: RelayMetrics, *more: str) -> None:
     ):
         for value in (*values, *more):
             verb(value)
+    for outcome in (*closed.MOVES, *more):
+        metrics.call_moved(outcome, 1.0)
+    metrics.move_gap(0.1)
     for outcome in (*closed.PUBLISHED, *more):
         metrics.published(outcome, 0.1)
     for refusal in Refusal:
         metrics.upgrade(refusal)
     for peer in ("model", "sync"):
         metrics.peer(peer, True)
-    for gauge in (metrics.active_calls, metrics.max_calls, metrics.tasks, metrics.draining, metrics.unreached_relays):
+    gauges = (metrics.active_calls, metrics.max_calls, metrics.tasks, metrics.draining, metrics.unreached_relays, metrics.moving_calls)
+    for gauge in gauges:
         gauge.set(1)
     metrics.frame_forwarded(0.001)
     metrics.suggestion_painted(1.0)

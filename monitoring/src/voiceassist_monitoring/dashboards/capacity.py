@@ -40,9 +40,12 @@ CAPACITY = Board(
                 ),
                 Panel(
                     "Draining relays",
-                    "Relays that finish their calls and take no new ones.",
+                    "Relays that take no new calls and hand over those that they have; and calls that are being moved now.",
                     Unit.COUNT,
-                    (Query(gauge("voiceassist_relay_draining")),),
+                    (
+                        Query(gauge("voiceassist_relay_draining")),
+                        Query(gauge("voiceassist_relay_moving_calls"), "{{name}} calls that move"),
+                    ),
                 ),
             ),
         ),
@@ -68,9 +71,14 @@ CAPACITY = Board(
                 ),
                 Panel(
                     "Event loop delay",
-                    "How late a timer fires in 99 of 100 cases. Over 50 ms the relay has too much to do.",
+                    "How late a timer fires in 99 of 100 cases: over 50 ms the relay has too much to do. Where calls moved, how long that took, "
+                    "and how much of the customer's audio nobody heard.",
                     Unit.SECONDS,
-                    (Query(quantile(0.99, "voiceassist_relay_event_loop_delay_seconds", "instance"), "{{name}} {{instance}}"),),
+                    (
+                        Query(quantile(0.99, "voiceassist_relay_event_loop_delay_seconds", "instance"), "{{name}} {{instance}}"),
+                        Query(quantile(0.95, "voiceassist_relay_move_seconds"), "{{name}} move p95"),
+                        Query(quantile(0.95, "voiceassist_relay_move_gap_seconds"), "{{name}} gap p95"),
+                    ),
                 ),
             ),
         ),
@@ -128,9 +136,12 @@ CAPACITY = Board(
                 ),
                 Panel(
                     "Streams started again",
-                    "Streams that died before their start, by what became of them, a second.",
+                    "Streams that died, and calls that a relay which ends was to hand over, by what became of them, a second.",
                     Unit.PER_SECOND,
-                    (Query(rate("voiceassist_relay_stream_restarts_total", "outcome"), "{{name}} {{outcome}}"),),
+                    (
+                        Query(rate("voiceassist_relay_stream_restarts_total", "outcome"), "{{name}} {{outcome}}"),
+                        Query(rate("voiceassist_relay_moves_total", "outcome"), "{{name}} moves {{outcome}}"),
+                    ),
                 ),
                 Panel(
                     "Unknown messages",

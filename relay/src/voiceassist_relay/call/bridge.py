@@ -2,12 +2,18 @@
 
 Order: the stream ends (by `stop`, a lost socket, a final failure of the model, or because we hang up); the model may finish the
 turn that is open; what is finished is stored; then everything closes. For a lost socket another stream is asked for at once.
+
+A call that is moved has two streams for a while. The new one's bridge has its sessions opened and keeps the audio until the old one's
+has handed the call over; it goes on with what the other relay had, from the very frame on that the other did not count in.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+import functools
+import math
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -17,6 +23,7 @@ from voiceassist_crds.config import ApplyTo, Prompt, RelayConfig
 from voiceassist_crds.messages import AssistState, CallDocument, StatusReason, Track, WithdrawnReason
 from voiceassist_crds.status import PeerReason
 
+from ..handed_over import HandedCall, HandedModel
 from ..interfaces import FinishedSuggestion, MediaConnection, ModelListener, StreamStart, TurnTiming
 from ..lazy_event import LazyEvent
 from ..logs import call_hash
@@ -24,6 +31,10 @@ from ..metrics.labels import STREAM_ENDS
 from ..metrics.relay_metrics import CallMetrics, RelayMetrics
 from ..peer_health import PeerHealth
 from ..sync.agent_status import CUT, LOST
+from ..sync.call_objects import SUPERSEDED, Take, TakeAnswer
+from ..sync.move_rules import Holder
+from ..sync.retry import Ousted
+from .overlap import OldTrack, Overlap, Piece, gap_ms, rest, shift_of
 from .prompt_choice import choose_prompt
 from .timeline import CallTimeline
 
@@ -33,6 +44,16 @@ FLUSH_SECONDS = 180.0
 """Seconds that finished suggestions may take to be stored after the call's end: longer than Sync may be away (120 s)."""
 FLUSH_GRACE = 20.0
 """The same where the relay itself is about to end."""
+STANDING_SECONDS = 10.0
+"""Seconds for the model's sessions to stand before another relay is asked for the call."""
+STORED_SECONDS = 2.0
+"""Seconds for what is finished to be stored before another relay goes on with the numbers."""
+STREAM_END_SECONDS = 5.0
+"""Seconds for the stream of a call that was moved to end at Twilio, before its socket is closed."""
+TAKE_SECONDS = 30.0
+"""Seconds from the new stream's beginning in which the other relay must have handed the call over."""
+_LOOK_SECONDS = 0.05
+_LAG_SECONDS = 5.0
 
 log = structlog.get_logger("voiceassist.call")
 
@@ -58,6 +79,28 @@ class ModelClient(Protocol):
     async def finish(self, grace: float) -> None:
         """Gives what is open `grace` seconds for its outcome, then closes the sockets."""
 
+    def wait_for_call(self) -> None:
+        """Opens sessions that wait until `begin_with`: another relay has the call still."""
+
+    async def standing(self, seconds: float) -> bool:
+        """Waits for those sessions."""
+
+    def begin_with(self, handed: HandedModel | None, shift: float) -> None:
+        """Goes on with what another relay handed over, if it did, at the moment `shift` of the loop."""
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nobody speaks and nothing is answered."""
+
+    def hold(self) -> None:
+        """Lets frames wait: the call is about to be handed over."""
+
+    def let_go(self) -> None:
+        """The call stays after all."""
+
+    def give(self) -> HandedModel:
+        """Gives up the call as it was at `hold`."""
+
 
 class Publisher(Protocol):
     """A call's way to Sync. What is told is queued, bounded, and never waited for."""
@@ -80,6 +123,13 @@ class Publisher(Protocol):
     def refresh(self) -> None:
         """Has the Document read again: its Stream may be another one."""
 
+    @property
+    def seq(self) -> int:
+        """The highest suggestion number known to be used."""
+
+    async def stored(self, seconds: float) -> bool:
+        """Waits until what is finished is stored; whether it is."""
+
     async def run(self) -> None:
         """Writes until it is finished or cancelled."""
 
@@ -91,9 +141,21 @@ class Publisher(Protocol):
 
 
 MakeModelClient = Callable[[StreamStart, RelayConfig, Prompt, ModelListener, RelayMetrics], ModelClient]
-MakePublisher = Callable[[StreamStart, Prompt, RelayMetrics, Callable[[str], None], Callable[[CallDocument], None]], Publisher]
-"""(start, prompt, metrics, superseded, opened): `superseded(reason)` is called when the Document says that this stream is not wanted any
-more, `opened(document)` as soon as it is live, before Map and Stream are there."""
+MakePublisher = Callable[[StreamStart, Prompt, RelayMetrics, Callable[[str], None], Callable[[CallDocument], None], Take], Publisher]
+"""(start, prompt, metrics, superseded, opened, take): `superseded(reason)` is called when the Document says that this stream is not wanted
+any more, `opened(document)` as soon as it is live, before Map and Stream are there, `take(document)` where another relay has the call."""
+
+AskForCall = Callable[[str, StreamStart, Callable[[], bool]], Awaitable[HandedCall | TakeAnswer]]
+"""(address, start, over): asks a relay for a call, for as long as it is not `over`. Raises Ousted if that relay keeps it."""
+
+
+async def nobody_to_ask(_: str, _start: StreamStart, _over: Callable[[], bool]) -> HandedCall | TakeAnswer:
+    """For relays that move no calls."""
+    return TakeAnswer.GONE
+
+
+Commit = Callable[[int], Awaitable[CallDocument | None]]
+"""Writes into the Document that another relay has the call, with the highest number used; None: that relay is not to have it."""
 
 _HEALTH = {
     StatusReason.MODEL_REFUSED: PeerReason.REFUSED,
@@ -107,7 +169,7 @@ _LAST_STATUS = {
     "socket": LOST,
     "error": (AssistState.LOST, StatusReason.STREAM_LOST, "Assist stopped because of an internal error. Start it again to go on."),
 }
-_SILENT = frozenset({"replaced", "superseded", "stopped"})  # endings that another relay or the Document has already told
+_SILENT = frozenset({"replaced", "superseded", "stopped", "moved"})  # endings that another relay or the Document has already told
 
 
 @dataclass(slots=True)
@@ -135,16 +197,23 @@ class CallBridge:
         model_health: PeerHealth,
         loop_time: Callable[[], float],
         epoch: Callable[[], float],
+        ask_for_call: AskForCall = nobody_to_ask,
     ) -> None:
         """`start_again(call_sid, generation)` asks for another stream in place of this one; False if it cannot."""
         self.start = start
+        self._config, self._ask_for_call = config, ask_for_call
         self._start_again = start_again
         self._connection, self._metrics, self._health = connection, CallMetrics(metrics), model_health.reporter()
         self._time, self._epoch = loop_time, epoch
         self._prompt = choose_prompt(config, start.call_sid)
         self._model = make_model_client(start, config, self._prompt, self, self._metrics)
-        self._publisher = make_publisher(start, self._prompt, self._metrics, self._superseded, self._opened)
+        self._publisher = make_publisher(start, self._prompt, self._metrics, self._superseded, self._opened, self._take)
         self.frame = self._model.frame  # the hot path: no step in between
+        self._overlap: Overlap | None = None
+        if start.claims.moved:
+            self._overlap, self.frame = Overlap(), self._overlapping
+            self._model.wait_for_call()
+        self._stream_over = LazyEvent()
         self._over = LazyEvent()
         self._reason = ""
         self._failed = False
@@ -171,6 +240,10 @@ class CallBridge:
 
     def ended(self, reason: str) -> None:
         """The stream is over."""
+        self._stream_over.set()
+        self._end(reason)
+
+    def _end(self, reason: str) -> None:
         if not self._reason:
             self._reason = reason
             self._over.set()
@@ -192,6 +265,8 @@ class CallBridge:
         """The Document was read: whether the call is paused is what it says, unless somebody has asked here since it was."""
         if not self._told:
             self._hold_back(document.paused)
+        if self._overlap is not None:
+            self._begin_with(None)
         self._known.set()
 
     def refresh(self) -> None:
@@ -199,7 +274,7 @@ class CallBridge:
         self._publisher.refresh()
 
     def _close(self, reason: str, code: int) -> None:
-        self.ended(reason)
+        self._end(reason)
         self._connection.close(code, reason)
 
     def pause(self) -> None:
@@ -232,6 +307,135 @@ class CallBridge:
             before, self._names = self._names, config.model.names
             self.models = tuple(dict.fromkeys((*self._names, *before)))
             self._model.use(config, prompt)
+
+    # from one relay to another
+
+    @property
+    def holder(self) -> Holder:
+        """This stream, by what the Document says of it."""
+        return Holder(self.start.claims.generation, self.start.stream_sid)
+
+    @property
+    def in_force(self) -> bool:
+        """Whether the call is this relay's: not while another one has still to hand it over."""
+        return self._overlap is None
+
+    @property
+    def movable(self) -> bool:
+        """Whether the call's Document names this stream, and the stream runs."""
+        return self._known.is_set() and not self._reason
+
+    async def hand_over(self, patience: float, commit: Commit) -> HandedCall | None:
+        """Hands the call over, within `patience` seconds between two turns, else in the middle of one. None: it is not handed over.
+
+        No frame goes to the model while it is written that the call is another's: what is asked of the call from then on is asked there.
+        Raises what `commit` raises; the call stays then.
+        """
+        deadline = self._time() + patience
+        while self.movable and self._time() < deadline and not (self._model.quiet and await self._publisher.stored(0.0)):  # noqa: ASYNC110 - it comes with any frame or answer
+            await asyncio.sleep(_LOOK_SECONDS)
+        if not self.movable:
+            return None
+        until = (self._connection.position(True), self._connection.position(False))
+        self._model.hold()
+        try:
+            document = await commit(self._publisher.seq)
+        except BaseException:
+            self._model.let_go()
+            raise
+        if document is None:
+            self._model.let_go()
+            return None
+        self.frame = self._passed_on
+        paused = self._paused
+        handed = HandedCall(document.generation, document.wire(), self.revision, self._model.give(), until, paused, self._publisher.seq)
+        self._end("moved")
+        if not await self._publisher.stored(STORED_SECONDS):
+            self._log.warning("handed over before everything was stored")
+        return handed
+
+    def _passed_on(self, inbound: bool, payload: bytes, arrived: float) -> None:  # noqa: ARG002 - has the shape of `frame`
+        """The other relay hears it."""
+        self._metrics.frames(Track.CUSTOMER if inbound else Track.AGENT, "overlap")
+
+    def _overlapping(self, inbound: bool, payload: bytes, arrived: float) -> None:
+        if self._overlap is not None:
+            self._overlap.put(inbound, self._connection.position(inbound), payload, arrived)
+
+    async def _take(self, document: CallDocument) -> CallDocument | TakeAnswer:
+        """Another relay has the call, or had it: asks for it once all is ready to go on with it."""
+        standing = await self._model.standing(STANDING_SECONDS)
+        if self.over or not (standing or document.source):
+            raise Ousted(SUPERSEDED)  # the other relay keeps the call: it may have what this one cannot get
+        answer = await self._ask_for_call(document.source or document.owner, self.start, self._given_up)
+        if isinstance(answer, TakeAnswer):
+            return answer
+        written = CallDocument.model_validate(answer.document, extra="allow")
+        if not self._told:
+            self._hold_back(written.paused or answer.paused)
+        self._begin_with(answer)
+        return written
+
+    def _given_up(self) -> bool:
+        return self.over or self._time() > self._summary.began + TAKE_SECONDS
+
+    def _begin_with(self, handed: HandedCall | None) -> None:
+        """The call is this relay's: the sessions that stand go on with what was handed over, and with the audio that was not heard yet."""
+        overlap, self._overlap = self._overlap, None
+        if overlap is None:
+            return
+        now, from_ms = self._time(), {True: -math.inf, False: -math.inf}
+        model = None if handed is None else handed.model
+        if handed is not None and model is not None:
+            self._keep_revision(handed.revision)
+            tracks = {True: (handed.until_ms[0], model.conversation), False: (handed.until_ms[1], model.agent)}
+            old = {
+                inbound: OldTrack(until, [frame.encode() for frame in track.frames], [now - age for age in track.ages])
+                for inbound, (until, track) in tracks.items()
+                if track is not None
+            }
+            found = shift_of(old, overlap)
+            if found is not None:
+                from_ms = {inbound: until + found[0] for inbound, (until, _) in tracks.items() if until >= 0} | {
+                    inbound: -math.inf for inbound, (until, _) in tracks.items() if until < 0
+                }
+                self._metrics.move_gap(gap_ms(overlap.of(True), from_ms[True]) / 1000)
+            self._log.info("call taken over", shift_ms=found[0] if found else None, by_audio=bool(found and found[1]))
+        heard = [(piece, rest(piece, from_ms[piece.inbound])) for piece in overlap.all()]
+        first = next((piece.arrived for piece, audio in heard if audio is not None), now)
+        latest = (
+            now
+            if model is None
+            else max((now - track.ages[-1] for track in (model.conversation, model.agent) if track and track.ages), default=now)
+        )
+        self._model.begin_with(model, now - max(0.0, latest - first))
+        for piece, audio in heard:
+            if audio is not None:
+                self._model.frame(piece.inbound, audio, piece.arrived)
+            else:
+                self._passed_on(piece.inbound, piece.payload, piece.arrived)
+        self.frame = self._model.frame if self._passed(from_ms) else functools.partial(self._lagging, from_ms, now + _LAG_SECONDS)
+
+    def _passed(self, from_ms: dict[bool, float]) -> bool:
+        """Whether the stream has come to what the other relay did not hear, on every track."""
+        return all(self._connection.position(inbound) >= at for inbound, at in from_ms.items())
+
+    def _lagging(self, from_ms: dict[bool, float], until: float, inbound: bool, payload: bytes, arrived: float) -> None:
+        """This stream is behind the other one: what that has heard is passed over."""
+        audio = rest(Piece(inbound, self._connection.position(inbound), payload, arrived), from_ms[inbound])
+        if audio is not None:
+            self._model.frame(inbound, audio, arrived)
+        else:
+            self._passed_on(inbound, payload, arrived)
+        if arrived >= until or self._passed(from_ms):
+            self.frame = self._model.frame
+
+    def _keep_revision(self, revision: str) -> None:
+        """A call keeps the prompt that it began with, wherever it goes, while the configuration has it."""
+        kept = next((prompt for prompt in self._config.prompts if prompt.revision == revision), None)
+        if kept is not None and kept != self._prompt:
+            self._prompt = kept
+            self._model.use(self._config, kept)
 
     # the model's side
 
@@ -298,7 +502,8 @@ class CallBridge:
 
     async def _run_model(self) -> None:
         """The model hears of the call when it is known whether it may; the frames until then are kept."""
-        await self._known.wait()
+        if self._overlap is None:
+            await self._known.wait()
         await self._model.run()
 
     async def _shut_down(self, model: asyncio.Task[None], publisher: asyncio.Task[None]) -> None:
@@ -323,9 +528,13 @@ class CallBridge:
                 await self._publisher.finish(grace, lost=None if reason in _SILENT else reason != "stop")
         except TimeoutError:
             self._log.error("suggestions may be lost: they could not be stored in time")
+        if reason == "moved":  # Twilio is told to stop the stream, which is no error there, as a socket that is closed would be
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(STREAM_END_SECONDS):
+                    await self._stream_over.wait()
 
     def _tell(self) -> None:
-        if self._reason not in {"stop", "stopped"}:  # a stream that broke the protocol ends by the name of what it did
+        if self._reason not in {"stop", "stopped", "moved"}:  # a stream that broke the protocol ends by the name of what it did
             self._metrics.stream_lost(self._reason if self._reason in STREAM_ENDS else "protocol")
         summary = self._summary
         self._log.info(

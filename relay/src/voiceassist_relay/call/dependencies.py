@@ -29,6 +29,7 @@ SUFFIX_CHARS: Final = 16
 _ALPHABET: Final = string.ascii_letters + string.digits
 _ASK: Final = RetryPolicy(first=0.1, longest=1.0, attempts=8, longest_asked=2.0, within=8.0)
 _FOLLOW: Final = RetryPolicy(first=0.2, longest=4.0, attempts=None, within=180.0)
+_MOVE_AGAIN: Final = RetryPolicy(first=1.0, longest=20.0, attempts=None)
 _STREAM_RATE: Final = Rate(per_second=5.0, burst=20)
 _FEEDBACK_RATE: Final = Rate(per_second=1.0, burst=20)
 
@@ -56,6 +57,9 @@ class LiveCalls(Protocol):
 
     def find(self, call_sid: str) -> LiveCall | None:
         """The call, while its stream is connected here."""
+
+    def coming(self, call_sid: str) -> bool:
+        """Whether the call's next stream is here, and another relay has still to hand the call over."""
 
     def had(self, call_sid: str) -> bool:
         """Whether its stream is or was connected to this process."""
@@ -86,6 +90,18 @@ class Timing:
     """For a stream that was created to arrive somewhere, before the agent is told that it did not."""
     unknown_state_seconds: float = 30.0
     """For a newer relay to bring a call's Document out of a state that this version does not know, before a callback is let go."""
+    move_patience: float = 4.0
+    """For a moment between two turns in which to hand a call over."""
+    arrive_seconds: float = 20.0
+    """For a stream that was created to come to another relay, and for that to be ready and have the call."""
+    take_seconds: float = 12.0
+    """For the relay that has a call to hand it over, patience included."""
+    take_again_seconds: float = 0.3
+    """Between two questions to a relay that did not answer clearly."""
+    move_again: RetryPolicy = _MOVE_AGAIN
+    """Between attempts to move a call."""
+    moves_at_once: int = 16
+    """Calls of one relay that are being moved at the same time."""
     stream_rate: Rate = _STREAM_RATE
     feedback_rate: Rate = _FEEDBACK_RATE
 

@@ -1,4 +1,4 @@
-"""The relay's end of life: readiness fails first, new upgrades are served a little longer, live calls go on, then all closes in order."""
+"""The relay's end of life: readiness fails first, new upgrades are served a little longer, live calls move, then all closes in order."""
 
 from __future__ import annotations
 
@@ -21,8 +21,15 @@ CLOSE_GRACE = TURN_GRACE + FLUSH_GRACE + 5
 class Drain:
     """Begins once, by SIGTERM or SIGINT; a second signal skips the waiting, not the flush."""
 
-    def __init__(self, registry: Registry, metrics: RelayMetrics, limits: Callable[[], Limits]) -> None:
-        self._registry, self._metrics, self._limits = registry, metrics, limits
+    def __init__(
+        self,
+        registry: Registry,
+        metrics: RelayMetrics,
+        limits: Callable[[], Limits],
+        move_calls: Callable[[], Coroutine[object, object, None]] | None = None,
+    ) -> None:
+        """`move_calls` moves the calls to other relays, for as long as it runs."""
+        self._registry, self._metrics, self._limits, self._move_calls = registry, metrics, limits, move_calls
         self._asked = asyncio.Event()
         self._hurry = asyncio.Event()
 
@@ -46,7 +53,11 @@ class Drain:
         await self._or_hurry(asyncio.sleep(limits.drain_grace_seconds))
         self._registry.refusing = True
         if len(self._registry):
+            moving = asyncio.create_task(self._move_calls()) if self._move_calls is not None else None
             await self._or_hurry(self._registry.wait_empty(limits.drain_timeout_seconds))
+            if moving is not None:
+                moving.cancel()
+                await asyncio.gather(moving, return_exceptions=True)
         await self._registry.hang_up_all("drain", CLOSE_GRACE)
         log.info("drained")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import hashlib
 import ipaddress
 import re
 import secrets
@@ -19,6 +20,7 @@ from voiceassist_crds.messages import CallDocument
 from voiceassist_crds.names import CALL_SID_PATTERN, PEER_HEADER, PEER_PROOF_HEADER, is_call_sid
 
 from ..auth import mint_peer, mint_peer_for, verify_peer, verify_peer_for
+from ..handed_over import MAX_BYTES, HandedCall, TakeRequest, encode, read_call
 from ..logs import call_hash
 from .dependencies import FunctionDependencies, LiveCall
 
@@ -99,26 +101,46 @@ class PeerRelays:
             return Asked.DONE
         return await self._ask("POST", document.owner, f"/calls/{call_sid}/{action}", call_sid)
 
+    async def take(self, owner: str, call_sid: str, request: TakeRequest) -> HandedCall | Asked:
+        """Asks a relay to hand over a call. Asked.DONE: it keeps the call."""
+        answer = await self._request("POST", owner, f"/calls/{call_sid}/take", call_sid, encode(request), self._deps.timing.take_seconds)
+        if isinstance(answer, Asked):
+            return answer
+        status, body = answer
+        handed = read_call(body) if status == 200 else None
+        if handed is not None:
+            return handed
+        return Asked.DONE if status == 409 else _other(status, body, call_sid)
+
     async def _ask(self, method: str, owner: str, path: str, call_sid: str) -> Asked:
+        answer = await self._request(method, owner, path, call_sid, b"", self._deps.timing.peer_seconds)
+        if isinstance(answer, Asked):
+            return answer
+        status, body = answer
+        return Asked.DONE if status == 200 else _other(status, body, call_sid)
+
+    async def _request(
+        self, method: str, owner: str, path: str, call_sid: str, content: bytes, seconds: float
+    ) -> tuple[int, bytes] | Asked:
         address = peer_address(owner, self._deps.peer_port)
         tokens = self._deps.current().secrets.auth_tokens
         if address is None or not tokens:
             return Asked.UNKNOWN
-        now = self._deps.now()
+        now, proven = self._deps.now(), proven_path(path, content)
         headers = {
-            PEER_PROOF_HEADER: mint_peer_for(tokens[0], address, method, path, now, secrets.token_urlsafe(_NONCE_BYTES)),
-            PEER_HEADER: mint_peer(tokens[0], method, path, now),  # for a relay of version 0.1.0
+            PEER_PROOF_HEADER: mint_peer_for(tokens[0], address, method, proven, now, secrets.token_urlsafe(_NONCE_BYTES)),
+            PEER_HEADER: mint_peer(tokens[0], method, proven, now),  # for a relay of version 0.1.0
         }
+        most = MAX_BYTES if content else _MAX_ANSWER
         try:
             async with (
-                asyncio.timeout(self._deps.timing.peer_seconds),
-                self._deps.http.request(method, f"http://{address}{path}", headers=headers, allow_redirects=False) as response,
+                asyncio.timeout(seconds),
+                self._deps.http.request(
+                    method, f"http://{address}{path}", headers=headers, data=content or None, allow_redirects=False
+                ) as response,
             ):
                 self._deps.unreached.answered(address)
-                if response.status == 200:
-                    return Asked.DONE
-                body = await response.content.read(_MAX_ANSWER)
-                status = response.status
+                return response.status, await _at_most(response.content, most)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             refused = nothing_listens(error)
             log.warning("relay not reached", call=call_hash(call_sid), error=type(error).__name__, refused=refused)
@@ -127,12 +149,31 @@ class PeerRelays:
                 return Asked.GONE
             self._deps.unreached.silent(address, self._deps.monotonic())
             return Asked.UNKNOWN
-        if status == 404 and NO_SUCH_CALL.encode() in body:
-            return Asked.GONE
-        if status == 404 and CALL_OVER.encode() in body:
-            return Asked.OVER
-        log.warning("relay did not do as asked", call=call_hash(call_sid), status=status)
-        return Asked.UNKNOWN
+
+
+async def _at_most(content: aiohttp.StreamReader, most: int) -> bytes:
+    """The body. Raises ValueError if it is longer than that."""
+    parts, size = [], 0
+    async for part in content.iter_chunked(1 << 16):
+        size += len(part)
+        if size > most:
+            raise ValueError("the answer is too long")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _other(status: int, body: bytes, call_sid: str) -> Asked:
+    if status == 404 and NO_SUCH_CALL.encode() in body:
+        return Asked.GONE
+    if status == 404 and CALL_OVER.encode() in body:
+        return Asked.OVER
+    log.warning("relay did not do as asked", call=call_hash(call_sid), status=status)
+    return Asked.UNKNOWN
+
+
+def proven_path(path: str, body: bytes) -> str:
+    """What a proof names: the path, and the body if there is one."""
+    return f"{path}#{hashlib.sha256(body).hexdigest()}" if body else path
 
 
 def peer_router(deps: FunctionDependencies) -> APIRouter:
@@ -152,27 +193,32 @@ def peer_router(deps: FunctionDependencies) -> APIRouter:
 
 def _answer(deps: FunctionDependencies, request: Request, action: str | None) -> Response:
     call_sid = request.path_params["call_sid"]
-    if not _is_relay(deps, request):
-        return _error(403, "no_proof", f"{PEER_HEADER}: no valid proof of a relay of this installation")
+    if not is_relay(deps, request):
+        return error_answer(403, "no_proof", f"{PEER_HEADER}: no valid proof of a relay of this installation")
     if action not in {None, *ACTIONS} or not is_call_sid(call_sid):
-        return _error(404, "not_found", f"known: /calls/{CALL_SID_PATTERN} and its {', '.join(ACTIONS)}")
+        return error_answer(404, "not_found", f"known: /calls/{CALL_SID_PATTERN} and its {', '.join(ACTIONS)}")
     local = deps.calls.find(call_sid)
+    if local is None and deps.calls.coming(call_sid):
+        if action is None:
+            return JSONResponse({"callSid": call_sid, "done": "found"})
+        return error_answer(503, "coming", "another relay has still to hand this call over")
     if local is None and deps.calls.had(call_sid):
-        return _error(404, CALL_OVER, "the call's stream at this relay is over")
+        return error_answer(404, CALL_OVER, "the call's stream at this relay is over")
     if local is None:
-        return _error(404, NO_SUCH_CALL, "this relay does not have the call")
+        return error_answer(404, NO_SUCH_CALL, "this relay does not have the call")
     if action is not None:
         _carry_out(local, action)
     return JSONResponse({"callSid": call_sid, "done": action or "found"})
 
 
-def _is_relay(deps: FunctionDependencies, request: Request) -> bool:
-    """Whether the request carries a proof that is for this relay and was not used yet.
+def is_relay(deps: FunctionDependencies, request: Request, body: bytes = b"") -> bool:
+    """Whether the request carries a proof that is for this relay, and for this body, and was not used yet.
 
     A relay of version 0.1.0 sends only its own kind, which names no target. A later one sends both: whoever takes its proof off the
     request finds the other used up here, and no other relay has the call.
     """
     tokens, now, method, path = deps.current().secrets.auth_tokens, deps.now(), request.method, request.url.path
+    path = proven_path(path, body)
     proof, old = request.headers.get(PEER_PROOF_HEADER, ""), request.headers.get(PEER_HEADER, "")
     if proof:
         valid = bool(deps.address) and verify_peer_for(tokens, proof, deps.address, method, path, now)
@@ -195,5 +241,6 @@ def _carry_out(call: LiveCall, action: str) -> None:
         call.refresh()
 
 
-def _error(status: int, code: str, message: str) -> Response:
+def error_answer(status: int, code: str, message: str) -> Response:
+    """A refusal, as relays tell each other."""
     return JSONResponse({"error": {"code": code, "message": message}}, status_code=status)

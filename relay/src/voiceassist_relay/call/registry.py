@@ -31,6 +31,10 @@ class Bridge(CallSink, Protocol):
     def over(self) -> bool:
         """Whether the stream has ended; what is finished may still be on its way to Sync."""
 
+    @property
+    def in_force(self) -> bool:
+        """Whether the call is this relay's: not while another one has still to hand it over."""
+
     async def run(self) -> None:
         """Carries the call to its end, flush included."""
 
@@ -150,9 +154,14 @@ class Registry:
             bridge.hang_up("error")
 
     def find(self, call_sid: str) -> Bridge | None:
-        """The live call with this SID, if its audio is here; not one that only flushes."""
+        """The live call with this SID, if its audio is here; not one that only flushes, nor one that another relay has still."""
         bridge = self._calls.get(CallSid(call_sid))
-        return None if bridge is None or bridge.over else bridge
+        return None if bridge is None or bridge.over or not bridge.in_force else bridge
+
+    def coming(self, call_sid: str) -> bool:
+        """Whether the call's next stream is here, and another relay has still to hand the call over."""
+        bridge = self._calls.get(CallSid(call_sid))
+        return bridge is not None and not bridge.over and not bridge.in_force
 
     def had(self, call_sid: str) -> bool:
         """Whether this process has or had the call's audio, among the last calls: then it counts, or has counted, its end."""

@@ -11,6 +11,7 @@ from voiceassist_crds.names import CALLBACK_PATH, FEEDBACK_PATH, STREAM_PATH, TO
 from ..call.access import LOCAL_PERSON, Access, access_for_start, left_alone, watched
 from ..call.control import StreamControl
 from ..call.dependencies import FunctionDependencies
+from ..call.moves import CallMoves
 from ..call.peer_relays import PeerRelays
 from ..call.recovery import StreamCallbacks, read_event
 from ..call.start import Started, StreamStarter
@@ -50,6 +51,7 @@ class Functions:
         patient = CallDocuments(store, timing.follow)  # nobody waits for the answer to a callback
         self._callbacks = StreamCallbacks(deps, patient, streams, status, peers, self._starts)
         self._feedback = Feedback(deps, documents)
+        self.moves = CallMoves(deps, patient, streams, peers)
         self._stream_rate = RateTable(timing.stream_rate)
         self._feedback_rate = RateTable(timing.feedback_rate)
 

@@ -195,6 +195,10 @@ class MediaSocket(asyncio.Protocol):
             self._settle(Refusal(reason))
         self._close(code, reason)
 
+    def position(self, inbound: bool) -> int:
+        """Where a track's audio so far ends on the stream's clock, in ms; -1 where that is not known."""
+        return -1 if self._stream is None else self._stream.position(inbound)
+
     # before 101
 
     def _handshake(self, data: bytes) -> None:

@@ -112,6 +112,10 @@ class StreamProtocol:
         self._due = [-HOLE_MS, -HOLE_MS]  # ms at which each track's audio so far ends: outbound, inbound
         self._seen = [False, False]
 
+    def position(self, inbound: bool) -> int:
+        """Where a track's audio so far ends, in ms of the stream's clock; -1 where no message has said."""
+        return max(-1, self._due[inbound])
+
     def receive(self, text: bytes | bytearray) -> Received:
         """Takes one text message. Never raises, whatever the text is. After a refusal or a stop, nothing has an effect."""
         if self._over:

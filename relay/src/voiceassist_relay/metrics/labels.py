@@ -27,7 +27,7 @@ MAX_MODELS: Final = 4
 FRAMES: Final[Values] = tuple(
     product(
         tuple(track.value for track in Track),
-        ("forwarded", "filled", "replayed", "paused", "dropped", "unused", "duplicate", "malformed"),
+        ("forwarded", "filled", "replayed", "paused", "dropped", "unused", "duplicate", "malformed", "overlap"),
     )
 )
 QUEUES: Final = ("model_audio", "too_fast", "suggestions", "stream_draft", "stream_transcript", "stream_kept", "log")
@@ -41,6 +41,8 @@ HTTP_REFUSED: Final = tuple(refusal.value for refusal in HttpRefusal)
 STREAM_ENDS: Final = ("socket", "idle", "closed", "model", "superseded", "replaced", "drain", "error", "protocol", "relay", "never_came")
 """Ends of streams other than by `stop`; `protocol`: it broke the protocol; `relay`: its relay is gone."""
 RESTARTS: Final = ("started", "refused", "given_up", "call_over")
+MOVES: Final = ("moved", "moved_with_gap", "never_came", "refused", "ended", "failed")
+"""What became of attempts to move a call; `ended`: the call, or its stream, ended first."""
 RECONNECTS: Final = ("closed", "stalled", "expiring", "error", "configuration")
 MODEL_ERRORS: Final = (
     # codes of the server; several that mean the same to whoever has to act are counted as one (`realtime.failures.label`)

@@ -28,6 +28,8 @@ _LATENCY = (0.5, 1.0, 1.5, 2.0, 3.0, 5.0)
 _STAGE = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
 _WRITE = (0.25, 1.0, 5.0)
 _FORWARD = (0.0001, 0.00025, 0.0005, 0.001, 0.005, 0.025, 0.1)
+_MOVE = (1.0, 2.0, 5.0, 10.0, 30.0)
+_GAP = (0.0, 0.1, 0.5, 2.0, 5.0)
 _LOOP = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 
 
@@ -92,6 +94,12 @@ class RelayMetrics:
         )
         self._lost = listed("streams_lost_total", "Streams that ended other than by `stop`.", alone(closed.STREAM_ENDS), "reason")
         self._restarts = listed("stream_restarts_total", "Streams started again after one died.", alone(closed.RESTARTS), "outcome")
+        self.moving_calls = gauge("moving_calls", "Calls that are being moved to another relay now.")
+        self._moves = listed("moves_total", "Attempts to move a call to another relay.", alone(closed.MOVES), "outcome")
+        self._move = histogram("move_seconds", "From the decision to move a call until another relay had it.", _MOVE)
+        self._move_gap = histogram(
+            "move_gap_seconds", "Audio of the customer that no relay heard while a call was moved; told by the relay that took it.", _GAP
+        )
         self._reconnects = listed("realtime_reconnects_total", "Model sessions replaced.", alone(closed.RECONNECTS), "reason")
         self._model_errors = listed(
             "realtime_errors_total", "Errors that the model's server reported, by their code or class.", alone(closed.MODEL_ERRORS), "code"
@@ -215,7 +223,8 @@ class RelayMetrics:
     # audio
 
     def frames(self, track: str, outcome: str, count: int = 1) -> None:
-        """Counts frames: track customer or agent; outcome forwarded, filled, replayed, paused, dropped, unused, duplicate, malformed."""
+        """Counts frames: track customer or agent; outcome forwarded, filled, replayed, paused, dropped, unused, duplicate,
+        malformed, overlap (the other stream's relay counts it in)."""
         self._frames.inc(track, outcome, count=count)
 
     def frame_forwarded(self, seconds: float) -> None:
@@ -259,6 +268,16 @@ class RelayMetrics:
     def stream_restarted(self, outcome: str) -> None:
         """A stream that died and was wanted: started, refused, given_up, call_over."""
         self._restarts.inc(outcome)
+
+    def call_moved(self, outcome: str, seconds: float) -> None:
+        """An attempt to move a call ended: moved, moved_with_gap, never_came, refused, ended, failed."""
+        self._moves.inc(outcome)
+        if outcome in {"moved", "moved_with_gap"}:
+            self._move.observe(seconds)
+
+    def move_gap(self, seconds: float) -> None:
+        """A call was taken over; so much of the customer's audio was heard by nobody."""
+        self._move_gap.observe(seconds)
 
     def reconnected(self, reason: str) -> None:
         """A model session was replaced: closed, stalled, expiring, error, configuration."""

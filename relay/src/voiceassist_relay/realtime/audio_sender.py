@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import monotonic
 
 from websockets.speedups import apply_mask
@@ -41,6 +41,8 @@ class AudioSender:
         "_fast",
         "_filled",
         "_forwarded",
+        "_held",
+        "_held_frames",
         "_keep",
         "_left",
         "_metrics",
@@ -69,6 +71,8 @@ class AudioSender:
         self._writable = True
         self._paused = False
         self._closed = False
+        self._held = False
+        self._held_frames = 0
         self._left = SAMPLE
         self._real_time = RealTimeLimiter()
         self._forwarded = self._again = self._filled = self._paused_count = self._dropped = self._too_fast = 0
@@ -115,9 +119,30 @@ class AudioSender:
         if yes:
             self._pump()
 
+    def hold(self) -> None:
+        """Frames wait from now on: the call is about to be handed over. `kept` is what was there before."""
+        self._count()
+        self._held, self._held_frames, self._fast = True, 0, None
+
+    def let_go(self) -> None:
+        """The call stays: what has waited goes out."""
+        self._held = False
+        self._pump()
+
+    def kept(self) -> tuple[list[bytes], list[float], int]:
+        """The latest frames until `hold`, oldest first, when they arrived, and how many at their end the session did not get."""
+        buffer, end = self._buffer, max(0, len(self._buffer.frames) - self._held_frames)
+        missing = max(buffer.fresh, buffer.pending) - self._held_frames
+        return buffer.frames[:end], buffer.arrivals[:end].tolist(), max(0, missing)
+
+    def begin_with(self, frames: Sequence[bytes], arrivals: Sequence[float], fresh: int) -> None:
+        """Goes on with the audio that another relay kept; to be called before the first frame."""
+        if not self._paused:
+            self._buffer.begin_with(frames, arrivals, fresh)
+
     def pause(self) -> None:
         """No byte goes out from now on, and none is kept."""
-        self._paused, self._fast = True, None
+        self._paused, self._fast, self._held_frames = True, None, 0
         self._paused_count += self._buffer.clear()
 
     def resume(self) -> None:
@@ -134,7 +159,7 @@ class AudioSender:
 
     def fill(self, count: int, now: float) -> None:
         """Appends silence of our own, unless audio is still on its way."""
-        if self._write is None or self._paused or not self._writable or self._buffer.pending:
+        if self._write is None or self._paused or self._held or not self._writable or self._buffer.pending:
             return
         for _ in range(count):
             self._put_out(SILENCE, now)
@@ -190,7 +215,9 @@ class AudioSender:
             self._too_fast += 1
         else:
             self._real_time.took(payload_ms(payload) / 1000)
-            if self._write is None or not self._writable or self._buffer.pending:
+            if self._held:
+                self._held_frames += 1
+            if self._write is None or not self._writable or self._held or self._buffer.pending:
                 self._wait(payload, arrived)
             else:
                 self._buffer.sent(arrived, payload)
@@ -210,7 +237,7 @@ class AudioSender:
 
     def _pump(self) -> None:
         """Writes what waits, as far as the socket takes it."""
-        if self._write is None or self._paused:
+        if self._write is None or self._paused or self._held:
             return
         if self._buffer.pending and self._writable:
             for arrived, payload, again in self._buffer.take():

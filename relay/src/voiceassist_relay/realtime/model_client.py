@@ -14,6 +14,7 @@ from voiceassist_crds.config import Prompt, RelayConfig
 from voiceassist_crds.messages import AssistState, StatusReason, Track
 from voiceassist_crds.proxies import Proxies
 
+from ..handed_over import HandedModel
 from ..interfaces import FinishedSuggestion, ModelListener
 from ..lazy_event import LazyEvent
 from ..metrics.relay_metrics import RelayMetrics
@@ -26,6 +27,7 @@ from .core.outputs import AgentSpoke, DraftShown, DraftWithdrawn, Event, ModelFa
 from .core.session_settings import SessionSettings
 from .core.turns import Turn
 from .dialer import Dials, FinalFailure, SessionDependencies
+from .inheritance import entries_of, handed_history, handed_track, inheritance_of
 from .session_profiles import ConversationProfile, TranscriptionProfile
 from .session_supervisor import SessionSupervisor
 
@@ -76,9 +78,10 @@ class ModelClient:
         self._log = _log.bind(call=call_hash)
         kept = min(limits.history_characters, 2 * config.model.truncation.post_instructions_tokens)
         self._history = History(kept, limits.words_characters)
+        self._limiter = ResponseLimiter(config.model.max_responses_per_minute)
         self._needs = SessionDependencies(lambda: self._settings, key, metrics, limits, dials or Dials.shared(), tls, chance, proxies)
         self._conversation = SessionSupervisor(
-            ConversationProfile(self._history, ResponseLimiter(config.model.max_responses_per_minute), limits),
+            ConversationProfile(self._history, self._limiter, limits),
             AudioSender(Track.CUSTOMER, metrics, limits),
             self._needs,
             on_events=self._events,
@@ -158,11 +161,73 @@ class ModelClient:
         elif self._agent is not None:
             self._agent.use(settings)
 
+    # from one relay to another
+
+    def wait_for_call(self) -> None:
+        """Sessions are opened and wait: another relay has the call until `begin_with`. To be called before `run`."""
+        for supervisor in self._supervisors:
+            supervisor.wait_for_call()
+
+    async def standing(self, seconds: float) -> bool:
+        """Waits until the conversation's session stands, or none will, and the agent's too if that comes soon; whether it did in time."""
+        try:
+            async with asyncio.timeout(seconds):
+                for supervisor in self._supervisors:
+                    await supervisor.standing.wait()
+        except TimeoutError:
+            return self._conversation.standing.is_set()
+        return True
+
+    def begin_with(self, handed: HandedModel | None, shift: float) -> None:
+        """The call is this relay's: goes on with what the former one handed over. `shift`: the moment of the hand-over, in loop seconds."""
+        if handed is not None:
+            self._history.take_over(entries_of(handed.history, shift))
+            self._limiter.take_over(shift - age for age in handed.asked)
+        conversation = None if handed is None else inheritance_of(handed.conversation, shift)
+        self._conversation.begin_with(conversation)
+        if self._agent is not None:
+            self._agent.begin_with(None if handed is None or handed.agent is None else inheritance_of(handed.agent, shift))
+
+    @property
+    def quiet(self) -> bool:
+        """Whether the call could be handed over between turns: nobody speaks, nothing is answered or waits for an answer."""
+        core = self._conversation.core
+        return core is None or self._paused or (core.at_turns_end and self._conversation.sender.flowing)
+
+    def hold(self) -> None:
+        """Frames wait from now on, until `let_go` or `give`."""
+        for supervisor in self._supervisors:
+            supervisor.sender.hold()
+
+    def let_go(self) -> None:
+        """The call stays here: what has waited goes out."""
+        for supervisor in self._supervisors:
+            supervisor.sender.let_go()
+
+    def give(self) -> HandedModel:
+        """Gives the call up: what another relay goes on with, up to the last `hold`. The sessions are closed."""
+        now = self._loop.time()
+        conversation = self._conversation.give()
+        agent = self._agent.give() if self._agent is not None else None
+        handed = HandedModel(
+            conversation=handed_track(conversation, now),
+            agent=None if agent is None else handed_track(agent, now),
+            history=handed_history(self._history.entries(), now),
+            asked=[now - moment for moment in self._limiter.moments],
+        )
+        self._ending = True
+        self._over.set()
+        return handed
+
+    @property
+    def _supervisors(self) -> list[SessionSupervisor]:
+        return [self._conversation] if self._agent is None else [self._conversation, self._agent]
+
     async def finish(self, grace: float) -> None:
         """The stream ended: what is open still gets its outcome within `grace` seconds; then the sockets are closed."""
         if self._running and not self._over.is_set():
             self._ending = True
-            supervisors = [self._conversation] if self._agent is None else [self._conversation, self._agent]
+            supervisors = self._supervisors
             for supervisor in supervisors:
                 supervisor.finish()
             try:

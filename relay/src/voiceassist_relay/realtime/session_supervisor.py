@@ -19,6 +19,7 @@ from .core.session_base import SessionCore
 from .core.session_settings import SessionSettings
 from .core.turns import HandOverState
 from .dialer import Dialer, FinalFailure, SessionDependencies
+from .inheritance import Inheritance
 from .session_connection import SessionConnection
 from .session_profiles import SessionProfile
 
@@ -75,6 +76,12 @@ class SessionSupervisor:
         self._alarm_at = math.inf
         self._tell: asyncio.TimerHandle | None = None
         self._closing: set[asyncio.Task[None]] = set()
+        self.standing = LazyEvent()
+        """Set once the first session stands, or none will."""
+        self._may_begin = LazyEvent()
+        self._may_begin.set()
+        self._inherited: float | None = None
+        """Arrival of the first frame that the first session is to hear, where another relay had the call before."""
 
     # the life of the track
 
@@ -83,10 +90,15 @@ class SessionSupervisor:
         self._tell = self._loop.call_later(self._limits.tell_after, self._broken)
         try:
             connection = await self._dialer.open(at_once=True)
+            self.standing.set()
+            await self._may_begin.wait()
+            if connection.over is not None:
+                connection = await self._dialer.open()
             while True:
                 self._attach(connection)
                 connection = await self._successor(connection)
         finally:
+            self.standing.set()
             self._end()
 
     async def closed(self) -> None:
@@ -107,8 +119,9 @@ class SessionSupervisor:
         self._quiet_since = now
         handover, self._handover = self._handover, HandOverState()
         self.perform(core.begin(handover, now))
+        since, self._inherited = self._since(handover), None
         maybe_unheard = self._broke or self.sender.waiting  # after a session that was well, nothing but what it heard is told again
-        self._first = self.sender.attach(connection.writer, clock, self._since(handover), self._tap(core) if core.wants_frames else None)
+        self._first = self.sender.attach(connection.writer, clock, since, self._tap(core) if core.wants_frames else None)
         self._behind_until = now if maybe_unheard else -math.inf
         if not connection.writable:
             self.sender.writable(False)  # what it was told first fills its socket already
@@ -162,23 +175,28 @@ class SessionSupervisor:
     def _leave(self, why: str) -> None:
         """The session is given up: its open turns are taken along, its socket is closed."""
         now = self._loop.time()
+        connection = self._connection
+        self._give_up(now)
+        self._tell = self._loop.call_later(self._limits.tell_after, self._broken)
+        if connection is not None:
+            self._give_up_refused(connection)
+            self._dialer.record_lifetime(now - connection.opened_at, over=why != "configuration")
+        self._needs.metrics.reconnected(why)
+        _log.info("model_session_left", kind=self._profile.name, why=why)
+
+    def _give_up(self, now: float) -> None:
         connection, core = self._connection, self.core
         self.sender.detach()
         self._connection = self.core = None
         self._disarm()
         self._left_at = now
         self._quieten()
-        self._tell = self._loop.call_later(self._limits.tell_after, self._broken)
         if core is not None:
             outputs, self._handover = core.abandon()
             self.perform(outputs)
         if connection is not None:
             self._heard_at, self._broke = connection.heard_at, connection.over is not None
-            self._give_up_refused(connection)
-            self._dialer.record_lifetime(now - connection.opened_at, over=why != "configuration")
             self._shut(connection)
-        self._needs.metrics.reconnected(why)
-        _log.info("model_session_left", kind=self._profile.name, why=why)
 
     def _give_up_refused(self, connection: SessionConnection) -> None:
         """Audio that two sessions in a row were closed over is heard by no third: its turns are dropped."""
@@ -213,6 +231,29 @@ class SessionSupervisor:
             if connection is not None:
                 self._shut(connection)
         self._connection = self._dialer.connection = None
+
+    # from one relay to another
+
+    def wait_for_call(self) -> None:
+        """The first session is opened and then told nothing until `begin_with`: another relay has the call still."""
+        self._may_begin.clear()
+
+    def begin_with(self, track: Inheritance | None) -> None:
+        """Goes on where another relay stopped, if it said where; the session that stands is the call's now."""
+        if track is not None:
+            self._number, self._handover, self._inherited = track.number, track.handover, track.since
+            self.sender.begin_with(track.frames, track.arrivals, track.fresh)
+        self._quieten()
+        self._tell = self._loop.call_later(self._limits.tell_after, self._broken)
+        self._may_begin.set()
+
+    def give(self) -> Inheritance:
+        """The session is given up, and what another relay goes on with is handed out; `sender.hold` is to be called before."""
+        frames, arrivals, fresh = self.sender.kept()
+        if self.core is not None:
+            self._give_up(self._loop.time())
+        handover, self._handover = self._handover, HandOverState()
+        return Inheritance(self._number, handover, self._since(handover), frames, arrivals, fresh)
 
     # what happens on the way
 
@@ -339,7 +380,9 @@ class SessionSupervisor:
     def _since(self, handover: HandOverState) -> float:
         """Arrival of the first frame that the next session is to hear."""
         since = handover.replay_from
-        if since is None:
+        if since is None and self._inherited is not None:
+            since = self._inherited
+        elif since is None:
             since = self._heard_for_sure(min(self._left_at, self._heard_at))
         if handover.not_before is not None:
             since = max(since, math.nextafter(handover.not_before, math.inf))
@@ -368,7 +411,8 @@ class SessionSupervisor:
             self._alarm = None
 
     def _broken(self) -> None:
-        self._on_broken(self._dialer.failure)
+        if self._may_begin.is_set():
+            self._on_broken(self._dialer.failure)
 
     def _quieten(self) -> None:
         if self._tell is not None:

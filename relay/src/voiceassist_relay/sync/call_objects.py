@@ -7,6 +7,7 @@ import functools
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from enum import Enum, auto
 
 import structlog
 
@@ -19,6 +20,7 @@ from ..metrics.relay_metrics import RelayMetrics
 from .call_documents import DocumentStore
 from .client import Container, SyncClient, is_missing, is_stale, is_taken
 from .document_rules import Superseded, ended, went_live
+from .move_rules import Taker, is_next, take_alone
 from .numbering import number_of
 from .retry import Backoff, Chance, Ousted, persist
 
@@ -58,10 +60,39 @@ class Made:
         self.ready.set()
 
 
+class TakeAnswer(Enum):
+    """What the relay that had the call said, where it did not hand it over."""
+
+    NOT_YET = auto()
+    """It did not answer, or not clearly: the Document tells what became of it."""
+    GONE = auto()
+    """It is no more, or has not got the call: the call is nobody's."""
+
+
+Take = Callable[[CallDocument], Awaitable[CallDocument | TakeAnswer]]
+"""Asks the relay that a live Document names for the call. Gives the Document as that relay wrote it. Raises Ousted if it keeps the call."""
+
+
+async def nobody_hands_over(_: CallDocument) -> CallDocument | TakeAnswer:
+    """For a relay that moves no calls."""
+    raise Ousted(SUPERSEDED)
+
+
 class CallObjects:
     """Where one call's messages go. `sync` is pinned to the call's service; `ttl` in seconds is set on everything."""
 
-    def __init__(self, sync: SyncClient, owner: Owner, ttl: int, metrics: RelayMetrics, *, legacy_stream: bool, chance: Chance) -> None:
+    def __init__(
+        self,
+        sync: SyncClient,
+        owner: Owner,
+        ttl: int,
+        metrics: RelayMetrics,
+        *,
+        legacy_stream: bool,
+        chance: Chance,
+        take: Take = nobody_hands_over,
+    ) -> None:
+        self._take = take
         self.sync = sync
         self.owner = owner
         self.ttl = ttl
@@ -80,14 +111,30 @@ class CallObjects:
     async def open_document(self) -> CallDocument:
         """Brings the Document to `live`. Raises Ousted if the Document wants another stream, or is in a state that this version does not
         know: whoever wrote that has plans with the call that this relay cannot carry out."""
-        try:
-            document = await self._change_document(self._live)
-        except UnknownCallState:
-            raise Ousted(SUPERSEDED) from None
-        if document is None:
-            raise Ousted(SUPERSEDED)
-        self.document = document
-        return document
+        backoff = Backoff(self._chance)
+        while True:
+            try:
+                document = await self._change_document(self._live)
+                if document is not None and is_next(document, self.owner.generation):
+                    document = await self._moved(document)
+            except UnknownCallState:
+                raise Ousted(SUPERSEDED) from None
+            if document is not None:
+                self.document = document
+                return document
+            await backoff.after(None)
+
+    async def _moved(self, document: CallDocument) -> CallDocument | None:
+        """Another relay has the call and is to hand it over. None: the Document has to be read again."""
+        answer = await self._take(document)
+        if isinstance(answer, CallDocument):
+            return answer
+        if answer is TakeAnswer.NOT_YET:
+            return None
+        owner = self.owner
+        taker = Taker(owner.address, owner.generation, owner.stream_sid)
+        taken = await self._change_document(lambda found: take_alone(found, taker, owner.call_sid))
+        return taken if taken is not None and taken.generation == owner.generation else None
 
     async def open_map_and_stream(self) -> None:
         """Makes or finds them."""
@@ -207,10 +254,12 @@ class CallObjects:
                     raise
             await backoff.after(None)  # it was there for the creation and is gone for what followed
 
-    def _live(self, document: CallDocument | None) -> CallDocument:
+    def _live(self, document: CallDocument | None) -> CallDocument | None:
         owner = self.owner
         if document is None:
             return self._first_document()
+        if is_next(document, owner.generation):
+            return None
         decided = went_live(document, owner.address, owner.stream_sid, owner.prompt_revision, generation=owner.generation)
         if isinstance(decided, Superseded):
             stopped = document.generation == owner.generation and document.state is CallState.STOPPED

@@ -350,8 +350,13 @@ def call_over(document: CallDocument, name: str) -> CallDocument | None:
     return document.model_copy(update={"state": CallState.STOPPED})
 
 
+def newest_generation(document: CallDocument) -> int:
+    """The highest generation that a stream was asked for: the next one's is higher still."""
+    return max(document.generation, document.next.generation if document.next is not None else 0)
+
+
 def _next_generation(document: CallDocument, call_sid: str, now: float) -> CallDocument:
-    generation = document.generation + 1
+    generation = newest_generation(document) + 1
     return document.model_copy(
         update={
             "state": CallState.STARTING,
@@ -361,5 +366,7 @@ def _next_generation(document: CallDocument, call_sid: str, now: float) -> CallD
             "owner": "",
             "stream_sid": "",
             "prompt_revision": "",
+            "next": None,
+            "source": "",
         }
     )

@@ -31,7 +31,7 @@ from ..interfaces import FinishedSuggestion
 from ..lazy_event import LazyEvent
 from ..logs import call_hash
 from ..metrics.relay_metrics import RelayMetrics
-from .call_objects import CallObjects, Owner
+from .call_objects import CallObjects, Owner, Take, nobody_hands_over
 from .client import SyncClient
 from .coalescer import Lane
 from .payload import well_formed
@@ -73,13 +73,14 @@ class CallPublisher:
         epoch: Callable[[], float] = time.time,
         chance: Chance = random.random,
         renew_seconds: float | None = None,
+        take: Take = nobody_hands_over,
     ) -> None:
         twilio = current().config.twilio
         self._current, self._epoch = current, epoch
         self._generation, self._revision = owner.generation, owner.prompt_revision[:MAX_REVISION]
         self._superseded, self._opened = superseded, opened
         self._objects = CallObjects(
-            sync.pinned(), owner, twilio.sync_ttl_seconds, metrics, legacy_stream=twilio.legacy_stream, chance=chance
+            sync.pinned(), owner, twilio.sync_ttl_seconds, metrics, legacy_stream=twilio.legacy_stream, chance=chance, take=take
         )
         self._stream = StreamPublisher(self._objects, metrics, chance)
         self._map = SuggestionWriter(self._objects, metrics, self._stream.offer, chance, epoch)
@@ -146,6 +147,20 @@ class CallPublisher:
         )
         self._stream.offer(status)
         self._status.offer(status)
+
+    @property
+    def seq(self) -> int:
+        """The highest suggestion number known to be used."""
+        return self._map.seq
+
+    async def stored(self, seconds: float) -> bool:
+        """Waits until every finished suggestion is stored, at most so many seconds; whether they are."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._map.idle()
+        except TimeoutError:
+            return False
+        return True
 
     def refresh(self) -> None:
         """The Document has changed: it is read again, and from then on its Stream gets the messages."""

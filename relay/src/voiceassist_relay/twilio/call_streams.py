@@ -40,12 +40,14 @@ class TwilioStreams:
         self._policy = policy
         self._stop_seconds = stop_seconds
 
-    async def create(self, call_sid: str, document: CallDocument) -> str:
+    async def create(self, call_sid: str, document: CallDocument, *, moved: bool = False) -> str:
         """Creates the stream of the Document's generation, once: only a 429 is repeated, since nothing was done then.
+
+        `moved`: another relay has the call, or had it, and hands it over to the one to which the stream comes.
 
         Returns its SID (MZ…). Raises TwilioError; TwilioUnclear: it may have been created.
         """
-        form = self._form(call_sid, document)
+        form = self._form(call_sid, document, moved)
         path = f"{self._calls()}/{segment(call_sid)}/Streams.json"
         answer = await retrying(self._policy, lambda: self._rest.request("media_create", "api", "POST", path, form=form), idempotent=False)
         return str(answer.body.get("sid") or "")
@@ -83,7 +85,7 @@ class TwilioStreams:
     def _calls(self) -> str:
         return f"/2010-04-01/Accounts/{segment(self._current().config.twilio.account_sid)}/Calls"
 
-    def _form(self, call_sid: str, document: CallDocument) -> Form:
+    def _form(self, call_sid: str, document: CallDocument, moved: bool) -> Form:
         snapshot = self._current()
         config = snapshot.config
         if not snapshot.secrets.auth_tokens:
@@ -99,6 +101,7 @@ class TwilioStreams:
             generation=document.generation,
             exp=int(self._now()) + TOKEN_SECONDS,
             paused=document.paused,
+            moved=moved,
         )
         return {
             "Url": config.stream_url(call_sid),

@@ -45,18 +45,19 @@ def reply_to(items: Sequence[Item], instructions: str) -> Reply:
     """Answer everything in a context that no completed response has answered yet.
 
     Known utterances give their question and answer, unknown audio its length and loudness, a user's text (unless it is the agent's, with
-    the prefix ``Agent:``) itself. Several are answered together, questions joined by `` / ``. A line ``Prefix: X`` in the instructions puts
-    X before the answer.
+    the prefix ``Agent:``) itself, unless the assistant's words follow it: those answered it in another session. Several are answered
+    together, questions joined by `` / ``. A line ``Prefix: X`` in the instructions puts X before the answer.
     """
     found: list[Reply] = []
-    for item in items:
+    elsewhere = max((index for index, item in enumerate(items) if item.role == "assistant"), default=-1)
+    for index, item in enumerate(items):
         if item.answered or item.role != "user":
             continue
         if item.turn is not None:
             found += _reply_to_turn(item)
         elif item.audio_ms:
             found.append(Reply(True, "Audio in an item", f"An item of {item.audio_ms} ms of audio was given."))
-        elif item.text and not item.text.startswith("Agent:"):
+        elif item.text and not item.text.startswith("Agent:") and index > elsewhere:
             found.append(Reply(True, item.text[:200], f"Noted: {item.text[:200]}"))
     relevant = [reply for reply in found if reply.relevant]
     if not relevant:

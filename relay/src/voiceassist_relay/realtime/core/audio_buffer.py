@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 FRAME_CHARACTERS = 216
 """Base64 of 160 bytes: 20 ms of mu-law, the one common size."""
@@ -81,6 +81,14 @@ class AudioBuffer:
             if not again:
                 self.fresh -= 1
             yield arrived, payload, again
+
+    def begin_with(self, frames: Sequence[bytes], arrivals: Sequence[float], fresh: int) -> None:
+        """Takes what another relay kept of the track, oldest first; the last `fresh` of the frames no session got yet. To be called before
+        anything else is kept."""
+        for payload, arrived in zip(frames, arrivals, strict=True):
+            self.sent(arrived, payload)
+        self.fresh = self.pending = min(fresh, len(frames))
+        self.shrink()
 
     def clear(self) -> int:
         """Forgets everything; returns how many frames no session got."""

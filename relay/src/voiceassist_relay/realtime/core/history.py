@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import insort
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from operator import attrgetter
@@ -107,6 +108,17 @@ class History:
                 prefix = AGENT_PREFIX if entry.source is Source.AGENT else ""
                 seeds.append(Seed(entry.at, entry.key, "user", prefix + entry.words))
         return seeds
+
+    def entries(self) -> tuple[Entry, ...]:
+        """All that is kept, in order: for another relay."""
+        return tuple(self._entries)
+
+    def take_over(self, entries: Iterable[Entry]) -> None:
+        """Goes on with what another relay kept."""
+        for entry in entries:
+            self._add(entry)
+        self._size = sum(len(entry.text) + len(entry.stand_in) for entry in self._entries)
+        self._shrink()
 
     def _add(self, entry: Entry) -> None:
         if self._find(entry.key) is None:

@@ -5,6 +5,7 @@ Seconds unless the name says otherwise.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ...backoff import ceiling
@@ -114,3 +115,12 @@ class ResponseLimiter:
     def asked(self, now: float) -> None:
         """A response is asked for."""
         self._asked.append(now)
+
+    @property
+    def moments(self) -> tuple[float, ...]:
+        """When responses were asked for, oldest first, as far as it counts."""
+        return tuple(self._asked)
+
+    def take_over(self, moments: Iterable[float]) -> None:
+        """Goes on with what another relay asked for in the call."""
+        self._asked = sorted((*moments, *self._asked))

@@ -1,0 +1,250 @@
+"""Moves this relay's calls to others: the next stream first, then the call, then the end of the old stream. What is written decides.
+
+The relay that has the call asks Twilio for a second stream, which the ingress brings to a relay that is ready. That relay asks this one for
+the call; this one writes into the Document that the call is the other's, and hands it over. A call that cannot be moved goes on here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+import structlog
+from fastapi import APIRouter, Request, Response
+
+from voiceassist_crds.messages import CallDocument
+from voiceassist_crds.names import is_call_sid, stream_name
+
+from ..errors import RequestRefused, TwilioError, TwilioRefused, TwilioUnclear, UnknownCallState
+from ..handed_over import HandedCall, TakeRequest, encode, read_request
+from ..interfaces import StreamStart
+from ..logs import call_hash
+from ..sync.call_documents import CallDocuments
+from ..sync.call_objects import SUPERSEDED, TakeAnswer
+from ..sync.move_rules import Holder, Taker, give_up, hand_over, plan
+from ..sync.retry import Ousted
+from ..twilio.call_streams import TwilioStreams
+from ..twilio.error_answers import is_gone
+from .bridge import Commit
+from .dependencies import FunctionDependencies
+from .peer_relays import CALL_OVER, NO_SUCH_CALL, Asked, PeerRelays, error_answer, is_relay
+
+MAX_REQUEST: Final = 4096
+REMEMBERED: Final = 200
+"""Hand-overs that are kept for a relay that did not get the answer; the oldest is forgotten."""
+
+log = structlog.get_logger("voiceassist.moves")
+
+
+class MovingCall(Protocol):
+    """A call of this relay that may be moved."""
+
+    start: StreamStart
+
+    @property
+    def holder(self) -> Holder:
+        """Its stream, by what the Document says of it."""
+
+    @property
+    def movable(self) -> bool:
+        """Whether the Document names this stream, and the stream runs."""
+
+    async def hand_over(self, patience: float, commit: Commit) -> HandedCall | None:
+        """Hands it over."""
+
+
+@dataclass(slots=True)
+class _Move:
+    """One attempt. `giving`: the other relay has asked for the call; `answered` is set when it was told what became of that."""
+
+    call: MovingCall
+    generation: int = 0
+    stream_sid: str = ""
+    giving: asyncio.Task[bytes | None] | None = None
+    answered: asyncio.Event = field(default_factory=asyncio.Event)
+    succeeded: bool = False
+
+
+class CallMoves:
+    """The calls that this relay gives away, and those that it asks others for."""
+
+    def __init__(self, deps: FunctionDependencies, documents: CallDocuments, streams: TwilioStreams, peers: PeerRelays) -> None:
+        self._deps, self._documents, self._streams, self._peers = deps, documents, streams, peers
+        self._moves: dict[str, _Move] = {}
+        self._given: OrderedDict[str, bytes] = OrderedDict()
+
+    def __len__(self) -> int:
+        """Calls that are being moved now."""
+        return len(self._moves)
+
+    # giving
+
+    async def move_all(self, calls: Callable[[], Iterable[MovingCall]]) -> None:
+        """Moves every call that can be moved, again and again, until cancelled: new ones may come to be movable, and attempts may fail."""
+        timing, loop = self._deps.timing, asyncio.get_running_loop()
+        failures: dict[str, int] = {}
+        not_before: dict[str, float] = {}
+        async with asyncio.TaskGroup() as group:
+            while True:
+                for call in calls():
+                    if not call.movable or len(self._moves) >= timing.moves_at_once:
+                        continue
+                    sid = call.start.call_sid
+                    if sid in self._moves or loop.time() < not_before.get(sid, 0.0):
+                        continue
+                    failures[sid] = failures.get(sid, -1) + 1
+                    wait = timing.move_again.delay(failures[sid] + 1, random.random(), None, 0.0) or 0.0  # noqa: S311 - jitter
+                    not_before[sid] = loop.time() + timing.arrive_seconds + wait
+                    move = self._moves[sid] = _Move(call)
+                    self._deps.metrics.moving_calls.set(len(self._moves))
+                    task = group.create_task(self._attempt(sid, move))
+                    task.add_done_callback(lambda _, sid=sid, wait=wait: not_before.__setitem__(sid, loop.time() + wait))  # type: ignore[misc]
+                await asyncio.sleep(0.1)
+
+    async def _attempt(self, call_sid: str, move: _Move) -> None:
+        """One attempt; whatever fails in it leaves the call here."""
+        began, outcome = self._deps.monotonic(), "failed"
+        try:
+            outcome = await self._moved(call_sid, move)
+        except (TwilioError, RequestRefused, UnknownCallState) as error:
+            log.warning("call not moved", call=call_hash(call_sid), error=type(error).__name__)
+        except Exception:
+            log.exception("call not moved", call=call_hash(call_sid))
+        finally:
+            del self._moves[call_sid]
+            self._deps.metrics.moving_calls.set(len(self._moves))
+        self._deps.metrics.call_moved(outcome, self._deps.monotonic() - began)
+        log.info("call moved" if move.succeeded else "call not moved", call=call_hash(call_sid), outcome=outcome)
+
+    async def _moved(self, call_sid: str, move: _Move) -> str:
+        holder, timing = move.call.holder, self._deps.timing
+
+        def planned(found: CallDocument | None) -> CallDocument | None:
+            return plan(found, holder, self._deps.now())
+
+        _, document = await self._documents.settle(call_sid, planned, lambda wanted: wanted)
+        if document is None or document.next is None:
+            return "ended"
+        move.generation = generation = document.next.generation
+        name = stream_name(call_sid, generation)
+        outcome = "never_came"
+        try:
+            await self._streams.create(call_sid, document.model_copy(update={"generation": generation, "stream_name": name}), moved=True)
+        except TwilioRefused as error:
+            outcome = "ended" if is_gone(error) else "refused"
+        except TwilioUnclear:
+            pass  # it may come all the same
+        if outcome == "never_came":
+            try:
+                async with asyncio.timeout(timing.arrive_seconds):
+                    await move.answered.wait()
+            except TimeoutError:
+                if move.giving is not None:
+                    await move.answered.wait()
+        if move.succeeded:
+            await self._streams.stop_quietly(call_sid, holder.stream_sid)
+            return "moved"
+        await self._documents.settle(call_sid, lambda found: give_up(found, holder, generation), lambda wanted: wanted)
+        if outcome == "never_came":
+            await self._streams.stop_quietly(call_sid, name)
+        return outcome if move.call.movable else "ended"
+
+    async def give(self, call_sid: str, request: TakeRequest, waiting: Callable[[], Awaitable[bool]]) -> bytes | None:
+        """Hands a call over to the relay that asks for it, while that is `waiting`; asked again, it is the same hand-over.
+
+        None: the call stays. Raises TwilioError, RequestRefused, UnknownCallState.
+        """
+        given = self._given.get(_name(call_sid, request))
+        if given is not None:
+            return given
+        move = self._moves.get(call_sid)
+        if move is None or move.generation != request.generation:
+            return None
+        if move.giving is None:
+            move.stream_sid = request.stream_sid
+            move.giving = asyncio.create_task(self._give(call_sid, move, request, waiting), name="hand over")
+        elif move.stream_sid != request.stream_sid:
+            return None
+        return await asyncio.shield(move.giving)
+
+    async def _give(self, call_sid: str, move: _Move, request: TakeRequest, waiting: Callable[[], Awaitable[bool]]) -> bytes | None:
+        taker, holder = Taker(request.address, request.generation, request.stream_sid), move.call.holder
+
+        async def commit(seq: int) -> CallDocument | None:
+            if not await waiting():
+                return None
+            _, written = await self._documents.settle(
+                call_sid, lambda found: hand_over(found, holder, taker, call_sid, seq), lambda wanted: wanted
+            )
+            return written
+
+        try:
+            handed = await move.call.hand_over(self._deps.timing.move_patience, commit)
+            if handed is None:
+                return None
+            move.succeeded = True
+            answer = self._given[_name(call_sid, request)] = encode(handed)
+            while len(self._given) > REMEMBERED:
+                self._given.popitem(last=False)
+            return answer
+        finally:
+            move.answered.set()
+
+    def router(self) -> APIRouter:
+        """The private port's route: POST /calls/{callSid}/take, for relays with our proof. To be asked before the other ones of calls."""
+        router = APIRouter()
+
+        async def take(request: Request) -> Response:
+            call_sid = request.path_params["call_sid"]
+            if int(request.headers.get("content-length") or MAX_REQUEST + 1) > MAX_REQUEST:
+                return error_answer(413, "too_long", "the body is too long, or its length is not told")
+            body = await request.body()
+            if not is_relay(self._deps, request, body):
+                return error_answer(403, "no_proof", "no valid proof of a relay of this installation")
+            wanted = read_request(body)
+            if wanted is None or not is_call_sid(call_sid):
+                return error_answer(400, "not_a_request", "generation, stream_sid and address are expected")
+            return await self._answer(request, call_sid, wanted)
+
+        router.add_api_route("/calls/{call_sid}/take", take, methods=["POST"], include_in_schema=False, response_model=None)
+        return router
+
+    async def _answer(self, request: Request, call_sid: str, wanted: TakeRequest) -> Response:
+        async def waiting() -> bool:
+            return not await request.is_disconnected()
+
+        try:
+            given = await self.give(call_sid, wanted, waiting)
+        except (TwilioError, RequestRefused, UnknownCallState) as error:
+            log.warning("call not handed over", call=call_hash(call_sid), error=type(error).__name__)
+            return error_answer(503, "not_written", "the call's Document could not be written")
+        if given is not None:
+            return Response(given, media_type="application/json")
+        if self._deps.calls.find(call_sid) is not None:
+            return error_answer(409, "kept", "this relay keeps the call")
+        return error_answer(404, CALL_OVER if self._deps.calls.had(call_sid) else NO_SUCH_CALL, "this relay does not have the call")
+
+    # taking
+
+    async def take(self, address: str, start: StreamStart, over: Callable[[], bool]) -> HandedCall | TakeAnswer:
+        """Asks the relay at `address` for the call whose next stream has come here. Raises Ousted if it keeps the call."""
+        request = TakeRequest(start.claims.generation, start.stream_sid, self._deps.address)
+        if over():
+            raise Ousted(SUPERSEDED)
+        answer = await self._peers.take(address, start.call_sid, request)
+        if isinstance(answer, HandedCall):
+            return answer
+        if answer is Asked.GONE:
+            return TakeAnswer.GONE
+        if over() or answer is not Asked.UNKNOWN:
+            raise Ousted(SUPERSEDED)
+        await asyncio.sleep(self._deps.timing.take_again_seconds)
+        return TakeAnswer.NOT_YET
+
+
+def _name(call_sid: str, request: TakeRequest) -> str:
+    return f"{call_sid} {request.generation} {request.stream_sid}"

@@ -1,0 +1,131 @@
+"""For tests of calls that move: recordings with a line noise that makes every frame unlike any other, and the account of what was heard."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import wave
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from integration.end_to_end_rig import CALLS
+from integration.faults_rig import PAUSE_MS, QUESTIONS
+from voiceassist_demo.stage import Stage
+from voiceassist_sim.audio import FRAME_BYTES, load_call
+
+SILENT_FRAME = b"\xff" * FRAME_BYTES
+TRACKS = {"realtime": "customer", "transcription": "agent"}
+
+
+def asking_on_a_line(folder: Path, seconds: float, call: int) -> Path:
+    """A recording of questions, one after the other, some 4 s each; between them both lines have a quiet noise of their own."""
+    path = folder / f"line-{call}-{seconds:g}.wav"
+    noise = np.random.default_rng(call)
+    with wave.open(str(path), "wb") as target:
+        frames = part = 0
+        while frames < seconds * 8000:
+            name, utterance = QUESTIONS[part % len(QUESTIONS)]
+            told = {one["id"]: one for one in json.loads((CALLS / f"{name}.json").read_text())["utterances"]}[utterance]
+            with wave.open(str(CALLS / f"{name}.wav")) as source:
+                if not part:
+                    target.setparams(source.getparams())
+                source.setpos(told["startMs"] * 8)
+                length = (told["endMs"] - told["startMs"]) * 8
+                spoken = source.readframes(length)
+            for count in (1600, PAUSE_MS * 8):
+                quiet = (noise.integers(-4, 4, (count, 2)) * 8 + 4).astype("<i2").tobytes()
+                target.writeframes(quiet if count == 1600 else spoken + quiet)
+            frames += length + 1600 + PAUSE_MS * 8
+            part += 1
+    return path
+
+
+def questions(count: int) -> list[str]:
+    """What is asked in such a recording, in order."""
+    texts = []
+    for name, utterance in QUESTIONS:
+        told: list[dict[str, Any]] = json.loads((CALLS / f"{name}.json").read_text())["utterances"]
+        texts.append(str(next(one["question"] for one in told if one["id"] == utterance)))
+    return [texts[number % len(texts)] for number in range(count)]
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A stretch of a track that one session heard: frames `first` to `end` of the recording, and what was filled in."""
+
+    first: int
+    end: int
+    filled: int
+
+
+def _frames(audio: bytes) -> list[bytes]:
+    return [audio[at : at + FRAME_BYTES] for at in range(0, len(audio) - len(audio) % FRAME_BYTES, FRAME_BYTES)]
+
+
+def _stretch(heard: Sequence[bytes], track: Sequence[bytes], places: Mapping[bytes, int]) -> Heard | None:
+    """Where in the track a session's audio lies, in one piece and in order; None: it is another call's."""
+    anchor = next(((index, places[frame]) for index, frame in enumerate(heard) if frame in places), None)
+    if anchor is None:
+        return None
+    at = first = anchor[1] - anchor[0]
+    filled = 0
+    for index, frame in enumerate(heard):
+        if at < len(track) and frame == track[at]:
+            at += 1
+        elif frame == SILENT_FRAME:
+            filled += 1
+        else:
+            raise AssertionError(f"frame {index} of a session is not frame {at} of its track, which began at {first}")
+    return Heard(first, at, filled)
+
+
+async def accounted(stage: Stage, recordings: Sequence[Path], sessions: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Every frame of each call's two tracks was heard by one of its sessions, from the first to the last that any heard; and what was heard
+    by two was counted as replayed by the relays. Returns those by track."""
+    heard = []
+    for one in sessions:
+        audio = await stage.get_bytes(f"{stage.model_url}/_sim/sessions/{one['id']}/audio")
+        assert hashlib.sha256(audio).hexdigest() == one["sha256"]
+        heard.append((TRACKS[one["kind"]], _frames(audio)))
+    again: Counter[str] = Counter()
+    taken: set[int] = set()
+    for recording in recordings:
+        call = load_call(recording)
+        for track, audio in (("customer", call.customer), ("agent", call.agent or b"")):
+            frames = _frames(audio)
+            counts = Counter(frames)
+            places = {frame: index for index, frame in enumerate(frames) if counts[frame] == 1}
+            found = {
+                index: stretch
+                for index, (name, own) in enumerate(heard)
+                if name == track and index not in taken and (stretch := _stretch(own, frames, places)) is not None
+            }
+            taken |= found.keys()
+            stretches = sorted(found.values(), key=lambda one: (one.first, one.end))
+            assert stretches, f"{recording.name}: nobody heard the {track}"
+            end = stretches[0].first
+            for one in stretches:
+                assert one.first <= end, f"{recording.name}, {track}: frames {end} to {one.first} were heard by nobody: {stretches}"
+                again[track] += end - one.first
+                end = max(end, one.end)
+    assert len(taken) == len(heard), "sessions that heard no call of these"
+    told = replayed(stage)
+    assert {track: again[track] for track in TRACKS.values()} == told, "what was heard twice is counted"
+    return told
+
+
+def replayed(stage: Stage) -> dict[str, int]:
+    """Frames that the relays say an earlier session had got, by the last log lines of their calls."""
+    sums: Counter[str] = Counter()
+    for log in stage.folder.glob("relay*.log"):
+        for line in log.read_text().splitlines():
+            told = json.loads(line)
+            if told.get("event") == "call over":
+                for track, outcomes in told["frames"].items():
+                    sums[track] += outcomes.get("replayed", 0)
+    return {track: sums[track] for track in TRACKS.values()}
