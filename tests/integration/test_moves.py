@@ -59,4 +59,3 @@ async def test_moves_of_a_draining_relays_calls_lose_and_double_nothing(tmp_path
             assert asked == questions(len(asked)), "each question once, in order"
         replayed = await accounted(stage, recordings, await sessions(stage))
         print(f"\n{len(calls)} calls moved twice; frames heard again: {replayed}")
-
