@@ -62,6 +62,15 @@ def foreign(kind: str, each_hour: float) -> dict[str, str]:
     }
 
 
+def moves(**each_minute: float) -> dict[str, str]:
+    return {
+        f'voiceassist_relay_moves_total{{{WHO},outcome="{outcome}"}}': counter(
+            (20 * MINUTE, 0.0), (20 * MINUTE, often / 60), (40 * MINUTE, 0.0)
+        )
+        for outcome, often in each_minute.items()
+    }
+
+
 def peer(name: str) -> dict[str, str]:
     """Of two relays one cannot reach a peer; another object's can."""
     series = "voiceassist_relay_peer_up"
@@ -127,6 +136,7 @@ ROWS = [
         "warning",
     ),
     Row("sockets break", "VoiceAssistStreamsLost", lost("socket", 2), 3, 6, "warning", clears=18),
+    Row("no call can be moved", "VoiceAssistMovesFailing", moves(refused=2), 0, 5, "warning", clears=18),
 ]
 
 NOT = {
@@ -138,6 +148,7 @@ NOT = {
     ),
     "one of many": ("VoiceAssistStreamsLost", lost("socket", 0.05)),
     "a transfer": ("VoiceAssistStreamsLost", lost("superseded", 3)),
+    "most calls move": ("VoiceAssistMovesFailing", moves(moved=3, never_came=1)),
 }
 
 

@@ -118,4 +118,15 @@ CAUSES = (
         "{{ $value | humanizePercentage }} of the streams ended other than by the call's end: their agents lost their assistant.",
         15 * MINUTE,
     ),
+    Cause(
+        "VoiceAssistMovesFailing",
+        Severity.WARNING,
+        f'sum {BY} (increase(voiceassist_relay_moves_total{{outcome=~"never_came|refused|failed"}}[{{w}}])) >= 3\n'
+        f'and sum {BY} (increase(voiceassist_relay_moves_total{{outcome=~"never_came|refused|failed"}}[{{w}}]))\n'
+        f"> 0.5 * sum {BY} (increase(voiceassist_relay_moves_total[{{w}}]))",
+        0,
+        f"Calls of {_WHOM} cannot be moved",
+        "{{ $value | humanize }} attempts to hand a call over to another relay failed: the relays that end wait for these calls.",
+        15 * MINUTE,
+    ),
 )

@@ -71,8 +71,8 @@ CAPACITY = Board(
                 ),
                 Panel(
                     "Event loop delay",
-                    "How late a timer fires in 99 of 100 cases: over 50 ms the relay has too much to do. Where calls moved, how long it took, "
-                    "and how much of the customer's audio nobody heard.",
+                    "How late a timer fires in 99 of 100 cases: over 50 ms the relay has too much to do. Where calls moved, how long it "
+                    "took, and how much of the customer's audio nobody heard.",
                     Unit.SECONDS,
                     (
                         Query(quantile(0.99, "voiceassist_relay_event_loop_delay_seconds", "instance"), "{{name}} {{instance}}"),
