@@ -95,7 +95,7 @@ TIERS = (
         prerequisites="tests/flex/prerequisites.py",
     ),
     Tier("load", Lane.ALONE),
-    # A worker for each cluster: tests/cluster/conftest.py says which tests share one.
+    # Tests that share a cluster have one worker: tests/cluster/conftest.py says which.
     Tier("cluster", Lane.WAITING, prerequisites="tests/cluster/prerequisites.py", arguments=("-n", "3")),
 )
 

@@ -16,6 +16,8 @@ from cluster.lab.programs import all_programs
 from cluster.lab.progress import say
 
 _FIXTURES = {"lab", "control_plane"}
+OWN = {"test_build.py", "test_ipv6_alone.py", "test_lab_ends.py"}
+"""Tests that need no cluster, or clusters that are theirs alone."""
 
 
 def _needs_cluster(item: pytest.Item) -> bool:
@@ -61,11 +63,13 @@ class ByCluster(LoadScopeScheduling):
 
 
 def lane(nodeid: str) -> str:
-    """Which tests run one after the other: on the operator's API server, on the cluster with nodes, or on none of both."""
+    """Which tests run one after the other: each lane has an API server or a cluster of its own."""
     path = nodeid.partition("::")[0].rpartition("tests/cluster/")[2]
+    if path in OWN:
+        return "own"
     if path.startswith("operator/"):
-        return "operator"
-    return "own" if path in {"test_build.py", "test_lab_ends.py"} else "lab"
+        return "twilio" if path.startswith("operator/test_twilio_") else "operator"
+    return "lab"
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
