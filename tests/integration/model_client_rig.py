@@ -85,6 +85,7 @@ class Recorder:
     turns: list[tuple[str, str, TurnTiming]] = field(default_factory=list)
     words: list[tuple[Track, str, str, bool]] = field(default_factory=list)
     states: list[tuple[AssistState, StatusReason, str]] = field(default_factory=list)
+    tracks: list[str | None] = field(default_factory=list)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
     def draft(self, item: str, answer: str, revision: str) -> None:
@@ -104,6 +105,9 @@ class Recorder:
 
     def state(self, state: AssistState, reason: StatusReason, message: str) -> None:
         self._add(self.states, (state, reason, message))
+
+    def agent_track(self, lost: str | None) -> None:
+        self._add(self.tracks, lost)
 
     def _add(self, where: list[Any], what: Any) -> None:
         where.append(what)

@@ -162,6 +162,69 @@ class TurnDetection(Model):
         return 500 if self.silence_duration_ms is None else self.silence_duration_ms
 
 
+class AudioFormat(StrEnum):
+    """How the model is given the call's audio: mu-law at 8 kHz as it comes, or 16-bit PCM."""
+
+    PCMU = "PCMU"
+    PCM16K = "PCM16k"
+    PCM24K = "PCM24k"
+
+
+class Family(StrEnum):
+    """A generation of models that take the same settings."""
+
+    FIRST = "GPTRealtime1"
+    SECOND = "GPTRealtime2"
+    OTHER = "Other"
+
+
+class AgentQuery(StrEnum):
+    """What the address of the agent's session names."""
+
+    INTENT = "Intent"
+    MODEL = "Model"
+    INTENT_AND_MODEL = "IntentAndModel"
+
+
+class AgentSession(StrEnum):
+    """What kind of session the agent's words are taken from."""
+
+    TRANSCRIPTION = "Transcription"
+    REALTIME = "Realtime"
+
+
+OUR_HEADERS = frozenset(
+    {*(header.value.lower() for header in AuthHeader), "host", "connection", "upgrade", "content-length", "openai-beta"}
+)
+"""Headers that the relay sends itself, or that would change what it speaks."""
+OUR_QUERY = frozenset({"model", "intent", "deployment"})
+"""Names in the address that the relay writes itself."""
+
+
+class Header(Model):
+    """A header of the request that opens a session."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,63}$")
+    value: str | None = Field(None, max_length=2000, pattern=r"^[!-~]([ -~]*[!-~])?$", description="Not given: it is in a secret file.")
+
+    @field_validator("name")
+    @classmethod
+    def _not_ours(cls, value: str) -> str:
+        if value.lower() in OUR_HEADERS or value.lower().startswith("sec-websocket-"):
+            raise ValueError(f"{value!r} given; the relay sends this header itself")
+        return value
+
+
+class StoredPrompt(Model):
+    """A prompt that is kept at the model's vendor."""
+
+    id: str = Field(min_length=1, max_length=200)
+    version: str | None = Field(None, min_length=1, max_length=50)
+
+
+LanguageTag = Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$")]
+
+
 class Transcription(Model):
     """Who writes down the spoken words."""
 
@@ -172,6 +235,14 @@ class Transcription(Model):
         pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$",
         description="Of the call, as a BCP 47 tag; the relay tells vendors its ISO 639-1 code, and region and script in words.",
     )
+    languages: list[LanguageTag] = Field(default_factory=list, max_length=20, description="Languages that the call may be in.")
+    keywords: list[Annotated[str, Field(min_length=1, max_length=100)]] = Field(
+        default_factory=list, max_length=100, description="Product names and account terms."
+    )
+    prompt: str | None = Field(None, min_length=1, max_length=2000)
+    delay: Literal["Minimal", "Low", "Medium", "High", "XHigh"] | None = None
+    agent_query: AgentQuery | None = Field(None, description="Default: the provider's.")
+    agent_session: AgentSession = AgentSession.TRANSCRIPTION
 
 
 class Truncation(Model):
@@ -192,9 +263,28 @@ class ModelConfig(Model):
     transcription: Transcription | None = Transcription()
     noise_reduction: Literal["NearField", "FarField", "Off"] = "Off"
     max_output_tokens: int = Field(400, ge=1, le=4096)
-    reasoning_effort: Literal["Minimal", "Low", "Medium", "High"] = "Minimal"
+    noise_reduction_strength: float | None = Field(None, ge=0, le=1)
+    reasoning_effort: Literal["Minimal", "Low", "Medium", "High", "XHigh"] = "Minimal"
     max_responses_per_minute: int = Field(20, ge=1, le=120)
     truncation: Truncation = Truncation()
+    family: Family | None = Field(None, description="Default: guessed from the name.")
+    audio_format: AudioFormat | None = Field(None, description="Default: PCMU.")
+    headers: list[Header] = Field(default_factory=list, max_length=16)
+    query: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")], Annotated[str, Field(max_length=500)]] = Field(
+        default_factory=dict, max_length=16
+    )
+    session_seconds: int | None = Field(None, ge=60, le=86_400, description="A session's life where the server names none; default 3600.")
+    tracing: Literal["Auto", "Off"] = "Off"
+    stored_prompt: StoredPrompt | None = None
+
+    @model_validator(mode="after")
+    def _own_names(self) -> Self:
+        names = [header.name.lower() for header in self.headers]
+        if len(set(names)) < len(names):
+            raise ValueError("headers: one name is given twice")
+        if ours := sorted(OUR_QUERY & set(self.query)):
+            raise ValueError(f"query: {', '.join(ours)} given; the relay writes it itself")
+        return self
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -348,6 +438,10 @@ class RelayConfig(Model):
         return self.public_url(STREAM_PATH).removesuffix(STREAM_PATH)
 
 
+def _effort_counts(model: ModelConfig) -> bool:
+    return model.name.startswith(_EFFORT_COUNTS) if model.family is None else model.family is Family.SECOND
+
+
 def prompt_revision(config: RelayConfig, instructions: str) -> Revision:
     """Revision of what alters answers: instructions, model, turn detection, reasoning, output limit, a language that is more than
     its code (which answers are told of). 10 hex digits.
@@ -364,7 +458,8 @@ def prompt_revision(config: RelayConfig, instructions: str) -> Revision:
             "url": model.url,
             "model": model.name,
             "turnDetection": model.turn_detection.model_dump(by_alias=True),
-            "reasoningEffort": model.reasoning_effort if model.name.startswith(_EFFORT_COUNTS) else None,
+            "reasoningEffort": model.reasoning_effort if _effort_counts(model) else None,
+            **({"storedPrompt": model.stored_prompt.wire()} if model.stored_prompt is not None else {}),
             "maxOutputTokens": model.max_output_tokens,
         }
     )

@@ -51,6 +51,9 @@ class StatusReason(StrEnum):
     MODEL_QUOTA = "ModelQuota"
     MODEL_MISCONFIGURED = "ModelMisconfigured"
     RELAY_STOPPING = "RelayStopping"
+    AUDIO_FORMAT = "AudioFormat"
+    AGENT_TRACK_LOST = "AgentTrackLost"
+    TURN_BLOCKED = "TurnBlocked"
 
 
 class WithdrawnReason(StrEnum):

@@ -39,6 +39,8 @@ SECRET_AUTH_TOKEN_SECONDARY: Final = "twilio-auth-token-secondary"  # noqa: S105
 SECRET_API_KEY_SID: Final = "twilio-api-key-sid"  # noqa: S105
 SECRET_API_KEY_SECRET: Final = "twilio-api-key-secret"  # noqa: S105
 SECRET_MODEL_KEY: Final = "model-api-key"  # noqa: S105
+MODEL_HEADER_FILES: Final = "model-header-"
+"""Begins the names of files with headers' values; the header's name in small letters follows."""
 
 TOKEN_PARAMETER: Final = "token"  # noqa: S105 - the custom parameter of a stream that carries our signed claims
 KEY_INFO_STREAM: Final = b"voiceassist-stream"
@@ -93,3 +95,8 @@ def verdict_key(seq: int) -> str:
 def suggestion_id(generation: int, item: str) -> str:
     """A suggestion's id: the call's generation and the model's item."""
     return f"g{generation}-{item}"
+
+
+def model_header_file(name: str) -> str:
+    """The file in the secrets directory that holds the value of one of the model's headers."""
+    return f"{MODEL_HEADER_FILES}{name.lower()}"

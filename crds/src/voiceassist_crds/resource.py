@@ -12,7 +12,19 @@ from pydantic import ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from .base import Model
-from .config import MAX_INSTRUCTIONS, ApplyTo, AuthHeader, CallProof, Provider, Tracks, Transcripts
+from .config import (
+    MAX_INSTRUCTIONS,
+    AgentQuery,
+    AgentSession,
+    ApplyTo,
+    AudioFormat,
+    AuthHeader,
+    CallProof,
+    Family,
+    Provider,
+    Tracks,
+    Transcripts,
+)
 from .errors import from_validation
 
 Name = str
@@ -130,6 +142,33 @@ class TranscriptionSpec(_Part):
     model: str = "gpt-transcribe"
     agent_model: str = "gpt-transcribe"
     language: str | None = None
+    languages: list[str] = Field(default_factory=list)
+    keywords: list[str] = Field(default_factory=list)
+    prompt: str | None = None
+    delay: Literal["Minimal", "Low", "Medium", "High", "XHigh"] | None = None
+    agent_query: AgentQuery | None = None
+    agent_session: AgentSession = AgentSession.TRANSCRIPTION
+
+
+class HeaderSource(_Part):
+    """Where a header's value is."""
+
+    secret_key_ref: SecretKeyRef
+
+
+class HeaderSpec(_Part):
+    """A header of the request that opens a session."""
+
+    name: str
+    value: str | None = None
+    value_from: HeaderSource | None = None
+
+
+class StoredPromptSpec(_Part):
+    """A prompt that is kept at the model's vendor."""
+
+    id: str
+    version: str | None = None
 
 
 class TruncationSpec(_Part):
@@ -151,9 +190,17 @@ class ModelSpec(_Part):
     transcription: TranscriptionSpec = TranscriptionSpec()
     noise_reduction: Literal["NearField", "FarField", "Off"] = "Off"
     max_output_tokens: int = 400
-    reasoning_effort: Literal["Minimal", "Low", "Medium", "High"] = "Minimal"
+    noise_reduction_strength: float | None = None
+    reasoning_effort: Literal["Minimal", "Low", "Medium", "High", "XHigh"] = "Minimal"
     max_responses_per_minute: int = 20
     truncation: TruncationSpec = TruncationSpec()
+    family: Family | None = None
+    audio_format: AudioFormat | None = None
+    headers: list[HeaderSpec] = Field(default_factory=list)
+    query: dict[str, str] = Field(default_factory=dict)
+    session_seconds: int | None = None
+    tracing: Literal["Auto", "Off"] = "Off"
+    stored_prompt: StoredPromptSpec | None = None
 
 
 class ConfigMapKeyRef(_Part):

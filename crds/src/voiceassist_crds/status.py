@@ -21,6 +21,7 @@ class PeerReason(StrEnum):
     MISCONFIGURED = "Misconfigured"
     RATE_LIMITED = "RateLimited"
     SERVER_ERROR = "ServerError"
+    AUDIO_FORMAT = "AudioFormat"
 
 
 class PeerStatus(Model):
@@ -61,6 +62,9 @@ class RelayStatus(Model):
     not_ready_reasons: list[str] = Field(default_factory=list)
     model: PeerStatus
     sync: PeerStatus
+    agent_track: PeerStatus | None = Field(None, description="How the agent's words are taken down; absent until a call has told.")
+    model_family: str = Field("", max_length=40, description="The generation of the model that answers, as configured or guessed.")
+    retiring: list[str] = Field(default_factory=list, max_length=10, description="Configured models that their vendor ends soon.")
     unreached_relays: list[str] = Field(
         default_factory=list, description="Private addresses (pod and port) of relays that do not answer this one; 16 at most."
     )

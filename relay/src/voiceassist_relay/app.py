@@ -68,6 +68,7 @@ class Relay:
         current = self.watch.current
         self._advertise = advertise
         self.model_health, self.sync_health = PeerHealth(time.time()), PeerHealth(time.time())
+        self.agent_health = PeerHealth(time.time())
         self._egress = Egress(current, os.environ)
         self.rest = TwilioRest(current, self.metrics, egress=self._egress)
         watch = SyncHealth(self.sync_health, time.time)
@@ -101,6 +102,7 @@ class Relay:
             self.unreached,
             address,
             options.metrics_seconds,
+            self.agent_health,
         )
         self.relay_check = RelayCheck(self.unreached, http, time.monotonic, self.deps.timing.peer_seconds)
         self.checks = (
@@ -118,7 +120,9 @@ class Relay:
     async def _move_calls(self) -> None:
         await self.functions.moves.move_all(lambda: [bridge for bridge in self.registry if isinstance(bridge, CallBridge)])
 
-    def _changed(self, _: Snapshot, new: Snapshot) -> None:
+    def _changed(self, old: Snapshot, new: Snapshot) -> None:
+        if model_relevant(old) != model_relevant(new):
+            self.agent_health.changed(time.time())
         self.registry.use(new.config)
         self.watching.refresh()
 
@@ -132,6 +136,7 @@ class Relay:
             start_again=self.functions.stream_cut,
             metrics=self.metrics,
             model_health=self.model_health,
+            agent_health=self.agent_health,
             loop_time=time.monotonic,
             epoch=time.time,
             ask_for_call=self.functions.moves.take,
@@ -144,6 +149,7 @@ class Relay:
             config=config,
             prompt=prompt,
             key=lambda: self.watch.current().secrets.model_key,
+            headers=lambda: self.watch.current().secrets.model_headers,
             listener=listener,
             metrics=metrics,
             call_hash=call_hash(start.call_sid),

@@ -128,5 +128,8 @@ class ModelListener(Protocol):
     def transcript(self, track: Track, item: str, text: str, final: bool) -> None:
         """Spoken words of one item, whole so far."""
 
+    def agent_track(self, lost: str | None) -> None:
+        """The agent's words are not heard, and why; None: they are."""
+
     def state(self, state: AssistState, reason: StatusReason, message: str) -> None:
         """What the agent should know: live, reconnecting, or failed (which is final for the call)."""

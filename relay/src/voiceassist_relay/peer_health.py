@@ -5,7 +5,7 @@ from __future__ import annotations
 from voiceassist_crds.status import PeerReason, PeerStatus
 
 FAILURES = 3
-_FINAL = frozenset({PeerReason.REFUSED, PeerReason.QUOTA, PeerReason.MISCONFIGURED})
+_FINAL = frozenset({PeerReason.REFUSED, PeerReason.QUOTA, PeerReason.MISCONFIGURED, PeerReason.AUDIO_FORMAT})
 
 
 class PeerHealth:
@@ -40,6 +40,8 @@ class PeerHealth:
     def worked(self, now: float) -> None:
         """Something went through."""
         self._failures = 0
+        if self._status.reason is PeerReason.AUDIO_FORMAT:  # a session can be opened all the same; only other settings mend it
+            return
         if not self._status.ok:
             self._status = PeerStatus(ok=True, reason=None, message="", since=now)
 

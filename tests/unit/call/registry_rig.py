@@ -125,7 +125,7 @@ class RegistryRig:
     def __init__(self, cfg: RelayConfig | None = None) -> None:
         self.config = cfg or config()
         self.metrics = RelayMetrics()
-        self.health = PeerHealth(0)
+        self.health, self.agent_health = PeerHealth(0), PeerHealth(0)
         self.slow_sync = False
         """Whether a call's Document is not read until the publisher's `read` is set."""
         self.may_start_again = True
@@ -162,6 +162,7 @@ class RegistryRig:
             make_publisher=publisher,  # type: ignore[arg-type]  # its verbs are made by __getattr__
             metrics=self.metrics,
             model_health=self.health,
+            agent_health=self.agent_health,
             loop_time=asyncio.get_running_loop().time,
             epoch=lambda: 1.0,
         )

@@ -223,7 +223,8 @@ def test_core_endpoints(model, url, header) -> None:
     config = ModelConfig.model_validate(model)
     endpoint = provider_of(config).conversation_endpoint(config, "k")
     assert (endpoint.url, endpoint.headers) == (url, (header,))
-    assert provider_of(config).transcription_endpoint(config, "k").url == url.split("?")[0] + "?intent=transcription"
+    words = "?intent=transcription" + ("" if config.provider == "OpenAI" else "&model=gpt-transcribe")
+    assert provider_of(config).transcription_endpoint(config, "k").url == url.split("?")[0] + words
     assert "k" not in repr(endpoint).replace(url, "")
     assert provider_of(config).conversation_endpoint(config, "").headers == ()
     assert same_endpoint(config, config)

@@ -110,11 +110,14 @@ _MODEL_REASONS = {
     PeerReason.REFUSED: Reason.MODEL_REFUSED,
     PeerReason.QUOTA: Reason.MODEL_QUOTA,
     PeerReason.MISCONFIGURED: Reason.MODEL_MISCONFIGURED,
+    PeerReason.AUDIO_FORMAT: Reason.AUDIO_FORMAT,
 }
 
 
 def _relays_reach_the_model(state: State) -> Verdict:
-    return peer_verdict(state.seen, "model", Reason.MODEL_OK, Reason.MODEL_UNREACHABLE, _MODEL_REASONS)
+    verdict = peer_verdict(state.seen, "model", Reason.MODEL_OK, Reason.MODEL_UNREACHABLE, _MODEL_REASONS)
+    families = {pod.status.model_family for pod in current_pods(state.seen) if pod.status is not None and pod.status.model_family}
+    return verdict._replace(message=f"family {', '.join(sorted(families))}") if verdict.status is True and families else verdict
 
 
 # RelaysConnected
@@ -332,6 +335,19 @@ def _relays_are_cut_off(state: State) -> Verdict | None:
     return Verdict(True, connected.reason, connected.message) if connected.status is False else None
 
 
+def _agents_are_not_heard(state: State) -> Verdict | None:
+    """Suggestions go on without the agent's words."""
+    for pod in current_pods(state.seen):
+        if pod.status is not None and pod.status.agent_track is not None and not pod.status.agent_track.ok:
+            return Verdict(True, Reason.AGENT_TRACK_LOST, f"{pod.name}: {pod.status.agent_track.message}")
+    return None
+
+
+def _a_model_is_about_to_end(state: State) -> Verdict | None:
+    told = next((pod.status.retiring for pod in current_pods(state.seen) if pod.status is not None and pod.status.retiring), None)
+    return Verdict(True, Reason.MODEL_RETIRING, "; ".join(told)) if told else None
+
+
 def _nothing_is_degraded(state: State) -> Verdict:
     return Verdict(False, Reason.RECONCILED if state.others[ConditionType.READY].status else Reason.NOT_READY)
 
@@ -341,6 +357,8 @@ DEGRADED: tuple[Check[State], ...] = (
     _pods_are_fewer_than_asked_for,
     _relays_are_cut_off,
     _plugin_may_not_find_the_functions,
+    _agents_are_not_heard,
+    _a_model_is_about_to_end,
     _nothing_is_degraded,
 )
 

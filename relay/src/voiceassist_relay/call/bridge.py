@@ -162,6 +162,7 @@ _HEALTH = {
     StatusReason.MODEL_QUOTA: PeerReason.QUOTA,
     StatusReason.MODEL_MISCONFIGURED: PeerReason.MISCONFIGURED,
     StatusReason.MODEL_UNREACHABLE: PeerReason.UNREACHABLE,
+    StatusReason.AUDIO_FORMAT: PeerReason.AUDIO_FORMAT,
 }
 _LAST_STATUS = {
     "stop": (AssistState.STOPPED, StatusReason.CALL_ENDED, "Assist has ended with the call or at your request."),
@@ -195,6 +196,7 @@ class CallBridge:
         start_again: Callable[[str, int], bool],
         metrics: RelayMetrics,
         model_health: PeerHealth,
+        agent_health: PeerHealth,
         loop_time: Callable[[], float],
         epoch: Callable[[], float],
         ask_for_call: AskForCall = nobody_to_ask,
@@ -204,6 +206,7 @@ class CallBridge:
         self._config, self._ask_for_call = config, ask_for_call
         self._start_again = start_again
         self._connection, self._metrics, self._health = connection, CallMetrics(metrics), model_health.reporter()
+        self._agent_health = agent_health.reporter()
         self._time, self._epoch = loop_time, epoch
         self._prompt = choose_prompt(config, start.call_sid)
         self._model = make_model_client(start, config, self._prompt, self, self._metrics)
@@ -461,9 +464,18 @@ class CallBridge:
         """Spoken words."""
         self._publisher.transcript(track, item, text, final)
 
+    def agent_track(self, lost: str | None) -> None:
+        """The agent's words are not heard, or are again."""
+        if lost is None:
+            self._agent_health.worked(self._epoch())
+        else:
+            self._agent_health.failed(PeerReason.MISCONFIGURED, lost, self._epoch())
+
     def state(self, state: AssistState, reason: StatusReason, message: str) -> None:
         """The model's state: the agent is told; `failed` ends the call's assist."""
         if state is AssistState.LIVE:
+            if reason is StatusReason.AUDIO_FORMAT:
+                self._health.failed(PeerReason.AUDIO_FORMAT, message, self._epoch())
             self._health.worked(self._epoch())
             if self._paused:
                 state, reason, message = (

@@ -17,6 +17,8 @@ class Secrets:
     api_key_sid: str = field(repr=False, default="")
     api_key_secret: str = field(repr=False, default="")
     model_key: str = field(repr=False, default="")
+    model_headers: tuple[tuple[str, str], ...] = field(repr=False, default=())
+    """Names and values of the model's headers that are in files."""
 
     @property
     def auth_tokens(self) -> tuple[str, ...]:
@@ -26,7 +28,9 @@ class Secrets:
     @property
     def values(self) -> tuple[str, ...]:
         """Every value that nobody may read anywhere."""
-        return tuple(value for value in (*self.auth_tokens, self.api_key_secret, self.model_key) if value)
+        return tuple(
+            value for value in (*self.auth_tokens, self.api_key_secret, self.model_key, *dict(self.model_headers).values()) if value
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,14 +9,16 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable
+from datetime import UTC, datetime
 from http import HTTPStatus
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from voiceassist_crds import __version__
+from voiceassist_crds.config import ModelConfig
 from voiceassist_crds.endpoint_report import ENDPOINT_HEADER, EndpointReport
-from voiceassist_crds.status import RelayStatus
+from voiceassist_crds.status import PeerReason, RelayStatus
 
 from ..call.bridge import CallBridge
 from ..call.drain import Drain
@@ -27,6 +29,8 @@ from ..metrics.relay_metrics import RelayMetrics
 from ..metrics.scrapes import SECONDS, Scrapes, TooMany
 from ..peer_health import PeerHealth
 from ..public_address import PublicAddress
+from ..realtime.providers import provider_of
+from ..realtime.providers.deprecations import retiring
 from ..report import LOG_PATH
 
 
@@ -64,10 +68,12 @@ class PrivateEndpoints:
         unreached: UnreachedRelays,
         address: PublicAddress,
         metrics_seconds: float = SECONDS,
+        agent_track: PeerHealth | None = None,
     ) -> None:
         """`metrics_seconds`: how long a rendering of /metrics stands."""
         self._watch, self._registry, self._drain, self._metrics = watch, registry, drain, metrics
         self._model, self._sync, self._unreached, self._address = model, sync, unreached, address
+        self._agent_track = agent_track or PeerHealth(0)
         self._scrapes = Scrapes(self._rendered, metrics_seconds)
         self._pod = os.environ.get("POD_NAME") or socket.gethostname()
 
@@ -103,6 +109,9 @@ class PrivateEndpoints:
             model=self._model.status,
             sync=self._sync.status,
             unreached_relays=list(self._unreached.addresses),
+            agent_track=None if self._agent_track.status.reason is PeerReason.UNKNOWN else self._agent_track.status,
+            model_family=_family(snapshot.config.model),
+            retiring=retiring(snapshot.config.model.names, datetime.now(UTC).date()),
         )
 
     def refresh(self) -> None:
@@ -120,6 +129,8 @@ class PrivateEndpoints:
         self._metrics.max_calls.set(self._watch.current().config.limits.max_calls)
         self._metrics.peer("model", self._model.status.ok)
         self._metrics.peer("sync", self._sync.status.ok)
+        if self._agent_track.status.reason is not PeerReason.UNKNOWN:
+            self._metrics.peer("agent_track", self._agent_track.status.ok)
         self._metrics.unreached_relays.set(len(self._unreached.addresses))
 
     def router(self) -> APIRouter:
@@ -158,6 +169,11 @@ class PrivateEndpoints:
         text = self._metrics.render()
         self._refresh_labels()  # only now: what ended calls counted has to be read once before its series go
         return text
+
+
+def _family(model: ModelConfig) -> str:
+    family = provider_of(model).family(model)
+    return family.value if model.family is not None else f"{family.value} (guessed)"
 
 
 async def watch_loop_delay(observe: Callable[[float], None]) -> None:

@@ -119,7 +119,7 @@ class _Connect(connect):
 async def check_model(snapshot: Snapshot, tls: ssl.SSLContext | None = None, proxies: Proxies = STRAIGHT) -> None:
     """Opens a session as a call would, and closes it. Raises Unwell that says what to do; takes at most 10 s."""
     model = snapshot.config.model
-    endpoint = provider_of(model).conversation_endpoint(model, snapshot.secrets.model_key)
+    endpoint = provider_of(model).conversation_endpoint(model, snapshot.secrets.model_key, snapshot.secrets.model_headers)
     host = urlsplit(endpoint.url).netloc.rpartition("@")[2]
     update = conversation_update(model, snapshot.config.prompts[0].instructions, CHECK_ID)
     errors: list[ErrorInfo] = []
@@ -180,4 +180,4 @@ async def _update(socket: ClientConnection, update: bytes, host: str, errors: li
 
 def model_relevant(snapshot: Snapshot) -> object:
     """What the answer depends on."""
-    return snapshot.config.model, snapshot.secrets.model_key, snapshot.config.network, snapshot.authorities
+    return snapshot.config.model, snapshot.secrets.model_key, snapshot.secrets.model_headers, snapshot.config.network, snapshot.authorities

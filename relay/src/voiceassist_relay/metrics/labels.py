@@ -68,6 +68,7 @@ MODEL_ERRORS: Final = (
     "foreign_response",
     "blocked",
     "audio_refused",
+    "audio_format",
     "empty_response",
     "transcription_failed",
     StatusReason.MODEL_UNREACHABLE.value,

@@ -10,6 +10,7 @@ from websockets.speedups import apply_mask
 
 from ..metrics.relay_metrics import RelayMetrics
 from .core.audio_buffer import FRAME_CHARACTERS, AudioBuffer
+from .core.audio_format import Encoder
 from .core.audio_time import FRAME as SILENCE
 from .core.audio_time import FRAME_SECONDS, AudioClock, RealTimeLimiter, payload_ms
 from .core.client_events import APPEND_HEAD, APPEND_TAIL, append
@@ -38,6 +39,7 @@ class AudioSender:
         "_clock",
         "_closed",
         "_dropped",
+        "_encode",
         "_fast",
         "_filled",
         "_forwarded",
@@ -67,6 +69,7 @@ class AudioSender:
         self._slot = self._clock.slots.append
         self._fast: Write | None = None
         self._write: Write | None = None
+        self._encode: Encoder | None = None
         self._tap: Tap | None = None
         self._writable = True
         self._paused = False
@@ -80,9 +83,13 @@ class AudioSender:
     def put(self, payload: bytes, arrived: float) -> None:
         """One frame of base64 mu-law, as it came. Never raises."""
         if self._fast is not None and len(payload) == FRAME_CHARACTERS:
-            mask = next_mask()
+            encode = self._encode
             try:
-                self._fast(_HEAD + mask + apply_mask(APPEND_HEAD + payload + APPEND_TAIL, mask))
+                if encode is None:
+                    mask = next_mask()
+                    self._fast(_HEAD + mask + apply_mask(APPEND_HEAD + payload + APPEND_TAIL, mask))
+                else:
+                    self._fast(text_frame(append(encode(payload))))
             except (RuntimeError, OSError):  # the socket just broke: its protocol will hear of it; the next session gets the frame
                 self._fast = self._write = None
                 self._wait(payload, arrived)
@@ -96,15 +103,16 @@ class AudioSender:
         else:
             self._slow(payload, arrived)
 
-    def attach(self, write: Write, clock: AudioClock, since: float, tap: Tap | None = None) -> float:
+    def attach(self, write: Write, clock: AudioClock, since: float, tap: Tap | None = None, encode: Encoder | None = None) -> float:
         """A session takes over: it gets the frames that arrived at `since` or later and those that no session got, then all new ones.
 
-        Returns the arrival of the first of them, or `since` if that is earlier; both by the loop's clock, in seconds.
+        `encode`: makes of mu-law what the session takes. Returns the arrival of the first of them, or `since` if that is earlier; both by
+        the loop's clock, in seconds.
         """
         first = min(since, self._buffer.rewind(since))
         self._clock = clock
         self._slot = clock.slots.append
-        self._write, self._tap, self._writable = write, tap, True
+        self._write, self._tap, self._encode, self._writable = write, tap, encode, True
         self._pump()
         return first
 
@@ -255,7 +263,7 @@ class AudioSender:
         if self._write is None:
             return
         try:
-            self._write(text_frame(append(payload)))
+            self._write(text_frame(append(payload if self._encode is None else self._encode(payload))))
         except (RuntimeError, OSError):
             self._fast = self._write = None
             return

@@ -16,10 +16,17 @@ from ..metrics.relay_metrics import RelayMetrics
 from .core.failures import Fatal, Passing, SessionFailed
 from .core.limits import SessionLimits, delay
 from .core.session_settings import SessionSettings
-from .session_connection import UPDATE_ID, NoTurnDetection, SessionConnection
+from .providers import Headers
+from .session_connection import UPDATE_ID, NotTaken, SessionConnection
 from .session_profiles import SessionProfile
 
 _log = structlog.get_logger(__name__)
+
+
+TRIES = 5
+"""Attempts, of a session that suggestions can do without, before they are made once in `SLOWLY` only."""
+SLOWLY = 60.0
+"""Seconds."""
 
 
 class FinalFailure(Exception):
@@ -43,6 +50,7 @@ class SessionDependencies:
         tls: Callable[[], ssl.SSLContext],
         chance: Callable[[], float],
         proxies: Callable[[], Proxies] = Proxies,
+        headers: Callable[[], Headers] = tuple,
     ) -> None:
         self.settings = settings
         self.key = key
@@ -52,6 +60,7 @@ class SessionDependencies:
         self.tls = tls
         self.chance = chance
         self.proxies = proxies
+        self.headers = headers
 
 
 class Dialer:
@@ -65,6 +74,8 @@ class Dialer:
         self._profile = profile
         self._needs = needs
         self._on_over = on_over
+        self.tell: Callable[[], None] = lambda: None
+        """Called after each attempt that failed."""
         self._failures = 0  # attempts that failed and sessions that did not last, in a row
 
     def record_lifetime(self, seconds: float, *, over: bool) -> None:
@@ -74,29 +85,44 @@ class Dialer:
         elif over:
             self._failures += 1
 
+    @property
+    def slow(self) -> bool:
+        """Whether attempts are made once in `SLOWLY` only."""
+        return not self._profile.gives_up and (self._failures >= TRIES or (self.failure is not None and self.failure.label == "refused"))
+
+    def refused(self, fatal: Fatal) -> None:
+        """A session that stood was refused for good: another one is tried slowly."""
+        self._failures = max(self._failures, TRIES)
+        self.failure = Passing("refused", SLOWLY, fatal.reason, fatal.message)
+        self.tell()
+
     async def open(self, *, at_once: bool = False) -> SessionConnection:
         """Tries until a session stands; the first try waits too, unless it is to be made `at_once`. Raises FinalFailure.
 
         That is, when another try makes no sense.
         """
         needs, hint = self._needs, None
-        wait = 0.0 if at_once else delay(self._failures, needs.chance(), needs.limits)
+        if not self._profile.gives_up and self._failures >= TRIES:
+            hint = SLOWLY
+        wait = 0.0 if at_once else delay(self._failures, needs.chance(), needs.limits, hint)
         while True:
             await asyncio.sleep(wait)
             key, settings = needs.key(), needs.settings()
             self.connection = connection = SessionConnection(settings, needs.metrics, needs.limits, self._on_over)
             try:
                 async with needs.dials:
-                    endpoint, update = self._profile.endpoint(settings, key), self._profile.update(settings, UPDATE_ID)
+                    endpoint, update = self._profile.endpoint(settings, key, needs.headers()), self._profile.update(settings, UPDATE_ID)
                     await connection.open(endpoint, update, needs.tls(), needs.proxies())
                 self.failure = None
                 return connection
-            except NoTurnDetection:
-                self._profile.refuse_turn_detection(settings)
+            except NotTaken as refusal:
+                self._profile.refused(settings, refusal.what)
                 wait = 0.0
                 continue
             except SessionFailed as error:
                 failure = error.failure
+            if isinstance(failure, Fatal) and not self._profile.gives_up:
+                failure = Passing("refused", SLOWLY, failure.reason, failure.message)
             if isinstance(failure, Passing):
                 needs.metrics.model_error("connect")
                 self.failure, hint = failure, failure.wait
@@ -105,7 +131,10 @@ class Dialer:
                 needs.metrics.model_error(failure.reason.value)
                 raise FinalFailure(failure)
             self._failures += 1
+            if not self._profile.gives_up and self._failures >= TRIES:
+                hint = max(hint or 0.0, SLOWLY)
             wait = delay(self._failures, needs.chance(), needs.limits, hint)
+            self.tell()
 
 
 _shared: WeakKeyDictionary[asyncio.AbstractEventLoop, Dials] = WeakKeyDictionary()

@@ -23,11 +23,12 @@ from .core.conversation import ConversationSession
 from .core.failures import Fatal, Passing
 from .core.history import History
 from .core.limits import DEFAULT_LIMITS, ResponseLimiter, SessionLimits
-from .core.outputs import AgentSpoke, DraftShown, DraftWithdrawn, Event, ModelFault, TokensUsed, TurnHandled, Words
+from .core.outputs import AgentSpoke, AudioMisread, DraftShown, DraftWithdrawn, Event, ModelFault, TokensUsed, TurnHandled, Words
 from .core.session_settings import SessionSettings
 from .core.turns import Turn
 from .dialer import Dials, FinalFailure, SessionDependencies
 from .inheritance import entries_of, handed_history, handed_track, inheritance_of
+from .providers import Headers
 from .session_profiles import ConversationProfile, TranscriptionProfile
 from .session_supervisor import SessionSupervisor
 
@@ -62,6 +63,7 @@ class ModelClient:
         tls: Callable[[], ssl.SSLContext] = _system_tls,
         chance: Callable[[], float] = random.random,
         proxies: Callable[[], Proxies] = Proxies,
+        headers: Callable[[], Headers] = tuple,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._settings = SessionSettings.of(config, prompt)
@@ -70,6 +72,7 @@ class ModelClient:
         self._limits = limits
         self._paused = paused
         self._told: AssistState | None = None
+        self._note: tuple[StatusReason, str] | None = None
         self._changed = LazyEvent()
         self._over = LazyEvent()
         self._gone = LazyEvent()
@@ -79,7 +82,9 @@ class ModelClient:
         kept = min(limits.history_characters, 2 * config.model.truncation.post_instructions_tokens)
         self._history = History(kept, limits.words_characters)
         self._limiter = ResponseLimiter(config.model.max_responses_per_minute)
-        self._needs = SessionDependencies(lambda: self._settings, key, metrics, limits, dials or Dials.shared(), tls, chance, proxies)
+        self._needs = SessionDependencies(
+            lambda: self._settings, key, metrics, limits, dials or Dials.shared(), tls, chance, proxies, headers
+        )
         self._conversation = SessionSupervisor(
             ConversationProfile(self._history, self._limiter, limits),
             AudioSender(Track.CUSTOMER, metrics, limits),
@@ -149,6 +154,8 @@ class ModelClient:
             self._agent.resume()
         if self._conversation.core is not None:
             self._tell_live()
+            if self._note is not None and self._told is AssistState.LIVE:
+                self._tell_listening()
 
     def use(self, config: RelayConfig, prompt: Prompt) -> None:
         """Another configuration for this call: in force as soon as no response is being written."""
@@ -299,7 +306,15 @@ class ModelClient:
                 self._events(events)
 
         profile, sender = TranscriptionProfile(self._limits), AudioSender(Track.AGENT, self._metrics, self._limits)
-        self._agent = agent = SessionSupervisor(profile, sender, self._needs, on_events=events, paused=self._paused)
+        self._agent = agent = SessionSupervisor(
+            profile,
+            sender,
+            self._needs,
+            on_events=events,
+            on_attached=self._agent_heard,
+            on_broken=self._agent_lost,
+            paused=self._paused,
+        )
         if self._paused:
             sender.pause()
         self._put_agent = sender.put
@@ -324,7 +339,46 @@ class ModelClient:
     def _tell_live(self) -> None:
         if self._told is not AssistState.LIVE and not self._paused and not self._ending:
             self._told = AssistState.LIVE
-            self._listener.state(AssistState.LIVE, StatusReason.STARTED, "Listening.")
+            self._tell_listening()
+
+    def _tell_listening(self) -> None:
+        reason, message = self._note or (StatusReason.STARTED, "Listening.")
+        self._listener.state(AssistState.LIVE, reason, message)
+
+    def _agent_heard(self) -> None:
+        """The agent's track has a session."""
+        if self._note is not None and self._note[0] is StatusReason.AGENT_TRACK_LOST:
+            self._take_note(None)
+        self._listener.agent_track(None)
+
+    def _agent_lost(self, why: Passing | None) -> None:
+        """The agent's track is an extra: suggestions go on, and it is tried again, slowly."""
+        words = why.in_words() if why is not None else ""
+        message = f"The agent's words are not heard{f' (the service {words})' if words else ''}; suggestions go on without them."
+        if self._note is None or self._note[0] is not StatusReason.AGENT_TRACK_LOST:
+            self._metrics.model_error("agent_track")
+            self._log.warning("agent_track_lost", why=message)
+        self._listener.agent_track(message)
+        if self._note is None or self._note[0] is not StatusReason.AUDIO_FORMAT:
+            self._take_note((StatusReason.AGENT_TRACK_LOST, message))
+
+    def _take_note(self, note: tuple[StatusReason, str] | None) -> None:
+        """What the agent is told beside that the assistant listens."""
+        if note != self._note:
+            self._note = note
+            if self._told is AssistState.LIVE and not self._paused and not self._ending:
+                self._tell_listening()
+
+    def _misread(self, heard_ms: float, sent_ms: float) -> None:
+        share = round(100 * heard_ms / sent_ms)
+        self._metrics.model_error("audio_format")
+        self._take_note(
+            (
+                StatusReason.AUDIO_FORMAT,
+                f"The model's service counts {share} % of the audio that it is sent: it takes it for another format, and hears noise. "
+                "Tell your administrator: model.audioFormat.",
+            )
+        )
 
     def _tell_broken(self, why: Passing | None) -> None:
         if self._told is AssistState.RECONNECTING or self._paused or self._ending:
@@ -353,6 +407,10 @@ class ModelClient:
                     listener.withdrawn(item, revision, reason)
                 case TurnHandled(outcome, revision, timing):
                     listener.turn(outcome, revision, timing)
+                    if outcome == "blocked":
+                        listener.state(
+                            AssistState.LIVE, StatusReason.TURN_BLOCKED, "A policy at the model's service blocked the last turn."
+                        )
                 case Words(track, item, text, final):
                     listener.transcript(track, item, text, final)
                 case AgentSpoke(item, started, text):
@@ -361,6 +419,8 @@ class ModelClient:
                     metrics.tokens(model, modality, direction, cached, count)
                 case ModelFault(label):
                     metrics.model_error(label)
+                case AudioMisread(heard_ms, sent_ms):
+                    self._misread(heard_ms, sent_ms)
         self._changed.set()
 
     def _agent_spoke(self, item: str, started: float, text: str) -> None:

@@ -13,7 +13,18 @@ import structlog
 from voiceassist_crds.proxies import STRAIGHT, Proxies
 
 from ..metrics.relay_metrics import RelayMetrics
-from .core.failures import FIELD_CODES, Failure, Passing, SessionFailed, from_close, from_error, from_refused_close, from_update, label
+from .core.failures import (
+    FIELD_CODES,
+    Failure,
+    Passing,
+    SessionFailed,
+    from_close,
+    from_error,
+    from_refused_close,
+    from_update,
+    is_about_type,
+    label,
+)
 from .core.limits import SessionLimits
 from .core.liveness import Liveness
 from .core.server_events import PASSED_OVER, USED, ErrorInfo, NotAnEvent, ServerEvent, decode
@@ -35,8 +46,12 @@ class Over:
     failure: Failure
 
 
-class NoTurnDetection(Exception):
-    """The transcription model refused turn detection: the client must commit."""
+class NotTaken(Exception):
+    """The server refused something that can be done without: `what` is `turn_detection` (we commit, then) or `type` (of the session)."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        super().__init__(what)
 
 
 class SessionConnection:
@@ -48,7 +63,9 @@ class SessionConnection:
         """The settings that it was opened with."""
         self.live = Liveness(limits, loop.time())
         self.over: Over | None = None
-        self.expires_in = limits.session_life
+        life = settings.model.session_seconds
+        self._longest = limits.session_life if life is None else float(life)
+        self.expires_in = self._longest
         """Seconds of life from its opening on."""
         self.opened_at = loop.time()
         self.on_event: Callable[[ServerEvent, float], None] | None = None
@@ -61,16 +78,18 @@ class SessionConnection:
         self._time = loop.time
         self._connection: ModelConnection | None = None
         self._ready: asyncio.Future[None] = loop.create_future()
+        self._transcribes = False
         self.refused_audio = False
         """Whether the server closed a session that stood as one does that cannot take what it was sent."""
         self._refusal: ErrorInfo | None = None
         """The latest error that the server sent before the session stood."""
 
     async def open(self, endpoint: Endpoint, update: bytes, tls: ssl.SSLContext | None, proxies: Proxies = STRAIGHT) -> None:
-        """Dials, sends the settings and waits until they are in force. Raises SessionFailed or NoTurnDetection."""
+        """Dials, sends the settings and waits until they are in force. Raises SessionFailed or NotTaken."""
         try:
             self._connection = await connect(endpoint, self, self._limits, tls, proxies)
             self.opened_at = self._time()
+            self._transcribes = b'"type":"transcription"' in update
             self._connection.send(update)
             async with asyncio.timeout(self._limits.update):
                 await self._ready
@@ -177,7 +196,7 @@ class SessionConnection:
         if event.session is not None and event.session.expires_at is not None:
             # epoch seconds of the server's clock; a life that makes no sense is not believed
             left = event.session.expires_at - time.time()
-            if 0 < left < self._limits.session_life:
+            if 0 < left < self._longest:
                 self.expires_in = left
         if event.type == "session.updated":
             self._ready.set_result(None)
@@ -187,7 +206,9 @@ class SessionConnection:
             self._metrics.model_error(label(error.code, error.type))
             about_settings = error.event_id == UPDATE_ID or error.code in FIELD_CODES
             if about_settings and "urn detection is not supported" in (error.message or ""):
-                self._ready.set_exception(NoTurnDetection())
+                self._ready.set_exception(NotTaken("turn_detection"))
+            elif about_settings and self._transcribes and is_about_type(error):
+                self._ready.set_exception(NotTaken("type"))
             elif (failure := from_error(error)) is not None:
                 self._ready.set_exception(SessionFailed(failure))
             elif about_settings:

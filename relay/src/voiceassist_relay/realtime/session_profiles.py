@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from voiceassist_crds.config import AgentSession
+
 from .core.audio_time import AudioClock
 from .core.conversation import ConversationSession
 from .core.history import History
@@ -12,7 +14,7 @@ from .core.liveness import Liveness
 from .core.session_base import SessionCore, SessionState
 from .core.session_settings import SessionSettings
 from .core.transcription import KEY_PREFIX, TranscriptionSession
-from .providers import Endpoint, provider_of, same_endpoint
+from .providers import Endpoint, Headers, provider_of, same_endpoint
 
 
 class SessionProfile(Protocol):
@@ -22,14 +24,18 @@ class SessionProfile(Protocol):
     def name(self) -> str:
         """For logs."""
 
-    def endpoint(self, settings: SessionSettings, key: str) -> Endpoint:
-        """Where to dial; `key` is the model's."""
+    @property
+    def gives_up(self) -> bool:
+        """Whether a refusal that is final ends the call's assist; else it is tried again, slowly."""
+
+    def endpoint(self, settings: SessionSettings, key: str, headers: Headers) -> Endpoint:
+        """Where to dial; `key` is the model's, `headers` those whose values are secrets."""
 
     def update(self, settings: SessionSettings, event_id: str) -> bytes:
         """The first `session.update`."""
 
-    def refuse_turn_detection(self, settings: SessionSettings) -> None:
-        """The model refused turn detection: from now on `update` asks for none."""
+    def refused(self, settings: SessionSettings, what: str) -> None:
+        """The server does not take `turn_detection`, or the `type` of session: from now on `update` asks for none, or for another."""
 
     def same_endpoint(self, a: SessionSettings, b: SessionSettings) -> bool:
         """Whether a session of `a` can be updated to `b`; otherwise another one must be dialled."""
@@ -42,21 +48,22 @@ class ConversationProfile:
     """The conversation session: the customer's audio in, suggestions out. History and limiter are the call's."""
 
     name = "conversation"
+    gives_up = True
 
     def __init__(self, history: History, limiter: ResponseLimiter, limits: SessionLimits) -> None:
         self._history = history
         self._limiter = limiter
         self._limits = limits
 
-    def endpoint(self, settings: SessionSettings, key: str) -> Endpoint:
+    def endpoint(self, settings: SessionSettings, key: str, headers: Headers) -> Endpoint:
         """The model's own address."""
-        return provider_of(settings.model).conversation_endpoint(settings.model, key)
+        return provider_of(settings.model).conversation_endpoint(settings.model, key, headers)
 
     def update(self, settings: SessionSettings, event_id: str) -> bytes:
         """Instructions, tool, turn detection and all."""
         return settings.conversation_update(event_id)
 
-    def refuse_turn_detection(self, settings: SessionSettings) -> None:
+    def refused(self, settings: SessionSettings, what: str) -> None:
         """Cannot be done without."""
 
     def same_endpoint(self, a: SessionSettings, b: SessionSettings) -> bool:
@@ -74,34 +81,44 @@ class TranscriptionProfile:
     """The agent's transcription session: words only."""
 
     name = "agent"
+    gives_up = False
 
     def __init__(self, limits: SessionLimits) -> None:
         self._limits = limits
         self._refused: str | None = None
         """The model that refused turn detection."""
+        self._only_realtime = False
+        """Whether the server takes no transcription sessions."""
 
-    def endpoint(self, settings: SessionSettings, key: str) -> Endpoint:
+    def endpoint(self, settings: SessionSettings, key: str, headers: Headers) -> Endpoint:
         """The address for transcription."""
-        return provider_of(settings.model).transcription_endpoint(settings.model, key)
+        return provider_of(settings.model).transcription_endpoint(settings.model, key, headers, realtime=self._realtime(settings))
 
     def update(self, settings: SessionSettings, event_id: str) -> bytes:
         """Transcription, with turn detection where the model takes it."""
-        return settings.transcription_update(event_id, detection=self._detection(settings))
+        return settings.transcription_update(event_id, detection=self._detection(settings), realtime=self._realtime(settings))
 
-    def refuse_turn_detection(self, settings: SessionSettings) -> None:
-        """We commit, then."""
+    def refused(self, settings: SessionSettings, what: str) -> None:
+        """We commit, then; or take a session that could answer, and never ask it to."""
+        if what == "type":
+            self._only_realtime = True
+            return
         transcription = settings.model.transcription
         self._refused = transcription.agent_model if transcription is not None else None
 
     def same_endpoint(self, a: SessionSettings, b: SessionSettings) -> bool:
         """Whether the address is the same, and who makes items of the audio."""
-        here, there = provider_of(a.model).address(a.model), provider_of(b.model).address(b.model)
-        return here == there and self._detection(a) == self._detection(b)
+        here, there = self.endpoint(a, "k", ()), self.endpoint(b, "k", ())
+        same_format = provider_of(a.model).audio_format(a.model) is provider_of(b.model).audio_format(b.model)
+        return here == there and same_format and self._detection(a) == self._detection(b)
 
     def core(self, number: int, settings: SessionSettings, clock: AudioClock, live: Liveness, *, paused: bool) -> SessionCore:
         """A transcription."""
         state = SessionState(number, settings, clock, live, self._limits, prefix=KEY_PREFIX)
-        return TranscriptionSession(state, detection=self._detection(settings), paused=paused)
+        return TranscriptionSession(state, detection=self._detection(settings), paused=paused, realtime=self._realtime(settings))
+
+    def _realtime(self, settings: SessionSettings) -> bool:
+        return self._only_realtime or provider_of(settings.model).agent_session(settings.model) is AgentSession.REALTIME
 
     def _detection(self, settings: SessionSettings) -> bool:
         model = settings.model

@@ -10,6 +10,7 @@ import structlog
 
 from ..lazy_event import LazyEvent
 from .audio_sender import AudioSender, Tap
+from .core.audio_format import encoder
 from .core.audio_time import FRAME_SECONDS, AudioClock, SilenceFill
 from .core.failures import Fatal, Passing
 from .core.limits import recycle_after
@@ -20,6 +21,7 @@ from .core.session_settings import SessionSettings
 from .core.turns import HandOverState
 from .dialer import Dialer, FinalFailure, SessionDependencies
 from .inheritance import Inheritance
+from .providers import provider_of
 from .session_connection import SessionConnection
 from .session_profiles import SessionProfile
 
@@ -58,6 +60,7 @@ class SessionSupervisor:
         self._loop = asyncio.get_running_loop()
         self._changed = LazyEvent()
         self._dialer = Dialer(profile, needs, self._changed.set)
+        self._dialer.tell = self._attempt_failed
         self._connection: SessionConnection | None = None
         self._number = 0
         self._handover = HandOverState()
@@ -120,8 +123,11 @@ class SessionSupervisor:
         handover, self._handover = self._handover, HandOverState()
         self.perform(core.begin(handover, now))
         since, self._inherited = self._since(handover), None
+        model = connection.settings.model
+        encode = encoder(provider_of(model).audio_format(model))
         maybe_unheard = self._broke or self.sender.waiting  # after a session that was well, nothing but what it heard is told again
-        self._first = self.sender.attach(connection.writer, clock, since, self._tap(core) if core.wants_frames else None)
+        tap = self._tap(core) if core.wants_frames else None
+        self._first = self.sender.attach(connection.writer, clock, since, tap, encode)
         self._behind_until = now if maybe_unheard else -math.inf
         if not connection.writable:
             self.sender.writable(False)  # what it was told first fills its socket already
@@ -141,12 +147,15 @@ class SessionSupervisor:
             while True:
                 await self._changed.wait()
                 self._changed.clear()
-                if self._fatal is not None:
-                    raise FinalFailure(self._fatal)
-                if connection.over is not None:
-                    if isinstance(connection.over.failure, Fatal):
-                        raise FinalFailure(connection.over.failure)
-                    self._leave(connection.over.label)
+                over = connection.over
+                fatal = self._fatal or (over.failure if over is not None and isinstance(over.failure, Fatal) else None)
+                if fatal is not None and self._profile.gives_up:
+                    raise FinalFailure(fatal)
+                if fatal is not None:
+                    self._fatal = None
+                    self._dialer.refused(fatal)
+                if over is not None or fatal is not None:
+                    self._leave(over.label if over is not None else "error")
                     return await (task if task is not None and not _failed(task) else self._dialer.open())
                 if self._replace is None:
                     continue
@@ -409,6 +418,10 @@ class SessionSupervisor:
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
+
+    def _attempt_failed(self) -> None:
+        if self._dialer.slow:
+            self._on_broken(self._dialer.failure)
 
     def _broken(self) -> None:
         if self._may_begin.is_set():

@@ -52,6 +52,17 @@ def _secret_volume(owner: Owner) -> Manifest:
                     }
                 },
                 {"secret": {"name": model.name, "items": [{"key": model.key, "path": names.SECRET_MODEL_KEY}]}},
+                *(
+                    {
+                        "secret": {
+                            "name": header.value_from.secret_key_ref.name,
+                            "items": [{"key": header.value_from.secret_key_ref.key, "path": names.model_header_file(header.name)}],
+                            "optional": True,  # the relay says which is missing
+                        }
+                    }
+                    for header in owner.spec.model.headers
+                    if header.value_from is not None
+                ),
             ],
         },
     }

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from voiceassist_crds.config import ModelConfig
+from voiceassist_crds.config import AudioFormat, ModelConfig
 
 from ..providers import TranscriptionPrompt, provider_of
 from . import spoken_language
@@ -19,7 +19,11 @@ APPEND_TAIL: Final = b'"}'
 KIND: Final = "suggestion"
 """Marks our responses in their metadata."""
 
-_FORMAT: Final = {"type": "audio/pcmu"}
+_FORMATS: Final[dict[AudioFormat, dict[str, Any]]] = {
+    AudioFormat.PCMU: {"type": "audio/pcmu"},
+    AudioFormat.PCM16K: {"type": "audio/pcm", "rate": 16_000},
+    AudioFormat.PCM24K: {"type": "audio/pcm", "rate": 24_000},
+}
 _NOISE: Final = {"NearField": {"type": "near_field"}, "FarField": {"type": "far_field"}, "Off": None}
 
 _PROMPTS: Final[dict[TranscriptionPrompt, Callable[[str], str]]] = {
@@ -36,16 +40,19 @@ def append(payload: bytes) -> bytes:
     return APPEND_HEAD + payload + APPEND_TAIL
 
 
-def conversation_update(model: ModelConfig, instructions: str, event_id: str) -> bytes:
-    """`session.update` of the conversation session. `model` itself is not in it: it cannot change."""
+def conversation_update(model: ModelConfig, instructions: str, event_id: str, before: ModelConfig | None = None) -> bytes:
+    """`session.update` of the conversation session. `model` itself is not in it: it cannot change.
+
+    `before`: what the session was told last.
+    """
     session: dict[str, Any] = {
         "type": "realtime",
         "output_modalities": ["text"],
         "instructions": _instructions(model, instructions),
         "audio": {
             "input": {
-                "format": _FORMAT,
-                "noise_reduction": _NOISE[model.noise_reduction],
+                "format": _format(model),
+                "noise_reduction": _noise_reduction(model, before),
                 "transcription": _transcription(model, agent=False),
                 "turn_detection": _turn_detection(model),
             }
@@ -62,22 +69,31 @@ def conversation_update(model: ModelConfig, instructions: str, event_id: str) ->
     if provider_of(model).capabilities(model).reasoning:
         session["reasoning"] = {"effort": model.reasoning_effort.lower()}
         session["parallel_tool_calls"] = False
+    if model.tracing == "Auto" and before is None:  # it cannot be changed once it is set
+        session["tracing"] = "auto"
+    if model.stored_prompt is not None:
+        session["prompt"] = model.stored_prompt.wire()
     return encode({"type": "session.update", "event_id": event_id, "session": session})
 
 
-def transcription_update(model: ModelConfig, event_id: str, *, detection: bool) -> bytes:
-    """`session.update` of the agent's transcription session; without `detection` the client commits."""
-    turn_detection = None
+def transcription_update(
+    model: ModelConfig, event_id: str, *, detection: bool, realtime: bool = False, before: ModelConfig | None = None
+) -> bytes:
+    """`session.update` of the agent's session; without `detection` the client commits. `realtime`: of the kind that could answer."""
+    turn_detection: dict[str, Any] | None = None
     if detection:
         turn_detection = {"type": "server_vad"}
         if model.turn_detection.type == "ServerVAD":
             turn_detection = _server_vad(model)
+    if realtime and turn_detection is not None:
+        turn_detection |= {"create_response": False, "interrupt_response": False}
     session = {
-        "type": "transcription",
+        "type": "realtime" if realtime else "transcription",
+        **({"output_modalities": ["text"]} if realtime else {}),
         "audio": {
             "input": {
-                "format": _FORMAT,
-                "noise_reduction": _NOISE[model.noise_reduction],
+                "format": _format(model),
+                "noise_reduction": _noise_reduction(model, before),
                 "transcription": _transcription(model, agent=True),
                 "turn_detection": turn_detection,
             }
@@ -140,16 +156,38 @@ def _instructions(model: ModelConfig, instructions: str) -> str:
     return f"{instructions}\n\n{told}" if told else instructions
 
 
-def _transcription(model: ModelConfig, *, agent: bool) -> dict[str, str] | None:
+def _format(model: ModelConfig) -> dict[str, Any]:
+    return _FORMATS[provider_of(model).audio_format(model)]
+
+
+def _noise_reduction(model: ModelConfig, before: ModelConfig | None) -> dict[str, Any] | None:
+    kind = _NOISE[model.noise_reduction]
+    if kind is None:
+        return None
+    strength = model.noise_reduction_strength
+    if strength is None and before is not None and before.noise_reduction_strength is not None:
+        strength = 1.0  # left out it would keep its value; this is what it begins with
+    return {**kind} if strength is None else {**kind, "strength": strength}
+
+
+def _transcription(model: ModelConfig, *, agent: bool) -> dict[str, Any] | None:
     config = model.transcription
     if config is None:
         return None
     name = config.agent_model if agent else config.model
-    transcription = {"model": name}
+    transcription: dict[str, Any] = {"model": name}
     if config.language is not None:
         code = spoken_language.code(config.language)
         prompt = _PROMPTS[provider_of(model).transcription_prompt(name)](config.language)
         transcription |= ({"language": code} if code else {}) | ({"prompt": prompt} if prompt else {})
+    if config.prompt is not None:
+        transcription["prompt"] = " ".join(filter(None, (config.prompt, transcription.get("prompt"))))
+    if codes := list(dict.fromkeys(code for tag in config.languages if (code := spoken_language.code(tag)))):
+        transcription["languages"] = codes
+    if config.keywords:
+        transcription["keywords"] = config.keywords
+    if config.delay is not None:
+        transcription["delay"] = config.delay.lower()
     return transcription
 
 

@@ -10,9 +10,10 @@ import math
 from voiceassist_crds.messages import Track, WithdrawnReason
 
 from . import client_events
+from .audio_drift import AudioDrift
 from .history import History, ItemOrder, Seed
 from .limits import ResponseLimiter
-from .outputs import FillSilence, ModelFault, Outputs
+from .outputs import AudioMisread, FillSilence, ModelFault, Outputs
 from .responses import ResponseScheduler
 from .server_events import ErrorInfo, ServerEvent
 from .session_base import SessionCore, SessionState, asked_wait, keep_latest
@@ -48,6 +49,7 @@ class ConversationSession(SessionCore):
         self._unsaid: list[tuple[float, str]] = []
         """The agent's words during a pause, with when they began."""
         self._inserted: dict[str, str] = {}
+        self._drift = AudioDrift()
         self._finishing = False
         self._commit_at: float | None = None
         self._commit_sent = False
@@ -188,6 +190,8 @@ class ConversationSession(SessionCore):
             if turn is not None:
                 turn.ended = self._state.clock.arrival(event.audio_end_ms)
                 turn.timeline.stopped(turn.ended, self.settings.model.turn_detection.silence_ms)
+            if self._drift.stopped(event.audio_end_ms, self._state.clock.ms):
+                self._state.event(AudioMisread(event.audio_end_ms or 0.0, self._state.clock.ms))
         elif event.type.endswith(".committed"):
             self._committed(item, now)
 
@@ -262,7 +266,7 @@ class ConversationSession(SessionCore):
     # settings
 
     def _settings_event(self, settings: SessionSettings, event_id: str) -> bytes:
-        return settings.conversation_update(event_id)
+        return settings.conversation_update(event_id, self.settings.model)
 
     def _may_update(self) -> bool:
         return not self._scheduler.active

@@ -275,6 +275,12 @@ def is_blocked(error: ErrorInfo) -> bool:
     return bool(BLOCKED_CODES & {error.code, error.type})
 
 
+def is_about_type(error: ErrorInfo) -> bool:
+    """Whether the server takes no sessions of the type that we asked for."""
+    message = (error.message or "").lower()
+    return error.param in {"session.type", "type"} or ("transcription" in message and "session" in message and "support" in message)
+
+
 def is_already_active(error: ErrorInfo) -> bool:
     """Whether another response is under way, in the words of the vendor or of a gateway that has only kept the text."""
     return error.code == "conversation_already_has_active_response" or bool(_ACTIVE.search((error.message or "")[:_MOST_TEXT]))

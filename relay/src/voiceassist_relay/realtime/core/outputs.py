@@ -112,7 +112,15 @@ class ModelFault:
     label: str
 
 
-Event = DraftShown | FinishedSuggestion | DraftWithdrawn | TurnHandled | Words | AgentSpoke | TokensUsed | ModelFault
+@dataclass(frozen=True, slots=True)
+class AudioMisread:
+    """The server counts the audio as another length than it has, in ms: it takes it for another format."""
+
+    heard_ms: float
+    sent_ms: float
+
+
+Event = DraftShown | FinishedSuggestion | DraftWithdrawn | TurnHandled | Words | AgentSpoke | TokensUsed | ModelFault | AudioMisread
 
 
 class Outputs(NamedTuple):

@@ -30,10 +30,10 @@ class SessionSettings:
             config.audio.tracks is Tracks.BOTH and config.model.transcription is not None,
         )
 
-    def conversation_update(self, event_id: str) -> bytes:
-        """`session.update` of the conversation session."""
-        return conversation_update(self.model, self.instructions, event_id)
+    def conversation_update(self, event_id: str, before: ModelConfig | None = None) -> bytes:
+        """`session.update` of the conversation session, which was told `before` last."""
+        return conversation_update(self.model, self.instructions, event_id, before)
 
-    def transcription_update(self, event_id: str, *, detection: bool) -> bytes:
+    def transcription_update(self, event_id: str, *, detection: bool, realtime: bool = False, before: ModelConfig | None = None) -> bytes:
         """`session.update` of the agent's session."""
-        return transcription_update(self.model, event_id, detection=detection)
+        return transcription_update(self.model, event_id, detection=detection, realtime=realtime, before=before)

@@ -28,9 +28,10 @@ _QUIET_MS = 10_000.0  # uncommitted quiet audio that is thrown away at the serve
 class TranscriptionSession(SessionCore):
     """The agent's audio in, words out. `detection`: the server's turn detection makes the items."""
 
-    def __init__(self, state: SessionState, *, detection: bool, paused: bool) -> None:
+    def __init__(self, state: SessionState, *, detection: bool, paused: bool, realtime: bool = False) -> None:
         super().__init__(state, paused=paused)
         self.detection = detection
+        self._realtime = realtime
         self._voice = None if detection else VoiceActivity()
         self._open: dict[str, Turn] = {}
         """Items that were begun and whose words are not known, oldest first."""
@@ -190,7 +191,7 @@ class TranscriptionSession(SessionCore):
     def _settings_event(self, settings: SessionSettings, event_id: str) -> bytes | None:
         if settings.model == self.settings.model:
             return None
-        return settings.transcription_update(event_id, detection=self.detection)
+        return settings.transcription_update(event_id, detection=self.detection, realtime=self._realtime, before=self.settings.model)
 
     def _update_changed(self, now: float) -> None:
         """Nothing waits for it."""

@@ -8,11 +8,11 @@ from voiceassist_crds.config import ModelConfig
 from voiceassist_crds.config import Provider as Name
 
 from .azure import AzureOpenAI
-from .base import Capabilities, Endpoint, Provider, TranscriptionPrompt
+from .base import Capabilities, Endpoint, Headers, Provider, TranscriptionPrompt
 from .compatible import Compatible
 from .openai import OpenAI
 
-__all__ = ["Capabilities", "Endpoint", "Provider", "TranscriptionPrompt", "provider_of", "same_endpoint"]
+__all__ = ["Capabilities", "Endpoint", "Headers", "Provider", "TranscriptionPrompt", "provider_of", "same_endpoint"]
 
 _PROVIDERS: Final[dict[Name, Provider]] = {Name.OPENAI: OpenAI(), Name.AZURE_OPENAI: AzureOpenAI(), Name.COMPATIBLE: Compatible()}
 
@@ -25,4 +25,4 @@ def provider_of(model: ModelConfig) -> Provider:
 def same_endpoint(a: ModelConfig, b: ModelConfig) -> bool:
     """Whether a conversation of `a` can be updated to `b`; otherwise a new one must be dialled."""
     ours, theirs = provider_of(a), provider_of(b)
-    return ours.address(a) == theirs.address(b) and a.name == b.name and ours.key_header(a) is theirs.key_header(b)
+    return ours.conversation_endpoint(a, "k") == theirs.conversation_endpoint(b, "k") and ours.audio_format(a) is theirs.audio_format(b)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from enum import Enum
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
-from voiceassist_crds.config import AuthHeader, ModelConfig, is_loopback
+from voiceassist_crds.config import AgentQuery, AgentSession, AudioFormat, AuthHeader, Family, ModelConfig, is_loopback
 
+_SECOND = re.compile(r"gpt-realtime-2(?!\d)")
 _PROMPTED = ("gpt-transcribe", "gpt-live-transcribe", "gpt-4o-transcribe", "gpt-4o-mini-transcribe")
+
+
+Headers = tuple[tuple[str, str], ...]
+"""Names and values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +22,7 @@ class Endpoint:
     """A websocket address and the headers that go with it; the headers hold the key and are never shown."""
 
     url: str
-    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    headers: Headers = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +35,8 @@ class Capabilities:
     """Turn detection for the agent's track; where it is refused, the client commits."""
     output_modalities_per_response: bool
     """`output_modalities` in `response.create`, and not only in the session."""
+    audio_formats: tuple[AudioFormat, ...]
+    """What audio is known to be taken; the first where the configuration names none."""
 
 
 class TranscriptionPrompt(Enum):
@@ -48,6 +56,11 @@ class Provider:
     """The header for the key where the configuration names none."""
     plain_allowed = False
     """Whether an address without encryption is taken; on the same machine it always is."""
+    audio_formats: tuple[AudioFormat, ...] = (AudioFormat.PCMU, AudioFormat.PCM24K)
+    format_known = True
+    """Whether it is known that the server takes the first of them."""
+    agent_query = AgentQuery.INTENT_AND_MODEL
+    """What the address of the agent's session names, where the configuration does not say."""
 
     def problem(self, model: ModelConfig) -> str | None:
         """What keeps this configuration from being used with this provider, naming the field; None if nothing does."""
@@ -58,13 +71,37 @@ class Provider:
             return f"url {model.url!r} is not encrypted; provider {model.provider} takes wss or https only"
         return None
 
-    def conversation_endpoint(self, model: ModelConfig, key: str) -> Endpoint:
+    def conversation_endpoint(self, model: ModelConfig, key: str, secret_headers: Headers = ()) -> Endpoint:
         """The conversation session."""
-        return Endpoint(f"{self.address(model)}?model={quote(model.name, safe='')}", self._headers(model, key))
+        return self._endpoint(model, {"model": model.name}, key, secret_headers)
 
-    def transcription_endpoint(self, model: ModelConfig, key: str) -> Endpoint:
-        """The agent's transcription session: an intent, and no model."""
-        return Endpoint(f"{self.address(model)}?intent=transcription", self._headers(model, key))
+    def transcription_endpoint(self, model: ModelConfig, key: str, secret_headers: Headers = (), *, realtime: bool = False) -> Endpoint:
+        """The agent's session. `realtime`: one that could answer and is never asked to; its address is the conversation's."""
+        transcription = model.transcription
+        if realtime or transcription is None:
+            return self.conversation_endpoint(model, key, secret_headers)
+        named = transcription.agent_query or self.agent_query
+        query = {"intent": "transcription"} if named is not AgentQuery.MODEL else {}
+        if named is not AgentQuery.INTENT:
+            query["model"] = transcription.agent_model
+        return self._endpoint(model, query, key, secret_headers)
+
+    def agent_session(self, model: ModelConfig) -> AgentSession:
+        """What kind of session the agent's words are taken from."""
+        return model.transcription.agent_session if model.transcription is not None else AgentSession.TRANSCRIPTION
+
+    def family(self, model: ModelConfig) -> Family:
+        """The generation of the model that answers: as configured, or as its name tells, whatever a gateway has put before it."""
+        if model.family is not None:
+            return model.family
+        name = model.name.rpartition("/")[2].lower()
+        if _SECOND.search(name):
+            return Family.SECOND
+        return Family.FIRST if "gpt-realtime" in name else Family.OTHER
+
+    def audio_format(self, model: ModelConfig) -> AudioFormat:
+        """The format in force."""
+        return model.audio_format or self.audio_formats[0]
 
     def address(self, model: ModelConfig) -> str:
         """The websocket address without its query: bare hosts, `/v1`, `/openai` and `/openai/v1` are completed."""
@@ -88,9 +125,10 @@ class Provider:
         """What the configured models take, as far as their names tell."""
         agent = model.transcription.agent_model if model.transcription is not None else ""
         return Capabilities(
-            reasoning=model.name.startswith("gpt-realtime-2"),
+            reasoning=self.family(model) is Family.SECOND,
             turn_detection_of_agent=agent not in {"gpt-live-transcribe", "gpt-realtime-whisper"},
             output_modalities_per_response=True,
+            audio_formats=self.audio_formats,
         )
 
     def transcription_prompt(self, name: str) -> TranscriptionPrompt:
@@ -100,8 +138,8 @@ class Provider:
         free = name.startswith(_PROMPTED) and not name.endswith("-diarize")
         return TranscriptionPrompt.FREE_TEXT if free else TranscriptionPrompt.NONE
 
-    def _headers(self, model: ModelConfig, key: str) -> tuple[tuple[str, str], ...]:
-        if not key:
-            return ()
+    def _endpoint(self, model: ModelConfig, query: dict[str, str], key: str, secret_headers: Headers) -> Endpoint:
         header = self.key_header(model)
-        return ((header.value, f"Bearer {key}" if header is AuthHeader.AUTHORIZATION else key),)
+        ours = ((header.value, f"Bearer {key}" if header is AuthHeader.AUTHORIZATION else key),) if key else ()
+        given = tuple((one.name, one.value) for one in model.headers if one.value is not None)
+        return Endpoint(f"{self.address(model)}?{urlencode({**query, **model.query}, quote_via=quote)}", (*ours, *given, *secret_headers))

@@ -1,0 +1,214 @@
+"""What gateways and self-hosted servers need: addresses, headers, families, what a session is told, deprecations, audio formats."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import struct
+from datetime import date
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from contract.openai.strict_types import check_client_event
+from integration.model_client_rig import mu_law
+from unit.realtime.wire import plan_of
+from voiceassist_crds.config import AudioFormat, Family, ModelConfig
+from voiceassist_relay.metrics.relay_metrics import RelayMetrics
+from voiceassist_relay.realtime.audio_sender import AudioSender
+from voiceassist_relay.realtime.core.audio_drift import AudioDrift
+from voiceassist_relay.realtime.core.audio_format import encoder
+from voiceassist_relay.realtime.core.audio_time import AudioClock
+from voiceassist_relay.realtime.core.limits import SessionLimits
+from voiceassist_relay.realtime.providers import provider_of, same_endpoint
+from voiceassist_relay.realtime.providers.deprecations import SHUTDOWN, retiring
+
+
+def compatible(**model: Any) -> ModelConfig:
+    return ModelConfig.model_validate({"provider": "Compatible", "url": "ws://h/v1", **model})
+
+
+@pytest.mark.parametrize(
+    ("name", "family"),
+    [
+        ("gpt-realtime-2.1-mini", Family.SECOND),
+        ("gpt-realtime-2", Family.SECOND),
+        ("openai/gpt-realtime-2.1-mini", Family.SECOND),
+        ("my-GPT-Realtime-2.1-eastus", Family.SECOND),
+        ("gpt-realtime", Family.FIRST),
+        ("gpt-realtime-2025-08-28", Family.FIRST),
+        ("gpt-realtime-1.5", Family.FIRST),
+        ("assist", Family.OTHER),
+    ],
+)
+def test_family_is_guessed_from_the_name(name: str, family: Family) -> None:
+    model = compatible(name=name)
+    assert provider_of(model).family(model) is family
+    assert provider_of(model).capabilities(model).reasoning is (family is Family.SECOND)
+
+
+def test_family_that_is_set_overrules_the_name() -> None:
+    told = json.loads(plan_of(name="assist", family="GPTRealtime2", reasoningEffort="XHigh").conversation_update("u"))["session"]
+    assert told["reasoning"] == {"effort": "xhigh"}
+    assert "reasoning" not in json.loads(plan_of(family="Other").conversation_update("u"))["session"]
+
+
+def test_headers_and_query_are_added_to_ours() -> None:
+    model = compatible(
+        headers=[{"name": "x-portkey-provider", "value": "openai"}, {"name": "x-kept"}], query={"guardrails": "pii,words"}, name="a b"
+    )
+    endpoint = provider_of(model).conversation_endpoint(model, "k", (("x-kept", "secret"),))
+    assert endpoint.url == "ws://h/v1/realtime?model=a%20b&guardrails=pii%2Cwords"
+    assert endpoint.headers == (("Authorization", "Bearer k"), ("x-portkey-provider", "openai"), ("x-kept", "secret"))
+    assert "secret" not in repr(endpoint)
+    assert not same_endpoint(model, compatible(name="a b"))
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        {"headers": [{"name": "authorization", "value": "x"}]},
+        {"headers": [{"name": "API-Key", "value": "x"}]},
+        {"headers": [{"name": "Sec-WebSocket-Protocol", "value": "x"}]},
+        {"headers": [{"name": "OpenAI-Beta", "value": "x"}]},
+        {"headers": [{"name": "x-a", "value": "x"}, {"name": "X-A", "value": "y"}]},
+        {"headers": [{"name": "x-a", "value": "x\r\ny: z"}]},
+        {"query": {"model": "other"}},
+        {"query": {"intent": "x"}},
+        {"query": {"a b": "x"}},
+    ],
+)
+def test_what_would_override_ours_is_refused(model: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        compatible(**model)
+
+
+@pytest.mark.parametrize(
+    ("provider", "transcription", "query"),
+    [
+        ({}, {}, "intent=transcription"),
+        ({"provider": "AzureOpenAI", "url": "https://r"}, {"agentModel": "words"}, "intent=transcription&model=words"),
+        ({"provider": "Compatible", "url": "ws://h"}, {"agentModel": "words"}, "intent=transcription&model=words"),
+        ({"provider": "Compatible", "url": "ws://h"}, {"agentModel": "words", "agentQuery": "Model"}, "model=words"),
+        ({"provider": "Compatible", "url": "ws://h"}, {"agentQuery": "Intent"}, "intent=transcription"),
+    ],
+)
+def test_the_agents_address_names_the_model_where_gateways_route_by_it(
+    provider: dict[str, Any], transcription: dict[str, Any], query: str
+) -> None:
+    model = ModelConfig.model_validate({**provider, "transcription": transcription})
+    assert provider_of(model).transcription_endpoint(model, "k").url.partition("?")[2] == query
+
+
+def test_the_agents_realtime_session_never_answers() -> None:
+    plan = plan_of(transcription={"agentSession": "Realtime"})
+    event = json.loads(plan.transcription_update("u", detection=True, realtime=True))
+    assert check_client_event(event) == []
+    assert event["session"]["type"] == "realtime"
+    assert event["session"]["audio"]["input"]["turn_detection"]["create_response"] is False
+    model = plan.model
+    assert "intent" not in provider_of(model).transcription_endpoint(model, "k", realtime=True).url
+
+
+def test_everything_that_newer_clients_can_set() -> None:
+    plan = plan_of(
+        transcription={"keywords": ["Gold waiver"], "languages": ["de-AT", "de", "en-GB"], "prompt": "Bank talk.", "delay": "XHigh"},
+        noiseReduction="FarField",
+        noiseReductionStrength=0.4,
+        tracing="Auto",
+        storedPrompt={"id": "pmpt_1", "version": "2"},
+    )
+    event = json.loads(plan.conversation_update("u"))
+    assert check_client_event(event) == []
+    session, heard = event["session"], event["session"]["audio"]["input"]
+    assert heard["transcription"] == {
+        "model": "gpt-transcribe",
+        "prompt": "Bank talk.",
+        "languages": ["de", "en"],
+        "keywords": ["Gold waiver"],
+        "delay": "xhigh",
+    }
+    assert heard["noise_reduction"] == {"type": "far_field", "strength": 0.4}
+    assert (session["tracing"], session["prompt"]) == ("auto", {"id": "pmpt_1", "version": "2"})
+
+
+def test_a_strength_that_is_taken_back_does_not_stay() -> None:
+    before = plan_of(noiseReduction="FarField", noiseReductionStrength=0.4).model
+    after = json.loads(plan_of(noiseReduction="FarField").conversation_update("u", before))["session"]
+    assert after["audio"]["input"]["noise_reduction"] == {"type": "far_field", "strength": 1.0}
+    fresh = json.loads(plan_of(noiseReduction="FarField").conversation_update("u"))["session"]
+    assert fresh["audio"]["input"]["noise_reduction"] == {"type": "far_field"}
+
+
+def test_a_prompts_revision_is_as_it_was_unless_something_new_is_set() -> None:
+    plain, stored = plan_of(), plan_of(storedPrompt={"id": "p"})
+    assert plain.model.wire() == {}
+    assert stored.model.wire() == {"storedPrompt": {"id": "p"}}
+
+
+def test_names_that_end_are_told_sixty_days_ahead() -> None:
+    names = ["openai/gpt-realtime-mini", "whisper-1", "gpt-transcribe"]
+    assert retiring(names, date(2026, 11, 20)) == []
+    assert retiring(names, date(2026, 11, 21)) == ["openai/gpt-realtime-mini ends in 60 days (2027-01-20); choose another"]
+    assert [text.partition(" ")[0] for text in retiring(names, date(2027, 2, 1))] == ["openai/gpt-realtime-mini", "whisper-1"]
+    assert "has ended" in retiring(names, date(2027, 3, 1))[0]
+    assert set(SHUTDOWN.values()) == {date(2027, 1, 20), date(2027, 2, 26)}
+
+
+@pytest.mark.parametrize(("form", "rate"), [(AudioFormat.PCM16K, 16_000), (AudioFormat.PCM24K, 24_000)])
+def test_audio_is_the_same_tone_at_another_rate(form: AudioFormat, rate: int) -> None:
+    encode = encoder(form)
+    assert encode is not None
+    wave = bytes(mu_law(int(20_000 * math.sin(2 * math.pi * 400 * n / 8000))) for n in range(8000))
+    out = b"".join(base64.b64decode(encode(base64.b64encode(wave[at : at + 160]))) for at in range(0, 8000, 160))
+    samples = struct.unpack(f"<{len(out) // 2}h", out)
+    assert abs(len(samples) - rate) <= 2 * rate // 8000
+    crossings = sum(a < 0 <= b for a, b in pairwise(samples))
+    assert abs(crossings - 400) <= 2
+    assert 19_000 < max(samples) < 21_000
+    jumps = max(abs(a - b) for a, b in pairwise(samples))
+    assert jumps < 20_000 * 2 * math.pi * 400 / rate * 1.3  # no step where one frame follows another
+    assert encode(b"!") == b""
+
+
+def test_audio_as_it_comes_is_not_touched() -> None:
+    assert encoder(AudioFormat.PCMU) is None
+
+
+def test_the_sender_encodes_what_a_session_takes_and_keeps_what_came() -> None:
+    sent: list[bytes] = []
+    sender = AudioSender("customer", RelayMetrics(), SessionLimits())
+    payload = base64.b64encode(b"\x80" * 160)
+    sender.attach(sent.append, AudioClock(), math.inf, None, encoder(AudioFormat.PCM16K))
+    sender.put(payload, 0.0)
+    sender.put(payload, 0.02)
+    plain: list[bytes] = []
+    sender.attach(plain.append, AudioClock(), 0.0)
+    assert len(sent) == len(plain) == 2
+    assert len(sent[1]) - len(plain[1]) == 856 - 216
+
+
+@pytest.mark.parametrize(("form", "told"), [("PCMU", {"type": "audio/pcmu"}), ("PCM16k", {"type": "audio/pcm", "rate": 16000})])
+def test_the_session_is_told_the_format(form: str, told: dict[str, Any]) -> None:
+    plan = plan_of(audioFormat=form)
+    for update in (plan.conversation_update("u"), plan.transcription_update("u", detection=True)):
+        assert json.loads(update)["session"]["audio"]["input"]["format"] == told
+    assert not same_endpoint(compatible(audioFormat="PCMU"), compatible(audioFormat="PCM16k"))
+
+
+def test_drift_of_a_server_that_reads_another_format() -> None:
+    slow = AudioDrift()
+    assert [slow.stopped(sent / 4, sent) for sent in (4_000, 10_000, 15_000, 20_000, 25_000)] == [False, False, False, True, False]
+    fast = AudioDrift()
+    assert fast.stopped(30_000, 15_000)
+
+
+def test_drift_is_none_where_a_server_only_lags_or_counts_right() -> None:
+    late = AudioDrift()
+    assert not any(late.stopped(heard, sent) for heard, sent in ((3_000, 30_000), (12_000, 31_000), (29_000, 32_000), (33_000, 34_000)))
+    right = AudioDrift()
+    assert not any(right.stopped(sent - 700, sent) for sent in range(1_000, 600_000, 3_000))
+    assert not any(AudioDrift().stopped(heard, 60_000) for heard in (None, 0))
