@@ -17,6 +17,7 @@ from voiceassist_crds.endpoint_report import ENDPOINT_HEADER, EndpointReport
 from voiceassist_crds.reasons import Reason
 from voiceassist_relay.call.drain import Drain
 from voiceassist_relay.call.registry import Registry
+from voiceassist_relay.call.unreached_relays import UnreachedRelays
 from voiceassist_relay.health.endpoints import PrivateEndpoints
 from voiceassist_relay.metrics.relay_metrics import RelayMetrics
 from voiceassist_relay.peer_health import PeerHealth
@@ -56,7 +57,9 @@ async def test_public_address_the_operators_question_bears_the_report(header: di
     registry = Registry(NotImplemented, metrics, lambda: 1)
     drain = Drain(registry, metrics, lambda: config.limits)
     app = FastAPI()
-    app.include_router(PrivateEndpoints(cast("ConfigWatch", watch), registry, drain, metrics, health, health, address).router())
+    app.include_router(
+        PrivateEndpoints(cast("ConfigWatch", watch), registry, drain, metrics, health, health, UnreachedRelays(), address).router()
+    )
     async with serving(app) as (port,), aiohttp.ClientSession() as http:
         async with http.get(f"http://127.0.0.1:{port}/status", headers=header) as answer:
             assert answer.status == 200
