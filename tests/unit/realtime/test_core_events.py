@@ -13,6 +13,7 @@ from contract.openai.strict_types import check_client_event
 from unit.realtime.wire import plan_of, relay_config
 from voiceassist_crds.config import AuthHeader, ModelConfig
 from voiceassist_relay.realtime.core import client_events as client
+from voiceassist_relay.realtime.core.response import Response
 from voiceassist_relay.realtime.core.server_events import BETA_NAMES, PASSED_OVER, USED, NotAnEvent, decode, whole_characters
 from voiceassist_relay.realtime.core.suggest_tool import SUGGEST
 from voiceassist_relay.realtime.providers import provider_of, same_endpoint
@@ -101,6 +102,17 @@ def test_core_without_a_type_it_is_no_event() -> None:
     for message in (b'{"type":7}', b'{"event":"x"}', b"[]", b"7"):
         with pytest.raises(NotAnEvent):
             decode(message)
+
+
+@pytest.mark.parametrize(("status", "whole"), [({}, True), ({"status": "completed"}, True), ({"status": "incomplete"}, False)])
+def test_core_a_call_without_a_status_is_a_whole_one(status: dict[str, str], whole: bool) -> None:
+    call = {"id": "i1", "type": "function_call", "name": "suggest", "call_id": "c1", "arguments": '{"relevant":true,"answer":"Yes."}'}
+    item = decode(json.dumps({"type": "response.output_item.done", "item": call | status}).encode()).item
+    response = Response("va_r1", [])
+    assert item is not None
+    assert response.done(item) is whole
+    arguments = response.call() if whole else None
+    assert (arguments.answer if arguments is not None else None) == ("Yes." if whole else None)
 
 
 def test_core_old_names_are_mapped_and_the_sets_do_not_overlap() -> None:
