@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from unit.operator.making import TWILIO, pods
 from unit.operator.making import well as made_well
+from voiceassist_crds.status import PeerReason, PeerStatus
 from voiceassist_operator.policy.events import Told, already_told, due_events
 from voiceassist_operator.policy.observed import DeploymentFact, Endpoint, EndpointFact, Observed, SecretFact
 from voiceassist_operator.policy.plan import make_plan
@@ -70,6 +71,14 @@ def test_events_what_is_only_not_there_yet_is_a_warning_when_it_has_lasted() -> 
     assert warnings == ["60 Warning Ready PathNotRouted", "60 Warning EndpointReachable PathNotRouted"], "once each"
     stuck = [line for line in told([(second, starting()) for second in range(0, 120, 5)]) if "Warning" in line]
     assert "60 Warning RelayAvailable RelaysStarting" in stuck
+
+
+def test_events_a_way_out_that_comes_after_the_pods_is_no_warning() -> None:
+    away = {"model": PeerStatus(ok=False, reason=PeerReason.UNREACHABLE, message="no address", since=0)}
+    unreached = pods(well(), {"told": away}, {"told": away})
+    assert "Warning" not in "".join(told([(0, starting()), (5, unreached), (40, well())]))
+    warnings = [line for line in told([(second, unreached) for second in range(0, 120, 5)]) if "Warning" in line]
+    assert warnings == ["60 Warning Ready ModelUnreachable", "60 Warning ModelReachable ModelUnreachable"]
 
 
 def test_events_what_somebody_has_to_mend_is_a_warning_at_once() -> None:

@@ -42,9 +42,12 @@ _PASSING = frozenset(
         Reason.TWILIO_PENDING,
         Reason.FUNCTIONS_DEPLOYING,
         Reason.UNKNOWN,
+        Reason.MODEL_UNREACHABLE,
+        Reason.SYNC_UNREACHABLE,
+        Reason.TWILIO_UNREACHABLE,
     }
 )
-"""Not there yet."""
+"""Not there yet: a pod's way out of the cluster may come after the pod."""
 _OF_THE_ENDPOINT = frozenset(
     {
         Reason.DNS_FAILED,
