@@ -12,6 +12,7 @@ from helm_python import HelmError, lint
 
 from charts.chart import CHART, ROOT, VERSIONS, chart, complaints, objects, one, rendered
 
+DIGEST = "sha256:" + "0" * 64
 MATRIX: dict[str, dict[str, Any]] = {
     "defaults": {},
     "all namespaces": {"watch": {"allNamespaces": True}},
@@ -50,6 +51,18 @@ MATRIX: dict[str, dict[str, Any]] = {
         "networkPolicy": {"enabled": True, "metricsNamespaces": ["monitoring"], "egressPorts": [8443]},
     },
     "policy": {"networkPolicy": {"enabled": True}, "watch": {"allNamespaces": True}},
+    "by digest": {"image": {"digest": DIGEST}, "relayImage": {"repository": f"registry.example.com/relay@{DIGEST}"}},
+    "OpenShift": {"fixedUserIds": False},
+    "allowed": {
+        "allow": {
+            "modelHosts": ["*.openai.azure.com"],
+            "images": ["registry.example.com/*"],
+            "ingressAnnotations": ["nginx.org/*"],
+            "anySecret": True,
+        }
+    },
+    "no roles for people": {"userRoles": {"create": False}},
+    "spread": {"topologySpreadConstraints": [{"maxSkew": 2, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}]},
 }
 
 
@@ -108,12 +121,61 @@ def test_pods_keep_to_the_restricted_standard() -> None:
 
 
 def test_rights_are_the_namespace_s_own_unless_asked_for() -> None:
-    assert not [each for each in objects() if each["kind"].startswith("ClusterRole")]
-    everywhere = objects({"watch": {"allNamespaces": True}})
+    alone = {"userRoles": {"create": False}}
+    assert not [each for each in objects(alone) if each["kind"].startswith("ClusterRole")]
+    assert not [each for each in objects() if each["kind"] == "ClusterRoleBinding"]
+    everywhere = objects({"watch": {"allNamespaces": True}, **alone})
     assert len([each for each in everywhere if each["kind"] == "ClusterRole"]) == 1
     for each in (*objects(), *everywhere):
         for rule in each.get("rules", []):
             assert "*" not in (*rule["verbs"], *rule["resources"], *rule["apiGroups"])
+
+
+def test_the_cluster_s_roles_for_people_know_voiceassists() -> None:
+    roles = {each["metadata"]["name"]: each for each in objects() if each["kind"] == "ClusterRole"}
+    aggregated = {
+        name: sorted(label.rpartition("-to-")[2] for label in role["metadata"]["labels"] if "aggregate" in label)
+        for name, role in roles.items()
+    }
+    assert aggregated == {"voiceassist-operator-view": ["view"], "voiceassist-operator-edit": ["admin", "edit"]}
+    view, edit = ({verb for rule in roles[f"voiceassist-operator-{name}"]["rules"] for verb in rule["verbs"]} for name in ("view", "edit"))
+    assert view == {"get", "list", "watch"}
+    assert edit > view
+    assert all(rule["apiGroups"] == ["voiceassist.dev"] for role in roles.values() for rule in role["rules"])
+    assert not [each for each in objects({"crds": {"install": False}}) if each["kind"] == "ClusterRole"], (
+        "one release of a cluster brings them"
+    )
+
+
+@pytest.mark.parametrize(
+    ("image", "rendered"),
+    [
+        ({"repository": "x/y", "tag": "1"}, "x/y:1"),
+        ({"repository": "x:5000/y", "tag": "1", "digest": DIGEST}, f"x:5000/y:1@{DIGEST}"),
+        ({"repository": f"x/y@{DIGEST}"}, f"x/y@{DIGEST}"),
+        ({"repository": f"x/y:1@{DIGEST}", "tag": "2"}, f"x/y:1@{DIGEST}"),
+    ],
+)
+def test_an_image_may_be_named_by_its_digest(image: dict[str, str], rendered: str) -> None:
+    assert _arguments({"relayImage": image})[2] == f"--relay-image={rendered}"
+    assert _pod({"image": image})["containers"][0]["image"] == rendered
+
+
+def test_the_operator_s_pods_are_bounded_spread_and_looked_after() -> None:
+    pod = _pod({})
+    [container] = pod["containers"]
+    assert {"ephemeral-storage", "memory"} <= container["resources"]["limits"].keys()
+    assert {"ephemeral-storage", "memory", "cpu"} <= container["resources"]["requests"].keys()
+    assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
+    selector = one(objects(), "Deployment")["spec"]["selector"]
+    assert pod["topologySpreadConstraints"][0]["labelSelector"] == selector
+    assert one(objects(), "PodDisruptionBudget")["spec"] == {"maxUnavailable": 1, "selector": selector}
+
+
+def test_where_the_platform_chooses_users_none_is_named() -> None:
+    assert {"runAsUser", "runAsGroup"} <= _pod({})["securityContext"].keys()
+    free = _pod({"fixedUserIds": False})["securityContext"]
+    assert free == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
 
 
 def test_secrets_are_only_read() -> None:
@@ -129,6 +191,10 @@ def test_another_namespace_s_rights_are_there() -> None:
     binding = one(found, "RoleBinding", "-operator")
     assert (binding["metadata"]["namespace"], binding["subjects"][0]["namespace"]) == ("calls", "assist")
     assert one(found, "Role", "-lease")["metadata"]["namespace"] == "assist"
+
+
+def _pod(values: dict[str, Any]) -> dict[str, Any]:
+    return dict(one(objects(values), "Deployment")["spec"]["template"]["spec"])
 
 
 def _arguments(values: dict[str, Any]) -> list[str]:
@@ -148,6 +214,13 @@ def test_values_become_arguments_that_the_operator_takes() -> None:
         twilio = {"resyncSeconds": 3600, "letGoSeconds": 600, "functionsGraceSeconds": 86400, **values.get("twilio", {})}
         given = (options.twilio_resync_seconds, options.twilio_let_go_seconds, options.functions_grace_seconds)
         assert given == (twilio["resyncSeconds"], twilio["letGoSeconds"], twilio["functionsGraceSeconds"])
+        allowed = values.get("allow", {})
+        given_allowed = (options.allow_model_host, options.allow_image, options.allow_ingress_annotation, options.any_secret)
+        assert given_allowed == tuple(
+            allowed.get(name, default)
+            for name, default in (("modelHosts", []), ("images", []), ("ingressAnnotations", []), ("anySecret", False))
+        )
+        assert options.any_user_id is not values.get("fixedUserIds", True)
         assert bool(options.endpoint_ca) is bool(values.get("endpoint", {}).get("caSecret"))
         assert dict(options.pod_monitor_label) == values.get("podMonitor", {}).get("labels", {})
         network = values.get("network", {})
@@ -173,7 +246,10 @@ def test_the_operators_network_policy_names_namespaces_and_ports(name: str, name
 
 BAD: dict[str, dict[str, Any]] = {
     "unknown": {"replica": 1},
-    "unknown below": {"image": {"digest": "x"}},
+    "unknown below": {"image": {"digist": "x"}},
+    "digest": {"image": {"digest": "latest"}},
+    "pod label that is ours": {"podLabels": {"app.kubernetes.io/name": "x"}},
+    "image with a digest": {"allow": {"images": [f"x@{DIGEST}"]}},
     "replicas": {"replicas": -1},
     "replicas as text": {"replicas": "two"},
     "policy": {"image": {"pullPolicy": "Sometimes"}},

@@ -193,7 +193,12 @@ def test_what_is_wrong_is_told_and_mended(lab: Lab, namespace: str) -> None:
     assert relay_pods(lab, namespace) == []
 
     # A Secret that lacks a key.
-    half = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "mine"}, "data": {"authToken": secrets["twilio"]["authToken"]}}
+    half = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "mine", "labels": {"voiceassist.dev/credentials": "true"}},
+        "data": {"authToken": secrets["twilio"]["authToken"]},
+    }
     lab.apply(half, namespace=namespace)
     _seen(lab, namespace, "Ready", "SecretIncomplete", "apiKeySecret", "apiKeySid")
     lab.apply({**half, "data": secrets["twilio"]}, namespace=namespace)

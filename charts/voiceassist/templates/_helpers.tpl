@@ -30,6 +30,15 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- default (include "voiceassist.fullname" .) .Values.serviceAccount.name -}}
 {{- end -}}
 
+{{- define "voiceassist.image" -}}
+{{- if contains "@" .image.repository -}}
+{{- .image.repository -}}
+{{- else -}}
+{{- printf "%s:%s" .image.repository (default .version .image.tag) -}}
+{{- with .image.digest }}@{{ . }}{{ end -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "voiceassist.watched" -}}
 {{- default .Release.Namespace .Values.watch.namespace -}}
 {{- end -}}

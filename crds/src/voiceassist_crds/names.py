@@ -14,6 +14,9 @@ VERSION: Final = "v1alpha1"
 PLURAL: Final = "voiceassists"
 KIND: Final = "VoiceAssist"
 
+CREDENTIALS_LABEL: Final = "voiceassist.dev/credentials"
+"""Label, of any value, or type of the Secrets that a VoiceAssist may use."""
+
 PUBLIC_PORT: Final = 8080
 """`/ws/{callSid}`, `/stream`, `/token`, `/callbacks/stream`, `/feedback`, `/readyz`."""
 PRIVATE_PORT: Final = 9090

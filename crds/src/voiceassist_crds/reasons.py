@@ -34,9 +34,11 @@ class Reason(StrEnum):
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a reason
     SECRET_INCOMPLETE = "SecretIncomplete"  # noqa: S105
     SECRET_UNUSABLE = "SecretUnusable"  # noqa: S105
+    SECRET_NOT_ALLOWED = "SecretNotAllowed"  # noqa: S105
     PROMPT_SOURCE_NOT_FOUND = "PromptSourceNotFound"
     PROMPT_TOO_LONG = "PromptTooLong"
     HOST_CONFLICT = "HostConflict"
+    NAME_TAKEN = "NameTaken"
     APPLY_FAILED = "ApplyFailed"
     KIND_NOT_INSTALLED = "KindNotInstalled"
     RELAYS_AVAILABLE = "RelaysAvailable"
@@ -88,6 +90,7 @@ class Reason(StrEnum):
     CUSTOM_ENDPOINTS_NOT_ALLOWED = "CustomEndpointsNotAllowed"
     CUSTOM_NETWORK_NOT_ALLOWED = "CustomNetworkNotAllowed"
     CA_BUNDLE_UNUSABLE = "CABundleUnusable"
+    NOT_ALLOWED = "NotAllowed"
     UNKNOWN = "Unknown"
 
 

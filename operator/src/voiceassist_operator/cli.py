@@ -22,6 +22,7 @@ from voiceassist_crds.resource import VoiceAssistSpec
 from .errors import OperatorError
 from .kubernetes.kinds import OPTIONAL
 from .logs import configure_logs
+from .policy.allowed import OPEN
 from .policy.next_pass import RESYNC_SECONDS
 from .policy.observed import Observed, PromptFact, SecretFact
 from .policy.plan import make_plan
@@ -82,7 +83,9 @@ def parser() -> argparse.ArgumentParser:
     where.add_argument("--all-namespaces", action="store_true", help="watch every namespace")
     run.add_argument("--relay-image", default=IMAGE, help="image for objects that name none (default %(default)s)")
     run.add_argument(
-        "--allow-custom-endpoints", action="store_true", help="let objects name another server in place of Twilio (twilio.apiUrl)"
+        "--allow-custom-endpoints",
+        action="store_true",
+        help="let objects name another server in place of Twilio (twilio.apiUrl), and models at any host",
     )
     run.add_argument(
         "--allow-custom-network",
@@ -106,6 +109,25 @@ def parser() -> argparse.ArgumentParser:
         default=[],
         help="where Prometheus runs, for the relays' NetworkPolicies; may be given more than once",
     )
+    run.add_argument(
+        "--allow-model-host",
+        metavar="PATTERN",
+        action="append",
+        default=[],
+        help="let models' keys be sent to these hosts, too (* is any text)",
+    )
+    run.add_argument(
+        "--allow-image", metavar="PATTERN", action="append", default=[], help="let objects name images of these repositories, too"
+    )
+    run.add_argument(
+        "--allow-ingress-annotation",
+        metavar="PATTERN",
+        action="append",
+        default=[],
+        help="let objects give the Ingress these annotations, too",
+    )
+    run.add_argument("--any-user-id", action="store_true", help="name no user for relay pods: the platform chooses (OpenShift)")
+    run.add_argument("--any-secret", action="store_true", help=f"use Secrets without label or type {names.CREDENTIALS_LABEL} as well")
     run.add_argument(
         "--twilio-resync-seconds",
         type=float,
@@ -180,6 +202,7 @@ def plan_documents(body: dict[str, Any], prompt: str | None, image: str) -> list
         optional_kinds=frozenset(OPTIONAL),
         custom_endpoints=True,
         installation=Installation(custom_network=True),
+        allowed=OPEN,
         twilio=TwilioFact(record=TwilioRecord(SyncRecord(MADE_LATER, made=True))),
     )
     plan = make_plan(seen, "1970-01-01T00:00:00Z")

@@ -5,6 +5,7 @@ OperatorError
     NotThere            the API server says that there is no such object
     UnknownKind         the API server does not know the kind
     Forbidden           the API server says that we lack the right
+    Contended           somebody else wrote, or put another object in the place of the one that was meant
     TwilioUnavailable   Twilio is busy, has trouble of its own, or cannot be reached (twilio/model/errors.py)
   Permanent             nothing helps but a change of what was asked
     TwilioRefused       Twilio does not do it; `kind` says what must change (twilio/model/errors.py)
@@ -37,6 +38,10 @@ class UnknownKind(Retryable):
 
 class Forbidden(Retryable):
     """The API server says that we lack the right."""
+
+
+class Contended(Retryable):
+    """What is there is not what was observed: it is to be observed again."""
 
 
 class Permanent(OperatorError):

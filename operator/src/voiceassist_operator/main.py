@@ -1,4 +1,4 @@
-"""The operator as a process: the Lease first, then kopf, a heartbeat through the watch, and a port for metrics and health."""
+"""The operator as a process: the Lease first, then kopf, watches and reconcilers, and a port for metrics and health."""
 
 from __future__ import annotations
 
@@ -30,60 +30,47 @@ from .controller.leader_election import LeaderElection
 from .controller.observe import Dependencies, OptionalKinds
 from .controller.reconciler import Reconciler, TwilioSettings
 from .controller.relay_status import RelayPoller
+from .controller.watches import Watches
 from .controller.workers import Workers
 from .errors import OperatorError
 from .kubernetes.client import Cluster
-from .kubernetes.kinds import CONFIG_MAP, LABEL_APP, MANAGER
 from .log_writer import LogWriter
 from .metrics import OperatorMetrics
+from .policy.allowed import Allowed
 from .policy.claims import Claims
 from .policy.egress import ca_bundle_problem
 from .policy.resources.metadata import Installation
 from .twilio.client import TwilioPool
 
-HEARTBEAT = "voiceassist-operator-heartbeat"
-BEAT_SECONDS = 20.0
 STOP_SECONDS = 5.0
-"""kopf only watches: nothing is lost when it is not waited for any longer."""
-WATCH_SILENT_SECONDS = 90.0
-"""Without a heartbeat through the watch for so long, the liveness probe fails."""
+"""Watches only read: nothing is lost when they are not waited for any longer."""
+WATCH_SILENT_SECONDS = 120.0
+"""When a watch has heard nothing for so long (each is begun anew every 45 s), the liveness probe fails."""
+
+NOT_HEARD_SECONDS = 30.0
+"""A replica that could not read the Lease for so long could not lead, either: it is not ready."""
 
 log = structlog.get_logger("voiceassist.operator")
-
-
-async def beat(cluster: Cluster, namespace: str) -> None:
-    """Changes our own ConfigMap now and then: its event must come back through kopf's watch."""
-    while True:
-        manifest = {
-            "apiVersion": CONFIG_MAP.api_version,
-            "kind": CONFIG_MAP.name,
-            "metadata": {"name": HEARTBEAT, "namespace": namespace, "labels": {LABEL_APP: MANAGER}},
-            "data": {"at": str(int(time.time()))},
-        }
-        try:
-            await cluster.apply(manifest)
-        except OperatorError as error:
-            log.warning("heartbeat not written", error=str(error))
-        await asyncio.sleep(BEAT_SECONDS)
 
 
 class Health:
     """What the probes and Prometheus ask."""
 
-    def __init__(self, metrics: OperatorMetrics) -> None:
+    def __init__(self, metrics: OperatorMetrics, election: LeaderElection) -> None:
         self._metrics = metrics
-        self.workers: Workers | None = None
+        self.election = election
+        self.watches: Watches | None = None
 
     def problem(self) -> str:
         """Returns why this process should be started again; empty when well. A replica that waits for the Lease is well."""
-        if self.workers is not None and time.monotonic() - self.workers.heartbeat_at > WATCH_SILENT_SECONDS:
-            return "the watch delivers nothing"
+        if self.watches is not None and self.watches.silent_seconds() > WATCH_SILENT_SECONDS:
+            return "a watch delivers nothing"
         return ""
 
     async def start(self, port: int) -> web.AppRunner:
-        """Serves /metrics and /healthz; port 0 takes a free one and logs it."""
+        """Serves /metrics, /healthz and /readyz; port 0 takes a free one and logs it."""
         app = web.Application()
-        app.add_routes([web.get("/healthz", self._healthz), web.get("/metrics", self._render)])
+        app.add_routes([web.get("/healthz", self._healthz), web.get("/readyz", self._readyz), web.get("/metrics", self._render)])
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
         await web.TCPSite(runner, None, port).start()
@@ -93,6 +80,10 @@ class Health:
     async def _healthz(self, _: web.Request) -> web.Response:
         problem = self.problem()
         return web.Response(text=f"{problem or 'ok'}\n", status=500 if problem else 200)
+
+    async def _readyz(self, _: web.Request) -> web.Response:
+        ready = time.monotonic() - self.election.heard_at < NOT_HEARD_SECONDS
+        return web.Response(text="ok\n" if ready else "the API server does not tell who holds the Lease\n", status=200 if ready else 503)
 
     async def _render(self, _: web.Request) -> web.Response:
         return web.Response(body=self._metrics.render(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
@@ -142,7 +133,7 @@ async def run(options: argparse.Namespace, logs: LogWriter) -> int:
     logs.on_dropped = metrics.log_dropped
     election = LeaderElection(options.lease_name, own, me)
     cluster = Cluster.connect(election.may_write)
-    health = Health(metrics)
+    health = Health(metrics, election)
     runner = await health.start(options.metrics_port)
     try:
         if not await _or_stopped(election.acquire(cluster), stop):
@@ -175,11 +166,17 @@ async def _lead(
         no_proxy=tuple(options.no_proxy),
         ca_bundle=authorities(options.ca_bundle),
     )
+    allowed = Allowed(
+        tuple(options.allow_model_host), tuple(options.allow_image), tuple(options.allow_ingress_annotation), any_secret=options.any_secret
+    )
+    cluster.any_secret = allowed.any_secret
     dependencies = Dependencies(
         cluster,
         RelayPoller(http, metrics, options.relay_port),
         options.relay_image,
         options.allow_custom_endpoints,
+        allowed,
+        options.any_user_id,
         OptionalKinds(cluster, watched),
         dict(options.pod_monitor_label),
         installation,
@@ -196,11 +193,10 @@ async def _lead(
             uid, name, namespace, dependencies, applier, metrics, probe, twilio, conflicting, neighbours, options.resync_seconds
         )
 
-    workers = Workers(reconciler, (own, HEARTBEAT))
+    workers = Workers(reconciler)
+    health.watches = watches = Watches(cluster.http, watched, workers, any_secret=allowed.any_secret)
     registry = kopf.OperatorRegistry()
     register(registry, workers)
-    beats = watched in {"*", own}
-    health.workers = workers if beats else None
     ended, begun = asyncio.Event(), asyncio.Event()
     kopf_task = asyncio.create_task(
         kopf.operator(
@@ -212,27 +208,29 @@ async def _lead(
             stop_flag=ended,
             ready_flag=begun,
             identity=cast(Any, os.environ.get("POD_NAME") or socket.gethostname()),  # not by the user's name: a pod's user may have none
-        )
+        ),
+        name="kopf",
     )
-    holding = asyncio.create_task(election.hold(cluster))
+    watching = asyncio.create_task(watches.run(), name="watches")
+    holding = asyncio.create_task(election.hold(cluster), name="Lease")
     stopping, beginning = asyncio.create_task(stop.wait()), asyncio.create_task(begun.wait())
-    beating = [asyncio.create_task(beat(cluster, own))] if beats else []
     log.info("operator up", watched=watched, image=options.relay_image, custom_endpoints=options.allow_custom_endpoints)
     try:
         await asyncio.wait({kopf_task, beginning, stopping}, return_when=asyncio.FIRST_COMPLETED)
         listen_for_signals(stop)  # again, as kopf has put handlers of its own in their place
-        await asyncio.wait({kopf_task, holding, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({kopf_task, watching, holding, stopping}, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for task in (holding, stopping, beginning, *beating):
-            task.cancel()
+        health.watches = None
         await workers.close()
         await pool.close()
         await election.release(cluster)  # nothing is written any more; kopf, which only watches, may take its time
         ended.set()
+        for task in (watching, holding, stopping, beginning):
+            task.cancel()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(STOP_SECONDS):
-                await asyncio.gather(kopf_task, holding, stopping, beginning, *beating, return_exceptions=True)
-    for task in (kopf_task, holding):
+                await asyncio.gather(kopf_task, watching, holding, stopping, beginning, return_exceptions=True)
+    for task in (kopf_task, watching, holding):
         if task.done() and not task.cancelled() and (problem := task.exception()) is not None:
             log.error("ended by an error", task=task.get_name(), error=said(problem))
     log.info("operator down", asked=stop.is_set())

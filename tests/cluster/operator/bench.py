@@ -25,6 +25,8 @@ CONFIG = "voiceassist.dev/config-revision"
 VOICEASSIST = ("voiceassist.dev/v1alpha1", "VoiceAssist")
 KINDS = {(kind.api_version, kind.name): resource for kind, resource in RESOURCES.items()}
 Manifest = dict[str, Any]
+RELEASED = {"voiceassist.dev/credentials": "true"}
+"""Labels of a Secret that a VoiceAssist may use."""
 
 
 class Cluster:
@@ -65,7 +67,7 @@ class Cluster:
     # The things of the tests
 
     def secret(self, name: str, **data: str) -> None:
-        self.create({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data})
+        self.create({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "labels": RELEASED}, "stringData": data})
 
     def secrets(self) -> None:
         """The Secrets that `voiceassist` refers to."""

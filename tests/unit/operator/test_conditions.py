@@ -12,8 +12,10 @@ from unit.operator.making import ACCOUNT, LATER, NOW, SYNC, TWILIO, owner, pods,
 from voiceassist_crds.reasons import ConditionType, Reason
 from voiceassist_crds.status import PeerReason, PeerStatus
 from voiceassist_operator.kubernetes.kinds import HTTP_ROUTE
+from voiceassist_operator.policy.allowed import Allowed
 from voiceassist_operator.policy.condition import Condition, merge
 from voiceassist_operator.policy.observed import DeploymentFact, Endpoint, EndpointFact, Observed, PromptFact, SecretFact
+from voiceassist_operator.policy.ownership import Taken
 from voiceassist_operator.policy.plan import make_plan
 from voiceassist_operator.policy.resources.network import http_route_problem
 
@@ -63,6 +65,10 @@ def cut_off_by_ipv6() -> Observed:
     return pods(cut_off("[fd00:10:244::7]:9090"), {"ip": "fd00:10:244::6"}, {"ip": "fd00:10:244::7"})
 
 
+def elsewhere(url: str) -> Observed:
+    return well(model={"provider": "Compatible", "url": url, "apiKeySecretRef": {"name": "model"}})
+
+
 def by_hand() -> Observed:
     return well(twilio={**TWILIO, "flex": {"configure": False}})
 
@@ -102,6 +108,65 @@ ROWS: list[tuple[str, Callable[[], Observed], str, str, str, str]] = [
         "False",
         "HostConflict",
         "VoiceAssist a/b has host assist.example.com",
+    ),
+    (
+        "unlabelled secret",
+        lambda: replace(well(), credentials=replace(well().credentials, released=False)),
+        "Ready",
+        "False",
+        "SecretNotAllowed",
+        "kubectl label secret twilio voiceassist.dev/credentials=true",
+    ),
+    (
+        "unlabelled secret, allowed",
+        lambda: replace(well(), credentials=replace(well().credentials, released=False), allowed=Allowed(any_secret=True)),
+        "Ready",
+        "True",
+        "Ready",
+        "",
+    ),
+    (
+        "Twilio's key for the model",
+        lambda: well(model={"apiKeySecretRef": {"name": "twilio", "key": "authToken"}}),
+        "Ready",
+        "False",
+        "SecretNotAllowed",
+        "authToken, which is for Twilio alone",
+    ),
+    ("model elsewhere", lambda: elsewhere("wss://evil.example/v1"), "Ready", "False", "NotAllowed", "model.url leads to evil.example"),
+    (
+        "model elsewhere, allowed",
+        lambda: replace(elsewhere("wss://evil.example/v1"), allowed=Allowed(model_hosts=("*.example",))),
+        "Ready",
+        "True",
+        "Ready",
+        "",
+    ),
+    (
+        "model elsewhere, sandbox",
+        lambda: replace(elsewhere("ws://sandbox-openai/v1"), custom_endpoints=True),
+        "Ready",
+        "True",
+        "Ready",
+        "",
+    ),
+    ("another image", lambda: well(relay={"image": "evil.example/relay:1"}), "Ready", "False", "NotAllowed", "evil.example/relay"),
+    ("another tag", lambda: well(relay={"image": "registry.example/relay:2"}), "Ready", "True", "Ready", ""),
+    (
+        "a snippet",
+        lambda: well(ingress={"annotations": {"nginx.ingress.kubernetes.io/server-snippet": "return 200;"}}),
+        "Ready",
+        "False",
+        "NotAllowed",
+        "nginx.ingress.kubernetes.io/server-snippet",
+    ),
+    (
+        "name taken",
+        lambda: replace(well(), taken=(Taken("Service", "support-relay", "Deployment shop"),)),
+        "Ready",
+        "False",
+        "NameTaken",
+        "Service support-relay (of Deployment shop)",
     ),
     ("custom", custom, "Ready", "False", "CustomEndpointsNotAllowed", "--allow-custom-endpoints"),
     ("custom, allowed", lambda: replace(custom(), custom_endpoints=True), "Ready", "True", "Ready", ""),
@@ -179,6 +244,14 @@ ROWS: list[tuple[str, Callable[[], Observed], str, str, str, str]] = [
     ("upgrade", lambda: replace(well(), endpoint=EndpointFact(Endpoint.UPGRADE, "x")), "Ready", "False", "UpgradeNotPassed", "x"),
     ("altered", lambda: replace(well(), endpoint=EndpointFact(Endpoint.ALTERED, "x")), "Ready", "False", "RequestAltered", "x"),
     ("path", lambda: replace(well(), endpoint=EndpointFact(Endpoint.PATH, "x")), "Ready", "False", "PathNotRouted", "x"),
+    (
+        "cannot be dialled",
+        lambda: replace(well(), endpoint=EndpointFact(Endpoint.UNTRIED, "x")),
+        "EndpointReachable",
+        "Unknown",
+        "Unknown",
+        "x",
+    ),
     ("not dialled", lambda: replace(well(), endpoint=None), "EndpointReachable", "Unknown", "Unknown", "not tried"),
     ("dialled by a forerunner", known_endpoint, "Ready", "True", "Ready", ""),
     ("connected", well, "RelaysConnected", "True", "RelaysConnected", ""),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from http import HTTPStatus
@@ -17,12 +18,14 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
 from support.certificates import for_localhost
+from unit.operator.making import well
 from voiceassist_crds.names import PROBE_HEADER, PROBE_PATH
 from voiceassist_crds.proof import probe_answer
 from voiceassist_crds.proxies import Proxies
-from voiceassist_operator.controller.endpoint_probe import probe_endpoint
+from voiceassist_operator.controller.endpoint_probe import STALE_SECONDS, EndpointProbe, ProbeSettings, probe_endpoint
+from voiceassist_operator.errors import Retryable
 from voiceassist_operator.policy.endpoint_answers import Route
-from voiceassist_operator.policy.observed import Endpoint
+from voiceassist_operator.policy.observed import Endpoint, EndpointFact
 
 TOKEN, PREFIX = "the-auth-token", "/assist"
 ROUTE = Route("localhost", PREFIX, "support-relay")
@@ -149,3 +152,55 @@ async def test_endpoint_probe_a_name_without_an_address() -> None:
     found = await probe_endpoint(replace(ROUTE, host="nothing.invalid"), TOKEN, ssl.create_default_context())
     assert found.result is Endpoint.DNS
     assert "nothing.invalid has no address in DNS" in found.message
+
+
+async def test_endpoint_probe_a_name_that_can_be_none_in_dns() -> None:
+    found = await probe_endpoint(replace(ROUTE, host=f"{'x' * 64}.example.com"), TOKEN, ssl.create_default_context())
+    assert found.result is Endpoint.DNS
+
+
+class Secrets:
+    """The cluster, as far as a dial needs it."""
+
+    def __init__(self, *answers: object) -> None:
+        self.answers = list(answers)
+
+    async def credentials(self, *_: object) -> object:
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+async def dialled(probe: EndpointProbe) -> EndpointFact | None:
+    probe._dialled_at = float("-inf")
+    probe.advance(well())
+    assert probe._task is not None
+    await asyncio.wait({probe._task})
+    probe._dialled_at = time.monotonic()
+    probe.advance(well())
+    return probe.found
+
+
+@pytest.mark.parametrize("secret", [{"data": {"authToken": "//4="}}, {"data": {"authToken": "no base64"}}, {"data": {}}, None])
+async def test_endpoint_probe_a_token_that_is_no_text_is_told(secret: object) -> None:
+    found = await dialled(EndpointProbe(Secrets(secret), ProbeSettings(ssl.create_default_context()), lambda: None))  # type: ignore[arg-type]
+    assert found is not None
+    assert found.result is Endpoint.UNTRIED
+    assert "no auth token that is text" in found.message
+
+
+async def test_endpoint_probe_a_result_does_not_outlast_dials_that_cannot_be_made() -> None:
+    probe = EndpointProbe(
+        Secrets(Retryable("x", 1), Retryable("x", 1), KeyError()), ProbeSettings(ssl.create_default_context()), lambda: None
+    )  # type: ignore[arg-type]
+    probe.found, probe._found_at = EndpointFact(Endpoint.OK), time.monotonic()
+    assert await dialled(probe) == EndpointFact(Endpoint.OK), "a moment's trouble"
+    probe._found_at -= STALE_SECONDS
+    found = await dialled(probe)
+    assert found is not None
+    assert found.result is Endpoint.UNTRIED
+    probe.found, probe._found_at = EndpointFact(Endpoint.OK), time.monotonic()
+    defect = await dialled(probe)
+    assert defect is not None
+    assert defect.result is Endpoint.UNTRIED, "a defect is none that passes"

@@ -1,13 +1,15 @@
-"""The liveness probe: a watch that delivers nothing is told by a heartbeat that does not come back."""
+"""The liveness probe: a watch that delivers nothing is told."""
 
 from __future__ import annotations
 
 import time
 
-import pytest
+import httpx2
 
+from voiceassist_operator.controller.leader_election import LeaderElection
+from voiceassist_operator.controller.watches import Watches
 from voiceassist_operator.controller.workers import Workers
-from voiceassist_operator.main import WATCH_SILENT_SECONDS, Health
+from voiceassist_operator.main import NOT_HEARD_SECONDS, WATCH_SILENT_SECONDS, Health
 from voiceassist_operator.metrics import OperatorMetrics
 
 
@@ -16,14 +18,31 @@ def never(*_: object) -> object:
 
 
 def test_main_a_replica_that_waits_for_the_lease_is_well() -> None:
-    assert Health(OperatorMetrics()).problem() == ""
+    assert Health(OperatorMetrics(), LeaderElection("lease", "own", "me")).problem() == ""
 
 
-@pytest.mark.parametrize(("namespace", "name", "well"), [("own", "heartbeat", True), ("other", "heartbeat", False), ("own", "x", False)])
-def test_main_a_deaf_watch(namespace: str, name: str, well: bool) -> None:
-    health = Health(OperatorMetrics())
-    health.workers = workers = Workers(never, ("own", "heartbeat"))  # type: ignore[arg-type]  # makes none
-    assert health.problem() == ""
-    workers.heartbeat_at = time.monotonic() - WATCH_SILENT_SECONDS - 1
-    workers.config_map_delivered(namespace, name)
-    assert (health.problem() == "") is well
+async def test_main_one_deaf_watch_of_many_is_told_wherever_it_looks() -> None:
+    for namespace in ("*", "another"):
+        async with httpx2.AsyncClient() as http:
+            watches = Watches(http, namespace, Workers(never))  # type: ignore[arg-type]  # makes none
+            health = Health(OperatorMetrics(), LeaderElection("lease", "own", "me"))
+            health.watches = watches
+            assert health.problem() == ""
+            watches._watches[3].alive_at = time.monotonic() - WATCH_SILENT_SECONDS - 1
+            assert "delivers nothing" in health.problem()
+
+
+async def test_main_a_replica_is_ready_while_it_knows_who_leads() -> None:
+    election = LeaderElection("lease", "own", "me")
+    health = Health(OperatorMetrics(), election)
+    runner = await health.start(0)
+    host, port = runner.addresses[0][:2]
+    base = f"http://[::1]:{port}" if ":" in host else f"http://127.0.0.1:{port}"
+    async with httpx2.AsyncClient(base_url=base, trust_env=False) as http:
+        assert (await http.get("/readyz")).status_code == 503, "before it was told"
+        election.heard_at = time.monotonic()
+        assert (await http.get("/readyz")).status_code == 200
+        election.heard_at = time.monotonic() - NOT_HEARD_SECONDS - 1
+        assert (await http.get("/readyz")).status_code == 503
+        assert (await http.get("/healthz")).status_code == 200, "which is no reason to start it again"
+    await runner.cleanup()

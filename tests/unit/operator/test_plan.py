@@ -22,7 +22,9 @@ from voiceassist_operator.kubernetes.kinds import (
     Ref,
     ref,
 )
+from voiceassist_operator.policy.allowed import OPEN
 from voiceassist_operator.policy.observed import Observed, PromptFact, SecretFact
+from voiceassist_operator.policy.ownership import named_as_before, needed_kinds
 from voiceassist_operator.policy.plan import Plan, make_plan
 from voiceassist_operator.policy.relay_config import relay_config
 from voiceassist_operator.policy.resources.deployment import grace_seconds
@@ -114,6 +116,14 @@ def test_plan_the_pods_are_restricted_and_know_no_api() -> None:
     assert container["ports"][1] == {"name": "private", "containerPort": PRIVATE_PORT, "protocol": "TCP"}
     assert all("subPath" not in mount for mount in container["volumeMounts"])
     assert pod["topologySpreadConstraints"][0]["whenUnsatisfiable"] == "ScheduleAnyway"
+    [preferred] = pod["affinity"]["podAntiAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
+    assert preferred["podAffinityTerm"]["labelSelector"] == {"matchLabels": owner().selector}
+
+
+def test_plan_where_the_platform_chooses_users_none_is_named() -> None:
+    free = make_plan(replace(well(), owner=replace(owner(), any_user_id=True)), NOW)
+    context = made(free, "Deployment")["spec"]["template"]["spec"]["securityContext"]
+    assert context == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
 
 
 def test_plan_new_pods_come_before_old_ones_leave_and_calls_may_end() -> None:
@@ -138,7 +148,7 @@ def test_plan_the_private_port_is_in_no_service_and_no_ingress() -> None:
 
 def test_plan_annotations_of_the_object_win_over_ours() -> None:
     mine = {"nginx.ingress.kubernetes.io/proxy-read-timeout": "7", "example.com/x": "y"}
-    found = made(make_plan(well(ingress={"annotations": mine}), NOW), "Ingress")["metadata"]["annotations"]
+    found = made(make_plan(replace(well(ingress={"annotations": mine}), allowed=OPEN), NOW), "Ingress")["metadata"]["annotations"]
     assert mine.items() <= found.items()
     assert found["nginx.ingress.kubernetes.io/proxy-send-timeout"] == "3600"
 
@@ -255,6 +265,41 @@ def test_plan_names_are_within_limits(name: str) -> None:
         assert "." not in manifest["metadata"]["name"]
         assert all(len(value) <= 63 for value in manifest["metadata"]["labels"].values())
     assert len({ref(manifest) for manifest in plan.apply}) == len(plan.apply)
+
+
+ALIKE = [("acme.support", "acme-support"), ("team.a", "team-a"), ("x.y-z", "x-y.z"), (f"{'n' * 50}.a", f"{'n' * 50}-a")]
+
+
+@pytest.mark.parametrize(("one", "other"), ALIKE)
+def test_plan_names_that_look_alike_make_objects_of_different_names(one: str, other: str) -> None:
+    plans = [make_plan(replace(well(), owner=owner(name), optional_kinds=frozenset(OPTIONAL)), NOW) for name in (one, other)]
+    first, second = ({ref(manifest) for manifest in plan.apply} for plan in plans)
+    assert not first & second
+
+
+def test_plan_an_object_keeps_the_names_that_version_0_1_gave_it() -> None:
+    name = "acme.support"
+    assert named_as_before(name, [Ref(SERVICE, "acme-support-relay")])
+    assert not named_as_before(name, [Ref(SERVICE, relay_name(name))])
+    assert not named_as_before("support", [Ref(SERVICE, "support-relay")]), "a name that did not change"
+    kept = make_plan(replace(well(), owner=replace(owner(name), named_as_before=True)), NOW)
+    assert {manifest["metadata"]["name"].partition("-prompt")[0] for manifest in kept.apply} == {"acme-support-relay", "acme-support"}
+    assert kept.status["prompt"]["history"][0]["configMap"].startswith("acme-support-prompt-")
+
+
+@pytest.mark.parametrize("known", [OPTIONAL, ()])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"ingress": {"flavour": "GKE"}},
+        {"ingress": {"enabled": False}, "monitoring": {"podMonitor": False}, "httpRoute": {"parentRefs": [{"name": "gateway"}]}},
+        {"relay": {"networkPolicy": {"enabled": True}}},
+    ],
+)
+def test_plan_all_names_that_are_needed_are_looked_at_beforehand(changes: dict[str, Any], known: tuple[Kind, ...]) -> None:
+    seen = replace(well(**changes), optional_kinds=frozenset(known))
+    needed = {Ref(kind, seen.owner.relay) for kind in needed_kinds(seen.owner, seen.optional_kinds)}
+    assert needed == {ref(manifest) for manifest in make_plan(seen, NOW).apply if "-prompt-" not in manifest["metadata"]["name"]}
 
 
 def test_plan_names_differ_where_objects_differ() -> None:

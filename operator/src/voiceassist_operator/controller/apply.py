@@ -13,12 +13,13 @@ from typing import Any
 
 import structlog
 
-from ..errors import NotLeading, OperatorError
+from ..errors import Contended, NotLeading, OperatorError
 from ..kubernetes.client import Cluster
-from ..kubernetes.kinds import EVENT, MANAGER, POD, VOICEASSIST, Manifest, Ref, ref
+from ..kubernetes.kinds import EVENT, MANAGER, POD, VOICEASSIST, Manifest, Ref, kind_of, ref
 from ..metrics import OperatorMetrics
 from ..policy.events import Event, Told, already_told, due_events
 from ..policy.observed import Observed
+from ..policy.ownership import taken
 from ..policy.plan import Plan
 from ..policy.resources.metadata import Reference
 from ..policy.rollout import DELETION_COST, annotations_due
@@ -66,6 +67,11 @@ def digest(manifest: Manifest) -> str:
     return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
+def _meant_for(manifest: Manifest, uid: str | None) -> Manifest:
+    """The same, for the object with this uid alone."""
+    return manifest if uid is None else {**manifest, "metadata": {**manifest["metadata"], "uid": uid}}
+
+
 class Applier:
     """Writes plans."""
 
@@ -74,15 +80,21 @@ class Applier:
         self._instance = socket.gethostname()
 
     async def objects(self, seen: Observed, plan: Plan, written: Written) -> str:
-        """Applies and deletes. Returns what went wrong, in words; what can be written is written all the same."""
+        """Applies and deletes. Returns what went wrong, in words; what can be written is written all the same.
+
+        Raises Contended where something else is in an object's place by now.
+        """
         problems = []
         for manifest in plan.apply:
             one, wanted = ref(manifest), digest(manifest)
             if one in seen.existing and written.objects.get(one) == (wanted, seen.existing[one]):
                 continue
             try:
-                made = await self._cluster.apply(manifest)
-            except NotLeading:
+                if one not in seen.existing and (foreign := await self._foreign(manifest, seen.owner.uid)):
+                    problems.append(foreign)
+                    continue
+                made = await self._cluster.apply(_meant_for(manifest, seen.uids.get(one)))
+            except (NotLeading, Contended):
                 raise
             except OperatorError as error:
                 problems.append(str(error))
@@ -102,6 +114,13 @@ class Applier:
                 self._metrics.wrote(one.kind.name)
                 written.objects.pop(one, None)
         return "; ".join(problems)
+
+    async def _foreign(self, manifest: Manifest, uid: str) -> str:
+        """Returns, in words, that somebody else has an object by this name; empty when the name is free or the object is ours."""
+        kind, metadata = kind_of(manifest), manifest["metadata"]
+        item = await self._cluster.find(kind, metadata["name"], metadata["namespace"])
+        found = None if item is None else taken(kind, item, uid)
+        return "" if found is None else f"{found.kind} {found.name} is there and is not this object's (of {found.holder}); it is left alone"
 
     async def pods(self, seen: Observed, plan: Plan, written: Written) -> Observed:
         """Annotates pods, and again those that do not report in time. Returns what was observed, with the new annotations."""

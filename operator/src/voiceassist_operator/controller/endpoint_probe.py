@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
 import websockets.exceptions
 from twilio.request_validator import RequestValidator
 from websockets.asyncio.client import connect
@@ -22,15 +23,18 @@ from voiceassist_crds.names import PROBE_HEADER, PROBE_PATH
 from voiceassist_crds.proof import probe_answer
 from voiceassist_crds.proxies import STRAIGHT, Proxies
 
+from ..errors import OperatorError
 from ..kubernetes.client import Cluster
-from ..kubernetes.kinds import SECRET
 from ..kubernetes.secrets import secret_value
 from ..policy.endpoint_answers import Answer, Route, of_answer
 from ..policy.next_pass import dial_is_due
 from ..policy.observed import Endpoint, EndpointFact, Observed
-from ..policy.resources.metadata import relay_name
 
 TIMEOUT_SECONDS = 5.0
+STALE_SECONDS = 90.0
+"""How long a dial's result stands while the Secret cannot be read for another."""
+
+log = structlog.get_logger("voiceassist.endpoint")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,37 +54,48 @@ class EndpointProbe:
         self.found: EndpointFact | None = None
         """What the last dial found; None before the first."""
         self._cluster, self._settings, self._done = cluster, settings, done
-        self._task: asyncio.Task[EndpointFact | None] | None = None
-        self._dialled_at = float("-inf")
+        self._task: asyncio.Task[EndpointFact] | None = None
+        self._dialled_at = self._found_at = float("-inf")
 
     def advance(self, seen: Observed) -> None:
         """Takes the last dial's result, and dials again when it is time; never waits for it."""
         if self._task is not None and self._task.done():
-            found = None if self._task.cancelled() or self._task.exception() else self._task.result()
-            self.found = found or self.found
+            self.found = self._result(self._task)
             self._task = None
         if self._task is None and dial_is_due(self.found, time.monotonic() - self._dialled_at) and seen.credentials.found:
             self._dialled_at = time.monotonic()
             self._task = asyncio.get_running_loop().create_task(self._dial(seen))
             self._task.add_done_callback(lambda _: self._done())  # a pass takes the result; nothing else is observed anew
 
+    def _result(self, task: asyncio.Task[EndpointFact]) -> EndpointFact | None:
+        """What a dial found. Where none could be made, what the one before found stands for a while, and no longer."""
+        problem = None if task.cancelled() else task.exception()
+        if not task.cancelled() and problem is None:
+            self._found_at = time.monotonic()
+            return task.result()
+        if not isinstance(problem, OperatorError):
+            log.error("the public address could not be dialled", problem=type(problem).__name__)
+        elif self.found is not None and time.monotonic() - self._found_at < STALE_SECONDS:
+            return self.found
+        return EndpointFact(Endpoint.UNTRIED, f"the public address could not be tried: {type(problem).__name__}")
+
     def cancel(self) -> None:
         """Ends at once."""
         if self._task is not None:
             self._task.cancel()
 
-    async def _dial(self, seen: Observed) -> EndpointFact | None:
-        """Dials once, with the auth token as it is now. Returns None where there is no token."""
+    async def _dial(self, seen: Observed) -> EndpointFact:
+        """Dials once, with the auth token as it is now. Raises OperatorError."""
         spec = seen.owner.spec
-        secret = await self._cluster.get(SECRET, spec.twilio.credentials_secret_ref.name, seen.owner.namespace)
+        secret = await self._cluster.credentials(spec.twilio.credentials_secret_ref.name, seen.owner.namespace)
         try:
             token = secret_value(secret or {}, "authToken")
         except ValueError:  # which a condition says
-            return None
+            token = ""
         if not token:
-            return None
+            return EndpointFact(Endpoint.UNTRIED, "the public address was not tried: there is no auth token that is text")
         class_name = (spec.ingress.class_name or "") if spec.ingress.enabled else ""
-        route = Route(spec.host, spec.path_prefix, relay_name(seen.owner.name), class_name)
+        route = Route(spec.host, spec.path_prefix, seen.owner.relay, class_name)
         return await probe_endpoint(route, token, self._settings.tls, self._settings.port, self._settings.proxies)
 
 
@@ -128,7 +143,7 @@ async def probe_endpoint(route: Route, auth_token: str, tls: ssl.SSLContext, por
                 dialled, way = url.replace(host, f"{host}:{port}", 1), {"proxy": proxy.url_with_login}
             async with _Dial(dialled, additional_headers=headers, ssl=tls, compression=None, close_timeout=1, **way) as answered:
                 given = answered.response.headers.get(PROBE_HEADER, "") if answered.response is not None else ""
-    except socket.gaierror:
+    except (socket.gaierror, UnicodeError):  # a name that cannot be one in DNS
         return EndpointFact(Endpoint.DNS, f"{host} has no address in DNS; point it at the ingress controller")
     except ssl.SSLCertVerificationError as error:
         text = f"the certificate at {host} is not valid: {error.verify_message}; Twilio needs one of a public authority for this name"

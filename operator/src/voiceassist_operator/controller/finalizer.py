@@ -9,9 +9,9 @@ from typing import Any
 import structlog
 
 from ..kubernetes.client import Cluster
-from ..kubernetes.kinds import DEPLOYMENT, LABEL_APP, LABEL_NAME, POD, RELAY_APP, VOICEASSIST, Ref, owned_by
+from ..kubernetes.kinds import DEPLOYMENT, LABEL_APP, LABEL_NAME, POD, RELAY_APP, VOICEASSIST, Manifest, Ref, owned_by
 from ..policy.deletion import FINALIZER, FLEX_SECONDS, RELEASE_ANNOTATION, release_at, waits_for_twilio
-from ..policy.resources.metadata import Reference, label_value, relay_name
+from ..policy.resources.metadata import Reference, label_value
 from ..twilio.cleanup import TwilioCleanup
 from .apply import Applier
 
@@ -83,13 +83,13 @@ async def drain(cluster: Cluster, body: Mapping[str, Any], now: float) -> int:
     The cluster deletes our other objects with the VoiceAssist, by their owner references.
     """
     metadata = body["metadata"]
-    namespace, name = metadata["namespace"], relay_name(metadata["name"])
-    deployment = await cluster.get(DEPLOYMENT, name, namespace)
-    if deployment is not None and owned_by(deployment, metadata["uid"]) and "deletionTimestamp" not in deployment["metadata"]:
-        await cluster.delete(Ref(DEPLOYMENT, name), namespace)
+    namespace, ours = metadata["namespace"], {LABEL_APP: RELAY_APP, LABEL_NAME: label_value(metadata["name"])}
+    for deployment in await cluster.list(DEPLOYMENT, namespace, ours):
+        if owned_by(deployment, metadata["uid"]) and "deletionTimestamp" not in deployment["metadata"]:
+            await cluster.delete(Ref(DEPLOYMENT, deployment["metadata"]["name"]), namespace)
     if now >= release_at(body):
         return 0
-    pods = await cluster.list(POD, namespace, {LABEL_APP: RELAY_APP, LABEL_NAME: label_value(metadata["name"])})
+    pods: list[Manifest] = await cluster.list(POD, namespace, ours)
     return sum((pod.get("status") or {}).get("phase") not in {"Succeeded", "Failed"} for pod in pods)
 
 

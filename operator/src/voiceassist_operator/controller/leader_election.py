@@ -26,6 +26,8 @@ class LeaderElection:
         self._name, self._namespace, self._me = name, namespace, me
         self._renewed: float | None = None
         self._seen: Seen | None = None
+        self.heard_at = float("-inf")
+        """When the API server last said who holds the Lease; monotonic seconds."""
 
     def may_write(self) -> None:
         """Raises NotLeading unless the Lease is surely ours."""
@@ -77,7 +79,7 @@ class LeaderElection:
         asked = time.monotonic()
         try:
             lease = await cluster.get(LEASE, self._name, self._namespace)
-            self._seen = note(self._seen, lease, asked)
+            self._seen, self.heard_at = note(self._seen, lease, asked), asked
             step = next_step(self._seen, self._me, asked)
             if step is Step.WAIT:
                 return False

@@ -31,11 +31,13 @@ from ..kubernetes.kinds import (
     Ref,
     owned_by,
 )
-from ..kubernetes.secrets import secret_value
+from ..kubernetes.secrets import is_released, secret_value
+from ..policy.allowed import Allowed
 from ..policy.egress import ca_bundle_problem
 from ..policy.endpoint_answers import report_of
 from ..policy.observed import CaBundleFact, DeploymentFact, EndpointFact, Observed, PodFact, PromptFact, RelayAnswer, SecretFact
-from ..policy.resources.metadata import CAUSE_ANNOTATION, Installation, Owner, label_value, relay_name
+from ..policy.ownership import Taken, named_as_before, needed_kinds, taken
+from ..policy.resources.metadata import CAUSE_ANNOTATION, Installation, Owner, label_value
 from ..policy.resources.network import http_route_problem
 from .relay_status import RelayPoller
 
@@ -92,6 +94,8 @@ class Dependencies:
     poller: RelayPoller
     default_image: str
     custom_endpoints: bool
+    allowed: Allowed
+    any_user_id: bool
     optional_kinds: OptionalKinds
     pod_monitor_labels: Mapping[str, str]
     installation: Installation
@@ -104,31 +108,30 @@ async def observe(
     cluster, metadata = dependencies.cluster, body["metadata"]
     namespace, name = metadata["namespace"], metadata["name"]
     spec = VoiceAssistSpec.read(body["spec"])
-    owner = Owner(namespace, name, metadata["uid"], spec, dependencies.default_image)
+    uid = metadata["uid"]
     labels = {LABEL_NAME: label_value(name), LABEL_MANAGED_BY: MANAGER}
-    existing: dict[Ref, str] = {}
-    deployment, route_problem = None, ""
+    ours: dict[Ref, Manifest] = {}
     optional_kinds = await dependencies.optional_kinds.known()
     for kind in OWNED:
         if kind.optional and kind not in optional_kinds:
             continue
         for item in await cluster.list(kind, namespace, labels):
-            if not owned_by(item, owner.uid):
-                continue
-            existing[Ref(kind, item["metadata"]["name"])] = item["metadata"]["resourceVersion"]
-            if kind is DEPLOYMENT and item["metadata"]["name"] == relay_name(name):
-                deployment = _deployment(item)
-            if kind is HTTP_ROUTE and spec.http_route is not None:
-                route_problem = http_route_problem(item)
+            if owned_by(item, uid):
+                ours[Ref(kind, item["metadata"]["name"])] = item
+    owner = Owner(namespace, name, uid, spec, dependencies.default_image, named_as_before(name, ours), dependencies.any_user_id)
+    deployment, route = ours.get(Ref(DEPLOYMENT, owner.relay)), ours.get(Ref(HTTP_ROUTE, owner.relay))
+    route_problem = http_route_problem(route) if route is not None and spec.http_route is not None else ""
     return Observed(
         owner=owner,
         generation=metadata["generation"],
         credentials=await _secret(cluster, namespace, spec.twilio.credentials_secret_ref.name),
         model_key=await _secret(cluster, namespace, spec.model.api_key_secret_ref.name),
         prompt=await _prompt(cluster, metadata, spec),
-        deployment=deployment,
+        deployment=_deployment(deployment) if deployment is not None else None,
         pods=await _pods(dependencies, owner, endpoint),
-        existing=existing,
+        existing={one: item["metadata"]["resourceVersion"] for one, item in ours.items()},
+        uids={one: item["metadata"]["uid"] for one, item in ours.items()},
+        taken=await _taken(cluster, owner, ours, optional_kinds),
         optional_kinds=optional_kinds,
         undecided_kinds=dependencies.optional_kinds.undecided,
         pod_monitor_labels=dependencies.pod_monitor_labels,
@@ -139,9 +142,22 @@ async def observe(
         custom_endpoints=dependencies.custom_endpoints,
         installation=dependencies.installation,
         ca_bundle=await _ca_bundle(cluster, namespace, spec),
+        allowed=dependencies.allowed,
         status=dict(body.get("status") or {}),
         apply_error=apply_error,
     )
+
+
+async def _taken(cluster: Cluster, owner: Owner, ours: Mapping[Ref, Manifest], optional: frozenset[Kind]) -> tuple[Taken, ...]:
+    """What others have by the names of objects that are still to be made."""
+    found = []
+    for kind in needed_kinds(owner, optional):
+        if Ref(kind, owner.relay) in ours:
+            continue
+        item = await cluster.find(kind, owner.relay, owner.namespace)
+        if item is not None and (foreign := taken(kind, item, owner.uid)) is not None:
+            found.append(foreign)
+    return tuple(found)
 
 
 async def _secret(cluster: Cluster, namespace: str, name: str) -> SecretFact:
@@ -156,7 +172,7 @@ async def _secret(cluster: Cluster, namespace: str, name: str) -> SecretFact:
         except ValueError as error:
             keys.add(key)
             spoilt[key] = str(error)
-    return SecretFact(name, True, frozenset(keys), found["metadata"]["resourceVersion"], spoilt)
+    return SecretFact(name, True, frozenset(keys), found["metadata"]["resourceVersion"], spoilt, is_released(found))
 
 
 async def _prompt(cluster: Cluster, metadata: Mapping[str, Any], spec: VoiceAssistSpec) -> PromptFact:

@@ -15,15 +15,17 @@ from .reconciler import Reconciler
 class Workers:
     """Starts and ends reconcilers, and finds them by object, by owned object, and by what they refer to."""
 
-    def __init__(self, make: Callable[[str, str, str, Claims], Reconciler], heartbeat: tuple[str, str]) -> None:
-        """`make` makes the reconciler of a uid, name and namespace; `heartbeat` is our own ConfigMap, by namespace and name."""
-        self._make, self._heartbeat = make, heartbeat
+    def __init__(self, make: Callable[[str, str, str, Claims], Reconciler]) -> None:
+        """`make` makes the reconciler of a uid, name and namespace."""
+        self._make = make
         self._claims = Claims()
         self._by_uid: dict[str, Reconciler] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._delivered: dict[str, str] = {}
+        """The resourceVersion by uid that kopf delivered last."""
+        self._overdue: dict[str, float] = {}
+        """Since when kopf owes a change, by uid; monotonic seconds."""
         self._closed = False
-        self.heartbeat_at = time.monotonic()
-        """When the watch last delivered our own heartbeat."""
 
     def object_changed(self, body: Mapping[str, Any]) -> None:
         """An object is there, or has changed."""
@@ -31,6 +33,8 @@ class Workers:
             return
         metadata = body["metadata"]
         uid = metadata["uid"]
+        self._delivered[uid] = metadata.get("resourceVersion", "")
+        self._overdue.pop(uid, None)
         for affected in self._claims.note(body):
             self._wake(affected)
         if uid not in self._by_uid:
@@ -43,9 +47,34 @@ class Workers:
 
     def object_deleted(self, uid: str) -> None:
         """An object is gone; its reconciler finds that out and ends."""
+        self._delivered.pop(uid, None)
+        self._overdue.pop(uid, None)
         for affected in self._claims.drop(uid):
             self._wake(affected)
         self._wake(uid)
+
+    def object_announced(self, item: Mapping[str, Any]) -> None:
+        """The watch of metadata has an object's change: kopf owes us the same, and proves by that that it delivers."""
+        uid, version = item["metadata"]["uid"], item["metadata"]["resourceVersion"]
+        if self._delivered.get(uid) == version:
+            self._overdue.pop(uid, None)
+        else:
+            self._overdue.setdefault(uid, time.monotonic())
+        self._wake(uid)
+
+    def object_gone(self, uid: str) -> None:
+        """The watch of metadata says that an object is gone: nothing is owed any more."""
+        self._overdue.pop(uid, None)
+        self._wake(uid)
+
+    def overdue_seconds(self, now: float) -> float:
+        """Returns for how long kopf has owed us a change, at monotonic `now`; 0 where it owes none."""
+        return now - min(self._overdue.values(), default=now)
+
+    def wake_all(self) -> None:
+        """Events may have been missed."""
+        for reconciler in self._by_uid.values():
+            reconciler.wake()
 
     async def close(self) -> None:
         """Ends all reconcilers, and waits until they have ended; no other ones are made after that."""
@@ -66,11 +95,6 @@ class Workers:
         for reconciler in self._by_uid.values():
             if reconciler.namespace == namespace and (secret in reconciler.secrets or config_map in reconciler.config_maps):
                 reconciler.wake()
-
-    def config_map_delivered(self, namespace: str, name: str) -> None:
-        """The watch has delivered a ConfigMap: if it is our heartbeat, the watch is alive."""
-        if (namespace, name) == self._heartbeat:
-            self.heartbeat_at = time.monotonic()
 
     def _wake(self, uid: str) -> None:
         reconciler = self._by_uid.get(uid)

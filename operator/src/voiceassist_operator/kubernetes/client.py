@@ -10,14 +10,16 @@ import httpx2
 import msgspec
 import yaml
 from lightkube import AsyncClient, KubeConfig
-from lightkube.config.client_adapter import verify_cluster
+from lightkube.config.client_adapter import AsyncClient as connect_http
+from lightkube.config.client_adapter import ConnectionParams, verify_cluster
 from lightkube.core.exceptions import ApiError, ConfigError
 from lightkube.generic_resource import create_namespaced_resource
 from lightkube.types import PatchType
 
-from ..errors import Forbidden, NotThere, Permanent, Retryable, UnknownKind
+from ..errors import Contended, Forbidden, NotThere, Permanent, Retryable, UnknownKind
 from .answers import NO_SUCH_PATH, NOT_FOUND, NOT_FROM_THE_API, ApiTransport
-from .kinds import KINDS, MANAGER, Kind, Manifest, Ref, kind_of
+from .kinds import KINDS, MANAGER, SECRET, Kind, Manifest, Ref, kind_of
+from .secrets import is_released
 
 RESOURCES: dict[Kind, Any] = {
     kind: create_namespaced_resource(kind.group, kind.version, kind.name, kind.plural, verbs=None) for kind in KINDS
@@ -32,8 +34,12 @@ SLOW_SECONDS = 30.0
 class Cluster:
     """`may_write` raises NotLeading when no write may begin; it is asked before each."""
 
-    def __init__(self, client: AsyncClient, may_write: Callable[[], None]) -> None:
+    def __init__(self, client: AsyncClient, http: httpx2.AsyncClient, may_write: Callable[[], None]) -> None:
         self._client, self._may_write = client, may_write
+        self.any_secret = False
+        """Whether Secrets are used that do not say that they may be."""
+        self.http = http
+        """For what the client library has no form for: watches of metadata."""
 
     @classmethod
     def connect(cls, may_write: Callable[[], None]) -> Cluster:
@@ -46,7 +52,8 @@ class Cluster:
                 raise ConfigError("the context names no user")
             transport = ApiTransport(verify=verify_cluster(config.cluster, config.user, config.abs_file, trust_env=False), trust_env=False)
             client = AsyncClient(config=config, field_manager=MANAGER, timeout=timeout, trust_env=False, transport=transport)
-            return cls(client, may_write)
+            http = connect_http(config, ConnectionParams(timeout=timeout, trust_env=False, transport=cast(Any, transport)))
+            return cls(client, http, may_write)
         except (ConfigError, OSError, ValueError, TypeError, LookupError, yaml.YAMLError):
             text = "no cluster: neither a service account nor KUBECONFIG can be used"
             raise Permanent(f"{text}; run in a pod with a service account, or set KUBECONFIG") from None
@@ -59,6 +66,11 @@ class Cluster:
         except NotThere:
             return None
 
+    async def credentials(self, name: str, namespace: str) -> Manifest | None:
+        """Returns a Secret, or None where there is none that may be used. Raises OperatorError."""
+        found = await self.get(SECRET, name, namespace)
+        return found if found is not None and (self.any_secret or is_released(found)) else None
+
     async def list(self, kind: Kind, namespace: str, labels: dict[str, str] | None = None) -> list[Manifest]:
         """Returns all objects of a kind with these labels; of all namespaces with "*".
 
@@ -68,10 +80,16 @@ class Cluster:
             found = self._client.list(RESOURCES[kind], namespace=namespace, labels=cast(Any, labels))
             return [_object(item) async for item in found]
 
+    async def find(self, kind: Kind, name: str, namespace: str) -> Manifest | None:
+        """Returns an object by its name, or None, with the right to list alone. Raises OperatorError."""
+        with _errors(f"list {kind.name}"):
+            found = self._client.list(RESOURCES[kind], namespace=namespace, fields=cast(Any, {"metadata.name": name}))
+            return next(iter([_object(item) async for item in found]), None)
+
     async def apply(self, manifest: Manifest) -> Manifest:
         """Applies a manifest server-side: fields that others own and we do not name stay. Returns the object as it is now.
 
-        Raises OperatorError.
+        With `metadata.uid` it is for that object alone. Raises OperatorError, Contended where another one is in its place.
         """
         kind = kind_of(manifest)
         self._may_write()
@@ -146,7 +164,7 @@ def _mapped(error: ApiError, what: str) -> Retryable | Permanent:
     if reason != NOT_FROM_THE_API and (code == 422 or (code == 403 and "is being terminated" in text)):
         return Permanent(text)
     if code == 409:
-        return Retryable(text, CONFLICT_SECONDS)
+        return Contended(text, CONFLICT_SECONDS)
     if code == 403 and reason != NOT_FROM_THE_API:
         return Forbidden(text, SLOW_SECONDS)
     return Retryable(text, RETRY_SECONDS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from voiceassist_crds import names
@@ -18,6 +18,14 @@ LABEL_APP = "app.kubernetes.io/name"
 LABEL_NAME = f"{names.GROUP}/name"
 """Names the VoiceAssist that an object belongs to."""
 RELAY_APP = "voiceassist-relay"
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Objects that are watched, as the API server selects them; all of a kind where neither is given."""
+
+    labels: str = ""
+    fields: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +44,10 @@ class Kind:
     """An owned object may become unwanted while its VoiceAssist is there; of other kinds nothing is deleted then."""
     optional: bool = False
     """The cluster may not know the kind."""
-    watched: Mapping[str, str] | None = field(default=None, compare=False)
-    """Labels of the objects whose events are followed; empty: all of them; None: none."""
+    watched: tuple[Selection, ...] = ()
+    """The objects whose events are followed."""
     own_rights: tuple[str, ...] = ()
-    """Verbs that the operator needs in its own namespace, to lead and to prove that the watch delivers."""
+    """Verbs that the operator needs in its own namespace, to lead."""
     subresources: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """Rights to parts of the kind."""
 
@@ -49,7 +57,7 @@ class Kind:
         return f"{self.group}/{self.version}" if self.group else self.version
 
 
-_OURS = {LABEL_MANAGED_BY: MANAGER}
+_OURS = (Selection(f"{LABEL_MANAGED_BY}={MANAGER}"),)
 _MADE = ("list", "watch", "create", "patch")
 
 VOICEASSIST = Kind(
@@ -58,11 +66,13 @@ VOICEASSIST = Kind(
     names.KIND,
     names.PLURAL,
     ("get", "list", "watch", "patch"),
-    watched={},
+    watched=(Selection(),),
     subresources=(("status", ("patch",)), ("finalizers", ("update",))),
 )
-SECRET = Kind("", "v1", "Secret", "secrets", ("get", "list", "watch"), watched={})
-POD = Kind("", "v1", "Pod", "pods", ("list", "watch", "patch"), watched={LABEL_APP: RELAY_APP})
+SECRET = Kind("", "v1", "Secret", "secrets", ("get", "list", "watch"), watched=(Selection(),))  # fewer: see secrets.RELEASED
+POD = Kind(
+    "", "v1", "Pod", "pods", ("list", "watch", "patch"), watched=(Selection(f"{LABEL_APP}={RELAY_APP},{LABEL_MANAGED_BY}={MANAGER}"),)
+)
 CONFIG_MAP = Kind(
     "",
     "v1",
@@ -71,12 +81,11 @@ CONFIG_MAP = Kind(
     ("get", *_MADE, "delete"),
     owned=True,
     removable=True,
-    watched={},
-    own_rights=("create", "patch"),
+    watched=(Selection(),),
 )
 SERVICE_ACCOUNT = Kind("", "v1", "ServiceAccount", "serviceaccounts", _MADE, owned=True, watched=_OURS)
 SERVICE = Kind("", "v1", "Service", "services", _MADE, owned=True, watched=_OURS)
-DEPLOYMENT = Kind("apps", "v1", "Deployment", "deployments", ("get", *_MADE, "delete"), owned=True, watched=_OURS)
+DEPLOYMENT = Kind("apps", "v1", "Deployment", "deployments", (*_MADE, "delete"), owned=True, watched=_OURS)
 DISRUPTION_BUDGET = Kind("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets", _MADE, owned=True, watched=_OURS)
 INGRESS = Kind("networking.k8s.io", "v1", "Ingress", "ingresses", (*_MADE, "delete"), owned=True, removable=True, watched=_OURS)
 NETWORK_POLICY = Kind(

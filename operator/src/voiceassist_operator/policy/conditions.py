@@ -144,6 +144,8 @@ def _endpoint_as_dialled(state: State) -> Verdict | None:
         return None
     if endpoint.result is Endpoint.OK:
         return Verdict(True, ENDPOINT_REASONS[endpoint.result])
+    if endpoint.result is Endpoint.UNTRIED:
+        return Verdict(None, Reason.UNKNOWN, endpoint.message)
     told = [endpoint.message, state.seen.route_problem]
     return Verdict(False, ENDPOINT_REASONS[endpoint.result], "; ".join(part for part in told if part))
 

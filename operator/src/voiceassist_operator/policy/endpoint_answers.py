@@ -30,8 +30,8 @@ ENDPOINT_REASONS: Mapping[Endpoint, Reason] = {
 
 
 def report_of(found: EndpointFact | None) -> EndpointReport | None:
-    """Returns what relays are told of the last dial; None before the first."""
-    return None if found is None else EndpointReport(ENDPOINT_REASONS[found.result], found.cause)
+    """Returns what relays are told of the last dial; None where none could be made."""
+    return None if found is None or found.result is Endpoint.UNTRIED else EndpointReport(ENDPOINT_REASONS[found.result], found.cause)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,8 @@ from voiceassist_crds.status import RelayStatus
 
 from ..kubernetes.kinds import Kind, Ref
 from ..twilio.model.observed import TwilioFact
+from .allowed import Allowed
+from .ownership import Taken
 from .resources.metadata import Installation, Owner
 
 
@@ -25,6 +27,8 @@ class SecretFact:
     version: str = ""
     spoilt: Mapping[str, str] = field(default_factory=dict)
     """Keys whose value cannot be used, and why: by place, never by value."""
+    released: bool = True
+    """Whether it says, by label or type, that it is for this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +105,8 @@ class Endpoint(StrEnum):
     """A relay of ours was asked without an upgrade."""
     ALTERED = "altered"
     """A relay of ours was asked for something else than was dialled."""
+    UNTRIED = "untried"
+    """No dial could be made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +132,10 @@ class Observed:
     pods: tuple[PodFact, ...] = ()
     existing: dict[Ref, str] = field(default_factory=dict)
     """Objects of ours that are there, with their resourceVersion."""
+    uids: Mapping[Ref, str] = field(default_factory=dict)
+    """Their uids: what is written is meant for them, not for what may have come in their place."""
+    taken: tuple[Taken, ...] = ()
+    """Objects of others that have names that this object needs."""
     optional_kinds: frozenset[Kind] = frozenset()
     """The optional kinds that the cluster knows."""
     undecided_kinds: frozenset[Kind] = frozenset()
@@ -141,7 +151,8 @@ class Observed:
     created: str = ""
     """When the object was created, RFC 3339."""
     custom_endpoints: bool = False
-    """Whether `apiUrl` is allowed here."""
+    """Whether `apiUrl` is allowed here, and with it models at any host."""
+    allowed: Allowed = field(default_factory=Allowed)
     installation: Installation = field(default_factory=Installation)
     ca_bundle: CaBundleFact = CaBundleFact()
     status: dict[str, Any] = field(default_factory=dict)

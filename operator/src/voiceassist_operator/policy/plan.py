@@ -18,7 +18,6 @@ from .relay_config import relay_config
 from .resources.account_budget_monitor import relay_disruption_budget, relay_pod_monitor, relay_service_account
 from .resources.config_map import history_config_map, relay_config_map
 from .resources.deployment import relay_deployment
-from .resources.metadata import history_name
 from .resources.network import relay_backend_config, relay_http_route, relay_ingress, relay_network_policy, relay_service
 from .rollout import PodPatch, behind, pod_patches, prompt_history
 from .status import make_status
@@ -89,6 +88,6 @@ def _objects(seen: Observed, config: RelayConfig) -> list[Manifest]:
 def _unwanted(seen: Observed, apply: list[Manifest], config: RelayConfig) -> list[Ref]:
     """Returns objects of ours that are not wanted any more; of the history the newest revisions stay."""
     wanted = {ref(manifest) for manifest in apply}
-    kept = {Ref(CONFIG_MAP, history_name(seen.owner.name, entry["revision"])) for entry in prompt_history(seen, config, "")}
+    kept = {Ref(CONFIG_MAP, seen.owner.history(entry["revision"])) for entry in prompt_history(seen, config, "")}
     removable = {one for one in seen.existing if one.kind.removable}
     return sorted(removable - wanted - kept, key=lambda one: (one.kind.name, one.name))

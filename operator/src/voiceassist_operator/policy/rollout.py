@@ -11,7 +11,7 @@ from voiceassist_crds.config import RelayConfig
 
 from ..kubernetes.kinds import POD_MONITOR
 from .observed import Observed, PodFact
-from .resources.metadata import CONFIG_ANNOTATION, SECRETS_ANNOTATION, history_name
+from .resources.metadata import CONFIG_ANNOTATION, SECRETS_ANNOTATION
 
 HISTORY = 10
 """Revisions of the prompt that are kept to go back to."""
@@ -112,6 +112,6 @@ def prompt_history(seen: Observed, config: RelayConfig, now: str) -> list[dict[s
         "time": now,
         "manager": seen.prompt.manager[:200],
         "cause": seen.prompt.cause[:500],
-        "configMap": history_name(seen.owner.name, revision),
+        "configMap": seen.owner.history(revision),
     }
     return [entry, *(one for one in old if one["revision"] != revision)][:HISTORY]

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from ..errors import OperatorError
 from ..kubernetes.client import Cluster
-from ..kubernetes.kinds import SECRET
 from ..kubernetes.secrets import secret_value
 from .client import Login, TwilioClient, TwilioPool
 from .model.desired import Credentials
@@ -30,9 +29,11 @@ class Access:
 
 async def open_account(cluster: Cluster, pool: TwilioPool, namespace: str, credentials: Credentials) -> Access:
     """Reads the Secret, and returns the account opened by it. Raises NoCredentials."""
-    secret = await cluster.get(SECRET, credentials.secret, namespace)
+    secret = await cluster.credentials(credentials.secret, namespace)
+    if secret is None:
+        raise NoCredentials(f"Secret {credentials.secret} is not there, or may not be used")
     try:
-        values = {key: secret_value(secret or {}, key) for key in _KEYS}
+        values = {key: secret_value(secret, key) for key in _KEYS}
     except ValueError as error:
         raise NoCredentials(f"Secret {credentials.secret} has a value that cannot be used: {error}") from None
     if missing := [key for key, value in values.items() if not value]:
@@ -41,5 +42,5 @@ async def open_account(cluster: Cluster, pool: TwilioPool, namespace: str, crede
     return Access(
         TwilioClient(pool, address, Login(sid, values["apiKeySid"], values["apiKeySecret"])),
         TwilioClient(pool, address, Login(sid, sid, values["authToken"])),
-        (secret or {})["metadata"]["resourceVersion"],
+        secret["metadata"]["resourceVersion"],
     )

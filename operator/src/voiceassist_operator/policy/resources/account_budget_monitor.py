@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ...kubernetes.kinds import DISRUPTION_BUDGET, POD_MONITOR, SERVICE_ACCOUNT, Manifest
-from .metadata import Owner, manifest, relay_name
+from .metadata import Owner, manifest
 
 
 def relay_service_account(owner: Owner) -> Manifest:
     """Returns an account without any right, and without a token in the pods."""
-    return manifest(SERVICE_ACCOUNT, owner, relay_name(owner.name), {"automountServiceAccountToken": False})
+    return manifest(SERVICE_ACCOUNT, owner, owner.relay, {"automountServiceAccountToken": False})
 
 
 def relay_disruption_budget(owner: Owner) -> Manifest:
     """Returns the PodDisruptionBudget: one pod at a time leaves by eviction."""
     body = {"spec": {"maxUnavailable": 1, "selector": {"matchLabels": owner.selector}}}
-    return manifest(DISRUPTION_BUDGET, owner, relay_name(owner.name), body)
+    return manifest(DISRUPTION_BUDGET, owner, owner.relay, body)
 
 
 def relay_pod_monitor(owner: Owner, labels: Mapping[str, str]) -> Manifest | None:
@@ -33,6 +33,6 @@ def relay_pod_monitor(owner: Owner, labels: Mapping[str, str]) -> Manifest | Non
             "podMetricsEndpoints": [endpoint],
         }
     }
-    made = manifest(POD_MONITOR, owner, relay_name(owner.name), body)
+    made = manifest(POD_MONITOR, owner, owner.relay, body)
     made["metadata"]["labels"] = {**labels, **owner.labels}
     return made

@@ -9,8 +9,10 @@ from voiceassist_crds import names
 from ...kubernetes.kinds import DEPLOYMENT, Manifest
 from ..relay_config import DRAIN_GRACE_SECONDS
 from .config_map import CA_FILE, CONFIG_FILE
-from .metadata import Owner, manifest, relay_name
+from .metadata import Owner, manifest
 
+USER_ID = 10001
+"""As in the image."""
 CONFIG_DIR = "/etc/voiceassist/config"
 SECRETS_DIR = "/etc/voiceassist/secrets"
 CLOSE_SECONDS = 45
@@ -18,7 +20,10 @@ CLOSE_SECONDS = 45
 _OUR_ENV = frozenset({"POD_NAME", "POD_IP"})
 HUNG_SECONDS = 30
 """A relay that answers no probe any more has no calls to finish: without a time of its own it would be waited for as long as for them."""
-DEFAULT_RESOURCES = {"requests": {"cpu": "250m", "memory": "192Mi"}, "limits": {"memory": "512Mi"}}
+DEFAULT_RESOURCES = {
+    "requests": {"cpu": "250m", "memory": "192Mi", "ephemeral-storage": "64Mi"},
+    "limits": {"memory": "512Mi", "ephemeral-storage": "1Gi"},
+}
 
 
 def grace_seconds(owner: Owner) -> int:
@@ -120,14 +125,11 @@ def _placed(owner: Owner) -> dict[str, Any]:
         "hostAliases": relay.host_aliases,
     }
     if relay.topology_spread_constraints is None and relay.affinity is None:
-        chosen["topologySpreadConstraints"] = [
-            {
-                "maxSkew": 1,
-                "topologyKey": "kubernetes.io/hostname",
-                "whenUnsatisfiable": "ScheduleAnyway",
-                "labelSelector": {"matchLabels": owner.selector},
-            }
-        ]
+        # Twice, as each weighs about as much with the scheduler as a node that has the image already: one alone may lose.
+        term = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": owner.selector}}
+        chosen["topologySpreadConstraints"] = [{"maxSkew": 1, "whenUnsatisfiable": "ScheduleAnyway", **term}]
+        preferred = [{"weight": 100, "podAffinityTerm": term}]
+        chosen["affinity"] = {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": preferred}}
     return {key: value for key, value in chosen.items() if value is not None}
 
 
@@ -135,7 +137,7 @@ def relay_deployment(owner: Owner) -> Manifest:
     """Returns the Deployment. A new configuration or prompt does not change it: pods are not replaced for a prompt; nor for what they are
     scraped by, which is put on the pods (`policy/rollout.py`)."""
     relay = owner.spec.relay
-    name = relay_name(owner.name)
+    name = owner.relay
     annotations = {"kubectl.kubernetes.io/default-container": "relay", **relay.pod_annotations}
     pod: Manifest = {
         "serviceAccountName": name,
@@ -144,9 +146,7 @@ def relay_deployment(owner: Owner) -> Manifest:
         "terminationGracePeriodSeconds": grace_seconds(owner),
         "securityContext": {
             "runAsNonRoot": True,
-            "runAsUser": 10001,
-            "runAsGroup": 10001,
-            "fsGroup": 10001,
+            **({} if owner.any_user_id else {"runAsUser": USER_ID, "runAsGroup": USER_ID, "fsGroup": USER_ID}),
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "containers": [_container(owner)],

@@ -50,11 +50,24 @@ class Owner:
     uid: str
     spec: VoiceAssistSpec
     default_image: str
+    named_as_before: bool = False
+    """Its objects bear the names that version 0.1 gave them, and keep them."""
+    any_user_id: bool = False
+    """The platform chooses the users that pods run as."""
 
     @property
     def reference(self) -> Reference:
         """Which VoiceAssist it is."""
         return Reference(self.namespace, self.name, self.uid)
+
+    @property
+    def relay(self) -> str:
+        """Name of the relay's Deployment, Service, Ingress and so on."""
+        return relay_name(self.name, as_before=self.named_as_before)
+
+    def history(self, revision: str) -> str:
+        """Returns the name of the ConfigMap that keeps one revision of the prompt."""
+        return history_name(self.name, revision, as_before=self.named_as_before)
 
     @property
     def selector(self) -> dict[str, str]:
@@ -77,8 +90,7 @@ def limited(text: str, limit: int = MAX_NAME) -> str:
     """Returns `text`, or a shortened form of it with a digest of the whole; `limit` characters at most."""
     if len(text) <= limit:
         return text
-    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-    return f"{text[: limit - 9].rstrip('-.')}-{digest}"
+    return f"{text[: limit - 9].rstrip('-.')}-{digest_of(text)}"
 
 
 def label_value(name: str) -> str:
@@ -86,14 +98,30 @@ def label_value(name: str) -> str:
     return limited(name)
 
 
-def relay_name(name: str) -> str:
+def stem(name: str, limit: int, *, as_before: bool = False) -> str:
+    """Returns what the names of an object's parts begin with: its own name, or with a digest of it where anything had to be changed.
+
+    `as_before`: as version 0.1 did, in which `a.b` and `a-b` began alike.
+    """
+    plain = name.replace(".", "-")
+    if as_before:
+        return limited(plain, limit)
+    return limited(name, limit) if plain == name else f"{plain[: limit - 9].rstrip('-')}-{digest_of(name)}"
+
+
+def digest_of(name: str) -> str:
+    """Returns what tells an object's name from others that look alike once they are changed."""
+    return hashlib.sha256(name.encode()).hexdigest()[:8]
+
+
+def relay_name(name: str, *, as_before: bool = False) -> str:
     """Returns the name of the relay's Deployment, Service, Ingress and so on."""
-    return limited(name.replace(".", "-"), MAX_NAME - 6) + "-relay"
+    return stem(name, MAX_NAME - 6, as_before=as_before) + "-relay"
 
 
-def history_name(name: str, revision: str) -> str:
+def history_name(name: str, revision: str, *, as_before: bool = False) -> str:
     """Returns the name of the ConfigMap that keeps one revision of the prompt."""
-    return limited(name.replace(".", "-"), MAX_NAME - 8 - len(revision)) + f"-prompt-{revision}"
+    return stem(name, MAX_NAME - 8 - len(revision), as_before=as_before) + f"-prompt-{revision}"
 
 
 def manifest(kind: Kind, owner: Owner, name: str, body: Manifest, annotations: dict[str, str] | None = None) -> Manifest:

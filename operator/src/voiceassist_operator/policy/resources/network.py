@@ -8,7 +8,7 @@ from typing import Any
 from voiceassist_crds import names
 
 from ...kubernetes.kinds import BACKEND_CONFIG, HTTP_ROUTE, INGRESS, LABEL_APP, MANAGER, NETWORK_POLICY, SERVICE, Manifest
-from .metadata import Installation, Owner, manifest, relay_name
+from .metadata import Installation, Owner, manifest
 from .proxy_annotations import STREAM_SECONDS, drain_seconds, ingress_annotations, route_annotations, service_annotations
 
 SERVICE_PORT = 80
@@ -26,7 +26,7 @@ def relay_service(owner: Owner) -> Manifest:
             "ports": [{"name": "http", "port": SERVICE_PORT, "targetPort": "public", "protocol": "TCP", "appProtocol": "http"}],
         }
     }
-    return manifest(SERVICE, owner, relay_name(owner.name), body, service_annotations(owner))
+    return manifest(SERVICE, owner, owner.relay, body, service_annotations(owner))
 
 
 def relay_ingress(owner: Owner) -> Manifest | None:
@@ -34,7 +34,7 @@ def relay_ingress(owner: Owner) -> Manifest | None:
     ingress, prefix = owner.spec.ingress, owner.spec.path_prefix
     if not ingress.enabled:
         return None
-    name = relay_name(owner.name)
+    name = owner.relay
     path = {"path": prefix or "/", "pathType": "Prefix", "backend": {"service": {"name": name, "port": {"name": "http"}}}}
     spec: Manifest = {"rules": [{"host": owner.spec.host, "http": {"paths": [path]}}]}
     if ingress.class_name:
@@ -48,7 +48,7 @@ def relay_http_route(owner: Owner) -> Manifest | None:
     """Returns the Gateway API's HTTPRoute, if wanted. Time-outs are off: a stream's answer ends when the stream does."""
     if owner.spec.http_route is None:
         return None
-    name = relay_name(owner.name)
+    name = owner.relay
     rule = {
         "matches": [{"path": {"type": "PathPrefix", "value": owner.spec.path_prefix or "/"}}],
         "backendRefs": [{"name": name, "port": SERVICE_PORT}],
@@ -83,7 +83,7 @@ def relay_backend_config(owner: Owner) -> Manifest | None:
         "connectionDraining": {"drainingTimeoutSec": drain_seconds(owner)},
         "healthCheck": {"type": "HTTP", "requestPath": names.READY_PATH, "port": names.PUBLIC_PORT},
     }
-    return manifest(BACKEND_CONFIG, owner, relay_name(owner.name), {"spec": spec})
+    return manifest(BACKEND_CONFIG, owner, owner.relay, {"spec": spec})
 
 
 def relay_network_policy(owner: Owner, installation: Installation, ports: Sequence[int]) -> Manifest | None:
@@ -115,7 +115,7 @@ def relay_network_policy(owner: Owner, installation: Installation, ports: Sequen
             {"ports": [_tcp(port) for port in ports]},
         ],
     }
-    return manifest(NETWORK_POLICY, owner, relay_name(owner.name), {"spec": spec})
+    return manifest(NETWORK_POLICY, owner, owner.relay, {"spec": spec})
 
 
 def _tcp(port: int) -> Manifest:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from voiceassist_crds.names import PUBLIC_PORT, READY_PATH
 
-from .metadata import Owner, relay_name
+from .metadata import Owner
 
 SILENCE_SECONDS = 3600
 """How long a stream may be silent at a proxy that counts. The relay's pings come long before."""
@@ -33,7 +33,7 @@ def ingress_annotations(owner: Owner) -> dict[str, str]:
         "nginx.ingress.kubernetes.io/proxy-read-timeout": f"{SILENCE_SECONDS}",
         "nginx.ingress.kubernetes.io/proxy-send-timeout": f"{SILENCE_SECONDS}",
         "nginx.ingress.kubernetes.io/proxy-buffering": "off",
-        "nginx.org/websocket-services": relay_name(owner.name),
+        "nginx.org/websocket-services": owner.relay,
         "nginx.org/proxy-read-timeout": f"{SILENCE_SECONDS}s",
         "nginx.org/proxy-send-timeout": f"{SILENCE_SECONDS}s",
         "haproxy-ingress.github.io/timeout-tunnel": f"{SILENCE_SECONDS}s",
@@ -63,7 +63,7 @@ def service_annotations(owner: Owner) -> dict[str, str]:
     """Returns the Service's annotations: where controllers take the settings from the Service that they lead to."""
     ours = {"konghq.com/read-timeout": f"{SILENCE_SECONDS * 1000}", "konghq.com/write-timeout": f"{SILENCE_SECONDS * 1000}"}
     if owner.spec.ingress.flavour == "GKE":
-        ours |= _json({"cloud.google.com/neg": {"ingress": True}, "cloud.google.com/backend-config": {"default": relay_name(owner.name)}})
+        ours |= _json({"cloud.google.com/neg": {"ingress": True}, "cloud.google.com/backend-config": {"default": owner.relay}})
     return ours
 
 

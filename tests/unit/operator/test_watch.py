@@ -1,0 +1,151 @@
+"""The watch against an API server's bytes on loopback: what it asks for, how it goes on after the end, a gap and an error."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+import httpx2
+import pytest
+from aiohttp import web
+
+from voiceassist_operator.controller.watches import Watches
+from voiceassist_operator.controller.workers import Workers
+from voiceassist_operator.errors import Retryable
+from voiceassist_operator.kubernetes.kinds import CONFIG_MAP, KINDS, POD, SECRET, VOICEASSIST, Kind, Selection
+from voiceassist_operator.kubernetes.watch import Receiver, Watch, lines
+
+METADATA = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1"
+
+
+def event(kind: str, name: str, version: str, **more: Any) -> dict[str, Any]:
+    return {
+        "type": kind,
+        "object": {"metadata": {"name": name, "namespace": "n", "uid": f"uid-{name}", "resourceVersion": version}, **more},
+    }
+
+
+class Api:
+    """Answers each list and each watch with the next of a script, and notes what was asked."""
+
+    def __init__(self, lists: Sequence[Any], watches: Sequence[Any]) -> None:
+        self.lists, self.watches = list(lists), list(watches)
+        self.asked: list[dict[str, str]] = []
+        self.over = asyncio.Event()
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        self.asked.append({"path": request.path, "accept": request.headers["Accept"], **request.query})
+        if "watch" not in request.query:
+            found = self.lists.pop(0)
+            return web.Response(status=found) if isinstance(found, int) else web.json_response(found)
+        if not self.watches:
+            self.over.set()
+            await asyncio.sleep(60)
+        found = self.watches.pop(0)
+        if isinstance(found, int):
+            return web.Response(status=found)
+        return web.Response(body="".join(json.dumps(one, ensure_ascii=False) + "\n" for one in found).encode())
+
+
+def page(version: str) -> dict[str, Any]:
+    return {"metadata": {"resourceVersion": version, "continue": "more"}, "items": [{"metadata": {"name": "a", "uid": "uid-a"}}]}
+
+
+async def told(api: Api, kind: Kind, selection: Selection) -> list[tuple[str, object]]:
+    """What a watch tells until the script is over."""
+    heard: list[tuple[str, object]] = []
+
+    def note(what: str) -> Callable[[Any], None]:
+        return lambda item: heard.append((what, item["metadata"]["name"]))
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", api.answer)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{runner.addresses[0][1]}", trust_env=False) as http:
+        watch = Watch(http, kind, "n", selection, Receiver(note("changed"), note("deleted"), lambda: heard.append(("looked", []))))
+        task = asyncio.create_task(watch.run())
+        await asyncio.wait({task, waiting := asyncio.create_task(api.over.wait())}, timeout=30, return_when=asyncio.FIRST_COMPLETED)
+        task.cancel()
+        waiting.cancel()
+        await asyncio.gather(task, waiting, return_exceptions=True)
+    await runner.cleanup()
+    assert api.over.is_set()
+    return heard
+
+
+async def test_watch_of_a_secret_nothing_but_metadata_is_asked_for() -> None:
+    api = Api([page("7")], [[event("ADDED", "a", "8"), event("BOOKMARK", "", "11")], [event("MODIFIED", "a", "12")]])
+    heard = await told(api, SECRET, Selection(labels="wanted"))
+    assert heard == [("looked", []), ("changed", "a"), ("changed", "a")]
+    assert {one["path"] for one in api.asked} == {"/api/v1/namespaces/n/secrets"}
+    assert [one["accept"] for one in api.asked] == [METADATA.format("List"), *[METADATA.format("")] * 3]
+    assert api.asked[0]["limit"] == "1", "what is there is not listed at all"
+    assert [one.get("resourceVersion") for one in api.asked] == [None, "7", "11", "12"]
+    assert {one["labelSelector"] for one in api.asked} == {"wanted"}
+
+
+async def test_watch_after_a_gap_all_is_looked_at_anew() -> None:
+    gone = {"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Expired", "metadata": {}}}
+    api = Api([page("7"), page("30"), page("40")], [[event("ADDED", "a", "8"), gone], 410, []])
+    assert await told(api, CONFIG_MAP, Selection()) == [("looked", []), ("changed", "a"), ("looked", []), ("looked", [])]
+    assert [one.get("resourceVersion") for one in api.asked] == [None, "7", None, "30", None, "40", "40"]
+
+
+async def test_watch_trouble_is_tried_again_from_where_it_was() -> None:
+    api = Api([503, page("7")], [[event("ADDED", "a", "8")], 500, [event("DELETED", "a", "9")]])
+    assert await told(api, CONFIG_MAP, Selection()) == [("looked", []), ("changed", "a"), ("deleted", "a")]
+    assert [one.get("resourceVersion") for one in api.asked] == [None, None, "7", "8", "8", "9"]
+
+
+async def chunks(*parts: bytes) -> AsyncIterator[bytes]:
+    for part in parts:
+        yield part
+
+
+async def test_watch_lines_end_at_line_feeds_alone() -> None:
+    text = json.dumps({"a": "one\u0085two\u2028three"}, ensure_ascii=False).encode()
+    parts = [text[:9], text[9:] + b"\n" + text, b"\n\n", text]
+    assert [line async for line in lines(chunks(*parts))] == [text, text]
+    with pytest.raises(Retryable, match="more than 5 bytes"):
+        [line async for line in lines(chunks(b"123", b"456"), most=5)]
+
+
+def test_watch_what_is_ours_or_referred_to_is_watched() -> None:
+    watches = Watches(httpx2.AsyncClient(), "*", Workers(lambda *_: None))._watches  # type: ignore[arg-type, return-value]
+    wanted = {kind for kind in KINDS if (kind.owned and not kind.optional) or kind in {SECRET, POD, VOICEASSIST}}
+    assert {watch._kind for watch in watches} == wanted
+
+
+def test_watch_what_kopf_does_not_deliver_is_told() -> None:
+    workers = Workers(lambda *_: None)  # type: ignore[arg-type, return-value]
+    workers._by_uid["1"] = workers._by_uid["2"] = Sleeper()  # type: ignore[assignment]
+
+    def body(uid: str, version: str) -> dict[str, Any]:
+        return {"metadata": {"uid": uid, "name": uid, "namespace": "n", "creationTimestamp": "t", "resourceVersion": version}}
+
+    def overdue() -> bool:
+        return workers.overdue_seconds(time.monotonic() + 100) > 90
+
+    assert not overdue()
+    workers.object_announced(body("1", "7"))
+    assert overdue()
+    workers.object_changed(body("1", "7"))
+    assert not overdue()
+    workers.object_changed(body("1", "8"))  # kopf was faster
+    workers.object_announced(body("1", "8"))
+    assert not overdue()
+    workers.object_announced(body("1", "9"))
+    workers.object_changed(body("2", "9"))
+    assert overdue(), "another object's change pays nothing"
+    workers.object_gone("1")
+    assert not overdue()
+
+
+class Sleeper:
+    def wake(self) -> None:
+        pass
