@@ -9,6 +9,7 @@ import pytest
 
 from unit.operator.making import NOW, well
 from voiceassist_crds.config import Network
+from voiceassist_operator.policy.allowed import OPEN
 from voiceassist_operator.policy.blockers import blockers
 from voiceassist_operator.policy.egress import MOST_CA_BUNDLE, ca_bundle_problem, egress
 from voiceassist_operator.policy.observed import CaBundleFact, Observed
@@ -21,7 +22,7 @@ OWN = {"proxy": {"url": "http://proxy:3128", "noProxy": [".svc"]}, "caBundle": {
 
 
 def seen(installation: Installation = PLAIN, ca: CaBundleFact = NONE, **changes: Any) -> Observed:
-    return replace(well(**changes), installation=installation, ca_bundle=ca)
+    return replace(well(**changes), installation=installation, ca_bundle=ca, allowed=OPEN)
 
 
 def made(found: Observed, kind: str) -> dict[str, Any]:
