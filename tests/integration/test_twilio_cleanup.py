@@ -94,7 +94,7 @@ async def test_a_secret_that_is_gone_delays_and_a_new_one_helps() -> None:
         rig.secrets.values, kept = None, rig.secrets.values
         cleanup = await rig.leave()
         await rig.left(cleanup, lambda one: one.problem)
-        assert "Secret twilio lacks" in cleanup.problem
+        assert "Secret twilio is not there" in cleanup.problem
         assert len(cleanup.left) == 2
         rig.secrets.values = kept
         await rig.left(cleanup, done)

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from voiceassist_crds.resource import VoiceAssistSpec
-from voiceassist_operator.kubernetes.kinds import SECRET, Kind
 from voiceassist_operator.metrics import OperatorMetrics
 from voiceassist_operator.twilio.cleanup import TwilioCleanup
 from voiceassist_operator.twilio.client import Retries, TwilioClient, TwilioPool
@@ -38,9 +37,9 @@ class Secrets:
         """Another content, and so another version."""
         self.values, self.version = {**(self.values or {}), **values}, self.version + 1
 
-    async def get(self, kind: Kind, name: str, namespace: str) -> dict[str, Any] | None:
+    async def credentials(self, name: str, namespace: str) -> dict[str, Any] | None:
         """As the operator's cluster gives it."""
-        assert (kind, name, namespace) == (SECRET, "twilio", NAMESPACE)
+        assert (name, namespace) == ("twilio", NAMESPACE)
         if self.values is None:
             return None
         data = {key: base64.b64encode(value.encode()).decode() for key, value in self.values.items()}
