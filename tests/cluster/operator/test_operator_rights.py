@@ -49,7 +49,7 @@ def test_no_request_is_denied_and_no_right_is_without_use(plane: Lab, cluster: C
     bring_monitoring_kinds(plane)
     bring_gateway_kinds(plane)
     bring_backend_config(plane)
-    bodies = chart(plane, cluster.namespace)
+    bodies = chart(plane, cluster.namespace, "--set", "userRoles.create=false")  # those are for people
     plane.apply(*bodies, namespace=cluster.namespace)
     account = next(body["metadata"]["name"] for body in bodies if body["kind"] == "ServiceAccount")
     lease = next(rule["resourceNames"][0] for body in bodies for rule in body.get("rules", []) if "resourceNames" in rule)
