@@ -35,6 +35,7 @@ RULES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"host": "https://assist.example.com"}, {"host": "a-1.example.com"}, "without scheme, port or path"),
     ({"host": "Assist.example.com"}, {"host": "assist.example.com"}, "lower case"),
     ({"host": "assist.example.com:8443"}, {"host": "x.y"}, "such as assist.example.com"),
+    ({"host": f"{'a' * 64}.example.com"}, {"host": f"{'a' * 63}.{'b' * 63}.com"}, "more than 63 characters between its dots"),
     ({"pathPrefix": "/assist/"}, {"pathPrefix": "/assist/v1"}, "begin with a slash and not end with one"),
     ({"pathPrefix": "assist"}, {"pathPrefix": "/assist"}, "begin with a slash and not end with one"),
     ({"twilio.edge": "dublin"}, {"twilio.edge": "dublin", "twilio.region": "ie1"}, "edge needs region; set both or neither"),
@@ -184,19 +185,21 @@ def test_the_account_cannot_be_changed(plane: Lab, cluster: Cluster) -> None:
     change(ACCOUNT)
 
 
-def test_a_name_that_no_service_can_have_is_refused(plane: Lab, cluster: Cluster) -> None:
+def test_names_that_cannot_be_are_refused(plane: Lab, cluster: Cluster) -> None:
     """An object that was there before the rule can be changed, and loses its finalizer when it is deleted."""
     with pytest.raises(CommandError, match=r"metadata\.name must begin with a letter"):
         create(plane, MINIMAL, "default", name="1st-line")
     create(plane, MINIMAL, "default", name="st.1-line")
     strict = yaml.safe_load(CRD.read_text())
     older = copy.deepcopy(strict)
-    del older["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["x-kubernetes-validations"]
+    schema = older["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    del schema["x-kubernetes-validations"], schema["properties"]["spec"]["properties"]["host"]["x-kubernetes-validations"]
+    long = {**MINIMAL, "host": f"{'a' * 64}.example.com"}
     whose = ("-n", cluster.namespace)
 
     def created() -> bool:
         try:
-            create(plane, MINIMAL, cluster.namespace, dry=False, name="1st-line")
+            create(plane, long, cluster.namespace, dry=False, name="1st-line")
         except CommandError:
             return False
         return True
@@ -208,14 +211,19 @@ def test_a_name_that_no_service_can_have_is_refused(plane: Lab, cluster: Cluster
             return True
         return False
 
+    def patch(spec: dict[str, Any]) -> None:
+        plane.kubectl("patch", "va", "1st-line", *whose, "--type=merge", "-p", json.dumps(spec))
+
     try:
         plane.kubectl("replace", "-f", "-", stdin=json.dumps(older))
         eventually("an object of the time before the rule", created)
     finally:
         plane.kubectl("replace", "-f", "-", stdin=json.dumps(strict))
     eventually("the rule", refused)
-    for patch in ({"metadata": {"finalizers": ["example.com/x"]}}, {"spec": {"paused": True}}):
-        plane.kubectl("patch", "va", "1st-line", *whose, "--type=merge", "-p", json.dumps(patch))
+    for change in ({"metadata": {"finalizers": ["example.com/x"]}}, {"spec": {"paused": True}}):
+        patch(change)
+    with pytest.raises(CommandError, match="63 characters"):
+        patch({"spec": {"host": f"{'b' * 64}.example.com"}})
     plane.kubectl("delete", "va", "1st-line", *whose, "--wait=false")
     plane.kubectl("patch", "va", "1st-line", *whose, "--type=merge", "-p", json.dumps({"metadata": {"finalizers": None}}))
     assert plane.kubectl("get", "va", *whose, "-o", "name").strip() == ""

@@ -11,6 +11,7 @@ from cluster.lab import Lab
 from cluster.operator.bench import VOICEASSIST, Cluster, Operator, Relays, names, voiceassist
 from cluster.operator.clouds import API_KEY, API_SECRET, AUTH_TOKEN
 from cluster.waiting import eventually
+from voiceassist_crds.names import CREDENTIALS_LABEL
 
 pytestmark = [pytest.mark.timeout(900, func_only=True), pytest.mark.usefixtures("operator")]
 
@@ -158,6 +159,21 @@ def test_secrets_that_are_missing_are_named_and_mended_without_a_restart(cluster
     cluster.patch(("v1", "Secret"), "twilio", {"stringData": {"apiKeySecret": API_SECRET}})
     cluster.await_condition("Ready", "False", "RelaysStarting")
     assert cluster.find(("apps/v1", "Deployment"), RELAY)
+
+
+def test_a_secret_that_is_not_released_stops_changes_and_not_the_relays(cluster: Cluster) -> None:
+    """As an upgrade from version 0.1 finds them."""
+    up(cluster)
+    before = {kind: cluster.get(kind, RELAY)["metadata"]["uid"] for kind in OWNED}
+    cluster.patch(("v1", "Secret"), "twilio", {"metadata": {"labels": {CREDENTIALS_LABEL: None}}})
+    ready = cluster.await_condition("Ready", "False", "SecretNotAllowed")
+    assert f"kubectl label secret twilio {CREDENTIALS_LABEL}=true" in ready["message"]
+    cluster.patch(VOICEASSIST, "support", {"spec": {"relay": {"replicas": 3}}})
+    eventually("it was looked at", lambda: cluster.condition("Ready")["observedGeneration"] == cluster.assist()["metadata"]["generation"])
+    assert cluster.get(("apps/v1", "Deployment"), RELAY)["spec"]["replicas"] == 2, "nothing is changed"
+    cluster.patch(("v1", "Secret"), "twilio", {"metadata": {"labels": {CREDENTIALS_LABEL: "true"}}})
+    eventually("it goes on", lambda: cluster.get(("apps/v1", "Deployment"), RELAY)["spec"]["replicas"] == 3)
+    assert {kind: cluster.get(kind, RELAY)["metadata"]["uid"] for kind in OWNED} == before
 
 
 def test_what_the_cluster_refuses_is_said_in_its_words(cluster: Cluster) -> None:

@@ -65,6 +65,7 @@ MINIMAL: dict[str, Any] = yaml.safe_load((ROOT / "examples/voiceassist-minimal.y
     [
         # refused by the API server: schema, unknown fields, CEL rules
         ({"host": "https://assist.example.com"}, "spec.host: host must be a DNS name"),
+        ({"host": f"{'a' * 64}.example.com"}, "spec.host: host has a part of more than 63 characters"),
         ({"pathPrefix": "assist/"}, "spec.pathPrefix: pathPrefix must be empty or begin with a slash"),
         ({"twilio.accountSid": "AC123"}, "spec.twilio.accountSid: accountSid must be AC followed by 32 hexadecimal digits"),
         ({"twilio.edge": "dublin"}, "spec.twilio: edge needs region"),

@@ -20,6 +20,11 @@ def _has_value(old: object) -> celtypes.BoolType:
     return celtypes.BoolType(old is not None)
 
 
+def _value(old: celtypes.Value) -> celtypes.Value:
+    """CEL's `value()` of an optional `oldSelf`; asked for only where it has one."""
+    return old
+
+
 _CEL = celpy.Environment()
 
 
@@ -99,7 +104,7 @@ def _broken_rules(value: Any, schema: Schema, path: str) -> Iterator[str]:
 
 
 def _holds(rule: str, value: Any) -> bool:
-    program = _CEL.program(_CEL.compile(rule), functions={"hasValue": _has_value})
+    program = _CEL.program(_CEL.compile(rule), functions={"hasValue": _has_value, "value": _value})
     try:
         return bool(program.evaluate({"self": json_to_cel(value), "oldSelf": None}))
     except CELEvalError:
