@@ -27,8 +27,9 @@ from .controller.apply import Applier
 from .controller.endpoint_probe import ProbeSettings
 from .controller.handlers import register, settings
 from .controller.leader_election import LeaderElection
+from .controller.lease_thread import LeaseThread
 from .controller.observe import Dependencies, OptionalKinds
-from .controller.reconciler import Reconciler, TwilioSettings
+from .controller.reconciler import PASSES_AT_ONCE, Reconciler, TwilioSettings
 from .controller.relay_status import RelayPoller
 from .controller.watches import Watches
 from .controller.workers import Workers
@@ -58,6 +59,7 @@ class Health:
 
     def __init__(self, metrics: OperatorMetrics, election: LeaderElection) -> None:
         self._metrics = metrics
+        self._rendering = asyncio.Lock()
         self.election = election
         self.watches: Watches | None = None
 
@@ -86,7 +88,9 @@ class Health:
         return web.Response(text="ok\n" if ready else "the API server does not tell who holds the Lease\n", status=200 if ready else 503)
 
     async def _render(self, _: web.Request) -> web.Response:
-        return web.Response(body=self._metrics.render(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
+        async with self._rendering:  # one at a time, and beside the loop: with a thousand objects it takes a while
+            text = await asyncio.to_thread(self._metrics.render)
+        return web.Response(body=text, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
 
 def trusted(ca: str | None, besides: str = "") -> ssl.SSLContext:
@@ -134,16 +138,18 @@ async def run(options: argparse.Namespace, logs: LogWriter) -> int:
     election = LeaderElection(options.lease_name, own, me)
     cluster = Cluster.connect(election.may_write)
     health = Health(metrics, election)
+    lease = LeaseThread(election, lambda: Cluster.connect(election.may_write))
     runner = await health.start(options.metrics_port)
     try:
-        if not await _or_stopped(election.acquire(cluster), stop):
+        if not await _or_stopped(lease.acquire(), stop):
             return 0
         metrics.leading(True)
         async with aiohttp.ClientSession(trust_env=False) as http:
-            return await _lead(options, cluster, election, metrics, health, http, own, watched, stop)
+            return await _lead(options, cluster, election, lease, metrics, health, http, own, watched, stop)
     finally:
         metrics.leading(False)
-        await election.release(cluster)
+        await lease.release()
+        lease.close()
         await runner.cleanup()
 
 
@@ -151,6 +157,7 @@ async def _lead(
     options: argparse.Namespace,
     cluster: Cluster,
     election: LeaderElection,
+    lease: LeaseThread,
     metrics: OperatorMetrics,
     health: Health,
     http: aiohttp.ClientSession,
@@ -187,10 +194,12 @@ async def _lead(
     pool = TwilioPool(metrics, election.may_write, tls=trusted(None, installation.ca_bundle), proxies=proxies)
     twilio = TwilioSettings(pool, options.twilio_resync_seconds, options.twilio_let_go_seconds, options.functions_grace_seconds)
 
+    passes = asyncio.Semaphore(PASSES_AT_ONCE)
+
     def reconciler(uid: str, name: str, namespace: str, claims: Claims) -> Reconciler:
         conflicting, neighbours = functools.partial(claims.conflicting, uid), functools.partial(claims.neighbours, uid)
         return Reconciler(
-            uid, name, namespace, dependencies, applier, metrics, probe, twilio, conflicting, neighbours, options.resync_seconds
+            uid, name, namespace, dependencies, applier, metrics, probe, twilio, conflicting, neighbours, passes, options.resync_seconds
         )
 
     workers = Workers(reconciler)
@@ -212,7 +221,7 @@ async def _lead(
         name="kopf",
     )
     watching = asyncio.create_task(watches.run(), name="watches")
-    holding = asyncio.create_task(election.hold(cluster), name="Lease")
+    holding = asyncio.create_task(lease.hold(), name="Lease")
     stopping, beginning = asyncio.create_task(stop.wait()), asyncio.create_task(begun.wait())
     log.info("operator up", watched=watched, image=options.relay_image, custom_endpoints=options.allow_custom_endpoints)
     try:
@@ -223,7 +232,7 @@ async def _lead(
         health.watches = None
         await workers.close()
         await pool.close()
-        await election.release(cluster)  # nothing is written any more; kopf, which only watches, may take its time
+        await lease.release()  # nothing is written any more; kopf, which only watches, may take its time
         ended.set()
         for task in (watching, holding, stopping, beginning):
             task.cancel()

@@ -160,7 +160,7 @@ async def test_kubernetes_answers_a_lease_outlives_what_a_balancer_answers_for_a
 ) -> None:
     """Each of these answers comes once, between renewals that go well."""
     monkeypatch.setattr(leader_election, "RENEW_EVERY", 0.01)
-    monkeypatch.setattr(leader_election, "LOOK_EVERY", 0.01)
+    monkeypatch.setattr(leader_election, "TRY_AGAIN", 0.01)
     lease = json.dumps({**LEASE_NOW, "spec": {}}).encode()
     bad = list(PROXIES.values())
     answered = renewals = 0

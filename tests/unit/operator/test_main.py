@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
 
 import httpx2
@@ -45,4 +47,29 @@ async def test_main_a_replica_is_ready_while_it_knows_who_leads() -> None:
         election.heard_at = time.monotonic() - NOT_HEARD_SECONDS - 1
         assert (await http.get("/readyz")).status_code == 503
         assert (await http.get("/healthz")).status_code == 200, "which is no reason to start it again"
+    await runner.cleanup()
+
+
+async def test_main_metrics_are_rendered_beside_the_loop() -> None:
+    """A rendering that takes as long as it likes holds up no probe."""
+    metrics, asked, go_on = OperatorMetrics(), threading.Event(), threading.Event()
+    rendered = metrics.render
+
+    def slow() -> bytes:
+        asked.set()
+        assert go_on.wait(120)
+        return rendered()
+
+    metrics.render = slow  # type: ignore[method-assign]
+    health = Health(metrics, LeaderElection("lease", "own", "me"))
+    runner = await health.start(0)
+    host, port = runner.addresses[0][:2]
+    base = f"http://[::1]:{port}" if ":" in host else f"http://127.0.0.1:{port}"
+    async with httpx2.AsyncClient(base_url=base, trust_env=False, timeout=120) as http:
+        scraped = asyncio.create_task(http.get("/metrics"))
+        assert await asyncio.to_thread(asked.wait, 60)
+        assert (await http.get("/healthz")).status_code == 200
+        assert not scraped.done()
+        go_on.set()
+        assert b"voiceassist_operator_leading" in (await scraped).content
     await runner.cleanup()

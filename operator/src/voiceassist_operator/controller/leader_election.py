@@ -7,25 +7,29 @@ import time
 
 import structlog
 
-from ..errors import NotLeading, OperatorError
+from ..errors import Contended, NotLeading, OperatorError
 from ..kubernetes.client import Cluster
-from ..kubernetes.kinds import LEASE
-from ..kubernetes.lease import RENEW_EVERY, Seen, Step, lease_spec, may_write, next_step, note
+from ..kubernetes.kinds import LEASE, Manifest
+from ..kubernetes.lease import RENEW_EVERY, TRY_AGAIN, TRY_SECONDS, Seen, Step, lease_spec, may_write, next_step, note
 
 LOOK_EVERY = 1.0
-TRY_SECONDS = 4.0
-"""For one renewal: two fit between the last renewal and the deadline."""
+"""Of a replica that waits."""
+RELEASE_SECONDS = 10.0
 
 log = structlog.get_logger("voiceassist.lease")
 
 
 class LeaderElection:
-    """One replica's claim to the Lease `name` in `namespace`."""
+    """One replica's claim to the Lease `name` in `namespace`. Its coroutines are for one loop; the rest may be asked by any thread."""
 
     def __init__(self, name: str, namespace: str, me: str) -> None:
         self._name, self._namespace, self._me = name, namespace, me
         self._renewed: float | None = None
         self._seen: Seen | None = None
+        self._held: Manifest | None = None
+        """The Lease as we wrote it last: it is renewed without being read."""
+        self._ended = False
+        self._one = asyncio.Lock()
         self.heard_at = float("-inf")
         """When the API server last said who holds the Lease; monotonic seconds."""
 
@@ -46,54 +50,66 @@ class LeaderElection:
 
     async def hold(self, cluster: Cluster) -> None:
         """Renews until the Lease is lost; then returns."""
-        renewed = True
+        due = (self._renewed or 0.0) + RENEW_EVERY
         while True:
-            await asyncio.sleep(RENEW_EVERY if renewed else LOOK_EVERY)
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
             renewed = await self._try(cluster)
-            if not renewed and not may_write(self._renewed, time.monotonic()):
+            at = self._renewed
+            if not renewed and not may_write(at, time.monotonic()):
                 log.error("the Lease is lost", holder=self._seen.holder if self._seen else "")
                 return
+            due = at + RENEW_EVERY if renewed and at is not None else time.monotonic() + TRY_AGAIN
 
     async def release(self, cluster: Cluster) -> None:
-        """Gives the Lease up, so that another replica leads at once."""
-        if self._renewed is None:
+        """Gives the Lease up, so that another replica leads at once. It is not taken again."""
+        held, self._renewed, self._ended = self._renewed is not None, None, True
+        if not held:
             return
-        self._renewed = None
         try:
-            lease = await cluster.get(LEASE, self._name, self._namespace)
-            if lease is not None and (lease.get("spec") or {}).get("holderIdentity") == self._me:
-                await cluster.replace({**lease, "spec": lease_spec(lease, "", time.time())})
-                log.info("the Lease is given up")
-        except OperatorError as error:
-            log.warning("the Lease could not be given up; it runs out by itself", error=str(error))
+            async with self._one, asyncio.timeout(RELEASE_SECONDS):  # a renewal that is under way has ended
+                lease = await cluster.get(LEASE, self._name, self._namespace)
+                if lease is not None and (lease.get("spec") or {}).get("holderIdentity") == self._me:
+                    await cluster.replace({**lease, "spec": lease_spec(lease, "", time.time())})
+                    log.info("the Lease is given up")
+        except (OperatorError, TimeoutError) as error:
+            log.warning("the Lease could not be given up; it runs out by itself", error=str(error) or "no answer in time")
 
     async def _try(self, cluster: Cluster) -> bool:
         try:
-            async with asyncio.timeout(TRY_SECONDS):
+            async with self._one, asyncio.timeout(TRY_SECONDS):
                 return await self._try_once(cluster)
         except TimeoutError:
             log.warning("the Lease could not be read or written in time", seconds=TRY_SECONDS)
-            return False
-
-    async def _try_once(self, cluster: Cluster) -> bool:
-        asked = time.monotonic()
-        try:
-            lease = await cluster.get(LEASE, self._name, self._namespace)
-            self._seen, self.heard_at = note(self._seen, lease, asked), asked
-            step = next_step(self._seen, self._me, asked)
-            if step is Step.WAIT:
-                return False
-            spec = lease_spec(lease, self._me, time.time())
-            if lease is None:
-                metadata = {"name": self._name, "namespace": self._namespace}
-                made = await cluster.create_unguarded(
-                    {"apiVersion": LEASE.api_version, "kind": LEASE.name, "metadata": metadata, "spec": spec}
-                )
-            else:
-                made = await cluster.replace({**lease, "spec": spec})
         except OperatorError as error:
             log.warning("the Lease could not be read or written", error=str(error))
-            return False
-        self._seen = note(self._seen, made, asked)
-        self._renewed = asked
+        return False
+
+    async def _try_once(self, cluster: Cluster) -> bool:
+        """Renews or takes the Lease, if that may be. Raises OperatorError."""
+        asked, made = time.monotonic(), None
+        if self._held is not None:
+            try:
+                made = await self._write(cluster, self._held)
+            except Contended:  # it is another one by now; perhaps by a renewal of ours whose answer did not come
+                self._held = None
+        if made is None:
+            asked = time.monotonic()
+            lease = await cluster.get(LEASE, self._name, self._namespace)
+            self._seen, self.heard_at = note(self._seen, lease, asked), asked
+            if next_step(self._seen, self._me, asked) is Step.WAIT:
+                self._renewed = None  # whoever holds it may write, and we may not
+                return False
+            if self._ended:
+                return False
+            made = await self._write(cluster, lease)
+        self._seen, self.heard_at, self._held = note(self._seen, made, asked), asked, made
+        if not self._ended:
+            self._renewed = asked
         return True
+
+    async def _write(self, cluster: Cluster, lease: Manifest | None) -> Manifest:
+        spec = lease_spec(lease, self._me, time.time())
+        if lease is not None:
+            return await cluster.replace({**lease, "spec": spec})
+        metadata = {"name": self._name, "namespace": self._namespace}
+        return await cluster.create_unguarded({"apiVersion": LEASE.api_version, "kind": LEASE.name, "metadata": metadata, "spec": spec})

@@ -20,13 +20,13 @@ from ..kubernetes.kinds import VOICEASSIST
 from ..metrics import OperatorMetrics
 from ..policy.condition import Condition
 from ..policy.endpoint_answers import report_of
-from ..policy.events import already_told, due_events
+from ..policy.events import already_told, due_events, may_come_due
 from ..policy.next_pass import DELETION_SECONDS, RESYNC_SECONDS, RETRY_SECONDS, observe_anew, until_next_pass
 from ..policy.observed import Observed, PodFact, RelayAnswer
 from ..policy.plan import Plan, make_plan
 from ..policy.resources.metadata import Reference
 from ..policy.rollout import current_pods
-from ..policy.status import deleting, status_with, unknown_fields, unreadable
+from ..policy.status import deleting, known_conditions, status_with, unknown_fields, unreadable
 from ..policy.twilio_desired import desired_at_last, desired_at_twilio, sync_is_reported_gone
 from ..twilio.cleanup import TwilioCleanup
 from ..twilio.client import TwilioPool
@@ -39,6 +39,9 @@ from .apply import Applier, Written
 from .endpoint_probe import EndpointProbe, ProbeSettings
 from .finalizer import Finalizer, ensure_finalizer
 from .observe import Dependencies, observe
+
+PASSES_AT_ONCE = 24
+"""Objects that are observed at one time; the others wait for their turn."""
 
 log = structlog.get_logger("voiceassist.reconcile")
 
@@ -74,18 +77,22 @@ class Reconciler:
         twilio: TwilioSettings,
         conflicting: Callable[[], str],
         neighbours: Callable[[], Neighbours],
+        passes: asyncio.Semaphore,
         resync_seconds: float = RESYNC_SECONDS,
     ) -> None:
+        """`passes` are the places for those that observe everything, shared by all objects."""
         self.uid, self.name, self.namespace = uid, name, namespace
         self.secrets: frozenset[str] = frozenset()
         """Names of the Secrets that the object refers to."""
         self.config_maps: frozenset[str] = frozenset()
         """Names of the ConfigMaps that the object refers to."""
         self._dependencies, self._applier, self._metrics, self._settings = dependencies, applier, metrics, twilio
-        self._conflicting, self._neighbours, self._resync = conflicting, neighbours, resync_seconds
+        self._conflicting, self._neighbours, self._passes, self._resync = conflicting, neighbours, passes, resync_seconds
         self._reference = Reference(namespace, name, uid)
         self._wake = asyncio.Event()
         self._stale = True
+        self._settled = False
+        """The last plan left nothing to do, now or later: the next one would be the same unless something else is seen."""
         self._seen: Observed | None = None
         self._observed_at = float("-inf")
         self._written = Written()
@@ -126,8 +133,16 @@ class Reconciler:
 
     async def _pass(self) -> float | None:
         """Makes one pass over what is there. Returns the seconds until the next one; None when the object is gone."""
+        if not self._observes_anew():
+            return await self._pass_once(anew=False)
+        async with self._passes:  # what happens while it waits for its turn is seen in the same pass
+            return await self._pass_once(anew=True)
+
+    def _observes_anew(self) -> bool:
         since_observed = None if self._seen is None else time.monotonic() - self._observed_at
-        anew = observe_anew(stale=self._stale, since_observed=since_observed, resync=self._resync)
+        return observe_anew(stale=self._stale, since_observed=since_observed, resync=self._resync)
+
+    async def _pass_once(self, *, anew: bool) -> float | None:
         self._stale = False
         self._wake.clear()
         begin, outcome, pause = time.monotonic(), "ok", RETRY_SECONDS
@@ -184,6 +199,10 @@ class Reconciler:
         report = report_of(self._endpoint.found)
         answers = await self._dependencies.poller.ask_all([(pod.name, pod.ip) for pod in self._seen.pods], report)
         pods = tuple(_answered(pod, answers.get(pod.name, RelayAnswer())) for pod in self._seen.pods)
+        if self._settled and pods == self._seen.pods:
+            self._endpoint.advance(self._seen)
+            if self._endpoint.found == self._seen.endpoint:
+                return until_next_pass(self._seen, self._resync, rolling=False, apply_failed=False)
         return await self._finish_pass(replace(self._seen, pods=pods), anew=False)
 
     async def _delete(self, body: Mapping[str, Any]) -> float:
@@ -245,11 +264,18 @@ class Reconciler:
         if not seen.owner.spec.paused:
             seen = await self._applier.pods(seen, plan, self._written)
         self._seen = await self._applier.report(seen, plan, self._written)
+        self._settled = self._leaves_nothing(plan, self._seen)
         self._measure_rollout(plan, seen)
         failed = bool(self._apply_error) and anew
         if failed:
             self._observed_at = float("-inf")
         return until_next_pass(seen, self._resync, rolling=plan.rolling, apply_failed=failed)
+
+    def _leaves_nothing(self, plan: Plan, seen: Observed) -> bool:
+        """Whether nothing is put off: a status, annotations of pods, events, a look at Twilio."""
+        if plan.rolling or plan.pods or self._apply_error or plan.status != seen.status or sync_is_reported_gone(seen):
+            return False
+        return not may_come_due(self._written.told or {}, known_conditions(seen.status["conditions"]))
 
     def _measure_rollout(self, plan: Plan, seen: Observed) -> None:
         now = time.monotonic()

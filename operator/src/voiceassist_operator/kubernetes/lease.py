@@ -10,7 +10,12 @@ from typing import Any
 
 DURATION = 15.0
 """Seconds after its last renewal that a Lease counts as held."""
-RENEW_EVERY = 5.0
+RENEW_EVERY = 3.0
+"""From the beginning of one renewal that went well to the next."""
+TRY_SECONDS = 3.0
+"""For one renewal."""
+TRY_AGAIN = 0.5
+"""After a renewal that failed. Two whole ones end before the deadline: RENEW_EVERY + TRY_SECONDS + TRY_AGAIN + TRY_SECONDS."""
 DEADLINE = 10.0
 """Seconds after our last renewal that we may still begin a write; below DURATION, so that nobody else leads yet."""
 

@@ -86,6 +86,14 @@ def due_events(told: Told, conditions: Sequence[Condition], now: str) -> list[Ev
     return found
 
 
+def may_come_due(told: Told, conditions: Sequence[Condition]) -> bool:
+    """Returns whether an event comes due by the passing of time alone."""
+    return any(
+        _is_bad(one) and one["type"] not in _SUMMARIES and passes(one["reason"]) and told.get(one["type"]) != (one["status"], one["reason"])
+        for one in conditions
+    )
+
+
 def _event(told: tuple[str, str] | None, one: Condition, now: str) -> Event | None:
     kind, status, reason = one["type"], one["status"], one["reason"]
     if (status, reason) == told or kind in _SUMMARIES:

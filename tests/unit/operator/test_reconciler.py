@@ -1,0 +1,171 @@
+"""When a reconciler works: a poll that finds nothing new plans and writes nothing, and only so many observe at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from unit.operator.making import TWILIO, pods, well
+from voiceassist_operator.controller import reconciler
+from voiceassist_operator.controller.apply import Applier
+from voiceassist_operator.controller.endpoint_probe import ProbeSettings
+from voiceassist_operator.controller.reconciler import PASSES_AT_ONCE, Reconciler, TwilioSettings
+from voiceassist_operator.metrics import OperatorMetrics
+from voiceassist_operator.policy.deletion import FINALIZER
+from voiceassist_operator.policy.observed import Endpoint, EndpointFact, Observed, RelayAnswer
+from voiceassist_operator.policy.plan import Plan, make_plan
+from voiceassist_operator.twilio.model.desired import Neighbours
+
+
+def settled() -> Observed:
+    """Nothing is waited for, at Twilio neither."""
+    return well(twilio={**TWILIO, "flex": {"configure": False}})
+
+
+class Cluster:
+    """Has one VoiceAssist, takes every write and counts it."""
+
+    def __init__(self) -> None:
+        self.writes: list[str] = []
+        owner = well().owner
+        metadata = {"name": owner.name, "namespace": owner.namespace, "uid": owner.uid, "finalizers": [FINALIZER]}
+        spec = {"twilio": {"credentialsSecretRef": {"name": "twilio"}}, "model": {"apiKeySecretRef": {"name": "model"}}, "prompt": {}}
+        self.body: dict[str, Any] = {"metadata": metadata, "spec": spec}
+
+    async def get(self, *_: Any) -> dict[str, Any]:
+        return self.body
+
+    async def find(self, *_: Any) -> None:
+        return None
+
+    async def apply(self, manifest: dict[str, Any]) -> dict[str, Any]:
+        self.writes.append(manifest["kind"])
+        return {"metadata": {"resourceVersion": "1"}}
+
+    async def patch(self, kind: Any, *_: Any, **__: Any) -> None:
+        self.writes.append(f"patch {kind.name}")
+
+    async def create(self, manifest: dict[str, Any]) -> None:
+        self.writes.append(manifest["kind"])
+
+
+class Relays:
+    """Answer as the facts have it."""
+
+    def __init__(self, seen: Observed) -> None:
+        self.seen, self.asked = seen, 0
+
+    async def ask_all(self, *_: Any) -> dict[str, RelayAnswer]:
+        self.asked += 1
+        return {pod.name: RelayAnswer(pod.status) for pod in self.seen.pods}
+
+
+class Rig:
+    """One reconciler of an object that is well."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, passes: asyncio.Semaphore) -> None:
+        self.cluster, self.relays, self.plans = Cluster(), Relays(settled()), 0
+        metrics = OperatorMetrics()
+        dependencies = cast(Any, SimpleNamespace(cluster=self.cluster, poller=self.relays, custom_endpoints=False))
+        self.reconciler = Reconciler(
+            "uid-1",
+            "support",
+            "team",
+            dependencies,
+            Applier(cast(Any, self.cluster), metrics),
+            metrics,
+            ProbeSettings(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)),
+            TwilioSettings(cast(Any, None)),
+            lambda: "",
+            Neighbours,
+            passes,
+        )
+        self.reconciler._endpoint = cast(Any, SimpleNamespace(found=EndpointFact(Endpoint.OK), advance=lambda _: None))
+        fact = self.relays.seen.twilio
+        self.reconciler._twilio = cast(Any, SimpleNamespace(set_desired=lambda *_: fact, take_drift=list, mark_stale=lambda: None))
+
+        async def observed(*_: Any) -> Observed:
+            return replace(self.relays.seen, status=self.cluster.body.get("status", {}))
+
+        def planned(seen: Observed, now: str) -> Plan:
+            self.plans += 1
+            return make_plan(seen, now)
+
+        monkeypatch.setattr(reconciler, "observe", observed)
+        monkeypatch.setattr(reconciler, "make_plan", planned)
+        monkeypatch.setattr(reconciler, "undeclared", lambda *_: ())
+
+    async def poll(self, times: int) -> int:
+        """Returns how many plans that made."""
+        before = self.plans
+        for _ in range(times):
+            assert await self.reconciler._pass() is not None
+        return self.plans - before
+
+
+@pytest.fixture
+def rig(monkeypatch: pytest.MonkeyPatch) -> Rig:
+    return Rig(monkeypatch, asyncio.Semaphore(1))
+
+
+async def test_reconciler_a_poll_without_news_makes_no_plan_and_writes_nothing(rig: Rig) -> None:
+    assert await rig.poll(3) >= 1
+    rig.cluster.writes.clear()
+    asked = rig.relays.asked
+    assert await rig.poll(10) == 0
+    assert rig.relays.asked == asked + 10
+    assert rig.cluster.writes == []
+
+
+async def test_reconciler_news_of_any_kind_make_one(rig: Rig) -> None:
+    await rig.poll(3)
+    rig.relays.seen = pods(settled(), {"told": {"active_calls": 3}})
+    assert await rig.poll(1) == 1
+    rig.relays.seen = settled()
+    rig.reconciler._written.calls_at = float("-inf")
+    rig.reconciler._written.costs.clear()
+    await rig.poll(3)
+    assert await rig.poll(1) == 0
+    cast(Any, rig.reconciler._endpoint).found = EndpointFact(Endpoint.DNS, "no such name")
+    assert await rig.poll(1) == 1
+    rig.reconciler.wake()
+    assert await rig.poll(1) >= 1
+
+
+async def test_reconciler_what_is_put_off_is_not_forgotten(rig: Rig) -> None:
+    """The number of calls is written every 30 s, an endpoint's fault is told when it has lasted for a minute."""
+    await rig.poll(3)
+    rig.relays.seen = pods(settled(), {"told": {"active_calls": 3}})
+    assert await rig.poll(1) == 1
+    rig.relays.seen = pods(settled(), {"told": {"active_calls": 4}})
+    assert await rig.poll(3) == 3, "written too soon after the one before, so looked at again"
+    rig.relays.seen = settled()
+    cast(Any, rig.reconciler._endpoint).found = EndpointFact(Endpoint.DNS, "no such name")
+    rig.reconciler._written.calls_at = float("-inf")
+    rig.reconciler._written.costs.clear()
+    await rig.poll(3)
+    assert await rig.poll(3) == 3, "the event is still to come"
+
+
+async def test_reconciler_so_many_observe_at_a_time_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    at_once = most = 0
+    passes = asyncio.Semaphore(PASSES_AT_ONCE)
+    rigs = [Rig(monkeypatch, passes) for _ in range(100)]
+
+    async def observing(_: Reconciler) -> float:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        await asyncio.sleep(0.01)
+        at_once -= 1
+        return 60.0
+
+    monkeypatch.setattr(Reconciler, "_observing_pass", observing)
+    await asyncio.gather(*(rig.reconciler._pass() for rig in rigs))
+    assert most == PASSES_AT_ONCE
+    assert 16 <= PASSES_AT_ONCE <= 32
