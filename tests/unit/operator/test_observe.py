@@ -11,7 +11,7 @@ from voiceassist_operator.controller import observe
 from voiceassist_operator.controller.observe import OptionalKinds
 from voiceassist_operator.errors import Forbidden, NotThere, OperatorError, Retryable, UnknownKind
 from voiceassist_operator.kubernetes.client import Cluster
-from voiceassist_operator.kubernetes.kinds import OPTIONAL, Kind, Manifest
+from voiceassist_operator.kubernetes.kinds import OPTIONAL, SECRET, Kind, Manifest
 from voiceassist_operator.metrics import OperatorMetrics
 from voiceassist_operator.twilio.client import TwilioPool
 from voiceassist_operator.twilio.credentials import NoCredentials, open_account
@@ -74,6 +74,9 @@ class Holding:
 
     async def get(self, kind: Kind, name: str, namespace: str) -> Manifest:
         return {"metadata": {"name": name, "resourceVersion": "7"}, "data": self.data}
+
+    async def credentials(self, name: str, namespace: str) -> Manifest:
+        return await self.get(SECRET, name, namespace)
 
 
 async def test_observe_a_secret_is_read_as_the_relays_read_it_and_no_value_is_kept() -> None:
