@@ -363,8 +363,12 @@ async def test_a_supervisor_ends_her_watch() -> None:
         token = rig.twilio.flex_token(supervisor.sid)
         await relay.stream("start", call, Token=token)
         assert supervisor.identity in rig.readers(call.call_sid)
+        rig.twilio.set_faults(
+            FaultRule(FaultKind.LATENCY, "/Permissions$", method="GET", seconds=1.0)
+        )  # what follows the answer takes time
         status, answer = await relay.stream("stop", call, Token=token)
         assert (status, answer["state"]) == (200, "live") and "read along no more" in answer["ignored"]
+        assert supervisor.identity not in rig.readers(call.call_sid), "true when it is said"
         await rig.idle()
         assert rig.readers(call.call_sid) == {call.identity}
         document = rig.document(call.call_sid)
