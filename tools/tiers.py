@@ -80,7 +80,7 @@ TIERS = (
         arguments=("-n", "2"),
     ),
     Tier("plugin", programs={"node": "nodejs", "npm": "npm"}, prerequisites="tests/plugin/prerequisites.py"),
-    Tier("charts"),
+    Tier("charts", prerequisites="tests/charts/prerequisites.py"),
     Tier("monitoring", programs={"promtool": "prometheus", "prometheus": "prometheus"}),
     Tier(
         "browser",

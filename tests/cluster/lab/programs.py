@@ -116,6 +116,13 @@ def actionlint() -> Recipe:
 
 
 @cache
+def kube_score() -> Recipe:
+    """A judge of Kubernetes objects: of no use to a cluster either."""
+    module = "github.com/zegl/kube-score"
+    return _go_recipe("kube-score", "kube-score", "1 min the first time, 5 s with Go's build cache", module, f"{module}/cmd/kube-score")
+
+
+@cache
 def pause() -> Recipe:
     """The program that holds namespaces open; static, so it needs no image to run from."""
     source = RECIPE / "pause" / "pause.c"
