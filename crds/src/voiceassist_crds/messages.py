@@ -175,7 +175,6 @@ class CallDocument(Model):
     seq: int = Field(0, ge=0, description="Highest suggestion number that an earlier generation is known to have used.")
     successor: Successor | None = Field(None, description="Who takes charge when the worker leaves the call.")
     next: NextStream | None = Field(None, description="The stream that is to take over from the live one, which goes on until then.")
-    source: str = Field("", description="Private address host:port of the relay that hands the conversation to this generation's.")
 
     def wire(self) -> dict[str, Any]:
         """As JSON values without what is at its default. What was read with it and is not known here goes back as it came."""

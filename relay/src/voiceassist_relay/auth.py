@@ -50,7 +50,7 @@ class _Claims(msgspec.Struct, array_like=True, frozen=True):  # what a later ver
     generation: int
     exp: int
     paused: bool
-    moved: bool = False
+    moved: object = False
 
 
 _claims = msgspec.json.Decoder(_Claims)
@@ -61,7 +61,8 @@ def mint_stream_token(auth_token: str, claims: StreamClaims) -> str:
 
     Raises ValueError if the auth token is empty or the parameter would be longer than Twilio takes.
     """
-    body = msgspec.json.encode(_Claims(claims.call, claims.account, claims.generation, claims.exp, claims.paused, claims.moved))
+    said = [claims.call, claims.account, claims.generation, claims.exp, claims.paused, *([True] if claims.moved else [])]
+    body = msgspec.json.encode(said)  # without what is at its default
     message = f"{_PREFIX}.{_text(body)}"
     token = f"{message}.{proof_of(auth_token, KEY_INFO_STREAM, message)}"
     if len(TOKEN_PARAMETER) + len(token) >= PARAMETER_CHARS:
@@ -89,7 +90,7 @@ def read_stream_token(auth_tokens: Iterable[str], token: str, now_epoch: float) 
         raise TokenRefused(Refusal.TOKEN_INVALID)
     if now_epoch >= claims.exp:
         raise TokenRefused(Refusal.TOKEN_EXPIRED)
-    return StreamClaims(CallSid(claims.call), claims.account, claims.generation, claims.exp, claims.paused, claims.moved)
+    return StreamClaims(CallSid(claims.call), claims.account, claims.generation, claims.exp, claims.paused, claims.moved is True)
 
 
 def mint_peer(auth_token: str, method: str, path: str, now: float) -> str:

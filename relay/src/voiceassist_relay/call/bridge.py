@@ -366,11 +366,11 @@ class CallBridge:
             self._overlap.put(inbound, self._connection.position(inbound), payload, arrived)
 
     async def _take(self, document: CallDocument) -> CallDocument | TakeAnswer:
-        """Another relay has the call, or had it: asks for it once all is ready to go on with it."""
+        """Another relay has the call: asks for it once all is ready to go on with it."""
         standing = await self._model.standing(STANDING_SECONDS)
-        if self.over or not (standing or document.source):
+        if self.over or not standing:
             raise Ousted(SUPERSEDED)  # the other relay keeps the call: it may have what this one cannot get
-        answer = await self._ask_for_call(document.source or document.owner, self.start, self._given_up)
+        answer = await self._ask_for_call(document.owner, self.start, self._given_up)
         if isinstance(answer, TakeAnswer):
             return answer
         written = CallDocument.model_validate(answer.document, extra="allow")

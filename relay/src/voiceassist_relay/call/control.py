@@ -18,6 +18,9 @@ from .dependencies import FunctionDependencies
 from .peer_relays import Asked, PeerRelays
 from .start import StreamStarter, shown_state
 
+_OWNERS = 3
+"""Relays that are asked in turn while a call moves on and on."""
+
 
 class StreamControl:
     """The actions on a stream that runs."""
@@ -81,11 +84,22 @@ class StreamControl:
             case NotYours():
                 raise not_in_the_call(action)
             case SetPaused(document=document, tell=tell):
-                if tell and await self._peers.tell(call_sid, document, action) is not Asked.DONE:
+                if tell and not await self._told(call_sid, document, action):
                     raise _not_told(action)
                 shown = {"state": shown_state(document), "callSid": call_sid, "generation": document.generation}
                 # Without audio at any relay it is in the Document, which every relay reads before a byte goes to the model.
                 return {**shown, "confirmed": tell}
+
+    async def _told(self, call_sid: str, document: CallDocument, action: str) -> bool:
+        """Whether the relay that has the audio did it; one that has just handed the call over says so, and its successor is asked."""
+        for _ in range(_OWNERS):
+            if await self._peers.tell(call_sid, document, action) is Asked.DONE:
+                return True
+            seen = await self._documents.read(call_sid)
+            if seen is None or seen.document.state is not CallState.LIVE or seen.document.owner == document.owner:
+                return False
+            document = seen.document
+        return False
 
     async def _decide_stop(
         self, call_sid: str, person: Person, *, settled: bool

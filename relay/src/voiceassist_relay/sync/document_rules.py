@@ -367,6 +367,5 @@ def _next_generation(document: CallDocument, call_sid: str, now: float) -> CallD
             "stream_sid": "",
             "prompt_revision": "",
             "next": None,
-            "source": "",
         }
     )

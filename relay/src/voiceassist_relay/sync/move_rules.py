@@ -3,7 +3,6 @@
     live, generation n --plan--> live n, next m --hand_over--> live m        (make before break: the old relay writes it)
                                       |  `------take_alone---> live m        (the old relay is no more)
                                       `--give_up--> live n                   (the next stream did not come; a later one has a higher number)
-    live, generation n --break_off--> starting m, source --went_live--> live m     (no second stream can be had)
 
 Until `hand_over` the old generation is in force and everything asked of the call goes to its relay. Each is written at the revision it was
 decided on: what else was asked in between (a stop, a pause, a transfer) makes it fail, and it is decided anew.
@@ -87,27 +86,6 @@ def give_up(document: CallDocument | None, holder: Holder, generation: int) -> C
     return document.model_copy(update={"next": NextStream(generation=generation, at=0.0, given_up=True)})
 
 
-def break_off(document: CallDocument | None, holder: Holder, call_sid: str, seq: int, now: float) -> CallDocument | None:
-    """No second stream can be had beside the first: the first is to be stopped, then the next one created, which goes on with what this
-    relay has of the call. None: the stream is not its own any more."""
-    if document is None or not holder.holds(document):
-        return None
-    generation = newest_generation(document) + 1
-    return document.model_copy(
-        update={
-            "state": CallState.STARTING,
-            "generation": generation,
-            "stream_name": stream_name(call_sid, generation),
-            "deadline": now + STARTING_SECONDS,
-            "source": document.owner,
-            "owner": "",
-            "stream_sid": "",
-            "seq": max(seq, document.seq),
-            "next": None,
-        }
-    )
-
-
 def _taken(document: CallDocument, taker: Taker, call_sid: str, seq: int) -> CallDocument:
     asked_at = document.next.at if document.next is not None else 0.0
     return document.model_copy(
@@ -120,6 +98,5 @@ def _taken(document: CallDocument, taker: Taker, call_sid: str, seq: int) -> Cal
             "seq": max(seq, document.seq),
             "restarts": 0,
             "next": None,
-            "source": "",
         }
     )

@@ -1,0 +1,237 @@
+"""A call that is moved, under every interleaving that hypothesis can think of: one generation in force, no lost stop, no two owners."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from unit.sync.documents import ANN, CALL, NOW, start
+from voiceassist_crds.messages import CallDocument, CallState
+from voiceassist_relay.sync.document_rules import (
+    Create,
+    SetPaused,
+    Stop,
+    Superseded,
+    decide_paused,
+    decide_stop,
+    ended,
+    is_running,
+    went_live,
+)
+from voiceassist_relay.sync.move_rules import Holder, Taker, give_up, hand_over, is_next, plan, take_alone
+
+
+@dataclass
+class Stream:
+    """A stream at Twilio and the relay to which it came. `hears`: that relay lets the model hear it."""
+
+    generation: int
+    sid: str
+    owner: str
+    hears: bool = False
+    paused: bool = False
+    open: bool = True
+    alive: bool = True
+
+
+@dataclass
+class Writing:
+    """A decision on the Document as it was read: it counts only if that is still what is there."""
+
+    kind: str
+    revision: int
+    wanted: CallDocument
+    old: Stream
+    new: Stream | None = None
+
+
+class Moves(RuleBasedStateMachine):
+    """One call, any number of relays, a Document with If-Match."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        decision = start(None, ANN, now=NOW)
+        assert isinstance(decision, Create)
+        self.stored: CallDocument = decision.document
+        self.revision = 0
+        self.streams: list[Stream] = []
+        self.writings: list[Writing] = []
+        self.planned: list[int] = []
+        self.stopped = False
+        self.stopping = ""
+        self.pause_confirmed: bool | None = None
+        first = self.arrives(1)
+        live = went_live(self.stored, first.owner, first.sid, "", generation=1)
+        assert isinstance(live, CallDocument)
+        self.write(live)
+        first.hears = True
+
+    def arrives(self, generation: int) -> Stream:
+        number = len(self.streams) + 1
+        stream = Stream(generation, f"MZ{number:032x}", f"10.0.0.{number}:9090")
+        self.streams.append(stream)
+        return stream
+
+    def write(self, wanted: CallDocument) -> None:
+        assert wanted.generation >= self.stored.generation
+        self.revision += 1
+        self.stored = wanted
+
+    def holders(self) -> list[Stream]:
+        return [one for one in self.streams if one.hears and one.open and one.alive]
+
+    # the relay that has the call
+
+    @precondition(lambda self: any(self.holders()))
+    @rule()
+    def asks_for_the_next_stream(self) -> None:
+        """Written at once: what is of interest is what comes between this and the hand-over."""
+        old = self.holders()[0]
+        wanted = plan(self.stored, Holder(old.generation, old.sid), NOW)
+        if wanted is not None and wanted.next is not None:
+            assert wanted.next.generation not in self.planned, "a generation has at most one stream"
+            assert wanted.next.generation > wanted.generation
+            self.planned.append(wanted.next.generation)
+            self.write(wanted)
+
+    @precondition(lambda self: self.planned)
+    @rule(data=st.data())
+    def a_stream_comes(self, data: st.DataObject) -> None:
+        generation = data.draw(st.sampled_from(self.planned))
+        if len(self.streams) < 12:
+            self.arrives(generation)
+
+    @rule(data=st.data())
+    def is_asked_for_the_call(self, data: st.DataObject) -> None:
+        """The old relay holds its frames back and decides; the write comes later, or never."""
+        waiting = [one for one in self.streams if one.open and one.alive and not one.hears]
+        if not waiting or not self.holders():
+            return
+        new, old = data.draw(st.sampled_from(waiting)), self.holders()[0]
+        wanted = hand_over(self.stored, Holder(old.generation, old.sid), Taker(new.owner, new.generation, new.sid), CALL, 7)
+        if wanted is None:
+            return
+        assert is_next(self.stored, new.generation)
+        old.hears = False
+        self.writings.append(Writing("hand over", self.revision, wanted, old, new))
+
+    @precondition(lambda self: self.writings)
+    @rule(data=st.data())
+    def a_write_arrives(self, data: st.DataObject) -> None:
+        writing = data.draw(st.sampled_from(self.writings))
+        self.writings.remove(writing)
+        new = writing.new
+        if writing.revision != self.revision or not writing.old.alive:
+            if writing.old.alive and writing.old.open:
+                writing.old.hears = Holder(writing.old.generation, writing.old.sid).holds(self.stored)
+            return
+        self.write(writing.wanted)
+        assert new is not None
+        new.hears = new.open and new.alive
+        new.paused = self.stored.paused
+
+    @precondition(lambda self: any(self.holders()))
+    @rule()
+    def the_next_stream_is_given_up(self) -> None:
+        old = self.holders()[0]
+        if self.stored.next is None:
+            return
+        generation = self.stored.next.generation
+        wanted = give_up(self.stored, Holder(old.generation, old.sid), generation)
+        if wanted is not None:
+            self.write(wanted)
+            assert not is_next(self.stored, generation)
+
+    # relays that die
+
+    @precondition(lambda self: any(self.holders()))
+    @rule()
+    def the_relay_with_the_call_dies(self) -> None:
+        self.holders()[0].alive = False
+
+    @rule(data=st.data())
+    def takes_it_alone(self, data: st.DataObject) -> None:
+        """Only a relay that was refused a connection by the owner that the Document names does this."""
+        waiting = [one for one in self.streams if one.open and one.alive and not one.hears]
+        if not waiting:
+            return
+        new = data.draw(st.sampled_from(waiting))
+        gone = all(not one.alive for one in self.streams if one.owner == self.stored.owner)
+        wanted = take_alone(self.stored, Taker(new.owner, new.generation, new.sid), CALL)
+        if gone and wanted is not None:
+            self.write(wanted)
+            new.hears, new.paused = True, wanted.paused
+
+    # what the worker asks
+
+    @rule()
+    def stops(self) -> None:
+        decision = decide_stop(self.stored, worker=ANN)
+        if isinstance(decision, Stop):
+            self.write(decision.document)
+            self.stopped = True
+            self.stopping = self.stored.stream_sid
+            self.pause_confirmed = None
+
+    @precondition(lambda self: self.stopping)
+    @rule()
+    def the_stop_reaches_the_stream(self) -> None:
+        for one in self.streams:
+            if one.sid == self.stopping:
+                one.open = one.hears = False
+
+    @rule(paused=st.booleans())
+    def pauses(self, paused: bool) -> None:
+        """What is confirmed was done by the relay that the Document names, and by nobody else who hears the call."""
+        decision = decide_paused(self.stored, paused, worker=ANN)
+        if not isinstance(decision, SetPaused):
+            return
+        self.write(decision.document)
+        owner = next((one for one in self.holders() if one.owner == decision.document.owner), None)
+        if owner is None:
+            return
+        owner.paused = paused
+        self.pause_confirmed = paused
+        if paused:
+            assert all(one.paused for one in self.holders()), "nobody hears a call whose pause was confirmed"
+
+    @precondition(lambda self: any(self.holders()))
+    @rule()
+    def the_call_ends(self) -> None:
+        one = self.holders()[0]
+        one.open = one.hears = False
+        wanted = ended(self.stored, False, 9, generation=one.generation)
+        if wanted is not None:
+            self.write(wanted)
+
+    @rule()
+    def a_stream_that_nobody_planned(self) -> None:
+        """Of the generation in force, or of one that was given up: it is let in nowhere."""
+        given_up = self.stored.next is not None and self.stored.next.given_up
+        if given_up and self.stored.next is not None:
+            late = self.stored.next.generation
+            assert not is_next(self.stored, late)
+            assert isinstance(went_live(self.stored, "10.9.9.9:9090", "MZ" + "f" * 32, "", generation=late), Superseded)
+
+    @invariant()
+    def one_hears_at_most(self) -> None:
+        assert len(self.holders()) <= 1, "no two owners"
+
+    @invariant()
+    def who_hears_is_in_force(self) -> None:
+        for one in self.holders():
+            if is_running(self.stored):
+                assert (self.stored.generation, self.stored.stream_sid) == (one.generation, one.sid)
+
+    @invariant()
+    def a_stop_stays(self) -> None:
+        if self.stopped:
+            assert self.stored.state is CallState.STOPPED, "a stop is not lost"
+            assert {one.sid for one in self.holders()} <= {self.stopping}, "nobody takes over what was stopped"
+
+
+TestMoves = Moves.TestCase
+TestMoves.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
