@@ -90,8 +90,12 @@ def test_what_would_override_ours_is_refused(model: dict[str, Any]) -> None:
     ("provider", "transcription", "query"),
     [
         ({}, {}, "intent=transcription"),
-        ({"provider": "AzureOpenAI", "url": "https://r"}, {"agentModel": "words"}, "intent=transcription&model=words"),
-        ({"provider": "Compatible", "url": "ws://h"}, {"agentModel": "words"}, "intent=transcription&model=words"),
+        ({"provider": "AzureOpenAI", "url": "https://r"}, {"agentModel": "words"}, "intent=transcription"),
+        (
+            {"provider": "Compatible", "url": "ws://h"},
+            {"agentModel": "words", "agentQuery": "IntentAndModel"},
+            "intent=transcription&model=words",
+        ),
         ({"provider": "Compatible", "url": "ws://h"}, {"agentModel": "words", "agentQuery": "Model"}, "model=words"),
         ({"provider": "Compatible", "url": "ws://h"}, {"agentQuery": "Intent"}, "intent=transcription"),
     ],

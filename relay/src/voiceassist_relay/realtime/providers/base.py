@@ -59,7 +59,7 @@ class Provider:
     audio_formats: tuple[AudioFormat, ...] = (AudioFormat.PCMU, AudioFormat.PCM24K)
     format_known = True
     """Whether it is known that the server takes the first of them."""
-    agent_query = AgentQuery.INTENT_AND_MODEL
+    agent_query = AgentQuery.INTENT
     """What the address of the agent's session names, where the configuration does not say."""
 
     def problem(self, model: ModelConfig) -> str | None:
