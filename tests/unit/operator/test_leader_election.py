@@ -36,7 +36,7 @@ class SlowApi:
 
     def __init__(self, *seconds: float) -> None:
         self.lease: Manifest | None = None
-        self.reads = self.writes = 0
+        self.reads = self.writes = self.asked = 0
         self._seconds = itertools.chain(seconds, itertools.repeat(seconds[-1]))
 
     async def get(self, _: Kind, __: str, ___: str) -> Manifest | None:
@@ -48,6 +48,7 @@ class SlowApi:
 
     async def replace(self, manifest: Manifest) -> Manifest:
         assert self.lease is not None
+        self.asked += 1
         if manifest["metadata"]["resourceVersion"] != self.lease["metadata"]["resourceVersion"]:
             raise Contended("somebody was faster", 0.2)
         return await self._write(manifest)
@@ -135,6 +136,20 @@ async def test_leader_election_what_is_given_up_is_not_taken_again() -> None:
     with pytest.raises(NotLeading):
         election.may_write()
     task.cancel()
+
+
+@pytest.mark.looptime
+@pytest.mark.usefixtures("virtual")
+async def test_leader_election_one_that_slept_past_its_deadline_reads_first() -> None:
+    api = SlowApi(0.1)
+    election, task = await holding(api)
+    task.cancel()
+    assert api.lease is not None
+    await asyncio.sleep(11)
+    api.lease = {"metadata": {**api.lease["metadata"], "resourceVersion": "99"}, "spec": {**api.lease["spec"], "holderIdentity": "other"}}
+    asked = api.asked
+    await election.hold(cast(Cluster, api))
+    assert api.asked == asked, "nothing is sent that could be taken for a write"
 
 
 class Api:

@@ -87,7 +87,7 @@ class LeaderElection:
     async def _try_once(self, cluster: Cluster) -> bool:
         """Renews or takes the Lease, if that may be. Raises OperatorError."""
         asked, made = time.monotonic(), None
-        if self._held is not None:
+        if self._held is not None and may_write(self._renewed, asked):  # else somebody may have taken it
             try:
                 made = await self._write(cluster, self._held)
             except Contended:  # it is another one by now; perhaps by a renewal of ours whose answer did not come
