@@ -9,6 +9,7 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 from cluster.lab import Lab, LabError, missing_prerequisites
+from cluster.lab.addresses import IPV4, IPV6
 from cluster.lab.cache import ensure
 from cluster.lab.images import all_images, image_archive
 from cluster.lab.places import KEPT
@@ -79,9 +80,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScope
 
 @pytest.fixture(scope="session")
 def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
-    """A cluster with two nodes, DNS, an ingress controller and our images, for the whole session."""
+    """A cluster with two nodes, DNS, an ingress controller and our images, of IPv4 and IPv6, for the whole session."""
     terminal = request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled
-    with Lab() as cluster:
+    with Lab(families=(IPV4, IPV6)) as cluster:
         with terminal():
             cluster.up(nodes=2)
             cluster.load(*[image_archive(recipe) for recipe in all_images()])

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from cluster.lab import Lab
-from cluster.lab.addresses import INGRESS, INGRESS_DOMAIN
+from cluster.lab.addresses import INGRESS_DOMAIN, Family, bracketed
 from cluster.lab.errors import CommandError
 from cluster.lab.places import REPOSITORY
 from cluster.lab.sandbox import ACCOUNT, AUTHORITY_SECRET, authority_secret, sync_service, with_our_images
@@ -79,14 +79,14 @@ def released(lab: Lab, namespace: str, name: str = "voiceassist", **values: Any)
 # The stand-ins
 
 
-def sandbox_objects(authority: str, *hosts: str) -> list[Json]:
+def sandbox_objects(authority: str, family: Family, *hosts: str) -> list[Json]:
     """The stand-ins of the example, whose streams come as Twilio's do: by TLS, through the ingress controller."""
-    objects = with_our_images(SANDBOX.read_text())
+    objects = with_our_images(SANDBOX.read_text().replace("--host=0.0.0.0", f"--host={family.everywhere}"))
     twilio = next(one for one in objects if one["kind"] == "Deployment" and one["metadata"]["name"] == "sandbox-twilio")
     pod = twilio["spec"]["template"]["spec"]
     container = pod["containers"][0]
     container["args"] = [one for one in container["args"] if not one.startswith("--connect-to")]
-    container["args"] += [*(f"--connect-to={host}={INGRESS}:443" for host in hosts), "--ca=/etc/authority/ca.crt"]
+    container["args"] += [*(f"--connect-to={host}={bracketed(family.ingress)}:443" for host in hosts), "--ca=/etc/authority/ca.crt"]
     container["volumeMounts"] = [{"name": "authority", "mountPath": "/etc/authority", "readOnly": True}]
     pod["volumes"] = [{"name": "authority", "configMap": {"name": "authority"}}]
     held = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "authority"}, "data": {"ca.crt": authority}}
@@ -105,7 +105,7 @@ class Sandbox:
 
 def sandbox(lab: Lab, namespace: str, *hosts: str) -> Sandbox:
     """The stand-ins in a namespace, ready, with a Sync service."""
-    lab.apply(*sandbox_objects(lab.authority.read_text(), *hosts), namespace=namespace)
+    lab.apply(*sandbox_objects(lab.authority.read_text(), lab.first, *hosts), namespace=namespace)
     for name in ("sandbox-twilio", "sandbox-openai"):
         lab.kubectl("rollout", "status", f"deployment/{name}", "-n", namespace, "--timeout=300s")
     twilio, model = service_url(lab, namespace, "sandbox-twilio"), service_url(lab, namespace, "sandbox-openai")

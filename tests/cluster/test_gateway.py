@@ -10,7 +10,6 @@ import pytest
 
 from cluster.kinds_of_others import GATEWAY_GROUP, bring_gateway_kinds
 from cluster.lab import Lab
-from cluster.lab.addresses import INGRESS
 from cluster.lab.cache import ensure
 from cluster.lab.programs import traefik
 from cluster.standing import condition, host_of, operator_log, put, released, sandbox, tls_secret, voiceassist, wait_ready
@@ -47,7 +46,7 @@ def gateway(lab: Lab, namespace: str) -> Iterator[str]:
         },
     )
     options = {
-        "entrypoints.websecure.address": f"{INGRESS}:{PORT}",
+        "entrypoints.websecure.address": f"{lab.first.ingress}:{PORT}",
         "entrypoints.websecure.http.tls": "true",
         "providers.kubernetesgateway": "true",
         "global.checknewversion": "false",

@@ -16,7 +16,7 @@ import pytest
 
 from cluster.greeting import deployment
 from cluster.lab import CommandError, Lab
-from cluster.lab.addresses import INGRESS, INGRESS_DOMAIN
+from cluster.lab.addresses import INGRESS_DOMAIN
 from cluster.lab.images import DISTRIBUTIONS, image_name
 from cluster.waiting import eventually
 
@@ -115,7 +115,7 @@ def test_names_services_and_the_ingress_with_tls(lab: Lab, namespace: str) -> No
     eventually("an answer", lambda: lab.kubectl(*inside, get, f"http://hello.{namespace}.svc.cluster.local").strip() in names)
     eventually("an answer by the search list of resolv.conf", lambda: lab.kubectl(*inside, get, "http://hello").strip() in names)
     resolve = "import socket, sys; print(socket.gethostbyname(sys.argv[1]))"
-    assert lab.kubectl(*inside, resolve, host).strip() == INGRESS, "pods reach the ingress under its public name"
+    assert lab.kubectl(*inside, resolve, host).strip() == lab.first.ingress, "pods reach the ingress under its public name"
     with pytest.raises(CommandError, match="Name or service not known"):
         lab.kubectl(*inside, resolve, "api.example.com")
     connect = "import socket; socket.create_connection(('203.0.113.1', 443), 60)"

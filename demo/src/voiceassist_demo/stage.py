@@ -55,11 +55,12 @@ class Model:
 class RelayProcess:
     """One relay with its own files."""
 
-    def __init__(self, child: Child, config: Path, secrets_dir: Path) -> None:
+    def __init__(self, child: Child, config: Path, secrets_dir: Path, at: str = "127.0.0.1") -> None:
+        """`at`: the address that it listens on, as it stands in a URL."""
         self.child, self.config, self.secrets = child, config, secrets_dir
         ports = child.ready["listening"]
-        self.public = f"http://127.0.0.1:{ports['public']}"
-        self.private = f"http://127.0.0.1:{ports['private']}"
+        self.public = f"http://{at}:{ports['public']}"
+        self.private = f"http://{at}:{ports['private']}"
         self.port: int = ports["public"]
 
 
@@ -85,10 +86,12 @@ class Stage:
         relay_arguments: tuple[str, ...] = (),
         sync_service: bool = True,
         flex: FlexFiles | None = None,
+        ipv6: bool = False,
     ) -> None:
         """`config` is laid over the relay's configuration, one level deep; `calls` is the folder of the sample calls.
 
         With `flex`, Twilio's hosts are also played for browsers; its files need to be there only when a browser asks.
+        With `ipv6` all of it is on ::1, and nothing on 127.0.0.1.
         """
         self.folder = folder
         self.account = Account()
@@ -97,6 +100,7 @@ class Stage:
         self._model_arguments, self._twilio_arguments, self._sync_service = model_arguments, twilio_arguments, sync_service
         self._relay_arguments = relay_arguments
         self._flex = flex
+        self._host, self._at = ("::1", "[::1]") if ipv6 else ("127.0.0.1", "127.0.0.1")
         self.browser: dict[str, Any] = {}
         """With `flex`: what leads a Chromium to Twilio's hosts here (`chromiumArguments`), and where workers log in (`logInUrl`)."""
         self.relays: list[RelayProcess] = []
@@ -119,12 +123,12 @@ class Stage:
 
     async def _start(self) -> None:
         if not self.model.url:
-            arguments = [program("voiceassist-sim"), "openai", "--port", "0", "--api-key", self.model.key]
+            arguments = [program("voiceassist-sim"), "openai", "--host", self._host, "--port", "0", "--api-key", self.model.key]
             if self._calls is not None:
                 arguments += ["--calls", str(self._calls)]
             child = await self._child("model", [*arguments, *self._model_arguments])
             self.model_url = child.ready["listening"]
-        self._reserved_port = free_port()
+        self._reserved_port = free_port(self._host)
         account = self.account
         browser = (
             ["--browser-port", "0", *("--flex-script", str(self._flex.script)), *("--plugin-bundle", str(self._flex.plugin))]
@@ -134,10 +138,10 @@ class Stage:
         child = await self._child(
             "twilio",
             [
-                *(program("voiceassist-sim"), "twilio", "--port", "0"),
+                *(program("voiceassist-sim"), "twilio", "--host", self._host, "--port", "0"),
                 *("--account", account.account_sid, "--auth-token", account.auth_token),
                 *("--api-key", account.api_key, "--api-secret", account.api_secret),
-                *("--connect-to", f"{HOST}=127.0.0.1:{self._reserved_port}"),
+                *("--connect-to", f"{HOST}={self._at}:{self._reserved_port}"),
                 *browser,
                 *self._twilio_arguments,
             ],
@@ -203,10 +207,10 @@ class Stage:
         for name, value in values.items():
             write_whole(folder / "secrets" / name, value)
         arguments = [program("voiceassist-relay"), "--config", str(path), "--secrets", str(folder / "secrets")]
-        arguments += ["--host", "127.0.0.1", "--port", str(port), "--metrics-port", "0", "--metrics-seconds", "0", "--log-format", "json"]
+        arguments += ["--host", self._host, "--port", str(port), "--metrics-port", "0", "--metrics-seconds", "0", "--log-format", "json"]
         arguments += self._relay_arguments
         child = await self._child(f"relay{len(self.relays)}", arguments, {"POD_NAME": f"relay{len(self.relays)}"})
-        relay = RelayProcess(child, path, folder / "secrets")
+        relay = RelayProcess(child, path, folder / "secrets", self._at)
         self.relays.append(relay)
         return relay
 
@@ -287,10 +291,10 @@ class Stage:
         return found
 
 
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+def free_port(host: str = "127.0.0.1") -> int:
+    """A port of an address of this machine that nobody listens on now."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.bind((host, 0))
         return int(probe.getsockname()[1])
 
 

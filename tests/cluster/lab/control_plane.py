@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cluster.lab import addresses
+from cluster.lab.addresses import API_PORT, INGRESS_DOMAIN, Families, bracketed
 from cluster.lab.certificates import Authority, client_kubeconfig
 from cluster.lab.enclosure import Daemon, Enclosure
 
@@ -42,14 +42,19 @@ class Programs:
 class ControlPlane:
     """Writes the files of one cluster's central programs, and describes them as daemons that are not started yet."""
 
-    def __init__(self, enclosure: Enclosure, programs: Programs) -> None:
+    def __init__(self, enclosure: Enclosure, programs: Programs, families: Families) -> None:
         self._enclosure = enclosure
+        self._families, self._first = families, families[0]
         self._programs = programs
         self.folder = enclosure.folder
-        self.server = f"https://{addresses.API_SERVER}:{addresses.API_PORT}"
+        self.server = f"https://{bracketed(self._first.api_server)}:{API_PORT}"
         self.authority = Authority(self.folder / "pki")
         self._api_pair = self.authority.issue(
-            "apiserver", *CONTROL_PLANE_NAMES, "127.0.0.1", addresses.API_SERVER, addresses.API_SERVICE, common_name="kube-apiserver"
+            "apiserver",
+            *CONTROL_PLANE_NAMES,
+            "127.0.0.1",
+            *(address for family in families for address in (family.api_server, family.api_service)),
+            common_name="kube-apiserver",
         )
         self._account_key = self.authority.signing_key("service-accounts")
         self._admin = self.authority.issue("admin", organization="system:masters")
@@ -60,6 +65,10 @@ class ControlPlane:
         """A kubeconfig for one of the cluster's own parts."""
         pair = self.authority.issue(name, common_name=common_name, organization=organization)
         return client_kubeconfig(self.folder / f"{name}.kubeconfig", self.server, self.authority.certificate, pair)
+
+    @property
+    def _pod_networks(self) -> str:
+        return ",".join(family.pod_network for family in self._families)
 
     def _file(self, name: str, content: str) -> Path:
         path = self.folder / name
@@ -81,9 +90,9 @@ class ControlPlane:
         self.audit_log.parent.mkdir(exist_ok=True)
         options = {
             "etcd-servers": ETCD,
-            "bind-address": addresses.API_SERVER,
-            "advertise-address": addresses.API_SERVER,
-            "secure-port": addresses.API_PORT,
+            "bind-address": self._first.api_server,
+            "advertise-address": self._first.api_server,
+            "secure-port": API_PORT,
             "tls-cert-file": self._api_pair.certificate,
             "tls-private-key-file": self._api_pair.key,
             "client-ca-file": self.authority.certificate,
@@ -93,7 +102,7 @@ class ControlPlane:
             "service-account-key-file": self._account_key,
             "service-account-signing-key-file": self._account_key,
             "service-account-issuer": "https://kubernetes.default.svc",
-            "service-cluster-ip-range": addresses.SERVICE_NETWORK,
+            "service-cluster-ip-range": ",".join(family.service_network for family in self._families),
             "authorization-mode": "Node,RBAC",
             "enable-admission-plugins": "NodeRestriction",  # besides the default ones, PodSecurity among them
             "allow-privileged": "true",
@@ -113,7 +122,8 @@ class ControlPlane:
             "service-account-private-key-file": self._account_key,
             "root-ca-file": self.authority.certificate,
             "use-service-account-credentials": "true",
-            "cluster-cidr": addresses.POD_NETWORK,
+            "cluster-cidr": self._pod_networks,
+            **{f"node-cidr-mask-size-ipv{family.version}": family.pod_bits for family in self._families},
             "allocate-node-cidrs": "true",
             "leader-elect": "false",
             "bind-address": "127.0.0.1",
@@ -133,28 +143,33 @@ class ControlPlane:
     def coredns(self) -> Daemon:
         """DNS: the cluster's names, the ingress controller for every name below voiceassist.test, nothing else."""
         kubeconfig = self.kubeconfig("coredns", "coredns", "system:masters")
-        domain = addresses.INGRESS_DOMAIN
+        domain, bind = INGRESS_DOMAIN, f"bind {self._first.api_server}"
+        zones = " ".join(["cluster.local", *(family.dns_zone for family in self._families)])
+        answers = "\n".join(
+            f"""    template IN {family.dns_record} {domain} {{
+        answer "{{{{ .Name }}}} 5 IN {family.dns_record} {family.ingress}"
+    }}"""
+            for family in self._families
+        )
         corefile = self._file(
             "Corefile",
-            f"""cluster.local in-addr.arpa {{
-    bind {addresses.API_SERVER}
+            f"""{zones} {{
+    {bind}
     errors
-    kubernetes cluster.local in-addr.arpa {{
+    kubernetes {zones} {{
         kubeconfig {kubeconfig}
         ttl 5
     }}
 }}
 {domain} {{
-    bind {addresses.API_SERVER}
-    template IN A {domain} {{
-        answer "{{{{ .Name }}}} 5 IN A {addresses.INGRESS}"
-    }}
+    {bind}
+{answers}
     template IN ANY {domain} {{
         rcode NOERROR
     }}
 }}
 . {{
-    bind {addresses.API_SERVER}
+    {bind}
     template IN ANY . {{
         rcode NXDOMAIN
     }}
@@ -170,9 +185,9 @@ class ControlPlane:
             "kind": "KubeProxyConfiguration",
             "clientConnection": {"kubeconfig": str(self.kubeconfig("proxy", "system:kube-proxy"))},
             "mode": "nftables",
-            "clusterCIDR": addresses.POD_NETWORK,
+            "clusterCIDR": self._pod_networks,
             "hostnameOverride": "node0",
-            "bindAddress": addresses.API_SERVER,
+            "bindAddress": self._first.api_server,
             "oomScoreAdj": 0,  # a root without CAP_SYS_RESOURCE cannot lower it
             "conntrack": {"maxPerCore": 0},
         }
@@ -181,14 +196,14 @@ class ControlPlane:
     def traefik(self) -> Daemon:
         """The ingress controller, with a certificate for every name below voiceassist.test where an Ingress names none."""
         kubeconfig = self.kubeconfig("traefik", "traefik", "system:masters")
-        pair = self.authority.issue("ingress", f"*.{addresses.INGRESS_DOMAIN}", addresses.INGRESS_DOMAIN)
+        pair = self.authority.issue("ingress", f"*.{INGRESS_DOMAIN}", INGRESS_DOMAIN)
         dynamic = {"tls": {"stores": {"default": {"defaultCertificate": {"certFile": str(pair.certificate), "keyFile": str(pair.key)}}}}}
         options = {
-            "entrypoints.web.address": f"{addresses.INGRESS}:80",
-            "entrypoints.websecure.address": f"{addresses.INGRESS}:443",
+            "entrypoints.web.address": f"{bracketed(self._first.ingress)}:80",
+            "entrypoints.websecure.address": f"{bracketed(self._first.ingress)}:443",
             "entrypoints.websecure.http.tls": "true",
             "providers.kubernetesingress": "true",
-            "providers.kubernetesingress.ingressendpoint.ip": addresses.INGRESS,
+            "providers.kubernetesingress.ingressendpoint.ip": self._first.ingress,
             "providers.file.filename": self._file("traefik-dynamic.yaml", json.dumps(dynamic)),
             "global.checknewversion": "false",
             "global.sendanonymoususage": "false",

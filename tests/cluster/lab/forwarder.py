@@ -49,9 +49,9 @@ class Forwarder:
         finally:
             _enter(self._here)
 
-    def _socket(self, inside: bool) -> socket.socket:
+    def _socket(self, inside: bool, ip: str) -> socket.socket:
         with self._inside() if inside else contextlib.nullcontext():
-            made = socket.socket()
+            made = socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET)
         made.setblocking(False)
         return made
 
@@ -73,7 +73,7 @@ class Forwarder:
         if request["do"] == "reach":
             return {"reached": await self._reaches(to)}
         inside = request["do"] == "expose"
-        listener = self._socket(inside)
+        listener = self._socket(inside, request["listen"][0])
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((request["listen"][0], request["listen"][1]))
         listener.listen(512)
@@ -86,7 +86,7 @@ class Forwarder:
         task.add_done_callback(self._tasks.discard)
 
     async def _reaches(self, to: tuple[str, int]) -> bool:
-        with self._socket(inside=True) as probe:
+        with self._socket(inside=True, ip=to[0]) as probe:
             try:
                 await asyncio.wait_for(asyncio.get_running_loop().sock_connect(probe, to), 1.0)
             except (OSError, TimeoutError):
@@ -101,7 +101,7 @@ class Forwarder:
 
     async def _carry(self, client: socket.socket, to: tuple[str, int], inside: bool) -> None:
         loop = asyncio.get_running_loop()
-        server = self._socket(inside)
+        server = self._socket(inside, to[0])
         with client, server:
             for end in (client, server):
                 end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

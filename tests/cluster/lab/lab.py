@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from cluster.lab import addresses
+from cluster.lab.addresses import API_PORT, IPV4, Families, Family
 from cluster.lab.archives import CHUNK, join
 from cluster.lab.cache import ensure
 from cluster.lab.certificates import client_kubeconfig
@@ -34,16 +34,11 @@ POLL = 0.1
 IMAGES_IN_MEMORY = (
     6 * 2**30
 )  # bytes of memory that must be available for a node to keep its images (1 GB) in memory: loaded in half the time
-_NETWORK = f"""set -e
+_NETWORK = """set -e
 ip link set lo up
 ip link add lab0 type veth peer name lab0peer
 ip link set lab0peer up
 ip link set lab0 up
-ip address add {addresses.API_SERVER}/24 dev lab0
-ip address add {addresses.INGRESS}/24 dev lab0
-ip address add {addresses.OUTSIDE}/24 dev lab0
-ip route add {addresses.SERVICE_NETWORK} dev lab0
-sysctl -qw net.ipv4.ip_forward=1
 mount --make-rshared /
 mount -t tmpfs tmpfs /run
 mkdir -p /run/lock /run/netns
@@ -51,9 +46,22 @@ mount -t tmpfs tmpfs /var/log
 mkdir -p /run/var-lib/upper /run/var-lib/work
 mount -t overlay overlay -o lowerdir=/var/lib,upperdir=/run/var-lib/upper,workdir=/run/var-lib/work /var/lib
 """
+_FORWARDING = {4: "net.ipv4.ip_forward=1", 6: "net.ipv6.conf.all.forwarding=1"}
 # Why so: the kernel may lack the `dummy` network device, and a veth pair with both ends inside does the same; service addresses need a
 # route before nftables rewrites them; kubelets want shared mounts; and what programs keep in global folders (/run/containerd, /run/netns,
 # /var/lib/cni, /var/log/containers) is to be this cluster's own, and to vanish with it.
+
+
+_AT_ONCE = {4: (), 6: ("nodad",)}  # an IPv6 address is else not used for a second, in which others are asked whether they have it
+
+
+def _addressing(family: Family) -> str:
+    """Commands that give the network namespace its addresses of one family."""
+    at_once = " ".join(_AT_ONCE[family.version])
+    given = [
+        f"ip address add {address}/{family.node_bits} dev lab0 {at_once}" for address in (family.api_server, family.ingress, family.outside)
+    ]
+    return "\n".join([*given, f"ip route add {family.service_network} dev lab0", f"sysctl -qw {_FORWARDING[family.version]}", ""])
 
 
 def _available_memory() -> int:
@@ -67,8 +75,9 @@ class Lab:
     It ends with the process that made it, however that ends, unless it was made to stay (`keep`).
     """
 
-    def __init__(self, *, keep: bool = False) -> None:
+    def __init__(self, *, keep: bool = False, families: Families = (IPV4,)) -> None:
         self._keep = keep
+        self.families = families
         self._enclosure: Enclosure | None = None
         self._control_plane: ControlPlane | None = None
         self._forwarding: Forwarding | None = None
@@ -97,8 +106,8 @@ class Lab:
                 self._start_node()
             self._create_ingress_class()
             self._wait_for_nodes()
-            self._wait("Traefik", lambda: self.forwarding.reaches(addresses.INGRESS, 443), "traefik")
-            self._wait("CoreDNS", lambda: self.forwarding.reaches(addresses.API_SERVER, 53), "coredns")
+            self._wait("Traefik", lambda: self.forwarding.reaches(self.first.ingress, 443), "traefik")
+            self._wait("CoreDNS", lambda: self.forwarding.reaches(self.first.api_server, 53), "coredns")
         return self
 
     def add_node(self) -> Node:
@@ -144,10 +153,15 @@ class Lab:
         self._programs = Programs(*(ensure(recipe) for recipe in (kubernetes(), coredns(), traefik(), helm(), pause())))
         self._enclosure = Enclosure.make(self._programs.pause / "pause", None if self._keep else os.getpid())
         self._forwarding = Forwarding(self._enclosure.network)
-        prepared = subprocess.run(self._enclosure.inside(["sh", "-c", _NETWORK]), capture_output=True, text=True, check=False)
+        prepared = subprocess.run(
+            self._enclosure.inside(["sh", "-c", _NETWORK + "".join(map(_addressing, self.families))]),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         if prepared.returncode:
             raise LabError(f"the cluster's network could not be made: {prepared.stderr.strip()}")
-        self._control_plane = plane = ControlPlane(self._enclosure, self._programs)
+        self._control_plane = plane = ControlPlane(self._enclosure, self._programs, self.families)
         self._start(plane.etcd())
         self._start(plane.api_server())
         self._wait("the API server", lambda: self.kubectl("get", "--raw", "/readyz") == "ok", "etcd", "apiserver")
@@ -158,12 +172,13 @@ class Lab:
 
     def _start_node(self) -> Node:
         assert self._programs is not None
-        node = Node(len(self.nodes), self.enclosure, self._programs, self._plane)
+        node = Node(len(self.nodes), self.enclosure, self._programs, self._plane, self.families)
         self.nodes.append(node)
         if _available_memory() > IMAGES_IN_MEMORY:
             subprocess.run(self.enclosure.inside(["mount", "-t", "tmpfs", "tmpfs", node.images]), check=True)
-        if node.address != addresses.API_SERVER:
-            self.run(["ip", "address", "add", f"{node.address}/24", "dev", "lab0"])
+        for family, address in zip(self.families, node.addresses, strict=True):
+            if address != family.api_server:
+                self.run(["ip", "address", "add", f"{address}/{family.node_bits}", "dev", "lab0", *_AT_ONCE[family.version]])
         self._start(node.containerd)
         answers = self.enclosure.inside(node.ctr("version"))
         self._wait("containerd", lambda: not subprocess.run(answers, capture_output=True, check=False).returncode, node.containerd.name)
@@ -229,6 +244,11 @@ class Lab:
         self.seconds[what] = time.monotonic() - started
 
     # What is there
+
+    @property
+    def first(self) -> Family:
+        """The addresses that Services and pods have first."""
+        return self.families[0]
 
     @property
     def is_up(self) -> bool:
@@ -358,18 +378,18 @@ class Lab:
 
     def expose(self, port: int) -> tuple[str, int]:
         """Where pods reach the port of this machine's 127.0.0.1: an address and a port in the cluster."""
-        return addresses.OUTSIDE, self.forwarding.expose(addresses.OUTSIDE, port)
+        return self.first.outside, self.forwarding.expose(self.first.outside, port)
 
     @property
     def ingress_port(self) -> int:
         """The port of this machine's 127.0.0.1 that leads to the ingress controller's TLS entry point."""
-        return self.forward(addresses.INGRESS, 443)
+        return self.forward(self.first.ingress, 443)
 
     def outside_kubeconfig(self, user: str = "admin", *groups: str) -> Path:
         """A kubeconfig for programs that run outside of the cluster's network, such as a test itself; `groups`: at most one."""
         if len(groups) > 1:
             raise ValueError("a client certificate made here has at most one group")
-        server = f"https://127.0.0.1:{self.forward(addresses.API_SERVER, addresses.API_PORT)}"
+        server = f"https://127.0.0.1:{self.forward(self.first.api_server, API_PORT)}"
         organization = groups[0] if groups else ("system:masters" if user == "admin" else None)
         pair = self._plane.authority.issue(f"outside-{user}", common_name=user, organization=organization)
         return client_kubeconfig(self.folder / f"outside-{user}.kubeconfig", server, self.authority, pair)

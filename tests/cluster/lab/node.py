@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from cluster.lab import addresses, keeper
+from cluster.lab import keeper
+from cluster.lab.addresses import Families
 from cluster.lab.control_plane import ControlPlane, Programs
 from cluster.lab.enclosure import Daemon, Enclosure
 from cluster.lab.prerequisites import cni_folder
@@ -16,21 +17,21 @@ PAUSE_IMAGE = "localhost/voiceassist-pause:lab"
 class Node:
     """Writes the files of one node, and describes its daemons."""
 
-    def __init__(self, index: int, enclosure: Enclosure, programs: Programs, control_plane: ControlPlane) -> None:
+    def __init__(self, index: int, enclosure: Enclosure, programs: Programs, control_plane: ControlPlane, families: Families) -> None:
         self.name = f"node{index}"
-        self.address = addresses.node_address(index)
+        self.addresses = [family.node_address(index) for family in families]
         self.folder = enclosure.folder / self.name
         self.socket = self.folder / "containerd.sock"
         self.images = self.folder / "containerd"  # containerd's own storage
         self._index = index
         self._cgroup = f"{enclosure.cgroup}-{self.name}"
-        self._write_cni()
+        self._write_cni(families)
         pair = control_plane.authority.issue(
-            self.name, self.name, self.address, common_name=f"system:node:{self.name}", organization="system:nodes"
+            self.name, self.name, *self.addresses, common_name=f"system:node:{self.name}", organization="system:nodes"
         )
         kubeconfig = control_plane.kubeconfig(f"kubelet{index}", f"system:node:{self.name}", "system:nodes")
         resolv = enclosure.folder / "resolv.conf"
-        resolv.write_text(f"nameserver {addresses.API_SERVER}\n")
+        resolv.write_text(f"nameserver {families[0].api_server}\n")
         self.containerd = Daemon(enclosure, f"containerd{index}", ["containerd", "--config", self._write_containerd()])
         kubelet_config = {
             "apiVersion": "kubelet.config.k8s.io/v1beta1",
@@ -41,14 +42,14 @@ class Node:
                 "x509": {"clientCAFile": str(control_plane.authority.certificate)},
             },
             "authorization": {"mode": "Webhook"},
-            "address": self.address,
+            "address": self.addresses[0],
             "healthzPort": 10248 + 10 * index,
             "cgroupDriver": "cgroupfs",
             "cgroupRoot": f"/{self._cgroup}",
             "failCgroupV1": False,  # 1.35 is the last version for which that helps
             "failSwapOn": False,
             "oomScoreAdj": 0,
-            "clusterDNS": [addresses.API_SERVER],
+            "clusterDNS": [families[0].api_server],
             "clusterDomain": "cluster.local",
             "resolvConf": str(resolv),
             "tlsCertFile": str(pair.certificate),
@@ -66,7 +67,7 @@ class Node:
             "--hostname-override",
             self.name,
             "--node-ip",
-            self.address,
+            ",".join(self.addresses),
             "--root-dir",
             self.folder / "kubelet",
         )
@@ -75,14 +76,14 @@ class Node:
         self.kubelet = Daemon(enclosure, f"kubelet{index}", [programs.kubernetes / "kubelet", "--config", config, *argv, "-v", "1"])
         keeper.make_cgroups(self._cgroup)
 
-    def _write_cni(self) -> None:
+    def _write_cni(self, families: Families) -> None:
         self.images.mkdir(parents=True)
         (self.folder / "cni").mkdir()
         addresses_of_pods = {
             "type": "host-local",
             "dataDir": str(self.folder / "pod-addresses"),
-            "ranges": [[{"subnet": addresses.pod_network(self._index)}]],
-            "routes": [{"dst": "0.0.0.0/0"}],
+            "ranges": [[{"subnet": family.node_pods(self._index)}] for family in families],
+            "routes": [{"dst": f"{family.everywhere}/0"} for family in families],
         }
         bridge = {
             "type": "bridge",

@@ -122,12 +122,16 @@ class RealtimeServer(Sessions):
     @property
     def url(self) -> str:
         """The address for HTTP, ``http://host:port``."""
-        return f"{'https' if self._tls else 'http'}://{self._host}:{self._port}"
+        return f"{'https' if self._tls else 'http'}://{self._authority}"
 
     @property
     def ws_url(self) -> str:
         """The address of OpenAI's path for a websocket client, without query."""
-        return f"{'wss' if self._tls else 'ws'}://{self._host}:{self._port}{OPENAI_PATH}"
+        return f"{'wss' if self._tls else 'ws'}://{self._authority}{OPENAI_PATH}"
+
+    @property
+    def _authority(self) -> str:
+        return f"[{self._host}]:{self._port}" if ":" in self._host else f"{self._host}:{self._port}"
 
     # ------------------------------------------------------------------------------------------------------------------- HTTP
 

@@ -42,7 +42,8 @@ class Ingress:
         address, port = self._routes[host]
         headers = [(name, value) for name, value in request.headers.items() if name.lower() not in _OF_THE_HOP]
         headers += [("Host", request.host), ("X-Forwarded-For", request.remote or ""), ("X-Forwarded-Proto", "https")]
-        url = f"http://{address}:{port}{request.raw_path}"
+        authority = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+        url = f"http://{authority}{request.raw_path}"
         try:
             async with self._session.request(
                 request.method, url, headers=headers, data=await request.read(), allow_redirects=False, skip_auto_headers=("User-Agent",)
