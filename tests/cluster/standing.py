@@ -81,7 +81,7 @@ def released(lab: Lab, namespace: str, name: str = "voiceassist", **values: Any)
 
 def sandbox_objects(authority: str, family: Family, *hosts: str) -> list[Json]:
     """The stand-ins of the example, whose streams come as Twilio's do: by TLS, through the ingress controller."""
-    objects = with_our_images(SANDBOX.read_text().replace("--host=0.0.0.0", f"--host={family.everywhere}"))
+    objects = with_our_images(SANDBOX.read_text().replace("--host=0.0.0.0", f'"--host={family.everywhere}"'))
     twilio = next(one for one in objects if one["kind"] == "Deployment" and one["metadata"]["name"] == "sandbox-twilio")
     pod = twilio["spec"]["template"]["spec"]
     container = pod["containers"][0]

@@ -111,7 +111,7 @@ class Proxies:
         place.mkdir(parents=True)
         return place
 
-    async def _start(self, command: Sequence[str], port: int, folder: Path) -> Proxy:
+    async def _start(self, command: Sequence[str], port: int, folder: Path, reached: Callable[[], bool] | None = None) -> Proxy:
         with (folder / "output.log").open("wb") as out:
             process = await asyncio.create_subprocess_exec(*command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=folder)
         proxy = Proxy(port, process, folder, lambda: None)
@@ -119,6 +119,8 @@ class Proxies:
 
         def listening() -> bool:
             assert process.returncode is None, proxy.log()
+            if reached is not None:
+                return reached()
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
                 return True
             return False

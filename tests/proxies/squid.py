@@ -1,4 +1,4 @@
-"""Debian's Squid as the only way out: it alone knows the stand-ins' names, and can look into what goes by."""
+"""Debian's Squid as the only way out: it alone reaches the stand-ins, and can look into what goes by."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from proxies.apart import CLOUDS, PROXY, PROXY_PORT, Apart
 from proxies.proxies import Proxies, Proxy, found
-from voiceassist_demo.stage import free_port
 
 CERTIFICATES = "/usr/lib/squid/security_file_certgen"
 USER = "proxy"
@@ -35,7 +35,7 @@ class Squid:
     @property
     def url(self) -> str:
         """Its address."""
-        return f"http://127.0.0.1:{self.proxy.port}"
+        return f"http://{PROXY}:{self.proxy.port}"
 
     def requests(self) -> list[str]:
         """Method and target of what it was asked, in order."""
@@ -43,20 +43,23 @@ class Squid:
 
 
 @contextlib.asynccontextmanager
-async def squid(names: list[str], *, inspecting: tuple[Path, Path] | None = None, trusts: Path | None = None) -> AsyncIterator[Squid]:
-    """Starts Squid, which knows these names as this machine. `inspecting`: the certificate and the key of an authority by which it
-    looks into TLS; it then trusts `trusts`."""
+async def squid(
+    between: Apart, names: list[str], *, inspecting: tuple[Path, Path] | None = None, trusts: Path | None = None
+) -> AsyncIterator[Squid]:
+    """Starts Squid in its namespace, where it knows these names as the clouds'.
+
+    `inspecting`: the certificate and the key of an authority by which it looks into TLS; it then trusts `trusts`.
+    """
     folder = Path(tempfile.mkdtemp(prefix="squid."))  # pytest's own folders are nobody else's, and Squid is another user
     try:
-        port = free_port()
-        (folder / "hosts").write_text("".join(f"127.0.0.1 {name}\n" for name in names))
+        (folder / "hosts").write_text("".join(f"{CLOUDS} {name}\n" for name in names))
         bump = ""
         if inspecting is not None:
             (folder / "authority.pem").write_text(inspecting[0].read_text() + inspecting[1].read_text())
             shutil.copy(trusts or inspecting[0], folder / "trusted.pem")
             bump = f" ssl-bump generate-host-certificates=on dynamic_cert_mem_cache_size=4MB tls-cert={folder}/authority.pem"
         lines = [
-            f"http_port 127.0.0.1:{port}{bump}",
+            f"http_port {PROXY}:{PROXY_PORT}{bump}",
             f"hosts_file {folder}/hosts",
             f"acl ours dstdomain {' '.join(names)}",
             "http_access allow ours",
@@ -85,7 +88,8 @@ async def squid(names: list[str], *, inspecting: tuple[Path, Path] | None = None
         (folder / "access.txt").touch()
         subprocess.run(["chown", "-R", USER, folder], check=True)
         async with Proxies(folder) as proxies:
-            proxy = await proxies._start([found("squid"), "-N", "-f", str(folder / "squid.conf")], port, folder)
+            command = [*between.at("proxy"), found("squid"), "-N", "-f", str(folder / "squid.conf")]
+            proxy = await proxies._start(command, PROXY_PORT, folder, lambda: between.forwarder("inside").reaches(PROXY, PROXY_PORT))
             yield Squid(proxy, folder / "access.txt")
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,8 +1,9 @@
-"""Out through a real Squid: it alone knows where the stand-ins are, and so nothing gets there past it."""
+"""Out through a real Squid: the relay's only route leads to it, and it alone has one to the stand-ins."""
 
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from integration.end_to_end_rig import Watch, cut, start
+from proxies.apart import CLOUDS, PROXY, PROXY_PORT, Apart, apart
 from proxies.squid import Squid, certificate, encrypted, squid
 from support.eventually import eventually
 from voiceassist_demo.stage import Stage, free_port
@@ -21,24 +23,51 @@ BOUND = 60.0
 @contextlib.asynccontextmanager
 async def behind(
     tmp_path: Path, *, inspected: bool = False, trusting: bool = True, **network: Any
-) -> AsyncIterator[tuple[Stage, Squid, dict[str, int]]]:
-    """A stage whose relay knows its clouds by names that Squid alone knows, over TLS."""
+) -> AsyncIterator[tuple[Stage, Squid, dict[str, int], Apart]]:
+    """A stage whose relay is apart from its clouds, and knows them by names that Squid alone knows, over TLS."""
     clouds, authority = certificate(tmp_path, "clouds", [TWILIO, MODEL]), certificate(tmp_path, "authority", [])
-    ports = {TWILIO: free_port(), MODEL: free_port()}
-    async with squid([TWILIO, MODEL], inspecting=authority if inspected else None, trusts=clouds[0]) as proxy:
+    here = {TWILIO: free_port(), MODEL: free_port()}
+    with apart() as spaces:
+        ports = {name: spaces.forwarder("clouds").expose(CLOUDS, port) for name, port in here.items()}
+        async with _behind(tmp_path, spaces, clouds, authority, here, ports, inspected, trusting, network) as (stage, proxy):
+            yield stage, proxy, ports, spaces
+
+
+@contextlib.asynccontextmanager
+async def _behind(
+    tmp_path: Path,
+    spaces: Apart,
+    clouds: tuple[Path, Path],
+    authority: tuple[Path, Path],
+    here: dict[str, int],
+    ports: dict[str, int],
+    inspected: bool,
+    trusting: bool,
+    network: dict[str, Any],
+) -> AsyncIterator[tuple[Stage, Squid]]:
+    async with squid(spaces, [TWILIO, MODEL], inspecting=authority if inspected else None, trusts=clouds[0]) as proxy:
         trusted = (authority if inspected else clouds)[0] if trusting else tmp_path / "nothing.pem"
         config = {
             "twilio": {"apiUrl": f"https://{TWILIO}:{ports[TWILIO]}/{{product}}"},
             "model": {"url": f"wss://{MODEL}:{ports[MODEL]}/v1"},
             "network": {"proxy": proxy.url, **network},
         }
-        stage = Stage(tmp_path / "stage", config=config, relay_arguments=("--ca-bundle", str(trusted)))
+        stage = Stage(tmp_path / "stage", config=config, relay_arguments=("--ca-bundle", str(trusted)), relay_at=spaces.at("inside"))
         async with (
-            encrypted(clouds, lambda: stage.twilio_url, ports[TWILIO]),
-            encrypted(clouds, lambda: stage.model_url, ports[MODEL]),
+            encrypted(clouds, lambda: stage.twilio_url, here[TWILIO]),
+            encrypted(clouds, lambda: stage.model_url, here[MODEL]),
             stage,
         ):
-            yield stage, proxy, ports
+            relay, inside = stage.relay, spaces.forwarder("inside")
+            inside.forward("127.0.0.1", relay.port, relay.port)
+            relay.private = f"http://127.0.0.1:{inside.forward('127.0.0.1', int(relay.private.rpartition(':')[2]))}"
+            yield stage, proxy
+
+
+def dialled(spaces: Apart, address: str, port: int) -> str:
+    """Why no connection can be made from where the relay is; empty where one can."""
+    dial = f"import socket; socket.create_connection(({address!r}, {port}), 30)"
+    return spaces.run("inside", [sys.executable, "-c", dial]).stderr
 
 
 async def peers(stage: Stage) -> dict[str, Any]:
@@ -53,7 +82,10 @@ async def peers(stage: Stage) -> dict[str, Any]:
 
 @pytest.mark.parametrize("inspected", [False, True], ids=["straight through", "TLS inspected"])
 async def test_a_call_through_a_proxy_that_alone_knows_the_way(tmp_path: Path, inspected: bool) -> None:
-    async with behind(tmp_path, inspected=inspected) as (stage, proxy, ports), Watch(stage) as watch:
+    async with behind(tmp_path, inspected=inspected) as (stage, proxy, ports, spaces), Watch(stage) as watch:
+        for port in ports.values():  # whoever knows the address does not get there either
+            assert "unreachable" in dialled(spaces, CLOUDS, port)
+        assert dialled(spaces, PROXY, PROXY_PORT) == ""
         told = await peers(stage)
         assert (told["model"]["ok"], told["sync"]["ok"]) == (True, True), told
         call = await start(stage, cut(tmp_path, "c2"))
@@ -71,7 +103,7 @@ async def test_a_call_through_a_proxy_that_alone_knows_the_way(tmp_path: Path, i
 
 
 async def test_an_inspecting_proxy_whose_authority_is_not_trusted_is_named(tmp_path: Path) -> None:
-    async with behind(tmp_path, inspected=True, trusting=False) as (stage, _, _):
+    async with behind(tmp_path, inspected=True, trusting=False) as (stage, _, _, _):
         told = await peers(stage)
         assert told["model"]["reason"] == "Misconfigured"
         assert "certificate that cannot be trusted" in told["model"]["message"]
@@ -80,7 +112,7 @@ async def test_an_inspecting_proxy_whose_authority_is_not_trusted_is_named(tmp_p
 
 async def test_what_is_named_is_reached_straight(tmp_path: Path) -> None:
     """The name is known to nobody here, which is how it is seen that Squid was not asked."""
-    async with behind(tmp_path, noProxy=[MODEL]) as (stage, proxy, _):
+    async with behind(tmp_path, noProxy=[MODEL]) as (stage, proxy, _, _):
         told = await peers(stage)
         assert "the name is not known" in told["model"]["message"], told
         assert told["sync"]["ok"] is True

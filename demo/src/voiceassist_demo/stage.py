@@ -84,6 +84,7 @@ class Stage:
         model_arguments: tuple[str, ...] = (),
         twilio_arguments: tuple[str, ...] = (),
         relay_arguments: tuple[str, ...] = (),
+        relay_at: tuple[str, ...] = (),
         sync_service: bool = True,
         flex: FlexFiles | None = None,
         ipv6: bool = False,
@@ -91,14 +92,14 @@ class Stage:
         """`config` is laid over the relay's configuration, one level deep; `calls` is the folder of the sample calls.
 
         With `flex`, Twilio's hosts are also played for browsers; its files need to be there only when a browser asks.
-        With `ipv6` all of it is on ::1, and nothing on 127.0.0.1.
+        `relay_at` stands before the relays' command. With `ipv6` all of it is on ::1, and nothing on 127.0.0.1.
         """
         self.folder = folder
         self.account = Account()
         self.model = model or Model()
         self._calls, self._config = calls, dict(config or {})
         self._model_arguments, self._twilio_arguments, self._sync_service = model_arguments, twilio_arguments, sync_service
-        self._relay_arguments = relay_arguments
+        self._relay_arguments, self._relay_at = relay_arguments, relay_at
         self._flex = flex
         self._host, self._at = ("::1", "[::1]") if ipv6 else ("127.0.0.1", "127.0.0.1")
         self.browser: dict[str, Any] = {}
@@ -206,7 +207,7 @@ class Stage:
         }
         for name, value in values.items():
             write_whole(folder / "secrets" / name, value)
-        arguments = [program("voiceassist-relay"), "--config", str(path), "--secrets", str(folder / "secrets")]
+        arguments = [*self._relay_at, program("voiceassist-relay"), "--config", str(path), "--secrets", str(folder / "secrets")]
         arguments += ["--host", self._host, "--port", str(port), "--metrics-port", "0", "--metrics-seconds", "0", "--log-format", "json"]
         arguments += self._relay_arguments
         child = await self._child(f"relay{len(self.relays)}", arguments, {"POD_NAME": f"relay{len(self.relays)}"})

@@ -44,19 +44,19 @@ class Forwarding:
             raise LabError(f"the forwarder cannot {request['do']} {request['to']}: {answer['error']}")
         return answer
 
-    def _listen(self, do: str, listen: str, ip: str, port: int) -> int:
+    def _listen(self, do: str, listen: str, ip: str, port: int, own: int = 0) -> int:
         known = self._asked.get((do, ip, port))
         if known is None:
-            known = self._asked[do, ip, port] = int(self._ask(do=do, listen=(listen, 0), to=(ip, port))["port"])
+            known = self._asked[do, ip, port] = int(self._ask(do=do, listen=(listen, own), to=(ip, port))["port"])
         return known
 
-    def forward(self, ip: str, port: int) -> int:
-        """The port of this machine's 127.0.0.1 that leads to ip:port in the cluster's network."""
-        return self._listen("forward", "127.0.0.1", ip, port)
+    def forward(self, ip: str, port: int, own: int = 0) -> int:
+        """The port of this machine's 127.0.0.1 that leads to ip:port in the cluster's network; `own`, or any free one."""
+        return self._listen("forward", "127.0.0.1", ip, port, own)
 
-    def expose(self, at: str, port: int) -> int:
-        """The port of `at`, an address in the cluster's network, that leads to `port` of this machine's 127.0.0.1."""
-        return self._listen("expose", at, "127.0.0.1", port)
+    def expose(self, at: str, port: int, own: int = 0) -> int:
+        """The port of `at`, an address in the cluster's network, that leads to `port` of this machine's 127.0.0.1; `own`, or any."""
+        return self._listen("expose", at, "127.0.0.1", port, own)
 
     def reaches(self, ip: str, port: int) -> bool:
         """Does something listen at ip:port in the cluster's network?"""
