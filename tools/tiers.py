@@ -96,7 +96,9 @@ TIERS = (
     ),
     Tier("load", Lane.ALONE),
     # Tests that share a cluster have one worker: tests/cluster/conftest.py says which.
-    Tier("cluster", Lane.WAITING, prerequisites="tests/cluster/prerequisites.py", arguments=("-n", "3")),
+    Tier(
+        "cluster", Lane.WAITING, programs={"squid": "squid-openssl"}, prerequisites="tests/cluster/prerequisites.py", arguments=("-n", "3")
+    ),
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +35,11 @@ class Apart:
     def run(self, name: str, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
         """Runs a command there."""
         return subprocess.run([*self.at(name), *command], capture_output=True, text=True, timeout=120, check=False)
+
+    def dialled(self, name: str, address: str, port: int) -> str:
+        """Why no connection can be made from there; empty where one can."""
+        dial = f"import socket; socket.create_connection(({address!r}, {port}), 30)"
+        return self.run(name, [sys.executable, "-c", dial]).stderr
 
     def forwarder(self, name: str) -> Forwarding:
         """For the test itself, which is in none of them."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import sys
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from integration.end_to_end_rig import Watch, cut, start
 from proxies.apart import CLOUDS, PROXY, PROXY_PORT, Apart, apart
 from proxies.squid import Squid, certificate, encrypted, squid
 from support.eventually import eventually
+from voiceassist_demo.processes import program
 from voiceassist_demo.stage import Stage, free_port
 
 TWILIO, MODEL = "twilio.sandbox.example", "model.sandbox.example"
@@ -64,10 +65,20 @@ async def _behind(
             yield stage, proxy
 
 
-def dialled(spaces: Apart, address: str, port: int) -> str:
-    """Why no connection can be made from where the relay is; empty where one can."""
-    dial = f"import socket; socket.create_connection(({address!r}, {port}), 30)"
-    return spaces.run("inside", [sys.executable, "-c", dial]).stderr
+def asked_of_the_command(stage: Stage, spaces: Apart, question: str) -> str:
+    """What `voiceassist-relay` says of itself, beside the relay and with its arguments."""
+    relay = stage.relay
+    where = [
+        "--config",
+        str(relay.config),
+        "--secrets",
+        str(relay.secrets),
+        "--metrics-port",
+        str(relay.child.ready["listening"]["private"]),
+    ]
+    done = spaces.run("inside", [program("voiceassist-relay"), *where, question])
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 async def peers(stage: Stage) -> dict[str, Any]:
@@ -84,10 +95,13 @@ async def peers(stage: Stage) -> dict[str, Any]:
 async def test_a_call_through_a_proxy_that_alone_knows_the_way(tmp_path: Path, inspected: bool) -> None:
     async with behind(tmp_path, inspected=inspected) as (stage, proxy, ports, spaces), Watch(stage) as watch:
         for port in ports.values():  # whoever knows the address does not get there either
-            assert "unreachable" in dialled(spaces, CLOUDS, port)
-        assert dialled(spaces, PROXY, PROXY_PORT) == ""
+            assert "unreachable" in spaces.dialled("inside", CLOUDS, port)
+        assert spaces.dialled("inside", PROXY, PROXY_PORT) == ""
         told = await peers(stage)
         assert (told["model"]["ok"], told["sync"]["ok"]) == (True, True), told
+        assert asked_of_the_command(stage, spaces, "--check").startswith("ok: configuration ")
+        report = json.loads(asked_of_the_command(stage, spaces, "--report"))
+        assert (report["status"]["model"]["ok"], report["status"]["sync"]["ok"]) == (True, True), report["status"]
         call = await start(stage, cut(tmp_path, "c2"))
         await eventually(lambda: watch.ended(call), "the call's end", seconds=BOUND)
         await eventually(lambda: watch.document(call)["state"] == "stopped", "the Document's end", seconds=BOUND)

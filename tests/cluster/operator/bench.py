@@ -228,12 +228,13 @@ class Relays:
 class Operator:
     """The operator as a process."""
 
-    def __init__(self, kubeconfig: Path, log: Path, *arguments: str, custom_endpoints: bool = True) -> None:
+    def __init__(self, kubeconfig: Path, log: Path, *arguments: str, custom_endpoints: bool = True, at: Sequence[str] = ()) -> None:
+        """`at` stands before the command."""
         self._log = log
         self._file = log.open("wb")
         consent = ["--allow-custom-endpoints"] if custom_endpoints else []
         self.process = subprocess.Popen(
-            [BIN, "run", "--metrics-port", "0", "--log-format", "json", *consent, *arguments],
+            [*at, BIN, "run", "--metrics-port", "0", "--log-format", "json", *consent, *arguments],
             env={"KUBECONFIG": str(kubeconfig), "PATH": "/usr/bin:/bin"},
             stderr=self._file,
         )
