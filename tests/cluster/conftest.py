@@ -17,7 +17,7 @@ from cluster.lab.programs import all_programs
 from cluster.lab.progress import say
 
 _FIXTURES = {"lab", "control_plane"}
-OWN = {"test_build.py", "test_ipv6_alone.py", "test_ipv6_alone.py", "test_lab_ends.py"}
+OWN = {"test_build.py", "test_ipv6_alone.py", "test_lab_ends.py"}
 """Tests that need no cluster, or clusters that are theirs alone."""
 
 

@@ -27,10 +27,11 @@ def a_call(lab: Lab, place: Sandbox) -> None:
     """A call that gets a suggestion, and is paused and resumed through whichever relay is asked."""
     host = host_of(place.namespace)
     call = begin(lab, place, host, "lost-parcel.wav", hangUp=None)
-    eventually("a suggestion", lambda: suggested(lab, place.namespace))
+    eventually("a suggestion", lambda: any(samples(lab, place.namespace, "turns_total", 'outcome="suggested"')))
     answers = asyncio.run(acts(lab, host, call, *(["pause", "resume"] * (ROUNDS // 2)), "stop"))
     assert {status for status, _ in answers} == {200}, answers
     assert all(answer["confirmed"] for _, answer in answers[:-1]), answers
+    assert all(samples(lab, place.namespace, "http_requests_total", 'status="2xx"')), "both relays were asked"
     assert [fetch(url).get("unreachedRelays", []) for url in status_urls(lab, place.namespace).values()] == [[], []]
     assert condition(lab, place.namespace, "RelaysConnected")["status"] == "True"
 
@@ -40,11 +41,11 @@ async def acts(lab: Lab, host: str, call: Mapping[str, Any], *actions: str) -> l
         return [await agents.act(action, call) for action in actions]
 
 
-def suggested(lab: Lab, namespace: str) -> bool:
-    """Whether a relay says that Sync has a suggestion."""
+def samples(lab: Lab, namespace: str, metric: str, label: str) -> list[float]:
+    """A counter of each relay, for a label as it is written."""
+    found = []
     for url in status_urls(lab, namespace).values():
         with urllib.request.urlopen(url.replace("/status", "/metrics"), timeout=60) as answer:
-            lines = [line for line in answer.read().decode().splitlines() if line.startswith("voiceassist_relay_turns_total{")]
-        if any('outcome="suggested"' in line and not line.endswith(" 0.0") for line in lines):
-            return True
-    return False
+            lines = [line for line in answer.read().decode().splitlines() if line.startswith(f"voiceassist_relay_{metric}{{")]
+        found.append(sum(float(line.rpartition(" ")[2]) for line in lines if label in line))
+    return found
