@@ -56,6 +56,7 @@ async def test_a_health_check_finds_readiness_at_the_public_port(tmp_path: Path)
             async def status(proxy: Proxy = proxy) -> int:
                 return await (await _post(rig, proxy)).head()
 
-            async with asyncio.timeout(20):
-                while await status() != answered:  # HAProxy takes a server for healthy until its first check
+            await asyncio.sleep(2)  # HAProxy takes a server for healthy until its first check
+            async with asyncio.timeout(30):
+                while await status() != answered:
                     await asyncio.sleep(0.1)
