@@ -33,9 +33,9 @@ class Capabilities:
     """`reasoning` and `parallel_tool_calls`; to send them to a model that does not take them is an error."""
     turn_detection_of_agent: bool
     """Turn detection for the agent's track; where it is refused, the client commits."""
-    output_modalities_per_response: bool
+    output_modalities_per_response: bool = True
     """`output_modalities` in `response.create`, and not only in the session."""
-    audio_formats: tuple[AudioFormat, ...]
+    audio_formats: tuple[AudioFormat, ...] = (AudioFormat.PCMU,)
     """What audio is known to be taken; the first where the configuration names none."""
 
 
