@@ -44,19 +44,19 @@ def compatible(**model: Any) -> ModelConfig:
         ("assist", Family.OTHER),
     ],
 )
-def test_family_is_guessed_from_the_name(name: str, family: Family) -> None:
+def test_providers_family_is_guessed_from_the_name(name: str, family: Family) -> None:
     model = compatible(name=name)
     assert provider_of(model).family(model) is family
     assert provider_of(model).capabilities(model).reasoning is (family is Family.SECOND)
 
 
-def test_family_that_is_set_overrules_the_name() -> None:
+def test_providers_family_that_is_set_overrules_the_name() -> None:
     told = json.loads(plan_of(name="assist", family="GPTRealtime2", reasoningEffort="XHigh").conversation_update("u"))["session"]
     assert told["reasoning"] == {"effort": "xhigh"}
     assert "reasoning" not in json.loads(plan_of(family="Other").conversation_update("u"))["session"]
 
 
-def test_headers_and_query_are_added_to_ours() -> None:
+def test_providers_headers_and_query_are_added_to_ours() -> None:
     model = compatible(
         headers=[{"name": "x-portkey-provider", "value": "openai"}, {"name": "x-kept"}], query={"guardrails": "pii,words"}, name="a b"
     )
@@ -81,7 +81,7 @@ def test_headers_and_query_are_added_to_ours() -> None:
         {"query": {"a b": "x"}},
     ],
 )
-def test_what_would_override_ours_is_refused(model: dict[str, Any]) -> None:
+def test_providers_what_would_override_ours_is_refused(model: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         compatible(**model)
 
@@ -100,14 +100,14 @@ def test_what_would_override_ours_is_refused(model: dict[str, Any]) -> None:
         ({"provider": "Compatible", "url": "ws://h"}, {"agentQuery": "Intent"}, "intent=transcription"),
     ],
 )
-def test_the_agents_address_names_the_model_where_gateways_route_by_it(
+def test_providers_the_agents_address_names_the_model_where_gateways_route_by_it(
     provider: dict[str, Any], transcription: dict[str, Any], query: str
 ) -> None:
     model = ModelConfig.model_validate({**provider, "transcription": transcription})
     assert provider_of(model).transcription_endpoint(model, "k").url.partition("?")[2] == query
 
 
-def test_the_agents_realtime_session_never_answers() -> None:
+def test_providers_the_agents_realtime_session_never_answers() -> None:
     plan = plan_of(transcription={"agentSession": "Realtime"})
     event = json.loads(plan.transcription_update("u", detection=True, realtime=True))
     assert check_client_event(event) == []
@@ -117,7 +117,7 @@ def test_the_agents_realtime_session_never_answers() -> None:
     assert "intent" not in provider_of(model).transcription_endpoint(model, "k", realtime=True).url
 
 
-def test_everything_that_newer_clients_can_set() -> None:
+def test_providers_everything_that_newer_clients_can_set() -> None:
     plan = plan_of(
         transcription={"keywords": ["Gold waiver"], "languages": ["de-AT", "de", "en-GB"], "prompt": "Bank talk.", "delay": "XHigh"},
         noiseReduction="FarField",
@@ -139,7 +139,7 @@ def test_everything_that_newer_clients_can_set() -> None:
     assert (session["tracing"], session["prompt"]) == ("auto", {"id": "pmpt_1", "version": "2"})
 
 
-def test_a_strength_that_is_taken_back_does_not_stay() -> None:
+def test_providers_a_strength_that_is_taken_back_does_not_stay() -> None:
     before = plan_of(noiseReduction="FarField", noiseReductionStrength=0.4).model
     after = json.loads(plan_of(noiseReduction="FarField").conversation_update("u", before))["session"]
     assert after["audio"]["input"]["noise_reduction"] == {"type": "far_field", "strength": 1.0}
@@ -147,13 +147,13 @@ def test_a_strength_that_is_taken_back_does_not_stay() -> None:
     assert fresh["audio"]["input"]["noise_reduction"] == {"type": "far_field"}
 
 
-def test_a_prompts_revision_is_as_it_was_unless_something_new_is_set() -> None:
+def test_providers_a_prompts_revision_is_as_it_was_unless_something_new_is_set() -> None:
     plain, stored = plan_of(), plan_of(storedPrompt={"id": "p"})
     assert plain.model.wire() == {}
     assert stored.model.wire() == {"storedPrompt": {"id": "p"}}
 
 
-def test_names_that_end_are_told_sixty_days_ahead() -> None:
+def test_providers_names_that_end_are_told_sixty_days_ahead() -> None:
     names = ["openai/gpt-realtime-mini", "whisper-1", "gpt-transcribe"]
     assert retiring(names, date(2026, 11, 20)) == []
     assert retiring(names, date(2026, 11, 21)) == ["openai/gpt-realtime-mini ends in 60 days (2027-01-20); choose another"]
@@ -163,7 +163,7 @@ def test_names_that_end_are_told_sixty_days_ahead() -> None:
 
 
 @pytest.mark.parametrize(("form", "rate"), [(AudioFormat.PCM16K, 16_000), (AudioFormat.PCM24K, 24_000)])
-def test_audio_is_the_same_tone_at_another_rate(form: AudioFormat, rate: int) -> None:
+def test_providers_audio_is_the_same_tone_at_another_rate(form: AudioFormat, rate: int) -> None:
     encode = encoder(form)
     assert encode is not None
     wave = bytes(mu_law(int(20_000 * math.sin(2 * math.pi * 400 * n / 8000))) for n in range(8000))
@@ -178,11 +178,11 @@ def test_audio_is_the_same_tone_at_another_rate(form: AudioFormat, rate: int) ->
     assert encode(b"!") == b""
 
 
-def test_audio_as_it_comes_is_not_touched() -> None:
+def test_providers_audio_as_it_comes_is_not_touched() -> None:
     assert encoder(AudioFormat.PCMU) is None
 
 
-def test_the_sender_encodes_what_a_session_takes_and_keeps_what_came() -> None:
+def test_providers_the_sender_encodes_what_a_session_takes_and_keeps_what_came() -> None:
     sent: list[bytes] = []
     sender = AudioSender("customer", RelayMetrics(), SessionLimits())
     payload = base64.b64encode(b"\x80" * 160)
@@ -196,21 +196,21 @@ def test_the_sender_encodes_what_a_session_takes_and_keeps_what_came() -> None:
 
 
 @pytest.mark.parametrize(("form", "told"), [("PCMU", {"type": "audio/pcmu"}), ("PCM16k", {"type": "audio/pcm", "rate": 16000})])
-def test_the_session_is_told_the_format(form: str, told: dict[str, Any]) -> None:
+def test_providers_the_session_is_told_the_format(form: str, told: dict[str, Any]) -> None:
     plan = plan_of(audioFormat=form)
     for update in (plan.conversation_update("u"), plan.transcription_update("u", detection=True)):
         assert json.loads(update)["session"]["audio"]["input"]["format"] == told
     assert not same_endpoint(compatible(audioFormat="PCMU"), compatible(audioFormat="PCM16k"))
 
 
-def test_drift_of_a_server_that_reads_another_format() -> None:
+def test_providers_drift_of_a_server_that_reads_another_format() -> None:
     slow = AudioDrift()
     assert [slow.stopped(sent / 4, sent) for sent in (4_000, 10_000, 15_000, 20_000, 25_000)] == [False, False, False, True, False]
     fast = AudioDrift()
     assert fast.stopped(30_000, 15_000)
 
 
-def test_drift_is_none_where_a_server_only_lags_or_counts_right() -> None:
+def test_providers_drift_is_none_where_a_server_only_lags_or_counts_right() -> None:
     late = AudioDrift()
     assert not any(late.stopped(heard, sent) for heard, sent in ((3_000, 30_000), (12_000, 31_000), (29_000, 32_000), (33_000, 34_000)))
     right = AudioDrift()
