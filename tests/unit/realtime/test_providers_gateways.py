@@ -8,6 +8,7 @@ import math
 import struct
 from datetime import date
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +17,9 @@ from pydantic import ValidationError
 from contract.openai.strict_types import check_client_event
 from integration.model_client_rig import mu_law
 from unit.realtime.wire import plan_of
-from voiceassist_crds.config import AudioFormat, Family, ModelConfig
+from voiceassist_crds.config import AudioFormat, Checks, Family, ModelConfig
+from voiceassist_relay.config.files import read_secrets
+from voiceassist_relay.errors import ConfigRefused
 from voiceassist_relay.metrics.relay_metrics import RelayMetrics
 from voiceassist_relay.realtime.audio_sender import AudioSender
 from voiceassist_relay.realtime.core.audio_drift import AudioDrift
@@ -25,6 +28,7 @@ from voiceassist_relay.realtime.core.audio_time import AudioClock
 from voiceassist_relay.realtime.core.limits import SessionLimits
 from voiceassist_relay.realtime.providers import provider_of, same_endpoint
 from voiceassist_relay.realtime.providers.deprecations import SHUTDOWN, retiring
+from voiceassist_relay.realtime.session_connection import SessionConnection
 
 
 def compatible(**model: Any) -> ModelConfig:
@@ -216,3 +220,20 @@ def test_providers_drift_is_none_where_a_server_only_lags_or_counts_right() -> N
     right = AudioDrift()
     assert not any(right.stopped(sent - 700, sent) for sent in range(1_000, 600_000, 3_000))
     assert not any(AudioDrift().stopped(heard, 60_000) for heard in (None, 0))
+
+
+async def test_providers_a_session_lives_as_long_as_is_set() -> None:
+    for given, life in ((600, 600.0), (None, SessionLimits().session_life)):
+        connection = SessionConnection(plan_of(sessionSeconds=given), RelayMetrics(), SessionLimits(), lambda: None)
+        assert connection.expires_in == life
+
+
+def test_providers_headers_that_are_secret_come_from_files(tmp_path: Path) -> None:
+    (tmp_path / "model-api-key").write_text("k")
+    model = compatible(headers=[{"name": "X-Portkey-Config"}])
+    with pytest.raises(ConfigRefused, match="model-header-x-portkey-config missing"):
+        read_secrets(tmp_path, Checks.OFF, model)
+    (tmp_path / "model-header-x-portkey-config").write_text("secret\n")
+    secrets = read_secrets(tmp_path, Checks.OFF, model)
+    assert secrets.model_headers == (("X-Portkey-Config", "secret"),)
+    assert "secret" in secrets.values and "secret" not in repr(secrets)

@@ -23,6 +23,7 @@ SETTINGS = f"{HERE}::test_every_field_what_a_session_is_told_follows_the_configu
 LINE, START, HTTP = "integration/test_end_to_end.py::", "integration/test_functions_start.py::", "integration/test_functions_http.py::"
 
 ACCESS = "integration/test_functions_access.py::"
+GATEWAYS = "unit/realtime/test_providers_gateways.py::test_providers_"
 SEEN_BY = {
     "version": f"{HERE}::test_every_field_another_version_is_refused",
     "namespace": "integration/test_relay_command.py::test_the_private_port_and_the_public_one",
@@ -59,6 +60,27 @@ SEEN_BY = {
     "model.maxResponsesPerMinute": "integration/test_model_client.py::test_the_rate_cap_lets_turns_merge",
     "model.truncation.retentionRatio": SETTINGS,
     "model.truncation.postInstructionsTokens": SETTINGS,
+    **{
+        field: f"{GATEWAYS}{test}"
+        for field, test in {
+            "model.noiseReductionStrength": "everything_that_newer_clients_can_set",
+            "model.family": "family_that_is_set_overrules_the_name",
+            "model.audioFormat": "the_session_is_told_the_format",
+            "model.headers.name": "headers_and_query_are_added_to_ours",
+            "model.headers.value": "headers_and_query_are_added_to_ours",
+            "model.query": "headers_and_query_are_added_to_ours",
+            "model.sessionSeconds": "a_session_lives_as_long_as_is_set",
+            "model.tracing": "everything_that_newer_clients_can_set",
+            "model.storedPrompt.id": "everything_that_newer_clients_can_set",
+            "model.storedPrompt.version": "everything_that_newer_clients_can_set",
+            "model.transcription.languages": "everything_that_newer_clients_can_set",
+            "model.transcription.keywords": "everything_that_newer_clients_can_set",
+            "model.transcription.prompt": "everything_that_newer_clients_can_set",
+            "model.transcription.delay": "everything_that_newer_clients_can_set",
+            "model.transcription.agentQuery": "the_agents_address_names_the_model_where_gateways_route_by_it",
+            "model.transcription.agentSession": "the_agents_realtime_session_never_answers",
+        }.items()
+    },
     "prompts.revision": LINE + "test_configuration_swap_and_secret_rotation",
     "prompts.weight": "unit/call/test_prompt_choice.py::test_prompt_choice_shares_follow_the_weights",
     "prompts.instructions": LINE + "test_configuration_swap_and_secret_rotation",
