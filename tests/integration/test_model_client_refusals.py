@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from integration.model_client_rig import QUICK, SILENCE, calling, ledgers, relay_config
+from integration.model_client_rig import QUICK, SILENCE, calling, ledgers, relay_config, speech
 from integration.model_client_words import AGENT, ASKED, CALLS, failed, quick, states, turns
 from voiceassist_crds.messages import AssistState, StatusReason
 from voiceassist_sim.openai import RealtimeServer
@@ -159,3 +159,16 @@ async def test_a_flapping_model_is_dialled_with_patience(server) -> None:
         call.ask(ASKED[0].audio)
         await turns(call, 1)
         assert ASKED[0].answer in call.heard.suggestions[0].answer
+
+
+async def test_an_agents_track_that_is_refused_is_told_and_suggestions_go_on(server) -> None:
+    """The vendor takes no model in the address of a transcription session; a gateway may say what it likes in its place."""
+    config = relay_config(server, model={"transcription": {"agentQuery": "IntentAndModel"}})
+    async with calling(server, config=config) as call:
+        await call.heard.until(lambda: call.heard.tracks, "told of the agent's track")
+        assert call.heard.tracks[-1] is not None and "model parameter" in call.heard.tracks[-1]
+        await call.heard.until(lambda: any(reason is StatusReason.AGENT_TRACK_LOST for _, reason, _ in call.heard.states), "told the agent")
+        call.ask(speech(1.0))
+        await call.heard.until(lambda: call.heard.suggestions, "a suggestion")
+        assert len(server.rejected) == 1  # and not once more before a minute is over
+        assert call.sample("realtime_errors_total", code="agent_track") == 1

@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 
 import structlog
 
+from voiceassist_crds.messages import StatusReason
 from voiceassist_crds.proxies import Proxies
 
 from ..metrics.relay_metrics import RelayMetrics
@@ -76,23 +77,25 @@ class Dialer:
         self._on_over = on_over
         self.tell: Callable[[], None] = lambda: None
         """Called after each attempt that failed."""
+        self._refusals = 0  # of those, the ones by a server that is there
         self._failures = 0  # attempts that failed and sessions that did not last, in a row
 
     def record_lifetime(self, seconds: float, *, over: bool) -> None:
         """A session has record_lifetime so many seconds: one that lasted resets the backoff, another that is over counts as a failure."""
         if seconds >= self._needs.limits.stable_after:
-            self._failures = 0
+            self._failures = self._refusals = 0
         elif over:
             self._failures += 1
+            self._refusals += 1
 
     @property
     def slow(self) -> bool:
         """Whether attempts are made once in `SLOWLY` only."""
-        return not self._profile.gives_up and (self._failures >= TRIES or (self.failure is not None and self.failure.label == "refused"))
+        return not self._profile.gives_up and self._refusals >= TRIES
 
     def refused(self, fatal: Fatal) -> None:
         """A session that stood was refused for good: another one is tried slowly."""
-        self._failures = max(self._failures, TRIES)
+        self._refusals = TRIES
         self.failure = Passing("refused", SLOWLY, fatal.reason, fatal.message)
         self.tell()
 
@@ -102,7 +105,7 @@ class Dialer:
         That is, when another try makes no sense.
         """
         needs, hint = self._needs, None
-        if not self._profile.gives_up and self._failures >= TRIES:
+        if self.slow:
             hint = SLOWLY
         wait = 0.0 if at_once else delay(self._failures, needs.chance(), needs.limits, hint)
         while True:
@@ -123,6 +126,7 @@ class Dialer:
                 failure = error.failure
             if isinstance(failure, Fatal) and not self._profile.gives_up:
                 failure = Passing("refused", SLOWLY, failure.reason, failure.message)
+                self._refusals = TRIES
             if isinstance(failure, Passing):
                 needs.metrics.model_error("connect")
                 self.failure, hint = failure, failure.wait
@@ -131,7 +135,8 @@ class Dialer:
                 needs.metrics.model_error(failure.reason.value)
                 raise FinalFailure(failure)
             self._failures += 1
-            if not self._profile.gives_up and self._failures >= TRIES:
+            self._refusals += isinstance(failure, Passing) and failure.reason is not StatusReason.MODEL_UNREACHABLE
+            if self.slow:
                 hint = max(hint or 0.0, SLOWLY)
             wait = delay(self._failures, needs.chance(), needs.limits, hint)
             self.tell()

@@ -424,7 +424,7 @@ class SessionSupervisor:
             self._on_broken(self._dialer.failure)
 
     def _broken(self) -> None:
-        if self._may_begin.is_set():
+        if self._may_begin.is_set() and (self._profile.gives_up or self._dialer.slow):
             self._on_broken(self._dialer.failure)
 
     def _quieten(self) -> None:
