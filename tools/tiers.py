@@ -5,8 +5,8 @@
 
 First everything is made that any of the tiers needs and that is not there yet: Debian packages (as root on Debian), npm packages, the
 cluster's programs and images. No test runs meanwhile. A tier whose prerequisites cannot be had is listed as NOT RUN; with CI=true that is
-a failure. Then tiers run in three lanes beside each other, as the cluster's and the browsers' wait more than they compute. Those that keep
-all cores busy, or measure, run alone, at the end. What a tier prints comes in one piece when it is over, unless it is the only one at work.
+a failure. Then tiers run in two lanes beside each other, as the cluster's waits more than it computes. Those that keep all cores busy, or
+measure, run alone, at the end. What a tier prints comes in one piece when it is over, unless it is the only one at work.
 The summary tells how many cores each kept busy.
 A tier of which a few tests failed has these run once more at the very end, when nothing else is at work. What passes then is named in the
 summary, as a fault that is to be mended: of the test, or a race of the product. What fails again is a failure.
@@ -44,7 +44,6 @@ class Lane(Enum):
 
     COMPUTING = "one after the other, beside the waiting ones"
     WAITING = "beside the computing ones"
-    BROWSERS = "one after the other, beside both: those that look at pages, and wait for them"
     ALONE = "when nothing else runs, as they measure, or keep every core busy"
 
 
@@ -74,7 +73,6 @@ TIERS = (
     Tier("clients", programs={"node": "nodejs", "npm": "npm"}, prerequisites="tests/clients/prerequisites.py", arguments=("-n", "2")),
     Tier(
         "panel",
-        Lane.BROWSERS,
         programs={"node": "nodejs", "npm": "npm", "chromium": "chromium"},
         prerequisites="tests/panel/prerequisites.py",
         arguments=("-n", "2"),
@@ -84,20 +82,19 @@ TIERS = (
     Tier("monitoring", programs={"promtool": "prometheus", "prometheus": "prometheus"}),
     Tier(
         "browser",
-        Lane.BROWSERS,
         programs={"node": "nodejs", "npm": "npm", "chromium": "chromium", "prometheus": "prometheus"},
         prerequisites="tests/browser/prerequisites.py",
     ),
     Tier(
         "flex",
-        Lane.BROWSERS,
+        Lane.ALONE,
         programs={"node": "nodejs", "npm": "npm", "chromium": "chromium"},
         prerequisites="tests/flex/prerequisites.py",
     ),
     Tier("load", Lane.ALONE),
     # Tests that share a cluster have one worker: tests/cluster/conftest.py says which.
     Tier(
-        "cluster", Lane.WAITING, programs={"squid": "squid-openssl"}, prerequisites="tests/cluster/prerequisites.py", arguments=("-n", "3")
+        "cluster", Lane.WAITING, programs={"squid": "squid-openssl"}, prerequisites="tests/cluster/prerequisites.py", arguments=("-n", "2")
     ),
 )
 
@@ -137,7 +134,7 @@ QUICK = 5.0
 """Seconds below which a prerequisite's script says nothing of the time that it took: it has found all there."""
 FAILED = 1
 """pytest's code for: all was run, and tests failed."""
-FEW = 3
+FEW = 5
 """Failed tests of a tier up to which they run once more: more of them is no accident."""
 _printing = Lock()
 
