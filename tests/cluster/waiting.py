@@ -13,16 +13,19 @@ from cluster.lab.errors import CommandError
 T = TypeVar("T")
 PATIENCE = 180.0
 """Seconds: a hundred times what a quiet machine takes. A time that is a feature is measured and asserted by its test."""
+LONGEST_PAUSE = 0.5
 _NOT_YET = (AssertionError, ApiError, CommandError, LookupError, OSError, StopIteration)
 
 
 def eventually(what: str, look: Callable[[], T], seconds: float = PATIENCE, every: float = 0.1) -> T:
     """The first true thing that `look()` gives; fails, with what was seen last, when there is none in so many seconds.
 
-    That a command or a request fails, an object or a key is missing, or an assertion does not hold, is not yet true.
+    That a command or a request fails, an object or a key is missing, or an assertion does not hold, is not yet true. Between two looks
+    there are `every` seconds, and half a second where a look takes as long: a kubectl without pause keeps a core busy on which others wait.
     """
     deadline = time.monotonic() + seconds
     while True:
+        begin = time.monotonic()
         seen: Any
         try:
             if found := look():
@@ -30,6 +33,6 @@ def eventually(what: str, look: Callable[[], T], seconds: float = PATIENCE, ever
             seen = found
         except _NOT_YET as error:
             seen = error
-        if time.monotonic() > deadline:
+        if (now := time.monotonic()) > deadline:
             raise AssertionError(f"{what}: not within {seconds:.0f} s; last seen: {str(seen)[:2000] or repr(seen)}")
-        time.sleep(every)
+        time.sleep(max(every, min(now - begin, LONGEST_PAUSE)))
