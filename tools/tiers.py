@@ -5,9 +5,9 @@
 
 First everything is made that any of the tiers needs and that is not there yet: Debian packages (as root on Debian), npm packages, the
 cluster's programs and images. No test runs meanwhile. A tier whose prerequisites cannot be had is listed as NOT RUN; with CI=true that is
-a failure. Then tiers run in two lanes beside each other, as the cluster's waits more than it computes. Those that keep all cores busy, or
-measure, run alone, at the end. What a tier prints comes in one piece when it is over, unless it is the only one at work.
-The summary tells how many cores each kept busy.
+a failure. Then tiers run in lanes beside each other, by whether they wait or compute. Those that keep all cores busy, or measure, run
+alone, at the end: the cluster's as well, whose API servers and nodes leave no core free. What a tier prints comes in one piece when it is
+over, unless it is the only one at work. The summary tells how many cores each kept busy.
 A tier of which a few tests failed has these run once more at the very end, when nothing else is at work. What passes then is named in the
 summary, as a fault that is to be mended: of the test, or a race of the product. What fails again is a failure.
 With --changed only the tests run that a change since the branch left main can reach (tools/reach.py).
@@ -93,9 +93,7 @@ TIERS = (
     ),
     Tier("load", Lane.ALONE),
     # Tests that share a cluster have one worker: tests/cluster/conftest.py says which.
-    Tier(
-        "cluster", Lane.WAITING, programs={"squid": "squid-openssl"}, prerequisites="tests/cluster/prerequisites.py", arguments=("-n", "2")
-    ),
+    Tier("cluster", Lane.ALONE, programs={"squid": "squid-openssl"}, prerequisites="tests/cluster/prerequisites.py", arguments=("-n", "2")),
 )
 
 
@@ -178,7 +176,7 @@ def prerequisites(tiers: list[Tier]) -> dict[str, str]:
     scripts = [tier for tier in tiers if not reasons[tier.name]]
     # Two at once, as npm waits for the network while a compiler computes; the longest first.
     with ThreadPoolExecutor(max_workers=2) as pool:
-        waiting = {tier.name: pool.submit(prepare, tier) for tier in sorted(scripts, key=lambda tier: tier.lane is not Lane.WAITING)}
+        waiting = {tier.name: pool.submit(prepare, tier) for tier in sorted(scripts, key=lambda tier: tier.lane is not Lane.ALONE)}
         reasons |= {name: prepared.result() for name, prepared in waiting.items()}
     say(f"tiers: prerequisites took {time.monotonic() - begin:.0f} s")
     return reasons
