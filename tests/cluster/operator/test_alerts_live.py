@@ -265,10 +265,15 @@ async def records_agree(prometheus: Prometheus) -> None:
         assert sum(close) >= 0.8 * len(close), (slo.id, pairs)
 
 
+NOT_LIVE = {"ForeignObjects", "MovesFailing", "RelaysCutOff"}
+"""Alerts without a row: promtool alone fires them (tests/monitoring/test_causes.py), and their runbooks say so."""
+
+
 def test_every_alert_has_a_row_of_its_own() -> None:
     """What the live test's table fires is all that is shipped at this scale."""
     text = Path(__file__).read_text()
     fired = set(re.findall(r"alerts\(([^)]*)\)", text))
     named = {name for group in fired for name in re.findall(r'"(\w+)"', group)}
     shipped = {rule["alert"].removeprefix("VoiceAssist") for group in groups(SLOS, SCALE) for rule in group["rules"] if "alert" in rule}
-    assert named == shipped
+    assert named == shipped - NOT_LIVE
+    assert shipped >= NOT_LIVE

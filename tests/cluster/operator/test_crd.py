@@ -122,6 +122,21 @@ RULES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"relay.podLabels": {"voiceassist.dev/name": "x"}}, {"relay.podLabels": {"team": "x"}}, "those are the operator's"),
     ({"relay.podLabels": {"app.kubernetes.io/name": "x"}}, {}, "podLabels must not begin with"),
     ({"relay.podAnnotations": {"voiceassist.dev/x": "x"}}, {"relay.podAnnotations": {"example.com/x": "x"}}, "those are the operator's"),
+    (
+        {"model.headers": [{"name": "x-portkey-provider"}]},
+        {"model.headers": [{"name": "x-portkey-provider", "value": "openai"}]},
+        "give each of model.headers exactly one of value and valueFrom",
+    ),
+    (
+        {"model.headers": [{"name": "Authorization", "value": "Bearer x"}]},
+        {"model.headers": [{"name": "X-Team", "valueFrom": {"secretKeyRef": {"name": "model", "key": "team"}}}]},
+        "model.headers cannot have a header that the relay sends itself",
+    ),
+    (
+        {"model.query": {"intent": "transcription"}},
+        {"model.query": {"guardrails": "pii"}},
+        "model.query takes plain names, and neither model nor intent nor deployment",
+    ),
     # Bounds, enumerations and what is required: the API server's own messages.
     ({"host": ABSENT}, {}, "spec.host: Required value"),
     ({"model.apiKeySecretRef": ABSENT}, {}, "spec.model.apiKeySecretRef: Required value"),
