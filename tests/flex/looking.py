@@ -10,6 +10,12 @@ from typing import Any
 from .packages import axe_script
 from .rig import Desk
 
+# Flex draws a theme with the next frames, and its buttons fade into their colours: axe is to see what people look at.
+DRAWN = """async () => {
+  for (let frames = 0; frames < 2; frames += 1) await new Promise(requestAnimationFrame);
+  const fading = document.getAnimations().filter((one) => one instanceof CSSTransition);
+  await Promise.race([Promise.allSettled(fading.map((one) => one.finished)), new Promise((done) => setTimeout(done, 2000))]);
+}"""
 AXE = """async (name) => {
   const found = await axe.run(document.querySelector(`[data-testid=voice-assist-${name}]`), {resultTypes: ['violations']});
   return found.violations.map((one) => [one.id, one.nodes.map((node) => node.html.slice(0, 160) + ' ' + (node.any[0]?.message ?? ''))]);
@@ -51,6 +57,7 @@ async def look(
                 if pixels:
                     await _widen(desk, part, pixels)
                 name = "-".join([state, *([str(pixels)] if pixels else []), "light" if light else "dark"])
+                await desk.page.evaluate(DRAWN)
                 if found := await desk.page.evaluate(AXE, part):
                     wrong[f"axe, {name}"] = found
                 if await desk.of(part).evaluate(WIDER):
