@@ -19,6 +19,7 @@ MATRIX: dict[str, dict[str, Any]] = {
     "another namespace": {"watch": {"namespace": "calls"}},
     "no CRD": {"crds": {"install": False}},
     "sandbox": {"allowCustomEndpoints": True, "endpoint": {"caSecret": "authority", "port": 8443}, "logLevel": "debug"},
+    "a slow API server": {"leaseSeconds": 60},
     "Twilio": {"twilio": {"resyncSeconds": 1800, "letGoSeconds": 0, "functionsGraceSeconds": 3600}},
     "own account": {"serviceAccount": {"create": False, "name": "mine"}},
     "annotated account": {"serviceAccount": {"annotations": {"example.com/role": "arn:x/y"}}},
@@ -210,6 +211,7 @@ def test_values_become_arguments_that_the_operator_takes() -> None:
         assert options.all_namespaces is watch.get("allNamespaces", False)
         assert options.namespace == (None if options.all_namespaces else watch.get("namespace", "assist"))
         assert options.allow_custom_endpoints is values.get("allowCustomEndpoints", False)
+        assert options.lease_seconds == values.get("leaseSeconds", 15)
         assert options.endpoint_port == values.get("endpoint", {}).get("port", 443)
         twilio = {"resyncSeconds": 3600, "letGoSeconds": 600, "functionsGraceSeconds": 86400, **values.get("twilio", {})}
         given = (options.twilio_resync_seconds, options.twilio_let_go_seconds, options.functions_grace_seconds)

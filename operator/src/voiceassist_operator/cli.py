@@ -21,6 +21,7 @@ from voiceassist_crds.resource import VoiceAssistSpec
 
 from .errors import OperatorError
 from .kubernetes.kinds import OPTIONAL
+from .kubernetes.lease import DURATION
 from .logs import configure_logs
 from .policy.allowed import OPEN
 from .policy.next_pass import RESYNC_SECONDS
@@ -63,6 +64,13 @@ def _label(text: str) -> tuple[str, str]:
     if not key or not sign:
         raise argparse.ArgumentTypeError(f"{text!r} is no label; it must be key=value")
     return key, value
+
+
+def _lease_seconds(text: str) -> float:
+    """Whole seconds, as the Lease has them."""
+    if not re.fullmatch(r"[0-9]{1,3}", text) or not 5 <= int(text) <= 300:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of seconds from 5 to 300")
+    return float(text)
 
 
 def _proxy(text: str) -> str:
@@ -156,6 +164,14 @@ def parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--lease-name", default="voiceassist-operator", help="the Lease that the leading replica holds (default %(default)s)")
     run.add_argument("--lease-namespace", help="where the Lease is (default: the operator's own namespace)")
+    run.add_argument(
+        "--lease-seconds",
+        metavar="5..300",
+        type=_lease_seconds,
+        default=DURATION,
+        help="seconds after its last renewal that the Lease counts as held: more where the API server is slow at times,"
+        " less for a quicker successor of a leader that was killed (default %(default)g)",
+    )
     run.add_argument("--metrics-port", type=int, default=8081, help="port for /metrics and /healthz (default %(default)s)")
     run.add_argument("--relay-port", type=int, default=names.PRIVATE_PORT, help=argparse.SUPPRESS)
     run.add_argument("--resync-seconds", type=float, default=RESYNC_SECONDS, help=argparse.SUPPRESS)

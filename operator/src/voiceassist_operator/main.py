@@ -35,6 +35,7 @@ from .controller.watches import Watches
 from .controller.workers import Workers
 from .errors import OperatorError
 from .kubernetes.client import Cluster
+from .kubernetes.lease import LeaseTimes
 from .log_writer import LogWriter
 from .metrics import OperatorMetrics
 from .policy.allowed import Allowed
@@ -135,7 +136,7 @@ async def run(options: argparse.Namespace, logs: LogWriter) -> int:
     me = f"{os.environ.get('POD_NAME') or socket.gethostname()}-{os.urandom(3).hex()}"
     metrics = OperatorMetrics()
     logs.on_dropped = metrics.log_dropped
-    election = LeaderElection(options.lease_name, own, me)
+    election = LeaderElection(options.lease_name, own, me, LeaseTimes(options.lease_seconds))
     cluster = Cluster.connect(election.may_write)
     health = Health(metrics, election)
     lease = LeaseThread(election, lambda: Cluster.connect(election.may_write))

@@ -229,12 +229,12 @@ class Operator:
     """The operator as a process."""
 
     def __init__(self, kubeconfig: Path, log: Path, *arguments: str, custom_endpoints: bool = True, at: Sequence[str] = ()) -> None:
-        """`at` stands before the command."""
+        """`at` stands before the command. Unless they say otherwise it keeps its Lease on a machine that has much else to do."""
         self._log = log
         self._file = log.open("wb")
         consent = ["--allow-custom-endpoints"] if custom_endpoints else []
         self.process = subprocess.Popen(
-            [*at, BIN, "run", "--metrics-port", "0", "--log-format", "json", *consent, *arguments],
+            [*at, BIN, "run", "--metrics-port", "0", "--log-format", "json", "--lease-seconds", "90", *consent, *arguments],
             env={"KUBECONFIG": str(kubeconfig), "PATH": "/usr/bin:/bin"},
             stderr=self._file,
         )

@@ -15,9 +15,10 @@ from cluster.lab import Lab
 from cluster.operator.bench import VOICEASSIST, Cluster, Operator, voiceassist
 from cluster.waiting import PATIENCE, eventually
 from support.load import slowdown
-from voiceassist_operator.kubernetes.lease import DEADLINE, DURATION
+from voiceassist_operator.kubernetes.lease import DURATION, LeaseTimes
 
 pytestmark = pytest.mark.timeout(900, func_only=True)
+TIMES = ("--lease-seconds", str(int(DURATION)))
 SERVICE, RELAY = ("v1", "Service"), "support-relay"
 
 
@@ -28,7 +29,9 @@ def replicas(plane: Lab, cluster: Cluster, folder: Path, count: int = 2) -> Iter
     try:
         for number in range(count):
             user = plane.outside_kubeconfig(f"{cluster.namespace}-{number}", "system:masters")
-            made.append(Operator(user, folder / f"log{number}", "--namespace", cluster.namespace, "--lease-namespace", cluster.namespace))
+            made.append(
+                Operator(user, folder / f"log{number}", "--namespace", cluster.namespace, "--lease-namespace", cluster.namespace, *TIMES)
+            )
             made[-1].await_event("waiting for the Lease" if number else "operator up")
         yield made
     finally:
@@ -71,7 +74,7 @@ def test_a_leader_that_slept_writes_nothing_and_ends(plane: Lab, cluster: Cluste
         cluster.await_condition("EndpointReachable", "False", "DNSFailed")
         time.sleep(2)  # nothing is under way: a request that was begun in time may be sent when the process goes on
         first.process.send_signal(signal.SIGSTOP)
-        time.sleep(DEADLINE)
+        time.sleep(LeaseTimes().deadline)
         second.await_event("operator up")
         second.process.send_signal(signal.SIGSTOP)  # or it would put everything right before the first one could be tempted
         try:

@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from voiceassist_operator.controller import leader_election
 from voiceassist_operator.controller.leader_election import LeaderElection
 from voiceassist_operator.errors import OperatorError, Permanent, Retryable, UnknownKind
 from voiceassist_operator.kubernetes.answers import MAX_STATUS_BYTES, NO_SUCH_PATH, NOT_FOUND, NOT_FROM_THE_API, status_of
 from voiceassist_operator.kubernetes.client import Cluster
 from voiceassist_operator.kubernetes.kinds import CONFIG_MAP, LEASE, POD_MONITOR, SECRET, VOICEASSIST, Ref
+from voiceassist_operator.kubernetes.lease import LeaseTimes
 
 JSON = "Content-Type: application/json"
 
@@ -159,8 +159,8 @@ async def test_kubernetes_answers_a_lease_outlives_what_a_balancer_answers_for_a
     proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each of these answers comes once, between renewals that go well."""
-    monkeypatch.setattr(leader_election, "RENEW_EVERY", 0.01)
-    monkeypatch.setattr(leader_election, "TRY_AGAIN", 0.01)
+    monkeypatch.setattr(LeaseTimes, "renew_every", 0.01)
+    monkeypatch.setattr(LeaseTimes, "try_again", 0.01)
     lease = json.dumps({**LEASE_NOW, "spec": {}}).encode()
     bad = list(PROXIES.values())
     answered = renewals = 0

@@ -25,6 +25,7 @@ from voiceassist_operator.errors import Contended, NotLeading
 from voiceassist_operator.kubernetes import client
 from voiceassist_operator.kubernetes.client import Cluster
 from voiceassist_operator.kubernetes.kinds import CONFIG_MAP, LEASE, Kind, Manifest
+from voiceassist_operator.kubernetes.lease import LeaseTimes
 
 NEVER = float("inf")
 PLACES = 5
@@ -223,7 +224,7 @@ def renewed(api: Api, times: int, seconds: float = 60) -> bool:
 
 
 async def test_leader_election_neither_a_full_pool_nor_a_busy_loop_delays_a_renewal(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leader_election, "RENEW_EVERY", 0.05)
+    monkeypatch.setattr(LeaseTimes, "renew_every", 0.05)
     small = functools.partial(client.ApiTransport, limits=httpx2.Limits(max_connections=PLACES))
     monkeypatch.setattr(client, "ApiTransport", small)
     election = LeaderElection("a", "n", "me")

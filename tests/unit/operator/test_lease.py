@@ -5,11 +5,8 @@ from __future__ import annotations
 import pytest
 
 from voiceassist_operator.kubernetes.lease import (
-    DEADLINE,
     DURATION,
-    RENEW_EVERY,
-    TRY_AGAIN,
-    TRY_SECONDS,
+    LeaseTimes,
     Seen,
     Step,
     lease_spec,
@@ -27,22 +24,33 @@ from voiceassist_operator.kubernetes.lease import (
         (Seen("", "1", 0.0), 0.0, Step.TAKE),
         (Seen("other", "1", 0.0), DURATION, Step.WAIT),
         (Seen("other", "1", 0.0), DURATION + 0.1, Step.TAKE),
+        (Seen("other", "1", 0.0, 60.0), 60.0, Step.WAIT),
+        (Seen("other", "1", 0.0, 60.0), 60.1, Step.TAKE),
     ],
 )
 def test_lease_next_step(seen: Seen | None, now: float, step: Step) -> None:
     assert next_step(seen, "me", now) is step
 
 
-@pytest.mark.parametrize(
-    ("renewed", "now", "may"), [(None, 0.0, False), (5.0, 5.0, True), (5.0, 5.0 + DEADLINE - 0.1, True), (5.0, 5.0 + DEADLINE, False)]
-)
+@pytest.mark.parametrize(("renewed", "now", "may"), [(None, 0.0, False), (5.0, 5.0, True), (5.0, 14.9, True), (5.0, 15.0, False)])
 def test_lease_may_write(renewed: float | None, now: float, may: bool) -> None:
-    assert may_write(renewed, now) is may
+    assert may_write(renewed, now, LeaseTimes()) is may
 
 
-def test_lease_times_leave_room_for_two_attempts() -> None:
-    assert RENEW_EVERY + TRY_SECONDS + TRY_AGAIN + TRY_SECONDS < DEADLINE < DURATION
-    assert TRY_SECONDS <= RENEW_EVERY, "a slow renewal does not put off the next one"
+@pytest.mark.parametrize("duration", [5.0, DURATION, 60.0, 300.0])
+def test_lease_times_leave_room_for_two_attempts(duration: float) -> None:
+    times = LeaseTimes(duration)
+    assert times.renew_every + times.attempt + times.try_again + times.attempt < times.deadline < duration
+    assert times.attempt <= times.renew_every, "a slow renewal does not put off the next one"
+
+
+def test_lease_the_holder_says_how_long_it_counts() -> None:
+    spec = lease_spec(None, "other", 0.0, LeaseTimes(60.0))
+    seen = note(None, {"spec": spec}, 0.0)
+    assert seen is not None
+    assert seen.duration == spec["leaseDurationSeconds"] == 60
+    for odd in (None, 0, -1, "60"):
+        assert note(None, {"spec": {**spec, "leaseDurationSeconds": odd}}, 0.0) == Seen("other", seen.stamp, 0.0, DURATION)
 
 
 def test_lease_another_clock_is_never_compared_with_ours() -> None:
@@ -57,13 +65,13 @@ def test_lease_another_clock_is_never_compared_with_ours() -> None:
 
 
 def test_lease_the_spec_of_the_lease() -> None:
-    first = lease_spec(None, "me", 0.0)
+    first = lease_spec(None, "me", 0.0, LeaseTimes())
     assert (first["holderIdentity"], first["leaseTransitions"], first["acquireTime"]) == ("me", 1, "1970-01-01T00:00:00.000000Z")
-    renewed = lease_spec({"spec": first}, "me", 5.0)
+    renewed = lease_spec({"spec": first}, "me", 5.0, LeaseTimes())
     assert (renewed["leaseTransitions"], renewed["acquireTime"], renewed["renewTime"]) == (
         1,
         first["acquireTime"],
         "1970-01-01T00:00:05.000000Z",
     )
-    assert lease_spec({"spec": renewed}, "other", 9.0)["leaseTransitions"] == 2
-    assert lease_spec({"spec": renewed}, "", 9.0)["holderIdentity"] == ""
+    assert lease_spec({"spec": renewed}, "other", 9.0, LeaseTimes())["leaseTransitions"] == 2
+    assert lease_spec({"spec": renewed}, "", 9.0, LeaseTimes())["holderIdentity"] == ""

@@ -9,15 +9,37 @@ from enum import Enum, auto
 from typing import Any
 
 DURATION = 15.0
-"""Seconds after its last renewal that a Lease counts as held."""
-RENEW_EVERY = 3.0
-"""From the beginning of one renewal that went well to the next."""
-TRY_SECONDS = 3.0
-"""For one renewal."""
-TRY_AGAIN = 0.5
-"""After a renewal that failed. Two whole ones end before the deadline: RENEW_EVERY + TRY_SECONDS + TRY_AGAIN + TRY_SECONDS."""
-DEADLINE = 10.0
-"""Seconds after our last renewal that we may still begin a write; below DURATION, so that nobody else leads yet."""
+"""Seconds after its last renewal that a Lease counts as held, where nobody says otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseTimes:
+    """What follows from the seconds after its last renewal that a Lease counts as held. Two whole attempts end before the deadline."""
+
+    duration: float = DURATION
+
+    @property
+    def deadline(self) -> float:
+        """Seconds after our last renewal that we may still begin a write; below the duration, so that nobody else leads yet."""
+        return self.duration * 2 / 3
+
+    @property
+    def renew_every(self) -> float:
+        """Seconds from the beginning of one renewal that went well to the next."""
+        return self.duration / 5
+
+    @property
+    def attempt(self) -> float:
+        """Seconds for one renewal."""
+        return self.duration / 5
+
+    @property
+    def try_again(self) -> float:
+        """Seconds after a renewal that failed."""
+        return self.duration / 30
+
+
+USUAL = LeaseTimes()
 
 
 class Step(Enum):
@@ -39,6 +61,8 @@ class Seen:
     holder: str
     stamp: str
     at: float
+    duration: float = DURATION
+    """As its holder has written it: replicas of two settings may meet in a roll-out."""
 
 
 def note(seen: Seen | None, lease: Mapping[str, Any] | None, now: float) -> Seen | None:
@@ -49,7 +73,8 @@ def note(seen: Seen | None, lease: Mapping[str, Any] | None, now: float) -> Seen
     holder, stamp = spec.get("holderIdentity") or "", f"{spec.get('renewTime')}/{spec.get('leaseTransitions')}"
     if seen is not None and (seen.holder, seen.stamp) == (holder, stamp):
         return seen
-    return Seen(holder, stamp, now)
+    said = spec.get("leaseDurationSeconds")
+    return Seen(holder, stamp, now, float(said) if isinstance(said, int) and said > 0 else DURATION)
 
 
 def next_step(seen: Seen | None, me: str, now: float) -> Step:
@@ -58,22 +83,22 @@ def next_step(seen: Seen | None, me: str, now: float) -> Step:
         return Step.CREATE
     if seen.holder == me:
         return Step.RENEW
-    if not seen.holder or now - seen.at > DURATION:
+    if not seen.holder or now - seen.at > seen.duration:
         return Step.TAKE
     return Step.WAIT
 
 
-def lease_spec(lease: Mapping[str, Any] | None, me: str, epoch: float) -> dict[str, Any]:
+def lease_spec(lease: Mapping[str, Any] | None, me: str, epoch: float, times: LeaseTimes) -> dict[str, Any]:
     """Returns the Lease's spec for holder `me` ("" gives it up); `epoch` is the time in epoch seconds."""
     old = dict((lease or {}).get("spec") or {})
     moment = datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    spec = {**old, "holderIdentity": me, "leaseDurationSeconds": int(DURATION), "renewTime": moment}
+    spec = {**old, "holderIdentity": me, "leaseDurationSeconds": int(times.duration), "renewTime": moment}
     if old.get("holderIdentity") != me:
         spec["acquireTime"] = moment
         spec["leaseTransitions"] = int(old.get("leaseTransitions") or 0) + 1
     return spec
 
 
-def may_write(renewed: float | None, now: float) -> bool:
+def may_write(renewed: float | None, now: float, times: LeaseTimes) -> bool:
     """Returns whether a write may begin: our last renewal was asked for at `renewed`, in monotonic seconds."""
-    return renewed is not None and now - renewed < DEADLINE
+    return renewed is not None and now - renewed < times.deadline
