@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
+import signal
 import wave
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,7 +17,7 @@ import numpy as np
 
 from integration.end_to_end_rig import CALLS
 from integration.faults_rig import PAUSE_MS, QUESTIONS
-from voiceassist_demo.stage import Stage
+from voiceassist_demo.stage import RelayProcess, Stage
 from voiceassist_sim.audio import FRAME_BYTES, load_call
 
 SILENT_FRAME = b"\xff" * FRAME_BYTES
@@ -45,6 +47,18 @@ def asking_on_a_line(folder: Path, seconds: float, call: int) -> Path:
     return path
 
 
+async def drained(relay: RelayProcess) -> None:
+    """SIGTERM, and the process's end in good order."""
+    relay.child.signal(signal.SIGTERM)
+    assert await asyncio.wait_for(relay.child.wait(), 120) == 0
+
+
+def outcomes(stage: Stage) -> Counter[str]:
+    """What became of the relays' attempts to move calls, by their logs."""
+    lines = [json.loads(line) for log in stage.folder.glob("relay*.log") for line in log.read_text().splitlines()]
+    return Counter(line["outcome"] for line in lines if line.get("event") in {"call moved", "call not moved"} and "outcome" in line)
+
+
 def questions(count: int) -> list[str]:
     """What is asked in such a recording, in order."""
     texts = []
@@ -67,26 +81,33 @@ def _frames(audio: bytes) -> list[bytes]:
     return [audio[at : at + FRAME_BYTES] for at in range(0, len(audio) - len(audio) % FRAME_BYTES, FRAME_BYTES)]
 
 
-def _stretch(heard: Sequence[bytes], track: Sequence[bytes], places: Mapping[bytes, int]) -> Heard | None:
-    """Where in the track a session's audio lies, in one piece and in order; None: it is another call's."""
+def _stretches(heard: Sequence[bytes], track: Sequence[bytes], places: Mapping[bytes, int], gaps: bool) -> list[Heard]:
+    """Where in the track a session's audio lies, in order and in one piece, or in more with `gaps`; empty: it is another call's."""
     anchor = next(((index, places[frame]) for index, frame in enumerate(heard) if frame in places), None)
     if anchor is None:
-        return None
+        return []
     at = first = anchor[1] - anchor[0]
-    filled = 0
+    filled, found = 0, []
     for index, frame in enumerate(heard):
         if at < len(track) and frame == track[at]:
             at += 1
         elif frame == SILENT_FRAME:
             filled += 1
+        elif gaps and places.get(frame, -1) > at:
+            found.append(Heard(first, at, filled))
+            first, filled = places[frame], 0
+            at = first + 1
         else:
             raise AssertionError(f"frame {index} of a session is not frame {at} of its track, which began at {first}")
-    return Heard(first, at, filled)
+    return [*found, Heard(first, at, filled)]
 
 
-async def accounted(stage: Stage, recordings: Sequence[Path], sessions: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+async def accounted(
+    stage: Stage, recordings: Sequence[Path], sessions: Sequence[Mapping[str, Any]], *, missing: Counter[str] | None = None
+) -> dict[str, int]:
     """Every frame of each call's two tracks was heard by one of its sessions, from the first to the last that any heard; and what was heard
-    by two was counted as replayed by the relays. Returns those by track."""
+    by two was counted as replayed by the relays. Returns those by track. `missing`: counts those that nobody heard, which are allowed then.
+    """
     heard = []
     for one in sessions:
         audio = await stage.get_bytes(f"{stage.model_url}/_sim/sessions/{one['id']}/audio")
@@ -101,15 +122,18 @@ async def accounted(stage: Stage, recordings: Sequence[Path], sessions: Sequence
             counts = Counter(frames)
             places = {frame: index for index, frame in enumerate(frames) if counts[frame] == 1}
             found = {
-                index: stretch
+                index: pieces
                 for index, (name, own) in enumerate(heard)
-                if name == track and index not in taken and (stretch := _stretch(own, frames, places)) is not None
+                if name == track and index not in taken and (pieces := _stretches(own, frames, places, missing is not None))
             }
             taken |= found.keys()
-            stretches = sorted(found.values(), key=lambda one: (one.first, one.end))
+            stretches = sorted((one for pieces in found.values() for one in pieces), key=lambda one: (one.first, one.end))
             assert stretches, f"{recording.name}: nobody heard the {track}"
             end = stretches[0].first
             for one in stretches:
+                if missing is not None and one.first > end:
+                    missing[track] += one.first - end
+                    end = one.first
                 assert one.first <= end, f"{recording.name}, {track}: frames {end} to {one.first} were heard by nobody: {stretches}"
                 again[track] += end - one.first
                 end = max(end, one.end)

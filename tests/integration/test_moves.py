@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from pathlib import Path
 
 from integration.end_to_end_rig import Watch, sessions, start
 from integration.faults_rig import all_flushed, all_live, all_over, hang_up, kept, lead_to, value
-from integration.moves_rig import accounted, asking_on_a_line, questions
+from integration.moves_rig import accounted, asking_on_a_line, drained, questions
 from support.eventually import eventually
-from voiceassist_demo.stage import RelayProcess, Stage
+from voiceassist_demo.stage import Stage
 
 CONFIG = {"limits": {"drainGraceSeconds": 0, "drainTimeoutSeconds": 300}}
-
-
-async def drained(relay: RelayProcess) -> None:
-    """SIGTERM, and the process's end in good order."""
-    relay.child.signal(signal.SIGTERM)
-    assert await asyncio.wait_for(relay.child.wait(), 120) == 0
 
 
 async def test_moves_of_a_draining_relays_calls_lose_and_double_nothing(tmp_path: Path) -> None:

@@ -154,6 +154,7 @@ class NextStream(Model):
     generation: int = Field(ge=2)
     at: float = Field(description="Epoch seconds at which it was asked for.")
     given_up: bool = Field(False, description="It did not come in time, and counts no more; its number is used up.")
+    gap: bool = Field(False, description="The present stream is stopped first, since Twilio forks the call only once: its end is expected.")
 
 
 class CallDocument(Model):

@@ -100,6 +100,15 @@ class TurnTiming:
 
 
 @dataclass(frozen=True, slots=True)
+class EarlierSuggestion:
+    """What an earlier stream of the call brought, as Sync keeps it: `id` names it, `question` is what the customer wanted."""
+
+    id: str
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
 class FinishedSuggestion:
     """A finished suggestion: one record from the model's words to the call's Map, where it gets its number."""
 

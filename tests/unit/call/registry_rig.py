@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from voiceassist_crds.config import Prompt, RelayConfig
@@ -11,7 +11,8 @@ from voiceassist_crds.messages import AssistState, CallDocument, CallState, Stat
 from voiceassist_crds.names import CallSid, StreamSid
 from voiceassist_relay.call.bridge import CallBridge
 from voiceassist_relay.call.registry import Registry
-from voiceassist_relay.interfaces import ModelListener, StreamClaims, StreamStart
+from voiceassist_relay.handed_over import HandedModel, HandedTrack
+from voiceassist_relay.interfaces import EarlierSuggestion, ModelListener, StreamClaims, StreamStart
 from voiceassist_relay.metrics.relay_metrics import RelayMetrics
 from voiceassist_relay.peer_health import PeerHealth
 
@@ -56,6 +57,9 @@ class Connection:
         if not self.closed:
             self.closed.append((code, reason))
 
+    def position(self, inbound: bool) -> int:
+        return -1
+
 
 class ScriptedModel:
     def __init__(self, listener: ModelListener) -> None:
@@ -86,6 +90,29 @@ class ScriptedModel:
     def use(self, config: RelayConfig, prompt: Prompt) -> None:
         self.log.append(("use", prompt.instructions))
 
+    def wait_for_call(self) -> None:
+        self.log.append("wait")
+
+    def recall(self, earlier: Sequence[EarlierSuggestion]) -> None:
+        self.log.append(("recall", [one.answer for one in earlier]))
+
+    def begin_with(self, handed: HandedModel | None, shift: float) -> None:
+        self.log.append(("begin", handed))
+
+    @property
+    def quiet(self) -> bool:
+        return False
+
+    def hold(self) -> None:
+        self.log.append("hold")
+
+    def let_go(self) -> None:
+        self.log.append("let go")
+
+    def give(self) -> HandedModel:
+        self.log.append("give")
+        return HandedModel(HandedTrack())
+
     async def finish(self, grace: float) -> None:
         self.log.append(("finish", grace))
         self.on_finish()
@@ -100,6 +127,14 @@ class Publisher:
         self.log: list[Any] = []
         self.over = asyncio.Event()
         self.hang = False
+        self.earlier_told: list[EarlierSuggestion] | None = []
+        self.seq = 0
+
+    async def earlier(self, seconds: float) -> list[EarlierSuggestion] | None:
+        return self.earlier_told
+
+    async def stored(self, seconds: float) -> bool:
+        return True
 
     def __getattr__(self, name: str) -> Callable[..., None]:
         return lambda *arguments: self.log.append((name, *arguments))

@@ -9,8 +9,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from unit.call.registry_rig import Connection, RegistryRig, document, start
-from voiceassist_crds.messages import AssistState, StatusReason
-from voiceassist_relay.interfaces import FinishedSuggestion, TurnTiming
+from voiceassist_crds.messages import AssistState, CallDocument, StatusReason
+from voiceassist_relay.interfaces import EarlierSuggestion, FinishedSuggestion, TurnTiming
 
 
 async def test_bridge_frames_go_straight_to_the_model_client() -> None:
@@ -223,3 +223,83 @@ async def test_bridge_a_call_that_ends_before_its_document_was_read_never_reache
     sink.ended("stop")
     assert await rig.registry.wait_empty(5)
     assert not model.running
+
+
+async def eventually(rig: RegistryRig, wanted: object) -> None:
+    async with asyncio.timeout(30):
+        while wanted not in rig.models[-1].log:
+            await asyncio.sleep(0.01)
+
+
+async def test_bridge_of_a_stream_that_was_started_again_goes_on_with_what_sync_keeps() -> None:
+    rig = RegistryRig()
+    rig.slow_sync = True
+    _, _, model, publisher = rig.call(generation=2)
+    publisher.earlier_told = [EarlierSuggestion("g1-a", "Where is it?", "In the depot.")]
+    assert model.log == ["wait"]
+    publisher.read.set()
+    await eventually(rig, ("begin", None))
+    assert model.log == ["wait", ("recall", ["In the depot."]), ("begin", None)]
+    await rig.registry.hang_up_all("drain", 5)
+
+
+async def test_bridge_goes_on_without_the_conversation_where_sync_does_not_tell_it() -> None:
+    rig = RegistryRig()
+    rig.slow_sync = True
+    _, _, model, publisher = rig.call(generation=2)
+    publisher.earlier_told = None
+    publisher.read.set()
+    await eventually(rig, ("begin", None))
+    assert model.log == ["wait", ("recall", []), ("begin", None)]
+    await rig.registry.hang_up_all("drain", 5)
+
+
+async def test_bridge_of_a_first_stream_waits_for_nothing() -> None:
+    rig = RegistryRig()
+    _, _, model, _ = rig.call()
+    await asyncio.sleep(0.05)
+    assert model.log == []
+    await rig.registry.hang_up_all("drain", 5)
+
+
+async def _written(_: int) -> CallDocument:
+    return document(generation=2)
+
+
+async def test_bridge_that_is_braced_outlives_its_stream_and_is_handed_over() -> None:
+    rig = RegistryRig()
+    sink, _, model, publisher = rig.call()
+    await asyncio.sleep(0.05)
+    sink.brace()
+    sink.ended("stop")
+    assert await sink.stream_over(0)
+    assert rig.registry.find(start().call_sid) is sink, "the call is here, without a stream"
+    handed = await sink.hand_over(0.0, _written)
+    assert handed is not None and handed.generation == 2
+    assert await rig.registry.wait_empty(5)
+    assert publisher.states() == [], "the agent is told nothing"
+    assert rig.cut == []
+    assert "give" in model.log
+
+
+@pytest.mark.parametrize(("reason", "asked_again"), [("socket", True), ("stop", False)])
+async def test_bridge_that_is_released_after_its_streams_end_ends_as_told(reason: str, asked_again: bool) -> None:
+    rig = RegistryRig()
+    sink, _, _, _ = rig.call()
+    sink.brace()
+    sink.ended("stop")
+    assert not sink.over
+    sink.release(reason)
+    assert await rig.registry.wait_empty(5)
+    assert rig.cut == ([(start().call_sid, 1)] if asked_again else [])
+
+
+async def test_bridge_that_is_released_goes_on_and_takes_a_late_stop_for_a_cut() -> None:
+    rig = RegistryRig()
+    sink, _, _, _ = rig.call()
+    sink.brace()
+    sink.release("socket")
+    assert not sink.over
+    sink.ended("stop")
+    assert await rig.registry.wait_empty(5)
+    assert rig.cut == [(start().call_sid, 1)]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from unit.sync.documents import ANN, CALL, NOW, start
-from voiceassist_crds.messages import CallDocument, CallState
+from unit.sync.documents import ANN, CALL, NOW, document, start
+from voiceassist_crds.messages import CallDocument, CallState, NextStream
 from voiceassist_relay.sync.document_rules import (
+    STARTING_SECONDS,
     Create,
     SetPaused,
     Stop,
@@ -21,7 +22,7 @@ from voiceassist_relay.sync.document_rules import (
     is_running,
     went_live,
 )
-from voiceassist_relay.sync.move_rules import Holder, Taker, give_up, hand_over, is_next, plan, take_alone
+from voiceassist_relay.sync.move_rules import Holder, Taker, give_up, hand_over, in_gap, is_next, plan, plan_gap, take_alone
 
 
 @dataclass
@@ -145,6 +146,20 @@ class Moves(RuleBasedStateMachine):
             self.write(wanted)
             assert not is_next(self.stored, generation)
 
+    @precondition(lambda self: any(self.holders()))
+    @rule()
+    def makes_room_for_the_next_stream(self) -> None:
+        """Twilio forks the call only once. A stream that was asked for before may come all the same, and counts no more."""
+        old = self.holders()[0]
+        before = [one for one in self.planned if is_next(self.stored, one)]
+        wanted = plan_gap(self.stored, Holder(old.generation, old.sid), NOW)
+        if wanted is not None and wanted.next is not None:
+            assert wanted.next.generation not in self.planned, "a generation has at most one stream"
+            self.planned.append(wanted.next.generation)
+            self.write(wanted)
+            assert in_gap(self.stored)
+            assert not any(is_next(self.stored, one) for one in before), "one stream is waited for"
+
     # relays that die
 
     @precondition(lambda self: any(self.holders()))
@@ -231,6 +246,115 @@ class Moves(RuleBasedStateMachine):
         if self.stopped:
             assert self.stored.state is CallState.STOPPED, "a stop is not lost"
             assert {one.sid for one in self.holders()} <= {self.stopping}, "nobody takes over what was stopped"
+
+
+SIDS = ("MZ" + "1" * 32, "MZ" + "2" * 32)
+GENERATIONS = st.integers(min_value=1, max_value=5)
+NEXT = st.builds(
+    NextStream,
+    generation=st.integers(min_value=2, max_value=7),
+    at=st.sampled_from((NOW - 100.0, NOW - 1.0)),
+    given_up=st.booleans(),
+    gap=st.booleans(),
+)
+HOLDERS = st.builds(Holder, GENERATIONS, st.sampled_from(SIDS))
+TAKERS = st.builds(Taker, st.just("10.0.0.2:9090"), st.integers(min_value=1, max_value=7), st.just("MZ" + "9" * 32))
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> CallDocument:
+    """A Document as any relay may find it, whatever led there."""
+    return document(draw(st.sampled_from((CallState.LIVE, *CallState))), generation=draw(GENERATIONS)).model_copy(
+        update={
+            "stream_sid": draw(st.sampled_from(SIDS)),
+            "next": draw(st.none() | NEXT),
+            "seq": draw(st.integers(min_value=0, max_value=9)),
+            "restarts": draw(st.integers(min_value=0, max_value=2)),
+            "paused": draw(st.booleans()),
+            "prompt_revision": "abc",
+        }
+    )
+
+
+def changed(before: CallDocument, after: CallDocument) -> dict[str, object]:
+    """What a decision changes."""
+    return {name: getattr(after, name) for name in CallDocument.model_fields if getattr(after, name) != getattr(before, name)}
+
+
+def held(found: CallDocument, holder: Holder) -> bool:
+    return (found.state, found.generation, found.stream_sid) == (CallState.LIVE, holder.generation, holder.stream_sid)
+
+
+def waited_for(found: CallDocument, generation: int) -> bool:
+    if found.state is not CallState.LIVE or found.next is None:
+        return False
+    return found.next.generation == generation and generation > found.generation and not found.next.given_up
+
+
+@given(documents(), st.integers(min_value=1, max_value=7))
+def test_move_rules_one_stream_is_waited_for(found: CallDocument, generation: int) -> None:
+    assert is_next(found, generation) is waited_for(found, generation)
+    assert in_gap(found) is (found.next is not None and found.next.gap and waited_for(found, found.next.generation))
+
+
+@given(documents(), HOLDERS, st.booleans())
+def test_move_rules_a_plan_is_the_holders_and_has_a_number_of_its_own(found: CallDocument, holder: Holder, gap: bool) -> None:
+    wanted = (plan_gap if gap else plan)(found, holder, NOW)
+    assert (wanted is not None) is held(found, holder)
+    if wanted is not None:
+        number = max(found.generation, found.next.generation if found.next is not None else 0) + 1
+        assert changed(found, wanted) == {"next": NextStream(generation=number, at=NOW, gap=gap)}
+
+
+@given(documents(), HOLDERS, TAKERS, st.integers(min_value=0, max_value=12))
+def test_move_rules_a_hand_over_needs_a_holder_and_the_stream_that_is_waited_for(
+    found: CallDocument, holder: Holder, taker: Taker, seq: int
+) -> None:
+    wanted = hand_over(found, holder, taker, CALL, seq)
+    assert (wanted is not None) is (held(found, holder) and waited_for(found, taker.generation))
+    if wanted is not None and found.next is not None:
+        assert_taken(found, found.next, wanted, taker, max(seq, found.seq))
+
+
+@given(documents(), TAKERS)
+def test_move_rules_taking_alone_needs_the_stream_that_is_waited_for(found: CallDocument, taker: Taker) -> None:
+    wanted = take_alone(found, taker, CALL)
+    assert (wanted is not None) is waited_for(found, taker.generation)
+    if wanted is not None and found.next is not None:
+        assert_taken(found, found.next, wanted, taker, found.seq)
+
+
+def assert_taken(before: CallDocument, planned: NextStream, after: CallDocument, taker: Taker, seq: int) -> None:
+    """The taker's stream is the call's, as if it had been started when it was asked for; what the worker wants of the call stays."""
+    assert after == before.model_copy(
+        update={
+            "generation": taker.generation,
+            "stream_name": f"assist_{CALL}_{taker.generation}",
+            "stream_sid": taker.stream_sid,
+            "owner": taker.address,
+            "deadline": planned.at + STARTING_SECONDS,
+            "seq": seq,
+            "restarts": 0,
+            "next": None,
+        }
+    )
+
+
+@given(documents(), HOLDERS, st.integers(min_value=1, max_value=7))
+def test_move_rules_what_is_given_up_uses_its_number_up(found: CallDocument, holder: Holder, generation: int) -> None:
+    wanted = give_up(found, holder, generation)
+    assert (wanted is not None) is (held(found, holder) and waited_for(found, generation))
+    if wanted is not None:
+        assert changed(found, wanted) == {"next": NextStream(generation=generation, at=0.0, given_up=True)}
+        again = plan(wanted, holder, NOW)
+        assert again is not None and again.next is not None and again.next.generation == generation + 1
+
+
+def test_move_rules_of_no_document_follows_nothing() -> None:
+    holder, taker = Holder(1, SIDS[0]), Taker("10.0.0.2:9090", 2, SIDS[1])
+    assert plan(None, holder, NOW) is plan_gap(None, holder, NOW) is give_up(None, holder, 2) is None
+    assert hand_over(None, holder, taker, CALL, 0) is take_alone(None, taker, CALL) is None
+    assert not is_next(None, 2)
 
 
 TestMoves = Moves.TestCase

@@ -3,38 +3,37 @@
 Order: the stream ends (by `stop`, a lost socket, a final failure of the model, or because we hang up); the model may finish the
 turn that is open; what is finished is stored; then everything closes. For a lost socket another stream is asked for at once.
 
-A call that is moved has two streams for a while. The new one's bridge has its sessions opened and keeps the audio until the old one's
-has handed the call over; it goes on with what the other relay had, from the very frame on that the other did not count in.
+A call that is moved has two streams for a while, or none where Twilio forks it only once. The new one's bridge has its sessions opened
+and keeps the audio until the old one's has handed the call over; it goes on with what the other relay had, from the very frame on that the
+other did not count in. A call whose relay is no more goes on with what Sync keeps of its conversation.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
-import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import structlog
 
-from voiceassist_crds.config import ApplyTo, Prompt, RelayConfig
+from voiceassist_crds.config import ApplyTo, RelayConfig
 from voiceassist_crds.messages import AssistState, CallDocument, StatusReason, Track, WithdrawnReason
 from voiceassist_crds.status import PeerReason
 
-from ..handed_over import HandedCall, HandedModel
-from ..interfaces import FinishedSuggestion, MediaConnection, ModelListener, StreamStart, TurnTiming
+from ..handed_over import HandedCall
+from ..interfaces import FinishedSuggestion, MediaConnection, StreamStart, TurnTiming
 from ..lazy_event import LazyEvent
 from ..logs import call_hash
 from ..metrics.labels import STREAM_ENDS
 from ..metrics.relay_metrics import CallMetrics, RelayMetrics
 from ..peer_health import PeerHealth
 from ..sync.agent_status import CUT, LOST
-from ..sync.call_objects import SUPERSEDED, Take, TakeAnswer
+from ..sync.call_objects import SUPERSEDED, TakeAnswer
 from ..sync.move_rules import Holder
 from ..sync.retry import Ousted
-from .overlap import OldTrack, Overlap, Piece, gap_ms, rest, shift_of
+from .joining import Frame, Joining, passed_over
+from .parts import AskForCall, Commit, MakeModelClient, MakePublisher, nobody_to_ask
 from .prompt_choice import choose_prompt
 from .timeline import CallTimeline
 
@@ -52,110 +51,11 @@ STREAM_END_SECONDS = 5.0
 """Seconds for the stream of a call that was moved to end at Twilio, before its socket is closed."""
 TAKE_SECONDS = 30.0
 """Seconds from the new stream's beginning in which the other relay must have handed the call over."""
+RECALL_SECONDS = 2.0
+"""Seconds for Sync to tell the conversation so far, before a stream that was started again goes on without."""
 _LOOK_SECONDS = 0.05
-_LAG_SECONDS = 5.0
 
 log = structlog.get_logger("voiceassist.call")
-
-
-class ModelClient(Protocol):
-    """A call's way to the model."""
-
-    def frame(self, inbound: bool, payload: bytes, arrived: float) -> None:
-        """Takes 20 ms of mu-law in base64, of the customer or not, that arrived at this time of the loop."""
-
-    async def run(self) -> None:
-        """Serves the call until it is finished or cancelled."""
-
-    def pause(self) -> None:
-        """Lets no byte go to the model from now on."""
-
-    def resume(self) -> None:
-        """Lets audio go to the model again."""
-
-    def use(self, config: RelayConfig, prompt: Prompt) -> None:
-        """Takes another configuration and prompt."""
-
-    async def finish(self, grace: float) -> None:
-        """Gives what is open `grace` seconds for its outcome, then closes the sockets."""
-
-    def wait_for_call(self) -> None:
-        """Opens sessions that wait until `begin_with`: another relay has the call still."""
-
-    async def standing(self, seconds: float) -> bool:
-        """Waits for those sessions."""
-
-    def begin_with(self, handed: HandedModel | None, shift: float) -> None:
-        """Goes on with what another relay handed over, if it did, at the moment `shift` of the loop."""
-
-    @property
-    def quiet(self) -> bool:
-        """Whether nobody speaks and nothing is answered."""
-
-    def hold(self) -> None:
-        """Lets frames wait: the call is about to be handed over."""
-
-    def let_go(self) -> None:
-        """The call stays after all."""
-
-    def give(self) -> HandedModel:
-        """Gives up the call as it was at `hold`."""
-
-
-class Publisher(Protocol):
-    """A call's way to Sync. What is told is queued, bounded, and never waited for."""
-
-    def draft(self, item: str, answer: str, revision: str) -> None:
-        """Tells the answer so far, whole."""
-
-    def finished(self, suggestion: FinishedSuggestion) -> None:
-        """Stores a suggestion, and tells it."""
-
-    def withdrawn(self, item: str, revision: str, reason: WithdrawnReason) -> None:
-        """Tells that a draft will not be finished."""
-
-    def transcript(self, track: Track, item: str, text: str, final: bool) -> None:
-        """Tells spoken words: those so far, or all of an item."""
-
-    def status(self, state: AssistState, reason: StatusReason, message: str) -> None:
-        """Tells the agent of the assist's state."""
-
-    def refresh(self) -> None:
-        """Has the Document read again: its Stream may be another one."""
-
-    @property
-    def seq(self) -> int:
-        """The highest suggestion number known to be used."""
-
-    async def stored(self, seconds: float) -> bool:
-        """Waits until what is finished is stored; whether it is."""
-
-    async def run(self) -> None:
-        """Writes until it is finished or cancelled."""
-
-    async def finish(self, grace: float, *, lost: bool | None) -> None:
-        """Stores what is finished, within `grace` seconds; then `run` returns.
-
-        `lost`: whether the stream ended otherwise than asked for; None leaves the Document alone, as a newer connection goes on.
-        """
-
-
-MakeModelClient = Callable[[StreamStart, RelayConfig, Prompt, ModelListener, RelayMetrics], ModelClient]
-MakePublisher = Callable[[StreamStart, Prompt, RelayMetrics, Callable[[str], None], Callable[[CallDocument], None], Take], Publisher]
-"""(start, prompt, metrics, superseded, opened, take): `superseded(reason)` is called when the Document says that this stream is not wanted
-any more, `opened(document)` as soon as it is live, before Map and Stream are there, `take(document)` where another relay has the call."""
-
-AskForCall = Callable[[str, StreamStart, Callable[[], bool]], Awaitable[HandedCall | TakeAnswer]]
-"""(address, start, over): asks a relay for a call, for as long as it is not `over`. Raises Ousted if that relay keeps it."""
-
-
-async def nobody_to_ask(_: str, _start: StreamStart, _over: Callable[[], bool]) -> HandedCall | TakeAnswer:
-    """For relays that move no calls."""
-    return TakeAnswer.GONE
-
-
-Commit = Callable[[int], Awaitable[CallDocument | None]]
-"""Writes into the Document that another relay has the call, with the highest number used; None: that relay is not to have it."""
 
 _HEALTH = {
     StatusReason.MODEL_REFUSED: PeerReason.REFUSED,
@@ -212,11 +112,19 @@ class CallBridge:
         self._model = make_model_client(start, config, self._prompt, self, self._metrics)
         self._publisher = make_publisher(start, self._prompt, self._metrics, self._superseded, self._opened, self._take)
         self.frame = self._model.frame  # the hot path: no step in between
-        self._overlap: Overlap | None = None
+        self._joining: Joining | None = None
         if start.claims.moved:
-            self._overlap, self.frame = Overlap(), self._overlapping
+            self._joining = Joining(connection, self._model, self._metrics, self._hear_with)
+            self.frame = self._joining.put
+        self._recalls = start.claims.generation > 1
+        """The conversation so far is to be had from Sync, unless another relay hands it over."""
+        if self._recalls:
             self._model.wait_for_call()
         self._stream_over = LazyEvent()
+        self._braced = False
+        """Another stream is to come, and this one's end is not the call's."""
+        self._may_be_stopped = False
+        """A stop of the stream, which was to make room for another one, may take effect still."""
         self._over = LazyEvent()
         self._reason = ""
         self._failed = False
@@ -244,7 +152,8 @@ class CallBridge:
     def ended(self, reason: str) -> None:
         """The stream is over."""
         self._stream_over.set()
-        self._end(reason)
+        if not self._braced:
+            self._end("socket" if reason == "stop" and self._may_be_stopped else reason)
 
     def _end(self, reason: str) -> None:
         if not self._reason:
@@ -268,8 +177,6 @@ class CallBridge:
         """The Document was read: whether the call is paused is what it says, unless somebody has asked here since it was."""
         if not self._told:
             self._hold_back(document.paused)
-        if self._overlap is not None:
-            self._begin_with(None)
         self._known.set()
 
     def refresh(self) -> None:
@@ -313,6 +220,9 @@ class CallBridge:
 
     # from one relay to another
 
+    def _hear_with(self, frame: Frame) -> None:
+        self.frame = frame
+
     @property
     def holder(self) -> Holder:
         """This stream, by what the Document says of it."""
@@ -321,12 +231,33 @@ class CallBridge:
     @property
     def in_force(self) -> bool:
         """Whether the call is this relay's: not while another one has still to hand it over."""
-        return self._overlap is None
+        return self._joining is None or self._known.is_set()
 
     @property
     def movable(self) -> bool:
         """Whether the call's Document names this stream, and the stream runs."""
         return self._known.is_set() and not self._reason
+
+    def brace(self) -> None:
+        """The stream is to end before the next one is there: the call outlives it, until it is handed over or `release` is called."""
+        self._braced = True
+
+    async def stream_over(self, seconds: float) -> bool:
+        """Waits for the stream's end, at most so many seconds; whether it has come."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stream_over.wait()
+        return self._stream_over.is_set()
+
+    def tell_gap(self) -> None:
+        """The agent is told that nothing is heard of the call at the moment."""
+        self._publisher.status(*CUT)
+
+    def release(self, reason: str) -> None:
+        """The call is not handed over. Its stream, if that is over, ended by `reason`: `stop`, or `socket`, and it is started again."""
+        self._braced, self._may_be_stopped = False, True
+        if self._stream_over.is_set():
+            self._end(reason)
 
     async def hand_over(self, patience: float, commit: Commit) -> HandedCall | None:
         """Hands the call over, within `patience` seconds between two turns, else in the middle of one. None: it is not handed over.
@@ -349,21 +280,13 @@ class CallBridge:
         if document is None:
             self._model.let_go()
             return None
-        self.frame = self._passed_on
+        self.frame = passed_over(self._metrics)
         paused = self._paused
         handed = HandedCall(document.generation, document.wire(), self.revision, self._model.give(), until, paused, self._publisher.seq)
         self._end("moved")
         if not await self._publisher.stored(STORED_SECONDS):
             self._log.warning("handed over before everything was stored")
         return handed
-
-    def _passed_on(self, inbound: bool, payload: bytes, arrived: float) -> None:  # noqa: ARG002 - has the shape of `frame`
-        """The other relay hears it."""
-        self._metrics.frames(Track.CUSTOMER if inbound else Track.AGENT, "overlap")
-
-    def _overlapping(self, inbound: bool, payload: bytes, arrived: float) -> None:
-        if self._overlap is not None:
-            self._overlap.put(inbound, self._connection.position(inbound), payload, arrived)
 
     async def _take(self, document: CallDocument) -> CallDocument | TakeAnswer:
         """Another relay has the call: asks for it once all is ready to go on with it."""
@@ -376,62 +299,33 @@ class CallBridge:
         written = CallDocument.model_validate(answer.document, extra="allow")
         if not self._told:
             self._hold_back(written.paused or answer.paused)
+        self._recalls = False
         self._begin_with(answer)
         return written
 
     def _given_up(self) -> bool:
         return self.over or self._time() > self._summary.began + TAKE_SECONDS
 
-    def _begin_with(self, handed: HandedCall | None) -> None:
-        """The call is this relay's: the sessions that stand go on with what was handed over, and with the audio that was not heard yet."""
-        overlap, self._overlap = self._overlap, None
-        if overlap is None:
+    async def _recall(self) -> None:
+        """The relay that had the call is no more: what Sync keeps of the conversation is gone on with."""
+        await self._known.wait()
+        if not self._recalls:
             return
-        now, from_ms = self._time(), {True: -math.inf, False: -math.inf}
-        model = None if handed is None else handed.model
-        if handed is not None and model is not None:
+        earlier = await self._publisher.earlier(RECALL_SECONDS)
+        if earlier is None:
+            self._log.warning("goes on without the conversation so far")
+        self._model.recall(earlier or [])
+        self._begin_with(None)
+
+    def _begin_with(self, handed: HandedCall | None) -> None:
+        """The call is this relay's."""
+        joining, self._joining = self._joining, None
+        if joining is None:
+            self._model.begin_with(None, self._time())
+            return
+        if handed is not None:
             self._keep_revision(handed.revision)
-            tracks = {True: (handed.until_ms[0], model.conversation), False: (handed.until_ms[1], model.agent)}
-            old = {
-                inbound: OldTrack(until, [frame.encode() for frame in track.frames], [now - age for age in track.ages])
-                for inbound, (until, track) in tracks.items()
-                if track is not None
-            }
-            found = shift_of(old, overlap)
-            if found is not None:
-                from_ms = {inbound: until + found[0] for inbound, (until, _) in tracks.items() if until >= 0} | {
-                    inbound: -math.inf for inbound, (until, _) in tracks.items() if until < 0
-                }
-                self._metrics.move_gap(gap_ms(overlap.of(True), from_ms[True]) / 1000)
-            self._log.info("call taken over", shift_ms=found[0] if found else None, by_audio=bool(found and found[1]))
-        heard = [(piece, rest(piece, from_ms[piece.inbound])) for piece in overlap.all()]
-        first = next((piece.arrived for piece, audio in heard if audio is not None), now)
-        latest = (
-            now
-            if model is None
-            else max((now - track.ages[-1] for track in (model.conversation, model.agent) if track and track.ages), default=now)
-        )
-        self._model.begin_with(model, now - max(0.0, latest - first))
-        for piece, audio in heard:
-            if audio is not None:
-                self._model.frame(piece.inbound, audio, piece.arrived)
-            else:
-                self._passed_on(piece.inbound, piece.payload, piece.arrived)
-        self.frame = self._model.frame if self._passed(from_ms) else functools.partial(self._lagging, from_ms, now + _LAG_SECONDS)
-
-    def _passed(self, from_ms: dict[bool, float]) -> bool:
-        """Whether the stream has come to what the other relay did not hear, on every track."""
-        return all(self._connection.position(inbound) >= at for inbound, at in from_ms.items())
-
-    def _lagging(self, from_ms: dict[bool, float], until: float, inbound: bool, payload: bytes, arrived: float) -> None:
-        """This stream is behind the other one: what that has heard is passed over."""
-        audio = rest(Piece(inbound, self._connection.position(inbound), payload, arrived), from_ms[inbound])
-        if audio is not None:
-            self._model.frame(inbound, audio, arrived)
-        else:
-            self._passed_on(inbound, payload, arrived)
-        if arrived >= until or self._passed(from_ms):
-            self.frame = self._model.frame
+        joining.begin(handed, self._time())
 
     def _keep_revision(self, revision: str) -> None:
         """A call keeps the prompt that it began with, wherever it goes, while the configuration has it."""
@@ -497,6 +391,7 @@ class CallBridge:
         model = asyncio.create_task(self._run_model(), name="model")
         publisher = asyncio.create_task(self._publisher.run(), name="publisher")
         over = asyncio.create_task(self._over.wait(), name="over")
+        recall = asyncio.create_task(self._recall(), name="recall")
         try:
             await asyncio.wait({model, publisher, over}, return_when=asyncio.FIRST_COMPLETED)
             for part in (model, publisher):
@@ -507,14 +402,14 @@ class CallBridge:
             await self._shut_down(model, publisher)
         finally:
             self._connection.close(1001, "over")
-            for task in (over, model, publisher):
+            for task in (over, model, publisher, recall):
                 task.cancel()
-            await asyncio.gather(over, model, publisher, return_exceptions=True)
+            await asyncio.gather(over, model, publisher, recall, return_exceptions=True)
             self._tell()
 
     async def _run_model(self) -> None:
         """The model hears of the call when it is known whether it may; the frames until then are kept."""
-        if self._overlap is None:
+        if self._joining is None:
             await self._known.wait()
         await self._model.run()
 

@@ -30,6 +30,7 @@ _ALPHABET: Final = string.ascii_letters + string.digits
 _ASK: Final = RetryPolicy(first=0.1, longest=1.0, attempts=8, longest_asked=2.0, within=8.0)
 _FOLLOW: Final = RetryPolicy(first=0.2, longest=4.0, attempts=None, within=180.0)
 _MOVE_AGAIN: Final = RetryPolicy(first=1.0, longest=20.0, attempts=None)
+_GAP_AGAIN: Final = RetryPolicy(first=0.2, longest=1.0, attempts=None)
 _STREAM_RATE: Final = Rate(per_second=5.0, burst=20)
 _FEEDBACK_RATE: Final = Rate(per_second=1.0, burst=20)
 
@@ -100,6 +101,14 @@ class Timing:
     """Between two questions to a relay that did not answer clearly."""
     move_again: RetryPolicy = _MOVE_AGAIN
     """Between attempts to move a call."""
+    gap_seconds: float = 15.0
+    """For the next stream to come and have the call, where the old one had to be stopped first; then the call is started again."""
+    gap_arrive_seconds: float = 6.0
+    """For one such stream, before another one is asked for."""
+    gap_told_seconds: float = 2.0
+    """For nobody to ask for a call that has no stream, before its agent is told."""
+    gap_again: RetryPolicy = _GAP_AGAIN
+    """Between requests that are refused because the stream that was stopped has not made room yet."""
     moves_at_once: int = 16
     """Calls of one relay that are being moved at the same time."""
     stream_rate: Rate = _STREAM_RATE

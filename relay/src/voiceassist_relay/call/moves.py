@@ -16,7 +16,7 @@ from typing import Final, Protocol
 import structlog
 from fastapi import APIRouter, Request, Response
 
-from voiceassist_crds.messages import CallDocument
+from voiceassist_crds.messages import CallDocument, CallState
 from voiceassist_crds.names import is_call_sid, stream_name
 
 from ..errors import RequestRefused, TwilioError, TwilioRefused, TwilioUnclear, UnknownCallState
@@ -25,12 +25,12 @@ from ..interfaces import StreamStart
 from ..logs import call_hash
 from ..sync.call_documents import CallDocuments
 from ..sync.call_objects import SUPERSEDED, TakeAnswer
-from ..sync.move_rules import Holder, Taker, give_up, hand_over, plan
+from ..sync.move_rules import Holder, Taker, give_up, hand_over, plan, plan_gap
 from ..sync.retry import Ousted
 from ..twilio.call_streams import TwilioStreams
-from ..twilio.error_answers import is_gone
-from .bridge import Commit
+from ..twilio.error_answers import is_gone, leaves_no_room
 from .dependencies import FunctionDependencies
+from .parts import Commit
 from .peer_relays import CALL_OVER, NO_SUCH_CALL, Asked, PeerRelays, error_answer, is_relay
 
 MAX_REQUEST: Final = 4096
@@ -56,14 +56,29 @@ class MovingCall(Protocol):
     async def hand_over(self, patience: float, commit: Commit) -> HandedCall | None:
         """Hands it over."""
 
+    def brace(self) -> None:
+        """Lets it outlive its stream."""
+
+    async def stream_over(self, seconds: float) -> bool:
+        """Waits for the stream's end; whether it has come."""
+
+    def tell_gap(self) -> None:
+        """Tells the agent that nothing is heard of the call."""
+
+    def release(self, reason: str) -> None:
+        """It is not handed over; its stream, if that is over, ended by `reason`."""
+
 
 @dataclass(slots=True)
 class _Move:
-    """One attempt. `giving`: the other relay has asked for the call; `answered` is set when it was told what became of that."""
+    """One attempt. `giving`: the other relay has asked for the call; `answered` is set when it was told what became of that. `patience`:
+    seconds to wait for a moment between two turns."""
 
     call: MovingCall
+    patience: float
     generation: int = 0
     stream_sid: str = ""
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
     giving: asyncio.Task[bytes | None] | None = None
     answered: asyncio.Event = field(default_factory=asyncio.Event)
     succeeded: bool = False
@@ -99,7 +114,7 @@ class CallMoves:
                     failures[sid] = failures.get(sid, -1) + 1
                     wait = timing.move_again.delay(failures[sid] + 1, random.random(), None, 0.0) or 0.0  # noqa: S311 - jitter
                     not_before[sid] = loop.time() + timing.arrive_seconds + wait
-                    move = self._moves[sid] = _Move(call)
+                    move = self._moves[sid] = _Move(call, timing.move_patience)
                     self._deps.metrics.moving_calls.set(len(self._moves))
                     task = group.create_task(self._attempt(sid, move))
                     task.add_done_callback(lambda _, sid=sid, wait=wait: not_before.__setitem__(sid, loop.time() + wait))  # type: ignore[misc]
@@ -135,16 +150,13 @@ class CallMoves:
         try:
             await self._streams.create(call_sid, document.model_copy(update={"generation": generation, "stream_name": name}), moved=True)
         except TwilioRefused as error:
+            if leaves_no_room(error) and move.call.movable:
+                return await self._moved_with_gap(call_sid, move)
             outcome = "ended" if is_gone(error) else "refused"
         except TwilioUnclear:
             pass  # it may come all the same
         if outcome == "never_came":
-            try:
-                async with asyncio.timeout(timing.arrive_seconds):
-                    await move.answered.wait()
-            except TimeoutError:
-                if move.giving is not None:
-                    await move.answered.wait()
+            await _answered(move, timing.arrive_seconds)
         if move.succeeded:
             await self._streams.stop_quietly(call_sid, holder.stream_sid)
             return "moved"
@@ -152,6 +164,94 @@ class CallMoves:
         if outcome == "never_came":
             await self._streams.stop_quietly(call_sid, name)
         return outcome if move.call.movable else "ended"
+
+    async def _moved_with_gap(self, call_sid: str, move: _Move) -> str:
+        """Twilio forks the call only once: the old stream ends first, then the new one is asked for, again and again for some seconds."""
+        call, holder, outcome = move.call, move.call.holder, "failed"
+        move.patience = 0.0
+        notice: asyncio.Task[None] | None = None
+        document = await self._next_in_gap(call_sid, move)
+        if document is None:
+            return "ended"
+        call.brace()
+        try:
+            outcome = "refused"
+            if await self._stopped(call_sid, call, document):
+                notice = asyncio.create_task(self._tell_gap(move), name="gap notice")
+                outcome = await self._came_after_gap(call_sid, move, document)
+            return outcome
+        finally:
+            if notice is not None:
+                notice.cancel()
+            if not move.succeeded:
+                await self._not_moved(call_sid, move, holder, outcome)
+
+    async def _next_in_gap(self, call_sid: str, move: _Move) -> CallDocument | None:
+        holder = move.call.holder
+        _, document = await self._documents.settle(call_sid, lambda found: plan_gap(found, holder, self._deps.now()), lambda wanted: wanted)
+        if document is not None and document.next is not None:
+            move.generation = document.next.generation
+        return document
+
+    async def _stopped(self, call_sid: str, call: MovingCall, document: CallDocument) -> bool:
+        """Stops the old stream. Whether it is over, by Twilio's word or by what is seen of it."""
+        try:
+            await self._streams.stop(call_sid, document)
+        except TwilioError as error:
+            log.warning("stream not stopped for a move", call=call_hash(call_sid), error=type(error).__name__)
+            return await call.stream_over(self._deps.timing.stop_seconds)
+        await call.stream_over(self._deps.timing.stop_seconds)
+        return True
+
+    async def _came_after_gap(self, call_sid: str, move: _Move, document: CallDocument) -> str:
+        """Asks for the next stream until one has come and has the call, or the time is over."""
+        timing, loop = self._deps.timing, asyncio.get_running_loop()
+        deadline, failures = loop.time() + timing.gap_seconds, 0
+        while move.call.movable:
+            generation = move.generation
+            name = stream_name(call_sid, generation)
+            wanted = document.model_copy(update={"generation": generation, "stream_name": name})
+            try:
+                await self._streams.create(call_sid, wanted, moved=True)
+            except TwilioRefused as error:
+                if is_gone(error):
+                    return "ended"
+                failures += 1
+                wait = timing.gap_again.delay(failures, random.random(), None, 0.0) or 0.0  # noqa: S311 - jitter
+                if not leaves_no_room(error) or loop.time() + wait > deadline:
+                    return "refused"
+                await asyncio.sleep(wait)  # what was stopped may take its time to make room
+                continue
+            except TwilioUnclear:
+                pass  # it may come all the same
+            await _answered(move, max(0.0, min(timing.gap_arrive_seconds, deadline - loop.time())))
+            if move.succeeded:
+                return "moved_with_gap"
+            await self._streams.stop_quietly(call_sid, name)
+            if loop.time() >= deadline:
+                return "never_came"
+            move.giving, move.stream_sid = None, ""
+            move.answered.clear()
+            again = await self._next_in_gap(call_sid, move)
+            if again is None:
+                break
+            document = again
+        return "ended"
+
+    async def _tell_gap(self, move: _Move) -> None:
+        await asyncio.sleep(self._deps.timing.gap_told_seconds)
+        if not move.asked.is_set():
+            move.call.tell_gap()
+
+    async def _not_moved(self, call_sid: str, move: _Move, holder: Holder, outcome: str) -> None:
+        """After a gap in which nobody took the call: its stream, if it is over, is started again like one that was cut off."""
+        reason = "stop" if outcome == "ended" else "socket"
+        try:
+            before, _ = await self._documents.settle(call_sid, lambda found: give_up(found, holder, move.generation), lambda wanted: wanted)
+            if before is not None and before.state is CallState.STOPPED:
+                reason = "stop"
+        finally:
+            move.call.release(reason)
 
     async def give(self, call_sid: str, request: TakeRequest, waiting: Callable[[], Awaitable[bool]]) -> bytes | None:
         """Hands a call over to the relay that asks for it, while that is `waiting`; asked again, it is the same hand-over.
@@ -166,6 +266,7 @@ class CallMoves:
             return None
         if move.giving is None:
             move.stream_sid = request.stream_sid
+            move.asked.set()
             move.giving = asyncio.create_task(self._give(call_sid, move, request, waiting), name="hand over")
         elif move.stream_sid != request.stream_sid:
             return None
@@ -183,7 +284,7 @@ class CallMoves:
             return written
 
         try:
-            handed = await move.call.hand_over(self._deps.timing.move_patience, commit)
+            handed = await move.call.hand_over(move.patience, commit)
             if handed is None:
                 return None
             move.succeeded = True
@@ -244,6 +345,16 @@ class CallMoves:
             raise Ousted(SUPERSEDED)
         await asyncio.sleep(self._deps.timing.take_again_seconds)
         return TakeAnswer.NOT_YET
+
+
+async def _answered(move: _Move, seconds: float) -> None:
+    """Waits until the relay to which the next stream came has asked for the call, at most so many seconds, and then for its answer."""
+    try:
+        async with asyncio.timeout(seconds):
+            await move.answered.wait()
+    except TimeoutError:
+        if move.giving is not None:
+            await move.answered.wait()
 
 
 def _name(call_sid: str, request: TakeRequest) -> str:

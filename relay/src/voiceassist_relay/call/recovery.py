@@ -21,6 +21,7 @@ from ..logs import call_hash
 from ..sync.agent_status import CALL_ENDED, CUT, LOST, NOT_CONNECTED, AgentStatus, Told
 from ..sync.call_documents import CONFLICTS, CallDocuments, Seen
 from ..sync.document_rules import Ignore, Restart, TellAgent, call_over, stream_cut, stream_died
+from ..sync.move_rules import in_gap
 from ..twilio.call_streams import TwilioStreams
 from .dependencies import FunctionDependencies
 from .peer_relays import Asked, PeerRelays
@@ -152,7 +153,10 @@ class StreamCallbacks:
         """Writes what was decided and acts on it; False if somebody else has changed the Document."""
         goes_on, owner_gone = await self._streams.in_progress(event.call_sid), False
         if goes_on and isinstance(decision, TellAgent) and not decision.restarts_used_up:
-            owner_gone = await self._peers.has(event.call_sid, seen.document) is Asked.GONE
+            asked = await self._peers.has(event.call_sid, seen.document)
+            if asked is Asked.DONE and in_gap(seen.document):
+                return True  # its relay has stopped it to make room for the next one
+            owner_gone = asked in {Asked.GONE, Asked.UNKNOWN}  # that stream is over, wherever it was: who cannot be asked does not have it
             decision = self._decide(event, seen, owner_gone=owner_gone)
         was_live = seen.document.state is not CallState.STARTING
         match decision:

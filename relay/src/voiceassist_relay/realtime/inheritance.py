@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ..handed_over import HandedEntry, HandedTrack, HandedTurn
+from ..interfaces import EarlierSuggestion
 from .core.history import Entry, Source
 from .core.turns import HandOverState, Turn, TurnTimeline
 
@@ -90,6 +91,15 @@ def entries_of(history: Iterable[HandedEntry], shift: float) -> list[Entry]:
     return [
         Entry(shift - entry.at, known[entry.source], entry.key, entry.text, entry.stand_in) for entry in history if entry.source in known
     ]
+
+
+def entries_recalled(earlier: Sequence[EarlierSuggestion], now: float) -> list[Entry]:
+    """What Sync kept, as it is gone on with: in its order, and before all that is heard from `now` on."""
+    entries = []
+    for age, one in zip(range(len(earlier), 0, -1), earlier, strict=True):
+        entries.append(Entry(now - _LONGEST - age, Source.CUSTOMER, f"{one.id}-question", stand_in=one.question))
+        entries.append(Entry(now - _LONGEST - age, Source.SUGGESTION, one.id, one.answer))
+    return entries
 
 
 _LONGEST = 3600.0

@@ -6,7 +6,7 @@ import asyncio
 import functools
 import random
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -15,7 +15,7 @@ from voiceassist_crds.messages import AssistState, StatusReason, Track
 from voiceassist_crds.proxies import Proxies
 
 from ..handed_over import HandedModel
-from ..interfaces import FinishedSuggestion, ModelListener
+from ..interfaces import EarlierSuggestion, FinishedSuggestion, ModelListener
 from ..lazy_event import LazyEvent
 from ..metrics.relay_metrics import RelayMetrics
 from .audio_sender import AudioSender
@@ -27,7 +27,7 @@ from .core.outputs import AgentSpoke, AudioMisread, DraftShown, DraftWithdrawn, 
 from .core.session_settings import SessionSettings
 from .core.turns import Turn
 from .dialer import Dials, FinalFailure, SessionDependencies
-from .inheritance import entries_of, handed_history, handed_track, inheritance_of
+from .inheritance import entries_of, entries_recalled, handed_history, handed_track, inheritance_of
 from .providers import Headers
 from .session_profiles import ConversationProfile, TranscriptionProfile
 from .session_supervisor import SessionSupervisor
@@ -184,6 +184,10 @@ class ModelClient:
         except TimeoutError:
             return self._conversation.standing.is_set()
         return True
+
+    def recall(self, earlier: Sequence[EarlierSuggestion]) -> None:
+        """The conversation so far, as far as it is known, where nobody could hand it over. To be called before `begin_with`."""
+        self._history.take_over(entries_recalled(earlier, self._loop.time()))
 
     def begin_with(self, handed: HandedModel | None, shift: float) -> None:
         """The call is this relay's: goes on with what the former one handed over. `shift`: the moment of the hand-over, in loop seconds."""

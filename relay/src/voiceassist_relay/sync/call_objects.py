@@ -15,13 +15,15 @@ from voiceassist_crds.messages import CallDocument, CallState
 from voiceassist_crds.names import CallSid, stream_name, suggestions_map, sync_stream
 
 from ..errors import TwilioRefused, UnknownCallState
+from ..interfaces import EarlierSuggestion
 from ..lazy_event import LazyEvent
 from ..metrics.relay_metrics import RelayMetrics
 from .call_documents import DocumentStore
-from .client import Container, SyncClient, is_missing, is_stale, is_taken
+from .client import Container, Revisioned, SyncClient, is_missing, is_stale, is_taken
 from .document_rules import Superseded, ended, went_live
 from .move_rules import Taker, is_next, take_alone
 from .numbering import number_of
+from .recollection import MOST, recollect
 from .retry import Backoff, Chance, Ousted, persist
 
 SUPERSEDED = "superseded"
@@ -222,6 +224,15 @@ class CallObjects:
             if not is_missing(error):
                 raise
             return 0  # the Map is gone, and its numbers with it
+
+    async def earlier(self) -> list[EarlierSuggestion]:
+        """The newest suggestions in the Map, oldest first. Raises TwilioRefused."""
+        await self.map.ready.wait()
+
+        async def newest() -> list[Revisioned]:
+            return [item async for item in self.sync.items(self.map.sid, descending=True, page_size=MOST, most_pages=1)]
+
+        return recollect(await persist(newest, Backoff(self._chance)))
 
     async def _remove_stream(self, sid: str) -> None:
         try:

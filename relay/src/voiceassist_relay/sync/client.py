@@ -286,13 +286,13 @@ class SyncClient:
         return _revisioned("item_update", answer, "key")
 
     async def items(
-        self, map_sid: str, *, descending: bool = False, start: str | None = None, page_size: int = PAGE_SIZE
+        self, map_sid: str, *, descending: bool = False, start: str | None = None, page_size: int = PAGE_SIZE, most_pages: int = MAX_PAGES
     ) -> AsyncIterator[Revisioned]:
         """A Map's items in the order of their keys, page by page as they are asked for; `start` is the first key (included)."""
         query = {"Order": "desc" if descending else "asc", "PageSize": str(page_size)}
         if start is not None:
             query["From"] = start
-        for _ in range(MAX_PAGES):
+        for _ in range(most_pages):
             answer = await self._get("item_list", f"/Maps/{segment(map_sid)}/Items?{urlencode(query)}")
             listed = answer.body.get("items")
             for entry in listed if isinstance(listed, list) else []:

@@ -2,7 +2,8 @@
 
     live, generation n --plan--> live n, next m --hand_over--> live m        (make before break: the old relay writes it)
                                       |  `------take_alone---> live m        (the old relay is no more)
-                                      `--give_up--> live n                   (the next stream did not come; a later one has a higher number)
+                                      |--give_up--> live n                   (the next stream did not come; a later one has a higher number)
+                                      `--plan_gap-> live n, next m, gap      (no room for two: n is stopped, then m asked for; as above)
 
 Until `hand_over` the old generation is in force and everything asked of the call goes to its relay. Each is written at the revision it was
 decided on: what else was asked in between (a stop, a pause, a transfer) makes it fail, and it is decided anew.
@@ -55,11 +56,24 @@ def is_next(document: CallDocument | None, generation: int) -> bool:
     )
 
 
+def in_gap(document: CallDocument) -> bool:
+    """Whether the live stream was stopped so that the next one has room: its end is not the call's."""
+    return document.next is not None and document.next.gap and is_next(document, document.next.generation)
+
+
 def plan(document: CallDocument | None, holder: Holder, now: float) -> CallDocument | None:
     """The relay with the audio is about to ask for the next stream. None: the stream is not its own any more."""
     if document is None or not holder.holds(document):
         return None
     return document.model_copy(update={"next": NextStream(generation=newest_generation(document) + 1, at=now)})
+
+
+def plan_gap(document: CallDocument | None, holder: Holder, now: float) -> CallDocument | None:
+    """The relay with the audio is about to stop its stream, and then to ask for the next one, under a number of its own. None: the stream
+    is not its own any more."""
+    if document is None or not holder.holds(document):
+        return None
+    return document.model_copy(update={"next": NextStream(generation=newest_generation(document) + 1, at=now, gap=True)})
 
 
 def hand_over(document: CallDocument | None, holder: Holder, taker: Taker, call_sid: str, seq: int) -> CallDocument | None:

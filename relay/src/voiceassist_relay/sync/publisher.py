@@ -27,7 +27,7 @@ from voiceassist_crds.messages import (
 
 from ..config.snapshot import CurrentSnapshot
 from ..errors import TwilioRefused
-from ..interfaces import FinishedSuggestion
+from ..interfaces import EarlierSuggestion, FinishedSuggestion
 from ..lazy_event import LazyEvent
 from ..logs import call_hash
 from ..metrics.relay_metrics import RelayMetrics
@@ -161,6 +161,14 @@ class CallPublisher:
         except TimeoutError:
             return False
         return True
+
+    async def earlier(self, seconds: float) -> list[EarlierSuggestion] | None:
+        """What the call's earlier streams brought, as the Map holds it, oldest first; None where Sync does not say so within `seconds`."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._objects.earlier()
+        except (TimeoutError, TwilioRefused):
+            return None
 
     def refresh(self) -> None:
         """The Document has changed: it is read again, and from then on its Stream gets the messages."""

@@ -19,6 +19,14 @@ def is_gone(error: TwilioRefused) -> bool:
     return error.status == 404 or error.code in CALL_GONE
 
 
+def leaves_no_room(error: TwilioRefused) -> bool:
+    """Whether a second stream of a call was refused although the first one, of the same shape, was not: four tracks are forked at most.
+
+    With which code is not documented.
+    """
+    return error.status in {400, 409} and not is_gone(error) and error.code not in CREDENTIALS
+
+
 def stream_refused(error: TwilioError, secrets: Secrets) -> RequestRefused:
     """A stream could not be created: why, and what to do."""
     if isinstance(error, TwilioRefused) and is_gone(error):
