@@ -54,6 +54,7 @@ ALL = (
     Generated("reference", "docs/reference.md", str(CRD.relative_to(ROOT)), _tool("reference.py")),
     Generated("values", "docs/values.md", "the chart's values.yaml and values.schema.json", _tool("values.py")),
     Generated("metrics", "docs/metrics.md", "the metrics in relay/ and operator/", _tool("metrics.py")),
+    Generated("openapi", "docs/openapi.json", "what reads requests in relay/src/voiceassist_relay/functions", _tool("openapi.py")),
     Generated("modules", "docs/modules.md", "the modules' own first sentences", _tool("architecture.py")),
     Generated(
         "monitoring",
