@@ -13,10 +13,11 @@ from typing import Any
 
 from voiceassist_crds.base import Model
 from voiceassist_crds.names import CALL_SID_PATTERN, CALLBACK_PATH, FEEDBACK_PATH, READY_PATH, STREAM_PATH, TOKEN_PATH, WS_PATH
-from voiceassist_relay.functions.requests import MAX_TOKEN_CHARS, TOKEN_FIELD, FeedbackFields, StreamFields, TokenFields
+from voiceassist_relay.functions.requests import MAX_FORM_FIELDS, MAX_TOKEN_CHARS, TOKEN_FIELD, FeedbackFields, StreamFields, TokenFields
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENT = ROOT / "docs/openapi.json"
+FORM = "application/x-www-form-urlencoded"
 Schema = dict[str, Any]
 
 ERRORS = {
@@ -67,6 +68,15 @@ def body(model: type[Model]) -> Schema:
     return whole
 
 
+def as_form(schema: Schema) -> Schema:
+    """What a form can say of a body: it has no null, numbers stand there in digits, and each field once."""
+    fields = dict(schema["properties"])
+    for name, one in fields.items():
+        if "anyOf" in one:
+            fields[name] = {**one, "anyOf": [kind for kind in one["anyOf"] if kind.get("type") != "null"]}
+    return {**schema, "properties": fields, "additionalProperties": text(), "maxProperties": MAX_FORM_FIELDS}
+
+
 def answer(description: str, schema: Schema | None = None, media: str = "application/json") -> Schema:
     """One answer."""
     content = {"content": {media: {"schema": schema}}} if schema is not None else {}
@@ -83,7 +93,8 @@ def operation(name: str, summary: str, model: type[Model] | None, answers: Schem
     content = {}
     if model is not None:
         schema = body(model)
-        content = {"requestBody": {"required": bool(schema["required"]), "content": {"application/json": {"schema": schema}}}}
+        kinds = {"application/json": {"schema": schema}, FORM: {"schema": as_form(schema)}}
+        content = {"requestBody": {"required": bool(schema["required"]), "content": kinds}}
     return {"operationId": name, "summary": summary, **content, "responses": answers, **more}
 
 
@@ -106,7 +117,7 @@ def document() -> Schema:
     tokens = {"200": answer("A token of Sync, for one hour.", token), **errors(*FUNCTION)}
     call_sid = {"name": "callSid", "in": "path", "required": True, "schema": text()}
     upgrade = {"426": answer("Something before the relay passed the request on without its upgrade.", text(), "text/plain")}
-    form = {"application/x-www-form-urlencoded": {"schema": {"type": "object", "additionalProperties": text()}}}
+    form = {FORM: {"schema": {"type": "object", "additionalProperties": text(), "maxProperties": MAX_FORM_FIELDS}}}
     paths = {
         STREAM_PATH: {
             "post": operation(

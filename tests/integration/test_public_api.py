@@ -46,13 +46,13 @@ def generated(said: str) -> int:
         (
             "Off",
             (
-                *("--phases", "coverage,fuzzing", "--max-examples", "12", "--exclude-checks", "ignored_auth"),
+                *("--phases", "coverage,fuzzing", "--max-examples", "3", "--exclude-checks", "ignored_auth"),
                 *("--exclude-path", "/callbacks/stream"),
             ),
         ),
         # Signatures and tokens are checked, and requests are counted against the worker's rate. The worker's token is in the header: with
-        # another one in the body, which the document cannot rule out, a request is refused for that.
-        ("All", ("--phases", "coverage", "--exclude-checks", "positive_data_acceptance")),
+        # another one in the body, which the document cannot rule out, a request is refused for that. What is malformed is the other run's.
+        ("All", ("--phases", "coverage", "--mode", "positive", "--exclude-checks", "positive_data_acceptance")),
     ],
     ids=["without checks", "with checks"],
 )
@@ -63,7 +63,7 @@ async def test_the_relay_does_what_its_document_says(checks: str, more: tuple[st
         code, said = await run(DOCUMENT, stage.relay.public, *header, *more)
         assert code == 0, said
         assert f"{6 if checks == 'Off' else 7} selected / 7 total" in said
-        assert generated(said) > 100, said
+        assert generated(said) > (200 if checks == "Off" else 80), said
         assert not stage.gone()
 
 
