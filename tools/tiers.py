@@ -92,8 +92,8 @@ TIERS = (
         prerequisites="tests/flex/prerequisites.py",
     ),
     Tier("load", Lane.ALONE),
-    # Tests that share a cluster have one worker: tests/cluster/conftest.py says which.
-    Tier("cluster", Lane.ALONE, programs={"squid": "squid-openssl"}, prerequisites="tests/cluster/prerequisites.py", arguments=("-n", "2")),
+    # One API server at a time: beside a second one, a request to it may take seconds on two cores.
+    Tier("cluster", Lane.ALONE, programs={"squid": "squid-openssl"}, prerequisites="tests/cluster/prerequisites.py"),
 )
 
 

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from xdist.scheduler import LoadScopeScheduling
 
 from cluster.lab import Lab, LabError, missing_prerequisites
 from cluster.lab.addresses import IPV4, IPV6
@@ -17,8 +16,6 @@ from cluster.lab.programs import all_programs
 from cluster.lab.progress import say
 
 _FIXTURES = {"lab", "control_plane"}
-OWN = {"test_build.py", "test_ipv6_alone.py", "test_lab_ends.py"}
-"""Tests that need no cluster, or clusters that are theirs alone."""
 
 
 def _needs_cluster(item: pytest.Item) -> bool:
@@ -54,28 +51,6 @@ def pytest_collection_finish(session: pytest.Session) -> None:
                 ensure(recipe)
     except LabError as error:
         pytest.exit(f"the test cluster could not be built: {error}", returncode=pytest.ExitCode.INTERNAL_ERROR)
-
-
-class ByCluster(LoadScopeScheduling):
-    """Tests that share a cluster stay together, in their order, on one worker."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        return lane(nodeid)
-
-
-def lane(nodeid: str) -> str:
-    """Which tests run one after the other: each lane has an API server or a cluster of its own."""
-    path = nodeid.partition("::")[0].rpartition("tests/cluster/")[2]
-    if path in OWN:
-        return "own"
-    if path.startswith("operator/"):
-        return "twilio" if path.startswith("operator/test_twilio_") else "operator"
-    return "lab"
-
-
-def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
-    """With several workers, each cluster has one."""
-    return ByCluster(config, log)
 
 
 @pytest.fixture(scope="session")
