@@ -74,7 +74,6 @@ class Relay:
         watch = SyncHealth(self.sync_health, time.time)
         self._sync = SyncClient(self.rest, current, watch=watch, on_foreign=self.metrics.foreign_object)
         self.registry = Registry(self._begin, self.metrics, lambda: current().config.limits.max_calls)
-        self.drain = Drain(self.registry, self.metrics, lambda: current().config.limits, self._move_calls)
         self.background = Background()
         self.unreached = UnreachedRelays()
         address = PublicAddress()
@@ -92,6 +91,7 @@ class Relay:
             public_address=address,
         )
         self.functions = Functions(self.deps)
+        self.drain = Drain(self.registry, self.metrics, lambda: current().config.limits, self.functions.moves)
         self.watching = PrivateEndpoints(
             self.watch,
             self.registry,
@@ -116,9 +116,6 @@ class Relay:
 
     async def _check_model(self) -> None:
         await check_model(self.watch.current(), self._egress.tls(), self._egress.proxies())
-
-    async def _move_calls(self) -> None:
-        await self.functions.moves.move_all(lambda: [bridge for bridge in self.registry if isinstance(bridge, CallBridge)])
 
     def _changed(self, old: Snapshot, new: Snapshot) -> None:
         if model_relevant(old) != model_relevant(new):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -142,6 +143,54 @@ async def test_registry_drain_timeout_ends_what_goes_on() -> None:
     drain = Drain(rig.registry, rig.metrics, lambda: Limits(drain_grace_seconds=0, drain_timeout_seconds=0))
     drain.ask()
     await asyncio.wait_for(drain.run(), 5)
+    assert connection.closed == [(1001, "drain")]
+
+
+class Moves:
+    """Has one call on its way to another relay, which has it `after` seconds behind the last moment at which moves begin."""
+
+    def __init__(self, sink: Any, call_sid: str, after: float) -> None:
+        self.sink, self.call_sid, self.after = sink, call_sid, after
+        self.no_more = asyncio.Event()
+
+    async def move_all(self, calls: Callable[[], Iterable[Any]]) -> None:
+        assert len(list(calls())) == 2
+        await self.no_more.wait()
+        await asyncio.sleep(self.after)
+        self.sink.ended("moved")
+
+    def begin_no_more(self) -> None:
+        self.no_more.set()
+
+    def is_moving(self, call_sid: str) -> bool:
+        return call_sid == self.call_sid
+
+
+async def test_registry_drain_timeout_lets_a_call_that_is_being_moved_arrive() -> None:
+    rig = RegistryRig()
+    moved, connection, _, _ = rig.call(1)
+    _, other, _, _ = rig.call(2)
+    moves = Moves(moved, start(1).call_sid, 0.3)
+    drain = Drain(rig.registry, rig.metrics, lambda: Limits(drain_grace_seconds=0, drain_timeout_seconds=0), moves)
+    drain.ask()
+    await asyncio.wait_for(drain.run(), 10)
+    assert other.closed == [(1001, "drain")], "calls that are not on their way end at once"
+    assert connection.closed == [(1001, "over")], "it was not hung up"
+
+
+async def test_registry_drain_does_not_wait_for_ever_for_a_call_that_is_being_moved(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("voiceassist_relay.call.drain.MOVE_GRACE", 0.1)
+    rig = RegistryRig()
+    moved, connection, _, _ = rig.call(1)
+    rig.call(2)
+    drain = Drain(
+        rig.registry,
+        rig.metrics,
+        lambda: Limits(drain_grace_seconds=0, drain_timeout_seconds=0),
+        Moves(moved, start(1).call_sid, 3600),
+    )
+    drain.ask()
+    await asyncio.wait_for(drain.run(), 10)
     assert connection.closed == [(1001, "drain")]
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, Protocol
 
 import structlog
 
@@ -16,6 +17,21 @@ from .registry import Registry
 log = structlog.get_logger("voiceassist.drain")
 
 CLOSE_GRACE = TURN_GRACE + FLUSH_GRACE + 5
+MOVE_GRACE = 12.0
+"""Seconds of CLOSE_GRACE that a call which is being moved when the time is over may take to be another relay's."""
+
+
+class Mover(Protocol):
+    """Moves calls to other relays."""
+
+    async def move_all(self, calls: Callable[[], Iterable[Any]]) -> None:
+        """Moves these calls until cancelled, or until `begin_no_more` was called and no attempt is left."""
+
+    def begin_no_more(self) -> None:
+        """Lets attempts that have begun come to their end."""
+
+    def is_moving(self, call_sid: str) -> bool:
+        """Whether an attempt is under way."""
 
 
 class Drain:
@@ -26,10 +42,9 @@ class Drain:
         registry: Registry,
         metrics: RelayMetrics,
         limits: Callable[[], Limits],
-        move_calls: Callable[[], Coroutine[object, object, None]] | None = None,
+        moves: Mover | None = None,
     ) -> None:
-        """`move_calls` moves the calls to other relays, for as long as it runs."""
-        self._registry, self._metrics, self._limits, self._move_calls = registry, metrics, limits, move_calls
+        self._registry, self._metrics, self._limits, self._moves = registry, metrics, limits, moves
         self._asked = asyncio.Event()
         self._hurry = asyncio.Event()
 
@@ -52,14 +67,26 @@ class Drain:
         log.info("draining", calls=len(self._registry), grace=limits.drain_grace_seconds, timeout=limits.drain_timeout_seconds)
         await self._or_hurry(asyncio.sleep(limits.drain_grace_seconds))
         self._registry.refusing = True
+        grace = CLOSE_GRACE
         if len(self._registry):
-            moving = asyncio.create_task(self._move_calls()) if self._move_calls is not None else None
+            moving = None if self._moves is None else asyncio.create_task(self._moves.move_all(lambda: self._registry))
             await self._or_hurry(self._registry.wait_empty(limits.drain_timeout_seconds))
-            if moving is not None:
-                moving.cancel()
-                await asyncio.gather(moving, return_exceptions=True)
-        await self._registry.hang_up_all("drain", CLOSE_GRACE)
+            if self._moves is not None and moving is not None:
+                grace -= await self._end_moves(self._moves, moving)
+        await self._registry.hang_up_all("drain", grace)
         log.info("drained")
+
+    async def _end_moves(self, moves: Mover, moving: asyncio.Task[None]) -> float:
+        """The time is over: a call that is on its way to another relay may still get there, the others end. Returns the seconds it took."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        moves.begin_no_more()
+        if len(self._registry) and not self._hurry.is_set():
+            self._registry.hang_up("drain", but=moves.is_moving)
+            await self._or_hurry(asyncio.wait({moving}, timeout=MOVE_GRACE))
+        moving.cancel()
+        await asyncio.gather(moving, return_exceptions=True)
+        return loop.time() - began
 
     async def _or_hurry(self, waiting: Coroutine[object, object, object]) -> None:
         hurry, wait = asyncio.create_task(self._hurry.wait()), asyncio.create_task(waiting)

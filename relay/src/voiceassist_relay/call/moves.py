@@ -90,6 +90,7 @@ class CallMoves:
     def __init__(self, deps: FunctionDependencies, documents: CallDocuments, streams: TwilioStreams, peers: PeerRelays) -> None:
         self._deps, self._documents, self._streams, self._peers = deps, documents, streams, peers
         self._moves: dict[str, _Move] = {}
+        self._last = False
         self._given: OrderedDict[str, bytes] = OrderedDict()
 
     def __len__(self) -> int:
@@ -99,12 +100,13 @@ class CallMoves:
     # giving
 
     async def move_all(self, calls: Callable[[], Iterable[MovingCall]]) -> None:
-        """Moves every call that can be moved, again and again, until cancelled: new ones may come to be movable, and attempts may fail."""
+        """Moves every call that can be moved, again and again: new ones may come to be movable, and attempts may fail. Ends when cancelled,
+        or after `begin_no_more` with the last attempt."""
         timing, loop = self._deps.timing, asyncio.get_running_loop()
         failures: dict[str, int] = {}
         not_before: dict[str, float] = {}
         async with asyncio.TaskGroup() as group:
-            while True:
+            while not self._last:
                 for call in calls():
                     if not call.movable or len(self._moves) >= timing.moves_at_once:
                         continue
@@ -119,6 +121,14 @@ class CallMoves:
                     task = group.create_task(self._attempt(sid, move))
                     task.add_done_callback(lambda _, sid=sid, wait=wait: not_before.__setitem__(sid, loop.time() + wait))  # type: ignore[misc]
                 await asyncio.sleep(0.1)
+
+    def begin_no_more(self) -> None:
+        """Attempts that have begun come to their end; no others begin."""
+        self._last = True
+
+    def is_moving(self, call_sid: str) -> bool:
+        """Whether an attempt to move this call is under way."""
+        return call_sid in self._moves
 
     async def _attempt(self, call_sid: str, move: _Move) -> None:
         """One attempt; whatever fails in it leaves the call here."""

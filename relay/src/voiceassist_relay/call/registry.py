@@ -191,10 +191,15 @@ class Registry:
             return False
         return True
 
+    def hang_up(self, reason: str, *, but: Callable[[str], bool] = lambda _: False) -> None:
+        """Ends every call `but` those."""
+        for bridge in list(self._tasks.values()):
+            if not but(bridge.start.call_sid):
+                bridge.hang_up(reason)
+
     async def hang_up_all(self, reason: str, grace: float) -> None:
         """Ends every call; after `grace` seconds what is left is cancelled."""
-        for bridge in list(self._tasks.values()):
-            bridge.hang_up(reason)
+        self.hang_up(reason)
         if not await self.wait_empty(grace):
             tasks = list(self._tasks)
             log.warning("calls cancelled that did not end in time", calls=len(tasks))
