@@ -81,6 +81,12 @@ def _frames(audio: bytes) -> list[bytes]:
     return [audio[at : at + FRAME_BYTES] for at in range(0, len(audio) - len(audio) % FRAME_BYTES, FRAME_BYTES)]
 
 
+def _further(heard: Sequence[bytes], track: Sequence[bytes], at: int) -> int | None:
+    """The first place behind `at` where the track says the same; what is spoken comes again only after some 20 s."""
+    wanted = list(heard)
+    return next((place for place in range(at + 1, len(track)) if list(track[place : place + len(wanted)]) == wanted), None)
+
+
 def _stretches(heard: Sequence[bytes], track: Sequence[bytes], places: Mapping[bytes, int], gaps: bool) -> list[Heard]:
     """Where in the track a session's audio lies, in order and in one piece, or in more with `gaps`; empty: it is another call's."""
     anchor = next(((index, places[frame]) for index, frame in enumerate(heard) if frame in places), None)
@@ -93,9 +99,9 @@ def _stretches(heard: Sequence[bytes], track: Sequence[bytes], places: Mapping[b
             at += 1
         elif frame == SILENT_FRAME:
             filled += 1
-        elif gaps and places.get(frame, -1) > at:
+        elif gaps and (further := _further(heard[index : index + 5], track, at)) is not None:
             found.append(Heard(first, at, filled))
-            first, filled = places[frame], 0
+            first, filled = further, 0
             at = first + 1
         else:
             raise AssertionError(f"frame {index} of a session is not frame {at} of its track, which began at {first}")

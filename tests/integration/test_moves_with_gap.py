@@ -97,3 +97,4 @@ async def test_moves_with_a_long_gap_are_told_and_the_call_goes_on(tmp_path: Pat
         await draining
         await goes_on(watch, call)
         await eventually(lambda: watch.states(call)[-1][0] == "live", seconds=60, what="the agent is told that it goes on")
+        assert "lost" not in {state for state, _ in watch.states(call)}, "the end of the stream that was stopped is expected"
