@@ -222,7 +222,8 @@ class StoredPrompt(Model):
     version: str | None = Field(None, min_length=1, max_length=50)
 
 
-LanguageTag = Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$")]
+LANGUAGE_PATTERN = r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$"
+LanguageTag = Annotated[str, Field(pattern=LANGUAGE_PATTERN)]
 
 
 class Transcription(Model):
@@ -232,7 +233,7 @@ class Transcription(Model):
     agent_model: str = Field("gpt-transcribe", min_length=1, max_length=100, description="For the agent's track, in a session of its own.")
     language: str | None = Field(
         None,
-        pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,3}$",
+        pattern=LANGUAGE_PATTERN,
         description="Of the call, as a BCP 47 tag; the relay tells vendors its ISO 639-1 code, and region and script in words.",
     )
     languages: list[LanguageTag] = Field(default_factory=list, max_length=20, description="Languages that the call may be in.")
@@ -261,6 +262,7 @@ class ModelConfig(Model):
     auth_header: AuthHeader | None = Field(None, description="Default: api-key for AzureOpenAI, else Authorization (Bearer).")
     turn_detection: TurnDetection = TurnDetection()
     transcription: Transcription | None = Transcription()
+    language: str | None = Field(None, pattern=LANGUAGE_PATTERN, description="Of the call, where nothing is written down.")
     noise_reduction: Literal["NearField", "FarField", "Off"] = "Off"
     max_output_tokens: int = Field(400, ge=1, le=4096)
     noise_reduction_strength: float | None = Field(None, ge=0, le=1)
@@ -285,6 +287,14 @@ class ModelConfig(Model):
         if ours := sorted(OUR_QUERY & set(self.query)):
             raise ValueError(f"query: {', '.join(ours)} given; the relay writes it itself")
         return self
+
+    @property
+    def told_language(self) -> str | None:
+        """The language that answers are told of: one that is more than the code that transcription is told, or any without one."""
+        if self.transcription is None:
+            return self.language
+        language = self.transcription.language
+        return language if language is not None and len(language) > 2 else None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -443,16 +453,15 @@ def _effort_counts(model: ModelConfig) -> bool:
 
 
 def prompt_revision(config: RelayConfig, instructions: str) -> Revision:
-    """Revision of what alters answers: instructions, model, turn detection, reasoning, output limit, a language that is more than
-    its code (which answers are told of). 10 hex digits.
+    """Revision of what alters answers: instructions, model, turn detection, reasoning, output limit, a language that answers are
+    told of. 10 hex digits.
 
     The tool's definition belongs to the relay's release and is left out: operator and relay must agree though their versions differ.
     """
     model = config.model
-    language = model.transcription.language if model.transcription is not None else None
     return digest(
         {
-            **({"language": language} if language is not None and len(language) > 2 else {}),
+            **({"language": model.told_language} if model.told_language is not None else {}),
             "instructions": instructions,
             "provider": model.provider,
             "url": model.url,

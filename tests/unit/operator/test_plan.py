@@ -316,13 +316,13 @@ def test_plan_the_relays_configuration_has_what_the_spec_says() -> None:
         rollout={"applyTo": "AllCalls"},
         relay={"maxCallsPerPod": 7, "drainTimeoutSeconds": 60},
         privacy={"transcripts": "Off"},
-        model={"apiKeySecretRef": {"name": "model"}, "transcription": {"enabled": False}, "maxOutputTokens": 99},
+        model={"apiKeySecretRef": {"name": "model"}, "transcription": {"enabled": False, "language": "zh-TW"}, "maxOutputTokens": 99},
     )
     found = relay_config(one.namespace, one.name, one.spec, "Help.", "IS" + "1" * 32)
     assert found.origin == "assist.example.com/a"
     assert (found.limits.max_calls, found.limits.drain_timeout_seconds) == (7, 60)
     assert (found.audio.tracks, found.rollout.apply_to, found.privacy.transcripts) == ("Customer", "AllCalls", "Off")
-    assert (found.model.transcription, found.model.max_output_tokens) == (None, 99)
+    assert (found.model.transcription, found.model.language, found.model.max_output_tokens) == (None, "zh-TW", 99)
     assert found.twilio.sync_service_sid == "IS" + "1" * 32
     assert [(prompt.instructions, prompt.weight) for prompt in found.prompts] == [("Help.", 100)]
     assert status(found.config_revision).config_revision == found.config_revision

@@ -311,6 +311,17 @@ def test_core_a_prompt_goes_to_the_transcription_models_that_take_one(model: str
     assert "prompt" not in told("es-MX", "whisper-1")[0]
 
 
+@pytest.mark.parametrize(("tag", "script"), [("de", ""), ("zh-TW", "Traditional Chinese characters")])
+def test_core_a_language_is_told_where_nothing_is_written_down(tag: str, script: str) -> None:
+    session = json.loads(plan_of(transcription=None, language=tag).conversation_update("u1"))["session"]
+    assert session["audio"]["input"]["transcription"] is None
+    assert session["instructions"].startswith("Help the agent.\n\n")
+    assert f'"{tag}" (BCP 47)' in session["instructions"]
+    assert script in session["instructions"]
+    silent = json.loads(plan_of(transcription=None).conversation_update("u1"))["session"]
+    assert silent["instructions"] == "Help the agent."
+
+
 def test_core_a_language_that_answers_are_told_of_is_part_of_the_prompts_revision() -> None:
     def revision(**model: object) -> str:
         config = relay_config(prompts=[{"instructions": "Help the agent."}], model=model)
@@ -318,3 +329,4 @@ def test_core_a_language_that_answers_are_told_of_is_part_of_the_prompts_revisio
 
     assert revision() == revision(transcription={"language": "zh"})
     assert len({revision(transcription={"language": tag}) for tag in ("zh", "zh-TW", "zh-CN")}) == 3
+    assert len({revision(transcription=None, language=tag) for tag in (None, "de", "zh")}) == 3

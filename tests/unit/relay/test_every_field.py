@@ -54,6 +54,7 @@ SEEN_BY = {
     "model.transcription.model": SETTINGS,
     "model.transcription.agentModel": SETTINGS,
     "model.transcription.language": SETTINGS,
+    "model.language": "unit/realtime/test_core_events.py::test_core_a_language_is_told_where_nothing_is_written_down",
     "model.noiseReduction": SETTINGS,
     "model.maxOutputTokens": SETTINGS,
     "model.reasoningEffort": SETTINGS,

@@ -54,6 +54,7 @@ def relay_config(
             }
             if transcription.enabled
             else None,
+            "language": None if transcription.enabled else transcription.language,
             "noiseReduction": model.noise_reduction,
             "maxOutputTokens": model.max_output_tokens,
             "reasoningEffort": model.reasoning_effort,

@@ -150,10 +150,9 @@ def _item(event_id: str, item: dict[str, Any], previous: str | None) -> bytes:
 
 
 def _instructions(model: ModelConfig, instructions: str) -> str:
-    """The prompt, and what the call's language has beyond the code that transcription takes."""
-    language = model.transcription.language if model.transcription is not None else None
-    told = spoken_language.for_answers(language) if language is not None else ""
-    return f"{instructions}\n\n{told}" if told else instructions
+    """The prompt, and the call's language where transcription is not told all of it."""
+    language = model.told_language
+    return f"{instructions}\n\n{spoken_language.for_answers(language)}" if language is not None else instructions
 
 
 def _format(model: ModelConfig) -> dict[str, Any]:

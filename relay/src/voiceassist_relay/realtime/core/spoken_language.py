@@ -32,9 +32,7 @@ def is_more_than_its_code(tag: str) -> bool:
 
 
 def for_answers(tag: str) -> str:
-    """Returns what instructions say of the language beside the prompt; empty where the code says all."""
-    if not is_more_than_its_code(tag):
-        return ""
+    """Returns what instructions say of the language beside the prompt."""
     script = _script(tag)
     written = f", written in {_SCRIPTS.get(script, f'the script {script} (ISO 15924)')}" if script else ""
     told = f'The language of this call is "{tag}" (BCP 47).'
