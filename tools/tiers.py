@@ -5,9 +5,9 @@
 
 First everything is made that any of the tiers needs and that is not there yet: Debian packages (as root on Debian), npm packages, the
 cluster's programs and images. No test runs meanwhile. A tier whose prerequisites cannot be had is listed as NOT RUN; with CI=true that is
-a failure. Then tiers run in lanes beside each other, by whether they wait or compute. Those that keep all cores busy, or measure, run
-alone, at the end: the cluster's as well, whose API servers and nodes leave no core free. What a tier prints comes in one piece when it is
-over, unless it is the only one at work. The summary tells how many cores each kept busy.
+a failure. Then tiers run in two lanes beside each other, as the cluster's waits more than it computes. Those that keep all cores busy, or
+measure, run alone, at the end. What a tier prints comes in one piece when it is over, unless it is the only one at work.
+The summary tells how many cores each kept busy.
 A tier of which a few tests failed has these run once more at the very end, when nothing else is at work. What passes then is named in the
 summary, as a fault that is to be mended: of the test, or a race of the product. What fails again is a failure.
 With --changed only the tests run that a change since the branch left main can reach (tools/reach.py).
@@ -92,8 +92,8 @@ TIERS = (
         prerequisites="tests/flex/prerequisites.py",
     ),
     Tier("load", Lane.ALONE),
-    # One API server at a time: beside a second one, a request to it may take seconds on two cores.
-    Tier("cluster", Lane.ALONE, programs={"squid": "squid-openssl"}, prerequisites="tests/cluster/prerequisites.py"),
+    # One worker: beside a second API server, a request to the first may take seconds on two cores.
+    Tier("cluster", Lane.WAITING, programs={"squid": "squid-openssl"}, prerequisites="tests/cluster/prerequisites.py"),
 )
 
 
@@ -132,7 +132,7 @@ QUICK = 5.0
 """Seconds below which a prerequisite's script says nothing of the time that it took: it has found all there."""
 FAILED = 1
 """pytest's code for: all was run, and tests failed."""
-FEW = 5
+FEW = 8
 """Failed tests of a tier up to which they run once more: more of them is no accident."""
 _printing = Lock()
 
@@ -176,7 +176,7 @@ def prerequisites(tiers: list[Tier]) -> dict[str, str]:
     scripts = [tier for tier in tiers if not reasons[tier.name]]
     # Two at once, as npm waits for the network while a compiler computes; the longest first.
     with ThreadPoolExecutor(max_workers=2) as pool:
-        waiting = {tier.name: pool.submit(prepare, tier) for tier in sorted(scripts, key=lambda tier: tier.lane is not Lane.ALONE)}
+        waiting = {tier.name: pool.submit(prepare, tier) for tier in sorted(scripts, key=lambda tier: tier.lane is not Lane.WAITING)}
         reasons |= {name: prepared.result() for name, prepared in waiting.items()}
     say(f"tiers: prerequisites took {time.monotonic() - begin:.0f} s")
     return reasons
