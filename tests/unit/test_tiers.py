@@ -154,7 +154,7 @@ def test_what_fails_once_and_passes_alone_at_the_end_is_named_and_no_failure(tie
     ("text", "again"),
     [
         ("def test_it():\n    assert False\n", True),
-        ("import pytest\n@pytest.mark.parametrize('n', range(6))\ndef test_it(n):\n    assert False\n", False),
+        ("import pytest\n@pytest.mark.parametrize('n', range(9))\ndef test_it(n):\n    assert False\n", False),
         ("import no_such_module\n", False),
     ],
     ids=["fails again", "more than a few", "cannot be read"],
