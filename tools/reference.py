@@ -58,7 +58,7 @@ def default_of(schema: dict[str, Any], required: bool) -> str:
         return ""
     if isinstance(default, str):
         return f"`{default}`" if default else '`""`'
-    return f"`{yaml.safe_dump(default, default_flow_style=True).removesuffix('...' + chr(10)).strip()}`"
+    return f"`{yaml.safe_dump(default, default_flow_style=True, width=10_000).removesuffix('...' + chr(10)).strip()}`"
 
 
 def table(schema: dict[str, Any], path: str, with_default: bool) -> list[str]:

@@ -21,6 +21,7 @@ _EFFORT_COUNTS = "gpt-realtime-2"
 edited would be rolled out anew."""
 
 RevisionText = Annotated[str, Field(pattern=r"^[0-9a-z]{4,20}$")]
+ReasoningEffort = Literal["Minimal", "Low", "Medium", "High", "XHigh"]
 Origin = Annotated[str, Field(pattern=r"^(\*|https?://[A-Za-z0-9.\-]+(:\d{1,5})?)$")]
 
 
@@ -266,7 +267,7 @@ class ModelConfig(Model):
     noise_reduction: Literal["NearField", "FarField", "Off"] = "Off"
     max_output_tokens: int = Field(400, ge=1, le=4096)
     noise_reduction_strength: float | None = Field(None, ge=0, le=1)
-    reasoning_effort: Literal["Minimal", "Low", "Medium", "High", "XHigh"] = "Minimal"
+    reasoning_effort: ReasoningEffort = "Minimal"
     max_responses_per_minute: int = Field(20, ge=1, le=120)
     truncation: Truncation = Truncation()
     family: Family | None = Field(None, description="Default: guessed from the name.")
@@ -314,18 +315,35 @@ class ModelConfig(Model):
         return self
 
 
+class PromptModel(Model):
+    """What else alters answers, and so is rolled out with the instructions."""
+
+    name: str = Field("gpt-realtime-2.1-mini", min_length=1, max_length=100)
+    turn_detection: TurnDetection = TurnDetection()
+    max_output_tokens: int = Field(400, ge=1, le=4096)
+    reasoning_effort: ReasoningEffort = "Minimal"
+    family: Family | None = None
+
+
 class Prompt(Model):
     """One revision of the prompt and the share of calls that begin with it."""
 
     revision: RevisionText = ""
     weight: int = Field(100, ge=0, le=100, description="Percent of new calls.")
     instructions: str = Field(min_length=1, max_length=MAX_INSTRUCTIONS)
+    model: PromptModel | None = Field(None, description="In place of the configuration's own, where this revision has another.")
 
 
 class Rollout(Model):
     """Which calls take a new prompt."""
 
     apply_to: ApplyTo = ApplyTo.NEW_CALLS
+    id: str = Field(
+        "", max_length=40, description="A canary; relays count what its prompts come to from when they hear of it. Empty: none."
+    )
+    withdrawn: list[RevisionText] = Field(
+        default_factory=list, max_length=10, description="Calls that have one of these revisions take another at their next turn."
+    )
 
 
 class Limits(Model):
@@ -424,6 +442,15 @@ class RelayConfig(Model):
         if not config.config_revision:
             config = config.model_copy(update={"config_revision": config_revision(config)})
         return config
+
+    def model_of(self, prompt: Prompt) -> ModelConfig:
+        """The model as calls with this prompt have it."""
+        return self.model if prompt.model is None else self.model.model_copy(update=dict(prompt.model))
+
+    @property
+    def model_names(self) -> tuple[str, ...]:
+        """Every model that calls of any of the prompts speak to, once."""
+        return tuple(dict.fromkeys(name for prompt in self.prompts for name in self.model_of(prompt).names))
 
     def to_json(self) -> str:
         """The file's text, stable for equal configurations; what is at its default is left out."""

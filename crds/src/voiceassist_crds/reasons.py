@@ -84,6 +84,8 @@ class Reason(StrEnum):
     CONFIGURED = "Configured"
     ROLLED_OUT = "RolledOut"
     ROLLING_OUT = "RollingOut"
+    CANARY_PROGRESSING = "CanaryProgressing"
+    CANARY_REJECTED = "CanaryRejected"
     PODS_NOT_REPORTING = "PodsNotReporting"
     STATUS_UNREADABLE = "StatusUnreadable"
     CONFIG_REFUSED = "ConfigRefused"

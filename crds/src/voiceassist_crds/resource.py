@@ -6,6 +6,7 @@ the same. What the CRD refuses by CEL is not refused again here; `voiceassist-op
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationError
@@ -223,11 +224,67 @@ class PromptSpec(_Part):
     instructions_from: InstructionsFrom | None = None
 
 
+class AnalysisMetric(StrEnum):
+    """What a canary is judged by. Each is a share: of turns, of agents' verdicts, of answers."""
+
+    TURN_FAILURE = "TurnFailure"
+    NOT_RELEVANT_SHIFT = "NotRelevantShift"
+    NEGATIVE_FEEDBACK = "NegativeFeedback"
+    LATENCY_P95 = "LatencyP95"
+
+
+class AnalysisCheck(_Part):
+    """A bound on one of them: absolute, or beside the stable prompt. From 0 to 1."""
+
+    metric: AnalysisMetric
+    max: float | None = None
+    max_increase: float | None = None
+
+
+class CanaryAnalysis(_Part):
+    """When a canary is good enough to go on."""
+
+    minimum_turns: int = 20
+    checks: list[AnalysisCheck] = Field(
+        default_factory=lambda: [
+            AnalysisCheck(metric=AnalysisMetric.TURN_FAILURE, max_increase=0.005),
+            AnalysisCheck(metric=AnalysisMetric.NEGATIVE_FEEDBACK, max_increase=0.05),
+            AnalysisCheck(metric=AnalysisMetric.NOT_RELEVANT_SHIFT, max_increase=0.2),
+            AnalysisCheck(metric=AnalysisMetric.LATENCY_P95, max_increase=0.05),
+        ]
+    )
+
+
+class CanaryPause(_Part):
+    """How long a step lasts; nothing of it: until somebody promotes the canary."""
+
+    duration: str | None = None
+    calls: int | None = None
+    turns: int | None = None
+
+
+class CanaryStep(_Part):
+    """A share of new calls, in percent, and how long it stays."""
+
+    weight: int
+    pause: CanaryPause = CanaryPause()
+
+
+class CanarySpec(_Part):
+    """How a canary goes."""
+
+    steps: list[CanaryStep] = Field(
+        default_factory=lambda: [CanaryStep(weight=weight, pause=CanaryPause(duration="10m")) for weight in (5, 25, 50)]
+    )
+    analysis: CanaryAnalysis = CanaryAnalysis()
+
+
 class RolloutSpec(_Part):
     """How a changed prompt reaches calls."""
 
     strategy: Literal["Immediate", "Canary"] = "Immediate"
     apply_to: ApplyTo = ApplyTo.NEW_CALLS
+    canary: CanarySpec = CanarySpec()
 
 
 class NetworkPolicySpec(_Part):

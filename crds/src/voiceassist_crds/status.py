@@ -44,6 +44,28 @@ class PeerStatus(Model):
             raise
 
 
+class PromptCounts(Model):
+    """What calls with one revision of the prompt came to, since a roll-out began or the relay started."""
+
+    calls: int = 0
+    calls_with_failures: int = 0
+    turns: int = 0
+    failed: int = 0
+    not_relevant: int = 0
+    answers: int = Field(0, description="Suggestions of which it is known when the customer stopped speaking.")
+    late: int = Field(0, description="Of these, the ones that were stored later than the objective allows.")
+    verdicts: int = 0
+    negative: int = 0
+
+
+class RolloutCounts(Model):
+    """A relay's counts of one roll-out."""
+
+    id: str = Field("", description="The roll-out, as the configuration names it.")
+    since: float = Field(0.0, description="Epoch seconds since when it is counted: with a later one all begins at 0 anew.")
+    prompts: dict[str, PromptCounts] = Field(default_factory=dict, description="By revision.")
+
+
 class RelayStatus(Model):
     """One relay's state."""
 
@@ -54,6 +76,7 @@ class RelayStatus(Model):
     config_revision: str
     config_error: str = Field("", description="Why the newest file was refused; empty when it is in force.")
     prompt_revisions: dict[str, int] = Field(description="Live calls by prompt revision; revisions in the configuration are always listed.")
+    rollout: RolloutCounts = RolloutCounts()
     secrets_version: str = Field("", description="Changes when a secret file changes; never a hash of a value.")
     active_calls: int
     max_calls: int

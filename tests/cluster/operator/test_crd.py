@@ -31,7 +31,23 @@ MINIMAL: dict[str, Any] = {
 }
 # What is set (a path's parts are joined by dots; ABSENT takes it away), what is right in its place, and words of the message.
 RULES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
-    ({"rollout.strategy": "Canary"}, {"rollout.strategy": "Immediate"}, "rollout.strategy Canary is not in this version; use Immediate"),
+    (
+        {"rollout.canary.steps": [{"weight": 25}, {"weight": 5}]},
+        {"rollout.canary.steps": [{"weight": 5}, {"weight": 5}, {"weight": 25, "pause": {"calls": 200, "turns": 1}}]},
+        "a step's weight must not be smaller than the one before",
+    ),
+    (
+        {"rollout.canary.steps": [{"weight": 5, "pause": {"duration": "10 minutes"}}]},
+        {"rollout.canary.steps": [{"weight": 5, "pause": {"duration": "1h30m"}}]},
+        "pause.duration must be a time such as 90s, 10m or 1h30m",
+    ),
+    ({"rollout.canary.steps": [{"weight": 5, "pause": {"duration": ""}}]}, {}, "pause.duration must be a time such as 90s, 10m or 1h30m"),
+    (
+        {"rollout.canary.analysis.checks": [{"metric": "TurnFailure", "max": 0.1, "maxIncrease": 0.1}]},
+        {"rollout.canary.analysis.checks": [{"metric": "TurnFailure", "max": 0.1}, {"metric": "LatencyP95", "maxIncrease": 0}]},
+        "give one of max and maxIncrease",
+    ),
+    ({"rollout.canary.analysis.checks": [{"metric": "TurnFailure"}]}, {}, "give one of max and maxIncrease"),
     ({"host": "https://assist.example.com"}, {"host": "a-1.example.com"}, "without scheme, port or path"),
     ({"host": "Assist.example.com"}, {"host": "assist.example.com"}, "lower case"),
     ({"host": "assist.example.com:8443"}, {"host": "x.y"}, "such as assist.example.com"),
@@ -146,6 +162,8 @@ RULES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"relay.drainTimeoutSeconds": 14401}, {"relay.drainTimeoutSeconds": 14400}, "less than or equal to 14400"),
     ({"audio.tracks": "Agent"}, {"audio.tracks": "Customer"}, 'supported values: "Both", "Customer"'),
     ({"model.truncation.retentionRatio": 0}, {"model.truncation.retentionRatio": 0.001}, "should be greater than 0"),
+    ({"rollout.canary.steps": []}, {"rollout.canary.steps": [{"weight": 100}]}, "should have at least 1 items"),
+    ({"rollout.canary.steps": [{"weight": 0}]}, {"rollout.canary.steps": [{"weight": 1}]}, "greater than or equal to 1"),
     ({"monitoring.interval": "fast"}, {"monitoring.interval": "1m"}, "interval"),
 ]
 

@@ -50,7 +50,7 @@ def compare(model: type[BaseModel], crd: dict[str, Any], path: str, found: list[
             if not field.is_required() and not optional and there.get("default") != {}:
                 found.append(f"{here}: the CRD must have the default {{}}, or defaults inside it never apply")
             continue
-        plain = to_jsonable_python(default)
+        plain = to_jsonable_python(default, exclude_none=True)
         if plain != there.get("default") and not (plain in ([], {}) and "default" not in there):
             found.append(f"{here}: default {plain!r} here, {there.get('default')!r} in the CRD")
         choices = None

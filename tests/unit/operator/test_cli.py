@@ -73,7 +73,12 @@ MINIMAL: dict[str, Any] = yaml.safe_load((ROOT / "examples/voiceassist-minimal.y
         ({"model.transcription.language": "german"}, "spec.model.transcription.language: 'german' does not match"),
         ({"relay.replicas": -1}, "spec.relay.replicas: -1 is less than the minimum"),
         ({"relay.replica": 2}, "spec.relay.replica: there is no such field"),
-        ({"rollout.strategy": "Canary"}, "spec.rollout.strategy: rollout.strategy Canary is not in this version"),
+        (
+            {"rollout.canary.steps": [{"weight": 25}, {"weight": 5}]},
+            "spec.rollout.canary.steps: rollout.canary.steps: a step's weight must not be smaller than the one before",
+        ),
+        ({"rollout.canary.steps": [{"weight": 5, "pause": {"duration": "10 minutes"}}]}, "pause.duration must be a time such as 90s"),
+        ({"rollout.canary.analysis.checks": [{"metric": "TurnFailure"}]}, "give one of max and maxIncrease"),
         ({"prompt.instructionsFrom": {"configMapKeyRef": {"name": "x", "key": "y"}}}, "spec.prompt: "),
         ({"relay.podLabels": {"voiceassist.dev/x": "y"}}, "spec.relay.podLabels: "),
         ({"metadata.name": "1st-line"}, "metadata.name must begin with a letter"),

@@ -92,7 +92,7 @@ def test_document_rules_a_take_over_begins_the_next_generation_and_keeps_what_th
     assert decision.previous == old
     assert (made.state, made.generation, made.stream_name) == (CallState.STARTING, 4, f"assist_{CALL}_4")
     assert (made.sync_stream, made.seq, made.worker, made.identity) == (old.sync_stream, 7, ANN, "ann")
-    assert (made.owner, made.stream_sid, made.prompt_revision, made.restarts) == ("", "", "", 0)
+    assert (made.owner, made.stream_sid, made.prompt_revision, made.restarts) == ("", "", "abcd", 0), "the call keeps its prompt"
     assert made.deadline == NOW + STARTING_SECONDS
 
 

@@ -35,9 +35,29 @@ from ..kubernetes.secrets import is_released, secret_value
 from ..policy.allowed import Allowed
 from ..policy.egress import ca_bundle_problem
 from ..policy.endpoint_answers import report_of
-from ..policy.observed import CaBundleFact, DeploymentFact, EndpointFact, Observed, PodFact, PromptFact, RelayAnswer, SecretFact
+from ..policy.observed import (
+    CaBundleFact,
+    DeploymentFact,
+    EndpointFact,
+    Observed,
+    Orders,
+    PodFact,
+    PromptFact,
+    RelayAnswer,
+    SecretFact,
+)
 from ..policy.ownership import Taken, named_as_before, needed_kinds, taken
-from ..policy.resources.metadata import CAUSE_ANNOTATION, Installation, Owner, label_value
+from ..policy.resources.config_map import kept_prompt
+from ..policy.resources.metadata import (
+    ABORT_ANNOTATION,
+    CAUSE_ANNOTATION,
+    HOLD_ANNOTATION,
+    PROMOTE_ANNOTATION,
+    RETRY_ANNOTATION,
+    Installation,
+    Owner,
+    label_value,
+)
 from ..policy.resources.network import http_route_problem
 from .relay_status import RelayPoller
 
@@ -127,6 +147,8 @@ async def observe(
         credentials=await _secret(cluster, namespace, spec.twilio.credentials_secret_ref.name),
         model_key=await _secret(cluster, namespace, spec.model.api_key_secret_ref.name),
         prompt=await _prompt(cluster, metadata, spec),
+        kept_prompts=dict(one for item in ours.values() if (one := kept_prompt(item)) is not None),
+        orders=_orders(metadata),
         deployment=_deployment(deployment) if deployment is not None else None,
         pods=await _pods(dependencies, owner, endpoint),
         existing={one: item["metadata"]["resourceVersion"] for one, item in ours.items()},
@@ -208,6 +230,12 @@ async def _ca_bundle(cluster: Cluster, namespace: str, spec: VoiceAssistSpec) ->
     found = await cluster.get(CONFIG_MAP, ref.name, namespace)
     text = ((found or {}).get("data") or {}).get(ref.key) or ""
     return CaBundleFact(text, ca_bundle_problem(text, f"ConfigMap {ref.name}, key {ref.key} (network.caBundle)"))
+
+
+def _orders(metadata: Mapping[str, Any]) -> Orders:
+    annotations = metadata.get("annotations") or {}
+    promote, abort, retry = (str(annotations.get(name, ""))[:60] for name in (PROMOTE_ANNOTATION, ABORT_ANNOTATION, RETRY_ANNOTATION))
+    return Orders(promote, abort, retry, annotations.get(HOLD_ANNOTATION) == "true")
 
 
 def _cause(metadata: Mapping[str, Any]) -> str:

@@ -254,7 +254,14 @@ class Reconciler:
         for text in self._twilio.take_drift():
             await self._applier.event(seen.owner.reference, "RepairedAtTwilio", "Twilio", text)
         plan = make_plan(seen, _now())
-        if anew and not seen.owner.spec.paused:
+        if plan.decided:  # recorded first: whoever goes on from here must not decide again
+            status = {**seen.status, "prompt": plan.status["prompt"]}
+            await self._applier.status(seen.owner.reference, seen.status, status)
+            seen = replace(seen, status=status)
+            for told in plan.story:
+                self._log.info("roll-out of the prompt", step=told.reason)
+                await self._applier.event(seen.owner.reference, told.reason, "Rollout", told.text, warning=told.warning)
+        if (anew or plan.decided) and not seen.owner.spec.paused:
             error = await self._applier.objects(seen, plan, self._written)
             if error != self._apply_error:
                 self._apply_error = error

@@ -11,10 +11,12 @@ from voiceassist_crds.reasons import ConditionType, Reason
 from voiceassist_crds.status import PeerReason
 
 from ..kubernetes.kinds import BACKEND_CONFIG, HTTP_ROUTE, Kind
+from .canary.progress import Progress
 from .condition import Blocker, Check, Condition, Verdict, first, known_condition
 from .endpoint_answers import ENDPOINT_REASONS
 from .observed import Endpoint, Observed, PodFact
 from .peers import connected_verdict, peer_verdict
+from .resources.metadata import RETRY_ANNOTATION
 from .rollout import behind, current_pods
 from .twilio_conditions import twilio_conditions
 
@@ -26,6 +28,8 @@ class State:
     seen: Observed
     config: RelayConfig | None = None
     """The configuration in force; None where there is no valid one."""
+    progress: Progress | None = None
+    """Where the prompt's roll-out is."""
     blockers: Sequence[Blocker] = ()
     others: Mapping[ConditionType, Condition] = field(default_factory=dict)
     """For the summaries: the conditions that they sum up."""
@@ -182,6 +186,28 @@ def _status_cannot_be_read(state: State) -> Verdict | None:
     return Verdict(False, Reason.STATUS_UNREADABLE, text)
 
 
+def _canary_was_rejected(state: State) -> Verdict | None:
+    progress = state.progress
+    if progress is None or not progress.rejected:
+        return None
+    text = (
+        f"prompt {progress.rejected} is withdrawn and {progress.stable} in force for all calls: {progress.rejected_for}. "
+        f"Change the prompt, or annotate {RETRY_ANNOTATION}={progress.rejected} to try it again"
+    )
+    return Verdict(False, Reason.CANARY_REJECTED, text)
+
+
+def _canary_is_tried(state: State) -> Verdict | None:
+    progress = state.progress
+    if progress is None or not progress.canary or (state.config is not None and behind(state.seen, state.config)):
+        return None
+    text = (
+        f"prompt {progress.canary} gets {progress.weight} % of new calls (step {progress.step + 1} of {progress.steps}), {progress.stable} "
+        f"the others; it waits for {progress.waits_for}"
+    )
+    return Verdict(False, Reason.CANARY_PROGRESSING, text)
+
+
 def _pods_as_they_report(state: State) -> Verdict | None:
     if state.config is None:
         return None
@@ -204,6 +230,8 @@ CHAINS: Mapping[ConditionType, tuple[Check[State], ...]] = {
         _there_is_no_pod,
         _configuration_is_refused,
         _status_cannot_be_read,
+        _canary_was_rejected,
+        _canary_is_tried,
         _pods_as_they_report,
     ),
 }
@@ -286,7 +314,7 @@ def _waits_for_what_is_missing(state: State) -> Verdict | None:
 
 def _prompt_is_rolling_out(state: State) -> Verdict | None:
     rolled = state.others[ConditionType.PROMPT_ROLLED_OUT]
-    return None if rolled.status is True else Verdict(True, Reason.RECONCILING, rolled.message)
+    return None if rolled.status is True or rolled.reason is Reason.CANARY_REJECTED else Verdict(True, Reason.RECONCILING, rolled.message)
 
 
 def _pods_are_being_replaced(state: State) -> Verdict | None:
@@ -380,9 +408,9 @@ _ORDER = (
 """In the status."""
 
 
-def conditions(seen: Observed, config: RelayConfig | None, blockers: Sequence[Blocker]) -> list[Condition]:
+def conditions(seen: Observed, config: RelayConfig | None, progress: Progress | None, blockers: Sequence[Blocker]) -> list[Condition]:
     """Returns all conditions, as they are ordered in the status."""
-    state = State(seen, config, blockers)
+    state = State(seen, config, progress, blockers)
     found = {kind: Condition(kind, *first(checks, state)) for kind, checks in CHAINS.items()} | twilio_conditions(seen)
     summaries = ((ConditionType.READY, READY), (ConditionType.PROGRESSING, PROGRESSING), (ConditionType.DEGRADED, DEGRADED))
     for kind, checks in summaries:

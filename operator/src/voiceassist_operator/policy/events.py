@@ -29,7 +29,7 @@ _TOLD_WHEN_TRUE = frozenset(
 _SUMMARIES = frozenset({ConditionType.PROGRESSING})
 """Never told: they sum up what is told."""
 _BAD_WHEN_TRUE = frozenset({ConditionType.DEGRADED})
-_NO_FAULT = frozenset({Reason.PAUSED, Reason.DELETING, Reason.NOT_CONFIGURED})
+_NO_FAULT = frozenset({Reason.PAUSED, Reason.DELETING, Reason.NOT_CONFIGURED, Reason.CANARY_PROGRESSING})
 """As somebody asked for it."""
 _PASSING = frozenset(
     {

@@ -14,6 +14,7 @@ from ..kubernetes.kinds import Kind, Ref
 from ..twilio.model.observed import TwilioFact
 from .allowed import Allowed
 from .ownership import Taken
+from .resources.config_map import KeptPrompt
 from .resources.metadata import Installation, Owner
 
 
@@ -42,6 +43,17 @@ class PromptFact:
     """Field manager that last wrote the text."""
     cause: str = ""
     """Why it was changed, as the writer says by annotation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What people ask of a roll-out by annotation. Each names the revision that it is about, so that it is obeyed once."""
+
+    promote: str = ""
+    abort: str = ""
+    retry: str = ""
+    hold: bool = False
+    """No step is taken; a canary that does harm is rejected all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +140,9 @@ class Observed:
     credentials: SecretFact
     model_key: SecretFact
     prompt: PromptFact
+    kept_prompts: Mapping[str, KeptPrompt] = field(default_factory=dict)
+    """By revision, of those that are kept."""
+    orders: Orders = Orders()
     deployment: DeploymentFact | None = None
     pods: tuple[PodFact, ...] = ()
     existing: dict[Ref, str] = field(default_factory=dict)

@@ -11,6 +11,9 @@ from voiceassist_crds.reasons import Reason
 
 from ..kubernetes.kinds import CONFIG_MAP, Manifest, Ref, kind_of, ref
 from .blockers import blockers
+from .canary.progress import Progress
+from .canary.prompts import answers_of, with_progress
+from .canary.record import Told, decided, from_status, story
 from .condition import Blocker
 from .egress import egress
 from .observed import Observed
@@ -19,7 +22,7 @@ from .resources.account_budget_monitor import relay_disruption_budget, relay_pod
 from .resources.config_map import history_config_map, relay_config_map
 from .resources.deployment import relay_deployment
 from .resources.network import relay_backend_config, relay_http_route, relay_ingress, relay_network_policy, relay_service
-from .rollout import PodPatch, behind, pod_patches, prompt_history
+from .rollout import PodPatch, behind, pod_patches, prompt_history, rollout_progress
 from .status import make_status
 from .twilio_conditions import sync_service_sid
 
@@ -35,35 +38,50 @@ class Plan:
     rolling: bool = False
     """Whether a configuration is on its way: look again soon."""
     config: RelayConfig | None = None
+    decided: bool = False
+    """Whether what calls get is another than the status says: it is recorded before anything is applied."""
+    story: list[Told] = field(default_factory=list)
+    """What is to be told of the roll-out."""
 
 
 def make_plan(seen: Observed, now: str) -> Plan:
     """Returns the plan. `now` is an RFC 3339 time; it only marks what changed."""
     stopping = blockers(seen)
-    config, problem = _config(seen)
+    config, progress, problem = _config(seen, now)
     if problem is not None:
         stopping.append(problem)
     apply: list[Manifest] = []
     delete: list[Ref] = []
     pods: list[PodPatch] = []
-    if not seen.owner.spec.paused and not stopping and config is not None:
+    if not seen.owner.spec.paused and not stopping and config is not None and progress is not None:
         apply = _objects(seen, config)
-        delete = _unwanted(seen, apply, config)
+        delete = _unwanted(seen, apply, progress)
         pods = pod_patches(seen, config)
-    status = make_status(seen, config, stopping, now)
+    status = make_status(seen, config, progress, stopping, now)
     rolling = bool(apply) and config is not None and bool(behind(seen, config))
-    return Plan(apply, delete, pods, status, rolling, config)
+    before = from_status(seen.status.get("prompt") or {})
+    changed = bool(apply) and before is not None and decided(seen.status["prompt"], status["prompt"])
+    return Plan(apply, delete, pods, status, rolling, config, changed, story(before, progress) if changed and progress is not None else [])
 
 
-def _config(seen: Observed) -> tuple[RelayConfig | None, Blocker | None]:
+def _config(seen: Observed, now: str) -> tuple[RelayConfig | None, Progress | None, Blocker | None]:
     owner = seen.owner
     instructions, service = seen.prompt.instructions, sync_service_sid(seen)
     if instructions is None or not service:
-        return None, None
+        return None, None, None
     try:
-        return relay_config(owner.namespace, owner.name, owner.spec, instructions, service, egress(seen).network), None
+        desired = relay_config(owner.namespace, owner.name, owner.spec, instructions, service, egress(seen).network)
     except ContractError as error:
-        return None, Blocker(Reason.INVALID_SPEC, "; ".join(error.problems))
+        return None, None, Blocker(Reason.INVALID_SPEC, "; ".join(error.problems))
+    progress = rollout_progress(seen, desired, now)
+    return with_progress(desired, progress, seen.kept_prompts), progress, None
+
+
+def _histories(seen: Observed, config: RelayConfig) -> list[Manifest]:
+    """The texts of all prompts that calls get, each with what else alters its answers."""
+    own = answers_of(config)
+    prompts = [prompt if prompt.model is not None else prompt.model_copy(update={"model": own}) for prompt in config.prompts]
+    return [history_config_map(seen.owner, prompt) for prompt in prompts]
 
 
 def _objects(seen: Observed, config: RelayConfig) -> list[Manifest]:
@@ -71,7 +89,7 @@ def _objects(seen: Observed, config: RelayConfig) -> list[Manifest]:
     wanted = [
         relay_service_account(owner),
         relay_config_map(owner, config, way_out.ca_bundle),
-        history_config_map(owner, config.prompts[0]),
+        *_histories(seen, config),
         relay_deployment(owner),
         relay_service(owner),
         relay_disruption_budget(owner),
@@ -85,9 +103,9 @@ def _objects(seen: Observed, config: RelayConfig) -> list[Manifest]:
     return [manifest for manifest in there if not kind_of(manifest).optional or kind_of(manifest) in seen.optional_kinds]
 
 
-def _unwanted(seen: Observed, apply: list[Manifest], config: RelayConfig) -> list[Ref]:
+def _unwanted(seen: Observed, apply: list[Manifest], progress: Progress) -> list[Ref]:
     """Returns objects of ours that are not wanted any more; of the history the newest revisions stay."""
     wanted = {ref(manifest) for manifest in apply}
-    kept = {Ref(CONFIG_MAP, seen.owner.history(entry["revision"])) for entry in prompt_history(seen, config, "")}
+    kept = {Ref(CONFIG_MAP, seen.owner.history(entry["revision"])) for entry in prompt_history(seen, progress, "")}
     removable = {one for one in seen.existing if one.kind.removable}
     return sorted(removable - wanted - kept, key=lambda one: (one.kind.name, one.name))

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from voiceassist_crds import names
 from voiceassist_crds.config import RelayConfig
 
 from ..kubernetes.kinds import POD_MONITOR
+from .canary.counts import Report
+from .canary.progress import Progress, advance
+from .canary.record import from_status
 from .observed import Observed, PodFact
 from .resources.metadata import CONFIG_ANNOTATION, SECRETS_ANNOTATION
 
@@ -101,17 +105,38 @@ def _could_report(pod: PodFact, config: RelayConfig) -> bool:
     return pod.status.config_revision != config.config_revision
 
 
-def prompt_history(seen: Observed, config: RelayConfig, now: str) -> list[dict[str, Any]]:
-    """Returns the newest revisions of the prompt as the status has them, the one in force first. `now` is RFC 3339."""
+def rollout_progress(seen: Observed, desired: RelayConfig, now: str) -> Progress:
+    """Returns where the roll-out of the object's own prompt is at `now` (RFC 3339)."""
+    recorded = seen.status.get("prompt") or {}
+    before = from_status(recorded)
+    if before is not None and before.stable != desired.prompts[0].revision and before.stable not in seen.kept_prompts:
+        before = None  # what was in force can be given to nobody any more
+    entries = [entry["revision"] for entry in recorded.get("history") or []]
+    previous = next((one for one in entries[1:] if one in seen.kept_prompts), "") if entries[:1] == [desired.prompts[0].revision] else ""
+    reports = [Report(pod.name, pod.status.rollout) for pod in seen.pods if pod.status is not None]
+    epoch = datetime.fromisoformat(now).timestamp()
+    return advance(before, desired.prompts[0].revision, previous, seen.owner.spec.rollout, seen.orders, reports, epoch)
+
+
+def prompt_history(seen: Observed, progress: Progress, now: str) -> list[dict[str, Any]]:
+    """Returns the newest revisions of the prompt as the status has them: the object's own first, whatever became of it. `now` is RFC 3339.
+
+    The one that is in force for most calls is always among them.
+    """
     old: list[dict[str, Any]] = list(seen.status.get("prompt", {}).get("history", []))
-    revision = config.prompts[0].revision
-    if old and old[0]["revision"] == revision:
-        return old
-    entry = {
-        "revision": revision,
-        "time": now,
-        "manager": seen.prompt.manager[:200],
-        "cause": seen.prompt.cause[:500],
-        "configMap": seen.owner.history(revision),
-    }
-    return [entry, *(one for one in old if one["revision"] != revision)][:HISTORY]
+    newest = progress.canary or progress.rejected or progress.stable
+    if not old or old[0]["revision"] != newest:
+        entry = {
+            "revision": newest,
+            "time": now,
+            "manager": seen.prompt.manager[:200],
+            "cause": seen.prompt.cause[:500],
+            "configMap": seen.owner.history(newest),
+        }
+        old = [entry, *(one for one in old if one["revision"] != newest)]
+    outcome = "Canary" if progress.canary else "Rejected" if progress.rejected else ""
+    first = {key: value for key, value in old[0].items() if key != "outcome"} | ({"outcome": outcome} if outcome else {})
+    rest = old[1:]
+    stable = [one for one in rest if one["revision"] == progress.stable]
+    kept = [*stable, *(one for one in rest if one["revision"] != progress.stable)][: HISTORY - 1]
+    return [first, *(one for one in rest if one in kept)]

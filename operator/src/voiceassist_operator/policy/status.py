@@ -10,6 +10,8 @@ from voiceassist_crds.names import WS_PATH
 from voiceassist_crds.reasons import ConditionType, Reason
 
 from ..twilio.model.functions import record_to_status
+from .canary.progress import Progress
+from .canary.record import to_status
 from .condition import Blocker, Condition, merge
 from .conditions import conditions
 from .observed import Observed
@@ -17,10 +19,17 @@ from .rollout import current_pods, prompt_history
 from .twilio_conditions import functions_url, sync_service_sid
 
 CALLS_EVERY_SECONDS = 30
+CANARY_EVERY_SECONDS = 10
+_FIGURES = frozenset({"waitsFor", "canary", "stable", "rollout"})
 FIELDS: Mapping[str, frozenset[str]] = {
     "observedGeneration": frozenset(),
     "conditions": frozenset(),
-    "prompt": frozenset({"currentRevision", "configRevision", "history"}),
+    "prompt": frozenset(
+        {
+            *("currentRevision", "configRevision", "history"),
+            *("canaryRevision", "weight", "step", "steps", "waitsFor", "canary", "stable", "rejectedRevision", "rejectedFor", "rollout"),
+        }
+    ),
     "relay": frozenset({"replicas", "readyReplicas", "activeCalls", "selector"}),
     "sync": frozenset({"serviceSid", "made"}),
     "functions": frozenset({"serviceSid", "environmentSid", "buildSid", "retireAt"}),
@@ -31,14 +40,16 @@ FIELDS: Mapping[str, frozenset[str]] = {
 _TYPES = frozenset(kind.value for kind in ConditionType)
 
 
-def make_status(seen: Observed, config: RelayConfig | None, blockers: Sequence[Blocker], now: str) -> dict[str, Any]:
+def make_status(
+    seen: Observed, config: RelayConfig | None, progress: Progress | None, blockers: Sequence[Blocker], now: str
+) -> dict[str, Any]:
     """Returns the status; `now` is an RFC 3339 time that only marks what changed."""
     owner, old = seen.owner, seen.status
     pods = current_pods(seen)
     known = old.get("conditions", [])
     status: dict[str, Any] = {
         "observedGeneration": seen.generation,
-        "conditions": [*merge(known, conditions(seen, config, blockers), seen.generation, now), *unknown_conditions(known)],
+        "conditions": [*merge(known, conditions(seen, config, progress, blockers), seen.generation, now), *unknown_conditions(known)],
         "relay": {
             "replicas": len(pods),
             "readyReplicas": sum(pod.ready for pod in pods),
@@ -51,11 +62,11 @@ def make_status(seen: Observed, config: RelayConfig | None, blockers: Sequence[B
         },
         **_twilio_status(seen),
     }
-    if config is not None and not blockers and not owner.spec.paused:
+    if config is not None and progress is not None and not blockers and not owner.spec.paused:
         status["prompt"] = {
-            "currentRevision": config.prompts[0].revision,
+            **to_status(progress),
             "configRevision": config.config_revision,
-            "history": prompt_history(seen, config, now),
+            "history": prompt_history(seen, progress, now),
         }
     elif "prompt" in old:
         status["prompt"] = old["prompt"]
@@ -123,13 +134,24 @@ def status_with(old: dict[str, Any], ready: Condition, generation: int, now: str
     return {**old, "observedGeneration": generation, "conditions": [*merge(known, [ready], generation, now), *others]}
 
 
-def worth_writing(old: dict[str, Any], new: dict[str, Any], since_calls: float) -> bool:
-    """Returns whether the status is to be written: at once when anything but the number of calls changed, else every 30 s.
+def worth_writing(old: dict[str, Any], new: dict[str, Any], since_figures: float) -> bool:
+    """Returns whether the status is to be written: at once when anything but figures changed; a canary's figures every 10 s, the number
+    of calls every 30 s.
 
-    `since_calls` is seconds since the number of calls was last written.
+    `since_figures` is seconds since figures were last written.
     """
     if old == new:
         return False
-    plain_old = {**old, "relay": {**old.get("relay", {}), "activeCalls": 0}}
-    plain_new = {**new, "relay": {**new["relay"], "activeCalls": 0}}
-    return plain_old != plain_new or since_calls >= CALLS_EVERY_SECONDS
+    if _plain(old) != _plain(new) or since_figures >= CALLS_EVERY_SECONDS:
+        return True
+    return since_figures >= CANARY_EVERY_SECONDS and old.get("prompt") != new.get("prompt")
+
+
+def _plain(status: Mapping[str, Any]) -> dict[str, Any]:
+    """A status without what changes while nothing is decided."""
+    plain = {**status, "relay": {**status.get("relay", {}), "activeCalls": 0}}
+    if "prompt" in status:
+        plain["prompt"] = {key: value for key, value in status["prompt"].items() if key not in _FIGURES}
+    if "conditions" in status:
+        plain["conditions"] = [entry for entry in status["conditions"] if entry.get("reason") != Reason.CANARY_PROGRESSING.value]
+    return plain

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from voiceassist_crds.config import ApplyTo, RelayConfig
+from voiceassist_crds.config import ApplyTo, Prompt, RelayConfig
 from voiceassist_crds.messages import AssistState, CallDocument, StatusReason, Track, WithdrawnReason
 from voiceassist_crds.status import PeerReason
 
@@ -27,6 +27,7 @@ from ..lazy_event import LazyEvent
 from ..logs import call_hash
 from ..metrics.labels import STREAM_ENDS
 from ..metrics.relay_metrics import CallMetrics, RelayMetrics
+from ..metrics.revision_counts import FAILED
 from ..peer_health import PeerHealth
 from ..sync.agent_status import CUT, LOST
 from ..sync.call_objects import SUPERSEDED, TakeAnswer
@@ -34,7 +35,7 @@ from ..sync.move_rules import Holder
 from ..sync.retry import Ousted
 from .joining import Frame, Joining, passed_over
 from .parts import AskForCall, Commit, MakeModelClient, MakePublisher, nobody_to_ask
-from .prompt_choice import choose_prompt
+from .prompt_choice import choose_prompt, prompt_of
 from .timeline import CallTimeline
 
 TURN_GRACE = 5.0
@@ -130,9 +131,11 @@ class CallBridge:
         self._failed = False
         self._known = LazyEvent()
         """Set once the Document was read: until then no byte goes to the model."""
+        self._failed_with: set[str] = set()
+        """Revisions with which a turn failed in this call."""
         self._told = False
         self._paused = False
-        self.models = self._names = config.model.names
+        self.models = self._names = config.model_of(self._prompt).names
         """Models whose tokens are counted for the call: after a change also those of the session that is being replaced."""
         self._summary = CallSummary(began=loop_time())
         self._log = log.bind(call=call_hash(start.call_sid), generation=start.claims.generation)
@@ -177,6 +180,9 @@ class CallBridge:
         """The Document was read: whether the call is paused is what it says, unless somebody has asked here since it was."""
         if not self._told:
             self._hold_back(document.paused)
+        self._keep_revision(document.prompt_revision)
+        if self.start.claims.generation == 1:
+            self._metrics.revisions.call(self.revision)
         self._known.set()
 
     def refresh(self) -> None:
@@ -209,14 +215,17 @@ class CallBridge:
 
     def use(self, config: RelayConfig) -> None:
         """A new configuration is in force; the call takes its prompt only if the roll-out says so."""
-        if config.rollout.apply_to is not ApplyTo.ALL_CALLS:
-            return
-        prompt = choose_prompt(config, self.start.call_sid)
+        self._config = config
+        if config.rollout.apply_to is ApplyTo.ALL_CALLS or self.revision in config.rollout.withdrawn:
+            self._use_prompt(choose_prompt(config, self.start.call_sid))
+
+    def _use_prompt(self, prompt: Prompt) -> None:
+        """From the next response on the call has this prompt."""
         if prompt != self._prompt:
             self._prompt = prompt
-            before, self._names = self._names, config.model.names
+            before, self._names = self._names, self._config.model_of(prompt).names
             self.models = tuple(dict.fromkeys((*self._names, *before)))
-            self._model.use(config, prompt)
+            self._model.use(self._config, prompt)
 
     # from one relay to another
 
@@ -329,10 +338,9 @@ class CallBridge:
 
     def _keep_revision(self, revision: str) -> None:
         """A call keeps the prompt that it began with, wherever it goes, while the configuration has it."""
-        kept = next((prompt for prompt in self._config.prompts if prompt.revision == revision), None)
-        if kept is not None and kept != self._prompt:
-            self._prompt = kept
-            self._model.use(self._config, kept)
+        kept = prompt_of(self._config, revision)
+        if kept is not None:
+            self._use_prompt(kept)
 
     # the model's side
 
@@ -353,6 +361,9 @@ class CallBridge:
         """A turn is handled."""
         self._summary.timeline.handled(outcome, timing)
         self._metrics.turn(outcome, revision, timing)
+        if outcome in FAILED and revision not in self._failed_with:
+            self._failed_with.add(revision)
+            self._metrics.revisions.call_failed(revision)
 
     def transcript(self, track: Track, item: str, text: str, final: bool) -> None:
         """Spoken words."""

@@ -21,3 +21,10 @@ def choose_prompt(config: RelayConfig, call_sid: str) -> Prompt:
             return prompt
         at -= prompt.weight
     return config.prompts[-1]
+
+
+def prompt_of(config: RelayConfig, revision: str) -> Prompt | None:
+    """The prompt of a revision with which a call began elsewhere; None where it is not in the configuration any more, or withdrawn."""
+    if revision in config.rollout.withdrawn:
+        return None
+    return next((prompt for prompt in config.prompts if prompt.revision == revision), None)

@@ -100,6 +100,7 @@ class PrivateEndpoints:
             config_revision=snapshot.config.config_revision,
             config_error=self._watch.error,
             prompt_revisions=dict(calls),
+            rollout=self._metrics.revisions.snapshot(),
             secrets_version=snapshot.secrets_version,
             active_calls=len(self._registry),
             max_calls=snapshot.config.limits.max_calls,
@@ -121,9 +122,11 @@ class PrivateEndpoints:
 
     def _refresh_labels(self) -> None:
         snapshot = self._watch.current()
+        config = snapshot.config
+        self._metrics.revisions.use(config.rollout.id, [prompt.revision for prompt in config.prompts])
         live = [bridge for bridge in self._registry if isinstance(bridge, CallBridge)]
         self._metrics.use_revisions([*(p.revision for p in snapshot.config.prompts), *(bridge.revision for bridge in live)])
-        self._metrics.use_models([*snapshot.config.model.names, *(model for bridge in live for model in bridge.models)])
+        self._metrics.use_models([*snapshot.config.model_names, *(model for bridge in live for model in bridge.models)])
 
     def _refresh_gauges(self) -> None:
         self._metrics.max_calls.set(self._watch.current().config.limits.max_calls)

@@ -7,6 +7,7 @@ further ones are counted as `other`, and the series of one that is no longer use
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -18,6 +19,7 @@ from ..interfaces import TurnTiming
 from . import labels as closed
 from .exposition import text as exposition
 from .labels import MAX_MODELS, MAX_REVISIONS, OTHER, Values, alone
+from .revision_counts import RevisionCounts
 
 __all__ = ["MAX_REVISIONS", "PREFIX", "CallMetrics", "RelayMetrics"]
 
@@ -55,6 +57,8 @@ class RelayMetrics:
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
+        self.revisions = RevisionCounts(time.time)
+        """What the prompts of a roll-out came to."""
         self._revisions: set[str] = set()
         self._models: set[str] = set()
 
@@ -203,6 +207,7 @@ class RelayMetrics:
         """A turn was handled: its outcome and the stages that were seen."""
         labels = (self._revision(revision), outcome) if outcome in closed.TURNS else (OTHER, OTHER)
         self._turns.labels(*labels).inc()
+        self.revisions.turn(revision, outcome)
         moments = (
             ("endpointing", timing.stopped_speaking, timing.committed),
             ("request", timing.committed, timing.created),
@@ -218,7 +223,9 @@ class RelayMetrics:
         if timing.finished is not None:
             self._stage.labels("publish").observe(max(0.0, accepted - timing.finished))
         if timing.stopped_speaking is not None:
-            self._latency.labels(self._revision(revision)).observe(max(0.0, accepted - timing.stopped_speaking))
+            seconds = max(0.0, accepted - timing.stopped_speaking)
+            self._latency.labels(self._revision(revision)).observe(seconds)
+            self.revisions.answered(revision, seconds)
 
     # audio
 
@@ -317,6 +324,7 @@ class RelayMetrics:
         self._feedback.labels(*self._verdict(revision, verdict)).inc()
         if instead_of:
             self._feedback_replaced.labels(*self._verdict(revision, instead_of)).inc()
+        self.revisions.verdict(revision, verdict, instead_of)
 
     def _verdict(self, revision: str, verdict: str) -> tuple[str, str]:
         return (self._revision(revision), verdict) if verdict in closed.VERDICTS else (OTHER, OTHER)

@@ -289,6 +289,8 @@ def went_live(document: CallDocument, owner: str, stream_sid: str, prompt_revisi
     The answer's `paused` counts, not the stream token's: a pause may have come since the token was signed. A Document in which this
     very stream was live and is over stays as it is: the answer to the write may have been lost, and the end have been written meanwhile
     by a callback or by the worker's stop; what the stream has brought until then is wanted.
+
+    The prompt's revision is the one that the call began with, in whichever relay that was.
     """
     if document.generation == generation and document.stream_sid == stream_sid and stream_sid and not is_running(document):
         return document
@@ -296,7 +298,8 @@ def went_live(document: CallDocument, owner: str, stream_sid: str, prompt_revisi
         return Superseded(document)
     if document.state is CallState.LIVE and document.stream_sid != stream_sid:
         return Superseded(document)  # a second stream that claims the same generation
-    changes = {"state": CallState.LIVE, "owner": owner, "stream_sid": stream_sid, "prompt_revision": prompt_revision}
+    kept = document.prompt_revision or prompt_revision
+    changes = {"state": CallState.LIVE, "owner": owner, "stream_sid": stream_sid, "prompt_revision": kept}
     return document.model_copy(update=changes)
 
 
@@ -365,7 +368,6 @@ def _next_generation(document: CallDocument, call_sid: str, now: float) -> CallD
             "deadline": now + STARTING_SECONDS,
             "owner": "",
             "stream_sid": "",
-            "prompt_revision": "",
             "next": None,
         }
     )

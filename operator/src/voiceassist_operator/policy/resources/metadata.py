@@ -13,6 +13,10 @@ from ...kubernetes.kinds import LABEL_APP, LABEL_MANAGED_BY, LABEL_NAME, MANAGER
 CONFIG_ANNOTATION = f"{names.GROUP}/config-revision"
 SECRETS_ANNOTATION = f"{names.GROUP}/secrets-version"
 CAUSE_ANNOTATION = f"{names.GROUP}/change-cause"
+PROMOTE_ANNOTATION = f"{names.GROUP}/promote"
+ABORT_ANNOTATION = f"{names.GROUP}/abort"
+RETRY_ANNOTATION = f"{names.GROUP}/retry-revision"
+HOLD_ANNOTATION = f"{names.GROUP}/hold-rollout"
 MAX_NAME = 63
 
 

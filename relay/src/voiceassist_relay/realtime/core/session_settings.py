@@ -23,11 +23,12 @@ class SessionSettings:
     @classmethod
     def of(cls, config: RelayConfig, prompt: Prompt) -> SessionSettings:
         """The settings for a call."""
+        model = config.model_of(prompt)
         return cls(
-            config.model,
+            model,
             prompt.revision,
             prompt.instructions,
-            config.audio.tracks is Tracks.BOTH and config.model.transcription is not None,
+            config.audio.tracks is Tracks.BOTH and model.transcription is not None,
         )
 
     def conversation_update(self, event_id: str, before: ModelConfig | None = None) -> bytes:

@@ -1,0 +1,95 @@
+"""Whether a canary does worse than the stable prompt, by what both did in the same time. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import exp, log
+from typing import NamedTuple
+
+from voiceassist_crds.resource import AnalysisCheck, AnalysisMetric
+from voiceassist_crds.status import PromptCounts
+
+from .evidence import Share, log_evidence_above, log_evidence_of_decrease, log_evidence_of_increase
+
+FALSE_ALARMS = 0.009
+"""The probability, at most, that a canary as good as the stable prompt is rejected in its whole life, by any of the checks."""
+FAILURE_PART = 0.5
+"""TurnFailure's part of that where it is among several: what harms most is found first."""
+FEWEST_CALLS = 3
+"""Calls in which a canary failed before failures speak against it: turns of one call are not independent of each other."""
+_WORDS = {
+    AnalysisMetric.TURN_FAILURE: "turns failed",
+    AnalysisMetric.NOT_RELEVANT_SHIFT: "turns were held to need no answer",
+    AnalysisMetric.NEGATIVE_FEEDBACK: "verdicts of agents were against it",
+    AnalysisMetric.LATENCY_P95: "answers came late",
+}
+
+
+class Finding(NamedTuple):
+    """A check that a canary does not pass, and the figures that decided."""
+
+    metric: AnalysisMetric
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What can be said now."""
+
+    finding: Finding | None
+    lacks: str
+    """What is waited for before a step may end; empty where enough was seen."""
+
+
+def judge(canary: PromptCounts, stable: PromptCounts, checks: Sequence[AnalysisCheck], minimum_turns: int) -> Judgement:
+    """Returns a finding as soon as one of the checks has enough evidence, however few turns there were."""
+    for check, alarm in zip(checks, _alarms(checks), strict=True):
+        if (finding := _finding(check, canary, stable, alarm)) is not None:
+            return Judgement(finding, "")
+    missing = minimum_turns - canary.turns
+    return Judgement(None, f"{missing} more turns of the canary, of {minimum_turns}" if missing > 0 else "")
+
+
+def _alarms(checks: Sequence[AnalysisCheck]) -> list[float]:
+    """Each check's part of the false alarms; they add up to FALSE_ALARMS."""
+    first = [check.metric is AnalysisMetric.TURN_FAILURE for check in checks]
+    others = len(checks) - sum(first)
+    if not any(first) or not others:
+        return [FALSE_ALARMS / max(len(checks), 1)] * len(checks)
+    return [FALSE_ALARMS * (FAILURE_PART / sum(first) if one else (1 - FAILURE_PART) / others) for one in first]
+
+
+def _finding(check: AnalysisCheck, canary: PromptCounts, stable: PromptCounts, alarm: float) -> Finding | None:
+    metric = check.metric
+    if metric is AnalysisMetric.TURN_FAILURE and canary.calls_with_failures < FEWEST_CALLS:
+        return None
+    ours, theirs = _share(metric, canary), _share(metric, stable)
+    needed = log(1 / alarm)
+    if check.max is not None:
+        evidence, than = log_evidence_above(ours, check.max), f"at most {check.max:.1%} are allowed"
+    else:
+        allowance = check.max_increase if check.max_increase is not None else 0.0
+        than = f"{theirs.hits} of {theirs.trials} with the stable one ({theirs.value:.1%}), and {allowance:.1%} more are allowed"
+        if metric is AnalysisMetric.NOT_RELEVANT_SHIFT:  # either way is a shift: half of the alarms for each
+            needed += log(2)
+            than = than.replace("more", "more or less")
+            evidence = max(log_evidence_of_increase(ours, theirs, allowance), log_evidence_of_decrease(ours, theirs, allowance))
+        else:
+            evidence = log_evidence_of_increase(ours, theirs, allowance)
+    if evidence < needed:
+        return None
+    odds = f"evidence {exp(min(evidence, 50)):.0f} to 1, {exp(needed):.0f} to 1 decides"
+    return Finding(metric, f"{metric.value}: {ours.hits} of {ours.trials} {_WORDS[metric]} ({ours.value:.1%}); {than}; {odds}")
+
+
+def _share(metric: AnalysisMetric, counts: PromptCounts) -> Share:
+    match metric:
+        case AnalysisMetric.TURN_FAILURE:
+            return Share(counts.failed, counts.turns)
+        case AnalysisMetric.NOT_RELEVANT_SHIFT:
+            return Share(counts.not_relevant, counts.turns - counts.failed)
+        case AnalysisMetric.NEGATIVE_FEEDBACK:
+            return Share(counts.negative, counts.verdicts)
+        case AnalysisMetric.LATENCY_P95:
+            return Share(counts.late, counts.answers)

@@ -1,0 +1,79 @@
+"""What a canary is judged by, check by check."""
+
+from __future__ import annotations
+
+from math import log
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voiceassist_crds.resource import AnalysisCheck, AnalysisMetric, CanaryAnalysis
+from voiceassist_crds.status import PromptCounts
+from voiceassist_operator.policy.canary.analysis import FALSE_ALARMS, judge
+from voiceassist_operator.policy.canary.evidence import Share, log_evidence_above, log_evidence_of_decrease, log_evidence_of_increase
+
+CHECKS = CanaryAnalysis().checks
+
+
+@given(st.integers(0, 50), st.integers(0, 50), st.integers(0, 400), st.integers(0, 400))
+def test_canary_evidence_speaks_against_nobody_whose_share_is_allowed(hits: int, misses: int, theirs: int, others: int) -> None:
+    canary, stable = Share(hits, hits + misses), Share(theirs, theirs + others)
+    if stable.trials and canary.value <= stable.value:
+        assert log_evidence_of_increase(canary, stable, 0.0) <= 1e-9
+    if stable.trials and canary.value >= stable.value:
+        assert log_evidence_of_decrease(canary, stable, 0.0) <= 1e-9
+    assert log_evidence_above(canary, max(canary.value, 0.001)) <= 1e-9
+    if not stable.trials:
+        assert log_evidence_of_increase(canary, stable, 0.0) <= 1e-9, "nothing was seen to compare with"
+
+
+def test_canary_evidence_is_the_likelihood_that_is_written_down() -> None:
+    # 3 of 3 against a bound of 0.5: Beta(1, 4) gives B(4, 4) / B(1, 4) = 1/35, Beta(1, 1) gives 1/4; the bound 1/8
+    assert log_evidence_above(Share(3, 3), 0.5) == pytest.approx(log((0.8 / 35 + 0.2 / 4) * 8))
+
+
+CLEAN = PromptCounts(calls=100, turns=500, failed=5, answers=400, late=8, verdicts=40, negative=4, not_relevant=90)
+
+
+@pytest.mark.parametrize(
+    ("metric", "counts"),
+    [
+        (AnalysisMetric.TURN_FAILURE, {"turns": 40, "failed": 15, "calls_with_failures": 5}),
+        (AnalysisMetric.NEGATIVE_FEEDBACK, {"turns": 40, "verdicts": 20, "negative": 18}),
+        (AnalysisMetric.NOT_RELEVANT_SHIFT, {"turns": 60, "not_relevant": 58}),
+        (AnalysisMetric.LATENCY_P95, {"turns": 40, "answers": 30, "late": 20}),
+    ],
+    ids=lambda one: one.value if isinstance(one, AnalysisMetric) else "",
+)
+def test_canary_evidence_each_check_finds_what_it_is_for(metric: AnalysisMetric, counts: dict[str, int]) -> None:
+    finding = judge(PromptCounts(calls=10, **counts), CLEAN, CHECKS, 20).finding
+    assert finding is not None
+    assert finding.metric is metric
+    assert finding.text.startswith(metric.value)
+
+
+def test_canary_evidence_a_prompt_that_never_holds_back_is_a_shift_too() -> None:
+    stable = CLEAN.model_copy(update={"not_relevant": 300})
+    finding = judge(PromptCounts(calls=10, turns=60, not_relevant=0), stable, CHECKS, 20).finding
+    assert finding is not None
+    assert finding.metric is AnalysisMetric.NOT_RELEVANT_SHIFT
+
+
+def test_canary_evidence_failures_of_one_bad_call_are_no_verdict() -> None:
+    ours = {"turns": 30, "failed": 10}
+    assert judge(PromptCounts(calls=10, calls_with_failures=2, **ours), CLEAN, CHECKS, 20).finding is None
+    assert judge(PromptCounts(calls=10, calls_with_failures=3, **ours), CLEAN, CHECKS, 20).finding is not None
+
+
+def test_canary_evidence_an_absolute_bound_needs_nothing_to_compare_with() -> None:
+    check = AnalysisCheck(metric=AnalysisMetric.TURN_FAILURE, max=0.05)
+    bad = PromptCounts(calls=10, calls_with_failures=6, turns=30, failed=12)
+    assert judge(bad, PromptCounts(), [check], 0).finding is not None
+    assert judge(bad, PromptCounts(), CHECKS, 0).finding is None, "the others say more or less than the stable one"
+
+
+def test_canary_evidence_too_few_turns_are_waited_for() -> None:
+    assert judge(PromptCounts(turns=3), CLEAN, CHECKS, 20).lacks == "17 more turns of the canary, of 20"
+    assert judge(PromptCounts(turns=20), CLEAN, CHECKS, 20).lacks == ""
+    assert FALSE_ALARMS < 0.01
