@@ -101,6 +101,17 @@ ROWS = [
         4,
         "warning",
     ),
+    Row(
+        "a canary is taken back",
+        "VoiceAssistPromptRejected",
+        condition("PromptRolledOut", "False", 0, 1)
+        | condition("RelayAvailable", "True", 1, 1)
+        | reason("PromptRolledOut", "RolledOut", 1, 0)
+        | reason("PromptRolledOut", "CanaryRejected"),
+        0,
+        2,
+        "warning",
+    ),
     Row("relays cut off", "VoiceAssistRelaysCutOff", condition("RelaysConnected", "False", 0, 1), 4, 6, "warning"),
     Row("a planted object", "VoiceAssistForeignObjects", foreign("map", 20), 0, 2, "warning", clears=18),
     Row(
@@ -142,6 +153,12 @@ ROWS = [
 NOT = {
     "scaled to zero": ("VoiceAssistNoRelayReady", condition("RelayAvailable", "False", 0, 1) | reason("RelayAvailable", "NoRelays")),
     "no relay at all": ("VoiceAssistPromptStuck", condition("PromptRolledOut", "False", 0, 1) | condition("RelayAvailable", "True", 1, 0)),
+    "a canary that takes its time": (
+        "VoiceAssistPromptStuck",
+        condition("PromptRolledOut", "False", 0, 1)
+        | condition("RelayAvailable", "True", 1, 1)
+        | reason("PromptRolledOut", "CanaryProgressing"),
+    ),
     "at 85 %": (
         "VoiceAssistNearCapacity",
         {f"voiceassist_relay_active_calls{{{WHO}}}": broken(51, 51), f"voiceassist_relay_max_calls{{{WHO}}}": broken(60, 60)},

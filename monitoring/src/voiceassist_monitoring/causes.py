@@ -67,10 +67,19 @@ CAUSES = (
         "VoiceAssistPromptStuck",
         Severity.WARNING,
         f'max {BY} ({_CONDITION}{{type="PromptRolledOut",status="False"}}) == 1\n'
-        f'and on (namespace, name) max {BY} ({_CONDITION}{{type="RelayAvailable",status="True"}}) == 1',
+        f'and on (namespace, name) max {BY} ({_CONDITION}{{type="RelayAvailable",status="True"}}) == 1\n'
+        f'unless on (namespace, name) max {BY} ({_REASON}{{type="PromptRolledOut",reason=~"CanaryProgressing|CanaryRejected"}}) == 1',
         3 * MINUTE,
         f"A prompt of {_WHOM} does not reach all relays",
         "Relays are ready, but some do not report the configuration in force: agents are helped with an older prompt.",
+    ),
+    Cause(
+        "VoiceAssistPromptRejected",
+        Severity.WARNING,
+        f'max {BY} ({_REASON}{{type="PromptRolledOut",reason="CanaryRejected"}}) == 1',
+        1 * MINUTE,
+        f"A changed prompt of {_WHOM} was taken back",
+        "It did worse than the prompt in force, or somebody took it back. Calls have the prompt in force, not the one that the object has.",
     ),
     Cause(
         "VoiceAssistRelaysCutOff",

@@ -265,7 +265,7 @@ async def records_agree(prometheus: Prometheus) -> None:
         assert sum(close) >= 0.8 * len(close), (slo.id, pairs)
 
 
-NOT_LIVE = {"ForeignObjects", "MovesFailing", "RelaysCutOff"}
+NOT_LIVE = {"ForeignObjects", "MovesFailing", "PromptRejected", "RelaysCutOff"}
 """Alerts without a row: promtool alone fires them (tests/monitoring/test_causes.py), and their runbooks say so."""
 
 
