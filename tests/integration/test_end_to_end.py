@@ -163,6 +163,38 @@ async def test_all_calls_take_a_new_prompt(tmp_path: Path) -> None:
         assert second["revision"] == new.prompts[0].revision != first["revision"]
 
 
+async def test_a_canary_keeps_its_calls_until_it_is_withdrawn(tmp_path: Path) -> None:
+    """A call stays with its prompt while another one is tried; the canary's call leaves it at its next turn once it is taken back."""
+    async with Stage(tmp_path / "stage") as stage, Watch(stage) as watch:
+
+        async def status() -> dict:
+            return await stage.get(f"{stage.relay.private}/status")
+
+        async def use(prompts: list[dict], **rollout: object) -> None:
+            config = stage.config(prompts=prompts, rollout=rollout)
+            write_whole(stage.relay.config, config.to_json())
+            await eventually(lambda: _equals(status, "configRevision", config.config_revision), seconds=30)
+
+        stable = stage.config().prompts[0]
+        old, new = {"instructions": stable.instructions}, {"instructions": "Help.\nPrefix: Gladly.", "revision": "canary1"}
+        recording = cut(tmp_path, "c2", "c3")
+        before = await start(stage, recording)
+        await eventually(lambda: watch.items(before), seconds=60, what="a suggestion by the stable prompt")
+        await use([{**old, "weight": 0}, {**new, "weight": 100}], id="canary1.1")
+        tried = await start(stage, recording)
+        await eventually(lambda: watch.items(tried), seconds=60, what="a suggestion by the canary")
+        counted = (await status())["rollout"]
+        assert counted["id"] == "canary1.1"
+        assert (counted["prompts"]["canary1"]["calls"], counted["prompts"]["canary1"]["turns"]) == (1, 1)
+        await use([{**old, "weight": 100}], withdrawn=["canary1"])
+        await eventually(lambda: len(watch.items(before)) == len(watch.items(tried)) == 2, seconds=60, what="all suggestions")
+        assert [one["revision"] for one in watch.items(before)] == [stable.revision, stable.revision]
+        first, second = watch.items(tried)
+        assert (first["revision"], second["revision"]) == ("canary1", stable.revision)
+        assert first["answer"].startswith("Gladly.")
+        assert not second["answer"].startswith("Gladly.")
+
+
 async def test_a_refused_key_ends_the_calls_assist_and_says_why(tmp_path: Path, short: Path) -> None:
     async with Stage(tmp_path / "stage") as stage, Watch(stage) as watch:
         write_whole(stage.relay.secrets / names.SECRET_MODEL_KEY, "sk-not-valid")
