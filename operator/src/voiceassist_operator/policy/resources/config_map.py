@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pydantic import ValidationError
-
 from voiceassist_crds import names
 from voiceassist_crds.config import Prompt, PromptModel, RelayConfig
 
@@ -57,5 +55,5 @@ def _answers(text: str | None) -> PromptModel | None:
         return None
     try:
         return PromptModel.model_validate_json(text, extra="ignore")
-    except ValidationError:
+    except ValueError:
         return None  # somebody has edited it
