@@ -16,6 +16,7 @@ from voiceassist_crds.config import ModelConfig, RelayConfig
 from voiceassist_crds.errors import ContractError
 from voiceassist_relay.call.prompt_choice import choose_prompt
 from voiceassist_relay.realtime.core.client_events import conversation_update, transcription_update
+from voiceassist_relay.realtime.core.session_settings import SessionSettings
 
 TESTS = Path(__file__).parents[2]
 HERE = "unit/relay/test_every_field.py"
@@ -24,6 +25,8 @@ LINE, START, HTTP = "integration/test_end_to_end.py::", "integration/test_functi
 
 ACCESS = "integration/test_functions_access.py::"
 GATEWAYS = "unit/realtime/test_providers_gateways.py::test_providers_"
+PROMPTS = f"{HERE}::test_every_field_a_prompts_own_model_is_what_its_sessions_are_told"
+CANARY = LINE + "test_a_canary_keeps_its_calls_until_it_is_withdrawn"
 SEEN_BY = {
     "version": f"{HERE}::test_every_field_another_version_is_refused",
     "namespace": "integration/test_relay_command.py::test_the_private_port_and_the_public_one",
@@ -85,8 +88,18 @@ SEEN_BY = {
     "prompts.revision": LINE + "test_configuration_swap_and_secret_rotation",
     "prompts.weight": "unit/call/test_prompt_choice.py::test_prompt_choice_shares_follow_the_weights",
     "prompts.instructions": LINE + "test_configuration_swap_and_secret_rotation",
+    "prompts.model.name": PROMPTS,
+    "prompts.model.family": PROMPTS,
+    "prompts.model.maxOutputTokens": PROMPTS,
+    "prompts.model.reasoningEffort": PROMPTS,
+    **{
+        f"prompts.model.turnDetection.{field}": PROMPTS
+        for field in ("type", "threshold", "prefixPaddingMs", "silenceDurationMs", "eagerness")
+    },
     "promptSalt": f"{HERE}::test_every_field_the_salt_of_the_configuration_spreads_calls_anew",
     "rollout.applyTo": LINE + "test_all_calls_take_a_new_prompt",
+    "rollout.id": CANARY,
+    "rollout.withdrawn": CANARY,
     "limits.maxCalls": LINE + "test_full_relay_refuses_before_the_upgrade_and_the_stream_starts_elsewhere",
     "limits.streamPingSeconds": "integration/test_admission.py::test_a_silent_stream_is_pinged_as_often_as_the_configuration_says",
     "limits.drainTimeoutSeconds": LINE + "test_drain_timeout_ends_live_calls_in_order",
@@ -143,6 +156,30 @@ def test_every_field_the_salt_of_the_configuration_spreads_calls_anew() -> None:
     one, other = (RelayConfig.model_validate(config(prompts=prompts, promptSalt=salt)) for salt in ("one", "other"))
     calls = [f"CA{n:032x}" for n in range(100)]
     assert [choose_prompt(one, c).revision for c in calls] != [choose_prompt(other, c).revision for c in calls]  # type: ignore[arg-type]
+
+
+def test_every_field_a_prompts_own_model_is_what_its_sessions_are_told() -> None:
+    detection = {"type": "ServerVAD", "threshold": 0.4, "prefixPaddingMs": 200, "silenceDurationMs": 700}
+    own = {"name": "mine", "family": "GPTRealtime2", "maxOutputTokens": 77, "reasoningEffort": "High", "turnDetection": detection}
+    semantic = {"turnDetection": {"type": "SemanticVAD", "eagerness": "High"}}
+    prompts = [
+        {"revision": "aaaa", "instructions": "A.", "weight": 98},
+        {"revision": "bbbb", "instructions": "B.", "weight": 1, "model": own},
+        {"revision": "cccc", "instructions": "C.", "weight": 1, "model": semantic},
+    ]
+    read = RelayConfig.model_validate(config(prompts=prompts, model={"noiseReduction": "FarField"}))
+    first, second, third = (SessionSettings.of(read, prompt).model for prompt in read.prompts)
+    assert first == read.model
+    kept = {"noise_reduction", "turn_detection", "name", "family", "max_output_tokens", "reasoning_effort"}
+    assert {key for key in ModelConfig.model_fields if getattr(first, key) != getattr(second, key)} == kept - {"noise_reduction"}
+    assert (second.name, second.family, second.max_output_tokens, second.reasoning_effort) == ("mine", "GPTRealtime2", 77, "High")
+    told = json.loads(conversation_update(second, "B.", "e"))["session"]
+    vad = {"type": "server_vad", "threshold": 0.4, "prefix_padding_ms": 200, "silence_duration_ms": 700}
+    assert {key: told["audio"]["input"]["turn_detection"][key] for key in vad} == vad
+    assert (told["max_output_tokens"], told["audio"]["input"]["noise_reduction"]) == (77, {"type": "far_field"})
+    heard = json.loads(conversation_update(third, "C.", "e"))["session"]["audio"]["input"]["turn_detection"]
+    assert (heard["type"], heard["eagerness"]) == ("semantic_vad", "high")
+    assert read.model_names == tuple(dict.fromkeys((*first.names, *second.names, *third.names)))
 
 
 def test_every_field_what_a_session_is_told_follows_the_configuration() -> None:
