@@ -1,6 +1,6 @@
 """Prints one line for each thing that the charts' tests need and do not find here; prints nothing if they can run.
 
-The judge of the objects is built here, once for each of its versions.
+The judges of the objects are built here, once for each of their versions.
 """
 
 import sys
@@ -8,12 +8,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from charts.checkov import checkov
 from cluster.lab.cache import ensure
 from cluster.lab.errors import BuildError
 from cluster.lab.programs import kube_score
 
 if __name__ == "__main__":
-    try:
-        ensure(kube_score())
-    except BuildError as error:
-        print("kube-score:", " ".join(str(error).split()))
+    for judge in (kube_score(), checkov()):
+        try:
+            ensure(judge)
+        except BuildError as error:
+            print(f"{judge.what}:", " ".join(str(error).split()))

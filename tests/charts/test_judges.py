@@ -1,4 +1,4 @@
-"""kube-score on the objects of the chart and on those that the operator makes of each example.
+"""kube-score and checkov on the objects of the chart and on those that the operator makes of each example.
 
 What it finds is mended, or named below with the reason. A finding that is not named fails, and so does a name without a finding.
 """
@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from charts.chart import ROOT, objects
+from charts.checkov import found_by_checkov
 from cluster.lab.cache import ensure
 from cluster.lab.programs import kube_score
 from voiceassist_operator.cli import plan_documents
@@ -70,6 +71,32 @@ ACCEPTED = (
     ),
 )
 
+ACCEPTED_OF_CHECKOV = (
+    Accepted("CKV_K8S_11", "CPU limits should be set", EVERYWHERE, "as of kube-score: a container at its limit stands still."),
+    Accepted("CKV_K8S_15", "Image Pull Policy should be Always", EVERYWHERE, "as of kube-score: a release's tag never moves."),
+    Accepted(
+        "CKV_K8S_43", "Image should use digest", EVERYWHERE, "the tag is the release's own; relay.image and image.digest take a digest."
+    ),
+    Accepted(
+        "CKV_K8S_38",
+        "Ensure that Service Account Tokens are only mounted where necessary",
+        frozenset({CHART, POLICIES}),
+        "the operator asks the API server; relays do not, and have no token.",
+    ),
+    Accepted(
+        "CKV_K8S_21",
+        "The default namespace should not be used",
+        frozenset({LEAST, FULL}),
+        "the examples name no namespace: who applies them chooses it.",
+    ),
+    Accepted(
+        "CKV2_K8S_6",
+        "Minimize the admission of pods which lack an associated NetworkPolicy",
+        frozenset({LEAST}),
+        "as of kube-score. Of the operator's pod it does not ask.",
+    ),
+)
+
 
 def renderings() -> dict[str, list[dict[str, Any]]]:
     """The objects under judgement."""
@@ -114,3 +141,23 @@ def test_kube_score_finds_what_is_wrong(tmp_path: Path) -> None:
     del pod["containers"][0]["readinessProbe"]
     checks = {check for check, _ in judged(documents, tmp_path / "wrong.yaml")}
     assert {"container-security-context-privileged", "container-security-context-readonlyrootfilesystem", "pod-probes"} <= checks
+
+
+@pytest.mark.timeout(600)
+def test_what_checkov_finds_is_named_with_the_reason_and_what_is_wrong_is_found(tmp_path: Path) -> None:
+    made = renderings()
+    wrong = json.loads(json.dumps(made[LEAST]))
+    pod = next(each for each in wrong if each["kind"] == "Deployment")["spec"]["template"]["spec"]
+    pod["containers"][0]["securityContext"] = {"privileged": True}
+    pod["hostNetwork"] = True
+    for name, documents in {**made, "wrong": wrong}.items():
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump_all(documents))
+    passed, findings = found_by_checkov(tmp_path)
+    assert passed > 300
+    found: Found = defaultdict(set)
+    for check, words, where in findings:
+        found[check, words].add(where)
+    checks = {check for (check, _), where in found.items() if "wrong" in where}
+    assert {"CKV_K8S_16", "CKV_K8S_19", "CKV_K8S_22"} <= checks, "privileged, the host's network, a root that can be written"
+    named = {finding: where - {"wrong"} for finding, where in found.items() if where != {"wrong"}}
+    assert named == {(one.check, one.finding): set(one.where) for one in ACCEPTED_OF_CHECKOV}
