@@ -11,6 +11,8 @@ from prometheus_client.exposition import generate_latest
 PREFIX = "voiceassist_operator_"
 OTHER_VERSION = ("relay_status", "relay_status_field", "object_spec_field", "object_status_field")
 """What of another version may not be known: a relay's whole answer, a field of it, a field of an object's spec or status."""
+CANARY_EVENTS = ("CanaryBegun", "CanaryStep", "CanaryEnded", "CanaryRejected")
+"""What is told of a canary of the prompt, as its Kubernetes events are named."""
 _STATUSES = ("True", "False", "Unknown")
 
 
@@ -49,6 +51,12 @@ class OperatorMetrics:
         self._log_dropped = Counter(
             PREFIX + "log_lines_dropped_total", "Log lines dropped as nobody read the log in time.", registry=self.registry
         )
+        self._canaries = Counter(
+            PREFIX + "prompt_rollouts_total",
+            "What became of canaries of the prompt.",
+            ["namespace", "name", "event"],
+            registry=self.registry,
+        )
         for what in OTHER_VERSION:
             self._other_version.labels(what)
         self._rollout = Histogram(
@@ -79,6 +87,8 @@ class OperatorMetrics:
         """The conditions of one object."""
         known = self._known.setdefault((namespace, name), set())
         self._rollout.labels(namespace, name)  # there before the first roll-out ends, so that a rate sees that one too
+        for event in CANARY_EVENTS:
+            self._canaries.labels(namespace, name, event)
         for condition in conditions:
             known.add(condition["type"])
             for status in _STATUSES:
@@ -102,6 +112,8 @@ class OperatorMetrics:
             self._reason.remove(namespace, name, kind, self._reasons.pop((namespace, name, kind)))
         if known is not None:
             self._rollout.remove(namespace, name)
+            for event in CANARY_EVENTS:
+                self._canaries.remove(namespace, name, event)
 
     def leading(self, yes: bool) -> None:
         """Whether this replica holds the Lease."""
@@ -114,6 +126,10 @@ class OperatorMetrics:
     def twilio_request(self, product: str, outcome: str) -> None:
         """A request to Twilio ended, each repetition by itself: ok, refused, busy (429), unclear (5xx, no answer)."""
         self._twilio.labels(product, outcome).inc()
+
+    def canary(self, namespace: str, name: str, event: str) -> None:
+        """A canary of the prompt has come to something; `event` is one of CANARY_EVENTS."""
+        self._canaries.labels(namespace, name, event).inc()
 
     def rolled_out(self, namespace: str, name: str, seconds: float) -> None:
         """Every relay of an object reports a new configuration."""

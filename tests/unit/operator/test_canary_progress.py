@@ -14,7 +14,7 @@ from voiceassist_crds.resource import RolloutSpec
 from voiceassist_crds.status import PromptCounts, RolloutCounts
 from voiceassist_operator.policy.canary.counts import Report, merged, total
 from voiceassist_operator.policy.canary.progress import Progress, advance, seconds_of
-from voiceassist_operator.policy.canary.record import decided, from_status, story, to_status
+from voiceassist_operator.policy.canary.record import decided, from_status, news, to_status
 from voiceassist_operator.policy.observed import Orders
 
 CANARY = RolloutSpec.model_validate(
@@ -163,14 +163,14 @@ def test_canary_progress_what_calls_get_is_decided_and_the_rest_are_figures() ->
 
 def test_canary_progress_tells_its_story() -> None:
     rejected = look(begun(), "new", 101, counts={"new": BAD, "old": GOOD})
-    assert [one.reason for one in story(Progress("old"), begun())] == ["CanaryBegun"]
-    assert [one.reason for one in story(begun(), replace(begun(), step=1, weight=50))] == ["CanaryStep"]
-    assert [one.reason for one in story(begun(), Progress("new"))] == ["CanaryEnded"]
-    [told] = story(begun(), rejected)
+    assert [one.reason for one in news(Progress("old"), begun())] == ["CanaryBegun"]
+    assert [one.reason for one in news(begun(), replace(begun(), step=1, weight=50))] == ["CanaryStep"]
+    assert [one.reason for one in news(begun(), Progress("new"))] == ["CanaryEnded"]
+    [told] = news(begun(), rejected)
     assert (told.reason, told.warning) == ("CanaryRejected", True)
     assert "TurnFailure" in told.text
-    assert story(None, Progress("new")) == []
-    assert story(begun(), begun()) == []
+    assert news(None, Progress("new")) == []
+    assert news(begun(), begun()) == []
 
 
 def test_canary_progress_counts_of_pods_that_end_or_begin_anew_stay() -> None:

@@ -23,6 +23,10 @@ def test_metrics_conditions_of_an_object_come_and_go() -> None:
     reasons = {labels for one, labels in samples(metrics) if one == "voiceassist_operator_condition_reason"}
     assert reasons == {("a", "n", "Unknown", "Ready"), ("b", "n", "Ready", "Ready")}, "one reason a condition: the last"
     metrics.rolled_out("n", "a", 1.0)
+    metrics.canary("n", "a", "CanaryRejected")
+    rejected = {labels: value for (one, labels), value in samples(metrics).items() if one == "voiceassist_operator_prompt_rollouts_total"}
+    assert {labels for labels, value in rejected.items() if value} == {("CanaryRejected", "a", "n")}
+    assert ("CanaryRejected", "b", "n") in rejected, "there before the first one, so that a rate sees that one too"
     metrics.forget("n", "a")
     assert not [labels for _, labels in samples(metrics) if "a" in labels]
     assert {labels[0] for (one, labels) in samples(metrics) if one == name} == {"b"}

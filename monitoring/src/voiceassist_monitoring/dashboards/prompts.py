@@ -39,6 +39,12 @@ PROMPTS = Board(
                     (Query(f"count by (namespace, name, revision) (voiceassist_relay_config_info{{{CHOSEN}}} == 1)", _LEGEND),),
                 ),
                 Panel(
+                    "Canaries",
+                    "Canaries that began, took a step, ended, or were taken back, a second.",
+                    Unit.PER_SECOND,
+                    (Query(rate("voiceassist_operator_prompt_rollouts_total", "event"), "{{name}} {{event}}"),),
+                ),
+                Panel(
                     "Configurations refused",
                     "Configuration files that a relay could not use, a second; the old one stays.",
                     Unit.PER_SECOND,

@@ -53,6 +53,7 @@ from ..policy.resources.metadata import (
     CAUSE_ANNOTATION,
     HOLD_ANNOTATION,
     PROMOTE_ANNOTATION,
+    REASON_ANNOTATION,
     RETRY_ANNOTATION,
     Installation,
     Owner,
@@ -147,7 +148,7 @@ async def observe(
         credentials=await _secret(cluster, namespace, spec.twilio.credentials_secret_ref.name),
         model_key=await _secret(cluster, namespace, spec.model.api_key_secret_ref.name),
         prompt=await _prompt(cluster, metadata, spec),
-        kept_prompts=dict(one for item in ours.values() if (one := kept_prompt(item)) is not None),
+        kept_prompts=dict(one for ref, item in ours.items() if ref.kind == CONFIG_MAP and (one := kept_prompt(item)) is not None),
         orders=_orders(metadata),
         deployment=_deployment(deployment) if deployment is not None else None,
         pods=await _pods(dependencies, owner, endpoint),
@@ -235,7 +236,16 @@ async def _ca_bundle(cluster: Cluster, namespace: str, spec: VoiceAssistSpec) ->
 def _orders(metadata: Mapping[str, Any]) -> Orders:
     annotations = metadata.get("annotations") or {}
     promote, abort, retry = (str(annotations.get(name, ""))[:60] for name in (PROMOTE_ANNOTATION, ABORT_ANNOTATION, RETRY_ANNOTATION))
-    return Orders(promote, abort, retry, annotations.get(HOLD_ANNOTATION) == "true")
+    said = {name: _said(metadata, name) for name in (PROMOTE_ANNOTATION, ABORT_ANNOTATION)}
+    hold = annotations.get(HOLD_ANNOTATION) == "true"
+    return Orders(promote, abort, retry, hold, said[PROMOTE_ANNOTATION], said[ABORT_ANNOTATION])
+
+
+def _said(metadata: Mapping[str, Any], annotation: str) -> str:
+    """Who asks by an annotation, and why: what they say if they say it themselves, else the field manager."""
+    asks, tells = (_writer(metadata, ("f:metadata", "f:annotations", f"f:{name}")) for name in (annotation, REASON_ANNOTATION))
+    reason = str((metadata.get("annotations") or {}).get(REASON_ANNOTATION, ""))[:200]
+    return reason if reason and tells == asks else asks[:200]
 
 
 def _cause(metadata: Mapping[str, Any]) -> str:
@@ -287,11 +297,19 @@ def _deployment(item: Manifest) -> DeploymentFact:
     )
 
 
-def _writer(metadata: Mapping[str, Any], path: tuple[str, str]) -> str:
+def _writer(metadata: Mapping[str, Any], path: tuple[str, ...]) -> str:
     """The field manager that owns a field; the newest where several do."""
     owners = [
         (entry.get("time") or "", entry.get("manager") or "")
         for entry in metadata.get("managedFields") or []
-        if path[1] in (entry.get("fieldsV1") or {}).get(path[0], {})
+        if _owns(entry.get("fieldsV1") or {}, path)
     ]
     return max(owners)[1] if owners else ""
+
+
+def _owns(fields: Mapping[str, Any], path: tuple[str, ...]) -> bool:
+    for part in path:
+        if part not in fields:
+            return False
+        fields = fields[part]
+    return True

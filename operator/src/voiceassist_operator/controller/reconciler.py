@@ -258,8 +258,9 @@ class Reconciler:
             status = {**seen.status, "prompt": plan.status["prompt"]}
             await self._applier.status(seen.owner.reference, seen.status, status)
             seen = replace(seen, status=status)
-            for told in plan.story:
+            for told in plan.news:
                 self._log.info("roll-out of the prompt", step=told.reason)
+                self._metrics.canary(self.namespace, self.name, told.reason)
                 await self._applier.event(seen.owner.reference, told.reason, "Rollout", told.text, warning=told.warning)
         if (anew or plan.decided) and not seen.owner.spec.paused:
             error = await self._applier.objects(seen, plan, self._written)

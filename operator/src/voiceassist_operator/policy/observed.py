@@ -54,6 +54,9 @@ class Orders:
     retry: str = ""
     hold: bool = False
     """No step is taken; a canary that does harm is rejected all the same."""
+    promoted_by: str = ""
+    aborted_by: str = ""
+    """Who asks for it, and why, as far as they say."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from ..kubernetes.kinds import CONFIG_MAP, Manifest, Ref, kind_of, ref
 from .blockers import blockers
 from .canary.progress import Progress
 from .canary.prompts import answers_of, with_progress
-from .canary.record import Told, decided, from_status, story
+from .canary.record import Told, decided, from_status, news
 from .condition import Blocker
 from .egress import egress
 from .observed import Observed
@@ -40,7 +40,7 @@ class Plan:
     config: RelayConfig | None = None
     decided: bool = False
     """Whether what calls get is another than the status says: it is recorded before anything is applied."""
-    story: list[Told] = field(default_factory=list)
+    news: list[Told] = field(default_factory=list)
     """What is to be told of the roll-out."""
 
 
@@ -61,7 +61,7 @@ def make_plan(seen: Observed, now: str) -> Plan:
     rolling = bool(apply) and config is not None and bool(behind(seen, config))
     before = from_status(seen.status.get("prompt") or {})
     changed = bool(apply) and before is not None and decided(seen.status["prompt"], status["prompt"])
-    return Plan(apply, delete, pods, status, rolling, config, changed, story(before, progress) if changed and progress is not None else [])
+    return Plan(apply, delete, pods, status, rolling, config, changed, news(before, progress) if changed and progress is not None else [])
 
 
 def _config(seen: Observed, now: str) -> tuple[RelayConfig | None, Progress | None, Blocker | None]:

@@ -136,7 +136,11 @@ def prompt_history(seen: Observed, progress: Progress, now: str) -> list[dict[st
         old = [entry, *(one for one in old if one["revision"] != newest)]
     outcome = "Canary" if progress.canary else "Rejected" if progress.rejected else ""
     first = {key: value for key, value in old[0].items() if key != "outcome"} | ({"outcome": outcome} if outcome else {})
-    rest = old[1:]
+    if decision := progress.rejected_for or progress.decision:
+        first["decision"] = decision[:500]
+    elif progress.canary:
+        first.pop("decision", None)
+    rest = [one | {"outcome": "Replaced"} if one.get("outcome") == "Canary" else one for one in old[1:]]
     stable = [one for one in rest if one["revision"] == progress.stable]
     kept = [*stable, *(one for one in rest if one["revision"] != progress.stable)][: HISTORY - 1]
     return [first, *(one for one in rest if one in kept)]

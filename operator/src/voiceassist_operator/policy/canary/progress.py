@@ -49,6 +49,8 @@ class Progress:
     """The figures that decided, or who asked for it."""
     obeyed: tuple[str, ...] = ()
     """Orders that were obeyed and still stand on the object."""
+    decision: str = field(default="", compare=False)
+    """Why the stable prompt is in force since this look, for the history: it is in no later one."""
 
     @property
     def id(self) -> str:
@@ -87,16 +89,18 @@ def advance(
 
     if desired == known.stable:
         if previous and fresh("abort", orders.abort):
-            return _rejected(obeying("abort", orders.abort), previous, desired, "it was taken back by annotation")
+            return _rejected(obeying("abort", orders.abort), previous, desired, _by("it was taken back by annotation", orders.aborted_by))
         return _in_force(known, desired)  # what was tried is taken back, or is in force
     if desired == known.rejected:
         if not fresh("retry", orders.retry):
             return known
         known = obeying("retry", orders.retry)
     elif fresh("promote", orders.promote):
-        return _in_force(obeying("promote", orders.promote), desired)
+        return _in_force(obeying("promote", orders.promote), desired, _by("promoted by annotation", orders.promoted_by))
     elif fresh("abort", orders.abort):
-        return _rejected(obeying("abort", orders.abort), known.stable, desired, "its end was asked for by annotation")
+        return _rejected(
+            obeying("abort", orders.abort), known.stable, desired, _by("its end was asked for by annotation", orders.aborted_by)
+        )
     if rollout.strategy != "Canary":
         return _in_force(known, desired)
     if known.canary != desired:
@@ -104,8 +108,12 @@ def advance(
     return _looked_at(known, rollout.canary, orders, reports, now)
 
 
-def _in_force(before: Progress, revision: str) -> Progress:
-    return Progress(stable=revision, obeyed=before.obeyed)
+def _by(what: str, who: str) -> str:
+    return f"{what} ({who})" if who else what
+
+
+def _in_force(before: Progress, revision: str, decision: str = "") -> Progress:
+    return Progress(stable=revision, obeyed=before.obeyed, decision=decision)
 
 
 def _rejected(before: Progress, stable: str, revision: str, why: str) -> Progress:
@@ -141,7 +149,8 @@ def _looked_at(before: Progress, spec: CanarySpec, orders: Orders, reports: Iter
     if waits_for:
         return replace(here, waits_for=waits_for)
     if step + 1 == len(spec.steps):
-        return _in_force(before, before.canary)
+        passed = f"passed {len(spec.steps)} steps: {canary.failed} of {canary.turns} turns failed"
+        return _in_force(before, before.canary, f"{passed}, {stable.failed} of {stable.turns} with the one before")
     weight = spec.steps[step + 1].weight
     entered = replace(here, weight=weight, step=step + 1, seconds=0.0, step_calls=canary.calls, step_turns=canary.turns)
     return replace(entered, waits_for=_waits_for(entered, spec, "", canary, held=False))

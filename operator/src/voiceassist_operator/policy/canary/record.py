@@ -63,7 +63,7 @@ class Told(NamedTuple):
     warning: bool = False
 
 
-def story(before: Progress | None, after: Progress) -> list[Told]:
+def news(before: Progress | None, after: Progress) -> list[Told]:
     """Returns what is to be told of a step from one look to the next."""
     if before is None:
         return []

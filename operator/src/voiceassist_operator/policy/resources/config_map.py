@@ -42,10 +42,10 @@ def history_config_map(owner: Owner, prompt: Prompt) -> Manifest:
 
 
 def kept_prompt(item: Manifest) -> tuple[str, KeptPrompt] | None:
-    """Returns the revision that a ConfigMap of ours keeps, and what it says of it; None where it keeps none."""
+    """Returns the revision that a ConfigMap of ours keeps, as lists have it, and what it says of it; None where it keeps none."""
     _, found, revision = item["metadata"]["name"].rpartition("-prompt-")
     instructions = (item.get("data") or {}).get("instructions")
-    if item["kind"] != CONFIG_MAP.name or not found or not instructions:
+    if not found or not instructions:
         return None
     return revision, KeptPrompt(instructions, _answers((item["metadata"].get("annotations") or {}).get(ANSWERS_ANNOTATION)))
 

@@ -17,6 +17,8 @@ PROMOTE_ANNOTATION = f"{names.GROUP}/promote"
 ABORT_ANNOTATION = f"{names.GROUP}/abort"
 RETRY_ANNOTATION = f"{names.GROUP}/retry-revision"
 HOLD_ANNOTATION = f"{names.GROUP}/hold-rollout"
+REASON_ANNOTATION = f"{names.GROUP}/rollout-reason"
+"""Who asks for one of those before, and why; for the history."""
 MAX_NAME = 63
 
 
