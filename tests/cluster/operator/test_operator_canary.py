@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cluster.lab import CommandError, Lab
 from cluster.operator.bench import VOICEASSIST, Cluster, Relays, voiceassist
 from cluster.waiting import eventually
 
@@ -95,3 +99,34 @@ def test_a_bad_canary_is_taken_back_and_stays_so_until_somebody_asks(cluster: Cl
     cluster.patch(VOICEASSIST, "support", {"metadata": {"annotations": {"voiceassist.dev/promote": canary}}})
     eventually("promoted", lambda: prompt(cluster)["currentRevision"] == canary)
     assert configuration(cluster)["rollout"].get("id", "") == ""
+
+
+def test_by_hand_with_kubectl_voiceassist(plane: Lab, cluster: Cluster, relays: Relays) -> None:
+    """The plugin, as kubectl runs it: what it shows, what it asks for, and who and why in the history."""
+
+    def asked(*arguments: str) -> str:
+        path = os.pathsep.join((str(Path(sys.executable).parent), plane.environment["PATH"]))
+        return plane.run(["kubectl", "voiceassist", *arguments, "--namespace", cluster.namespace], env={"PATH": path})
+
+    pod, stable, canary = begun(cluster, relays)
+    report(cluster, relays, pod, **counted(stable, canary, calls=1, turns=12))
+    eventually("figures", lambda: asked("status", "support").splitlines()[2].split() == ["canary", canary, "5", "%", "1", "12", "0"])
+    with pytest.raises(CommandError, match=f"{canary} is tried: abort takes it back"):
+        asked("rollback", "support")
+    asked("pause", "support")
+    report(cluster, relays, pod, **counted(stable, canary, calls=2, turns=14))
+    eventually("held", lambda: prompt(cluster)["waitsFor"] == "the annotation that holds it to be taken away")
+    asked("resume", "support")
+    eventually("the second step", lambda: shares(cluster) == {stable: 50, canary: 50})
+    asked("promote", "support", "--reason", "as good as it gets")
+    eventually("in force", lambda: shares(cluster) == {canary: 100})
+    assert "as good as it gets" in asked("history", "support").splitlines()[1]
+    report(cluster, relays, pod)
+    asked("rollback", "support", "--reason", "it was not")
+    eventually("taken back", lambda: shares(cluster) == {stable: 100})
+    assert configuration(cluster)["rollout"]["withdrawn"] == [canary]
+    newest = prompt(cluster)["history"][0]
+    assert (newest["revision"], newest["outcome"]) == (canary, "Rejected")
+    assert newest["decision"].endswith("it was not)")
+    with pytest.raises(CommandError, match="no canary is tried"):
+        asked("promote", "support")
