@@ -137,9 +137,9 @@ async def run(options: argparse.Namespace, logs: LogWriter) -> int:
     metrics = OperatorMetrics()
     logs.on_dropped = metrics.log_dropped
     election = LeaderElection(options.lease_name, own, me, LeaseTimes(options.lease_seconds))
-    cluster = Cluster.connect(election.may_write)
+    cluster = Cluster.connect(election.may_write, metrics.asked_api)
     health = Health(metrics, election)
-    lease = LeaseThread(election, lambda: Cluster.connect(election.may_write))
+    lease = LeaseThread(election, lambda: Cluster.connect(election.may_write, metrics.asked_api))
     runner = await health.start(options.metrics_port)
     try:
         if not await _or_stopped(lease.acquire(), stop):
@@ -200,7 +200,19 @@ async def _lead(
     def reconciler(uid: str, name: str, namespace: str, claims: Claims) -> Reconciler:
         conflicting, neighbours = functools.partial(claims.conflicting, uid), functools.partial(claims.neighbours, uid)
         return Reconciler(
-            uid, name, namespace, dependencies, applier, metrics, probe, twilio, conflicting, neighbours, passes, options.resync_seconds
+            uid,
+            name,
+            namespace,
+            dependencies,
+            applier,
+            metrics,
+            probe,
+            twilio,
+            conflicting,
+            neighbours,
+            passes,
+            options.resync_seconds,
+            lambda: workers.count,
         )
 
     workers = Workers(reconciler)

@@ -39,6 +39,9 @@ class OperatorMetrics:
         self._reasons: dict[tuple[str, str, str], str] = {}
         self._leading = Gauge(PREFIX + "leading", "1 while this replica holds the Lease.", registry=self.registry)
         self._writes = Counter(PREFIX + "writes_total", "Writes to the cluster, by kind.", ["kind"], registry=self.registry)
+        self._requests = Counter(
+            PREFIX + "api_requests_total", "Requests to the API server, without kopf's.", ["verb", "resource"], registry=self.registry
+        )
         self._twilio = Counter(
             PREFIX + "twilio_requests_total", "Requests to Twilio, by product and outcome.", ["product", "outcome"], registry=self.registry
         )
@@ -122,6 +125,10 @@ class OperatorMetrics:
     def wrote(self, kind: str) -> None:
         """A write to the cluster."""
         self._writes.labels(kind).inc()
+
+    def asked_api(self, verb: str, resource: str) -> None:
+        """A request to the API server: get, list, watch, create, update, apply, patch, delete; the resource by its plural."""
+        self._requests.labels(verb, resource).inc()
 
     def twilio_request(self, product: str, outcome: str) -> None:
         """A request to Twilio ended, each repetition by itself: ok, refused, busy (429), unclear (5xx, no answer)."""

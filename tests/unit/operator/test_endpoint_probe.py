@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import socket
 import ssl
 import time
@@ -22,6 +23,7 @@ from unit.operator.making import well
 from voiceassist_crds.names import PROBE_HEADER, PROBE_PATH
 from voiceassist_crds.proof import probe_answer
 from voiceassist_crds.proxies import Proxies
+from voiceassist_operator.controller import endpoint_probe
 from voiceassist_operator.controller.endpoint_probe import STALE_SECONDS, EndpointProbe, ProbeSettings, probe_endpoint
 from voiceassist_operator.errors import Retryable
 from voiceassist_operator.policy.endpoint_answers import Route
@@ -204,3 +206,24 @@ async def test_endpoint_probe_a_result_does_not_outlast_dials_that_cannot_be_mad
     defect = await dialled(probe)
     assert defect is not None
     assert defect.result is Endpoint.UNTRIED, "a defect is none that passes"
+
+
+async def test_endpoint_probe_the_secret_is_read_again_when_it_has_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens: list[str] = []
+
+    async def probed(_: object, token: str, *__: object) -> EndpointFact:
+        tokens.append(token)
+        return EndpointFact(Endpoint.OK)
+
+    monkeypatch.setattr(endpoint_probe, "probe_endpoint", probed)
+    seen = well()
+
+    def secret(token: str, version: str) -> object:
+        return {"metadata": {"resourceVersion": version}, "data": {"authToken": base64.b64encode(token.encode()).decode()}}
+
+    secrets = Secrets(secret("first", seen.credentials.version), secret("second", "99"))
+    probe = EndpointProbe(secrets, ProbeSettings(ssl.create_default_context()), lambda: None)  # type: ignore[arg-type]
+    for version in (seen.credentials.version, seen.credentials.version, "99", "99"):
+        await probe._dial(replace(seen, credentials=replace(seen.credentials, version=version)))
+    assert tokens == ["first", "first", "second", "second"]
+    assert secrets.answers == []

@@ -16,7 +16,14 @@ import yaml
 
 from voiceassist_operator.controller.leader_election import LeaderElection
 from voiceassist_operator.errors import OperatorError, Permanent, Retryable, UnknownKind
-from voiceassist_operator.kubernetes.answers import MAX_STATUS_BYTES, NO_SUCH_PATH, NOT_FOUND, NOT_FROM_THE_API, status_of
+from voiceassist_operator.kubernetes.answers import (
+    MAX_STATUS_BYTES,
+    NO_SUCH_PATH,
+    NOT_FOUND,
+    NOT_FROM_THE_API,
+    status_of,
+    verb_and_resource,
+)
 from voiceassist_operator.kubernetes.client import Cluster
 from voiceassist_operator.kubernetes.kinds import CONFIG_MAP, LEASE, POD_MONITOR, SECRET, VOICEASSIST, Ref
 from voiceassist_operator.kubernetes.lease import LeaseTimes
@@ -205,3 +212,25 @@ async def test_kubernetes_answers_a_lease_outlives_what_a_balancer_answers_for_a
 def test_kubernetes_answers_a_status_says_who_it_is_from(code: int, kind: str, body: bytes, reason: str) -> None:
     found = status_of(code, kind, body)
     assert (found["code"], found["reason"]) == (code, reason)
+
+
+APPLY, MERGE = "application/apply-patch+yaml", "application/merge-patch+json"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "query", "content_type", "told"),
+    [
+        ("GET", "/api/v1/namespaces/n/secrets/twilio", "", "", ("get", "secrets")),
+        ("GET", "/api/v1/secrets", "limit=200", "", ("list", "secrets")),
+        ("GET", "/apis/apps/v1/namespaces/n/deployments", "watch=1&resourceVersion=7", "", ("watch", "deployments")),
+        ("PATCH", "/apis/apps/v1/namespaces/n/deployments/a", "force=true", APPLY, ("apply", "deployments")),
+        ("PATCH", "/apis/voiceassist.dev/v1alpha1/namespaces/n/voiceassists/a/status", "", MERGE, ("patch", "voiceassists/status")),
+        ("POST", "/apis/events.k8s.io/v1/namespaces/n/events", "", "application/json", ("create", "events")),
+        ("PUT", "/apis/coordination.k8s.io/v1/namespaces/n/leases/a", "", "application/json", ("update", "leases")),
+        ("DELETE", "/api/v1/namespaces/n/configmaps/a", "", "", ("delete", "configmaps")),
+    ],
+)
+def test_kubernetes_answers_requests_are_counted_by_verb_and_resource(
+    method: str, path: str, query: str, content_type: str, told: tuple[str, str]
+) -> None:
+    assert verb_and_resource(method, path, query, content_type) == told

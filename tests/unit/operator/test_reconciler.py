@@ -152,6 +152,17 @@ async def test_reconciler_what_is_put_off_is_not_forgotten(rig: Rig) -> None:
     assert await rig.poll(3) == 3, "the event is still to come"
 
 
+async def test_reconciler_a_canary_is_never_at_rest(rig: Rig) -> None:
+    """Its next step comes with time, whatever the relays say."""
+    await rig.poll(3)
+    assert rig.reconciler._seen is not None
+    plan = make_plan(rig.reconciler._seen, "2026-01-01T00:00:00Z")
+    assert rig.reconciler._leaves_nothing(plan, rig.reconciler._seen)
+    prompt = {**plan.status["prompt"], "canaryRevision": "c0ffee0000", "weight": 5, "step": 1, "steps": 2}
+    on_its_way = replace(plan, status={**plan.status, "prompt": prompt})
+    assert not rig.reconciler._leaves_nothing(on_its_way, replace(rig.reconciler._seen, status=on_its_way.status))
+
+
 async def test_reconciler_so_many_observe_at_a_time_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     at_once = most = 0
     passes = asyncio.Semaphore(PASSES_AT_ONCE)

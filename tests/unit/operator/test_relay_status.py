@@ -123,8 +123,23 @@ async def test_relay_status_silence(monkeypatch: pytest.MonkeyPatch) -> None:
         assert (await ask(poller)).status is not None
         relay.code = 503
         answer = await ask(poller)
-        assert (answer.status is not None, answer.unreadable) == (True, False)
-        monkeypatch.setattr(relay_status, "STANDS_SECONDS", 0.0)
+        assert (answer.status is not None, answer.unreadable, answer.late) == (True, False, True)
+        monkeypatch.setattr(relay_status, "SILENT_SECONDS", 0.0)
         assert (await ask(poller)).status is None
         relay.code, relay.body = 200, "x" * (relay_status.MAX_BYTES + 1)
         assert (await ask(poller)).unreadable is False, "what is too long is not read at all"
+
+
+async def test_relay_status_one_lost_answer_is_no_news_however_seldom_it_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with asking() as (relay, poller):
+        now = 1000.0
+        monkeypatch.setattr(relay_status.time, "monotonic", lambda: now)
+        assert not (await ask(poller)).late
+        now, relay.code = 1045.0, 503
+        assert (await ask(poller)).late
+        now, relay.code = 1050.0, 200
+        assert not (await ask(poller)).late
+        now, relay.code = 1095.0, 503
+        assert (await ask(poller)).late
+        now = 1095.0 + relay_status.SILENT_SECONDS
+        assert (await ask(poller)).status is None

@@ -33,9 +33,12 @@ OPERATOR = Board(
                 ),
                 Panel(
                     "Writes to the cluster",
-                    "Writes a second by kind; none when nothing changes.",
+                    "Writes a second by kind, none when nothing changes; and all requests to the API server, by what they do.",
                     Unit.PER_SECOND,
-                    (Query(f"sum by (kind) (rate(voiceassist_operator_writes_total[{RANGE}]))", "{{kind}}"),),
+                    (
+                        Query(f"sum by (kind) (rate(voiceassist_operator_writes_total[{RANGE}]))", "{{kind}}"),
+                        Query(f"sum by (verb) (rate(voiceassist_operator_api_requests_total[{RANGE}]))", "{{verb}} (request)"),
+                    ),
                 ),
                 Panel(
                     "Requests to Twilio",

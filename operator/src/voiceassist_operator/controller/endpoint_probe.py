@@ -49,20 +49,23 @@ class ProbeSettings:
 class EndpointProbe:
     """Dials one object's public address now and then, in a task beside its reconciler."""
 
-    def __init__(self, cluster: Cluster, settings: ProbeSettings, done: Callable[[], None]) -> None:
-        """`done` is called when a dial has ended; `advance` then takes its result."""
+    def __init__(self, cluster: Cluster, settings: ProbeSettings, done: Callable[[], None], objects: Callable[[], int] = lambda: 1) -> None:
+        """`done` is called when a dial has ended; `advance` then takes its result. `objects` says how many are dialled like this one."""
         self.found: EndpointFact | None = None
         """What the last dial found; None before the first."""
-        self._cluster, self._settings, self._done = cluster, settings, done
+        self._cluster, self._settings, self._done, self._objects = cluster, settings, done, objects
         self._task: asyncio.Task[EndpointFact] | None = None
         self._dialled_at = self._found_at = float("-inf")
+        self._token: tuple[str, str] = ("", "")
+        """The auth token, and the version of the Secret that it is of: a dial asks the API server only after a change."""
 
     def advance(self, seen: Observed) -> None:
         """Takes the last dial's result, and dials again when it is time; never waits for it."""
         if self._task is not None and self._task.done():
             self.found = self._result(self._task)
             self._task = None
-        if self._task is None and dial_is_due(self.found, time.monotonic() - self._dialled_at) and seen.credentials.found:
+        due = dial_is_due(self.found, time.monotonic() - self._dialled_at, self._objects())
+        if self._task is None and due and seen.credentials.found:
             self._dialled_at = time.monotonic()
             self._task = asyncio.get_running_loop().create_task(self._dial(seen))
             self._task.add_done_callback(lambda _: self._done())  # a pass takes the result; nothing else is observed anew
@@ -87,11 +90,14 @@ class EndpointProbe:
     async def _dial(self, seen: Observed) -> EndpointFact:
         """Dials once, with the auth token as it is now. Raises OperatorError."""
         spec = seen.owner.spec
-        secret = await self._cluster.credentials(spec.twilio.credentials_secret_ref.name, seen.owner.namespace)
-        try:
-            token = secret_value(secret or {}, "authToken")
-        except ValueError:  # which a condition says
-            token = ""
+        token, version = self._token
+        if not token or version != seen.credentials.version:
+            secret = await self._cluster.credentials(spec.twilio.credentials_secret_ref.name, seen.owner.namespace) or {}
+            try:
+                token = secret_value(secret, "authToken")
+            except ValueError:  # which a condition says
+                token = ""
+            self._token = token, (secret.get("metadata") or {}).get("resourceVersion", "")
         if not token:
             return EndpointFact(Endpoint.UNTRIED, "the public address was not tried: there is no auth token that is text")
         class_name = (spec.ingress.class_name or "") if spec.ingress.enabled else ""

@@ -18,6 +18,7 @@ from voiceassist_crds.resource import VoiceAssistSpec
 from ..errors import NotLeading, OperatorError, Retryable
 from ..kubernetes.kinds import VOICEASSIST
 from ..metrics import OperatorMetrics
+from ..policy.canary.record import from_status
 from ..policy.condition import Condition
 from ..policy.endpoint_answers import report_of
 from ..policy.events import already_told, due_events, may_come_due
@@ -79,8 +80,9 @@ class Reconciler:
         neighbours: Callable[[], Neighbours],
         passes: asyncio.Semaphore,
         resync_seconds: float = RESYNC_SECONDS,
+        objects: Callable[[], int] = lambda: 1,
     ) -> None:
-        """`passes` are the places for those that observe everything, shared by all objects."""
+        """`passes` are the places for those that observe everything, shared by all objects; `objects` says how many there are."""
         self.uid, self.name, self.namespace = uid, name, namespace
         self.secrets: frozenset[str] = frozenset()
         """Names of the Secrets that the object refers to."""
@@ -100,7 +102,10 @@ class Reconciler:
         self._unknown: dict[str, set[str]] = {}
         self._rolling_since: float | None = None
         self._log = log.bind(namespace=namespace, name=name)
-        self._endpoint = EndpointProbe(dependencies.cluster, probe, self._wake.set)
+        self._objects = objects
+        self._steady = 0
+        """How many times in a row the relays had no news."""
+        self._endpoint = EndpointProbe(dependencies.cluster, probe, self._wake.set, objects)
         self._twilio = TwilioWorker(dependencies.cluster, twilio.pool, namespace, name, twilio.resync_seconds, self.wake)
         self._cleanup: TwilioCleanup | None = None
         self._finalizer: Finalizer | None = None
@@ -200,9 +205,12 @@ class Reconciler:
         answers = await self._dependencies.poller.ask_all([(pod.name, pod.ip) for pod in self._seen.pods], report)
         pods = tuple(_answered(pod, answers.get(pod.name, RelayAnswer())) for pod in self._seen.pods)
         if self._settled and pods == self._seen.pods:
+            self._steady = 0 if any(answer.late for answer in answers.values()) else self._steady + 1
             self._endpoint.advance(self._seen)
             if self._endpoint.found == self._seen.endpoint:
-                return until_next_pass(self._seen, self._resync, rolling=False, apply_failed=False)
+                return self._until_next(self._seen, rolling=False, apply_failed=False)
+        else:
+            self._steady = 0
         return await self._finish_pass(replace(self._seen, pods=pods), anew=False)
 
     async def _delete(self, body: Mapping[str, Any]) -> float:
@@ -277,11 +285,18 @@ class Reconciler:
         failed = bool(self._apply_error) and anew
         if failed:
             self._observed_at = float("-inf")
-        return until_next_pass(seen, self._resync, rolling=plan.rolling, apply_failed=failed)
+        return self._until_next(seen, rolling=plan.rolling, apply_failed=failed)
+
+    def _until_next(self, seen: Observed, *, rolling: bool, apply_failed: bool) -> float:
+        steady, objects = self._steady, self._objects()
+        return until_next_pass(seen, self._resync, rolling=rolling, apply_failed=apply_failed, steady=steady, objects=objects)
 
     def _leaves_nothing(self, plan: Plan, seen: Observed) -> bool:
         """Whether nothing is put off: a status, annotations of pods, events, a look at Twilio."""
         if plan.rolling or plan.pods or self._apply_error or plan.status != seen.status or sync_is_reported_gone(seen):
+            return False
+        progress = from_status(seen.status.get("prompt") or {})
+        if progress is not None and progress.canary:  # its next step comes with time
             return False
         return not may_come_due(self._written.told or {}, known_conditions(seen.status["conditions"]))
 

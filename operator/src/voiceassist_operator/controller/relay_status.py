@@ -10,6 +10,7 @@ import asyncio
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import aiohttp
 import structlog
@@ -24,8 +25,10 @@ from ..http_body import read_bounded
 from ..metrics import OperatorMetrics
 from ..policy.observed import RelayAnswer
 
-STANDS_SECONDS = 15.0
-"""How long a relay's last answer stands while it gives no newer one: one lost answer is no news."""
+SILENT_SECONDS = 10.0
+"""How long a relay's last answer stands after the first question that it did not answer: one lost answer is no news."""
+FORGOTTEN_SECONDS = 300.0
+"""Relays that were not asked for so long are gone."""
 TIMEOUT_SECONDS = 1.5
 AT_ONCE = 50
 MAX_BYTES = 64 * 1024
@@ -34,13 +37,24 @@ UNREADABLE = "(unreadable)"
 log = structlog.get_logger("voiceassist.relays")
 
 
+@dataclass(slots=True)
+class _Answered:
+    """A relay's last status."""
+
+    status: RelayStatus
+    asked_at: float
+    silent_since: float | None = None
+    """When it did not answer for the first time since."""
+
+
 class RelayPoller:
     """One pool of connections for all pods."""
 
     def __init__(self, http: aiohttp.ClientSession, metrics: OperatorMetrics, port: int = PRIVATE_PORT) -> None:
         self._http, self._metrics, self._port = http, metrics, port
         self._slots = asyncio.Semaphore(AT_ONCE)
-        self._answers: dict[tuple[str, str], tuple[RelayStatus, float]] = {}
+        self._answers: dict[tuple[str, str], _Answered] = {}
+        self._swept_at = time.monotonic()
         self._unknown: dict[tuple[str, str], tuple[str, ...]] = {}
         """What was not known in a pod's last answer: each is counted and logged once."""
 
@@ -49,13 +63,12 @@ class RelayPoller:
 
         `endpoint` is what the relays are told of their public address.
         """
-        now = time.monotonic()
-        self._answers = {key: kept for key, kept in self._answers.items() if now - kept[1] < STANDS_SECONDS}
+        self._sweep(time.monotonic())
         asked = [(pod, ip) for pod, ip in pods if ip]
         return dict(zip((pod for pod, _ in asked), await asyncio.gather(*(self.ask(pod, ip, endpoint) for pod, ip in asked)), strict=True))
 
     async def ask(self, pod: str, ip: str, endpoint: EndpointReport | None = None) -> RelayAnswer:
-        """Returns a pod's answer; its last status where it gave one in the last 15 s and gives none now."""
+        """Returns a pod's answer; its last status where it gave one and gives none for the first time in 10 s."""
         body, now = await self._fetch(ip, endpoint), time.monotonic()
         unreadable = False
         if body is not None:
@@ -66,10 +79,22 @@ class RelayPoller:
                 self._note_unknown(pod, ip, (UNREADABLE,), error.problems)
             else:
                 self._note_unknown(pod, ip, undeclared(RelayStatus, json.loads(body)))
-                self._answers[pod, ip] = status, now
+                self._answers[pod, ip] = _Answered(status, now)
                 return RelayAnswer(status)
-        last, at = self._answers.get((pod, ip), (None, now))
-        return RelayAnswer(last if now - at < STANDS_SECONDS else None, unreadable)
+        last = self._answers.get((pod, ip))
+        if last is None:
+            return RelayAnswer(None, unreadable)
+        last.asked_at = now
+        last.silent_since = now if last.silent_since is None else last.silent_since
+        if now - last.silent_since < SILENT_SECONDS:
+            return RelayAnswer(last.status, unreadable, late=True)
+        del self._answers[pod, ip]
+        return RelayAnswer(None, unreadable)
+
+    def _sweep(self, now: float) -> None:
+        if now - self._swept_at >= FORGOTTEN_SECONDS:
+            self._swept_at = now
+            self._answers = {key: kept for key, kept in self._answers.items() if now - kept.asked_at < FORGOTTEN_SECONDS}
 
     async def _fetch(self, ip: str, endpoint: EndpointReport | None) -> bytes | None:
         """Returns the body of a 200; None for everything else."""

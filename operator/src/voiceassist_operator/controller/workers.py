@@ -27,6 +27,11 @@ class Workers:
         """Since when kopf owes a change, by uid; monotonic seconds."""
         self._closed = False
 
+    @property
+    def count(self) -> int:
+        """How many objects there are."""
+        return len(self._by_uid)
+
     def object_changed(self, body: Mapping[str, Any]) -> None:
         """An object is there, or has changed."""
         if self._closed:

@@ -7,6 +7,7 @@ The client library reads an error's body by its `Content-Type`, and fails at wha
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import httpx2
@@ -41,11 +42,33 @@ def _failure(code: int, reason: str, message: str) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": message}
 
 
+_VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+
+
+def verb_and_resource(method: str, path: str, query: str, content_type: str) -> tuple[str, str]:
+    """Returns what a request does and to what, such as ("apply", "deployments"), ("patch", "voiceassists/status"), ("watch", "pods")."""
+    parts = path.strip("/").split("/")
+    parts = parts[2:] if parts[0] == "api" else parts[3:]
+    if parts[:1] == ["namespaces"]:
+        parts = parts[2:]
+    resource = "/".join((*parts[:1], *parts[2:3]))
+    if method == "GET":
+        return ("get" if len(parts) > 1 else "watch" if "watch=1" in query or "watch=true" in query else "list"), resource
+    return ("apply" if "apply-patch" in content_type else _VERBS.get(method, "other")), resource
+
+
 class ApiTransport(httpx2.AsyncHTTPTransport):
     """A transport whose error answers are all Statuses; what else comes is passed on as it is."""
 
+    def __init__(self, *, sent: Callable[[str, str], None] = lambda *_: None, **options: Any) -> None:
+        """`sent` is told of each request: what it does, and to what. The options are httpx2's."""
+        super().__init__(**options)
+        self._sent = sent
+
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Sends one request. Raises httpx2.TransportError."""
+        url, content_type = request.url, request.headers.get("content-type", "")
+        self._sent(*verb_and_resource(request.method, url.path, url.query.decode("ascii", "replace"), content_type))
         answer = await super().handle_async_request(request)
         if answer.status_code < 300:
             return answer

@@ -42,15 +42,19 @@ class Cluster:
         """For what the client library has no form for: watches of metadata."""
 
     @classmethod
-    def connect(cls, may_write: Callable[[], None]) -> Cluster:
-        """Connects by the pod's service account, or by $KUBECONFIG. Raises Permanent where there is neither."""
+    def connect(cls, may_write: Callable[[], None], sent: Callable[[str, str], None] = lambda *_: None) -> Cluster:
+        """Connects by the pod's service account, or by $KUBECONFIG. Raises Permanent where there is neither.
+
+        `sent` is told of each request: what it does, and to what.
+        """
         timeout = httpx2.Timeout(10.0, read=20.0)
         try:
             # Read here, as the client looks at neither when it is to ignore proxies of the environment.
             config = KubeConfig.from_env().get()
             if config is None or config.user is None:
                 raise ConfigError("the context names no user")
-            transport = ApiTransport(verify=verify_cluster(config.cluster, config.user, config.abs_file, trust_env=False), trust_env=False)
+            tls = verify_cluster(config.cluster, config.user, config.abs_file, trust_env=False)
+            transport = ApiTransport(verify=tls, trust_env=False, sent=sent)
             client = AsyncClient(config=config, field_manager=MANAGER, timeout=timeout, trust_env=False, transport=transport)
             http = connect_http(config, ConnectionParams(timeout=timeout, trust_env=False, transport=cast(Any, transport)))
             return cls(client, http, may_write)

@@ -7,8 +7,13 @@ from .rollout import current_pods
 
 RESYNC_SECONDS = 60.0
 """How often everything is observed although nothing happened."""
-POLL_SECONDS = 5.0
-"""Between two questions to the relays."""
+POLL_SECONDS, LONGEST_POLL_SECONDS = 5.0, 45.0
+"""Between two questions to the relays; the longer time where many objects are at rest. A relay takes an endpoint's report for 60 s old at
+most."""
+STEADY_POLLS = 3
+"""After so many answers in a row without news, relays are at rest."""
+POLLS_A_SECOND, DIALS_A_SECOND = 40.0, 4.0
+"""Relays at rest that are asked, and public addresses that are dialled, of all objects together."""
 ROLLING_SECONDS = 0.25
 """The same while a configuration is on its way to them."""
 RETRY_SECONDS = 5.0
@@ -17,6 +22,8 @@ DELETION_SECONDS = 2.0
 """Between two steps of a deletion that waits."""
 PROBE_SECONDS, PROBE_FAILED_SECONDS = 30.0, 5.0
 """Between two dials of the public address."""
+LONGEST_PROBE_SECONDS, LONGEST_FAILED_SECONDS = 300.0, 60.0
+"""The same where there are many objects."""
 
 
 def observe_anew(*, stale: bool, since_observed: float | None, resync: float) -> bool:
@@ -28,15 +35,31 @@ def observe_anew(*, stale: bool, since_observed: float | None, resync: float) ->
     return stale or since_observed is None or since_observed >= resync
 
 
-def until_next_pass(seen: Observed, resync: float, *, rolling: bool, apply_failed: bool) -> float:
-    """Returns the seconds after a pass that ended well. `rolling`: a configuration is on its way to the relays."""
+def shared(least: float, longest: float, count: int, a_second: float) -> float:
+    """Returns the seconds between two times for one of `count`, so that all together come to no more than so many a second."""
+    return max(least, min(longest, count / a_second))
+
+
+def until_next_pass(seen: Observed, resync: float, *, rolling: bool, apply_failed: bool, steady: int = 0, objects: int = 1) -> float:
+    """Returns the seconds after a pass that ended well. `rolling`: a configuration is on its way to the relays.
+
+    `steady`: how many times in a row the relays had no news. `objects`: how many there are with this one.
+    """
     if apply_failed:
         return RETRY_SECONDS
     answering = any(pod.status is not None for pod in current_pods(seen))
-    return ROLLING_SECONDS if rolling and answering else min(POLL_SECONDS, resync)
+    if rolling and answering:
+        return ROLLING_SECONDS
+    at_rest = steady >= STEADY_POLLS
+    longest = LONGEST_POLL_SECONDS if at_rest else POLL_SECONDS
+    return min(shared(POLL_SECONDS, longest, objects * max(1, len(seen.pods)), POLLS_A_SECOND), resync)
 
 
-def dial_is_due(last: EndpointFact | None, since_dialled: float) -> bool:
-    """Returns whether the public address is dialled now; `last` is what the last dial found, `since_dialled` seconds ago."""
+def dial_is_due(last: EndpointFact | None, since_dialled: float, objects: int = 1) -> bool:
+    """Returns whether the public address is dialled now; `last` is what the last dial found, `since_dialled` seconds ago.
+
+    `objects`: how many there are with this one.
+    """
     well = last is not None and last.result is Endpoint.OK
-    return since_dialled >= (PROBE_SECONDS if well else PROBE_FAILED_SECONDS)
+    least, longest = (PROBE_SECONDS, LONGEST_PROBE_SECONDS) if well else (PROBE_FAILED_SECONDS, LONGEST_FAILED_SECONDS)
+    return since_dialled >= shared(least, longest, objects, DIALS_A_SECOND)

@@ -74,6 +74,8 @@ class RelayAnswer:
     status: RelayStatus | None = None
     unreadable: bool = False
     """It answers, but not in a form that this version can read."""
+    late: bool = False
+    """The status is that of an earlier answer: it gives none now."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,70 @@
+"""How often relays are asked and public addresses dialled: all objects together share what an operator at rest may do."""
+
+from __future__ import annotations
+
+import pytest
+
+from unit.operator.making import well
+from voiceassist_operator.policy.next_pass import (
+    DIALS_A_SECOND,
+    LONGEST_FAILED_SECONDS,
+    LONGEST_POLL_SECONDS,
+    LONGEST_PROBE_SECONDS,
+    POLL_SECONDS,
+    POLLS_A_SECOND,
+    PROBE_FAILED_SECONDS,
+    PROBE_SECONDS,
+    RETRY_SECONDS,
+    ROLLING_SECONDS,
+    STEADY_POLLS,
+    dial_is_due,
+    until_next_pass,
+)
+from voiceassist_operator.policy.observed import Endpoint, EndpointFact
+
+SEEN = well()
+PODS = len(SEEN.pods)
+RELAY_TAKES_REPORTS_SECONDS = 60.0
+
+
+def until(*, steady: int = STEADY_POLLS, objects: int = 1, rolling: bool = False, apply_failed: bool = False) -> float:
+    return until_next_pass(SEEN, 600.0, rolling=rolling, apply_failed=apply_failed, steady=steady, objects=objects)
+
+
+@pytest.mark.parametrize("objects", [1, 10, 50])
+def test_next_pass_few_objects_are_asked_as_often_as_ever(objects: int) -> None:
+    assert until(objects=objects) == POLL_SECONDS
+
+
+@pytest.mark.parametrize("objects", [200, 500, 700])
+def test_next_pass_many_at_rest_share_the_polls(objects: int) -> None:
+    assert objects * PODS / until(objects=objects) == pytest.approx(POLLS_A_SECOND)
+
+
+def test_next_pass_what_has_news_is_asked_as_if_it_were_alone() -> None:
+    assert until(steady=STEADY_POLLS - 1, objects=1000) == POLL_SECONDS
+    assert until(rolling=True, objects=1000) == ROLLING_SECONDS
+    assert until(apply_failed=True, objects=1000) == RETRY_SECONDS
+
+
+def test_next_pass_no_relay_waits_so_long_that_what_it_was_told_is_old() -> None:
+    assert until(objects=100_000) == LONGEST_POLL_SECONDS < RELAY_TAKES_REPORTS_SECONDS - 10
+
+
+@pytest.mark.parametrize(
+    ("last", "objects", "after"),
+    [
+        (Endpoint.OK, 1, PROBE_SECONDS),
+        (Endpoint.OK, 100, PROBE_SECONDS),
+        (Endpoint.OK, 1000, 1000 / DIALS_A_SECOND),
+        (Endpoint.OK, 100_000, LONGEST_PROBE_SECONDS),
+        (Endpoint.DNS, 1, PROBE_FAILED_SECONDS),
+        (Endpoint.DNS, 1000, LONGEST_FAILED_SECONDS),
+        (None, 1, PROBE_FAILED_SECONDS),
+    ],
+)
+def test_next_pass_dials_are_shared_as_well(last: Endpoint | None, objects: int, after: float) -> None:
+    fact = None if last is None else EndpointFact(last)
+    assert not dial_is_due(fact, after - 0.01, objects)
+    assert dial_is_due(fact, after, objects)
+    assert dial_is_due(fact, float("inf"), objects), "the first one at once"
