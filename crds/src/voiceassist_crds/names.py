@@ -32,6 +32,8 @@ READY_PATH: Final = "/readyz"
 """On both ports: 200 while calls may come, else 503. The public one is for balancers."""
 
 PROBE_HEADER: Final = "X-VoiceAssist-Probe"
+PLACES_HEADER: Final = "X-VoiceAssist-Places"
+"""With the operator's question for a relay's status: how many calls the other ready relays have places for, as a number."""
 PEER_HEADER: Final = "X-VoiceAssist-Peer"
 """A relay's proof as version 0.1.0 knows it, which names no target."""
 PEER_PROOF_HEADER: Final = "X-VoiceAssist-Peer-Proof"

@@ -80,6 +80,8 @@ class RelayStatus(Model):
     secrets_version: str = Field("", description="Changes when a secret file changes; never a hash of a value.")
     active_calls: int
     max_calls: int
+    moving_calls: int = Field(0, ge=0, description="Calls that are being moved to another relay.")
+    nowhere_to_move: bool = Field(False, description="This relay ends, has calls left, and no other one has a place for them.")
     draining: bool
     ready: bool
     not_ready_reasons: list[str] = Field(default_factory=list)

@@ -103,6 +103,7 @@ class Relay:
             address,
             options.metrics_seconds,
             self.agent_health,
+            self.deps.free_places,
         )
         self.relay_check = RelayCheck(self.unreached, http, time.monotonic, self.deps.timing.peer_seconds)
         self.checks = (

@@ -246,6 +246,12 @@ def test_plan_calls_of_draining_pods_count() -> None:
     assert (relay["activeCalls"], relay["replicas"], relay["readyReplicas"]) == (5, 1, 1)
 
 
+def test_plan_calls_that_are_being_moved_are_shown_while_there_are_any() -> None:
+    seen = pods(well(), {"told": {"active_calls": 2}}, {"terminating": True, "told": {"active_calls": 3, "moving_calls": 3}})
+    assert make_plan(seen, NOW).status["relay"]["movingCalls"] == 3
+    assert "movingCalls" not in make_plan(well(), NOW).status["relay"]
+
+
 def test_plan_an_object_that_cannot_be_read_keeps_what_is_known() -> None:
     known = make_plan(well(), NOW).status
     said = status_with(known, unreadable(["spec.host: missing"]), 4, LATER)

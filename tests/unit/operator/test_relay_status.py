@@ -14,6 +14,7 @@ from aiohttp import web
 
 from unit.operator.making import status
 from voiceassist_crds.endpoint_report import ENDPOINT_HEADER
+from voiceassist_crds.names import PLACES_HEADER
 from voiceassist_operator.controller import relay_status
 from voiceassist_operator.controller.relay_status import RelayPoller
 from voiceassist_operator.metrics import OperatorMetrics
@@ -33,10 +34,12 @@ class Relay:
         self.code = 200
         self.chunks = 1
         self.told: list[str | None] = []
+        self.places: list[str | None] = []
         self.metrics = OperatorMetrics()
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         self.told.append(request.headers.get(ENDPOINT_HEADER))
+        self.places.append(request.headers.get(PLACES_HEADER))
         if self.chunks == 1:
             return web.Response(text=self.body, status=self.code, content_type="application/json")
         response = web.StreamResponse(status=self.code)
@@ -143,3 +146,28 @@ async def test_relay_status_one_lost_answer_is_no_news_however_seldom_it_is_aske
         assert (await ask(poller)).late
         now = 1095.0 + relay_status.SILENT_SECONDS
         assert (await ask(poller)).status is None
+
+
+async def test_relay_status_each_relay_is_told_what_places_the_others_have() -> None:
+    async with asking() as (relay, poller):
+        pods = [("one", "127.0.0.1"), ("two", "127.0.0.1"), ("three", "127.0.0.1")]
+        await poller.ask_all(pods[:1])
+        await poller.ask_all(pods[:1])
+        assert relay.places == [None, "0"], "nothing is known at first; then that there is no other"
+        await poller.ask_all(pods)
+        await poller.ask_all(pods)
+        free = WELL["maxCalls"] - 2
+        assert relay.places[-3:] == [str(2 * free)] * 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "free"),
+    [
+        ({}, 8),
+        ({"active_calls": 12}, 0),
+        ({"draining": True, "ready": False}, 0),
+        ({"ready": False}, 0),
+    ],
+)
+def test_relay_status_a_relay_that_takes_no_calls_has_no_places(changes: dict[str, Any], free: int) -> None:
+    assert relay_status.places(status("aaaa", **{"active_calls": 2, "max_calls": 10, **changes})) == free

@@ -86,7 +86,15 @@ def everything(metrics: RelayMetrics, *more: str) -> None:
         metrics.upgrade(refusal)
     for peer in ("model", "sync"):
         metrics.peer(peer, True)
-    gauges = (metrics.active_calls, metrics.max_calls, metrics.tasks, metrics.draining, metrics.unreached_relays, metrics.moving_calls)
+    gauges = (
+        metrics.active_calls,
+        metrics.max_calls,
+        metrics.tasks,
+        metrics.draining,
+        metrics.unreached_relays,
+        metrics.moving_calls,
+        metrics.nowhere_to_move,
+    )
     for gauge in gauges:
         gauge.set(1)
     metrics.frame_forwarded(0.001)

@@ -14,10 +14,12 @@ from fastapi import FastAPI
 from integration.functions_rig import serving
 from voiceassist_crds.config import RelayConfig
 from voiceassist_crds.endpoint_report import ENDPOINT_HEADER, EndpointReport
+from voiceassist_crds.names import PLACES_HEADER
 from voiceassist_crds.reasons import Reason
 from voiceassist_relay.call.drain import Drain
 from voiceassist_relay.call.registry import Registry
 from voiceassist_relay.call.unreached_relays import UnreachedRelays
+from voiceassist_relay.free_places import FreePlaces
 from voiceassist_relay.health.endpoints import PrivateEndpoints
 from voiceassist_relay.metrics.relay_metrics import RelayMetrics
 from voiceassist_relay.peer_health import PeerHealth
@@ -49,21 +51,25 @@ def test_public_address_a_report_is_news_for_a_minute() -> None:
     assert address.report(111) is None
 
 
-@pytest.mark.parametrize(("header", "report"), [({}, None), ({ENDPOINT_HEADER: "RequestAltered/no_signature"}, ALTERED)])
+@pytest.mark.parametrize(
+    ("header", "report"), [({}, None), ({ENDPOINT_HEADER: "RequestAltered/no_signature"}, ALTERED), ({PLACES_HEADER: "7"}, None)]
+)
 async def test_public_address_the_operators_question_bears_the_report(header: dict[str, str], report: EndpointReport | None) -> None:
     metrics, address, health = RelayMetrics(), PublicAddress(), PeerHealth(0)
     config = RelayConfig.parse(json.dumps({"host": "a.example.com", "twilio": TWILIO, "prompts": [{"instructions": "Help."}]}))
     watch = SimpleNamespace(current=lambda: SimpleNamespace(config=config, secrets_version=""), error="")
     registry = Registry(NotImplemented, metrics, lambda: 1)
     drain = Drain(registry, metrics, lambda: config.limits)
-    app = FastAPI()
-    app.include_router(
-        PrivateEndpoints(cast("ConfigWatch", watch), registry, drain, metrics, health, health, UnreachedRelays(), address).router()
+    app, places = FastAPI(), FreePlaces()
+    endpoints = PrivateEndpoints(
+        cast("ConfigWatch", watch), registry, drain, metrics, health, health, UnreachedRelays(), address, places=places
     )
+    app.include_router(endpoints.router())
     async with serving(app) as (port,), aiohttp.ClientSession() as http:
         async with http.get(f"http://127.0.0.1:{port}/status", headers=header) as answer:
             assert answer.status == 200
         assert address.report(time.monotonic()) == report
+        assert places.count(time.monotonic()) == (7 if PLACES_HEADER in header else None)
         async with http.get(f"http://127.0.0.1:{port}/status"):
             pass
         assert address.report(time.monotonic()) == report, "a person who looks at the status says nothing"

@@ -40,11 +40,13 @@ CAPACITY = Board(
                 ),
                 Panel(
                     "Draining relays",
-                    "Relays that take no new calls and hand over those that they have; and calls that are being moved now.",
+                    "Relays that take no new calls and hand over those that they have; calls that are being moved "
+                    "now; and relays whose calls no other one has a place for.",
                     Unit.COUNT,
                     (
                         Query(gauge("voiceassist_relay_draining")),
                         Query(gauge("voiceassist_relay_moving_calls"), "{{name}} calls that move"),
+                        Query(gauge("voiceassist_relay_nowhere_to_move"), "{{name}} relays with nowhere to move"),
                     ),
                 ),
             ),

@@ -18,7 +18,7 @@ import structlog
 from voiceassist_crds.base import undeclared
 from voiceassist_crds.endpoint_report import ENDPOINT_HEADER, EndpointReport
 from voiceassist_crds.errors import ContractError
-from voiceassist_crds.names import PRIVATE_PORT
+from voiceassist_crds.names import PLACES_HEADER, PRIVATE_PORT
 from voiceassist_crds.status import RelayStatus
 
 from ..http_body import read_bounded
@@ -47,6 +47,11 @@ class _Answered:
     """When it did not answer for the first time since."""
 
 
+def places(status: RelayStatus) -> int:
+    """How many more calls a relay takes."""
+    return max(0, status.max_calls - status.active_calls) if status.ready and not status.draining else 0
+
+
 class RelayPoller:
     """One pool of connections for all pods."""
 
@@ -65,11 +70,18 @@ class RelayPoller:
         """
         self._sweep(time.monotonic())
         asked = [(pod, ip) for pod, ip in pods if ip]
-        return dict(zip((pod for pod, _ in asked), await asyncio.gather(*(self.ask(pod, ip, endpoint) for pod, ip in asked)), strict=True))
+        known = {key: self._answers[key] for key in asked if key in self._answers}
+        free = {key: places(last.status) for key, last in known.items() if last.silent_since is None}
+        others = {key: sum(free.values()) - free.get(key, 0) if known else None for key in asked}
+        answers = await asyncio.gather(*(self.ask(pod, ip, endpoint, others[pod, ip]) for pod, ip in asked))
+        return dict(zip((pod for pod, _ in asked), answers, strict=True))
 
-    async def ask(self, pod: str, ip: str, endpoint: EndpointReport | None = None) -> RelayAnswer:
-        """Returns a pod's answer; its last status where it gave one and gives none for the first time in 10 s."""
-        body, now = await self._fetch(ip, endpoint), time.monotonic()
+    async def ask(self, pod: str, ip: str, endpoint: EndpointReport | None = None, elsewhere: int | None = None) -> RelayAnswer:
+        """Returns a pod's answer; its last status where it gave one and gives none for the first time in 10 s.
+
+        `elsewhere` is how many places the other relays have, which it is told; None: not known.
+        """
+        body, now = await self._fetch(ip, endpoint, elsewhere), time.monotonic()
         unreadable = False
         if body is not None:
             try:
@@ -96,9 +108,11 @@ class RelayPoller:
             self._swept_at = now
             self._answers = {key: kept for key, kept in self._answers.items() if now - kept.asked_at < FORGOTTEN_SECONDS}
 
-    async def _fetch(self, ip: str, endpoint: EndpointReport | None) -> bytes | None:
+    async def _fetch(self, ip: str, endpoint: EndpointReport | None, elsewhere: int | None) -> bytes | None:
         """Returns the body of a 200; None for everything else."""
         headers = {} if endpoint is None else {ENDPOINT_HEADER: endpoint.as_header()}
+        if elsewhere is not None:
+            headers[PLACES_HEADER] = str(elsewhere)
         host = f"[{ip}]" if ":" in ip else ip
         try:
             async with (

@@ -30,7 +30,7 @@ FIELDS: Mapping[str, frozenset[str]] = {
             *("canaryRevision", "weight", "step", "steps", "waitsFor", "canary", "stable", "rejectedRevision", "rejectedFor", "rollout"),
         }
     ),
-    "relay": frozenset({"replicas", "readyReplicas", "activeCalls", "selector"}),
+    "relay": frozenset({"replicas", "readyReplicas", "activeCalls", "movingCalls", "selector"}),
     "sync": frozenset({"serviceSid", "made"}),
     "functions": frozenset({"serviceSid", "environmentSid", "buildSid", "retireAt"}),
     "flex": frozenset({"written"}),
@@ -54,6 +54,7 @@ def make_status(
             "replicas": len(pods),
             "readyReplicas": sum(pod.ready for pod in pods),
             "activeCalls": sum(pod.status.active_calls for pod in seen.pods if pod.status is not None),
+            **({"movingCalls": moving} if (moving := sum(pod.status.moving_calls for pod in seen.pods if pod.status is not None)) else {}),
             "selector": ",".join(f"{key}={value}" for key, value in sorted(owner.selector.items())),
         },
         "endpoints": {

@@ -16,6 +16,7 @@ from voiceassist_crds.reasons import Refusal
 
 from ..auth import SeenProofs
 from ..config.snapshot import CurrentSnapshot
+from ..free_places import FreePlaces
 from ..metrics.relay_metrics import RelayMetrics
 from ..public_address import PublicAddress
 from ..rate_limits import Rate
@@ -138,6 +139,8 @@ class FunctionDependencies:
     """Which other relays do not answer."""
     public_address: PublicAddress = field(default_factory=PublicAddress)
     """What the operator says of it."""
+    free_places: FreePlaces = field(default_factory=FreePlaces)
+    """What the operator says of other relays."""
     timing: Timing = Timing()
 
     def sync_ttl(self) -> int:

@@ -24,6 +24,12 @@ MOVE_GRACE = 12.0
 class Mover(Protocol):
     """Moves calls to other relays."""
 
+    nowhere: bool
+    """Whether no other relay has a place for them."""
+
+    def __len__(self) -> int:
+        """Calls that are being moved now."""
+
     async def move_all(self, calls: Callable[[], Iterable[Any]]) -> None:
         """Moves these calls until cancelled, or until `begin_no_more` was called and no attempt is left."""
 
@@ -52,6 +58,16 @@ class Drain:
     def draining(self) -> bool:
         """Whether the end has begun."""
         return self._asked.is_set()
+
+    @property
+    def moving(self) -> int:
+        """Calls that are on their way to another relay."""
+        return 0 if self._moves is None else len(self._moves)
+
+    @property
+    def nowhere_to_move(self) -> bool:
+        """Whether calls are left for which no other relay has a place."""
+        return self._moves is not None and self._moves.nowhere and len(self._registry) > 0
 
     def ask(self) -> None:
         """Begins to drain; asked again, the calls are ended at once."""

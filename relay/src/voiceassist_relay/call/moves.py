@@ -20,6 +20,7 @@ from voiceassist_crds.messages import CallDocument, CallState
 from voiceassist_crds.names import is_call_sid, stream_name
 
 from ..errors import RequestRefused, TwilioError, TwilioRefused, TwilioUnclear, UnknownCallState
+from ..free_places import at_once
 from ..handed_over import HandedCall, TakeRequest, encode, read_request
 from ..interfaces import StreamStart
 from ..logs import call_hash
@@ -91,6 +92,8 @@ class CallMoves:
         self._deps, self._documents, self._streams, self._peers = deps, documents, streams, peers
         self._moves: dict[str, _Move] = {}
         self._last = False
+        self.nowhere = False
+        """Calls are to be moved, and no other relay has a place for them."""
         self._given: OrderedDict[str, bytes] = OrderedDict()
 
     def __len__(self) -> int:
@@ -107,8 +110,10 @@ class CallMoves:
         not_before: dict[str, float] = {}
         async with asyncio.TaskGroup() as group:
             while not self._last:
+                places = self._deps.free_places.count(self._deps.monotonic())
+                self._tell_places(places)
                 for call in calls():
-                    if not call.movable or len(self._moves) >= timing.moves_at_once:
+                    if not call.movable or len(self._moves) >= at_once(places, timing.moves_at_once):
                         continue
                     sid = call.start.call_sid
                     if sid in self._moves or loop.time() < not_before.get(sid, 0.0):
@@ -125,6 +130,13 @@ class CallMoves:
     def begin_no_more(self) -> None:
         """Attempts that have begun come to their end; no others begin."""
         self._last = True
+
+    def _tell_places(self, places: int | None) -> None:
+        nowhere = places == 0
+        if nowhere and not self.nowhere:
+            log.warning("no other relay has a place for this one's calls: it waits for them")
+        self.nowhere = nowhere
+        self._deps.metrics.nowhere_to_move.set(nowhere)
 
     def is_moving(self, call_sid: str) -> bool:
         """Whether an attempt to move this call is under way."""

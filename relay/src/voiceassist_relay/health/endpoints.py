@@ -18,6 +18,7 @@ from fastapi.responses import JSONResponse
 from voiceassist_crds import __version__
 from voiceassist_crds.config import ModelConfig
 from voiceassist_crds.endpoint_report import ENDPOINT_HEADER, EndpointReport
+from voiceassist_crds.names import PLACES_HEADER
 from voiceassist_crds.status import PeerReason, RelayStatus
 
 from ..call.bridge import CallBridge
@@ -25,6 +26,7 @@ from ..call.drain import Drain
 from ..call.registry import Registry
 from ..call.unreached_relays import UnreachedRelays
 from ..config.watch import ConfigWatch
+from ..free_places import FreePlaces
 from ..metrics.relay_metrics import RelayMetrics
 from ..metrics.scrapes import SECONDS, Scrapes, TooMany
 from ..peer_health import PeerHealth
@@ -69,11 +71,13 @@ class PrivateEndpoints:
         address: PublicAddress,
         metrics_seconds: float = SECONDS,
         agent_track: PeerHealth | None = None,
+        places: FreePlaces | None = None,
     ) -> None:
         """`metrics_seconds`: how long a rendering of /metrics stands."""
         self._watch, self._registry, self._drain, self._metrics = watch, registry, drain, metrics
         self._model, self._sync, self._unreached, self._address = model, sync, unreached, address
         self._agent_track = agent_track or PeerHealth(0)
+        self._places = places or FreePlaces()
         self._scrapes = Scrapes(self._rendered, metrics_seconds)
         self._pod = os.environ.get("POD_NAME") or socket.gethostname()
 
@@ -104,6 +108,8 @@ class PrivateEndpoints:
             secrets_version=snapshot.secrets_version,
             active_calls=len(self._registry),
             max_calls=snapshot.config.limits.max_calls,
+            moving_calls=self._drain.moving,
+            nowhere_to_move=self._drain.nowhere_to_move,
             draining=self._drain.draining,
             ready=not reasons,
             not_ready_reasons=reasons,
@@ -153,6 +159,8 @@ class PrivateEndpoints:
         async def status(request: Request) -> Response:
             if (found := request.headers.get(ENDPOINT_HEADER)) is not None:
                 self._address.told(EndpointReport.read(found), time.monotonic())
+            if (places := request.headers.get(PLACES_HEADER)) is not None:
+                self._places.told(places, time.monotonic())
             return Response(self.status().to_json(), media_type="application/json")
 
         @router.get("/metrics")

@@ -99,6 +99,7 @@ class RelayMetrics:
         self._lost = listed("streams_lost_total", "Streams that ended other than by `stop`.", alone(closed.STREAM_ENDS), "reason")
         self._restarts = listed("stream_restarts_total", "Streams started again after one died.", alone(closed.RESTARTS), "outcome")
         self.moving_calls = gauge("moving_calls", "Calls that are being moved to another relay now.")
+        self.nowhere_to_move = gauge("nowhere_to_move", "1 while this relay ends and no other one has a place for its calls.")
         self._moves = listed("moves_total", "Attempts to move a call to another relay.", alone(closed.MOVES), "outcome")
         self._move = histogram("move_seconds", "From the decision to move a call until another relay had it.", _MOVE)
         self._move_gap = histogram(
