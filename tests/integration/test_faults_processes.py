@@ -84,7 +84,7 @@ async def test_a_killed_relays_calls_go_on_at_another(tmp_path: Path) -> None:
         await all_flushed(stage, 30, other)
 
         contexts = {
-            response["outputItems"][-1]: len(response["inputItems"])
+            response["outputItems"][-1]: [item for item in response["inputItems"] if item.startswith("va_")]
             for session in await sessions(stage, "realtime")
             for response in session["responses"]
             if response["outputItems"]
@@ -95,7 +95,7 @@ async def test_a_killed_relays_calls_go_on_at_another(tmp_path: Path) -> None:
             assert [item["seq"] for item in new.items] == list(range(1, len(new.items) + 1)), "and what comes is appended"
             assert any(told[: len(new.of(1))] == new.of(1) for told in said)
             assert new.of(2) in said, "nothing that the model finished after the kill is lost"
-            assert contexts[new.of(2)[0].item] > 2 * len(new.of(1)), "the next answer knows what was asked and told before"
+            assert len(contexts[new.of(2)[0].item]) >= 2 * len(old.items) > 0, "the next answer knows what was asked and told before"
             assert new.status is not None and (new.status["state"], new.status["generation"]) == ("stopped", 2)
     print(f"\nSIGKILL under {len(calls)} calls: live at another relay after {min(times):.2f} to {max(times):.2f} s")
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from integration.end_to_end_rig import Watch, sessions, start, streams
 from integration.faults_rig import all_flushed, all_live, all_over, hang_up, kept, lead_to, set_faults, struck, value
 from integration.moves_rig import accounted, asking_on_a_line, drained, outcomes, questions
 from support.eventually import eventually
+from voiceassist_crds.names import PLACES_HEADER
 from voiceassist_demo.stage import HOST, RelayProcess, Stage, free_port
 
 CONFIG = {"limits": {"drainGraceSeconds": 0, "drainTimeoutSeconds": 300}}
@@ -98,3 +100,32 @@ async def test_moves_with_a_long_gap_are_told_and_the_call_goes_on(tmp_path: Pat
         await goes_on(watch, call)
         await eventually(lambda: watch.states(call)[-1][0] == "live", seconds=60, what="the agent is told that it goes on")
         assert "lost" not in {state for state, _ in watch.states(call)}, "the end of the stream that was stopped is expected"
+
+
+async def test_moves_with_a_gap_wait_until_another_relay_has_a_place(tmp_path: Path) -> None:
+    """The operator says what places the others have: without one, no stream that runs is stopped."""
+    async with Stage(tmp_path / "stage", config=CONFIG) as stage, Watch(stage) as watch:
+        relays: list[RelayProcess] = [stage.relay, await stage.start_relay()]
+        call = await start(stage, asking_on_a_line(tmp_path, 240, 1), hangUp=None)
+        await eventually(lambda: bool(watch.items(call)), seconds=60, what="a suggestion")
+        await limited(stage)
+        await lead_to(stage, relays[1])
+
+        async def status(places: int) -> dict[str, Any]:
+            async with stage.http.get(f"{relays[0].private}/status", headers={PLACES_HEADER: str(places)}) as answer:
+                told: dict[str, Any] = await answer.json()
+                return told
+
+        await status(0)
+        draining = asyncio.create_task(drained(relays[0]))
+
+        async def refused() -> bool:
+            told = await status(0)
+            return bool(told.get("nowhereToMove")) and outcomes(stage)["refused"] > 0
+
+        await eventually(refused, seconds=60, what="an attempt that Twilio refuses, and nowhere to move")
+        assert len(await streams(stage, call)) == 1, "the call stays where it is heard"
+        await status(3)
+        await draining
+        assert outcomes(stage)["moved_with_gap"] == 1
+        await goes_on(watch, call)

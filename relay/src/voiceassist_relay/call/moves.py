@@ -172,7 +172,7 @@ class CallMoves:
         try:
             await self._streams.create(call_sid, document.model_copy(update={"generation": generation, "stream_name": name}), moved=True)
         except TwilioRefused as error:
-            if leaves_no_room(error) and move.call.movable:
+            if leaves_no_room(error) and move.call.movable and not self.nowhere:
                 return await self._moved_with_gap(call_sid, move)
             outcome = "ended" if is_gone(error) else "refused"
         except TwilioUnclear:
