@@ -177,7 +177,7 @@ async def test_a_canary_keeps_its_calls_until_it_is_withdrawn(tmp_path: Path) ->
 
         stable = stage.config().prompts[0]
         old, new = {"instructions": stable.instructions}, {"instructions": "Help.\nPrefix: Gladly.", "revision": "canary1"}
-        recording = cut(tmp_path, "c2", "c3")
+        recording = cut(tmp_path, "c2", "c4")
         before = await start(stage, recording)
         await eventually(lambda: watch.items(before), seconds=60, what="a suggestion by the stable prompt")
         await use([{**old, "weight": 0}, {**new, "weight": 100}], id="canary1.1")
@@ -185,14 +185,18 @@ async def test_a_canary_keeps_its_calls_until_it_is_withdrawn(tmp_path: Path) ->
         await eventually(lambda: watch.items(tried), seconds=60, what="a suggestion by the canary")
         counted = (await status())["rollout"]
         assert counted["id"] == "canary1.1"
-        assert (counted["prompts"]["canary1"]["calls"], counted["prompts"]["canary1"]["turns"]) == (1, 1)
+        assert counted["prompts"]["canary1"]["calls"] == 1
+        assert counted["prompts"]["canary1"]["turns"] >= 1
         await use([{**old, "weight": 100}], withdrawn=["canary1"])
-        await eventually(lambda: len(watch.items(before)) == len(watch.items(tried)) == 2, seconds=60, what="all suggestions")
-        assert [one["revision"] for one in watch.items(before)] == [stable.revision, stable.revision]
-        first, second = watch.items(tried)
-        assert (first["revision"], second["revision"]) == ("canary1", stable.revision)
-        assert first["answer"].startswith("Gladly.")
-        assert not second["answer"].startswith("Gladly.")
+        for call in (before, tried):
+            await eventually(lambda call=call: watch.document(call)["state"] == "stopped", seconds=90, what="the call's end")
+        assert {one["revision"] for one in watch.items(before)} == {stable.revision}
+        answers = watch.items(tried)
+        own = [one for one in answers if one["revision"] == "canary1"]
+        assert answers[: len(own)] == own, "no turn goes back to what is withdrawn"
+        assert own[0]["answer"].startswith("Gladly.")
+        assert answers[-1]["revision"] == stable.revision
+        assert not answers[-1]["answer"].startswith("Gladly.")
 
 
 async def test_a_refused_key_ends_the_calls_assist_and_says_why(tmp_path: Path, short: Path) -> None:
