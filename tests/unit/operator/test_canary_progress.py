@@ -59,7 +59,7 @@ def test_canary_progress_an_objects_first_prompt_is_none() -> None:
 
 def test_canary_progress_a_changed_prompt_begins_with_the_first_step_and_says_what_it_waits_for() -> None:
     found = begun()
-    assert (found.stable, found.canary, found.weight, found.id) == ("old", "new", 5, "new.100")
+    assert (found.stable, found.canary, found.weight, found.id) == ("old", "new", 5, "new.100.1")
     assert found.waits_for == "60 s more, 10 more turns of the canary, of 10"
 
 
@@ -103,9 +103,21 @@ def test_canary_progress_a_rejected_one_is_tried_again_when_asked_once() -> None
     assert look(twice, "new", 203, orders=Orders(retry="new.2")).canary == "new"
 
 
+def test_canary_progress_what_was_counted_of_the_first_attempt_is_not_held_against_the_second() -> None:
+    """The relays still report the first one when the second begins, be it in the same second."""
+    first = begun()
+    report = Report("pod", RolloutCounts(id=first.id, since=1, prompts={"new": BAD, "old": GOOD}))
+    rejected = advance(first, "new", "", CANARY, NOBODY, [report], 100)
+    assert rejected.rejected == "new"
+    kept = from_status(to_status(rejected))
+    again = advance(kept, "new", "", CANARY, Orders(retry="new"), [report], 100)
+    assert again.id != first.id
+    assert advance(from_status(to_status(again)), "new", "", CANARY, NOBODY, [report], 100).canary == "new"
+
+
 def test_canary_progress_the_newest_of_two_edits_is_tried_and_the_stable_one_stays() -> None:
     found = look(begun(), "newer", 120, counts={"new": BAD})
-    assert (found.stable, found.canary, found.weight, found.id) == ("old", "newer", 5, "newer.120")
+    assert (found.stable, found.canary, found.weight, found.id) == ("old", "newer", 5, "newer.120.2")
     assert look(found, "old", 130) == Progress("old"), "taking it back ends it"
 
 

@@ -49,13 +49,15 @@ class Progress:
     """The figures that decided, or who asked for it."""
     obeyed: tuple[str, ...] = ()
     """Orders that were obeyed and still stand on the object."""
+    number: int = field(default=0, compare=False)
+    """Canaries of the object until now: two that begin in the same second are two."""
     decision: str = field(default="", compare=False)
     """Why the stable prompt is in force since this look, for the history: it is in no later one."""
 
     @property
     def id(self) -> str:
         """The roll-out's name, for the relays' counts; empty while there is no canary."""
-        return f"{self.canary}.{self.started:.0f}" if self.canary else ""
+        return f"{self.canary}.{self.started:.0f}.{self.number}" if self.canary else ""
 
 
 def seconds_of(duration: str) -> int:
@@ -113,16 +115,17 @@ def _by(what: str, who: str) -> str:
 
 
 def _in_force(before: Progress, revision: str, decision: str = "") -> Progress:
-    return Progress(stable=revision, obeyed=before.obeyed, decision=decision)
+    return Progress(stable=revision, obeyed=before.obeyed, number=before.number, decision=decision)
 
 
 def _rejected(before: Progress, stable: str, revision: str, why: str) -> Progress:
-    return Progress(stable=stable, rejected=revision, rejected_for=why[:1000], obeyed=before.obeyed)
+    return Progress(stable=stable, rejected=revision, rejected_for=why[:1000], obeyed=before.obeyed, number=before.number)
 
 
 def _begun(before: Progress, canary: str, spec: CanarySpec, now: float) -> Progress:
     weight = spec.steps[0].weight
     begun = Progress(before.stable, canary, weight, steps=len(spec.steps), started=now, looked=now, obeyed=before.obeyed)
+    begun = replace(begun, number=before.number + 1)
     lacks = judge(PromptCounts(), PromptCounts(), spec.analysis.checks, spec.analysis.minimum_turns).lacks
     return replace(begun, waits_for=_waits_for(begun, spec, lacks, PromptCounts(), held=False))
 

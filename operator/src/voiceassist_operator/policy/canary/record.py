@@ -30,6 +30,7 @@ def from_status(prompt: Mapping[str, Any]) -> Progress | None:
         rejected=prompt.get("rejectedRevision", ""),
         rejected_for=prompt.get("rejectedFor", ""),
         obeyed=tuple(kept.get("obeyed") or ()),
+        number=kept.get("number", 0),
     )
 
 
@@ -37,6 +38,7 @@ def to_status(progress: Progress) -> dict[str, Any]:
     """Returns it as the status has it."""
     status: dict[str, Any] = {"currentRevision": progress.stable}
     kept: dict[str, Any] = {"obeyed": list(progress.obeyed)} if progress.obeyed else {}
+    kept |= {"number": progress.number} if progress.number else {}
     if progress.canary:
         status |= {"canaryRevision": progress.canary, "weight": progress.weight, "step": progress.step + 1, "steps": progress.steps}
         status |= {"waitsFor": progress.waits_for}
