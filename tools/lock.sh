@@ -10,3 +10,5 @@ for own in */pyproject.toml; do options+=(--no-emit-package "voiceassist-${own%/
 for one in relay operator sim; do
   .venv/bin/uv pip compile "${options[@]}" "$@" -c requirements/dev.lock -o "requirements/$one.lock" "$one/pyproject.toml"
 done
+.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header "$@" \
+  -o tests/servers/litellm/requirements.lock tests/servers/litellm/requirements.in

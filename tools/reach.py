@@ -41,6 +41,8 @@ REACHES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("examples/*", ("tests/unit/*", "tests/charts/*", "tests/integration/*", "tests/cluster/*")),
     ("tests/fuzz_corpus/*", ("tests/unit/fuzz/*",)),
     ("tests/contract/specs/*", ("tests/contract/*",)),
+    ("tests/servers/litellm/*", ("tests/servers/*",)),
+    ("tests/servers/portkey/*", ("tests/servers/*",)),
     ("tests/cluster/recipe/*", ("tests/cluster/*", "tests/proxies/*", "tests/contract/test_workflows.py")),
     ("Dockerfile", ("tests/cluster/*", "tests/unit/test_project_tools.py")),
     (".dockerignore", ("tests/cluster/*",)),

@@ -69,6 +69,8 @@ TIERS = (
         prerequisites="tests/proxies/prerequisites.py",
         arguments=("-n", "2"),
     ),
+    # One worker: each of LiteLLM's processes reads in half a million objects first.
+    Tier("servers", programs={"node": "nodejs", "npm": "npm"}, prerequisites="tests/servers/prerequisites.py"),
     Tier("functions", programs={"node": "nodejs", "npm": "npm"}, prerequisites="tests/functions/prerequisites.py"),
     Tier("clients", programs={"node": "nodejs", "npm": "npm"}, prerequisites="tests/clients/prerequisites.py", arguments=("-n", "2")),
     Tier(

@@ -12,7 +12,7 @@ from websockets.http11 import Request, Response
 from integration.model_client_rig import ledgers, relay_config, self_signed
 from voiceassist_crds.status import PeerReason
 from voiceassist_relay.config.snapshot import Secrets, Snapshot
-from voiceassist_relay.health.model_check import check_model
+from voiceassist_relay.health.model_check import check_model, try_model
 from voiceassist_relay.health.peer_check import Unwell
 from voiceassist_sim.openai import RealtimeServer
 
@@ -102,3 +102,12 @@ async def test_a_redirection_is_not_followed_and_the_key_goes_nowhere_else(serve
     assert "sk-test" in seen[0][1]
     assert caught.value.reason is PeerReason.MISCONFIGURED
     assert f"HTTP {status}" in caught.value.message
+
+
+async def test_a_conversation_of_a_second_says_what_the_server_does(server: RealtimeServer) -> None:
+    (found,) = await try_model(snapshot(server, model={"audioFormat": "PCMU"}))
+    assert (found.turn, found.tool, found.transcribed, found.misread) == (True, True, True, False), found
+    assert found.first_output is not None and found.first_output > 0.1
+    assert found.told().startswith("PCMU: answers with a tool call, ends turns by itself, writes down what it hears, first piece")
+    (ledger,) = ledgers(server)
+    assert ledger.received["response.create"] == 1

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from voiceassist_demo.stage import Stage
+from voiceassist_sim.openai import Behaviour, RealtimeServer
 
 RELAY = str(Path(sys.executable).parent / "voiceassist-relay")
 SECRETS = {"twilio-auth-token": "t", "twilio-api-key-sid": "SK1", "twilio-api-key-secret": "s", "model-api-key": "m"}
@@ -38,9 +39,27 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_check_says_ok(tmp_path: Path) -> None:
-    done = run(*files(tmp_path), "--check")
+    done = run(*files(tmp_path), "--check", "--offline")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("ok: configuration ")
+
+
+async def test_check_has_a_conversation_with_the_model(tmp_path: Path) -> None:
+    """What it does is said, also of which format it takes where none is chosen; and why it is of no use, with another exit."""
+    async with RealtimeServer(behaviour=Behaviour(api_keys=("sk-ours",))) as server:
+        arguments = files(
+            tmp_path,
+            {**SECRETS, "model-api-key": "sk-ours"},
+            model={"provider": "Compatible", "url": server.ws_url, "name": "gpt-realtime-2.1-mini"},
+        )
+        done = await asyncio.to_thread(run, *arguments, "--check")
+        assert done.returncode == 0, done.stderr
+        assert "ok: model gpt-realtime-2.1-mini: PCMU: answers with a tool call, ends turns by itself" in done.stdout
+        assert "set model.audioFormat to PCMU" in done.stdout
+        server.set_faults({"kind": "unauthorized"})
+        refused = await asyncio.to_thread(run, *arguments, "--check")
+    assert refused.returncode == 1
+    assert "refused the key" in refused.stderr and "sk-ours" not in refused.stderr
 
 
 @pytest.mark.parametrize(
@@ -67,17 +86,19 @@ def test_check_and_start_refuse_in_one_line(
 
 def test_fields_of_another_version_are_named_by_a_check_and_refused_by_a_strict_one(tmp_path: Path) -> None:
     arguments = files(tmp_path, limits={"maxCall": 3}, later=True)
-    lenient, strict = run(*arguments, "--check"), run(*arguments, "--check", "--strict")
+    lenient, strict = run(*arguments, "--check", "--offline"), run(*arguments, "--check", "--strict")
     assert (lenient.returncode, strict.returncode) == (0, 2)
     assert lenient.stdout.startswith("ok: ") and not strict.stdout
     for done in (lenient, strict):
         assert "no such field: limits.maxCall, later;" in done.stderr
     alone = run(*arguments, "--strict")
     assert alone.returncode == 2 and "--strict is for --check" in alone.stderr
+    offline = run(*arguments, "--offline")
+    assert offline.returncode == 2 and "--offline is for --check" in offline.stderr
 
 
 def test_checks_off_on_loopback_is_fine(tmp_path: Path) -> None:
-    assert run(*files(tmp_path, {"model-api-key": "m"}, checks="Off"), "--host", "127.0.0.1", "--check").returncode == 0
+    assert run(*files(tmp_path, {"model-api-key": "m"}, checks="Off"), "--host", "127.0.0.1", "--check", "--offline").returncode == 0
 
 
 def test_a_taken_port_is_one_line_with_the_way_out(tmp_path: Path) -> None:

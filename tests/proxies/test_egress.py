@@ -65,7 +65,7 @@ async def _behind(
             yield stage, proxy
 
 
-def asked_of_the_command(stage: Stage, spaces: Apart, question: str) -> str:
+def asked_of_the_command(stage: Stage, spaces: Apart, *question: str) -> str:
     """What `voiceassist-relay` says of itself, beside the relay and with its arguments."""
     relay = stage.relay
     where = [
@@ -76,7 +76,7 @@ def asked_of_the_command(stage: Stage, spaces: Apart, question: str) -> str:
         "--metrics-port",
         str(relay.child.ready["listening"]["private"]),
     ]
-    done = spaces.run("inside", [program("voiceassist-relay"), *where, question])
+    done = spaces.run("inside", [program("voiceassist-relay"), *where, *question])
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -99,7 +99,7 @@ async def test_a_call_through_a_proxy_that_alone_knows_the_way(tmp_path: Path, i
         assert spaces.dialled("inside", PROXY, PROXY_PORT) == ""
         told = await peers(stage)
         assert (told["model"]["ok"], told["sync"]["ok"]) == (True, True), told
-        assert asked_of_the_command(stage, spaces, "--check").startswith("ok: configuration ")
+        assert asked_of_the_command(stage, spaces, "--check", "--offline").startswith("ok: configuration ")
         report = json.loads(asked_of_the_command(stage, spaces, "--report"))
         assert (report["status"]["model"]["ok"], report["status"]["sync"]["ok"]) == (True, True), report["status"]
         call = await start(stage, cut(tmp_path, "c2"))

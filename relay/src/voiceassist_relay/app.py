@@ -16,7 +16,7 @@ import aiohttp
 import structlog
 from fastapi import FastAPI
 
-from voiceassist_crds.config import Prompt, RelayConfig, is_loopback
+from voiceassist_crds.config import ModelConfig, Prompt, RelayConfig, is_loopback
 from voiceassist_crds.messages import CallDocument
 
 from .call.background import Background
@@ -45,6 +45,7 @@ from .metrics.relay_metrics import RelayMetrics
 from .peer_health import PeerHealth
 from .public_address import PublicAddress
 from .realtime.model_client import ModelClient
+from .realtime.providers import is_format_chosen, provider_of
 from .server.addresses import advertised, bind, reached_at
 from .server.uvicorn_server import UvicornServer, server_config
 from .sync.call_objects import Owner, Take
@@ -114,6 +115,7 @@ class Relay:
             self.watch.on_change(check.changed)
         self.watch.on_change(self._changed)
         self.watching.refresh()
+        _warn_of_guesses(current().config.model)
 
     async def _check_model(self) -> None:
         await check_model(self.watch.current(), self._egress.tls(), self._egress.proxies())
@@ -121,6 +123,7 @@ class Relay:
     def _changed(self, old: Snapshot, new: Snapshot) -> None:
         if model_relevant(old) != model_relevant(new):
             self.agent_health.changed(time.time())
+            _warn_of_guesses(new.config.model)
         self.registry.use(new.config)
         self.watching.refresh()
 
@@ -185,6 +188,12 @@ class Relay:
         app.include_router(peer_router(self.deps))
         app.include_router(log_router(log_lines))
         return app
+
+
+def _warn_of_guesses(model: ModelConfig) -> None:
+    if not is_format_chosen(model):
+        sent = provider_of(model).audio_format(model).value
+        log.warning("audio_format_not_chosen", sent=sent, way_out="set model.audioFormat; voiceassist-relay --check finds what is taken")
 
 
 def _is_local(address: str) -> bool:

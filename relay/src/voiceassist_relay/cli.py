@@ -16,11 +16,11 @@ from voiceassist_crds.config import Checks, is_loopback
 from .config.files import read_snapshot
 from .config.snapshot import Snapshot
 from .config.watch import Guard
-from .egress import check_egress
+from .egress import Egress, check_egress
 from .errors import ConfigRefused
 from .logs import configure_logs
 from .metrics.scrapes import SECONDS
-from .realtime.providers import provider_of
+from .realtime.providers import is_format_chosen, provider_of
 from .report import report
 from .server.addresses import EVERYWHERE
 from .server.descriptors import raise_limit
@@ -61,7 +61,12 @@ def parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="answer scrapes of /metrics for so long with the same text (default %(default)g)",
     )
-    options.add_argument("--check", action="store_true", help="validate configuration and secrets, say what is wrong, and exit")
+    options.add_argument(
+        "--check",
+        action="store_true",
+        help="validate configuration and secrets, have a conversation of a second with the model, say what is wrong, and exit",
+    )
+    options.add_argument("--offline", action="store_true", help="with --check: without the conversation")
     options.add_argument(
         "--strict", action="store_true", help="with --check: refuse fields that this version does not know, which are passed over otherwise"
     )
@@ -91,11 +96,17 @@ def guard_of(host: str) -> Guard:
 
 
 def main() -> None:
-    """Runs the relay until SIGTERM. Exit 2: configuration or secrets cannot be used, or do not pass the check; 1: a port cannot be had."""
+    """Runs the relay until SIGTERM.
+
+    Exit 2: configuration or secrets cannot be used, or do not pass the check; 1: a port cannot be had, or, with --check, the model is not
+    well.
+    """
     command = parser()
     options = command.parse_args()
     if options.strict and not options.check:
         command.error("--strict is for --check: a relay that runs passes over what it does not know")
+    if options.offline and not options.check:
+        command.error("--offline is for --check: a relay that runs needs the model")
     guard = guard_of(options.host)
     try:
         guard(snapshot := read_snapshot(options.config, options.secrets, options.ca_bundle))
@@ -114,6 +125,8 @@ def main() -> None:
             if options.strict:
                 sys.exit(2)
         print(f"ok: configuration {snapshot.config.config_revision}, prompts {', '.join(p.revision for p in snapshot.config.prompts)}")
+        if not options.offline:
+            sys.exit(_tried(snapshot))
         return
     raise_limit()
     logs = configure_logs(options.log_level, options.log_format)
@@ -127,6 +140,28 @@ def main() -> None:
     except OSError as error:
         print(f"voiceassist-relay: {error.strerror or type(error).__name__}; choose another --port or --metrics-port", file=sys.stderr)
         sys.exit(1)
+
+
+def _tried(snapshot: Snapshot) -> int:
+    """Has a conversation with the model, and prints what came of it."""
+    from .health.model_check import try_model  # noqa: PLC0415 - --help answers without loading it
+    from .health.peer_check import Unwell  # noqa: PLC0415
+
+    model, egress = snapshot.config.model, Egress(lambda: snapshot, os.environ)
+    try:
+        found = asyncio.run(try_model(snapshot, egress.tls(), egress.proxies()))
+    except Unwell as unwell:
+        print(f"voiceassist-relay: model: {unwell.message}", file=sys.stderr)
+        return 1
+    *others, taken = found
+    for one in others:
+        print(f"model {model.name}: {one.told()}")
+    print(f"ok: model {model.name}: {taken.told()}")
+    if not is_format_chosen(model):
+        print(
+            f"set model.audioFormat to {taken.audio_format}: nothing is chosen, and calls are sent {provider_of(model).audio_format(model)}"
+        )
+    return 0
 
 
 def _refused(error: ConfigRefused) -> int:

@@ -31,7 +31,7 @@ from ..metrics.relay_metrics import RelayMetrics
 from ..metrics.scrapes import SECONDS, Scrapes, TooMany
 from ..peer_health import PeerHealth
 from ..public_address import PublicAddress
-from ..realtime.providers import provider_of
+from ..realtime.providers import is_format_chosen, provider_of
 from ..realtime.providers.deprecations import retiring
 from ..report import LOG_PATH
 
@@ -183,8 +183,10 @@ class PrivateEndpoints:
 
 
 def _family(model: ModelConfig) -> str:
-    family = provider_of(model).family(model)
-    return family.value if model.family is not None else f"{family.value} (guessed)"
+    """With what is not chosen; the operator shows it."""
+    provider = provider_of(model)
+    told = provider.family(model).value + (" (guessed)" if model.family is None else "")
+    return told if is_format_chosen(model) else f"{told}, {provider.audio_format(model)} not chosen"
 
 
 async def watch_loop_delay(observe: Callable[[float], None]) -> None:

@@ -1,26 +1,34 @@
 """Checks the model's address, key and settings without a call.
 
-The check opens a session, sends the session's configuration, and closes: no audio, no response, no tokens.
+`check_model` opens a session, sends the session's configuration, and closes: no audio, no response, no tokens. `try_model` goes on with a
+conversation of a second: a phrase that ships with the relay, and one response.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import ssl
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import websockets.exceptions
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.uri import parse_uri
 
+from voiceassist_crds.config import AudioFormat, ModelConfig
 from voiceassist_crds.messages import StatusReason
 from voiceassist_crds.proxies import STRAIGHT, Proxies
 from voiceassist_crds.status import PeerReason
 
 from ..config.snapshot import Snapshot
 from ..egress import tunnel
-from ..realtime.core.client_events import conversation_update
+from ..realtime.core.audio_format import encoder
+from ..realtime.core.client_events import append, conversation_update
 from ..realtime.core.failures import (
     FIELD_CODES,
     Failure,
@@ -32,13 +40,22 @@ from ..realtime.core.failures import (
     own_words,
     quoted,
 )
-from ..realtime.core.server_events import ErrorInfo, decode
-from ..realtime.providers import provider_of
+from ..realtime.core.server_events import ErrorInfo, NotAnEvent, ServerEvent, decode
+from ..realtime.core.trial import Found, Trial
+from ..realtime.providers import is_format_chosen, provider_of
 from ..realtime.websocket import network_trouble
 from .peer_check import Unwell
 
 TIMEOUT = 10.0
 CHECK_ID = "check"
+TRIAL = 8.0
+_BYTES_PER_MS: Final = 8
+_CHUNK: Final = 100 * _BYTES_PER_MS
+_SILENCE: Final = b"\xff"
+_SILENT_MS: Final = 3_500
+"""Silence behind the phrase, at most: a server counts none that it does not hear."""
+_TRANSCRIPT: Final = 2.0
+"""Seconds that are waited for the words after the answer."""
 
 _REASONS = {
     StatusReason.MODEL_REFUSED: PeerReason.REFUSED,
@@ -72,6 +89,8 @@ def _of_failure(failure: Failure, host: str, what: str) -> Unwell:
         if what == "HTTP 403" and reason is PeerReason.REFUSED:  # also what many servers answer where they know no such path
             message = f"{host} takes no session from us (HTTP 403); check the key, model.name and model.url"
             return Unwell(reason, f"{message}{_said(failure.said)}")
+        if reason is PeerReason.REFUSED and failure.said and not what.startswith("HTTP"):  # a gateway may tell of its own key
+            return Unwell(reason, f"{host} does not accept a key, ours or its own ({what}){_said(failure.said)}; check both")
         return Unwell(reason, f"{host} {_WORDS[reason].format(what=what)}{_said(failure.said)}")
     if failure.label in {"rate_limited", "http_429"}:
         reason = PeerReason.RATE_LIMITED
@@ -118,13 +137,54 @@ class _Connect(connect):
 
 async def check_model(snapshot: Snapshot, tls: ssl.SSLContext | None = None, proxies: Proxies = STRAIGHT) -> None:
     """Opens a session as a call would, and closes it. Raises Unwell that says what to do; takes at most 10 s."""
+    async with _session(snapshot, snapshot.config.model, tls, proxies):
+        pass
+
+
+async def try_model(
+    snapshot: Snapshot, tls: ssl.SSLContext | None = None, proxies: Proxies = STRAIGHT, *, patience: float = TRIAL
+) -> list[Found]:
+    """Has a conversation of a second, in the format in force; where none is chosen and the server is nobody's we know, in each.
+
+    Goes on to the next format only while none has gone well. Raises Unwell that says what to do: no session, or no answer in any format.
+    `patience`: seconds for the end of the turn, and for the answer.
+    """
     model = snapshot.config.model
+    chosen = is_format_chosen(model)
+    found: list[Found] = []
+    for form in [provider_of(model).audio_format(model)] if chosen else list(AudioFormat):
+        one = model.model_copy(update={"audio_format": form})
+        async with _session(snapshot, one, tls, proxies) as (socket, host):
+            found.append(await _converse(socket, one, form, patience))
+        if found[-1].well:
+            return found
+    raise _of_trial(found, host, chosen=chosen)
+
+
+def _of_trial(found: list[Found], host: str, *, chosen: bool) -> Unwell:
+    for one in found:
+        if one.error is not None and (unwell := _of_error(one.error, host)) is not None:
+            return unwell
+    told = "; ".join(one.told() for one in found)
+    if any(one.misread for one in found):
+        way = "choose another model.audioFormat" if chosen else "it takes none of the formats that there are"
+        return Unwell(PeerReason.AUDIO_FORMAT, f"{host} does not hear us ({told}); {way}")
+    return Unwell(
+        PeerReason.MISCONFIGURED, f"{host} takes the session, but gives no answer ({told}); check model.name and model.audioFormat"
+    )
+
+
+@asynccontextmanager
+async def _session(
+    snapshot: Snapshot, model: ModelConfig, tls: ssl.SSLContext | None, proxies: Proxies
+) -> AsyncIterator[tuple[ClientConnection, str]]:
+    """A session whose settings are in force, and its host. Raises Unwell; from the body what the socket raises."""
     endpoint = provider_of(model).conversation_endpoint(model, snapshot.secrets.model_key, snapshot.secrets.model_headers)
     host = urlsplit(endpoint.url).netloc.rpartition("@")[2]
     update = conversation_update(model, snapshot.config.prompts[0].instructions, CHECK_ID)
     errors: list[ErrorInfo] = []
     try:
-        async with asyncio.timeout(TIMEOUT):
+        async with asyncio.timeout(TIMEOUT) as limit:
             uri = parse_uri(endpoint.url)
             proxy = proxies.of(uri.host, uri.port)
             way: dict[str, Any] = {"ssl": tls} if uri.secure and tls is not None else {}
@@ -135,6 +195,8 @@ async def check_model(snapshot: Snapshot, tls: ssl.SSLContext | None = None, pro
                 endpoint.url, additional_headers=headers, compression=None, max_size=1 << 20, close_timeout=1, proxy=None, **way
             ) as socket:
                 await _update(socket, update, host, errors)
+                limit.reschedule(None)
+                yield socket, host
     except websockets.exceptions.InvalidStatus as error:
         raise _of_handshake(error.response.status_code, bytes(error.response.body or b""), host) from None
     except websockets.exceptions.ConnectionClosed as error:
@@ -158,15 +220,15 @@ async def check_model(snapshot: Snapshot, tls: ssl.SSLContext | None = None, pro
 
 
 async def _update(socket: ClientConnection, update: bytes, host: str, errors: list[ErrorInfo]) -> None:
-    """`errors`: takes those whose meaning is not clear yet; what follows decides."""
-    sent = False
+    """`errors`: takes those whose meaning is not clear yet; what follows decides.
+
+    The settings go out at once, as a call's do: a gateway may have lost the `session.created` that came before it was ready.
+    """
     try:
+        await socket.send(update.decode())
         async for message in socket:
-            event = decode(message if isinstance(message, bytes) else message.encode())
+            event = _read(message)
             match event.type:
-                case "session.created" if not sent:
-                    sent = True
-                    await socket.send(update.decode())
                 case "session.updated":
                     return
                 case "error" if event.error is not None:
@@ -176,6 +238,66 @@ async def _update(socket: ClientConnection, update: bytes, host: str, errors: li
     except websockets.exceptions.ConnectionClosed as error:
         raise _of_close(error.rcvd.code if error.rcvd else None, error.rcvd.reason if error.rcvd else "", errors, host) from None
     raise _of_close(socket.close_code, socket.close_reason or "", errors, host)
+
+
+@cache
+def _phrase() -> bytes:
+    """What a caller says first, as mu-law at 8 kHz: an utterance of examples/calls/lost-parcel.wav."""
+    return files(__package__).joinpath("phrase.ulaw").read_bytes()
+
+
+async def _converse(socket: ClientConnection, model: ModelConfig, form: AudioFormat, patience: float) -> Found:
+    """Speaks at the pace of speech, then listens. Returns what was found also where the server falls silent or closes."""
+    phrase, encode, loop = _phrase(), encoder(form), asyncio.get_running_loop()
+    trial = Trial(model, form, len(phrase) / _BYTES_PER_MS)
+
+    news, over = asyncio.Event(), False
+
+    async def listen() -> None:
+        nonlocal over
+        try:
+            async for message in socket:
+                for answer in trial.received(_read(message), loop.time()):
+                    await socket.send(answer.decode())
+                news.set()
+        finally:
+            over = True
+            news.set()
+
+    async def until(done: Callable[[], bool], seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not done() and not over:
+                    news.clear()
+                    await news.wait()
+
+    listening = asyncio.create_task(listen())
+    try:
+        audio = phrase + _SILENCE * (_SILENT_MS * _BYTES_PER_MS)
+        for at in range(0, len(audio), _CHUNK):
+            if trial.asked or over:
+                break
+            payload = base64.b64encode(audio[at : at + _CHUNK])
+            await socket.send(append(payload if encode is None else encode(payload)).decode())
+            trial.sent_ms += min(_CHUNK, len(audio) - at) / _BYTES_PER_MS
+            await asyncio.sleep(_CHUNK / _BYTES_PER_MS / 1000)
+        for event in trial.silent():
+            await socket.send(event.decode())
+        await until(lambda: trial.found.over, patience)
+        await until(lambda: trial.found.transcribed or model.transcription is None, _TRANSCRIPT)
+    except websockets.exceptions.ConnectionClosed:
+        pass  # what was found until then says more
+    finally:
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
+    return trial.found
+
+
+def _read(message: str | bytes) -> ServerEvent:
+    try:
+        return decode(message if isinstance(message, bytes) else message.encode())
+    except NotAnEvent:
+        return ServerEvent("")
 
 
 def model_relevant(snapshot: Snapshot) -> object:

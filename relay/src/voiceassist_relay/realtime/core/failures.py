@@ -164,6 +164,12 @@ def from_error(error: ErrorInfo) -> Failure | None:
     status, said = _status_in(error.message), own_words(error.message)
     if is_rate_limit(error):
         return Passing("rate_limited", wait_in(error.message), said=said)
+    if status == 401:  # in a text, and not of the handshake: a gateway may tell of its own key
+        words = f" ({quoted(said)})" if said else ""
+        message = (
+            f"The model's service refuses the session with 401{words}: a key is not accepted, ours or its own. Tell your administrator."
+        )
+        return Fatal(StatusReason.MODEL_REFUSED, message, said)
     if status is not None and 400 <= status < 500 and status not in {408, 425}:
         return _from_status(status, f"refuses the session with {status}", said)
     if "server_error" in {error.code, error.type} or (status or 0) >= 500:

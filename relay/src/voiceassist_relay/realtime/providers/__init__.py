@@ -12,7 +12,7 @@ from .base import Capabilities, Endpoint, Headers, Provider, TranscriptionPrompt
 from .compatible import Compatible
 from .openai import OpenAI
 
-__all__ = ["Capabilities", "Endpoint", "Headers", "Provider", "TranscriptionPrompt", "provider_of", "same_endpoint"]
+__all__ = ["Capabilities", "Endpoint", "Headers", "Provider", "TranscriptionPrompt", "is_format_chosen", "provider_of", "same_endpoint"]
 
 _PROVIDERS: Final[dict[Name, Provider]] = {Name.OPENAI: OpenAI(), Name.AZURE_OPENAI: AzureOpenAI(), Name.COMPATIBLE: Compatible()}
 
@@ -26,3 +26,8 @@ def same_endpoint(a: ModelConfig, b: ModelConfig) -> bool:
     """Whether a conversation of `a` can be updated to `b`; otherwise a new one must be dialled."""
     ours, theirs = provider_of(a), provider_of(b)
     return ours.conversation_endpoint(a, "k") == theirs.conversation_endpoint(b, "k") and ours.audio_format(a) is theirs.audio_format(b)
+
+
+def is_format_chosen(model: ModelConfig) -> bool:
+    """Whether the audio's format is set, or known of the provider; else it is a guess."""
+    return model.audio_format is not None or provider_of(model).known

@@ -57,8 +57,8 @@ class Provider:
     plain_allowed = False
     """Whether an address without encryption is taken; on the same machine it always is."""
     audio_formats: tuple[AudioFormat, ...] = (AudioFormat.PCMU, AudioFormat.PCM24K)
-    format_known = True
-    """Whether it is known that the server takes the first of them."""
+    known = True
+    """Whether it is known what its servers do: which audio they take, and that they answer in writing."""
     agent_query = AgentQuery.INTENT
     """What the address of the agent's session names, where the configuration does not say."""
 

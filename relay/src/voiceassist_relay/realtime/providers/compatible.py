@@ -9,4 +9,4 @@ class Compatible(Provider):
     """Nothing is known of it but its address."""
 
     plain_allowed = True
-    format_known = False
+    known = False

@@ -1,0 +1,16 @@
+"""Prints one line for each thing that the tests of other people's gateways need and do not find here; prints nothing if they can run."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from cluster.lab.errors import BuildError
+from servers.packages import node_modules_of, python_of
+
+if __name__ == "__main__":
+    try:
+        python_of("litellm")
+        node_modules_of("portkey")
+    except BuildError as error:
+        print(" ".join(str(error).split()))
