@@ -58,7 +58,7 @@ def test_everything_is_made_and_the_conditions_are_true_to_life(plane: Lab, clus
     assert cluster.condition("ModelReachable")["status"] == "Unknown"
     cluster.await_condition("EndpointReachable", "False", "DNSFailed")
     table = plane.kubectl("get", "va", "-n", cluster.namespace, "-o", "wide").splitlines()
-    assert table[0].split() == ["NAME", "READY", "REVISION", "CANARY", "WEIGHT", "RELAYS", "CALLS", "AGE", "MESSAGE"]
+    assert table[0].split() == ["NAME", "READY", "REVISION", "CANARY", "WEIGHT", "RELAYS", "CALLS", "MOVING", "AGE", "MESSAGE"]
     revision = cluster.assist()["status"]["prompt"]["currentRevision"]
     assert table[1].split()[:5] == ["support", "False", revision, "0", "0"]
     assert "no relay pod is ready yet" in table[1]
