@@ -56,8 +56,6 @@ class EndpointProbe:
         self._cluster, self._settings, self._done, self._objects = cluster, settings, done, objects
         self._task: asyncio.Task[EndpointFact] | None = None
         self._dialled_at = self._found_at = float("-inf")
-        self._token: tuple[str, str] = ("", "")
-        """The auth token, and the version of the Secret that it is of: a dial asks the API server only after a change."""
 
     def advance(self, seen: Observed) -> None:
         """Takes the last dial's result, and dials again when it is time; never waits for it."""
@@ -90,14 +88,11 @@ class EndpointProbe:
     async def _dial(self, seen: Observed) -> EndpointFact:
         """Dials once, with the auth token as it is now. Raises OperatorError."""
         spec = seen.owner.spec
-        token, version = self._token
-        if not token or version != seen.credentials.version:
-            secret = await self._cluster.credentials(spec.twilio.credentials_secret_ref.name, seen.owner.namespace) or {}
-            try:
-                token = secret_value(secret, "authToken")
-            except ValueError:  # which a condition says
-                token = ""
-            self._token = token, (secret.get("metadata") or {}).get("resourceVersion", "")
+        secret = await self._cluster.credentials(spec.twilio.credentials_secret_ref.name, seen.owner.namespace)
+        try:
+            token = secret_value(secret or {}, "authToken")
+        except ValueError:  # which a condition says
+            token = ""
         if not token:
             return EndpointFact(Endpoint.UNTRIED, "the public address was not tried: there is no auth token that is text")
         class_name = (spec.ingress.class_name or "") if spec.ingress.enabled else ""
