@@ -110,6 +110,10 @@ export const STATES = {
   'listening-loading': () => view(listening, { listed: false }),
   listening: () => view(listening, { suggestions: list(6) }),
   'listening-busy': () => view(listening, { suggestions: list(3), busy: 'pause' }),
+  'listening-noise': () =>
+    view({ state: 'listening', note: 'audioFormat', detail: 'The model’s service counts 25 % of the audio that it is sent.' }, { suggestions: list(1) }),
+  'listening-agent-lost-empty': () => view({ state: 'listening', note: 'agentTrackLost' }),
+  'listening-blocked': () => view({ state: 'listening', note: 'turnBlocked' }, { suggestions: list(3) }),
   draft: () => view(listening, { suggestions: [draft(9, HALF), ...list(5)] }),
   'draft-first': () => view(listening, { suggestions: [draft(9, 'Yes, until')] }),
   rich: () =>

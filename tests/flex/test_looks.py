@@ -113,6 +113,9 @@ async def test_a_call_in_which_much_goes_wrong(looked_at: Desk, stage: Stage, qu
     await faults(stage)
     await desk.is_in("listening")
 
+    await relay.status("live", "AudioFormat", "The model's service counts 25 % of the audio that it is sent.")
+    await expect(desk.of("notice")).to_be_visible()
+    wrong |= await look(desk, "hears_noise")
     await relay.status("reconnecting", "ModelUnreachable", "The model does not answer; trying again.")
     await desk.is_in("reconnecting")
     wrong |= await look(desk, "reconnecting_model")

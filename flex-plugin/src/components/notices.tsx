@@ -20,7 +20,7 @@ interface Props {
 /** Above a list: only for states in which the agent must know more than the state's name. */
 export const Strip = React.memo(function Strip({ status, permitted, busy, readOnly }: Props) {
   const { texts } = useShared();
-  if (status.state === 'listening' || status.state === 'starting') return null;
+  if ((status.state === 'listening' && !status.note) || status.state === 'starting') return null;
   const { title, body, tone } = toldOf(status, texts);
   return (
     <div className={`va-notice va-notice-${tone}`} data-testid="voice-assist-notice">
@@ -39,7 +39,7 @@ export const Strip = React.memo(function Strip({ status, permitted, busy, readOn
 export const Whole = React.memo(function Whole({ status, permitted, busy, readOnly }: Props) {
   const { texts } = useShared();
   const told = toldOf(status, texts);
-  const { title, body } = status.state === 'listening' ? texts.nothingYet : told;
+  const { title, body } = status.state === 'listening' && !status.note ? texts.nothingYet : told;
   return (
     <div className="va-whole" data-testid="voice-assist-notice">
       <span className="va-sign">
@@ -79,7 +79,7 @@ function Way({ status, permitted, busy, readOnly }: Props): JSX.Element | null {
 
 function FromServer({ status }: { readonly status: AssistStatus }): JSX.Element | null {
   if (status.state === 'failed') return <Detail {...status.failure} />;
-  return status.state === 'reconnecting' && status.detail ? <Detail detail={status.detail} /> : null;
+  return (status.state === 'reconnecting' || status.state === 'listening') && status.detail ? <Detail detail={status.detail} /> : null;
 }
 
 function Detail({ detail, twilioCode }: Partial<Pick<Failure, 'detail' | 'twilioCode'>>): JSX.Element | null {

@@ -27,7 +27,7 @@ export function toldOf(status: AssistStatus, texts: Texts): Told {
     case 'starting':
       return { name, ...texts.starting, tone: 'neutral' };
     case 'listening':
-      return { name, ...texts.listening, tone: 'success' };
+      return status.note ? { name, ...texts.notes[status.note], tone: 'warning' } : { name, ...texts.listening, tone: 'success' };
     case 'paused':
       return status.byHold
         ? { name: texts.pausedByHold, ...texts.pausedOnHold, tone: 'warning' }
@@ -57,6 +57,7 @@ function signOf(status: AssistStatus): JSX.Element {
     case 'off':
       return <ConnectivityOfflineIcon decorative size="sizeIcon20" />;
     case 'listening':
+      if (status.note) return <WarningIcon decorative size="sizeIcon20" />;
       return (
         <span className="va-bars">
           <i />

@@ -1,6 +1,6 @@
 /** What a screen reader says: each new answer once, and changes of state that matter; nothing while an answer grows (pure). */
 import type { CallState } from './call_state';
-import type { Announcement, AssistStatus } from './model';
+import type { Announcement, AssistStatus, ListeningNote } from './model';
 import { finishedById, finishedIds } from './suggestions';
 
 type Said = Announcement extends infer A ? (A extends { key: string } ? Omit<A, 'key'> : never) : never;
@@ -28,7 +28,11 @@ export function noteListed(state: CallState): Pick<CallState, 'announced'> {
 }
 
 export function announceStatus(state: CallState, before: AssistStatus, after: AssistStatus): Partial<CallState> {
-  if (before.state === after.state || QUIET.has(after.state)) return {};
+  if (QUIET.has(after.state) || (before.state === after.state && (!noteOf(after) || noteOf(after) === noteOf(before)))) return {};
   if (after.state === 'off' && before.state !== 'listening' && before.state !== 'paused' && before.state !== 'reconnecting') return {};
   return announce(state, { kind: 'status', status: after });
+}
+
+function noteOf(status: AssistStatus): ListeningNote | undefined {
+  return status.state === 'listening' ? status.note : undefined;
 }

@@ -55,10 +55,14 @@ export type Unconfigured =
   | 'noQueue' // entries, but none for this task's queue, and no default
   | 'badUrl'; // the entry's functionsUrl is no https address
 
+/** It does not hear the call rightly; it does not hear the agent; the last turn was blocked by a policy. */
+export type ListeningNote = 'audioFormat' | 'agentTrackLost' | 'turnBlocked';
+
 export type AssistStatus =
   | { readonly state: 'off'; readonly why: 'notStarted' | 'stopped' | 'callEnded' }
   | { readonly state: 'starting' }
-  | { readonly state: 'listening' }
+  /** `note`: what the agent must know although it listens; `detail` is the relay's own word for it, in English. */
+  | { readonly state: 'listening'; readonly note?: ListeningNote; readonly detail?: string }
   /** `byHold`: it paused by itself because the call is on hold, and will go on by itself. */
   | { readonly state: 'paused'; readonly byHold: boolean }
   /** `what`: the assistant's connection to the model, this page's to Sync, or the page's own network. */

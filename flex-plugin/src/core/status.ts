@@ -2,7 +2,9 @@
 import type { CallState } from './call_state';
 import { fromStatus } from './failures';
 import type { RelayStatus } from './messages';
-import type { AssistStatus, Permitted } from './model';
+import type { AssistStatus, ListeningNote, Permitted } from './model';
+
+const NOTES: Readonly<Record<string, ListeningNote>> = { AudioFormat: 'audioFormat', AgentTrackLost: 'agentTrackLost', TurnBlocked: 'turnBlocked' };
 
 /** What is shown of the state. */
 export function statusOf(state: CallState): AssistStatus {
@@ -37,7 +39,7 @@ function followed(state: CallState): AssistStatus {
     case 'starting':
       return state.moving ? { state: 'moved', to: 'server' } : { state: 'starting' };
     case 'live':
-      return { state: 'listening' };
+      return listening(relay);
     case 'paused':
       return { state: 'paused', byHold: state.pausedByHold };
     case 'reconnecting':
@@ -49,6 +51,12 @@ function followed(state: CallState): AssistStatus {
     case 'failed':
       return { state: 'failed', failure: fromStatus(relay) };
   }
+}
+
+function listening(relay: RelayStatus): AssistStatus {
+  const note = NOTES[relay.reason];
+  if (!note) return { state: 'listening' };
+  return { state: 'listening', note, ...(relay.message ? { detail: relay.message } : {}) };
 }
 
 /** The relay of the call's audio is at work, or about to be. */

@@ -2,7 +2,7 @@
  * Every word that the plugin shows or says, in English and in German. To add a language: another constant of the type `Texts`, and a
  * line in `LANGUAGES`; the compiler names what is missing.
  */
-import type { Alert, AssistStatus, FailureCode, NotHelpfulReason, SuggestionView, Unconfigured } from '../core/model';
+import type { Alert, AssistStatus, FailureCode, ListeningNote, NotHelpfulReason, SuggestionView, Unconfigured } from '../core/model';
 
 interface Words {
   /** What happened, in a few words. */
@@ -22,6 +22,8 @@ export interface Texts {
   readonly off: Readonly<Record<Extract<AssistStatus, { state: 'off' }>['why'], Words>>;
   readonly starting: Words;
   readonly listening: Words;
+  /** While it listens. */
+  readonly notes: Readonly<Record<ListeningNote, Words>>;
   readonly paused: Words;
   readonly pausedOnHold: Words;
   readonly reconnecting: Readonly<Record<'model' | 'sync', Words>>;
@@ -127,6 +129,11 @@ const EN: Texts = {
   },
   starting: { title: 'Starting', body: 'The call is being connected to the assist. This takes a second or two.' },
   listening: { title: 'Listening', body: 'The assist hears both sides of this call.' },
+  notes: {
+    audioFormat: { title: 'The assist hears only noise', body: `${ADMIN_EN}: the audio format of the model in the VoiceAssist is wrong. No suggestions will come.` },
+    agentTrackLost: { title: 'The assist does not hear you', body: 'It hears the customer, and suggestions go on. What you say is missing from them and from the transcript.' },
+    turnBlocked: { title: 'A suggestion was blocked', body: 'A policy of the language model’s service did not let it answer the last question. The assist goes on listening.' },
+  },
   paused: { title: 'Paused', body: 'Nothing of this call is sent to the assist until you resume it.' },
   pausedOnHold: { title: 'Paused while the call is on hold', body: 'It goes on by itself when you take the call back.' },
   reconnecting: {
@@ -308,6 +315,11 @@ const DE: Texts = {
   },
   starting: { title: 'Startet', body: 'Das Gespräch wird mit der Hilfe verbunden. Das dauert ein bis zwei Sekunden.' },
   listening: { title: 'Hört zu', body: 'Die Hilfe hört beide Seiten dieses Gesprächs.' },
+  notes: {
+    audioFormat: { title: 'Die Hilfe hört nur Rauschen', body: `${ADMIN_DE}: Das Audioformat des Modells im VoiceAssist stimmt nicht. Es werden keine Vorschläge kommen.` },
+    agentTrackLost: { title: 'Die Hilfe hört Sie nicht', body: 'Sie hört den Kunden, und es kommen weiter Vorschläge. Was Sie sagen, fehlt darin und in der Mitschrift.' },
+    turnBlocked: { title: 'Ein Vorschlag wurde gesperrt', body: 'Eine Richtlinie beim Dienst des Sprachmodells hat die Antwort auf die letzte Frage nicht zugelassen. Die Hilfe hört weiter zu.' },
+  },
   paused: { title: 'Pausiert', body: 'Nichts von diesem Gespräch wird an die Hilfe gesendet, bis Sie fortsetzen.' },
   pausedOnHold: { title: 'Pausiert, während das Gespräch gehalten wird', body: 'Es geht von selbst weiter, wenn Sie das Gespräch zurückholen.' },
   reconnecting: {

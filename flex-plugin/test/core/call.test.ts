@@ -386,6 +386,22 @@ test('states out of order: the Map has the last word, the Stream only what is la
   assert.equal(desk.status.state, 'failed', 'an older generation');
 });
 
+test('what the agent must know while the assist listens is told and announced once, and goes with the next word', () => {
+  for (const [reason, note] of [['AudioFormat', 'audioFormat'], ['AgentTrackLost', 'agentTrackLost'], ['TurnBlocked', 'turnBlocked']] as const) {
+    const desk = new Desk().live();
+    const { now } = desk;
+    desk.relay('live', { reason, message: 'In its words.', at: now + 10, id: 'g1-status-2' });
+    assert.deepEqual(desk.status, { state: 'listening', note, detail: 'In its words.' });
+    const said = desk.view.announcement;
+    assert.deepEqual(said?.kind === 'status' && said.status, desk.status);
+    desk.relay('live', { reason, message: 'In its words.', at: now + 20, id: 'g1-status-3' });
+    assert.equal(desk.view.announcement, said, 'once');
+    desk.relay('live', { reason: 'Started', at: now + 30, id: 'g1-status-4' });
+    assert.deepEqual(desk.status, { state: 'listening' });
+    assert.equal(desk.view.announcement, said);
+  }
+});
+
 test('`transcript` messages alone, the original server: a suggestion appears, and the assist counts as listening', () => {
   const desk = new Desk().command('start').answer({ generation: null, map: '', stream: '', named: false });
   assert.equal(desk.done('follow')[0]?.stream, `FLEX_ASSIST_${CALL}`);
