@@ -98,3 +98,12 @@ def test_events_a_fault_that_passes_in_time_is_no_event_and_one_that_was_told_ha
 def test_events_an_operator_that_begins_to_lead_tells_nothing_twice() -> None:
     status = make_plan(well(), at(0)).status
     assert told([(0, well())], already_told(status["conditions"])) == []
+
+
+def test_events_a_canary_is_told_by_its_steps_alone() -> None:
+    known: Told = {"PromptRolledOut": ("True", "RolledOut")}
+    for reason in ("CanaryProgressing", "CanaryRejected"):
+        condition = {"type": "PromptRolledOut", "status": "False", "reason": reason, "message": "", "lastTransitionTime": at(0)}
+        assert due_events(known, [condition], at(600)) == []
+    in_force = {"type": "PromptRolledOut", "status": "True", "reason": "RolledOut", "message": "", "lastTransitionTime": at(601)}
+    assert due_events(known, [in_force], at(601)) == []

@@ -29,8 +29,10 @@ _TOLD_WHEN_TRUE = frozenset(
 _SUMMARIES = frozenset({ConditionType.PROGRESSING})
 """Never told: they sum up what is told."""
 _BAD_WHEN_TRUE = frozenset({ConditionType.DEGRADED})
-_NO_FAULT = frozenset({Reason.PAUSED, Reason.DELETING, Reason.NOT_CONFIGURED, Reason.CANARY_PROGRESSING})
+_NO_FAULT = frozenset({Reason.PAUSED, Reason.DELETING, Reason.NOT_CONFIGURED})
 """As somebody asked for it."""
+_TOLD_BY_THE_ROLLOUT = frozenset({Reason.CANARY_PROGRESSING, Reason.CANARY_REJECTED})
+"""Each step of a canary is an event of its own, with the figures that decided."""
 _PASSING = frozenset(
     {
         Reason.NOT_READY,
@@ -96,7 +98,7 @@ def may_come_due(told: Told, conditions: Sequence[Condition]) -> bool:
 
 def _event(told: tuple[str, str] | None, one: Condition, now: str) -> Event | None:
     kind, status, reason = one["type"], one["status"], one["reason"]
-    if (status, reason) == told or kind in _SUMMARIES:
+    if (status, reason) == told or kind in _SUMMARIES or reason in _TOLD_BY_THE_ROLLOUT:
         return None
     if not _is_bad(one):
         worth = kind in _TOLD_WHEN_TRUE if told is None or told[0] == "Unknown" else told[0] != status
