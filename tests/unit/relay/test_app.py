@@ -21,7 +21,7 @@ COMPATIBLE = ModelConfig(name="mine", provider=Provider.COMPATIBLE, url="wss://m
     ],
     ids=["OpenAI", "Compatible", "Compatible, and chosen"],
 )
-def test_app_a_guessed_audio_format_is_told_in_the_log_and_in_the_status(model: ModelConfig, warned: bool) -> None:  # noqa: FBT001
+def test_app_a_guessed_audio_format_is_told_in_the_log_and_in_the_status(model: ModelConfig, warned: bool) -> None:
     with capture_logs() as said:
         _warn_of_guesses(model)
     assert [one["event"] for one in said] == (["audio_format_not_chosen"] if warned else [])
