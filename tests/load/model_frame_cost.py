@@ -1,4 +1,4 @@
-"""What a frame costs on its way into the model's session, without the socket: ours beside the barest append that can be written.
+"""What a frame costs on its way into the model's session, without the socket: ours, in each format of the audio, beside the barest append.
 
 Run: python tests/load/model_frame_cost.py
 """
@@ -15,8 +15,10 @@ from collections.abc import Callable
 
 from websockets.speedups import apply_mask
 
+from voiceassist_crds.config import AudioFormat
 from voiceassist_relay.metrics.relay_metrics import RelayMetrics
 from voiceassist_relay.realtime.audio_sender import AudioSender
+from voiceassist_relay.realtime.core.audio_format import encoder
 from voiceassist_relay.realtime.core.audio_time import AudioClock
 from voiceassist_relay.realtime.core.limits import SessionLimits
 
@@ -48,22 +50,26 @@ def fastest(work: Callable[[], None]) -> float:
 def main() -> None:
     """Prints one JSON object."""
     payload = base64.b64encode(os.urandom(160))
-    feed = AudioSender("customer", RelayMetrics(), SessionLimits())
-    feed.attach(sink, AudioClock(), math.inf)
 
-    def ours() -> None:
-        put = feed.put
-        for number in range(FRAMES):
-            put(payload, number / 50)
-            if number % 50 == 0:
-                feed.trim(number / 50 - 2)
-        feed.trim(math.inf)
+    def ours(form: AudioFormat) -> Callable[[], None]:
+        feed = AudioSender("customer", RelayMetrics(), SessionLimits())
+        feed.attach(sink, AudioClock(), math.inf, encode=encoder(form))
+
+        def work() -> None:
+            put = feed.put
+            for number in range(FRAMES):
+                put(payload, number / 50)
+                if number % 50 == 0:
+                    feed.trim(number / 50 - 2)
+            feed.trim(math.inf)
+
+        return work
 
     def barest() -> None:
         for _ in range(FRAMES):
             bare(payload)
 
-    print(json.dumps({"feedUs": fastest(ours), "bareAppendUs": fastest(barest)}))
+    print(json.dumps({"feedUs": {form.value: fastest(ours(form)) for form in AudioFormat}, "bareAppendUs": fastest(barest)}))
 
 
 if __name__ == "__main__":
