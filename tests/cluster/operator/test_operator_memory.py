@@ -43,6 +43,7 @@ def settled(plane: Lab, relays: Relays, folder: Path, cluster: Cluster) -> Itera
     """An operator for all namespaces that has looked at the object several times."""
     folder.mkdir()
     arguments = ("--all-namespaces", "--lease-namespace", cluster.namespace, "--relay-port", str(relays.port), "--resync-seconds", "1")
+    arguments += ("--lease-name", folder.name)  # none waits for the one before
     operator = Operator(plane.outside_kubeconfig(), folder / "log", *arguments)
     try:
         operator.await_event("operator up", 60)
