@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,13 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
 from integration.model_client_rig import ledgers, relay_config, self_signed
+from voiceassist_crds.config import AudioFormat, ModelConfig
 from voiceassist_crds.status import PeerReason
 from voiceassist_relay.config.snapshot import Secrets, Snapshot
+from voiceassist_relay.health import model_check
 from voiceassist_relay.health.model_check import check_model, try_model
 from voiceassist_relay.health.peer_check import Unwell
+from voiceassist_relay.realtime.core.trial import Found
 from voiceassist_sim.openai import RealtimeServer
 
 
@@ -111,3 +115,28 @@ async def test_a_conversation_of_a_second_says_what_the_server_does(server: Real
     assert found.told().startswith("PCMU: answers with a tool call, ends turns by itself, writes down what it hears, first piece")
     (ledger,) = ledgers(server)
     assert ledger.received["response.create"] == 1
+
+
+async def test_a_format_that_is_refused_is_not_the_last_one_that_is_tried(server: RealtimeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server may refuse a format in session.update, or take it and hear noise."""
+    tried: list[AudioFormat | None] = []
+
+    @asynccontextmanager
+    async def session(_: Snapshot, model: ModelConfig, *__: object) -> AsyncIterator[tuple[None, str]]:
+        tried.append(model.audio_format)
+        if model.audio_format in refused:
+            raise Unwell(PeerReason.MISCONFIGURED, f"refused {model.audio_format}")
+        yield None, "host"
+
+    async def converse(_: object, __: ModelConfig, form: AudioFormat, ___: float) -> Found:
+        return Found(form, text=True)
+
+    monkeypatch.setattr(model_check, "_session", session)
+    monkeypatch.setattr(model_check, "_converse", converse)
+    one = snapshot(server)
+    refused = {AudioFormat.PCMU}
+    assert [found.audio_format for found in await try_model(one)] == [AudioFormat.PCM16K]
+    assert tried == [AudioFormat.PCMU, AudioFormat.PCM16K]
+    refused = set(AudioFormat)
+    with pytest.raises(Unwell, match="refused PCMU"):
+        await try_model(one)

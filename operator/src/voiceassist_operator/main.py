@@ -50,7 +50,7 @@ WATCH_SILENT_SECONDS = 120.0
 """When a watch has heard nothing for so long (each is begun anew every 45 s), the liveness probe fails."""
 
 NOT_HEARD_SECONDS = 30.0
-"""A replica that could not read the Lease for so long could not lead, either: it is not ready."""
+"""A replica that could not read the Lease for so long, or for its own deadline, could not lead, either: it is not ready."""
 
 log = structlog.get_logger("voiceassist.operator")
 
@@ -85,7 +85,7 @@ class Health:
         return web.Response(text=f"{problem or 'ok'}\n", status=500 if problem else 200)
 
     async def _readyz(self, _: web.Request) -> web.Response:
-        ready = time.monotonic() - self.election.heard_at < NOT_HEARD_SECONDS
+        ready = time.monotonic() - self.election.heard_at < max(NOT_HEARD_SECONDS, self.election.times.deadline)
         return web.Response(text="ok\n" if ready else "the API server does not tell who holds the Lease\n", status=200 if ready else 503)
 
     async def _render(self, _: web.Request) -> web.Response:

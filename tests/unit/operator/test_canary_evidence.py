@@ -77,3 +77,11 @@ def test_canary_evidence_too_few_turns_are_waited_for() -> None:
     assert judge(PromptCounts(turns=3), CLEAN, CHECKS, 20).lacks == "17 more turns of the canary, of 20"
     assert judge(PromptCounts(turns=20), CLEAN, CHECKS, 20).lacks == ""
     assert FALSE_ALARMS < 0.01
+
+
+def test_canary_evidence_more_thumbs_down_than_verdicts_are_all_of_them() -> None:
+    """A verdict of before the roll-out that is changed in it counts as one down and no verdict."""
+    odd = PromptCounts(calls=9, turns=50, verdicts=1, negative=2)
+    assert judge(odd, CLEAN, CHECKS, 10) == judge(PromptCounts(calls=9, turns=50, verdicts=1, negative=1), CLEAN, CHECKS, 10)
+    for negative, verdicts in ((1, 0), (-1, 1)):
+        assert judge(PromptCounts(calls=9, turns=50, verdicts=verdicts, negative=negative), CLEAN, CHECKS, 10).finding is None

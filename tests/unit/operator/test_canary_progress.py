@@ -16,6 +16,7 @@ from voiceassist_operator.policy.canary.counts import Report, merged, total
 from voiceassist_operator.policy.canary.progress import Progress, advance, seconds_of
 from voiceassist_operator.policy.canary.record import decided, from_status, news, to_status
 from voiceassist_operator.policy.observed import Orders
+from voiceassist_operator.policy.rollout import previous_in_force
 
 CANARY = RolloutSpec.model_validate(
     {
@@ -278,3 +279,12 @@ class Life(RuleBasedStateMachine):
 
 TestLife = Life.TestCase
 TestLife.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+
+
+@pytest.mark.parametrize("outcome", ["Rejected", "Replaced"])
+def test_canary_progress_a_roll_back_leads_to_what_was_in_force(outcome: str) -> None:
+    history = [{"revision": "c"}, {"revision": "b", "outcome": outcome}, {"revision": "a"}]
+    assert previous_in_force({"history": history}, "c", {"a", "b", "c"}) == "a"
+    assert previous_in_force({"history": history}, "c", {"b", "c"}) == ""
+    assert previous_in_force({"history": history}, "d", {"a", "b", "c"}) == "", "the history does not have the newest yet"
+    assert previous_in_force({}, "c", {"a"}) == ""

@@ -54,6 +54,11 @@ def test_kubectl_plugin_orders_name_the_revision(
         ("rollback", TRIED, "new1 is tried: abort takes it back"),
         ("rollback", REJECTED, "new1 was taken back already"),
         ("rollback", {"currentRevision": "old1", "history": [{"revision": "old1"}]}, "no prompt before"),
+        (
+            "rollback",
+            {"currentRevision": "c", "history": [{"revision": "c"}, {"revision": "b", "outcome": "Rejected"}]},
+            "no prompt before",
+        ),
         ("retry", TRIED, "no prompt was taken back"),
     ],
 )

@@ -42,6 +42,7 @@ def test_lease_times_leave_room_for_two_attempts(duration: float) -> None:
     times = LeaseTimes(duration)
     assert times.renew_every + times.attempt + times.try_again + times.attempt < times.deadline < duration
     assert times.attempt <= times.renew_every, "a slow renewal does not put off the next one"
+    assert times.renew_every < 15, "a replica of version 0.1.0 takes what has not changed for 15 s"
 
 
 def test_lease_the_holder_says_how_long_it_counts() -> None:

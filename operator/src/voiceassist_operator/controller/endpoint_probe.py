@@ -27,11 +27,11 @@ from ..errors import OperatorError
 from ..kubernetes.client import Cluster
 from ..kubernetes.secrets import secret_value
 from ..policy.endpoint_answers import Answer, Route, of_answer
-from ..policy.next_pass import dial_is_due
+from ..policy.next_pass import LONGEST_PROBE_SECONDS, dial_is_due
 from ..policy.observed import Endpoint, EndpointFact, Observed
 
 TIMEOUT_SECONDS = 5.0
-STALE_SECONDS = 90.0
+STALE_SECONDS = LONGEST_PROBE_SECONDS + 90.0
 """How long a dial's result stands while the Secret cannot be read for another."""
 
 log = structlog.get_logger("voiceassist.endpoint")

@@ -23,7 +23,8 @@ class LeaderElection:
     """One replica's claim to the Lease `name` in `namespace`. Its coroutines are for one loop; the rest may be asked by any thread."""
 
     def __init__(self, name: str, namespace: str, me: str, times: LeaseTimes = USUAL) -> None:
-        self._name, self._namespace, self._me, self._times = name, namespace, me, times
+        self._name, self._namespace, self._me = name, namespace, me
+        self.times = times
         self._renewed: float | None = None
         self._seen: Seen | None = None
         self._held: Manifest | None = None
@@ -35,7 +36,7 @@ class LeaderElection:
 
     def may_write(self) -> None:
         """Raises NotLeading unless the Lease is surely ours."""
-        if not may_write(self._renewed, time.monotonic(), self._times):
+        if not may_write(self._renewed, time.monotonic(), self.times):
             raise NotLeading("the Lease is not held; nothing is written")
 
     async def acquire(self, cluster: Cluster) -> None:
@@ -50,15 +51,15 @@ class LeaderElection:
 
     async def hold(self, cluster: Cluster) -> None:
         """Renews until the Lease is lost; then returns."""
-        due = (self._renewed or 0.0) + self._times.renew_every
+        due = (self._renewed or 0.0) + self.times.renew_every
         while True:
             await asyncio.sleep(max(0.0, due - time.monotonic()))
             renewed = await self._try(cluster)
             at = self._renewed
-            if not renewed and not may_write(at, time.monotonic(), self._times):
+            if not renewed and not may_write(at, time.monotonic(), self.times):
                 log.error("the Lease is lost", holder=self._seen.holder if self._seen else "")
                 return
-            due = at + self._times.renew_every if renewed and at is not None else time.monotonic() + self._times.try_again
+            due = at + self.times.renew_every if renewed and at is not None else time.monotonic() + self.times.try_again
 
     async def release(self, cluster: Cluster) -> None:
         """Gives the Lease up, so that another replica leads at once. It is not taken again."""
@@ -69,17 +70,17 @@ class LeaderElection:
             async with self._one, asyncio.timeout(RELEASE_SECONDS):  # a renewal that is under way has ended
                 lease = await cluster.get(LEASE, self._name, self._namespace)
                 if lease is not None and (lease.get("spec") or {}).get("holderIdentity") == self._me:
-                    await cluster.replace({**lease, "spec": lease_spec(lease, "", time.time(), self._times)})
+                    await cluster.replace({**lease, "spec": lease_spec(lease, "", time.time(), self.times)})
                     log.info("the Lease is given up")
         except (OperatorError, TimeoutError) as error:
             log.warning("the Lease could not be given up; it runs out by itself", error=str(error) or "no answer in time")
 
     async def _try(self, cluster: Cluster) -> bool:
         try:
-            async with self._one, asyncio.timeout(self._times.attempt):
+            async with self._one, asyncio.timeout(self.times.attempt):
                 return await self._try_once(cluster)
         except TimeoutError:
-            log.warning("the Lease could not be read or written in time", seconds=self._times.attempt)
+            log.warning("the Lease could not be read or written in time", seconds=self.times.attempt)
         except OperatorError as error:
             log.warning("the Lease could not be read or written", error=str(error))
         return False
@@ -87,7 +88,7 @@ class LeaderElection:
     async def _try_once(self, cluster: Cluster) -> bool:
         """Renews or takes the Lease, if that may be. Raises OperatorError."""
         asked, made = time.monotonic(), None
-        if self._held is not None and may_write(self._renewed, asked, self._times):  # else somebody may have taken it
+        if self._held is not None and may_write(self._renewed, asked, self.times):  # else somebody may have taken it
             try:
                 made = await self._write(cluster, self._held)
             except Contended:  # it is another one by now; perhaps by a renewal of ours whose answer did not come
@@ -108,7 +109,7 @@ class LeaderElection:
         return True
 
     async def _write(self, cluster: Cluster, lease: Manifest | None) -> Manifest:
-        spec = lease_spec(lease, self._me, time.time(), self._times)
+        spec = lease_spec(lease, self._me, time.time(), self.times)
         if lease is not None:
             return await cluster.replace({**lease, "spec": spec})
         metadata = {"name": self._name, "namespace": self._namespace}

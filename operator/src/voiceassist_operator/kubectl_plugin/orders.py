@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..policy.resources.metadata import ABORT_ANNOTATION, HOLD_ANNOTATION, PROMOTE_ANNOTATION, REASON_ANNOTATION, RETRY_ANNOTATION
+from ..policy.rollout import NEVER_IN_FORCE
 
 ORDERS = {
     "promote": "put the canary in force now",
@@ -43,7 +44,7 @@ def _asked(order: str, prompt: Mapping[str, Any], present: Mapping[str, str]) ->
             raise Refused(f"{canary} is tried: abort takes it back")
         case "rollback" if rejected:
             raise Refused(f"{rejected} was taken back already; {prompt.get('currentRevision')} is in force")
-        case "rollback" if len(prompt.get("history") or []) < 2:
+        case "rollback" if not [one for one in (prompt.get("history") or [])[1:] if one.get("outcome") not in NEVER_IN_FORCE]:
             raise Refused("the history has no prompt before the one in force")
         case "rollback":
             return _about(ABORT_ANNOTATION, prompt["currentRevision"], present)

@@ -12,6 +12,10 @@ DURATION = 15.0
 """Seconds after its last renewal that a Lease counts as held, where nobody says otherwise."""
 
 
+LONGEST_SECONDS = 10.0
+"""Between two renewals: replicas of version 0.1.0 take a Lease that has not changed for 15 s, whatever it says of itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class LeaseTimes:
     """What follows from the seconds after its last renewal that a Lease counts as held. Two whole attempts end before the deadline."""
@@ -26,12 +30,12 @@ class LeaseTimes:
     @property
     def renew_every(self) -> float:
         """Seconds from the beginning of one renewal that went well to the next."""
-        return self.duration / 5
+        return min(self.duration / 5, LONGEST_SECONDS)
 
     @property
     def attempt(self) -> float:
         """Seconds for one renewal."""
-        return self.duration / 5
+        return min(self.duration / 5, LONGEST_SECONDS)
 
     @property
     def try_again(self) -> float:

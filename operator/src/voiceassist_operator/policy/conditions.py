@@ -188,7 +188,7 @@ def _status_cannot_be_read(state: State) -> Verdict | None:
 
 def _canary_was_rejected(state: State) -> Verdict | None:
     progress = state.progress
-    if progress is None or not progress.rejected:
+    if progress is None or not progress.rejected or (state.config is not None and behind(state.seen, state.config)):
         return None
     text = (
         f"prompt {progress.rejected} is withdrawn and {progress.stable} in force for all calls: {progress.rejected_for}. "
@@ -314,6 +314,8 @@ def _waits_for_what_is_missing(state: State) -> Verdict | None:
 
 def _prompt_is_rolling_out(state: State) -> Verdict | None:
     rolled = state.others[ConditionType.PROMPT_ROLLED_OUT]
+    if rolled.reason is Reason.CANARY_PROGRESSING:  # whose figures change with each turn
+        return Verdict(True, Reason.RECONCILING, "a canary of the prompt is tried: PromptRolledOut says how far it is")
     return None if rolled.status is True or rolled.reason is Reason.CANARY_REJECTED else Verdict(True, Reason.RECONCILING, rolled.message)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,6 +19,8 @@ from .resources.metadata import CONFIG_ANNOTATION, SECRETS_ANNOTATION
 
 HISTORY = 10
 """Revisions of the prompt that are kept to go back to."""
+NEVER_IN_FORCE = frozenset({"Canary", "Rejected", "Replaced"})
+"""Outcomes in the history of prompts that not all calls had."""
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 COST_EVERY_SECONDS = 10.0
 """How often the number of calls is put on a pod at most."""
@@ -111,11 +113,19 @@ def rollout_progress(seen: Observed, desired: RelayConfig, now: str) -> Progress
     before = from_status(recorded)
     if before is not None and before.stable != desired.prompts[0].revision and before.stable not in seen.kept_prompts:
         before = None  # what was in force can be given to nobody any more
-    entries = [entry["revision"] for entry in recorded.get("history") or []]
-    previous = next((one for one in entries[1:] if one in seen.kept_prompts), "") if entries[:1] == [desired.prompts[0].revision] else ""
+    previous = previous_in_force(recorded, desired.prompts[0].revision, seen.kept_prompts)
     reports = [Report(pod.name, pod.status.rollout) for pod in seen.pods if pod.status is not None]
     epoch = datetime.fromisoformat(now).timestamp()
     return advance(before, desired.prompts[0].revision, previous, seen.owner.spec.rollout, seen.orders, reports, epoch)
+
+
+def previous_in_force(recorded: Mapping[str, Any], newest: str, kept: Container[str]) -> str:
+    """Returns the revision that a roll-back of `newest` leads to: the latest before it that was in force and is kept; empty for none."""
+    first, *rest = recorded.get("history") or [{}]
+    if first.get("revision") != newest:
+        return ""
+    was_in_force = (entry["revision"] for entry in rest if entry.get("outcome") not in NEVER_IN_FORCE)
+    return next((one for one in was_in_force if one in kept), "")
 
 
 def prompt_history(seen: Observed, progress: Progress, now: str) -> list[dict[str, Any]]:

@@ -361,7 +361,11 @@ class CallBridge:
         """A turn is handled."""
         self._summary.timeline.handled(outcome, timing)
         self._metrics.turn(outcome, revision, timing)
-        if outcome in FAILED and revision not in self._failed_with:
+        if outcome in FAILED:
+            self._note_failure(revision)
+
+    def _note_failure(self, revision: str) -> None:
+        if revision not in self._failed_with:
             self._failed_with.add(revision)
             self._metrics.revisions.call_failed(revision)
 
@@ -388,12 +392,21 @@ class CallBridge:
                     StatusReason.AGENT_REQUEST,
                     "Paused: nothing that is said reaches the assistant.",
                 )
-        elif reason in _HEALTH:
+        elif reason in _HEALTH and self._speaks_as_most_do:
             self._health.failed(_HEALTH[reason], message, self._epoch())
         self._publisher.status(state, reason, message)
         if state is AssistState.FAILED:
             self._failed = True
+            if reason in _HEALTH:  # a prompt's own model may be the cause: no turn would ever tell of it
+                self._metrics.revisions.turn(self.revision, "failed")
+                self._note_failure(self.revision)
             self._close("model", 1011)
+
+    @property
+    def _speaks_as_most_do(self) -> bool:
+        """Whether the model is the one of the first prompt: a canary's own says nothing of the relay's health."""
+        config = self._config
+        return config.model_of(self._prompt) == config.model_of(config.prompts[0])
 
     # the life
 

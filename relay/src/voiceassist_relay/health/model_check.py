@@ -136,8 +136,8 @@ class _Connect(connect):
 
 
 async def check_model(snapshot: Snapshot, tls: ssl.SSLContext | None = None, proxies: Proxies = STRAIGHT) -> None:
-    """Opens a session as a call would, and closes it. Raises Unwell that says what to do; takes at most 10 s."""
-    async with _session(snapshot, snapshot.config.model, tls, proxies):
+    """Opens a session as a call with the first prompt would, and closes it. Raises Unwell that says what to do; takes at most 10 s."""
+    async with _session(snapshot, snapshot.config.model_of(snapshot.config.prompts[0]), tls, proxies):
         pass
 
 
@@ -149,15 +149,24 @@ async def try_model(
     Goes on to the next format only while none has gone well. Raises Unwell that says what to do: no session, or no answer in any format.
     `patience`: seconds for the end of the turn, and for the answer.
     """
-    model = snapshot.config.model
+    model = snapshot.config.model_of(snapshot.config.prompts[0])
     chosen = is_format_chosen(model)
     found: list[Found] = []
+    refused: Unwell | None = None
     for form in [provider_of(model).audio_format(model)] if chosen else list(AudioFormat):
         one = model.model_copy(update={"audio_format": form})
-        async with _session(snapshot, one, tls, proxies) as (socket, host):
-            found.append(await _converse(socket, one, form, patience))
+        try:
+            async with _session(snapshot, one, tls, proxies) as (socket, host):
+                found.append(await _converse(socket, one, form, patience))
+        except Unwell as unwell:
+            if chosen or unwell.reason is not PeerReason.MISCONFIGURED:
+                raise
+            refused = refused or unwell  # perhaps of this format alone
+            continue
         if found[-1].well:
             return found
+    if not found and refused is not None:
+        raise refused
     raise _of_trial(found, host, chosen=chosen)
 
 
@@ -302,4 +311,5 @@ def _read(message: str | bytes) -> ServerEvent:
 
 def model_relevant(snapshot: Snapshot) -> object:
     """What the answer depends on."""
-    return snapshot.config.model, snapshot.secrets.model_key, snapshot.secrets.model_headers, snapshot.config.network, snapshot.authorities
+    model = snapshot.config.model_of(snapshot.config.prompts[0])
+    return model, snapshot.secrets.model_key, snapshot.secrets.model_headers, snapshot.config.network, snapshot.authorities

@@ -56,7 +56,7 @@ class RevisionCounts:
             self._add(revision, "late")
 
     def verdict(self, revision: str, verdict: str, instead_of: str = "") -> None:
-        """An agent's: up, down or edited; `instead_of` the one that was given before."""
+        """An agent's: up, down or edited; `instead_of` the one given before, perhaps at another relay: only all relays' sum is right."""
         if not instead_of:
             self._add(revision, "verdicts")
         if verdict == "down" != instead_of:
@@ -67,4 +67,4 @@ class RevisionCounts:
     def _add(self, revision: str, what: str, count: int = 1) -> None:
         counts = self._counts.get(revision)
         if counts is not None:
-            counts[what] = max(counts[what] + count, 0)
+            counts[what] += count

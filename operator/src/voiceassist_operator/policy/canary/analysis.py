@@ -84,12 +84,15 @@ def _finding(check: AnalysisCheck, canary: PromptCounts, stable: PromptCounts, a
 
 
 def _share(metric: AnalysisMetric, counts: PromptCounts) -> Share:
+    """Never more than all: a relay's counts may begin between a first verdict and the one that takes its place."""
     match metric:
         case AnalysisMetric.TURN_FAILURE:
-            return Share(counts.failed, counts.turns)
+            hits, trials = counts.failed, counts.turns
         case AnalysisMetric.NOT_RELEVANT_SHIFT:
-            return Share(counts.not_relevant, counts.turns - counts.failed)
+            hits, trials = counts.not_relevant, counts.turns - counts.failed
         case AnalysisMetric.NEGATIVE_FEEDBACK:
-            return Share(counts.negative, counts.verdicts)
+            hits, trials = counts.negative, counts.verdicts
         case AnalysisMetric.LATENCY_P95:
-            return Share(counts.late, counts.answers)
+            hits, trials = counts.late, counts.answers
+    trials = max(trials, 0)
+    return Share(min(max(hits, 0), trials), trials)
