@@ -7,6 +7,7 @@ the call; this one writes into the Document that the call is the other's, and ha
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
@@ -178,11 +179,13 @@ class CallMoves:
         except TwilioUnclear:
             pass  # it may come all the same
         if outcome == "never_came":
-            await _answered(move, timing.arrive_seconds)
+            await _answered(move, timing.arrive_seconds, timing.take_seconds)
+        if not move.succeeded:  # written first: from then on nobody is given the call for the next stream, which may be stopped
+            await self._documents.settle(call_sid, lambda found: give_up(found, holder, generation), lambda wanted: wanted)
+            await _told(move, timing.take_seconds)
         if move.succeeded:
             await self._streams.stop_quietly(call_sid, holder.stream_sid)
             return "moved"
-        await self._documents.settle(call_sid, lambda found: give_up(found, holder, generation), lambda wanted: wanted)
         if outcome == "never_came":
             await self._streams.stop_quietly(call_sid, name)
         return outcome if move.call.movable else "ended"
@@ -227,7 +230,7 @@ class CallMoves:
 
     async def _came_after_gap(self, call_sid: str, move: _Move, document: CallDocument) -> str:
         """Asks for the next stream until one has come and has the call, or the time is over."""
-        timing, loop = self._deps.timing, asyncio.get_running_loop()
+        timing, loop, holder = self._deps.timing, asyncio.get_running_loop(), move.call.holder
         deadline, failures = loop.time() + timing.gap_seconds, 0
         while move.call.movable:
             generation = move.generation
@@ -246,17 +249,22 @@ class CallMoves:
                 continue
             except TwilioUnclear:
                 pass  # it may come all the same
-            await _answered(move, max(0.0, min(timing.gap_arrive_seconds, deadline - loop.time())))
+            await _answered(move, max(0.0, min(timing.gap_arrive_seconds, deadline - loop.time())), timing.take_seconds)
+            over, again = loop.time() >= deadline, None
+            if not move.succeeded:  # written first: from then on nobody is given the call for this stream, which may be stopped
+                if over:
+                    await self._documents.settle(call_sid, lambda found: give_up(found, holder, move.generation), lambda wanted: wanted)
+                else:
+                    again = await self._next_in_gap(call_sid, move)
+                await _told(move, timing.take_seconds)
             if move.succeeded:
                 return "moved_with_gap"
             await self._streams.stop_quietly(call_sid, name)
-            if loop.time() >= deadline:
+            if over:
                 return "never_came"
-            move.giving, move.stream_sid = None, ""
-            move.answered.clear()
-            again = await self._next_in_gap(call_sid, move)
             if again is None:
                 break
+            move.giving, move.stream_sid, move.answered = None, "", asyncio.Event()
             document = again
         return "ended"
 
@@ -295,7 +303,7 @@ class CallMoves:
         return await asyncio.shield(move.giving)
 
     async def _give(self, call_sid: str, move: _Move, request: TakeRequest, waiting: Callable[[], Awaitable[bool]]) -> bytes | None:
-        taker, holder = Taker(request.address, request.generation, request.stream_sid), move.call.holder
+        taker, holder, answered = Taker(request.address, request.generation, request.stream_sid), move.call.holder, move.answered
 
         async def commit(seq: int) -> CallDocument | None:
             if not await waiting():
@@ -315,7 +323,7 @@ class CallMoves:
                 self._given.popitem(last=False)
             return answer
         finally:
-            move.answered.set()
+            answered.set()
 
     def router(self) -> APIRouter:
         """The private port's route: POST /calls/{callSid}/take, for relays with our proof. To be asked before the other ones of calls."""
@@ -369,14 +377,21 @@ class CallMoves:
         return TakeAnswer.NOT_YET
 
 
-async def _answered(move: _Move, seconds: float) -> None:
+async def _answered(move: _Move, seconds: float, take_seconds: float) -> None:
     """Waits until the relay to which the next stream came has asked for the call, at most so many seconds, and then for its answer."""
     try:
         async with asyncio.timeout(seconds):
             await move.answered.wait()
     except TimeoutError:
-        if move.giving is not None:
-            await move.answered.wait()
+        await _told(move, take_seconds)
+
+
+async def _told(move: _Move, seconds: float) -> None:
+    """If another relay has asked for the call: waits until it is told what became of that, at most so many seconds."""
+    if move.giving is not None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await move.answered.wait()
 
 
 def _name(call_sid: str, request: TakeRequest) -> str:
