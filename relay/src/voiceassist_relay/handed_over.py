@@ -62,7 +62,8 @@ class HandedModel(msgspec.Struct, omit_defaults=True):
 
 
 class HandedCall(msgspec.Struct, omit_defaults=True):
-    """A whole call. `until_ms`: where the customer's and the agent's audio in it ends on the old stream's clock; -1: not known."""
+    """A whole call. `until_ms`: where the customer's and the agent's audio in it ends on the old stream's clock; -1: not known.
+    `failed_with`: revisions with which a turn failed in it."""
 
     generation: int
     document: dict[str, Any]
@@ -71,6 +72,7 @@ class HandedCall(msgspec.Struct, omit_defaults=True):
     until_ms: tuple[int, int] = (-1, -1)
     paused: bool = False
     seq: int = 0
+    failed_with: list[str] = msgspec.field(default_factory=list)
 
 
 class TakeRequest(msgspec.Struct, omit_defaults=True):

@@ -119,6 +119,8 @@ class CallBridge:
             self.frame = self._joining.put
         self._recalls = start.claims.generation > 1
         """The conversation so far is to be had from Sync, unless another relay hands it over."""
+        self._begun = not self._recalls
+        """Whether the call goes on here, with what there is of its conversation."""
         if self._recalls:
             self._model.wait_for_call()
         self._stream_over = LazyEvent()
@@ -180,7 +182,8 @@ class CallBridge:
         """The Document was read: whether the call is paused is what it says, unless somebody has asked here since it was."""
         if not self._told:
             self._hold_back(document.paused)
-        self._keep_revision(document.prompt_revision)
+        if self._recalls or self.start.claims.generation == 1:  # else it has what was handed over, which may be newer
+            self._keep_revision(document.prompt_revision)
         if self.start.claims.generation == 1:
             self._metrics.revisions.call(self.revision)
         self._known.set()
@@ -244,8 +247,8 @@ class CallBridge:
 
     @property
     def movable(self) -> bool:
-        """Whether the call's Document names this stream, and the stream runs."""
-        return self._known.is_set() and not self._reason
+        """Whether the call's Document names this stream, the call goes on here, and the stream runs."""
+        return self._known.is_set() and self._begun and not self._reason
 
     def brace(self) -> None:
         """The stream is to end before the next one is there: the call outlives it, until it is handed over or `release` is called."""
@@ -291,7 +294,9 @@ class CallBridge:
             return None
         self.frame = passed_over(self._metrics)
         paused = self._paused
-        handed = HandedCall(document.generation, document.wire(), self.revision, self._model.give(), until, paused, self._publisher.seq)
+        failed_with = sorted(self._failed_with)
+        given, seq = self._model.give(), self._publisher.seq
+        handed = HandedCall(document.generation, document.wire(), self.revision, given, until, paused, seq, failed_with)
         self._end("moved")
         if not await self._publisher.stored(STORED_SECONDS):
             self._log.warning("handed over before everything was stored")
@@ -309,6 +314,7 @@ class CallBridge:
         if not self._told:
             self._hold_back(written.paused or answer.paused)
         self._recalls = False
+        self._failed_with.update(answer.failed_with)
         self._begin_with(answer)
         return written
 
@@ -320,14 +326,19 @@ class CallBridge:
         await self._known.wait()
         if not self._recalls:
             return
-        earlier = await self._publisher.earlier(RECALL_SECONDS)
-        if earlier is None:
-            self._log.warning("goes on without the conversation so far")
-        self._model.recall(earlier or [])
-        self._begin_with(None)
+        try:
+            earlier = await self._publisher.earlier(RECALL_SECONDS)
+            if earlier is None:
+                self._log.warning("goes on without the conversation so far")
+            self._model.recall(earlier or [])
+            self._begin_with(None)
+        except Exception as error:
+            self._log.exception("call failed", part="recall", error=type(error).__name__)
+            self._close("error", 1011)
 
     def _begin_with(self, handed: HandedCall | None) -> None:
         """The call is this relay's."""
+        self._begun = True
         joining, self._joining = self._joining, None
         if joining is None:
             self._model.begin_with(None, self._time())
@@ -367,7 +378,8 @@ class CallBridge:
     def _note_failure(self, revision: str) -> None:
         if revision not in self._failed_with:
             self._failed_with.add(revision)
-            self._metrics.revisions.call_failed(revision)
+            if not self._recalls:  # what failed before a stream was started again is not known: the call may be counted
+                self._metrics.revisions.call_failed(revision)
 
     def transcript(self, track: Track, item: str, text: str, final: bool) -> None:
         """Spoken words."""

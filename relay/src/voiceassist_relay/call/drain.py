@@ -20,6 +20,9 @@ CLOSE_GRACE = TURN_GRACE + FLUSH_GRACE + 5
 MOVE_GRACE = 12.0
 """Seconds of CLOSE_GRACE that a call which is being moved when the time is over may take to be another relay's."""
 
+LEAST_GRACE = 5.0
+"""Seconds for the calls' ends in order, however long moves took to end."""
+
 
 class Mover(Protocol):
     """Moves calls to other relays."""
@@ -89,7 +92,7 @@ class Drain:
             await self._or_hurry(self._registry.wait_empty(limits.drain_timeout_seconds))
             if self._moves is not None and moving is not None:
                 grace -= await self._end_moves(self._moves, moving)
-        await self._registry.hang_up_all("drain", grace)
+        await self._registry.hang_up_all("drain", max(grace, LEAST_GRACE))
         log.info("drained")
 
     async def _end_moves(self, moves: Mover, moving: asyncio.Task[None]) -> float:

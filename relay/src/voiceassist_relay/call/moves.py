@@ -93,6 +93,9 @@ class CallMoves:
         self._deps, self._documents, self._streams, self._peers = deps, documents, streams, peers
         self._moves: dict[str, _Move] = {}
         self._last = False
+        self._gap_tried = asyncio.Lock()
+        self._gap_works: bool | None = None
+        """Whether a call that was without a stream for a while was moved; False: its next one was refused to the end. None: not known."""
         self.nowhere = False
         """Calls are to be moved, and no other relay has a place for them."""
         self._given: OrderedDict[str, bytes] = OrderedDict()
@@ -173,8 +176,12 @@ class CallMoves:
         try:
             await self._streams.create(call_sid, document.model_copy(update={"generation": generation, "stream_name": name}), moved=True)
         except TwilioRefused as error:
-            if leaves_no_room(error) and move.call.movable and not self.nowhere:
-                return await self._moved_with_gap(call_sid, move)
+            if leaves_no_room(error):  # or so it seems: until a call was moved with a gap, one alone is without a stream
+                async with self._gap_tried:
+                    if self._gap_works is None and self._may_have_gap(move):
+                        return await self._moved_with_gap(call_sid, move)
+                if self._may_have_gap(move):
+                    return await self._moved_with_gap(call_sid, move)
             outcome = "ended" if is_gone(error) else "refused"
         except TwilioUnclear:
             pass  # it may come all the same
@@ -190,6 +197,15 @@ class CallMoves:
             await self._streams.stop_quietly(call_sid, name)
         return outcome if move.call.movable else "ended"
 
+    def _may_have_gap(self, move: _Move) -> bool:
+        return move.call.movable and not self.nowhere and self._gap_works is not False
+
+    def _refused_after_gap(self) -> str:
+        self._gap_works = None if self._gap_works else False
+        if self._gap_works is False:
+            log.warning("no other call's stream is stopped to make room for its next one: that was refused")
+        return "refused"
+
     async def _moved_with_gap(self, call_sid: str, move: _Move) -> str:
         """Twilio forks the call only once: the old stream ends first, then the new one is asked for, again and again for some seconds."""
         call, holder, outcome = move.call, move.call.holder, "failed"
@@ -202,7 +218,7 @@ class CallMoves:
         try:
             outcome = "refused"
             if await self._stopped(call_sid, call, document):
-                notice = asyncio.create_task(self._tell_gap(move), name="gap notice")
+                notice = asyncio.create_task(self._tell_gap(call_sid, move), name="gap notice")
                 outcome = await self._came_after_gap(call_sid, move, document)
             return outcome
         finally:
@@ -244,8 +260,10 @@ class CallMoves:
                 failures += 1
                 wait = timing.gap_again.delay(failures, random.random(), None, 0.0) or 0.0  # noqa: S311 - jitter
                 if not leaves_no_room(error) or loop.time() + wait > deadline:
-                    return "refused"
+                    return self._refused_after_gap()
                 await asyncio.sleep(wait)  # what was stopped may take its time to make room
+                if await self._is_over(call_sid, holder):
+                    break
                 continue
             except TwilioUnclear:
                 pass  # it may come all the same
@@ -258,6 +276,7 @@ class CallMoves:
                     again = await self._next_in_gap(call_sid, move)
                 await _told(move, timing.take_seconds)
             if move.succeeded:
+                self._gap_works = True
                 return "moved_with_gap"
             await self._streams.stop_quietly(call_sid, name)
             if over:
@@ -268,18 +287,33 @@ class CallMoves:
             document = again
         return "ended"
 
-    async def _tell_gap(self, move: _Move) -> None:
+    async def _tell_gap(self, call_sid: str, move: _Move) -> None:
         await asyncio.sleep(self._deps.timing.gap_told_seconds)
-        if not move.asked.is_set():
-            move.call.tell_gap()
+        with contextlib.suppress(UnknownCallState):
+            if not move.asked.is_set() and not await self._is_over(call_sid, move.call.holder) and not move.asked.is_set():
+                move.call.tell_gap()
+
+    async def _is_over(self, call_sid: str, holder: Holder) -> bool:
+        """Whether the Document says that the call is not this stream's any more; it counts as its own if Sync does not tell in time. Raises
+        UnknownCallState."""
+        try:
+            async with asyncio.timeout(self._deps.timing.stop_seconds):
+                seen = await self._documents.read(call_sid)
+        except (TimeoutError, TwilioError):
+            return False
+        return not holder.holds(seen.document if seen else None)
 
     async def _not_moved(self, call_sid: str, move: _Move, holder: Holder, outcome: str) -> None:
         """After a gap in which nobody took the call: its stream, if it is over, is started again like one that was cut off."""
         reason = "stop" if outcome == "ended" else "socket"
         try:
-            before, _ = await self._documents.settle(call_sid, lambda found: give_up(found, holder, move.generation), lambda wanted: wanted)
-            if before is not None and before.state is CallState.STOPPED:
-                reason = "stop"
+            with contextlib.suppress(TimeoutError):  # a restart writes over what is left of the attempt
+                async with asyncio.timeout(self._deps.timing.stop_seconds):
+                    before, _ = await self._documents.settle(
+                        call_sid, lambda found: give_up(found, holder, move.generation), lambda wanted: wanted
+                    )
+                    if before is not None and before.state is CallState.STOPPED:
+                        reason = "stop"
         finally:
             move.call.release(reason)
 

@@ -150,12 +150,13 @@ class StreamCallbacks:
         return False
 
     async def _carry_out(self, event: StreamEvent, seen: Seen, decision: Ignore | Restart | TellAgent) -> bool:
-        """Writes what was decided and acts on it; False if somebody else has changed the Document."""
+        """Writes what was decided and acts on it; False if it is to be decided anew: the Document has changed, or may have."""
         goes_on, owner_gone = await self._streams.in_progress(event.call_sid), False
         if goes_on and isinstance(decision, TellAgent) and not decision.restarts_used_up:
             asked = await self._peers.has(event.call_sid, seen.document)
             if asked is Asked.DONE and in_gap(seen.document):
-                return True  # its relay has stopped it to make room for the next one
+                await asyncio.sleep(self._deps.timing.gap_seconds)  # its relay has stopped it to make room for the next one
+                return False  # should that relay die in the gap, no other callback comes
             owner_gone = asked in {Asked.GONE, Asked.UNKNOWN}  # that stream is over, wherever it was: who cannot be asked does not have it
             decision = self._decide(event, seen, owner_gone=owner_gone)
         was_live = seen.document.state is not CallState.STARTING
