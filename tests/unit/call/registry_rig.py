@@ -17,9 +17,9 @@ from voiceassist_relay.metrics.relay_metrics import RelayMetrics
 from voiceassist_relay.peer_health import PeerHealth
 
 
-def start(call: int = 0, generation: int = 1, paused: bool = False) -> StreamStart:
+def start(call: int = 0, generation: int = 1, paused: bool = False, moved: bool = False) -> StreamStart:
     sid = CallSid(f"CA{call:032x}")
-    claims = StreamClaims(sid, "AC" + "0" * 32, generation, 2_000_000_000, paused)
+    claims = StreamClaims(sid, "AC" + "0" * 32, generation, 2_000_000_000, paused, moved)
     return StreamStart(sid, StreamSid("MZ" + "0" * 32), ("inbound", "outbound"), claims)
 
 
@@ -92,6 +92,9 @@ class ScriptedModel:
 
     def wait_for_call(self) -> None:
         self.log.append("wait")
+
+    async def standing(self, seconds: float) -> bool:
+        return True
 
     def recall(self, earlier: Sequence[EarlierSuggestion]) -> None:
         self.log.append(("recall", [one.answer for one in earlier]))

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from unit.call.registry_rig import Connection, RegistryRig, document, start
+from unit.call.registry_rig import Connection, RegistryRig, config, document, start
+from voiceassist_crds.config import RelayConfig
 from voiceassist_crds.messages import AssistState, CallDocument, StatusReason
+from voiceassist_relay.handed_over import HandedCall, HandedModel, HandedTrack
 from voiceassist_relay.interfaces import EarlierSuggestion, FinishedSuggestion, TurnTiming
 
 
@@ -303,3 +305,85 @@ async def test_bridge_that_is_released_goes_on_and_takes_a_late_stop_for_a_cut()
     sink.ended("stop")
     assert await rig.registry.wait_empty(5)
     assert rig.cut == [(start().call_sid, 1)]
+
+
+async def test_bridge_is_not_movable_before_it_has_the_conversation_so_far() -> None:
+    """What is handed over then would be empty, and the relay that takes it does not ask Sync."""
+    rig = RegistryRig()
+    rig.slow_sync = True
+    sink, _, model, publisher = rig.call(generation=2)
+    told = asyncio.Event()
+
+    async def earlier(_: float) -> list[EarlierSuggestion]:
+        await told.wait()
+        return []
+
+    publisher.earlier = earlier  # type: ignore[method-assign]
+    publisher.read.set()
+    await asyncio.sleep(0.05)
+    assert not sink.movable
+    assert await sink.hand_over(0.0, _written) is None
+    told.set()
+    await eventually(rig, ("begin", None))
+    assert sink.movable
+    assert "give" not in model.log
+    await rig.registry.hang_up_all("drain", 5)
+
+
+async def test_bridge_that_cannot_begin_ends_its_call() -> None:
+    rig = RegistryRig()
+    rig.slow_sync = True
+    _, connection, _, publisher = rig.call(generation=2)
+
+    async def broken(_: float) -> list[EarlierSuggestion]:
+        raise RuntimeError("bug")
+
+    publisher.earlier = broken  # type: ignore[method-assign]
+    publisher.read.set()
+    assert await rig.registry.wait_empty(5)
+    assert connection.closed[0] == (1011, "error")
+
+
+def _prompts(*texts: str) -> RelayConfig:
+    before = config()
+    prompts = [before.prompts[0].model_copy(update={"instructions": text, "revision": text, "weight": 0}) for text in texts]
+    return before.model_copy(update={"prompts": [*prompts[:-1], prompts[-1].model_copy(update={"weight": 100})]})
+
+
+async def _handed(rig: RegistryRig, **changes: Any) -> Any:
+    """A call that another relay has handed over, and the Document that this one has read afterwards."""
+    sink = rig.begin(start(generation=2, moved=True), Connection())
+    written = document(generation=2, prompt_revision="began")
+    handed = HandedCall(2, written.wire(), "now", HandedModel(HandedTrack()), **changes)
+
+    async def ask(*_: object) -> HandedCall:
+        return handed
+
+    sink._ask_for_call = ask
+    sink._opened(await sink._take(document(next={"generation": 2, "at": 0.0})))  # type: ignore[arg-type]
+    return sink
+
+
+async def test_bridge_keeps_the_prompt_that_is_handed_over_not_the_one_the_call_began_with() -> None:
+    sink = await _handed(RegistryRig(_prompts("began", "now", "new")))
+    assert sink.revision == "now"
+    assert sink.movable
+
+
+async def test_bridge_counts_a_call_with_failures_once_wherever_it_goes() -> None:
+    rig = RegistryRig(_prompts("began", "now", "new"))
+    rig.metrics.revisions.use("r", ["now", "new"])
+
+    def counted(revision: str) -> int:
+        return rig.metrics.revisions.snapshot().prompts[revision].calls_with_failures
+
+    sink = await _handed(rig, failed_with=["now"])
+    sink.turn("failed", "now", TurnTiming(1.0, 1.5))
+    assert counted("now") == 0, "the other relay has counted it"
+    sink.turn("failed", "new", TurnTiming(1.0, 1.5))
+    assert counted("new") == 1
+    passed_on = await sink.hand_over(0.0, _written)
+    assert passed_on is not None and passed_on.failed_with == ["new", "now"]
+    restarted = rig.begin(start(generation=3), Connection())
+    restarted.turn("failed", "new", TurnTiming(1.0, 1.5))
+    assert counted("new") == 1, "it may have been counted before the stream was started again"

@@ -194,6 +194,19 @@ async def test_registry_drain_does_not_wait_for_ever_for_a_call_that_is_being_mo
     assert connection.closed == [(1001, "drain")]
 
 
+async def test_registry_drain_ends_calls_in_order_however_long_moves_took(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("voiceassist_relay.call.drain.MOVE_GRACE", 0.1)
+    monkeypatch.setattr("voiceassist_relay.call.drain.CLOSE_GRACE", 0.0)  # used up
+    rig = RegistryRig()
+    moved, _, _, publisher = rig.call(1)
+    rig.call(2)
+    moves = Moves(moved, start(1).call_sid, 3600)
+    drain = Drain(rig.registry, rig.metrics, lambda: Limits(drain_grace_seconds=0, drain_timeout_seconds=0), moves)
+    drain.ask()
+    await asyncio.wait_for(drain.run(), 10)
+    assert publisher.log[-1] == ("finish", True), "not cancelled before it could store anything"
+
+
 async def test_registry_a_call_that_does_not_end_is_cancelled() -> None:
     rig = RegistryRig()
     _, _, _, publisher = rig.call(1)
