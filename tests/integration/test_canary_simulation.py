@@ -1,7 +1,11 @@
-"""What the judgement of canaries promises, by simulated roll-outs with seeds."""
+"""What the judgement of canaries promises, by simulated roll-outs with seeds.
+
+2,500 of them here; the figures of docs/canaries.md are of 10,000: VOICEASSIST_ROLLOUTS=10000 in the test's environment.
+"""
 
 from __future__ import annotations
 
+import os
 import random
 import statistics
 from math import log
@@ -73,7 +77,7 @@ def rejected_after(chance: random.Random, canary: float, stable: float) -> int |
 
 
 def test_canary_simulation_a_canary_as_good_as_the_stable_prompt_is_rejected_in_under_one_of_a_hundred_lives() -> None:
-    lives = 10_000
+    lives = int(os.environ.get("VOICEASSIST_ROLLOUTS", "2500"))
     chance = random.Random(20_261_130)
     wrongly = sum(rejected_after(chance, 0.01, 0.01) is not None for _ in range(lives))
     print(f"{wrongly} of {lives} roll-outs were rejected although both prompts fail 1 % of turns")
