@@ -69,7 +69,7 @@ def test_a_deployment_of_our_image_runs_as_nobody_on_a_read_only_file_system(lab
     lab.apply(deployment("hello"), namespace=namespace)
     lab.kubectl("rollout", "status", "deployment/hello", "-n", namespace, "--timeout=300s")
     print(f"two pods rolled out in {time.monotonic() - started:.1f} s")
-    assert len(pods(lab, namespace)) == 2
+    eventually("two pods that are ready", lambda: len(pods(lab, namespace)) == 2)
     inside = ("exec", "-n", namespace, "deployment/hello", "--")
     assert lab.kubectl(*inside, "id", "-u").strip() == "10001"
     with pytest.raises(CommandError, match="Read-only file system"):
