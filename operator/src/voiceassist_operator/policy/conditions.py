@@ -188,7 +188,7 @@ def _status_cannot_be_read(state: State) -> Verdict | None:
 
 def _canary_was_rejected(state: State) -> Verdict | None:
     progress = state.progress
-    if progress is None or not progress.rejected or (state.config is not None and behind(state.seen, state.config)):
+    if progress is None or not progress.rejected:
         return None
     text = (
         f"prompt {progress.rejected} is withdrawn and {progress.stable} in force for all calls: {progress.rejected_for}. "
