@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from unit.call.registry_rig import Connection, RegistryRig, config, document, start
-from voiceassist_crds.config import RelayConfig
+from voiceassist_crds.config import PromptModel, RelayConfig
 from voiceassist_crds.messages import AssistState, CallDocument, StatusReason
 from voiceassist_relay.handed_over import HandedCall, HandedModel, HandedTrack
 from voiceassist_relay.interfaces import EarlierSuggestion, FinishedSuggestion, TurnTiming
@@ -387,3 +387,19 @@ async def test_bridge_counts_a_call_with_failures_once_wherever_it_goes() -> Non
     restarted = rig.begin(start(generation=3), Connection())
     restarted.turn("failed", "new", TurnTiming(1.0, 1.5))
     assert counted("new") == 1, "it may have been counted before the stream was started again"
+
+
+@pytest.mark.parametrize("own_model", [False, True])
+async def test_bridge_a_canary_whose_model_refuses_fails_its_calls_and_not_the_relays_health(*, own_model: bool) -> None:
+    before = _prompts("stable", "canary")
+    stable, canary = before.prompts
+    tried = canary.model_copy(update={"model": PromptModel(name="no-such-model") if own_model else None})
+    rig = RegistryRig(before.model_copy(update={"prompts": [stable, tried]}))
+    rig.metrics.revisions.use("r", ["stable", "canary"])
+    rig.health.worked(0.0)
+    _, _, model, _ = rig.call()
+    model.listener.state(AssistState.FAILED, StatusReason.MODEL_MISCONFIGURED, "The model is not known.")
+    assert await rig.registry.wait_empty(5)
+    counts = rig.metrics.revisions.snapshot().prompts["canary"]
+    assert (counts.turns, counts.failed, counts.calls_with_failures) == (1, 1, 1), "else it would wait for turns for ever"
+    assert rig.health.status.ok is own_model, "the model that most calls have is as well as before"

@@ -13,7 +13,9 @@ from voiceassist_crds.reasons import ConditionType, Reason
 from voiceassist_crds.status import PeerReason, PeerStatus
 from voiceassist_operator.kubernetes.kinds import HTTP_ROUTE
 from voiceassist_operator.policy.allowed import Allowed
+from voiceassist_operator.policy.canary.progress import Progress
 from voiceassist_operator.policy.condition import Condition, merge
+from voiceassist_operator.policy.conditions import conditions
 from voiceassist_operator.policy.observed import DeploymentFact, Endpoint, EndpointFact, Observed, PromptFact, SecretFact
 from voiceassist_operator.policy.ownership import Taken
 from voiceassist_operator.policy.plan import make_plan
@@ -296,3 +298,12 @@ def test_conditions_a_transition_is_a_change_of_status() -> None:
     assert (same[0]["lastTransitionTime"], same[0]["observedGeneration"]) == (NOW, 2)
     other = merge(same, [condition(True, Reason.READY)], 2, LATER)
     assert other[0]["lastTransitionTime"] == LATER
+
+
+def test_conditions_a_canarys_figures_are_in_one_condition_alone() -> None:
+    """Where they were in another one too, each turn of the canary would be a write of the status."""
+    seen, waits = well(), [f"{n} more turns" for n in (9, 8)]
+    config = make_plan(seen, LATER).config
+    made = [conditions(seen, config, Progress("old", canary="new", weight=5, steps=3, waits_for=wait), ()) for wait in waits]
+    first, later = ({one.type: one.message for one in found} for found in made)
+    assert {kind for kind in first if first[kind] != later[kind]} == {ConditionType.PROMPT_ROLLED_OUT}
