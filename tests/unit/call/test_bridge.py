@@ -354,7 +354,7 @@ async def _handed(rig: RegistryRig, **changes: Any) -> Any:
     """A call that another relay has handed over, and the Document that this one has read afterwards."""
     sink = rig.begin(start(generation=2, moved=True), Connection())
     written = document(generation=2, prompt_revision="began")
-    handed = HandedCall(2, written.wire(), "now", HandedModel(HandedTrack()), **changes)
+    handed = HandedCall(2, written.wire(), "now", changes.pop("model", HandedModel(HandedTrack())), **changes)
 
     async def ask(*_: object) -> HandedCall:
         return handed
@@ -368,6 +368,23 @@ async def test_bridge_keeps_the_prompt_that_is_handed_over_not_the_one_the_call_
     sink = await _handed(RegistryRig(_prompts("began", "now", "new")))
     assert sink.revision == "now"
     assert sink.movable
+
+
+@pytest.mark.parametrize("end", ["pause", "hand over", "stop"])
+async def test_bridge_lets_audio_that_waits_for_its_place_be_heard_before_anything_else_is_done(end: str) -> None:
+    rig = RegistryRig()
+    track = HandedTrack(frames=["AAAA"], ages=[0.0])
+    sink = await _handed(rig, model=HandedModel(track), until_ms=(1000, -1))
+    sink.frame(True, b"AQID", asyncio.get_running_loop().time())
+    model = rig.models[-1]
+    assert model.frames == []
+    if end == "pause":
+        sink.pause()
+    elif end == "hand over":
+        await sink.hand_over(0.0, _written)
+    else:
+        sink.ended("stop")
+    assert model.frames == [b"AQID"]
 
 
 async def test_bridge_counts_a_call_with_failures_once_wherever_it_goes() -> None:

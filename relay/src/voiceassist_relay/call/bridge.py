@@ -114,6 +114,7 @@ class CallBridge:
         self._publisher = make_publisher(start, self._prompt, self._metrics, self._superseded, self._opened, self._take)
         self.frame = self._model.frame  # the hot path: no step in between
         self._joining: Joining | None = None
+        self._joined: Joining | None = None
         if start.claims.moved:
             self._joining = Joining(connection, self._model, self._metrics, self._hear_with)
             self.frame = self._joining.put
@@ -156,6 +157,7 @@ class CallBridge:
 
     def ended(self, reason: str) -> None:
         """The stream is over."""
+        self._place()
         self._stream_over.set()
         if not self._braced:
             self._end("socket" if reason == "stop" and self._may_be_stopped else reason)
@@ -207,6 +209,8 @@ class CallBridge:
         self._hold_back(False)
 
     def _hold_back(self, paused: bool) -> None:
+        if paused is not self._paused:
+            self._place()
         if paused and not self._paused:
             self._paused = True
             self._model.pause()
@@ -282,6 +286,7 @@ class CallBridge:
             await asyncio.sleep(_LOOK_SECONDS)
         if not self.movable:
             return None
+        self._place()
         until = (self._connection.position(True), self._connection.position(False))
         self._model.hold()
         try:
@@ -345,7 +350,13 @@ class CallBridge:
             return
         if handed is not None:
             self._keep_revision(handed.revision)
+        self._joined = joining
         joining.begin(handed, self._time())
+
+    def _place(self) -> None:
+        """Audio that waits for its place among what was handed over waits no longer."""
+        if self._joined is not None:
+            self._joined.place(self._time())
 
     def _keep_revision(self, revision: str) -> None:
         """A call keeps the prompt that it began with, wherever it goes, while the configuration has it."""

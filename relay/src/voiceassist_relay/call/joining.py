@@ -27,6 +27,10 @@ class Frame(Protocol):
 
 _LAG_SECONDS: Final = 5.0
 """So long the new stream may be behind the old one."""
+FEWEST_FRAMES: Final = 5
+"""Of the customer's, by which the new stream's place is told where the audio itself does not tell: one alone may have come late."""
+PLACE_SECONDS: Final = 0.5
+"""From the new stream's first frame on; then its place is told by what there is."""
 
 log = structlog.get_logger("voiceassist.call")
 
@@ -40,6 +44,24 @@ def passed_over(metrics: CallMetrics) -> Frame:
     return frame
 
 
+class _Handed:
+    """The old stream as it was handed over at `at`: the latest audio of its tracks, and where they end on its clock."""
+
+    def __init__(self, call: HandedCall, at: float) -> None:
+        self.at, self.until_ms = at, {True: call.until_ms[0], False: call.until_ms[1]}
+        of = {True: call.model.conversation, False: call.model.agent}
+        self.tracks = {
+            inbound: OldTrack(self.until_ms[inbound], [frame.encode() for frame in track.frames], [at - age for age in track.ages])
+            for inbound, track in of.items()
+            if track is not None
+        }
+
+    @property
+    def can_tell(self) -> bool:
+        """Whether there is audio to go by."""
+        return any(track.until_ms >= 0 and track.frames for track in self.tracks.values())
+
+
 class Joining:
     """One new stream. `use` is told where its frames are to go, whenever that changes."""
 
@@ -48,6 +70,8 @@ class Joining:
         self._passed_over = passed_over(metrics)
         self._overlap = Overlap()
         self._from_ms = {True: -math.inf, False: -math.inf}
+        self._handed: _Handed | None = None
+        """What was handed over, while this stream's place in it is not known."""
 
     def put(self, inbound: bool, payload: bytes, arrived: float) -> None:
         """A frame that comes before the call does."""
@@ -55,34 +79,52 @@ class Joining:
 
     def begin(self, handed: HandedCall | None, now: float) -> None:
         """The call is this relay's: the sessions that stand go on with what was handed over (None: nothing was), and with the audio that
-        was not heard yet."""
+        was not heard yet, as soon as it is known from where on."""
         model = None if handed is None else handed.model
-        if handed is not None:
-            self._find_place(handed, now)
-        pieces = self._overlap.all()
-        heard = [(piece, rest(piece, self._from_ms[piece.inbound])) for piece in pieces]
-        first = next((piece.arrived for piece, audio in heard if audio is not None), now)
+        placed = handed is None or self._find_place(_Handed(handed, now), now)
+        first = next((piece.arrived for piece in self._overlap.all() if rest(piece, self._from_ms[piece.inbound]) is not None), now)
         latest = now
         if model is not None:
             latest = max((now - track.ages[-1] for track in (model.conversation, model.agent) if track and track.ages), default=now)
         self._model.begin_with(model, now - max(0.0, latest - first))
-        for piece, audio in heard:
-            self._let_hear(piece, audio)
-        self._overlap = Overlap()
-        self._use(self._model.frame if self._passed() else partial(self._lagging, now + _LAG_SECONDS))
+        if placed:
+            self._go_on(now)
+        else:
+            self._use(self._unplaced)
 
-    def _find_place(self, handed: HandedCall, now: float) -> None:
-        tracks = {True: (handed.until_ms[0], handed.model.conversation), False: (handed.until_ms[1], handed.model.agent)}
-        old = {
-            inbound: OldTrack(until, [frame.encode() for frame in track.frames], [now - age for age in track.ages])
-            for inbound, (until, track) in tracks.items()
-            if track is not None
-        }
-        found = shift_of(old, self._overlap)
+    def place(self, now: float) -> None:
+        """Audio waits no longer for its place: the stream is over, or the call is to be paused, resumed or handed on."""
+        if self._handed is not None and self._overlap.all():
+            self._find_place(self._handed, math.inf)
+            self._go_on(now)
+
+    def _unplaced(self, inbound: bool, payload: bytes, arrived: float) -> None:
+        """The call was handed over before this stream had audio enough to tell where it goes on."""
+        self.put(inbound, payload, arrived)
+        if self._handed is not None and self._find_place(self._handed, arrived):
+            self._go_on(arrived)
+
+    def _find_place(self, handed: _Handed, now: float) -> bool:
+        """Finds out from where on this stream counts; whether that is settled."""
+        pieces = self._overlap.all()
+        found = shift_of(handed.tracks, self._overlap) if pieces else None
+        told = found is not None and (found[1] or len(self._overlap.of(True)) >= FEWEST_FRAMES)
+        waited = bool(pieces) and now - max(pieces[0].arrived, handed.at) >= PLACE_SECONDS
+        if handed.can_tell and not (told or waited):
+            self._handed = handed
+            return False
+        self._handed = None
         if found is not None:
-            self._from_ms = {inbound: until + found[0] if until >= 0 else -math.inf for inbound, (until, _) in tracks.items()}
+            self._from_ms = {inbound: until + found[0] if until >= 0 else -math.inf for inbound, until in handed.until_ms.items()}
             self._metrics.move_gap(gap_ms(self._overlap.of(True), self._from_ms[True]) / 1000)
         log.info("call taken over", shift_ms=found[0] if found else None, by_audio=bool(found and found[1]))
+        return True
+
+    def _go_on(self, now: float) -> None:
+        pieces, self._overlap = self._overlap.all(), Overlap()
+        for piece in pieces:
+            self._let_hear(piece, rest(piece, self._from_ms[piece.inbound]))
+        self._use(self._model.frame if self._passed() else partial(self._lagging, now + _LAG_SECONDS))
 
     def _let_hear(self, piece: Piece, audio: bytes | None) -> None:
         if audio is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -109,8 +110,8 @@ def _by_arrival(old: OldTrack, new: Sequence[Piece]) -> float | None:
 
 
 def rest(piece: Piece, from_ms: float) -> bytes | None:
-    """What of a frame lies behind `from_ms` of its stream's clock; None: nothing. A frame without a time counts whole."""
-    if piece.end_ms < 0:
+    """What of a frame lies behind `from_ms` (-inf: not known) on its stream's clock; None: nothing. One without a time counts whole."""
+    if piece.end_ms < 0 or from_ms == -math.inf:
         return piece.payload
     behind = round((piece.end_ms - from_ms) * PER_MS)
     if behind <= 0:
