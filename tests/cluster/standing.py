@@ -136,7 +136,12 @@ def voiceassist(place: Sandbox, name: str = "support", instructions: str = "Writ
                 "flex": {"configure": False},  # objects of several tests share the account
                 "apiUrl": f"http://sandbox-twilio.{place.namespace}/{{product}}",  # for the operator, too, which may be elsewhere
             },
-            "model": {"provider": "Compatible", "url": "ws://sandbox-openai/v1/realtime", "apiKeySecretRef": {"name": "sandbox-openai"}},
+            "model": {
+                "provider": "Compatible",
+                "url": "ws://sandbox-openai/v1/realtime",
+                "apiKeySecretRef": {"name": "sandbox-openai"},
+                "check": "Session",  # what the stand-in hears is the calls' alone
+            },
             "prompt": {"instructions": instructions},
             "relay": {
                 "replicas": 1,

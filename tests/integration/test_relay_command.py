@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from support.eventually import eventually
 from voiceassist_demo.stage import Stage
 from voiceassist_sim.openai import Behaviour, RealtimeServer
 
@@ -132,6 +133,24 @@ async def test_the_private_port_and_the_public_one(tmp_path: Path) -> None:
             async with stage.http.get(port + "/healthz", headers={"X-Long": "x" * 17_000}) as answer:
                 assert answer.status == 431
             assert (await stage.metrics())['http_refused_total{reason="head_too_big"}'] == refusals, "both ports are bounded, and counted"
+
+
+async def test_a_relay_says_of_its_model_what_a_conversation_showed_and_counts_its_tokens(tmp_path: Path) -> None:
+    async with Stage(tmp_path / "stage", config={"model": {"check": "Conversation"}}) as stage:
+
+        async def told() -> Any:
+            return (await stage.get(f"{stage.relay.private}/status")).get("modelTrial")
+
+        found = await eventually(told, "what the conversation showed", seconds=60)
+        assert found.startswith(
+            "PCMU: answers with a tool call, ends turns by itself, writes down what it hears, first piece of the answer"
+        )
+        status = await stage.get(f"{stage.relay.private}/status")
+        assert status["model"]["ok"]
+        spent = {name: count for name, count in (await stage.metrics()).items() if name.startswith("tokens_total") and count}
+        assert any('direction="output"' in name for name in spent), spent
+        report = await stage.get(f"{stage.model_url.replace('ws', 'http', 1).partition('/v1')[0]}/_sim/sessions")
+        assert [session["received"].get("response.create", 0) for session in report["sessions"]].count(1) == 1, "once"
 
 
 async def test_a_report_has_what_a_fault_needs_and_nothing_that_is_not_for_others(tmp_path: Path) -> None:

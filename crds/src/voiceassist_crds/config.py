@@ -279,6 +279,9 @@ class ModelConfig(Model):
     session_seconds: int | None = Field(None, ge=60, le=86_400, description="A session's life where the server names none; default 3600.")
     tracing: Literal["Auto", "Off"] = "Off"
     stored_prompt: StoredPrompt | None = None
+    check: Literal["Conversation", "Session"] = Field(
+        "Conversation", description="How a relay finds out whether the model is well while no call tells; a conversation costs tokens."
+    )
 
     @model_validator(mode="after")
     def _own_names(self) -> Self:

@@ -202,6 +202,7 @@ class ModelSpec(_Part):
     session_seconds: int | None = None
     tracing: Literal["Auto", "Off"] = "Off"
     stored_prompt: StoredPromptSpec | None = None
+    check: Literal["Conversation", "Session"] = "Conversation"
 
 
 class ConfigMapKeyRef(_Part):

@@ -89,6 +89,7 @@ class RelayStatus(Model):
     sync: PeerStatus
     agent_track: PeerStatus | None = Field(None, description="How the agent's words are taken down; absent until a call has told.")
     model_family: str = Field("", max_length=40, description="The generation of the model that answers, as configured or guessed.")
+    model_trial: str = Field("", max_length=300, description="What a conversation of a second showed of the model; no words of it.")
     retiring: list[str] = Field(default_factory=list, max_length=10, description="Configured models that their vendor ends soon.")
     unreached_relays: list[str] = Field(
         default_factory=list, description="Private addresses (pod and port) of relays that do not answer this one; 16 at most."

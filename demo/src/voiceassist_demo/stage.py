@@ -179,7 +179,7 @@ class Stage:
                 "syncServiceSid": self.sync_service_sid or "IS" + "0" * 32,
                 "apiUrl": f"{self.twilio_url}/{{product}}",
             },
-            "model": {"provider": "OpenAI", "url": self.model.url or self.model_url, "name": self.model.name},
+            "model": {"provider": "OpenAI", "url": self.model.url or self.model_url, "name": self.model.name, "check": "Session"},
             "prompts": [{"instructions": DEFAULT_PROMPT}],
             "limits": {"drainGraceSeconds": 0, "drainTimeoutSeconds": 10},
             "functions": {"allowedOrigins": ["*"]},

@@ -32,7 +32,8 @@ from .egress import Egress
 from .functions.endpoints import install_json_errors
 from .functions.router import Functions
 from .health.endpoints import PrivateEndpoints, log_router, watch_loop_delay
-from .health.model_check import check_model, model_relevant
+from .health.model_check import check_model, model_relevant, try_model
+from .health.model_trial import ModelTrial
 from .health.peer_check import PeerCheck
 from .health.public_endpoints import PublicEndpoints
 from .health.relay_check import RelayCheck
@@ -44,6 +45,7 @@ from .media.connection import media_protocol
 from .metrics.relay_metrics import RelayMetrics
 from .peer_health import PeerHealth
 from .public_address import PublicAddress
+from .realtime.core.trial import Found
 from .realtime.model_client import ModelClient
 from .realtime.providers import is_format_chosen, provider_of
 from .server.addresses import advertised, bind, reached_at
@@ -55,6 +57,8 @@ from .sync.publisher import CallPublisher
 from .twilio.rest import TwilioRest
 
 FUNCTIONS_GRACE = 5.0
+TRIAL_PATIENCE = 20.0
+"""Seconds for the end of the turn and for the answer in a conversation with the model that nobody waits for."""
 
 log = structlog.get_logger("voiceassist.relay")
 
@@ -93,6 +97,7 @@ class Relay:
         )
         self.functions = Functions(self.deps)
         self.drain = Drain(self.registry, self.metrics, lambda: current().config.limits, self.functions.moves)
+        self._trial = ModelTrial(current, self._check_model, self._try_model, self.metrics)
         self.watching = PrivateEndpoints(
             self.watch,
             self.registry,
@@ -105,10 +110,11 @@ class Relay:
             options.metrics_seconds,
             self.agent_health,
             self.deps.free_places,
+            lambda: self._trial.told,
         )
         self.relay_check = RelayCheck(self.unreached, http, time.monotonic, self.deps.timing.peer_seconds)
         self.checks = (
-            PeerCheck("model", self.model_health, model_relevant, self._check_model),
+            PeerCheck("model", self.model_health, model_relevant, self._trial.ask, self._trial.further, lambda: self._trial.open),
             PeerCheck("sync", self.sync_health, sync_relevant, lambda: check_sync(self.rest, current)),
         )
         for check in self.checks:
@@ -119,6 +125,9 @@ class Relay:
 
     async def _check_model(self) -> None:
         await check_model(self.watch.current(), self._egress.tls(), self._egress.proxies())
+
+    async def _try_model(self, snapshot: Snapshot) -> list[Found]:
+        return await try_model(snapshot, self._egress.tls(), self._egress.proxies(), patience=TRIAL_PATIENCE)
 
     def _changed(self, old: Snapshot, new: Snapshot) -> None:
         if model_relevant(old) != model_relevant(new):

@@ -181,7 +181,7 @@ def _our_command(
         "host": calls.HOST,
         "twilio": {"accountSid": calls.ACCOUNT, "syncServiceSid": "IS" + "0" * 32, "apiUrl": f"http://127.0.0.1:{stub}/{{product}}"},
         "audio": {"tracks": "Both" if tracks == 2 else "Customer"},
-        "model": {"provider": "Compatible", "url": url},
+        "model": {"provider": "Compatible", "url": url, "check": "Session"},
         "prompts": [{"instructions": "You help the agent of a contact centre. " * 40}],
         "limits": {"maxCalls": MOST_CALLS, "drainGraceSeconds": 0, "drainTimeoutSeconds": 0},
     }

@@ -75,6 +75,7 @@ def test_core_what_is_only_counted_voids_no_event(odd) -> None:
         ({"item_id": {}}, "item_id"),
         ({"delta": 5}, "delta"),
         ({"usage": []}, "usage"),
+        ({"audio_end_ms": 10**400}, "audio_end_ms"),
     ],
 )
 def test_core_a_field_of_another_form_is_lost_and_the_event_is_not(odd, name) -> None:

@@ -58,6 +58,7 @@ SEEN_BY = {
     "model.transcription.agentModel": SETTINGS,
     "model.transcription.language": SETTINGS,
     "model.language": "unit/realtime/test_core_events.py::test_core_a_language_is_told_where_nothing_is_written_down",
+    "model.check": "unit/relay/test_model_trial.py::test_model_trial_is_not_had_where_a_session_is_enough",
     "model.noiseReduction": SETTINGS,
     "model.maxOutputTokens": SETTINGS,
     "model.reasoningEffort": SETTINGS,

@@ -121,7 +121,12 @@ _MODEL_REASONS = {
 def _relays_reach_the_model(state: State) -> Verdict:
     verdict = peer_verdict(state.seen, "model", Reason.MODEL_OK, Reason.MODEL_UNREACHABLE, _MODEL_REASONS)
     families = {pod.status.model_family for pod in current_pods(state.seen) if pod.status is not None and pod.status.model_family}
-    return verdict._replace(message=f"family {', '.join(sorted(families))}") if verdict.status is True and families else verdict
+    if verdict.status is not True:
+        return verdict
+    trials = sorted((pod.name, pod.status.model_trial) for pod in current_pods(state.seen) if pod.status is not None)
+    trial = next((told for _, told in trials if told), "")
+    told = [f"family {', '.join(sorted(families))}"] if families else []
+    return verdict._replace(message="; ".join([*told, trial] if trial else told))
 
 
 # RelaysConnected

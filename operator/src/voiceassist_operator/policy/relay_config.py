@@ -67,6 +67,7 @@ def relay_config(
             "query": model.query,
             "sessionSeconds": model.session_seconds,
             "tracing": model.tracing,
+            "check": model.check,
             "storedPrompt": model.stored_prompt.model_dump(by_alias=True) if model.stored_prompt is not None else None,
         },
         "prompts": [{"instructions": instructions}],

@@ -72,12 +72,14 @@ class PrivateEndpoints:
         metrics_seconds: float = SECONDS,
         agent_track: PeerHealth | None = None,
         places: FreePlaces | None = None,
+        model_trial: Callable[[], str] = str,
     ) -> None:
         """`metrics_seconds`: how long a rendering of /metrics stands."""
         self._watch, self._registry, self._drain, self._metrics = watch, registry, drain, metrics
         self._model, self._sync, self._unreached, self._address = model, sync, unreached, address
         self._agent_track = agent_track or PeerHealth(0)
         self._places = places or FreePlaces()
+        self._model_trial = model_trial
         self._scrapes = Scrapes(self._rendered, metrics_seconds)
         self._pod = os.environ.get("POD_NAME") or socket.gethostname()
 
@@ -118,6 +120,7 @@ class PrivateEndpoints:
             unreached_relays=list(self._unreached.addresses),
             agent_track=None if self._agent_track.status.reason is PeerReason.UNKNOWN else self._agent_track.status,
             model_family=_family(snapshot.config.model),
+            model_trial=self._model_trial()[:300],
             retiring=retiring(snapshot.config.model.names, datetime.now(UTC).date()),
         )
 

@@ -57,6 +57,9 @@ _SILENT_MS: Final = 3_500
 _TRANSCRIPT: Final = 2.0
 """Seconds that are waited for the words after the answer."""
 
+_BRIEF: Final = "A customer speaks with an agent. Say with the tool what the agent can say next."
+"""In place of the prompt, which costs more and adds nothing here."""
+
 _REASONS = {
     StatusReason.MODEL_REFUSED: PeerReason.REFUSED,
     StatusReason.MODEL_QUOTA: PeerReason.QUOTA,
@@ -156,7 +159,7 @@ async def try_model(
     for form in [provider_of(model).audio_format(model)] if chosen else list(AudioFormat):
         one = model.model_copy(update={"audio_format": form})
         try:
-            async with _session(snapshot, one, tls, proxies) as (socket, host):
+            async with _session(snapshot, one, tls, proxies, _BRIEF) as (socket, host):
                 found.append(await _converse(socket, one, form, patience))
         except Unwell as unwell:
             if chosen or unwell.reason is not PeerReason.MISCONFIGURED:
@@ -185,12 +188,15 @@ def _of_trial(found: list[Found], host: str, *, chosen: bool) -> Unwell:
 
 @asynccontextmanager
 async def _session(
-    snapshot: Snapshot, model: ModelConfig, tls: ssl.SSLContext | None, proxies: Proxies
+    snapshot: Snapshot, model: ModelConfig, tls: ssl.SSLContext | None, proxies: Proxies, instructions: str = ""
 ) -> AsyncIterator[tuple[ClientConnection, str]]:
-    """A session whose settings are in force, and its host. Raises Unwell; from the body what the socket raises."""
+    """A session whose settings are in force, and its host; with the first prompt where no `instructions` are given.
+
+    Raises Unwell; from the body what the socket raises.
+    """
     endpoint = provider_of(model).conversation_endpoint(model, snapshot.secrets.model_key, snapshot.secrets.model_headers)
     host = urlsplit(endpoint.url).netloc.rpartition("@")[2]
-    update = conversation_update(model, snapshot.config.prompts[0].instructions, CHECK_ID)
+    update = conversation_update(model, instructions or snapshot.config.prompts[0].instructions, CHECK_ID)
     errors: list[ErrorInfo] = []
     try:
         async with asyncio.timeout(TIMEOUT) as limit:

@@ -31,8 +31,18 @@ class Unwell(Exception):
 class PeerCheck:
     """Asks one peer. `relevant` picks from a snapshot what the answer depends on; `ask` raises Unwell, within a bounded time."""
 
-    def __init__(self, peer: str, health: PeerHealth, relevant: Callable[[Snapshot], object], ask: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        peer: str,
+        health: PeerHealth,
+        relevant: Callable[[Snapshot], object],
+        ask: Callable[[], Awaitable[None]],
+        further: Callable[[], Awaitable[None]] | None = None,
+        unfinished: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """`further` is asked of a peer that is well, and raises Unwell too; `unfinished`: whether it is to be asked again all the same."""
         self._peer, self._health, self._relevant, self._ask = peer, health, relevant, ask
+        self._further, self._unfinished = further, unfinished
         self._changed = asyncio.Event()
 
     def changed(self, old: Snapshot, new: Snapshot) -> None:
@@ -48,16 +58,17 @@ class PeerCheck:
             before, reporter = self._health.status, self._health.reporter()
             try:
                 await self._ask()
+                reporter.worked(time.time())
+                if not before.ok and reporter.counts:
+                    log.info("peer is well", peer=self._peer)
+                if self._further is not None:
+                    await self._further()
             except Unwell as unwell:
                 self._unwell(reporter, unwell, before)
             except Exception as error:  # a check that breaks is asked again, and must not leave the peer's state as it was for ever
                 log.exception("check failed", peer=self._peer)
                 broken = Unwell(PeerReason.UNKNOWN, f"the check itself failed ({type(error).__name__}); see the relay's log")
                 self._unwell(reporter, broken, before)
-            else:
-                reporter.worked(time.time())
-                if not before.ok and reporter.counts:
-                    log.info("peer is well", peer=self._peer)
             await self._until_next()
 
     def _unwell(self, reporter: Reporter, unwell: Unwell, before: PeerStatus) -> None:
@@ -72,5 +83,5 @@ class PeerCheck:
                     await self._changed.wait()
                 return
             except TimeoutError:
-                if not self._health.status.ok:
+                if not self._health.status.ok or self._unfinished():
                     return

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import math
 from types import NoneType
 from typing import Any, Final, TypeVar, get_args, get_origin
 
@@ -254,6 +253,9 @@ def _decode_again(message: bytes, error: Exception) -> ServerEvent:
 
 S = TypeVar("S", bound=msgspec.Struct)
 
+_MOST: Final = 1e15
+"""A number beyond it says nothing that we use, and may be too large to reckon with."""
+
 
 def fitting(document: dict[str, Any], kind: type[S]) -> S:
     """Reads JSON values field by field: one of another form is brought into ours where its meaning is plain, and else is lost."""
@@ -288,7 +290,7 @@ def _fitting(value: Any, kind: Any) -> Any:
         return kind(**{_WORDS_OF[kind]: value}) if isinstance(value, str) and kind in _WORDS_OF else None
     if kind is str:
         return value if isinstance(value, str) else str(value) if isinstance(value, int) else None
-    if not isinstance(value, int | float) or not math.isfinite(value):
+    if not isinstance(value, int | float) or not -_MOST <= value <= _MOST:  # not a number is none either
         return None
     return round(value) if kind is int else float(value)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from voiceassist_crds.config import AudioFormat, ModelConfig
@@ -43,6 +43,8 @@ class Found:
     """Why the response failed."""
     over: bool = False
     """Whether the response has ended."""
+    tokens: list[tuple[str, str, bool, int]] = field(default_factory=list)
+    """What the response took, as `Usage.counts` has it."""
 
     @property
     def answered(self) -> bool:
@@ -107,6 +109,8 @@ class Trial:
                     self._item_done(item)
                 if response is not None and response.status_details is not None:
                     found.error = response.status_details.error
+                if response is not None and response.usage is not None:
+                    found.tokens = response.usage.counts()
                 found.over = True
         return []
 
