@@ -21,7 +21,7 @@ from cryptography.x509.oid import NameOID
 
 from voiceassist_crds.config import Prompt, RelayConfig
 from voiceassist_crds.messages import AssistState, StatusReason, Track, WithdrawnReason
-from voiceassist_relay.interfaces import FinishedSuggestion, TurnTiming
+from voiceassist_relay.interfaces import FinishedSuggestion, OutputForm, TurnTiming
 from voiceassist_relay.metrics.relay_metrics import RelayMetrics
 from voiceassist_relay.realtime.core.limits import SessionLimits
 from voiceassist_relay.realtime.model_client import ModelClient
@@ -86,6 +86,8 @@ class Recorder:
     words: list[tuple[Track, str, str, bool]] = field(default_factory=list)
     states: list[tuple[AssistState, StatusReason, str]] = field(default_factory=list)
     tracks: list[str | None] = field(default_factory=list)
+    forms: list[tuple[str, OutputForm]] = field(default_factory=list)
+    spent: list[tuple[str, int]] = field(default_factory=list)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
     def draft(self, item: str, answer: str, revision: str) -> None:
@@ -105,6 +107,12 @@ class Recorder:
 
     def state(self, state: AssistState, reason: StatusReason, message: str) -> None:
         self._add(self.states, (state, reason, message))
+
+    def output(self, revision: str, form: OutputForm) -> None:
+        self._add(self.forms, (revision, form))
+
+    def tokens(self, revision: str, count: int) -> None:
+        self._add(self.spent, (revision, count))
 
     def agent_track(self, lost: str | None) -> None:
         self._add(self.tracks, lost)

@@ -1,6 +1,6 @@
 """What the judgement of canaries promises, by simulated roll-outs with seeds.
 
-2,500 of them here; the figures of docs/canaries.md are of 10,000: VOICEASSIST_ROLLOUTS=10000 in the test's environment.
+1,500 of them here; the figures of docs/canaries.md are of 10,000: VOICEASSIST_ROLLOUTS=10000 in the test's environment.
 """
 
 from __future__ import annotations
@@ -10,15 +10,17 @@ import random
 import statistics
 from math import log
 
-from voiceassist_crds.resource import CanaryAnalysis
+from voiceassist_crds.resource import AnalysisCheck, AnalysisMetric, CanaryAnalysis
 from voiceassist_crds.status import PromptCounts
 from voiceassist_operator.policy.canary.analysis import judge
 
 STEPS = ((0.05, 200), (0.25, 200), (0.5, 200))
 """Share of turns, and turns of the canary, of each step of a simulated roll-out."""
 CHECKS = CanaryAnalysis().checks
-NOT_RELEVANT, LATE, RATED, AGAINST = 0.03, 0.02, 0.03, 0.1
-"""The same for both prompts: turns that need no answer, late answers, turns with a verdict of an agent, and verdicts against."""
+TOKENS = AnalysisCheck(metric=AnalysisMetric.TOKENS_PER_TURN, max_increase=0.25)
+NOT_RELEVANT, LATE, RATED, AGAINST, REPAIRED = 0.03, 0.02, 0.03, 0.1, 0.02
+"""The same for both prompts: turns that need no answer, late answers, turns with a verdict of an agent, verdicts against, outputs that
+are repaired."""
 
 
 def hits(chance: random.Random, trials: int, share: float) -> int:
@@ -40,6 +42,8 @@ def more_of_stable(chance: random.Random, before: PromptCounts, turns: int, fail
     failed, held_back = hits(chance, turns, failing), hits(chance, turns, NOT_RELEVANT)
     answers, rated = turns - failed - held_back, hits(chance, turns, RATED)
     new = {"failed": failed, "not_relevant": held_back, "answers": answers, "late": hits(chance, answers, LATE)}
+    outputs = turns - failed
+    new |= {"outputs": outputs, "repaired": hits(chance, outputs, REPAIRED)}
     new |= {"turns": turns, "calls_with_failures": failed, "verdicts": rated, "negative": hits(chance, rated, AGAINST)}
     return before.model_copy(update={key: getattr(before, key) + value for key, value in new.items()})
 
@@ -58,12 +62,17 @@ def rejected_after(chance: random.Random, canary: float, stable: float) -> int |
             if drawn < canary:
                 ours["failed"] += 1
                 ours["calls_with_failures"] += 1
-            elif drawn < canary + NOT_RELEVANT:
-                ours["not_relevant"] += 1
             else:
+                ours["outputs"] += 1
+                mended = chance.random() < REPAIRED
+                ours["repaired"] += mended
+            if canary <= drawn < canary + NOT_RELEVANT:
+                ours["not_relevant"] += 1
+            elif drawn >= canary:
                 ours["answers"] += 1
-                bad = chance.random() < LATE
-                ours["late"] += bad
+                late = chance.random() < LATE
+                ours["late"] += late
+                bad = late or mended
                 if chance.random() < RATED:
                     ours["verdicts"] += 1
                     against = chance.random() < AGAINST
@@ -77,11 +86,51 @@ def rejected_after(chance: random.Random, canary: float, stable: float) -> int |
 
 
 def test_canary_simulation_a_canary_as_good_as_the_stable_prompt_is_rejected_in_under_one_of_a_hundred_lives() -> None:
-    lives = int(os.environ.get("VOICEASSIST_ROLLOUTS", "2500"))
+    lives = int(os.environ.get("VOICEASSIST_ROLLOUTS", "1500"))
     chance = random.Random(20_261_130)
     wrongly = sum(rejected_after(chance, 0.01, 0.01) is not None for _ in range(lives))
     print(f"{wrongly} of {lives} roll-outs were rejected although both prompts fail 1 % of turns")
     assert wrongly < lives / 100
+
+
+def tokens_rejected_after(chance: random.Random, times: float) -> int | None:
+    """Calls of the canary, at half of all, until TokensPerTurn alone rejected it; None where 200 calls were not enough.
+
+    A call has a few turns, mostly; the tokens of its turns are alike, and calls are far apart: one in fifty takes five times what most
+    take.
+    """
+    ours, theirs = [0] * 6, [0] * 6
+    for _ in range(200):
+        for sums, more in ((theirs, 1.0), (ours, times)):
+            turns, usual = 1 + int(chance.expovariate(1 / 6)), chance.lognormvariate(6.5, 0.8)
+            tokens = sum(int(more * (usual + 150 * chance.random())) for _ in range(turns))
+            for place, value in enumerate((1, turns, tokens, turns**2, tokens**2, turns * tokens)):
+                sums[place] += value
+        if judge(spent(ours), spent(theirs), [TOKENS], 20).finding is not None:
+            return ours[0]
+    return None
+
+
+def spent(sums: list[int]) -> PromptCounts:
+    names = ("measured_calls", "measured_turns", "tokens", "turns_squared", "tokens_squared", "tokens_by_turns")
+    return PromptCounts.model_construct(turns=sums[1], **dict(zip(names, sums, strict=True)))
+
+
+def test_canary_simulation_tokens_by_turn_are_no_false_alarm() -> None:
+    """Only for many calls is the bound of this check exact; what it comes to is seen here, also where all that is allowed is taken."""
+    lives = int(os.environ.get("VOICEASSIST_ROLLOUTS", "1500")) // 10
+    chance = random.Random(20_261_130)
+    alike, at_the_bound = (sum(tokens_rejected_after(chance, times) is not None for _ in range(lives)) for times in (1.0, 1.25))
+    print(f"of {lives} each: {alike} with as many tokens as the stable prompt's, {at_the_bound} with the 25 % more that are allowed")
+    assert alike < lives / 100
+    assert at_the_bound <= lives / 40
+
+
+def test_canary_simulation_twice_the_tokens_are_found_within_a_median_of_a_hundred_calls() -> None:
+    chance = random.Random(20_261_130)
+    calls = [tokens_rejected_after(chance, 2.0) or 1_000 for _ in range(40)]
+    print(f"median {statistics.median(calls)} calls")
+    assert statistics.median(calls) <= 100
 
 
 def test_canary_simulation_one_that_fails_every_fifth_turn_is_gone_after_a_median_of_thirty_of_its_turns() -> None:

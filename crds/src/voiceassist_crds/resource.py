@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any, Literal
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError, field_validator
 from pydantic.alias_generators import to_camel
 
 from .base import Model
@@ -29,6 +29,8 @@ from .config import (
 from .errors import from_validation
 
 Name = str
+DURATION = r"^([0-9]{1,3}h)?([0-9]{1,4}m)?([0-9]{1,5}s)?$"
+"""A time such as 90s, 10m or 1h30m."""
 
 
 class _Part(Model):
@@ -226,16 +228,18 @@ class PromptSpec(_Part):
 
 
 class AnalysisMetric(StrEnum):
-    """What a canary is judged by. Each is a share: of turns, of agents' verdicts, of answers."""
+    """What a canary is judged by. All but the last are shares: of turns, of agents' verdicts, of answers, of the model's outputs."""
 
     TURN_FAILURE = "TurnFailure"
     NOT_RELEVANT_SHIFT = "NotRelevantShift"
     NEGATIVE_FEEDBACK = "NegativeFeedback"
     LATENCY_P95 = "LatencyP95"
+    SCHEMA_REPAIR = "SchemaRepair"
+    TOKENS_PER_TURN = "TokensPerTurn"
 
 
 class AnalysisCheck(_Part):
-    """A bound on one of them: absolute, or beside the stable prompt. From 0 to 1."""
+    """A bound on one of them: absolute, or beside the stable prompt. Shares from 0 to 1; tokens, and by what part more of them."""
 
     metric: AnalysisMetric
     max: float | None = None
@@ -246,22 +250,30 @@ class CanaryAnalysis(_Part):
     """When a canary is good enough to go on."""
 
     minimum_turns: int = 20
+    max_duration: str | None = None
     checks: list[AnalysisCheck] = Field(
         default_factory=lambda: [
             AnalysisCheck(metric=AnalysisMetric.TURN_FAILURE, max_increase=0.005),
             AnalysisCheck(metric=AnalysisMetric.NEGATIVE_FEEDBACK, max_increase=0.05),
             AnalysisCheck(metric=AnalysisMetric.NOT_RELEVANT_SHIFT, max_increase=0.2),
             AnalysisCheck(metric=AnalysisMetric.LATENCY_P95, max_increase=0.05),
+            AnalysisCheck(metric=AnalysisMetric.SCHEMA_REPAIR, max_increase=0.05),
         ]
     )
 
 
 class CanaryPause(_Part):
-    """How long a step lasts; nothing of it: until somebody promotes the canary."""
+    """How long a step lasts; nothing of it: until somebody promotes the canary.
 
-    duration: str | None = None
-    calls: int | None = None
-    turns: int | None = None
+    The API server cannot hold a text and an object apart by type, so that what it does not look at is looked at here: other fields are
+    refused, since a pause that is not understood would last too long or not long enough.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    duration: str | None = Field(None, min_length=1, max_length=20, pattern=DURATION)
+    calls: int | None = Field(None, ge=1, le=1_000_000)
+    turns: int | None = Field(None, ge=1, le=1_000_000)
 
 
 class CanaryStep(_Part):
@@ -269,6 +281,12 @@ class CanaryStep(_Part):
 
     weight: int
     pause: CanaryPause = CanaryPause()
+
+    @field_validator("pause", mode="before")
+    @classmethod
+    def _of_a_time_alone(cls, value: object) -> object:
+        """`pause: 10m` is short for `pause: {duration: 10m}`."""
+        return {"duration": value} if isinstance(value, str) else value
 
 
 class CanarySpec(_Part):

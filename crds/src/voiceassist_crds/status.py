@@ -56,6 +56,14 @@ class PromptCounts(Model):
     late: int = Field(0, description="Of these, the ones that were stored later than the objective allows.")
     verdicts: int = 0
     negative: int = 0
+    outputs: int = Field(0, description="What the model wrote for turns, as far as it was read, or tried to be.")
+    repaired: int = Field(0, description="Of these, the ones that were not in the form asked for: repaired, or unreadable.")
+    measured_calls: int = Field(0, description="Calls that began in the roll-out, and are not at another relay yet.")
+    measured_turns: int = Field(0, description="Turns of theirs.")
+    tokens: int = Field(0, description="Tokens that their responses took, input and output.")
+    turns_squared: int = Field(0, description="The sum over these calls of the square of their turns; the next two likewise.")
+    tokens_squared: int = 0
+    tokens_by_turns: int = Field(0, description="Tokens times turns.")
 
 
 class RolloutCounts(Model):

@@ -11,7 +11,7 @@ from prometheus_client.exposition import generate_latest
 PREFIX = "voiceassist_operator_"
 OTHER_VERSION = ("relay_status", "relay_status_field", "object_spec_field", "object_status_field")
 """What of another version may not be known: a relay's whole answer, a field of it, a field of an object's spec or status."""
-CANARY_EVENTS = ("CanaryBegun", "CanaryStep", "CanaryEnded", "CanaryRejected")
+CANARY_EVENTS = ("CanaryBegun", "CanaryStep", "CanaryEnded", "CanaryRejected", "PromptLost")
 """What is told of a canary of the prompt, as its Kubernetes events are named."""
 _STATUSES = ("True", "False", "Unknown")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from voiceassist_crds.messages import AssistState, StatusReason, Track, WithdrawnReason
@@ -119,6 +120,15 @@ class FinishedSuggestion:
     timing: TurnTiming
 
 
+class OutputForm(StrEnum):
+    """How what the model wrote for a turn could be read."""
+
+    CLEAN = "clean"
+    REPAIRED = "repaired"
+    UNREADABLE = "unreadable"
+    """Or there was nothing of it: the turn has no answer."""
+
+
 class ModelListener(Protocol):
     """What the model's side tells the bridge. Every method returns at once; none raises."""
 
@@ -133,6 +143,12 @@ class ModelListener(Protocol):
 
     def turn(self, outcome: str, revision: str, timing: TurnTiming) -> None:
         """A customer's turn is handled: suggested, not_relevant, merged, incomplete, failed, paused, dropped, blocked."""
+
+    def output(self, revision: str, form: OutputForm) -> None:
+        """What the model wrote for a turn was read; told before the turn's outcome."""
+
+    def tokens(self, revision: str, count: int) -> None:
+        """A response to a turn ended, which took so many tokens, input and output."""
 
     def transcript(self, track: Track, item: str, text: str, final: bool) -> None:
         """Spoken words of one item, whole so far."""

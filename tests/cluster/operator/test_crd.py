@@ -39,9 +39,26 @@ RULES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     (
         {"rollout.canary.steps": [{"weight": 5, "pause": {"duration": "10 minutes"}}]},
         {"rollout.canary.steps": [{"weight": 5, "pause": {"duration": "1h30m"}}]},
-        "pause.duration must be a time such as 90s, 10m or 1h30m",
+        "steps[0].pause.duration in body should match",
     ),
-    ({"rollout.canary.steps": [{"weight": 5, "pause": {"duration": ""}}]}, {}, "pause.duration must be a time such as 90s, 10m or 1h30m"),
+    ({"rollout.canary.steps": [{"weight": 5, "pause": {"duration": ""}}]}, {}, "pause.duration in body should be at least 1 chars long"),
+    (
+        {"rollout.canary.steps": [{"weight": 5, "pause": "10 minutes"}]},
+        {"rollout.canary.steps": [{"weight": 5, "pause": "10m"}, {"weight": 50, "pause": {"calls": 200}}]},
+        "steps[0].pause in body should match",
+    ),
+    ({"rollout.canary.steps": [{"weight": 5, "pause": ""}]}, {}, "should be at least 1 chars long"),
+    ({"rollout.canary.steps": [{"weight": 5, "pause": {"calls": 0}}]}, {}, "greater than or equal to 1"),
+    (
+        {"rollout.canary.analysis.maxDuration": "a day"},
+        {"rollout.canary.analysis.maxDuration": "24h"},
+        "analysis.maxDuration must be a time such as 90s, 10m or 24h",
+    ),
+    (
+        {"rollout.canary.analysis.checks": [{"metric": "SchemaRepair", "maxIncrease": 5}]},
+        {"rollout.canary.analysis.checks": [{"metric": "TokensPerTurn", "maxIncrease": 5}, {"metric": "TokensPerTurn", "max": 4000}]},
+        "max and maxIncrease of this metric are shares, from 0 to 1",
+    ),
     (
         {"rollout.canary.analysis.checks": [{"metric": "TurnFailure", "max": 0.1, "maxIncrease": 0.1}]},
         {"rollout.canary.analysis.checks": [{"metric": "TurnFailure", "max": 0.1}, {"metric": "LatencyP95", "maxIncrease": 0}]},

@@ -107,6 +107,20 @@ def test_a_bad_canary_is_taken_back_and_stays_so_until_somebody_asks(cluster: Cl
     eventually("for every call", lambda: shares(cluster) == {canary: 100})
 
 
+def test_the_kept_text_of_the_stable_prompt_is_deleted_while_a_canary_is_tried(cluster: Cluster, relays: Relays) -> None:
+    """It is written again from what the relays are given, and is what a roll-back leads to."""
+    pod, stable, canary = begun(cluster, relays)
+    kept = ("v1", "ConfigMap")
+    before = cluster.get(kept, f"support-prompt-{stable}")
+    cluster.delete(kept, f"support-prompt-{stable}")
+    written = eventually("written again", lambda: cluster.find(kept, f"support-prompt-{stable}"))
+    assert written["metadata"]["uid"] != before["metadata"]["uid"]
+    assert (written["data"], written["metadata"]["annotations"]) == (before["data"], before["metadata"]["annotations"])
+    assert shares(cluster) == {stable: 95, canary: 5}
+    report(cluster, relays, pod, **counted(stable, canary, calls=20, turns=40, failed=12, callsWithFailures=10))
+    eventually("for every call", lambda: shares(cluster) == {stable: 100})
+
+
 def test_by_hand_with_kubectl_voiceassist(plane: Lab, cluster: Cluster, relays: Relays) -> None:
     """The plugin, as kubectl runs it: what it shows, what it asks for, and who and why in the history."""
 
@@ -119,7 +133,7 @@ def test_by_hand_with_kubectl_voiceassist(plane: Lab, cluster: Cluster, relays: 
     eventually("figures", lambda: asked("status", "support").splitlines()[2].split() == ["canary", canary, "5", "%", "1", "12", "0"])
     with pytest.raises(CommandError, match=f"{canary} is tried: abort takes it back"):
         asked("rollback", "support")
-    asked("pause", "support")
+    asked("pause", "support", "--reason", "lunch")
     report(cluster, relays, pod, **counted(stable, canary, calls=2, turns=14))
     eventually("held", lambda: prompt(cluster)["waitsFor"] == "the annotation that holds it to be taken away")
     asked("resume", "support")
@@ -134,5 +148,14 @@ def test_by_hand_with_kubectl_voiceassist(plane: Lab, cluster: Cluster, relays: 
     newest = prompt(cluster)["history"][0]
     assert (newest["revision"], newest["outcome"]) == (canary, "Rejected")
     assert newest["decision"].endswith("it was not)")
+    asked("retry", "support", "--reason", "once more")
+    eventually("tried again", lambda: prompt(cluster).get("canaryRevision") == canary)
+    asked("abort", "support")
+    eventually("taken back", lambda: prompt(cluster).get("rejectedRevision") == canary)
+    orders = prompt(cluster)["history"][0]["orders"]
+    assert [one["order"] for one in orders] == ["pause", "resume", "promote", "rollback", "retry", "abort"]
+    who = json.loads(plane.kubectl("auth", "whoami", "-o", "json"))["status"]["userInfo"]["username"]
+    assert [one["by"].removeprefix(who) for one in orders] == [": lunch", "", ": as good as it gets", ": it was not", ": once more", ""]
+    assert f"rollback {orders[3]['time']} {who}: it was not" in asked("history", "support").splitlines()[1]
     with pytest.raises(CommandError, match="no canary is tried"):
         asked("promote", "support")

@@ -12,7 +12,7 @@ from unit.call.registry_rig import Connection, RegistryRig, config, document, st
 from voiceassist_crds.config import PromptModel, RelayConfig
 from voiceassist_crds.messages import AssistState, CallDocument, StatusReason
 from voiceassist_relay.handed_over import HandedCall, HandedModel, HandedTrack
-from voiceassist_relay.interfaces import EarlierSuggestion, FinishedSuggestion, TurnTiming
+from voiceassist_relay.interfaces import EarlierSuggestion, FinishedSuggestion, OutputForm, TurnTiming
 
 
 async def test_bridge_frames_go_straight_to_the_model_client() -> None:
@@ -404,6 +404,20 @@ async def test_bridge_counts_a_call_with_failures_once_wherever_it_goes() -> Non
     restarted = rig.begin(start(generation=3), Connection())
     restarted.turn("failed", "new", TurnTiming(1.0, 1.5))
     assert counted("new") == 1, "it may have been counted before the stream was started again"
+
+
+async def test_bridge_counts_what_could_not_be_read_as_a_turn_without_an_answer() -> None:
+    rig = RegistryRig(_prompts("stable", "canary"))
+    rig.metrics.revisions.use("r", ["stable", "canary"])
+    sink, _, model, _ = rig.call()
+    while not sink.movable:
+        await asyncio.sleep(0)
+    for form in OutputForm:
+        model.listener.output("canary", form)
+    model.listener.tokens("canary", 900)
+    counts = rig.metrics.revisions.snapshot().prompts["canary"]
+    assert (counts.outputs, counts.repaired, counts.turns, counts.failed, counts.calls_with_failures) == (3, 2, 1, 1, 1)
+    assert (counts.calls, counts.measured_calls, counts.tokens) == (1, 1, 900)
 
 
 @pytest.mark.parametrize("own_model", [False, True])

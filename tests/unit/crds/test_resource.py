@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 import yaml
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticUndefined, to_jsonable_python
 
-from voiceassist_crds.resource import VoiceAssistSpec
+from voiceassist_crds.resource import CanaryPause, CanarySpec, VoiceAssistSpec
 
 CRD = Path(__file__).parents[3] / "crds/voiceassists.voiceassist.dev.yaml"
 
@@ -102,3 +102,18 @@ def test_resource_every_field_says_what_it_is() -> None:
 @pytest.mark.parametrize("path", ["host", "twilio", "model", "prompt"])
 def test_resource_what_is_required_is_required(path: str) -> None:
     assert path in schema()["properties"]["spec"]["required"]
+
+
+def steps(*pauses: object) -> list[CanaryPause]:
+    return [step.pause for step in CanarySpec.model_validate({"steps": [{"weight": 5, "pause": pause} for pause in pauses]}).steps]
+
+
+def test_resource_a_pause_is_a_time_or_says_more() -> None:
+    assert steps("10m", {"duration": "10m"}, {}) == [CanaryPause(duration="10m"), CanaryPause(duration="10m"), CanaryPause()]
+    assert steps({"calls": 200, "turns": 3}) == [CanaryPause(calls=200, turns=3)]
+
+
+@pytest.mark.parametrize("pause", [10, True, "", "10 minutes", ["10m"], {"duraton": "10m"}, {"calls": 0}, {"duration": ""}])
+def test_resource_a_pause_that_the_api_server_cannot_judge_is_judged_here(pause: object) -> None:
+    with pytest.raises(ValidationError):
+        steps(pause)

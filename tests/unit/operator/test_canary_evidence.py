@@ -12,6 +12,7 @@ from voiceassist_crds.resource import AnalysisCheck, AnalysisMetric, CanaryAnaly
 from voiceassist_crds.status import PromptCounts
 from voiceassist_operator.policy.canary.analysis import FALSE_ALARMS, judge
 from voiceassist_operator.policy.canary.evidence import Share, log_evidence_above, log_evidence_of_decrease, log_evidence_of_increase
+from voiceassist_operator.policy.canary.mean_evidence import Mean
 
 CHECKS = CanaryAnalysis().checks
 
@@ -33,7 +34,7 @@ def test_canary_evidence_is_the_likelihood_that_is_written_down() -> None:
     assert log_evidence_above(Share(3, 3), 0.5) == pytest.approx(log((0.8 / 35 + 0.2 / 4) * 8))
 
 
-CLEAN = PromptCounts(calls=100, turns=500, failed=5, answers=400, late=8, verdicts=40, negative=4, not_relevant=90)
+CLEAN = PromptCounts(calls=100, turns=500, failed=5, answers=400, late=8, verdicts=40, negative=4, not_relevant=90, outputs=495, repaired=9)
 
 
 @pytest.mark.parametrize(
@@ -43,6 +44,7 @@ CLEAN = PromptCounts(calls=100, turns=500, failed=5, answers=400, late=8, verdic
         (AnalysisMetric.NEGATIVE_FEEDBACK, {"turns": 40, "verdicts": 20, "negative": 18}),
         (AnalysisMetric.NOT_RELEVANT_SHIFT, {"turns": 60, "not_relevant": 58}),
         (AnalysisMetric.LATENCY_P95, {"turns": 40, "answers": 30, "late": 20}),
+        (AnalysisMetric.SCHEMA_REPAIR, {"turns": 40, "outputs": 40, "repaired": 16}),
     ],
     ids=lambda one: one.value if isinstance(one, AnalysisMetric) else "",
 )
@@ -71,6 +73,50 @@ def test_canary_evidence_an_absolute_bound_needs_nothing_to_compare_with() -> No
     bad = PromptCounts(calls=10, calls_with_failures=6, turns=30, failed=12)
     assert judge(bad, PromptCounts(), [check], 0).finding is not None
     assert judge(bad, PromptCounts(), CHECKS, 0).finding is None, "the others say more or less than the stable one"
+
+
+def spending(calls: int, each: int, spread: int = 0) -> PromptCounts:
+    """So many calls of four turns; half of them take `spread` tokens more, half less, than `each` a turn."""
+    tokens = [4 * (each + (spread if number % 2 else -spread)) for number in range(calls)]
+    return PromptCounts(
+        calls=calls,
+        turns=4 * calls,
+        measured_calls=calls,
+        measured_turns=4 * calls,
+        tokens=sum(tokens),
+        turns_squared=16 * calls,
+        tokens_squared=sum(one * one for one in tokens),
+        tokens_by_turns=sum(4 * one for one in tokens),
+    )
+
+
+def test_canary_evidence_the_means_variance_is_that_of_calls() -> None:
+    found = Mean(4, 16, 16_000, 64, 4 * 4_000**2 + 2 * 2 * 400**2, 64_000)  # 3,600 and 4,400 tokens: 900 and 1,100 a turn
+    assert found.value == 1000
+    assert found.relative_variance == pytest.approx((100**2 / 1000**2) / 3)
+
+
+TOKENS = AnalysisCheck(metric=AnalysisMetric.TOKENS_PER_TURN, max_increase=0.25)
+
+
+def test_canary_evidence_tokens_by_turn_are_a_mean_beside_the_stable_ones() -> None:
+    stable = spending(400, 1000, 300)
+    finding = judge(spending(60, 2000, 300), stable, [TOKENS], 20).finding
+    assert finding is not None
+    assert finding.text.startswith(
+        "TokensPerTurn: 2000 tokens by turn (240 turns of 60 calls); 1000 with the stable one (1600 turns of 400"
+    )
+    for allowed in (spending(60, 1240, 300), spending(29, 9000), PromptCounts(turns=100, calls=50)):
+        assert judge(allowed, stable, [TOKENS], 20).finding is None
+    assert judge(spending(60, 2000, 300), spending(29, 1000), [TOKENS], 20).finding is None, "too few calls to compare with"
+
+
+def test_canary_evidence_tokens_by_turn_have_a_bound_of_their_own() -> None:
+    bound = AnalysisCheck(metric=AnalysisMetric.TOKENS_PER_TURN, max=1500)
+    assert judge(spending(60, 2000, 300), PromptCounts(), [bound], 0).finding is not None
+    assert judge(spending(60, 1490, 300), PromptCounts(), [bound], 0).finding is None
+    nothing = bound.model_copy(update={"max": 0.0})
+    assert judge(spending(60, 1490, 300), PromptCounts(), [nothing], 0).finding is not None
 
 
 def test_canary_evidence_too_few_turns_are_waited_for() -> None:

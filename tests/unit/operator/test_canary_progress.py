@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from voiceassist_crds.resource import RolloutSpec
 from voiceassist_crds.status import PromptCounts, RolloutCounts
 from voiceassist_operator.policy.canary.counts import Report, merged, total
-from voiceassist_operator.policy.canary.progress import Progress, advance, seconds_of
+from voiceassist_operator.policy.canary.progress import Progress, advance, seconds_of, without_its_text
 from voiceassist_operator.policy.canary.record import decided, from_status, news, to_status
 from voiceassist_operator.policy.observed import Orders
 from voiceassist_operator.policy.rollout import previous_in_force
@@ -80,6 +80,53 @@ def test_canary_progress_too_few_turns_are_no_verdict() -> None:
     for now in range(160, 4000, 60):
         found = look(found, "new", now, counts={"new": PromptCounts(turns=9), "old": GOOD})
     assert (found.step, found.waits_for) == (0, "1 more turns of the canary, of 10")
+
+
+LIMITED = CANARY.model_copy(
+    update={"canary": CANARY.canary.model_copy(update={"analysis": CANARY.canary.analysis.model_copy(update={"max_duration": "3m"})})}
+)
+
+
+def test_canary_progress_one_without_a_verdict_for_too_long_is_taken_back() -> None:
+    found = look(Progress("old"), "new", 100, rollout=LIMITED)
+    for now in (160, 220, 279):
+        found = look(found, "new", now, counts={"new": PromptCounts(turns=9), "old": GOOD}, rollout=LIMITED)
+        assert found.canary == "new"
+    found = look(found, "new", 281, counts={"new": PromptCounts(turns=9), "old": GOOD}, rollout=LIMITED)
+    assert (found.stable, found.canary, found.rejected) == ("old", "", "new")
+    assert found.rejected_for == "no verdict within 3m: step 1 waited for 1 more turns of the canary, of 10"
+
+
+def test_canary_progress_the_time_for_a_verdict_stands_still_while_somebody_holds_the_canary_or_nobody_looks() -> None:
+    found, held = look(Progress("old"), "new", 100, rollout=LIMITED), Orders(hold=True)
+    for now in range(160, 4000, 60):
+        found = look(found, "new", now, rollout=LIMITED, orders=held)
+    assert (found.canary, found.lasted) == ("new", 0)
+    found = look(from_status(to_status(found)), "new", 99_999, rollout=LIMITED)
+    assert (found.canary, found.lasted) == ("new", 60)
+
+
+def test_canary_progress_a_step_that_is_over_in_time_is_taken_though_the_time_is_up() -> None:
+    found = replace(look(Progress("old"), "new", 100, rollout=LIMITED), lasted=500.0, seconds=500.0)
+    assert look(found, "new", 160, rollout=LIMITED, counts={"new": PromptCounts(turns=12), "old": GOOD}).step == 1
+
+
+def test_canary_progress_what_people_ask_is_told_once_with_who_and_why() -> None:
+    by = {"hold": "ann: lunch", "promote": "bob: good", "abort": "cy: bad", "retry": "di: again"}
+    held = look(begun(), "new", 101, orders=Orders(hold=True, by=by))
+    assert held.asked == (("pause", "ann: lunch"),)
+    held = look(from_status(to_status(held)), "new", 102, orders=Orders(hold=True, by=by))
+    assert held.asked == ()
+    assert look(held, "new", 103, orders=Orders(by=by)).asked == (("resume", "ann: lunch"),)
+    aborted = look(begun(), "new", 101, orders=Orders(abort="new", by=by))
+    assert aborted.asked == (("abort", "cy: bad"),)
+    assert aborted.rejected_for == "its end was asked for by annotation (cy: bad)"
+    again = look(aborted, "new", 102, orders=Orders(abort="new", retry="new", by=by))
+    assert again.asked == (("retry", "di: again"),)
+    promoted = look(again, "new", 103, orders=Orders(abort="new", retry="new", promote="new", by=by))
+    assert promoted.asked == (("promote", "bob: good"),)
+    orders = Orders(abort="new.2", retry="new", promote="new", by=by)
+    assert look(promoted, "new", 104, orders=orders, previous="old").asked == (("rollback", "cy: bad"),)
 
 
 def test_canary_progress_a_bad_one_is_rejected_and_not_tried_again() -> None:
@@ -186,6 +233,13 @@ def test_canary_progress_tells_its_story() -> None:
     assert news(begun(), begun()) == []
 
 
+def test_canary_progress_what_a_version_before_counted_is_added_to_what_this_one_counts() -> None:
+    older = {"pods": {"a": {"since": 1, "prompts": {"new": [4, 1, 9]}}}, "over": {"new": [1, 0, 2]}}
+    counts = PromptCounts(calls=1, turns=5, outputs=5, repaired=2)
+    record = merged(older, [Report("b", RolloutCounts(id="x", since=1, prompts={"new": counts}))])
+    assert total(record, "new") == PromptCounts(calls=6, calls_with_failures=1, turns=16, outputs=5, repaired=2)
+
+
 def test_canary_progress_counts_of_pods_that_end_or_begin_anew_stay() -> None:
     def report(pod: str, since: float, turns: int) -> Report:
         return Report(pod, RolloutCounts(id="x", since=since, prompts={"new": PromptCounts(turns=turns)}))
@@ -288,3 +342,17 @@ def test_canary_progress_a_roll_back_leads_to_what_was_in_force(outcome: str) ->
     assert previous_in_force({"history": history}, "c", {"b", "c"}) == ""
     assert previous_in_force({"history": history}, "d", {"a", "b", "c"}) == "", "the history does not have the newest yet"
     assert previous_in_force({}, "c", {"a"}) == ""
+
+
+def test_canary_progress_of_a_prompt_whose_text_is_lost_what_was_decided_stays() -> None:
+    rejected = look(begun(), "new", 101, counts={"new": BAD, "old": GOOD})
+    left = without_its_text(rejected, "older")
+    assert (left.stable, left.rejected, left.rejected_for, left.number) == ("older", "new", rejected.rejected_for, 1)
+    assert look(left, "new", 102) == left, "it is not tried again"
+    again = look(without_its_text(begun(), "older"), "new", 102)
+    assert (again.stable, again.canary, again.step) == ("older", "new", 0)
+    assert again.id != begun().id, "what was seen beside the other is no figure of this one"
+    assert without_its_text(rejected, "new").rejected == "", "there is nothing else"
+    [told] = news(rejected, replace(left, lost="old"))
+    assert (told.reason, told.warning) == ("PromptLost", True)
+    assert "older is in its place" in told.text

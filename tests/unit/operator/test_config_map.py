@@ -6,9 +6,16 @@ import copy
 
 import pytest
 
-from voiceassist_crds.config import Prompt, PromptModel
+from voiceassist_crds.config import Prompt, PromptModel, RelayConfig
 from voiceassist_crds.resource import VoiceAssistSpec
-from voiceassist_operator.policy.resources.config_map import ANSWERS_ANNOTATION, KeptPrompt, history_config_map, kept_prompt
+from voiceassist_operator.policy.resources.config_map import (
+    ANSWERS_ANNOTATION,
+    KeptPrompt,
+    history_config_map,
+    kept_prompt,
+    prompts_in_use,
+    relay_config_map,
+)
 from voiceassist_operator.policy.resources.metadata import Owner
 
 SPEC = VoiceAssistSpec.read(
@@ -36,3 +43,23 @@ def test_config_map_what_is_no_kept_prompt_is_none() -> None:
     assert kept_prompt(edited) == ("abcd1234", KeptPrompt("You help."))
     assert kept_prompt({"metadata": {"name": "support-relay"}, "data": {"relay.json": "{}"}}) is None
     assert kept_prompt({**written, "data": {}}) is None
+
+
+def test_config_map_prompts_in_use_are_read_from_the_relays_own() -> None:
+    model = PromptModel(name="another", max_output_tokens=77)
+    prompts = [
+        Prompt(revision="0000aaaa", weight=95, instructions="Old.", model=model),
+        Prompt(revision="0000bbbb", weight=5, instructions="New."),
+    ]
+    twilio = {"accountSid": "AC" + "0" * 32, "syncServiceSid": "IS" + "0" * 32}
+    config = RelayConfig.model_validate({"host": "a.example.com", "twilio": twilio, "prompts": prompts}).with_revisions()
+    written = relay_config_map(OWNER, config, "")
+    found = dict(prompts_in_use(written))
+    assert found["0000aaaa"] == KeptPrompt("Old.", model)
+    assert found["0000bbbb"].instructions == "New."
+    assert found["0000bbbb"].model is not None and found["0000bbbb"].model.name == config.model.name
+    edited = copy.deepcopy(written)
+    edited["data"]["relay.json"] = edited["data"]["relay.json"].replace("Old.", "Other.")
+    assert dict(prompts_in_use(edited)) == {}
+    for other in ({"relay.json": "{"}, {"instructions": "x"}, None):
+        assert dict(prompts_in_use({**written, "data": other})) == {}

@@ -35,7 +35,7 @@ IN_FORCE: dict[str, Any] = {"currentRevision": "new1", "history": [{"revision": 
         ("rollback", IN_FORCE, {"abort": "new1.x"}, {"abort": "new1.2"}),
         ("retry", REJECTED, {"retry-revision": "new1"}, {"retry-revision": "new1.2"}),
         ("pause", TRIED, {}, {"hold-rollout": "true"}),
-        ("resume", {}, {"hold-rollout": "true"}, {"hold-rollout": None}),
+        ("resume", {}, {"hold-rollout": "true"}, {"hold-rollout": "false"}),
     ],
 )
 def test_kubectl_plugin_orders_name_the_revision(

@@ -104,3 +104,38 @@ async def test_observe_an_account_is_opened_by_what_the_relays_use() -> None:
     with pytest.raises(NoCredentials, match="character 2 is a dash") as caught:
         await open_account(cast(Cluster, Holding(**{**good, "authToken": f"s\u2014{TOKEN}".encode()})), pool, "default", credentials)
     assert TOKEN not in str(caught.value)
+
+
+HOLD, REASON = "voiceassist.dev/hold-rollout", "voiceassist.dev/rollout-reason"
+
+
+def annotated(**by: tuple[str, ...]) -> Manifest:
+    """An object's metadata, its annotations written by these managers."""
+    owned = [
+        {
+            "manager": manager,
+            "time": "2026-01-01T00:00:00Z",
+            "fieldsV1": {"f:metadata": {"f:annotations": {f"f:{name}": {} for name in names}}},
+        }
+        for manager, names in by.items()
+    ]
+    return {
+        "annotations": {HOLD: "true", REASON: "lunch"},
+        "managedFields": [{**one, "manager": one["manager"].replace("_", "-")} for one in owned],
+    }
+
+
+@pytest.mark.parametrize(
+    ("by", "said"),
+    [
+        ({"kubectl_annotate": (HOLD, REASON)}, "kubectl-annotate: lunch"),
+        ({"kubectl_voiceassist": (HOLD, REASON)}, "lunch"),  # the plugin has written who into it
+        ({"flux": (HOLD,), "kubectl_annotate": (REASON,)}, "flux"),
+        ({"kubectl_voiceassist": (HOLD,)}, "kubectl-voiceassist"),
+        ({}, "lunch"),
+    ],
+)
+def test_observe_who_asks_for_something_and_why(by: dict[str, tuple[str, ...]], said: str) -> None:
+    orders = observe._orders(annotated(**by))
+    assert orders.hold
+    assert orders.by["hold"] == said

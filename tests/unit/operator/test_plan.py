@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from unit.operator.making import LATER, NOW, config, owner, pods, status, well
+from voiceassist_crds.config import PromptModel
 from voiceassist_crds.names import PRIVATE_PORT
 from voiceassist_operator.controller.apply import replacing
 from voiceassist_operator.kubernetes.kinds import (
@@ -23,13 +24,14 @@ from voiceassist_operator.kubernetes.kinds import (
     ref,
 )
 from voiceassist_operator.policy.allowed import OPEN
-from voiceassist_operator.policy.observed import Observed, PromptFact, SecretFact
+from voiceassist_operator.policy.observed import Observed, Orders, PromptFact, SecretFact
 from voiceassist_operator.policy.ownership import named_as_before, needed_kinds
 from voiceassist_operator.policy.plan import Plan, make_plan
 from voiceassist_operator.policy.relay_config import relay_config
+from voiceassist_operator.policy.resources.config_map import KeptPrompt
 from voiceassist_operator.policy.resources.deployment import grace_seconds
 from voiceassist_operator.policy.resources.metadata import MAX_NAME, Owner, history_name, label_value, relay_name
-from voiceassist_operator.policy.rollout import DELETION_COST, HISTORY, SCRAPE
+from voiceassist_operator.policy.rollout import DELETION_COST, HISTORY, ORDERS_KEPT, SCRAPE
 from voiceassist_operator.policy.status import status_with, unreadable, worth_writing
 
 
@@ -223,6 +225,52 @@ def test_plan_history_is_the_last_ten_the_newest_first() -> None:
     kept = {Ref(CONFIG_MAP, entry["configMap"]): "1" for entry in history}
     gone = Ref(CONFIG_MAP, history_name("support", revisions[-1]))
     assert make_plan(replace(seen, prompt=PromptFact("Text 11."), existing={**kept, gone: "1"}), LATER).delete == [gone]
+
+
+def tried(seen: Observed) -> tuple[Observed, str, str]:
+    """A canary of "Another text." beside what was in force, with nothing kept; gives both revisions, the stable one first."""
+    stable = make_plan(seen, NOW).status["prompt"]["currentRevision"]
+    seen = replace(seen, status=make_plan(seen, NOW).status, prompt=PromptFact("Another text."))
+    plan = make_plan(replace(seen, kept_prompts={stable: KeptPrompt("You help.")}), NOW)
+    return replace(seen, status=plan.status), stable, plan.status["prompt"]["canaryRevision"]
+
+
+def test_plan_a_kept_prompt_that_was_deleted_is_written_again_from_what_calls_have() -> None:
+    seen, stable, _ = tried(well(rollout={"strategy": "Canary"}))
+    plan = make_plan(replace(seen, kept_prompts={stable: KeptPrompt("You help.", PromptModel(name="one"))}), LATER)
+    written = [one for one in plan.apply if one["metadata"]["name"].endswith(f"-prompt-{stable}")]
+    assert [one["data"] for one in written] == [{"instructions": "You help."}]
+    assert not plan.decided
+
+
+def test_plan_a_prompt_whose_text_is_nowhere_is_told_and_the_one_before_it_is_in_force() -> None:
+    seen, stable, canary = tried(well(rollout={"strategy": "Canary"}))
+    before = {"revision": "0123456789", "time": NOW}
+    prompt = seen.status["prompt"]
+    seen = replace(seen, status={**seen.status, "prompt": {**prompt, "history": [*prompt["history"], before]}})
+    plan = make_plan(replace(seen, kept_prompts={"0123456789": KeptPrompt("It helped.")}), LATER)
+    assert (plan.status["prompt"]["currentRevision"], plan.status["prompt"]["canaryRevision"]) == ("0123456789", canary)
+    assert [(one.reason, one.warning) for one in plan.news] == [("PromptLost", True)]
+    assert f"the text of prompt {stable}, which was in force, is kept nowhere any more" in plan.news[0].text
+    assert plan.config is not None
+    assert [one.instructions for one in plan.config.prompts] == ["It helped.", "Another text."]
+    nothing = make_plan(seen, LATER)
+    assert (nothing.status["prompt"]["currentRevision"], "canaryRevision" in nothing.status["prompt"]) == (canary, False)
+    assert nothing.news[0].reason == "PromptLost"
+    assert "kept nowhere any more" in nothing.status["prompt"]["history"][0]["decision"]
+
+
+def test_plan_history_says_who_asked_for_what_and_why() -> None:
+    seen = replace(well(), orders=Orders(hold=True, by={"hold": "ann: lunch"}))
+    seen = replace(seen, status=make_plan(replace(seen, orders=Orders()), NOW).status)
+    held = make_plan(seen, LATER).status
+    assert held["prompt"]["history"][0]["orders"] == [{"order": "pause", "time": LATER, "by": "ann: lunch"}]
+    again = make_plan(replace(seen, status=held), "2026-01-01T00:00:59Z").status
+    assert again["prompt"] == held["prompt"], "it is told once"
+    for number in range(ORDERS_KEPT):
+        held = make_plan(replace(seen, status=held, orders=Orders(hold=bool(number % 2))), LATER).status
+    assert len(held["prompt"]["history"][0]["orders"]) == ORDERS_KEPT
+    assert held["prompt"]["history"][0]["orders"][0]["order"] == "resume"
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,30 @@ def test_suggestion_parser_repaired_or_dropped(text, expected) -> None:
     assert parser.finish() == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "repaired"),
+    [
+        ('{"relevant":true,"answer":"Yes.","question":"Why?"}', False),
+        (' {"question":"", "relevant":false, "answer":""} ', False),
+        ('{"relevant":true,"answer":"Yes."}', True),
+        ('{"relevant":"true","answer":"Yes.","question":""}', True),
+        ('{"relevant":true,"answer":"Yes.","question":"","more":1}', True),
+        ('```json\n{"relevant":true,"answer":"Yes.","question":""}\n```', True),
+        ('{"relevant":true,"answer":"Yes.","question":"Wh', True),
+        ('<think>Well.</think>{"relevant":true,"answer":"Yes.","question":""}', True),
+        ('{"relevant":true,"answer":"<think>Well.</think>Yes.","question":""}', True),
+    ],
+)
+def test_suggestion_parser_tells_what_was_not_in_the_form_asked_for(text: str, repaired: bool) -> None:
+    parser = SuggestionParser()
+    parser.feed(text)
+    found = parser.finish()
+    assert found is not None
+    assert found.repaired is repaired
+    said = from_text(text)
+    assert said is not None and said.repaired, "a message is no call of the tool, whatever it says"
+
+
 def test_suggestion_parser_text_without_a_call_is_the_answer() -> None:
     assert from_text(" Offer the waiver. ") == Arguments(True, "Offer the waiver.", "")
     assert from_text('{"relevant": false, "answer": "", "question": "q"}') == Arguments(False, "", "q")

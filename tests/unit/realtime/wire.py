@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from voiceassist_crds.config import RelayConfig
-from voiceassist_relay.interfaces import FinishedSuggestion
+from voiceassist_relay.interfaces import FinishedSuggestion, OutputForm
 from voiceassist_relay.realtime.core import outputs as act
 from voiceassist_relay.realtime.core.audio_time import AudioClock
 from voiceassist_relay.realtime.core.conversation import ConversationSession
@@ -123,7 +123,7 @@ def in_order(lines: list[Line]) -> list[Line]:
 
 
 def show(action: act.Event | act.Command) -> Iterator[Line]:
-    """An action as a transcript's line; token counts are left out."""
+    """An action as a transcript's line; token counts, and that an output was in the form asked for, are left out."""
     match action:
         case act.Send(data):
             yield {"client": json.loads(data)}
@@ -147,7 +147,9 @@ def show(action: act.Event | act.Command) -> Iterator[Line]:
             yield {"final": fatal.reason.value}
         case act.AgentSpoke(item, started, text):
             yield {"agent": text, "item": item, "began": started}
-        case act.TokensUsed():
+        case act.OutputRead(_, form) if form is not OutputForm.CLEAN:
+            yield {"output": form.value}
+        case act.TokensUsed() | act.ResponseOver() | act.OutputRead():
             pass
 
 

@@ -125,6 +125,21 @@ async def test_the_instructions_matter(server: RealtimeServer, words: dict[str, 
         assert arguments(await respond(caller, instructions="Prefix: Hey!"))["answer"] == f"Hey! {known.answer}"
 
 
+async def test_the_instructions_may_make_answers_late_long_or_unreadable(server: RealtimeServer, words: dict[str, Utterance]) -> None:
+    known = words["card-charge/c2"]
+    async with call(server, config=session_config(instructions="Wait: 400\nRepeat: 2")) as caller:
+        await speak(caller, known.audio)
+        assert arguments(await respond(caller))["answer"] == f"{known.answer} {known.answer}"
+        record = server.sessions[0].protocol.ledger.responses[0]
+        assert record.first_token_ms == server.behaviour.first_token_ms + 400
+        await speak(caller, known.audio)
+        await respond(caller, instructions="Form: prose")
+        assert server.sessions[0].protocol.ledger.responses[1].arguments == f"You could say: {known.answer}"
+        await speak(caller, known.audio)
+        await respond(caller, instructions="Form: text")
+        assert server.sessions[0].protocol.ledger.responses[2].text == known.answer
+
+
 STYLES = [
     ("whole", [*START, "response.function_call_arguments.delta", "response.function_call_arguments.done", *END]),
     (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,11 +47,12 @@ from ..policy.observed import (
     SecretFact,
 )
 from ..policy.ownership import Taken, named_as_before, needed_kinds, taken
-from ..policy.resources.config_map import kept_prompt
+from ..policy.resources.config_map import KeptPrompt, kept_prompt, prompts_in_use
 from ..policy.resources.metadata import (
     ABORT_ANNOTATION,
     CAUSE_ANNOTATION,
     HOLD_ANNOTATION,
+    PLUGIN_MANAGER,
     PROMOTE_ANNOTATION,
     REASON_ANNOTATION,
     RETRY_ANNOTATION,
@@ -148,7 +149,7 @@ async def observe(
         credentials=await _secret(cluster, namespace, spec.twilio.credentials_secret_ref.name),
         model_key=await _secret(cluster, namespace, spec.model.api_key_secret_ref.name),
         prompt=await _prompt(cluster, metadata, spec),
-        kept_prompts=dict(one for ref, item in ours.items() if ref.kind == CONFIG_MAP and (one := kept_prompt(item)) is not None),
+        kept_prompts=_kept_prompts([item for ref, item in ours.items() if ref.kind == CONFIG_MAP]),
         orders=_orders(metadata),
         deployment=_deployment(deployment) if deployment is not None else None,
         pods=await _pods(dependencies, owner, endpoint),
@@ -169,6 +170,12 @@ async def observe(
         status=dict(body.get("status") or {}),
         apply_error=apply_error,
     )
+
+
+def _kept_prompts(config_maps: Sequence[Manifest]) -> dict[str, KeptPrompt]:
+    """The prompts that can be gone back to: those that are kept for it, and those that calls have."""
+    in_use = {revision: prompt for item in config_maps for revision, prompt in prompts_in_use(item)}
+    return in_use | dict(one for item in config_maps if (one := kept_prompt(item)) is not None)
 
 
 async def _taken(cluster: Cluster, owner: Owner, ours: Mapping[Ref, Manifest], optional: frozenset[Kind]) -> tuple[Taken, ...]:
@@ -236,16 +243,18 @@ async def _ca_bundle(cluster: Cluster, namespace: str, spec: VoiceAssistSpec) ->
 def _orders(metadata: Mapping[str, Any]) -> Orders:
     annotations = metadata.get("annotations") or {}
     promote, abort, retry = (str(annotations.get(name, ""))[:60] for name in (PROMOTE_ANNOTATION, ABORT_ANNOTATION, RETRY_ANNOTATION))
-    said = {name: _said(metadata, name) for name in (PROMOTE_ANNOTATION, ABORT_ANNOTATION)}
+    asking = {"promote": PROMOTE_ANNOTATION, "abort": ABORT_ANNOTATION, "retry": RETRY_ANNOTATION, "hold": HOLD_ANNOTATION}
     hold = annotations.get(HOLD_ANNOTATION) == "true"
-    return Orders(promote, abort, retry, hold, said[PROMOTE_ANNOTATION], said[ABORT_ANNOTATION])
+    return Orders(promote, abort, retry, hold, {word: _said(metadata, name) for word, name in asking.items()})
 
 
 def _said(metadata: Mapping[str, Any], annotation: str) -> str:
-    """Who asks by an annotation, and why: what they say if they say it themselves, else the field manager."""
+    """Who asks by an annotation, and why. The plugin of kubectl says who itself; of others the field manager is known, and the reason
+    if it is the same one's."""
     asks, tells = (_writer(metadata, ("f:metadata", "f:annotations", f"f:{name}")) for name in (annotation, REASON_ANNOTATION))
-    reason = str((metadata.get("annotations") or {}).get(REASON_ANNOTATION, ""))[:200]
-    return reason if reason and tells == asks else asks[:200]
+    reason = str((metadata.get("annotations") or {}).get(REASON_ANNOTATION, "")) if tells == asks else ""
+    who = "" if asks == PLUGIN_MANAGER and reason else asks
+    return ": ".join(part for part in (who, reason) if part)[:200]
 
 
 def _cause(metadata: Mapping[str, Any]) -> str:

@@ -11,10 +11,10 @@ from typing import Any
 
 from voiceassist_crds import __version__, names
 
+from ..policy.resources.metadata import PLUGIN_MANAGER
 from . import tables
 from .orders import ORDERS, Refused, annotations_for
 
-MANAGER = "kubectl-voiceassist"
 TIMEOUT_SECONDS = 60
 """For each call of kubectl."""
 
@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> str:
             return tables.history(prompt)
     asked = annotations_for(options.command, prompt, found["metadata"].get("annotations") or {}, _said(options.reason, where))
     patch = json.dumps({"metadata": {"annotations": asked}})
-    wanted = ("patch", f"{names.PLURAL}.{names.GROUP}", options.name, "--type=merge", f"--field-manager={MANAGER}", "-p", patch)
+    wanted = ("patch", f"{names.PLURAL}.{names.GROUP}", options.name, "--type=merge", f"--field-manager={PLUGIN_MANAGER}", "-p", patch)
     _kubectl(*wanted, *where)
     return f"{options.name}: {ORDERS[options.command]}: asked for\n"
 

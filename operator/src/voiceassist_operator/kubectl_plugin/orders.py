@@ -55,7 +55,7 @@ def _asked(order: str, prompt: Mapping[str, Any], present: Mapping[str, str]) ->
         case "pause":
             return {HOLD_ANNOTATION: "true"}
         case _:
-            return {HOLD_ANNOTATION: None}
+            return {HOLD_ANNOTATION: "false"}  # not taken away: who wrote it is to be seen
 
 
 def _about(annotation: str, revision: str, present: Mapping[str, str]) -> dict[str, str | None]:

@@ -27,12 +27,12 @@ def status(name: str, prompt: Mapping[str, Any]) -> str:
 
 def history(prompt: Mapping[str, Any]) -> str:
     """Returns the last revisions, the newest first."""
-    rows = [["REVISION", "TIME", "WRITTEN BY", "CAUSE", "OUTCOME", "DECIDED"]]
+    rows = [["REVISION", "TIME", "WRITTEN BY", "CAUSE", "OUTCOME", "DECIDED", "ASKED FOR"]]
     for entry in prompt.get("history") or []:
         outcome = entry.get("outcome") or ("In force" if entry["revision"] == prompt.get("currentRevision") else "")
-        rows.append(
-            [entry["revision"], entry.get("time", ""), entry.get("manager", ""), entry.get("cause", ""), outcome, entry.get("decision", "")]
-        )
+        orders = "; ".join(" ".join(filter(None, (one["order"], one["time"], one.get("by")))) for one in entry.get("orders") or [])
+        told = [entry.get(name, "") for name in ("time", "manager", "cause")]
+        rows.append([entry["revision"], *told, outcome, entry.get("decision", ""), orders])
     return _table(rows)
 
 

@@ -54,9 +54,8 @@ class Orders:
     retry: str = ""
     hold: bool = False
     """No step is taken; a canary that does harm is rejected all the same."""
-    promoted_by: str = ""
-    aborted_by: str = ""
-    """Who asks for it, and why, as far as they say."""
+    by: Mapping[str, str] = field(default_factory=dict)
+    """Who asks for it, and why, as far as they say: by promote, abort, retry and hold."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,14 +12,14 @@ from voiceassist_crds.reasons import Reason
 from ..kubernetes.kinds import CONFIG_MAP, Manifest, Ref, kind_of, ref
 from .blockers import blockers
 from .canary.progress import Progress
-from .canary.prompts import answers_of, with_progress
+from .canary.prompts import with_progress
 from .canary.record import Told, decided, from_status, news
 from .condition import Blocker
 from .egress import egress
 from .observed import Observed
 from .relay_config import relay_config
 from .resources.account_budget_monitor import relay_disruption_budget, relay_pod_monitor, relay_service_account
-from .resources.config_map import history_config_map, relay_config_map
+from .resources.config_map import answers_of, history_config_map, relay_config_map
 from .resources.deployment import relay_deployment
 from .resources.network import relay_backend_config, relay_http_route, relay_ingress, relay_network_policy, relay_service
 from .rollout import PodPatch, behind, pod_patches, prompt_history, rollout_progress

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -12,13 +12,15 @@ from voiceassist_crds.config import RelayConfig
 
 from ..kubernetes.kinds import POD_MONITOR
 from .canary.counts import Report
-from .canary.progress import Progress, advance
+from .canary.progress import Progress, advance, without_its_text
 from .canary.record import from_status
 from .observed import Observed, PodFact
 from .resources.metadata import CONFIG_ANNOTATION, SECRETS_ANNOTATION
 
 HISTORY = 10
 """Revisions of the prompt that are kept to go back to."""
+ORDERS_KEPT = 10
+"""What people asked of a roll-out, of each revision."""
 NEVER_IN_FORCE = frozenset({"Canary", "Rejected", "Replaced"})
 """Outcomes in the history of prompts that not all calls had."""
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
@@ -111,12 +113,18 @@ def rollout_progress(seen: Observed, desired: RelayConfig, now: str) -> Progress
     """Returns where the roll-out of the object's own prompt is at `now` (RFC 3339)."""
     recorded = seen.status.get("prompt") or {}
     before = from_status(recorded)
-    if before is not None and before.stable != desired.prompts[0].revision and before.stable not in seen.kept_prompts:
-        before = None  # what was in force can be given to nobody any more
-    previous = previous_in_force(recorded, desired.prompts[0].revision, seen.kept_prompts)
+    wanted, lost = desired.prompts[0].revision, ""
+    if before is not None and before.stable != wanted and before.stable not in seen.kept_prompts:
+        lost, other = before.stable, _latest_in_force(recorded.get("history") or [], seen.kept_prompts) or wanted
+        before = without_its_text(before, other)
+    previous = previous_in_force(recorded, wanted, seen.kept_prompts)
     reports = [Report(pod.name, pod.status.rollout) for pod in seen.pods if pod.status is not None]
     epoch = datetime.fromisoformat(now).timestamp()
-    return advance(before, desired.prompts[0].revision, previous, seen.owner.spec.rollout, seen.orders, reports, epoch)
+    progress = advance(before, wanted, previous, seen.owner.spec.rollout, seen.orders, reports, epoch)
+    if not lost:
+        return progress
+    decision = f"the text of {lost}, which was in force, is kept nowhere any more; {progress.stable} is in its place"
+    return replace(progress, lost=lost, decision=decision)
 
 
 def previous_in_force(recorded: Mapping[str, Any], newest: str, kept: Container[str]) -> str:
@@ -124,7 +132,11 @@ def previous_in_force(recorded: Mapping[str, Any], newest: str, kept: Container[
     first, *rest = recorded.get("history") or [{}]
     if first.get("revision") != newest:
         return ""
-    was_in_force = (entry["revision"] for entry in rest if entry.get("outcome") not in NEVER_IN_FORCE)
+    return _latest_in_force(rest, kept)
+
+
+def _latest_in_force(history: Iterable[Mapping[str, Any]], kept: Container[str]) -> str:
+    was_in_force = (entry["revision"] for entry in history if entry.get("outcome") not in NEVER_IN_FORCE)
     return next((one for one in was_in_force if one in kept), "")
 
 
@@ -150,6 +162,9 @@ def prompt_history(seen: Observed, progress: Progress, now: str) -> list[dict[st
         first["decision"] = decision[:500]
     elif progress.canary:
         first.pop("decision", None)
+    if progress.asked:
+        asked = [{"order": one.order, "time": now, "by": one.by[:200]} for one in progress.asked]
+        first["orders"] = [*first.get("orders", []), *asked][-ORDERS_KEPT:]
     rest = [one | {"outcome": "Replaced"} if one.get("outcome") == "Canary" else one for one in old[1:]]
     stable = [one for one in rest if one["revision"] == progress.stable]
     kept = [*stable, *(one for one in rest if one["revision"] != progress.stable)][: HISTORY - 1]

@@ -22,12 +22,12 @@ from voiceassist_crds.messages import AssistState, CallDocument, StatusReason, T
 from voiceassist_crds.status import PeerReason
 
 from ..handed_over import HandedCall
-from ..interfaces import FinishedSuggestion, MediaConnection, StreamStart, TurnTiming
+from ..interfaces import FinishedSuggestion, MediaConnection, OutputForm, StreamStart, TurnTiming
 from ..lazy_event import LazyEvent
 from ..logs import call_hash
 from ..metrics.labels import STREAM_ENDS
 from ..metrics.relay_metrics import CallMetrics, RelayMetrics
-from ..metrics.revision_counts import FAILED
+from ..metrics.revision_counts import CallCounts
 from ..peer_health import PeerHealth
 from ..sync.agent_status import CUT, LOST
 from ..sync.call_objects import SUPERSEDED, TakeAnswer
@@ -134,8 +134,7 @@ class CallBridge:
         self._failed = False
         self._known = LazyEvent()
         """Set once the Document was read: until then no byte goes to the model."""
-        self._failed_with: set[str] = set()
-        """Revisions with which a turn failed in this call."""
+        self._counts = CallCounts(metrics.revisions)
         self._told = False
         self._paused = False
         self.models = self._names = config.model_of(self._prompt).names
@@ -187,7 +186,7 @@ class CallBridge:
         if self._recalls or self.start.claims.generation == 1:  # else it has what was handed over, which may be newer
             self._keep_revision(document.prompt_revision)
         if self.start.claims.generation == 1:
-            self._metrics.revisions.call(self.revision)
+            self._counts.began(self.revision)
         self._known.set()
 
     def refresh(self) -> None:
@@ -299,7 +298,7 @@ class CallBridge:
             return None
         self.frame = passed_over(self._metrics)
         paused = self._paused
-        failed_with = sorted(self._failed_with)
+        failed_with = sorted(self._counts.failed_with)
         given, seq = self._model.give(), self._publisher.seq
         handed = HandedCall(document.generation, document.wire(), self.revision, given, until, paused, seq, failed_with)
         self._end("moved")
@@ -319,7 +318,7 @@ class CallBridge:
         if not self._told:
             self._hold_back(written.paused or answer.paused)
         self._recalls = False
-        self._failed_with.update(answer.failed_with)
+        self._counts.failed_with.update(answer.failed_with)
         self._begin_with(answer)
         return written
 
@@ -383,14 +382,17 @@ class CallBridge:
         """A turn is handled."""
         self._summary.timeline.handled(outcome, timing)
         self._metrics.turn(outcome, revision, timing)
-        if outcome in FAILED:
-            self._note_failure(revision)
+        self._counts.turn(revision, outcome, whole=not self._recalls)
 
-    def _note_failure(self, revision: str) -> None:
-        if revision not in self._failed_with:
-            self._failed_with.add(revision)
-            if not self._recalls:  # what failed before a stream was started again is not known: the call may be counted
-                self._metrics.revisions.call_failed(revision)
+    def output(self, revision: str, form: OutputForm) -> None:
+        """What the model wrote for a turn was read; one that could not be leaves its turn without an answer."""
+        self._counts.output(revision, form)
+        if form is OutputForm.UNREADABLE:
+            self._counts.turn(revision, "failed", whole=not self._recalls)
+
+    def tokens(self, revision: str, count: int) -> None:
+        """A response to a turn ended."""
+        self._counts.tokens(revision, count)
 
     def transcript(self, track: Track, item: str, text: str, final: bool) -> None:
         """Spoken words."""
@@ -421,8 +423,7 @@ class CallBridge:
         if state is AssistState.FAILED:
             self._failed = True
             if reason in _HEALTH:  # a prompt's own model may be the cause: no turn would ever tell of it
-                self._metrics.revisions.turn(self.revision, "failed")
-                self._note_failure(self.revision)
+                self._counts.turn(self.revision, "failed", whole=not self._recalls)
             self._close("model", 1011)
 
     @property

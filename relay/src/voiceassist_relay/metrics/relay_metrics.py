@@ -208,7 +208,6 @@ class RelayMetrics:
         """A turn was handled: its outcome and the stages that were seen."""
         labels = (self._revision(revision), outcome) if outcome in closed.TURNS else (OTHER, OTHER)
         self._turns.labels(*labels).inc()
-        self.revisions.turn(revision, outcome)
         moments = (
             ("endpointing", timing.stopped_speaking, timing.committed),
             ("request", timing.committed, timing.created),

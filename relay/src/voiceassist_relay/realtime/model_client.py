@@ -23,7 +23,19 @@ from .core.conversation import ConversationSession
 from .core.failures import Fatal, Passing
 from .core.history import History
 from .core.limits import DEFAULT_LIMITS, ResponseLimiter, SessionLimits
-from .core.outputs import AgentSpoke, AudioMisread, DraftShown, DraftWithdrawn, Event, ModelFault, TokensUsed, TurnHandled, Words
+from .core.outputs import (
+    AgentSpoke,
+    AudioMisread,
+    DraftShown,
+    DraftWithdrawn,
+    Event,
+    ModelFault,
+    OutputRead,
+    ResponseOver,
+    TokensUsed,
+    TurnHandled,
+    Words,
+)
 from .core.session_settings import SessionSettings
 from .core.turns import Turn
 from .dialer import Dials, FinalFailure, SessionDependencies
@@ -415,6 +427,10 @@ class ModelClient:
                         listener.state(
                             AssistState.LIVE, StatusReason.TURN_BLOCKED, "A policy at the model's service blocked the last turn."
                         )
+                case OutputRead(revision, form):
+                    listener.output(revision, form)
+                case ResponseOver(revision, tokens):
+                    listener.tokens(revision, tokens)
                 case Words(track, item, text, final):
                     listener.transcript(track, item, text, final)
                 case AgentSpoke(item, started, text):

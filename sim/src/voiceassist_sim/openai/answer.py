@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import random
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from .behaviour import AnswerStyle
 from .conversation import Item
+from .manner import Form, Manner
 from .schema import Json
 
 PREAMBLE: Final = "One moment, I am looking at what the customer said."
-_PREFIX: Final = re.compile(r"^[ \t]*Prefix:[ \t]*(.+?)[ \t]*$", re.MULTILINE)
 _SILENT_BELOW: Final = -60.0
 
 
@@ -41,12 +40,12 @@ class Output:
         return "".join(self.deltas)
 
 
-def reply_to(items: Sequence[Item], instructions: str) -> Reply:
+def reply_to(items: Sequence[Item], manner: Manner) -> Reply:
     """Answer everything in a context that no completed response has answered yet.
 
     Known utterances give their question and answer, unknown audio its length and loudness, a user's text (unless it is the agent's, with
     the prefix ``Agent:``) itself, unless the assistant's words follow it: those answered it in another session. Several are answered
-    together, questions joined by `` / ``. A line ``Prefix: X`` in the instructions puts X before the answer.
+    together, questions joined by `` / ``.
     """
     found: list[Reply] = []
     elsewhere = max((index for index, item in enumerate(items) if item.role == "assistant"), default=-1)
@@ -62,9 +61,8 @@ def reply_to(items: Sequence[Item], instructions: str) -> Reply:
     relevant = [reply for reply in found if reply.relevant]
     if not relevant:
         return Reply(False)
-    prefix = _PREFIX.search(instructions)
-    answer = " ".join(reply.answer for reply in relevant)
-    return Reply(True, " / ".join(reply.question for reply in relevant), f"{prefix[1]} {answer}" if prefix else answer)
+    answer = " ".join([" ".join(reply.answer for reply in relevant)] * manner.repeat)
+    return Reply(True, " / ".join(reply.question for reply in relevant), f"{manner.prefix} {answer}" if manner.prefix else answer)
 
 
 def _reply_to_turn(item: Item) -> list[Reply]:
@@ -127,13 +125,15 @@ def _value(name: str, declared: Json, reply: Reply) -> Any:
     return reply.question if name in ("question", "title", "topic") else reply.answer
 
 
-def outputs(config: Json, reply: Reply, style: AnswerStyle, rng: random.Random, *, phase: bool = True) -> list[Output]:
+def outputs(
+    config: Json, reply: Reply, style: AnswerStyle, rng: random.Random, *, phase: bool = True, form: Form | None = None
+) -> list[Output]:
     """The output items of a response with this configuration."""
     tool = tool_to_call(config)
-    if tool is None or style is AnswerStyle.TEXT:
+    if tool is None or style is AnswerStyle.TEXT or form is Form.TEXT:
         text = reply.answer if reply.relevant else "Nothing to suggest."
         return [Output(_cut(text, rng) if style is not AnswerStyle.WHOLE else (text,))]
-    arguments = arguments_for(tool, reply)
+    arguments = f"You could say: {reply.answer}" if form is Form.PROSE else arguments_for(tool, reply)
     call = Output((arguments,) if style is AnswerStyle.WHOLE else _cut(arguments, rng), tool=tool["name"])
     if style is AnswerStyle.PREAMBLE:
         return [Output(_cut(PREAMBLE, rng), phase="commentary" if phase else None), call]

@@ -16,6 +16,7 @@ from .faults import Fault, Faults, Kind, When
 from .ids import Ids
 from .ledger import Ledger, Response
 from .limits import RequestLimiter
+from .manner import Manner
 from .schema import INVALID, Json, Refused
 from .session_config import Ground, check_answering
 from .speaking import Failure, ResponsePlan, ResponseRun
@@ -117,6 +118,8 @@ class Responder:
         hits = self._faults.hit(fault_kinds.RESPONSE, "realtime", self._rng, session_id=self._session_id)
         failure = self._failure(hits)
         instructions = effective["instructions"] or ""
+        manner = Manner.of(instructions)
+        first_token_ms = behaviour.first_token_ms + manner.wait_ms
         head = instructions + (json.dumps(effective["tools"], sort_keys=True) if effective["tools"] else "")
         context = Context((), 0, 0, 0)
         try:
@@ -145,7 +148,7 @@ class Responder:
             input_items=[item.id for item in context.items],
             instructions_chars=len(instructions),
             instructions_sha256=hashlib.sha256(instructions.encode()).hexdigest(),
-            first_token_ms=behaviour.first_token_ms,
+            first_token_ms=first_token_ms,
             delta_ms=behaviour.delta_ms,
             dropped_items=context.dropped,
         )
@@ -153,13 +156,18 @@ class Responder:
             record=record,
             config=effective,
             outputs=outputs(
-                effective, reply_to(context.items, instructions), behaviour.answer_style, self._rng, phase=behaviour.preamble_phase
+                effective,
+                reply_to(context.items, manner),
+                behaviour.answer_style,
+                self._rng,
+                phase=behaviour.preamble_phase,
+                form=manner.form,
             ),
             failure=failure,
             conversation_id=self._conversation.id if in_band else None,
             usage_of=lambda tokens: usage(context, *cached, tokens),
             add_item=self._conversation.append,
-            first_token_ms=behaviour.first_token_ms,
+            first_token_ms=first_token_ms,
             delta_ms=behaviour.delta_ms,
             reasoning_tokens=behaviour.reasoning_tokens if self._ground.model is not None and self._ground.model.reasoning else 0,
         )

@@ -11,6 +11,7 @@ from voiceassist_crds.resource import AnalysisCheck, AnalysisMetric
 from voiceassist_crds.status import PromptCounts
 
 from .evidence import Share, log_evidence_above, log_evidence_of_decrease, log_evidence_of_increase
+from .mean_evidence import Mean, log_evidence_of_more, log_evidence_of_more_than
 
 FALSE_ALARMS = 0.009
 """The probability, at most, that a canary as good as the stable prompt is rejected in its whole life, by any of the checks."""
@@ -23,6 +24,7 @@ _WORDS = {
     AnalysisMetric.NOT_RELEVANT_SHIFT: "turns were held to need no answer",
     AnalysisMetric.NEGATIVE_FEEDBACK: "verdicts of agents were against it",
     AnalysisMetric.LATENCY_P95: "answers came late",
+    AnalysisMetric.SCHEMA_REPAIR: "outputs had to be repaired, or could not be read",
 }
 
 
@@ -62,6 +64,8 @@ def _alarms(checks: Sequence[AnalysisCheck]) -> list[float]:
 
 def _finding(check: AnalysisCheck, canary: PromptCounts, stable: PromptCounts, alarm: float) -> Finding | None:
     metric = check.metric
+    if metric is AnalysisMetric.TOKENS_PER_TURN:
+        return _tokens_finding(check, canary, stable, alarm)
     if metric is AnalysisMetric.TURN_FAILURE and canary.calls_with_failures < FEWEST_CALLS:
         return None
     ours, theirs = _share(metric, canary), _share(metric, stable)
@@ -79,8 +83,37 @@ def _finding(check: AnalysisCheck, canary: PromptCounts, stable: PromptCounts, a
             evidence = log_evidence_of_increase(ours, theirs, allowance)
     if evidence < needed:
         return None
-    odds = f"evidence {exp(min(evidence, 50)):.0f} to 1, {exp(needed):.0f} to 1 decides"
-    return Finding(metric, f"{metric.value}: {ours.hits} of {ours.trials} {_WORDS[metric]} ({ours.value:.1%}); {than}; {odds}")
+    text = f"{metric.value}: {ours.hits} of {ours.trials} {_WORDS[metric]} ({ours.value:.1%}); {than}; {_odds(evidence, needed)}"
+    return Finding(metric, text)
+
+
+def _tokens_finding(check: AnalysisCheck, canary: PromptCounts, stable: PromptCounts, alarm: float) -> Finding | None:
+    ours, theirs, needed = _mean(canary), _mean(stable), log(1 / alarm)
+    if check.max is not None:
+        evidence, than = log_evidence_of_more_than(ours, check.max), f"at most {check.max:.0f} are allowed"
+    else:
+        increase = check.max_increase if check.max_increase is not None else 0.0
+        evidence = log_evidence_of_more(ours, theirs, 1 + increase)
+        than = f"{theirs.value:.0f} with the stable one ({theirs.turns} turns of {theirs.calls} calls), and {increase:.1%} more are allowed"
+    if evidence < needed:
+        return None
+    figures = f"{ours.value:.0f} tokens by turn ({ours.turns} turns of {ours.calls} calls)"
+    return Finding(check.metric, f"{check.metric.value}: {figures}; {than}; {_odds(evidence, needed)}")
+
+
+def _odds(evidence: float, needed: float) -> str:
+    return f"evidence {exp(min(evidence, 50)):.0f} to 1, {exp(needed):.0f} to 1 decides"
+
+
+def _mean(counts: PromptCounts) -> Mean:
+    return Mean(
+        counts.measured_calls,
+        counts.measured_turns,
+        counts.tokens,
+        counts.turns_squared,
+        counts.tokens_squared,
+        counts.tokens_by_turns,
+    )
 
 
 def _share(metric: AnalysisMetric, counts: PromptCounts) -> Share:
@@ -94,5 +127,9 @@ def _share(metric: AnalysisMetric, counts: PromptCounts) -> Share:
             hits, trials = counts.negative, counts.verdicts
         case AnalysisMetric.LATENCY_P95:
             hits, trials = counts.late, counts.answers
+        case AnalysisMetric.SCHEMA_REPAIR:
+            hits, trials = counts.repaired, counts.outputs
+        case AnalysisMetric.TOKENS_PER_TURN:  # a mean, and no share
+            hits, trials = 0, 0
     trials = max(trials, 0)
     return Share(min(max(hits, 0), trials), trials)

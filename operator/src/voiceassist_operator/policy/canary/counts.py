@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 from voiceassist_crds.status import PromptCounts, RolloutCounts
@@ -54,4 +55,4 @@ def _figures(counts: PromptCounts) -> tuple[int, ...]:
 def _add(to: dict[str, tuple[int, ...]], more: Mapping[str, Any]) -> None:
     for revision, counts in more.items():
         before = to.get(revision, (0,) * len(_FIELDS))
-        to[revision] = tuple(a + b for a, b in zip(before, counts, strict=False))
+        to[revision] = tuple(a + b for a, b in zip_longest(before, counts, fillvalue=0))  # a version before counted fewer things

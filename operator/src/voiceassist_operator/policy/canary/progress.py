@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from voiceassist_crds.resource import CanaryPause, CanarySpec, RolloutSpec
 from voiceassist_crds.status import PromptCounts
@@ -21,6 +21,15 @@ from .counts import Report, merged, total
 LONGEST_LOOK_SECONDS = 60.0
 """What the time between two looks counts at most."""
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+
+
+class Asked(NamedTuple):
+    """What somebody asked of a roll-out."""
+
+    order: str
+    """promote, abort, rollback, retry, pause or resume."""
+    by: str
+    """Who, and why, as far as they say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +48,8 @@ class Progress:
     """Epoch seconds of the last look."""
     seconds: float = 0.0
     """That the step has lasted, while somebody looked."""
+    lasted: float = 0.0
+    """Seconds of the whole canary, while somebody looked and nobody held it."""
     step_calls: int = 0
     step_turns: int = 0
     """Of the canary when the step began."""
@@ -49,10 +60,16 @@ class Progress:
     """The figures that decided, or who asked for it."""
     obeyed: tuple[str, ...] = ()
     """Orders that were obeyed and still stand on the object."""
+    held: bool = False
+    """Whether somebody had asked that no step be taken."""
     number: int = field(default=0, compare=False)
     """Canaries of the object until now: two that begin in the same second are two."""
     decision: str = field(default="", compare=False)
     """Why the stable prompt is in force since this look, for the history: it is in no later one."""
+    lost: str = field(default="", compare=False)
+    """A revision that was in force until this look and whose text is kept nowhere any more."""
+    asked: tuple[Asked, ...] = field(default=(), compare=False)
+    """What was asked and obeyed since the last look, for the history likewise."""
 
     @property
     def id(self) -> str:
@@ -78,7 +95,33 @@ def advance(
     `before` is None for an object that never had a prompt in force: its first one is no canary.
     """
     if before is None:
-        return Progress(stable=desired)
+        return Progress(stable=desired, held=orders.hold)
+    after = _advanced(before, desired, previous, rollout, orders, reports, now)
+    return replace(after, held=orders.hold, asked=_asked(before, after, orders))
+
+
+def without_its_text(before: Progress, other: str) -> Progress:
+    """Returns what is left of a roll-out where the text of the stable prompt is lost: `other` is in force in its place. What was rejected
+    stays so; a canary has to be tried anew, beside the other."""
+    left = Progress(other, obeyed=before.obeyed, held=before.held, number=before.number)
+    return replace(left, rejected=before.rejected, rejected_for=before.rejected_for) if before.rejected != other else left
+
+
+def _asked(before: Progress, after: Progress, orders: Orders) -> tuple[Asked, ...]:
+    """What people asked since the last look: orders that are obeyed now, and another will whether steps are taken."""
+    found = []
+    for order in after.obeyed:
+        word = order.partition(" ")[0]
+        if order not in before.obeyed:
+            found.append(Asked("rollback" if word == "abort" and not before.canary else word, orders.by.get(word, "")))
+    if orders.hold != before.held:
+        found.append(Asked("pause" if orders.hold else "resume", orders.by.get("hold", "")))
+    return tuple(found)
+
+
+def _advanced(
+    before: Progress, desired: str, previous: str, rollout: RolloutSpec, orders: Orders, reports: Iterable[Report], now: float
+) -> Progress:
     asked = {f"{word} {value}" for word, value in (("promote", orders.promote), ("abort", orders.abort), ("retry", orders.retry)) if value}
     known = replace(before, obeyed=tuple(sorted(asked & set(before.obeyed))))
 
@@ -91,17 +134,19 @@ def advance(
 
     if desired == known.stable:
         if previous and fresh("abort", orders.abort):
-            return _rejected(obeying("abort", orders.abort), previous, desired, _by("it was taken back by annotation", orders.aborted_by))
+            return _rejected(
+                obeying("abort", orders.abort), previous, desired, _by("it was taken back by annotation", orders.by.get("abort", ""))
+            )
         return _in_force(known, desired)  # what was tried is taken back, or is in force
     if desired == known.rejected:
         if not fresh("retry", orders.retry):
             return known
         known = obeying("retry", orders.retry)
     elif fresh("promote", orders.promote):
-        return _in_force(obeying("promote", orders.promote), desired, _by("promoted by annotation", orders.promoted_by))
+        return _in_force(obeying("promote", orders.promote), desired, _by("promoted by annotation", orders.by.get("promote", "")))
     elif fresh("abort", orders.abort):
         return _rejected(
-            obeying("abort", orders.abort), known.stable, desired, _by("its end was asked for by annotation", orders.aborted_by)
+            obeying("abort", orders.abort), known.stable, desired, _by("its end was asked for by annotation", orders.by.get("abort", ""))
         )
     if rollout.strategy != "Canary":
         return _in_force(known, desired)
@@ -146,10 +191,14 @@ def _looked_at(before: Progress, spec: CanarySpec, orders: Orders, reports: Iter
         steps=len(spec.steps),
         looked=now,
         seconds=before.seconds + elapsed,
+        lasted=before.lasted + (0.0 if orders.hold else elapsed),
         counts=counts,
     )
     waits_for = _waits_for(here, spec, judged.lacks, canary, held=orders.hold)
     if waits_for:
+        longest = spec.analysis.max_duration
+        if longest is not None and here.lasted >= seconds_of(longest):
+            return _rejected(before, before.stable, before.canary, f"no verdict within {longest}: step {step + 1} waited for {waits_for}")
         return replace(here, waits_for=waits_for)
     if step + 1 == len(spec.steps):
         passed = f"passed {len(spec.steps)} steps: {canary.failed} of {canary.turns} turns failed"

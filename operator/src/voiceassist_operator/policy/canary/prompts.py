@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from voiceassist_crds.config import ApplyTo, Prompt, PromptModel, RelayConfig, Rollout
+from voiceassist_crds.config import ApplyTo, Prompt, RelayConfig, Rollout
 
-from ..resources.config_map import KeptPrompt
+from ..resources.config_map import KeptPrompt, answers_of
 from .progress import Progress
 
 
@@ -28,15 +28,3 @@ def with_progress(desired: RelayConfig, progress: Progress, kept: Mapping[str, K
     else:
         prompts, rollout = [stable], desired.rollout.model_copy(update={"withdrawn": [wanted.revision]})
     return desired.model_copy(update={"prompts": prompts, "rollout": rollout, "config_revision": ""}).with_revisions()
-
-
-def answers_of(config: RelayConfig) -> PromptModel:
-    """Returns what of a configuration's model alters answers, beside the address, which all prompts share."""
-    model = config.model
-    return PromptModel(
-        name=model.name,
-        turn_detection=model.turn_detection,
-        max_output_tokens=model.max_output_tokens,
-        reasoning_effort=model.reasoning_effort,
-        family=model.family,
-    )

@@ -24,12 +24,14 @@ def from_status(prompt: Mapping[str, Any]) -> Progress | None:
         started=kept.get("started", 0),
         looked=kept.get("looked", 0),
         seconds=kept.get("seconds", 0),
+        lasted=kept.get("lasted", 0),
         step_calls=kept.get("stepCalls", 0),
         step_turns=kept.get("stepTurns", 0),
         counts=kept.get("counts") or {},
         rejected=prompt.get("rejectedRevision", ""),
         rejected_for=prompt.get("rejectedFor", ""),
         obeyed=tuple(kept.get("obeyed") or ()),
+        held=bool(kept.get("held")),
         number=kept.get("number", 0),
     )
 
@@ -39,6 +41,7 @@ def to_status(progress: Progress) -> dict[str, Any]:
     status: dict[str, Any] = {"currentRevision": progress.stable}
     kept: dict[str, Any] = {"obeyed": list(progress.obeyed)} if progress.obeyed else {}
     kept |= {"number": progress.number} if progress.number else {}
+    kept |= {"held": True} if progress.held else {}
     if progress.canary:
         status |= {"canaryRevision": progress.canary, "weight": progress.weight, "step": progress.step + 1, "steps": progress.steps}
         status |= {"waitsFor": progress.waits_for}
@@ -46,6 +49,7 @@ def to_status(progress: Progress) -> dict[str, Any]:
             counts = total(progress.counts, revision)
             status[who] = {"calls": counts.calls, "turns": counts.turns, "failed": counts.failed}
         kept |= {"started": int(progress.started), "looked": int(progress.looked), "seconds": int(progress.seconds)}
+        kept |= {"lasted": int(progress.lasted)}
         kept |= {"stepCalls": progress.step_calls, "stepTurns": progress.step_turns, "counts": progress.counts}
     if progress.rejected:
         status |= {"rejectedRevision": progress.rejected, "rejectedFor": progress.rejected_for}
@@ -69,6 +73,9 @@ def news(before: Progress | None, after: Progress) -> list[Told]:
     """Returns what is to be told of a step from one look to the next."""
     if before is None:
         return []
+    if after.lost:
+        text = f"the text of prompt {after.lost}, which was in force, is kept nowhere any more: its ConfigMap and the relays' were deleted"
+        return [Told("PromptLost", f"{text}; {after.stable} is in its place", warning=True)]
     if after.rejected and after.rejected != before.rejected:
         text = f"prompt {after.rejected} is withdrawn, {after.stable} is in force for all calls: {after.rejected_for}"
         return [Told("CanaryRejected", text, warning=True)]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from voiceassist_crds import names
-from voiceassist_crds.config import Prompt, PromptModel, RelayConfig
+from voiceassist_crds.config import ModelConfig, Prompt, PromptModel, RelayConfig, config_revision
+from voiceassist_crds.errors import ContractError
 
 from ...kubernetes.kinds import CONFIG_MAP, Manifest
 from .metadata import CONFIG_ANNOTATION, Owner, manifest
@@ -48,6 +50,35 @@ def kept_prompt(item: Manifest) -> tuple[str, KeptPrompt] | None:
     if not found or not instructions:
         return None
     return revision, KeptPrompt(instructions, _answers((item["metadata"].get("annotations") or {}).get(ANSWERS_ANNOTATION)))
+
+
+def prompts_in_use(item: Manifest) -> Iterator[tuple[str, KeptPrompt]]:
+    """Gives the prompts that the relays' own ConfigMap has, by revision: the texts of those that calls get, should their own be deleted.
+
+    Of one that somebody has edited nothing is taken: its revision does not fit.
+    """
+    try:
+        config, _ = RelayConfig.read((item.get("data") or {}).get(CONFIG_FILE) or "")
+    except ContractError:
+        return
+    if config.config_revision == config_revision(config):
+        for prompt in config.prompts:
+            yield prompt.revision, KeptPrompt(prompt.instructions, _answers_of(config.model_of(prompt)))
+
+
+def answers_of(config: RelayConfig) -> PromptModel:
+    """Returns what of a configuration's model alters answers, beside the address, which all prompts share."""
+    return _answers_of(config.model)
+
+
+def _answers_of(model: ModelConfig) -> PromptModel:
+    return PromptModel(
+        name=model.name,
+        turn_detection=model.turn_detection,
+        max_output_tokens=model.max_output_tokens,
+        reasoning_effort=model.reasoning_effort,
+        family=model.family,
+    )
 
 
 def _answers(text: str | None) -> PromptModel | None:

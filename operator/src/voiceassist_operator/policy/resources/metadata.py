@@ -18,6 +18,8 @@ ABORT_ANNOTATION = f"{names.GROUP}/abort"
 RETRY_ANNOTATION = f"{names.GROUP}/retry-revision"
 HOLD_ANNOTATION = f"{names.GROUP}/hold-rollout"
 REASON_ANNOTATION = f"{names.GROUP}/rollout-reason"
+PLUGIN_MANAGER = "kubectl-voiceassist"
+"""The field manager by which our plugin of kubectl writes them."""
 """Who asks for one of those before, and why; for the history."""
 MAX_NAME = 63
 

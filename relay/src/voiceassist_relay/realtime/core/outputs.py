@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from voiceassist_crds.messages import Track, WithdrawnReason
 
-from ...interfaces import FinishedSuggestion, TurnTiming
+from ...interfaces import FinishedSuggestion, OutputForm, TurnTiming
 from .failures import Fatal
 
 # commands: the supervisor carries them out on the session's connection
@@ -106,6 +106,22 @@ class TokensUsed:
 
 
 @dataclass(frozen=True, slots=True)
+class OutputRead:
+    """What the model wrote for a turn was read, in this form."""
+
+    revision: str
+    form: OutputForm
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseOver:
+    """A response of ours ended: all tokens that it took, input and output."""
+
+    revision: str
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class ModelFault:
     """An error of the server, by a label of a closed set."""
 
@@ -120,7 +136,8 @@ class AudioMisread:
     sent_ms: float
 
 
-Event = DraftShown | FinishedSuggestion | DraftWithdrawn | TurnHandled | Words | AgentSpoke | TokensUsed | ModelFault | AudioMisread
+Told = DraftShown | FinishedSuggestion | DraftWithdrawn | TurnHandled | OutputRead | Words | AgentSpoke
+Event = Told | TokensUsed | ResponseOver | ModelFault | AudioMisread
 
 
 class Outputs(NamedTuple):

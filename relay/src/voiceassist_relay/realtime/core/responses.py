@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from voiceassist_crds.messages import WithdrawnReason
 
-from ...interfaces import FinishedSuggestion
+from ...interfaces import FinishedSuggestion, OutputForm
 from .client_events import KIND, call_output, response_cancel, response_create
 from .failures import RATE_CODES, from_code, is_already_active, is_blocked, is_rate_limit, label, wait_in
 from .history import History, ItemOrder
 from .limits import ResponseLimiter
-from .outputs import DraftShown, DraftWithdrawn, GiveUp, ModelFault, Replace, TurnHandled
+from .outputs import DraftShown, DraftWithdrawn, GiveUp, ModelFault, OutputRead, Replace, ResponseOver, TurnHandled
 from .response import Response
 from .server_events import ErrorInfo, ResponseInfo, ServerEvent
 from .session_base import SessionState
@@ -163,6 +163,8 @@ class ResponseScheduler:
                 self.ask(now)
             return
         self._current = None
+        if response.usage is not None:
+            self._state.event(ResponseOver(self._state.settings.revision, response.usage.total))
         self._state.live.received(_CREATED)
         self._state.live.received(_OUTPUT)
         if not current.settled:
@@ -270,6 +272,7 @@ class ResponseScheduler:
         turn = current.turn
         if turn is None:
             return
+        self._read(arguments)
         if arguments is None:
             self._state.event(ModelFault("bad_arguments"))
             self._withdraw(current, WithdrawnReason.INCOMPLETE)
@@ -286,6 +289,10 @@ class ResponseScheduler:
             self._history.suggestion(item, now, arguments.answer, turn.key, arguments.question)
             self._settle(current, "suggested", now)
 
+    def _read(self, arguments: Arguments | None) -> None:
+        form = OutputForm.UNREADABLE if arguments is None else OutputForm.REPAIRED if arguments.repaired else OutputForm.CLEAN
+        self._state.event(OutputRead(self._state.settings.revision, form))
+
     def _ended(self, current: Response, response: ResponseInfo, now: float) -> None:
         details = response.status_details
         match response.status:
@@ -298,6 +305,7 @@ class ResponseScheduler:
                 if item_id:
                     self._told(current, self._state.key(item_id), arguments, now)
                 else:
+                    self._read(None)
                     self._state.event(ModelFault("empty_response"))
                     self._withdraw(current, WithdrawnReason.INCOMPLETE)
                     self._settle(current, "dropped", now)

@@ -88,6 +88,11 @@ class Usage(msgspec.Struct):
     input_token_details: InputTokens | None = None
     output_token_details: OutputTokens | None = None
 
+    @property
+    def total(self) -> int:
+        """All tokens, cached ones too."""
+        return sum(count for _, _, _, count in self.counts())
+
     def counts(self) -> list[tuple[str, str, bool, int]]:
         """(modality, direction, cached, tokens); cached tokens are taken off the others."""
         given = self.input_token_details or InputTokens(text_tokens=self.input_tokens)

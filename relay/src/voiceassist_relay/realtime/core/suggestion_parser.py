@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import Any
 
@@ -33,6 +33,8 @@ class Arguments:
     relevant: bool
     answer: str
     question: str
+    repaired: bool = field(default=False, compare=False)
+    """Whether it was not in the form that was asked for, and its meaning plain all the same."""
 
 
 class _Text:
@@ -241,7 +243,7 @@ class SuggestionParser:
 
     def finish(self, arguments: str | None = None) -> Arguments | None:
         """The whole: `arguments` as the model's server repeats them, else the pieces. None if they cannot be made to fit."""
-        text = arguments if arguments else "".join(self._pieces)
+        text = written = arguments if arguments else "".join(self._pieces)
         if len(text) > MAX_CHARACTERS:
             return None
         reader = self._reader
@@ -250,7 +252,8 @@ class SuggestionParser:
         if arguments:
             reader = _Reader()
             reader.feed(arguments)
-        return _fit(_json_object(text)) or _fit(_closed_fields(reader))
+        found = _fit(_json_object(text)) or _fit(_closed_fields(reader))
+        return found if found is None or _as_asked(written) else replace(found, repaired=True)
 
     def _truth(self) -> bool | None:
         reader = self._reader
@@ -265,9 +268,20 @@ def from_text(text: str) -> Arguments | None:
     if len(text) > MAX_CHARACTERS:
         return None
     if "{" in text and '"relevant"' in text:
-        return SuggestionParser().finish(text)
+        found = SuggestionParser().finish(text)
+        return found and replace(found, repaired=True)
     answer = _clean(text)
-    return Arguments(True, answer, "") if answer else None
+    return Arguments(True, answer, "", repaired=True) if answer else None
+
+
+def _as_asked(text: str) -> bool:
+    """Whether the arguments are what the tool's schema asks for, to the letter."""
+    try:
+        fields = json.loads(text)
+    except ValueError:
+        return False
+    kinds = {name: type(value) for name, value in fields.items()} if isinstance(fields, dict) else {}
+    return kinds == {"relevant": bool, "answer": str, "question": str} and "<think" not in text
 
 
 def _json_object(text: str) -> dict[str, Any] | None:
