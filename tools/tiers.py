@@ -89,7 +89,6 @@ TIERS = (
     ),
     Tier(
         "flex",
-        Lane.ALONE,
         programs={"node": "nodejs", "npm": "npm", "chromium": "chromium"},
         prerequisites="tests/flex/prerequisites.py",
     ),

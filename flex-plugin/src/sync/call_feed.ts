@@ -17,6 +17,8 @@ export interface FeedTiming {
   readonly open: number;
   /** How long it is tried where the objects may still come. */
   readonly patience: number;
+  /** How long it is tried where they were there before: what is gone then is gone, as after a transfer. */
+  readonly rereading: number;
   /** Between attempts. */
   readonly retryFirst: number;
   readonly retryMost: number;
@@ -24,7 +26,7 @@ export interface FeedTiming {
   readonly subscribe: number;
 }
 
-export const FEED_TIMING: FeedTiming = { open: 15_000, patience: 40_000, retryFirst: 250, retryMost: 4000, subscribe: 15_000 };
+export const FEED_TIMING: FeedTiming = { open: 15_000, patience: 40_000, rereading: 3000, retryFirst: 250, retryMost: 4000, subscribe: 15_000 };
 
 const PAGE_SIZE = 100;
 /** Attempts at what is not missing but fails, where there is no patience. */
@@ -80,7 +82,7 @@ export class CallFeed implements Follower {
 
   readMapAgain(): void {
     const client = this.living();
-    if (client) void this.openMap(client);
+    if (client) void this.openMap(client, this.timing.rereading);
   }
 
   connectAgain(): void {
@@ -127,12 +129,12 @@ export class CallFeed implements Follower {
 
   // the Map
 
-  private async openMap(client: Client): Promise<void> {
+  private async openMap(client: Client, patience = this.patient ? this.timing.patience : 0): Promise<void> {
     this.mapRun += 1;
     const run = this.mapRun;
     const mine = (): boolean => !this.closed && run === this.mapRun && client === this.client;
     this.closeMap();
-    const end = Date.now() + this.timing.patience;
+    const end = Date.now() + patience;
     for (let attempt = 0; mine(); attempt += 1) {
       try {
         const map = await within(client.map({ id: this.mapName, mode: 'open_existing' }), this.timing.open, (late) => late.close());
@@ -147,7 +149,7 @@ export class CallFeed implements Follower {
         this.closeMap();
         const { status } = syncErrorOf(error);
         const missing = status === 403 || status === 404;
-        const again = this.patient ? Date.now() < end : !missing && attempt + 1 < TRIES;
+        const again = patience ? Date.now() < end : !missing && attempt + 1 < TRIES;
         if (!again) return this.giveUp(missing, status);
         await pause(backoff(attempt, this.timing.retryFirst, this.timing.retryMost, 1.6));
       }
@@ -262,7 +264,11 @@ export class CallFeed implements Follower {
           if (!mine()) return;
           void pause(this.timing.retryFirst * 4).then(() => (mine() ? this.openStream(client) : undefined));
         };
-        stream.on('removed', again as never);
+        stream.on('removed', (() => {
+          if (!mine()) return;
+          again();
+          this.readMapAgain(); // a start has given the call another Stream: whether the Map is still this agent's to read, Sync tells nobody
+        }) as never);
         stream.on('failure', again as never);
         return;
       } catch {

@@ -9,7 +9,7 @@ import { SyncConnection } from '../../src/sync/connection';
 import { FakeClient, soon, until } from '../support/sync';
 import type { FakeObject } from '../support/sync';
 
-const TIMING: FeedTiming = { open: 100, patience: 5000, retryFirst: 5, retryMost: 20, subscribe: 40 };
+const TIMING: FeedTiming = { open: 100, patience: 5000, rereading: 100, retryFirst: 5, retryMost: 20, subscribe: 40 };
 const CONNECTION = { connect: 500, update: 500, disconnect: 500, early: 1000, silence: 60_000, probe: 500, retryFirst: 5, retryMost: 10 };
 
 interface Given {
@@ -232,6 +232,26 @@ test('in doubt the Map is opened and listed anew', async () => {
   assert.equal(old.closed, true);
   await until(() => of('mapListed').length === 2);
   assert.equal(at(clients, 0).opened('stream').length, 1);
+  feed.close();
+});
+
+test('the Stream is removed: whether the Map may still be read is looked at, and a Map that was there is not waited for long', async () => {
+  const { clients, feed, of } = rig({ patience: 60_000 });
+  await until(() => of('mapListed').length === 1);
+  const client = at(clients, 0);
+  client.refusals.push(...Array<number>(500).fill(403));
+  streamOf(client).emit('removed');
+  await until(() => of('mapFailed').length === 1);
+  assert.equal(of('mapFailed')[0]?.missing, true);
+  feed.close();
+});
+
+test('the Stream is removed, and the Map stays: nothing fails', async () => {
+  const { clients, feed, of } = rig();
+  await until(() => of('mapListed').length === 1);
+  streamOf(at(clients, 0)).emit('removed');
+  await until(() => of('mapListed').length === 2);
+  assert.equal(of('mapFailed').length, 0);
   feed.close();
 });
 
