@@ -12,3 +12,6 @@ for one in relay operator sim; do
 done
 .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header "$@" \
   -o tests/servers/litellm/requirements.lock tests/servers/litellm/requirements.in
+.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header "$@" \
+  --override tests/servers/speech_to_speech/left_out.in \
+  -o tests/servers/speech_to_speech/requirements.lock tests/servers/speech_to_speech/requirements.in

@@ -46,13 +46,13 @@ QUICK = SessionLimits(
 )
 
 
-def relay_config(server: RealtimeServer, **changes: Any) -> RelayConfig:
+def relay_config(server: RealtimeServer | None, **changes: Any) -> RelayConfig:
     """A configuration that points at the stand-in; `model` and `audio` are merged, the rest replaced."""
     document: dict[str, Any] = {
         "host": "assist.example.com",
         "twilio": {"accountSid": "AC" + "0" * 32, "syncServiceSid": "IS" + "0" * 32},
         "prompts": [{"instructions": "Help the agent."}],
-        "model": {"provider": "Compatible", "url": server.ws_url, "name": "gpt-realtime-2.1-mini"} | changes.pop("model", {}),
+        "model": {"provider": "Compatible", "url": server and server.ws_url, "name": "gpt-realtime-2.1-mini"} | changes.pop("model", {}),
     } | changes
     return RelayConfig.model_validate(document).with_revisions()
 
@@ -184,7 +184,7 @@ class Call:
 
 @asynccontextmanager
 async def calling(
-    server: RealtimeServer,
+    server: RealtimeServer | None,
     *,
     config: RelayConfig | None = None,
     key: str | Callable[[], str] = "sk-test",

@@ -1,4 +1,4 @@
-"""Gateways that nobody here wrote, as processes of their own between a relay and the model's stand-in."""
+"""Servers that nobody here wrote, as processes: gateways before the model's stand-in, and one that hears and answers itself."""
 
 from __future__ import annotations
 
@@ -111,6 +111,23 @@ async def portkey(folder: Path) -> AsyncIterator[Gateway]:
     script = node_modules_of("portkey") / "@portkey-ai/gateway/build/start-server.js"
     command = ("node", script, f"--port={port}", "--headless")
     gateway = Gateway(command, {**os.environ, "NODE_ENV": "production"}, port, "/", folder / "portkey.log")
+    try:
+        await gateway.start()
+        yield gateway
+    finally:
+        await gateway.kill()
+
+
+SLOTS = 3
+"""Sessions at once that the speech-to-speech server has room for: a call takes two."""
+
+
+@contextlib.asynccontextmanager
+async def speech_to_speech(models: str, folder: Path) -> AsyncIterator[Gateway]:
+    """Hugging Face's server with its models stubbed; `models`: where they are asked."""
+    port = free_port()
+    command = (python_of("speech_to_speech"), HERE / "speech_to_speech" / "run.py", str(port), models, str(SLOTS))
+    gateway = Gateway(command, {**os.environ, "NO_PROXY": "127.0.0.1"}, port, "/v1/pool", folder / "speech_to_speech.log")
     try:
         await gateway.start()
         yield gateway

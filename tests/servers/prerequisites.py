@@ -11,6 +11,7 @@ from servers.packages import node_modules_of, python_of
 if __name__ == "__main__":
     try:
         python_of("litellm")
+        python_of("speech_to_speech")
         node_modules_of("portkey")
     except BuildError as error:
         print(" ".join(str(error).split()))

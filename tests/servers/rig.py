@@ -24,9 +24,9 @@ PATIENT = SessionLimits(connect=30, update=30, created=30, first_output=40, next
 
 @dataclass
 class Through:
-    """The model's stand-in, a gateway before it, and what a relay is configured with to get there."""
+    """A server, the model's stand-in behind it if it is a gateway, and what a relay is configured with to get there."""
 
-    model: RealtimeServer
+    model: RealtimeServer | None
     gateway: Gateway
     key: str
     settings: dict[str, Any]

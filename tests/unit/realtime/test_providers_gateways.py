@@ -209,17 +209,25 @@ def test_providers_the_session_is_told_the_format(form: str, told: dict[str, Any
 
 def test_providers_drift_of_a_server_that_reads_another_format() -> None:
     slow = AudioDrift()
-    assert [slow.stopped(sent / 4, sent) for sent in (4_000, 10_000, 15_000, 20_000, 25_000)] == [False, False, False, True, False]
-    fast = AudioDrift()
-    assert fast.stopped(30_000, 15_000)
+    told = [slow.heard(sent / 4, sent, sent / 1000) for sent in (4_000, 10_000, 15_000, 20_000, 25_000, 30_000)]
+    assert told == [False, False, False, False, True, False]
+    assert AudioDrift().heard(30_000, 15_000, 15.0), "nobody has heard more than was sent"
 
 
 def test_providers_drift_is_none_where_a_server_only_lags_or_counts_right() -> None:
     late = AudioDrift()
-    assert not any(late.stopped(heard, sent) for heard, sent in ((3_000, 30_000), (12_000, 31_000), (29_000, 32_000), (33_000, 34_000)))
+    counted = ((3_000, 30_000, 31.0), (12_000, 31_000, 32.0), (29_000, 36_000, 37.0), (33_000, 38_000, 39.0))
+    assert not any(late.heard(*each) for each in counted)
     right = AudioDrift()
-    assert not any(right.stopped(sent - 700, sent) for sent in range(1_000, 600_000, 3_000))
-    assert not any(AudioDrift().stopped(heard, 60_000) for heard in (None, 0))
+    assert not any(right.heard(sent - 700, sent, sent / 1000) for sent in range(1_000, 600_000, 3_000))
+    assert not any(AudioDrift().heard(heard, 60_000, 60.0) for heard in (None, 0))
+
+
+def test_providers_drift_is_none_in_what_is_heard_again_all_at_once() -> None:
+    replayed = AudioDrift()
+    speech = [1_000, 2_500, 4_000, 5_500, 7_000, 9_000, 12_000, 15_000]
+    assert not any(replayed.heard(heard, 30_000, 100 + 0.1 * count) for count, heard in enumerate(speech))
+    assert not replayed.heard(31_000, 34_000, 104.0)
 
 
 async def test_providers_a_session_lives_as_long_as_is_set() -> None:

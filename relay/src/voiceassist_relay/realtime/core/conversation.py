@@ -185,15 +185,20 @@ class ConversationSession(SessionCore):
                 self._speaking[item] = Turn(item, self._state.key(item), self._state.clock.arrival(began))
                 if self._finishing:
                     self._end_speech(now)
+            self._counted(began, now)
         elif event.type.endswith("speech_stopped"):
             turn = self._speaking.get(item)
             if turn is not None:
                 turn.ended = self._state.clock.arrival(event.audio_end_ms)
                 turn.timeline.stopped(turn.ended, self.settings.model.turn_detection.silence_ms)
-            if self._drift.stopped(event.audio_end_ms, self._state.clock.ms):
-                self._state.event(AudioMisread(event.audio_end_ms or 0.0, self._state.clock.ms))
+            self._counted(event.audio_end_ms, now)
         elif event.type.endswith(".committed"):
             self._committed(item, now)
+
+    def _counted(self, heard_ms: float | None, now: float) -> None:
+        """The server says at which millisecond of its count speech began or ended."""
+        if self._drift.heard(heard_ms, self._state.clock.ms, now):
+            self._state.event(AudioMisread(heard_ms or 0.0, self._state.clock.ms))
 
     def _committed(self, item: str, now: float) -> None:
         if item in self._void or any(turn.item == item for turn in self._turns):

@@ -27,6 +27,8 @@ class Found:
     share: float = 1.0
     """What it counted of the audio that it was sent."""
     misread: bool = False
+    speech: bool = False
+    """Whether it heard speech begin."""
     turn: bool = False
     """Whether it found the end of the turn by itself."""
     tool: bool = False
@@ -63,7 +65,7 @@ class Found:
         how = [what for what, so in (("a tool call", self.tool), ("text", self.text), ("speech that is read as text", self.spoken)) if so]
         parts = [
             f"answers with {' and '.join(how)}" if how else "answers nothing that can be read",
-            "ends turns by itself" if self.turn else "did not end the turn by itself",
+            "ends turns by itself" if self.turn else "did not end the turn by itself" if self.speech else "hears no speech in it",
             "writes down what it hears" if self.transcribed else "wrote nothing down",
         ]
         if self.first_output is not None:
@@ -87,6 +89,8 @@ class Trial:
         """`now` in seconds."""
         found = self.found
         match event.type:
+            case "input_audio_buffer.speech_started":
+                found.speech = True
             case "input_audio_buffer.speech_stopped":
                 self._counted(event.audio_end_ms)
             case "input_audio_buffer.committed" if self._asked_at is None:
