@@ -1,7 +1,8 @@
 """The speech-to-speech server, all of it as it comes but for its models: run.py PORT MODELS_URL SLOTS.
 
-What listens for speech is a gate on loudness in place of Silero; what writes down, answers and speaks is asked over HTTP, as the server
-does with models of others. torch, transformers and nltk, gigabytes that it imports in any case, are stood in for by the little that it calls.
+What listens for speech is a gate on loudness in place of Silero; what writes down, answers and speaks is asked over HTTP, as the
+server does with models of others. torch, transformers and nltk, gigabytes that it imports in any case, are stood in for by the little
+that it calls.
 """
 
 import sys
