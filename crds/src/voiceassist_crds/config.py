@@ -358,6 +358,12 @@ class Limits(Model):
     stream_ping_seconds: float = Field(
         20, ge=0, le=300, description="A ping on each call's websocket this often, so that no proxy takes it for idle; 0: none."
     )
+    gather_ms: float = Field(
+        2,
+        ge=0,
+        le=20,
+        description="While busy, a relay looks at its sockets this often at most, so that one look finds many frames; 0: always.",
+    )
 
 
 class Privacy(Model):

@@ -345,6 +345,7 @@ class RelaySpec(_Part):
     max_calls_per_pod: int = 60
     drain_timeout_seconds: int = 3600
     stream_ping_seconds: int = 20
+    gather_ms: int = 2
     resources: dict[str, Any] | None = None
     node_selector: dict[str, str] | None = None
     affinity: dict[str, Any] | None = None

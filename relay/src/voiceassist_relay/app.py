@@ -11,6 +11,7 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
+from typing import cast
 
 import aiohttp
 import structlog
@@ -49,6 +50,7 @@ from .realtime.core.trial import Found
 from .realtime.model_client import ModelClient
 from .realtime.providers import is_format_chosen, provider_of
 from .server.addresses import advertised, bind, reached_at
+from .server.gathering_loop import GatheringLoop
 from .server.uvicorn_server import UvicornServer, server_config
 from .sync.call_objects import Owner, Take
 from .sync.client import SyncClient
@@ -66,7 +68,7 @@ log = structlog.get_logger("voiceassist.relay")
 class Relay:
     """The parts of one process, built in the order in which they need each other."""
 
-    def __init__(self, options: argparse.Namespace, guard: Guard, http: aiohttp.ClientSession, advertise: str) -> None:
+    def __init__(self, options: argparse.Namespace, guard: Guard, http: aiohttp.ClientSession, advertise: str, loop: GatheringLoop) -> None:
         """Raises ConfigRefused."""
         self.metrics = RelayMetrics()
         self.watch = ConfigWatch(options.config, options.secrets, self.metrics, guard, options.ca_bundle)
@@ -121,7 +123,13 @@ class Relay:
             self.watch.on_change(check.changed)
         self.watch.on_change(self._changed)
         self.watching.refresh()
+        self._loop = loop
+        loop.on_pause = self.metrics.paused
+        self._gather()
         _warn_of_guesses(current().config.model)
+
+    def _gather(self) -> None:
+        self._loop.gather(self.watch.current().config.limits.gather_ms / 1000)
 
     async def _check_model(self) -> None:
         await check_model(self.watch.current(), self._egress.tls(), self._egress.proxies())
@@ -135,6 +143,7 @@ class Relay:
             _warn_of_guesses(new.config.model)
         self.registry.use(new.config)
         self.watching.refresh()
+        self._gather()
 
     def _begin(self, start: StreamStart, connection: MediaConnection) -> CallBridge:
         return CallBridge(
@@ -225,24 +234,24 @@ async def _running(*servers: tuple[UvicornServer, object]) -> AsyncIterator[None
 async def serve(options: argparse.Namespace, guard: Guard, logs: LogWriter) -> None:
     """Runs a relay until it is drained. Raises ConfigRefused or OSError (a port that cannot be had) before anything is served.
 
-    Says on standard output, as one JSON line, where it listens.
+    To be run by a GatheringLoop. Says on standard output, as one JSON line, where it listens.
     """
-    loop = asyncio.get_running_loop()
+    loop = cast(GatheringLoop, asyncio.get_running_loop())
     public = bind(options.host, options.port)
     private = bind(options.metrics_host or options.host, options.metrics_port)
     ports = {"public": public.getsockname()[1], "private": private.getsockname()[1]}
     advertise = options.advertise or advertised(os.environ.get("POD_IP") or reached_at(private), ports["private"])
     async with aiohttp.ClientSession(trust_env=False) as http:
-        relay = Relay(options, guard, http, advertise)
+        relay = Relay(options, guard, http, advertise, loop)
         logs.on_dropped = lambda lines: relay.metrics.dropped("log", lines)
-        media = media_protocol(relay.watch.current, relay.registry, relay.metrics)
+        media = media_protocol(relay.watch.current, relay.registry, relay.metrics, came=loop.frame)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, relay.drain.ask)
         background = [
             asyncio.create_task(work, name=name)
             for name, work in (
                 ("config", relay.watch.run()),
-                ("delay", watch_loop_delay(relay.metrics.loop_delay)),
+                ("delay", watch_loop_delay(relay.metrics.loop_delay, loop.meant)),
                 ("relays", relay.relay_check.run()),
                 *((f"check{n}", check.run()) for n, check in enumerate(relay.checks)),
             )

@@ -8,8 +8,6 @@ import os
 import sys
 from pathlib import Path
 
-import uvloop
-
 from voiceassist_crds import __version__, names
 from voiceassist_crds.config import Checks, is_loopback
 
@@ -24,6 +22,7 @@ from .realtime.providers import is_format_chosen, provider_of
 from .report import report
 from .server.addresses import EVERYWHERE
 from .server.descriptors import raise_limit
+from .server.gathering_loop import GatheringLoop
 
 
 def parser() -> argparse.ArgumentParser:
@@ -133,7 +132,7 @@ def main() -> None:
     from .app import serve  # noqa: PLC0415 - --help and --check answer without loading it
 
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with asyncio.Runner(loop_factory=GatheringLoop) as runner:
             runner.run(serve(options, guard, logs))
     except ConfigRefused as error:
         sys.exit(_refused(error))

@@ -21,6 +21,8 @@ from . import calls
 from .building import HERE, built
 
 RELAYS = ("limit", "sans-io", "ours")
+BASE = "base"
+"""Ours at another commit."""
 MOST_CALLS = 1000
 """Calls that one relay process takes at most."""
 
@@ -133,9 +135,12 @@ def rig(
     most: int = MOST_CALLS,
     launcher: list[str | Path] | None = None,
     rendering_seconds: float = 0.0,
+    gather_ms: float | None = None,
+    base: Path | None = None,
 ) -> Iterator[Rig]:
     """Starts everything for one relay and ends it. `launcher`: what runs our relay instead of its command; `rendering_seconds`: how long
-    a rendering of its /metrics stands."""
+    a rendering of its /metrics stands; `gather_ms`: the setting of that name, if not its default; `base`: where the checkout of another
+    commit is, whose relay the one named `base` is."""
     children: list[Process] = []
     raise_limits()
 
@@ -161,11 +166,15 @@ def rig(
             relay = start([sys.executable, HERE / "sans_io_relay.py", url, str(tracks)], cores.relay, environment)
         else:
             stub = start([sys.executable, HERE / "sync_stub.py"], cores.others).read()["listening"]["public"]
-            relay = start(_our_command(folder, url, stub, tracks, launcher, rendering_seconds), cores.relay, environment)
+            tree = base if name == BASE and base is not None else None
+            program = launcher or [_python(tree).with_name("voiceassist-relay")]
+            config = _our_configuration(folder, url, stub, tracks, gather_ms)
+            ports_asked = ["--host", "127.0.0.1", "--port", "0", "--metrics-port", "0", "--metrics-seconds", str(rendering_seconds)]
+            relay = start([_python(tree), *program, *config, *ports_asked, "--log-level", "warning"], cores.relay, environment)
         ports = relay.read()["listening"]
         generator.ask(f"relay {ports['public']} {relay.pid}")
         generator.ask(f"tracks {tracks}")
-        if name == "ours":
+        if name in ("ours", BASE):
             time.sleep(0.5)  # its checks of the model and of Sync are over, and are not a part of what follows
         yield Rig(generator, relay, ports)
     finally:
@@ -173,11 +182,14 @@ def rig(
             child.kill()
 
 
-def _our_command(
-    folder: Path, url: str, stub: int, tracks: int, launcher: list[str | Path] | None, rendering_seconds: float
-) -> list[str | Path]:
-    """The real command with every feature on: checks, transcription, transcripts, Sync."""
-    config = {
+def _python(tree: Path | None) -> Path:
+    """The interpreter of a checkout's environment; without one, this one's."""
+    return Path(sys.executable) if tree is None else tree / ".venv/bin/python"
+
+
+def _our_configuration(folder: Path, url: str, stub: int, tracks: int, gather_ms: float | None) -> list[str | Path]:
+    """Options with every feature on: checks, transcription, transcripts, Sync."""
+    config: dict[str, Any] = {
         "host": calls.HOST,
         "twilio": {"accountSid": calls.ACCOUNT, "syncServiceSid": "IS" + "0" * 32, "apiUrl": f"http://127.0.0.1:{stub}/{{product}}"},
         "audio": {"tracks": "Both" if tracks == 2 else "Customer"},
@@ -185,11 +197,11 @@ def _our_command(
         "prompts": [{"instructions": "You help the agent of a contact centre. " * 40}],
         "limits": {"maxCalls": MOST_CALLS, "drainGraceSeconds": 0, "drainTimeoutSeconds": 0},
     }
+    if gather_ms is not None:
+        config["limits"]["gatherMs"] = gather_ms
     path, secrets = folder / "relay.json", folder / "secrets"
     path.write_text(json.dumps(config))
     secrets.mkdir(exist_ok=True)
     for name, value in calls.SECRETS.items():
         (secrets / name).write_text(value)
-    program = launcher or [Path(sys.executable).with_name("voiceassist-relay")]
-    ports: list[str | Path] = ["--host", "127.0.0.1", "--port", "0", "--metrics-port", "0", "--metrics-seconds", str(rendering_seconds)]
-    return [sys.executable, *program, "--config", path, "--secrets", secrets, *ports, "--log-level", "warning"]
+    return ["--config", path, "--secrets", secrets]

@@ -103,6 +103,7 @@ SEEN_BY = {
     "rollout.withdrawn": CANARY,
     "limits.maxCalls": LINE + "test_full_relay_refuses_before_the_upgrade_and_the_stream_starts_elsewhere",
     "limits.streamPingSeconds": "integration/test_admission.py::test_a_silent_stream_is_pinged_as_often_as_the_configuration_says",
+    "limits.gatherMs": "load/test_gathering.py::test_a_relay_pauses_with_many_calls_as_long_as_it_is_told_to",
     "limits.drainTimeoutSeconds": LINE + "test_drain_timeout_ends_live_calls_in_order",
     "limits.drainGraceSeconds": LINE + "test_drain",
     "privacy.transcripts": LINE + "test_customer_only_and_transcripts_off",

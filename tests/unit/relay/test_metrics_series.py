@@ -100,6 +100,7 @@ def everything(metrics: RelayMetrics, *more: str) -> None:
     metrics.frame_forwarded(0.001)
     metrics.suggestion_painted(1.0)
     metrics.loop_delay(0.001)
+    metrics.paused(0.002)
     metrics.config_refused()
 
 

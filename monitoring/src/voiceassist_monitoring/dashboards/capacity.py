@@ -73,11 +73,13 @@ CAPACITY = Board(
                 ),
                 Panel(
                     "Event loop delay",
-                    "How late a timer fires in 99 of 100 cases: over 50 ms the relay has too much to do. Where calls moved, how long it "
-                    "took, and how much of the customer's audio nobody heard.",
+                    "How late a timer fires in 99 of 100 cases: over 50 ms the relay has too much to do. Paused: how much of each second "
+                    "relays let frames gather on purpose, which is no delay. Where calls moved, how long it took, and how much of the "
+                    "customer's audio nobody heard.",
                     Unit.SECONDS,
                     (
                         Query(quantile(0.99, "voiceassist_relay_event_loop_delay_seconds", "instance"), "{{name}} {{instance}}"),
+                        Query(rate("voiceassist_relay_event_loop_paused_seconds_total", "instance"), "{{name}} {{instance}} paused"),
                         Query(quantile(0.95, "voiceassist_relay_move_seconds"), "{{name}} move p95"),
                         Query(quantile(0.95, "voiceassist_relay_move_gap_seconds"), "{{name}} gap p95"),
                     ),

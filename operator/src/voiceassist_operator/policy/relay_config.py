@@ -76,6 +76,7 @@ def relay_config(
             "maxCalls": spec.relay.max_calls_per_pod,
             "drainTimeoutSeconds": spec.relay.drain_timeout_seconds,
             "streamPingSeconds": spec.relay.stream_ping_seconds,
+            "gatherMs": spec.relay.gather_ms,
             "drainGraceSeconds": DRAIN_GRACE_SECONDS,
         },
         "privacy": {"transcripts": spec.privacy.transcripts},

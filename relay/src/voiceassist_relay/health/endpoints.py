@@ -192,10 +192,13 @@ def _family(model: ModelConfig) -> str:
     return told if is_format_chosen(model) else f"{told}, {provider.audio_format(model)} not chosen"
 
 
-async def watch_loop_delay(observe: Callable[[float], None]) -> None:
-    """Measures how late a timer of 100 ms fires, until cancelled: what every call's audio waits behind."""
+async def watch_loop_delay(observe: Callable[[float], None], meant: Callable[[float], float] = lambda _: 0.0) -> None:
+    """Measures how late a timer of 100 ms fires, until cancelled: what every call's audio waits behind.
+
+    `meant`: how long of the time since a moment of the loop's clock the loop has paused on purpose, in seconds; that is no delay.
+    """
     loop = asyncio.get_running_loop()
     while True:
         due = loop.time() + 0.1
         await asyncio.sleep(0.1)
-        observe(max(0.0, loop.time() - due))
+        observe(max(0.0, loop.time() - due - meant(due)))

@@ -69,6 +69,10 @@ class MediaTimes:
     idle: float = 3600.0
 
 
+def _unnoticed() -> None:
+    """For an event loop that does not want to know of frames."""
+
+
 @dataclass(frozen=True, slots=True)
 class MediaDependencies:
     """What all media connections of a process share."""
@@ -82,6 +86,8 @@ class MediaDependencies:
     upgrades: TokenBucket
     lines: TokenBucket = field(default_factory=lambda: TokenBucket(Rate(5, 50)))
     """Log lines about refusals; further ones are only counted in the metric."""
+    came: Callable[[], None] = _unnoticed
+    """Told of each piece of what a stream sends."""
 
 
 def media_protocol(
@@ -93,13 +99,14 @@ def media_protocol(
     upgrades: Rate = UPGRADES,
     clock: Callable[[], float] = time.monotonic,
     epoch: Callable[[], float] = time.time,
+    came: Callable[[], None] = _unnoticed,
 ) -> type[asyncio.Protocol]:
-    """The class for `uvicorn.Config(ws=...)`. `upgrades`: how many are looked at per second, and at once.
+    """The class for `uvicorn.Config(ws=...)`. `upgrades`: how many are looked at per second, and at once; `came`: told of each frame.
 
     `clock` gives the moments of frames: it must run as the loop's own does (seconds of the monotonic clock; uvloop's `time()`
     itself stands still during a callback). `epoch` is for expiry only.
     """
-    needs = MediaDependencies(current, calls, metrics, times or MediaTimes(), clock, epoch, TokenBucket(upgrades))
+    needs = MediaDependencies(current, calls, metrics, times or MediaTimes(), clock, epoch, TokenBucket(upgrades), came=came)
 
     class BoundMediaSocket(MediaSocket):
         """A media websocket of this process."""
@@ -116,6 +123,7 @@ class MediaSocket(asyncio.Protocol):
     def __init__(self, needs: MediaDependencies, connections: set[Any]) -> None:
         self._needs = needs
         self._clock = needs.clock
+        self._came = needs.came
         self._connections = connections
         self._opening: ServerProtocol | None = ServerProtocol(max_size=MAX_MESSAGE_BYTES, logger=_silent)
         self._wire: Protocol = self._opening
@@ -149,6 +157,7 @@ class MediaSocket(asyncio.Protocol):
             self._handshake(data)
             return
         arrived = self._last = self._clock()
+        self._came()
         messages = decoder.feed(data)
         stream = self._stream
         if stream is not None and not self._deaf:

@@ -88,7 +88,10 @@ class RelayMetrics:
         self.draining = gauge("draining", "1 while the relay finishes its calls before it ends.")
         self._frames = listed("frames_total", "Audio frames by track and what became of them.", closed.FRAMES, "track", "outcome")
         self._drops = listed("queue_drops_total", "Entries dropped from a full queue, by that queue's rule.", alone(closed.QUEUES), "queue")
-        self._loop_delay = histogram("event_loop_delay_seconds", "How late a timer of 100 ms fires.", _LOOP)
+        self._loop_delay = histogram("event_loop_delay_seconds", "How late a timer of 100 ms fires, but for pauses on purpose.", _LOOP)
+        self._paused = counter(
+            "event_loop_paused_seconds_total", "Pauses on purpose while busy, so that one look at the sockets finds many frames."
+        )
         self._upgrades = listed("upgrades_total", "Websocket upgrades and streams by outcome.", alone(closed.UPGRADES), "outcome")
         self._http = listed(
             "http_requests_total", "Requests to the public functions, by class of the status (2xx).", closed.HTTP, "path", "status"
@@ -345,6 +348,10 @@ class RelayMetrics:
     def loop_delay(self, seconds: float) -> None:
         """How late a timer fired."""
         self._loop_delay.observe(seconds)
+
+    def paused(self, seconds: float) -> None:
+        """The event loop let frames gather."""
+        self._paused.inc(seconds)
 
     def peer(self, peer: str, up: bool) -> None:
         """The state of the model or of Sync."""
