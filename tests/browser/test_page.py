@@ -113,6 +113,31 @@ def test_a_prompt_is_rolled_out(page: Page, demo: Demo) -> None:
     expect(page.locator("#facts")).to_contain_text(f"prompt {revision}")
 
 
+def test_a_canary_is_shown_beside_the_prompt_in_force(page: Page, demo: Demo) -> None:
+    """Half of the next calls are to have it; the text in force, rolled out again, ends it."""
+    page.goto(demo.url)
+    box, table, rolled = page.locator("#prompt textarea"), page.locator("#rollout"), page.locator("#rolled")
+    expect(rolled).to_have_text(re.compile(r"^in force: [0-9a-f]{10}$"))
+    before, text = rolled.inner_text().split(": ")[1], box.input_value()
+    expect(table).to_be_hidden()
+    box.fill("Help the agent.\nWait: 100")
+    page.get_by_role("checkbox", name="as a canary").check()
+    page.get_by_role("button", name="Roll out").click()
+    expect(rolled).to_have_text(re.compile(r"^[0-9a-f]{10} is tried: half of the next calls have it$"))
+    canary = rolled.inner_text().split()[0]
+    expect(table.locator("tbody tr")).to_have_count(2)
+    expect(table.locator("tbody tr").first).to_contain_text(f"in force{before}50 %")
+    expect(table.locator("tbody tr").last).to_contain_text(f"canary{canary}50 %")
+    expect(table.locator("caption")).to_contain_text("waits for")
+    expect(page.locator("#facts")).to_contain_text(f"prompt {before}")
+    expect(page.locator("#facts")).to_contain_text(canary)
+    page.get_by_role("checkbox", name="as a canary").uncheck()
+    box.fill(text)
+    page.get_by_role("button", name="Roll out").click()
+    expect(table).to_be_hidden()
+    expect(rolled).to_contain_text(before)
+
+
 def test_what_fails_is_shown_and_the_page_comes_back(page: Page, demo: Demo, tmp_path: Path) -> None:
     """A call whose model refuses the key shows the agent's message; the page says when the demo is gone and joins the next one."""
     folder = tmp_path / "stage"

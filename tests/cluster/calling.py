@@ -63,6 +63,13 @@ class Agents:
         async with self._http.post(f"https://{self._host}/stream", json=body) as answer:
             return answer.status, await answer.json(content_type=None)
 
+    async def feedback(self, call: Mapping[str, Any], suggestion: Mapping[str, Any], verdict: str) -> int:
+        """What the plugin does with a thumb: up or down. Gives the answer's status."""
+        body = {"callSid": call["callSid"], "id": suggestion["id"], "revision": suggestion["revision"], "verdict": verdict}
+        async with self._http.post(f"https://{self._host}/feedback", json={**body, "Token": call["flexToken"]}) as answer:
+            await answer.read()
+            return answer.status
+
     async def knock(self) -> None:
         """A request that means nothing: an ingress controller that takes turns among the pods goes on to the next."""
         async with self._http.get(f"https://{self._host}/nothing") as answer:

@@ -66,6 +66,8 @@ class Board:
         """What Prometheus says of the objectives; empty where there is none, None until it has spoken."""
         self.flex: Json = {"state": "closed", "text": ""}
         """The Flex window: closed, preparing, open or failed, and a line about it."""
+        self.rollout: Json = {}
+        """Where the prompt's roll-out is, as `status.prompt` has it, and the last news of it."""
         self._counts: dict[str, float] = {}
         self._sums: dict[str, float] = {}
 
@@ -142,4 +144,4 @@ class Board:
         """The whole board, for a page that has just opened."""
         views = sorted(self.calls.values(), key=lambda view: view.slot)
         whole: Json = {"calls": [view.to_json() for view in views], "bars": list(self.bars), "relay": self.relay}
-        return whole | {"watched": self.watched, "flex": self.flex}
+        return whole | {"watched": self.watched, "flex": self.flex, "rollout": self.rollout}

@@ -16,7 +16,7 @@ import aiohttp
 
 from voiceassist_crds import names
 from voiceassist_crds.config import RelayConfig
-from voiceassist_crds.errors import ContractError
+from voiceassist_crds.status import RelayStatus
 from voiceassist_sim.audio import CallRecording, load_call
 
 from .board import Board, CallView
@@ -26,6 +26,7 @@ from .flex.desk import Desk, Recorded
 from .meters import STEP_MS, both
 from .objectives import Objectives, rules, sample_slos
 from .prometheus import Prometheus, available
+from .prompt_rollout import PromptRollout
 from .server import PageServer, listen
 from .stage import Stage, free_port, write_whole
 
@@ -57,6 +58,7 @@ class Live:
         played = [Recorded(path, _title(path), one.duration_ms / 1000) for path, one in zip(self._paths, self._recordings, strict=True)]
         self.desk = Desk(stage, played, self.board, len(played), self._dirty.add)
         self.page = PageServer(self.board.to_json, self._prompt, self._set_prompt, self.desk)
+        self._rollout = PromptRollout(lambda text: stage.config(prompts=[{"instructions": text}]), self._give)
         self._ended: dict[str, asyncio.Event] = {}
         self._prometheus: Prometheus | None = None
         self._calls: dict[int, str] = {}
@@ -64,17 +66,21 @@ class Live:
 
     # the prompt
 
+    def _given(self) -> RelayConfig:
+        return RelayConfig.parse(self._stage.relay.config.read_text())
+
+    def _give(self, config: RelayConfig) -> None:
+        write_whole(self._stage.relay.config, config.to_json())
+
     def _prompt(self) -> dict[str, Any]:
-        config = RelayConfig.parse(self._stage.relay.config.read_text())
+        config = self._given()
         prompt = config.prompts[0]
         return {"instructions": prompt.instructions, "revision": prompt.revision, "applyTo": config.rollout.apply_to}
 
-    def _set_prompt(self, text: str) -> str:
-        if not text.strip():
-            raise ContractError("prompt", ["the prompt is empty; write what the model is to do"])
-        config = self._stage.config(prompts=[{"instructions": text}])
-        write_whole(self._stage.relay.config, config.to_json())
-        return config.prompts[0].revision
+    def _set_prompt(self, text: str, canary: bool) -> str:
+        revision = self._rollout.ask(text, time.time(), canary=canary)
+        self.board.rollout = self._rollout.to_json()
+        return revision
 
     # events
 
@@ -163,6 +169,7 @@ class Live:
             if turn % 5 == 0:
                 await self._look()
                 change["bars"], change["relay"], change["watched"] = list(self.board.bars), self.board.relay, self.board.watched
+            change["rollout"] = self.board.rollout
             self.page.tell(change)
 
     def _levels(self) -> dict[str, dict[str, float]]:
@@ -182,8 +189,15 @@ class Live:
             async with asyncio.timeout(LOOK_SECONDS):
                 self.board.measured(await self._stage.metrics())
                 self.board.relay = await self._stage.get(f"{self._stage.relay.private}/status")
+            self._rollout.look(RelayStatus.model_validate(self.board.relay, extra="ignore"), time.time())
+            self._tell_rollout()
         except TROUBLES:
             self.board.relay = {}
+
+    def _tell_rollout(self) -> None:
+        before, self.board.rollout = self.board.rollout, self._rollout.to_json()
+        if (told := self.board.rollout["told"]) and told != before.get("told"):
+            print(f"  {told}", flush=True)
 
     def watch(self, prometheus: Prometheus) -> None:
         """Has the relay scraped, and the objectives drawn from what Prometheus says."""
@@ -196,6 +210,8 @@ class Live:
     async def run(self, listener: socket.socket) -> None:
         """Runs until cancelled. Raises DemoError if Twilio's stand-in, which everything here hangs on, goes away."""
         ready = asyncio.Event()
+        self._rollout.begin(self._given())
+        self.board.rollout = self._rollout.to_json()
         at = await self.page.start(listener)
         stage = self._stage
         print(f"\nVoiceAssist demo: http://127.0.0.1:{at}")

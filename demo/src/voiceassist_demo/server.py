@@ -20,8 +20,8 @@ FOLDER = Path(__file__).parent / "page"
 BEHIND = 200
 """Changes that a browser may be behind before it is cut off; it then connects again and gets the whole board."""
 
-SetPrompt = Callable[[str], str]
-"""Takes the new instructions, gives the revision. Raises ContractError."""
+SetPrompt = Callable[[str, bool], str]
+"""Takes the new instructions and whether they are a canary, gives the revision. Raises ContractError."""
 
 
 class FlexControls(Protocol):
@@ -127,9 +127,9 @@ class PageServer:
         try:
             body = await request.json()
             text = body["instructions"]
-            revision = self._set_prompt(str(text))
+            revision = self._set_prompt(str(text), body.get("canary") is True)
         except (ValueError, KeyError, TypeError) as error:
-            text = "; ".join(error.problems) if isinstance(error, ContractError) else 'give {"instructions": "…"}'
+            text = "; ".join(error.problems) if isinstance(error, ContractError) else 'give {"instructions": "…", "canary": false}'
             return web.json_response({"error": text}, status=400)
         return web.json_response({"revision": revision})
 

@@ -183,6 +183,31 @@ $("#legend").replaceChildren(...STAGES.map(([name, words]) => {
   return item;
 }));
 
+const shown = { tried: false };
+
+// Both prompts side by side while a canary is tried; afterwards what became of it.
+function drawRollout(rollout) {
+  const table = $("#rollout"), verdict = $("#verdict"), canary = rollout.canaryRevision;
+  table.hidden = !canary;
+  if (canary) {
+    const row = (what, revision, weight, counts = {}) => {
+      const made = element("tr");
+      const cells = [revision, `${weight} %`, counts.calls ?? 0, counts.turns ?? 0, counts.failed ?? 0];
+      made.append(element("th", what), ...cells.map((text) => element("td", `${text}`)));
+      return made;
+    };
+    $("caption", table).textContent = `A canary is tried: it waits for ${rollout.waitsFor}.`;
+    $("tbody", table).replaceChildren(
+      row("in force", rollout.currentRevision, 100 - rollout.weight, rollout.stable),
+      row("canary", canary, rollout.weight, rollout.canary),
+    );
+  }
+  if (!canary && shown.tried) $("#rolled").textContent = `in force: ${rollout.currentRevision}`;
+  shown.tried = Boolean(canary);
+  verdict.hidden = !rollout.rejectedRevision;
+  verdict.textContent = rollout.rejectedRevision ? `Taken back: ${rollout.told}` : "";
+}
+
 async function loadPrompt() {
   const prompt = await (await fetch("/prompt")).json();
   $("#prompt textarea").value = prompt.instructions;
@@ -193,10 +218,11 @@ $("#prompt").addEventListener("submit", async (event) => {
   event.preventDefault();
   const output = $("#rolled");
   try {
-    const answer = await fetch("/prompt", { method: "PUT", body: JSON.stringify({ instructions: event.target.instructions.value }) });
+    const answer = await fetch("/prompt", { method: "PUT", body: JSON.stringify({ instructions: event.target.instructions.value, canary: event.target.canary.checked }) });
     const body = await answer.json();
     output.className = answer.ok ? "" : "bad";
-    output.textContent = answer.ok ? `rolled out: ${body.revision}; the next call has it` : body.error;
+    const done = event.target.canary.checked ? `${body.revision} is tried: half of the next calls have it` : `rolled out: ${body.revision}; the next call has it`;
+    output.textContent = answer.ok ? done : body.error;
   } catch {
     output.className = "bad";
     output.textContent = "the demo does not answer";
@@ -220,6 +246,7 @@ function connect() {
       change.relay = change.board.relay;
       change.watched = change.board.watched;
       change.flex = change.board.flex;
+      change.rollout = change.board.rollout;
     }
     change.calls?.forEach(drawCall);
     if (change.levels) drawLevels(change.levels);
@@ -227,6 +254,7 @@ function connect() {
     if (change.relay) drawRelay(change.relay);
     if (change.watched) drawWatched(change.watched);
     if (change.flex) drawFlex(change.flex);
+    if (change.rollout) drawRollout(change.rollout);
     drawClocks();
   };
   feed.onerror = () => {
