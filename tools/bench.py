@@ -2,6 +2,7 @@
 """Runs the benchmark of tests/load/bench, or one of the cost scripts beside it. Figures depend on the machine: compare within one run.
 
 tools/bench.py [--json] [--quick] [--write]      the whole: relays, the limit, the table; and latency to the pixel, where Flex can be had
+tools/bench.py --base COMMIT [--json] [--quick]      beside the relay of another commit, which is built in a worktree for the time being
 tools/bench.py --memory MINUTES [--calls N] [--session-seconds S]      memory of calls that last so long, and nothing else
 tools/bench.py flex [--quick] [--json]      latency to the pixel, in the real Flex UI (needs npm and chromium)
 tools/bench.py media_frame_cost | model_frame_cost      what a frame costs by stage, without sockets
@@ -11,9 +12,12 @@ tools/bench.py panel_cost [--json] [--quick]      what the panel costs an agent'
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -27,10 +31,27 @@ def main() -> int:
         return run(str(costs[arguments[0]]), *arguments[1:])
     if arguments[:1] == ["flex"]:
         return run("-m", "flex.bench", *arguments[1:])
+    if "--base" in arguments[:-1]:
+        at = arguments.index("--base")
+        with checkout(arguments[at + 1]) as tree:
+            return run("-m", "load.bench", *arguments[:at], *arguments[at + 2 :], "--base", str(tree))
     code = run("-m", "load.bench", *arguments)
     if set(arguments) <= {"--quick"}:
         run("-m", "flex.bench", *arguments)  # says itself what is missing; what cannot be had is no failure of the others
     return code
+
+
+@contextlib.contextmanager
+def checkout(commit: str) -> Iterator[Path]:
+    """Another commit in a worktree with an environment of its own, until it is no longer needed."""
+    with tempfile.TemporaryDirectory(prefix="voiceassist-base-") as folder:
+        tree = Path(folder) / commit.replace("/", "-")
+        subprocess.run(["git", "worktree", "add", "--quiet", "--detach", tree, commit], cwd=ROOT, check=True)
+        try:
+            subprocess.run(["tools/setup.sh"], cwd=tree, stdout=sys.stderr, check=True)
+            yield tree
+        finally:
+            subprocess.run(["git", "worktree", "remove", "--force", tree], cwd=ROOT, check=True)
 
 
 def run(*arguments: str) -> int:

@@ -117,6 +117,9 @@ class _Receiver:
     def message(self, data: bytes) -> None:
         self.messages.append(bytes(data))
 
+    def acknowledged(self) -> None:
+        pass
+
     def on_buffer(self, yes: bool) -> None:
         pass
 

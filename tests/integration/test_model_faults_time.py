@@ -13,6 +13,7 @@ from integration.model_client_rig import SILENCE, Call, calling, digest, prompt,
 from integration.model_client_words import AGENT, ASKED, CALLS, quick
 from support.eventually import eventually
 from voiceassist_crds.messages import AssistState, StatusReason, Track
+from voiceassist_relay.realtime.audio_sender import AudioSender
 from voiceassist_relay.realtime.core.limits import DEFAULT_LIMITS
 from voiceassist_sim.openai import RealtimeServer
 
@@ -70,6 +71,19 @@ async def test_three_minutes_of_silence_cause_no_reconnect(server) -> None:
         assert states(call) == [AssistState.LIVE]
         assert all(session.protocol.ledger.pings >= 30 for session in server.sessions)  # and yet a dead one would have been noticed
         await answered(call, server)
+
+
+async def test_audio_is_forgotten_as_soon_as_the_server_answers_a_ping(server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two seconds before the pong, and what came since; not only at the next look, a second later."""
+    monkeypatch.setattr(AudioSender, "trim", lambda _sender, _before: None)
+    async with calling(server, limits=LIMITS) as call:
+        await both(server, call)
+        most = 0
+        for _ in range(20 * 50):
+            call.say(SILENCE)
+            await asyncio.sleep(0.02)
+            most = max(most, len(call.client._conversation.sender._buffer))
+        assert most <= 50 * (LIMITS.replay_idle + LIMITS.ping_every + LIMITS.housekeeping) + 25
 
 
 @pytest.mark.parametrize("kind", KINDS)

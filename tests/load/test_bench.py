@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,8 @@ import pytest
 from .bench.__main__ import result_of
 from .bench.measuring import Scope, measure
 from .bench.processes import RELAYS, Cores, rig
-from .bench.report import BEGIN, END, write
-from .bench.rows import Cell, Sample, beside, fitting, rows
+from .bench.report import BEGIN, END, versus, write
+from .bench.rows import Cell, Sample, beside, fitting, rows, versus_base
 
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
 
@@ -21,9 +22,10 @@ SOUND = Sample(Cell("limit", "100", 1, False), 100, 10_000, 10_000, 0, 100_000.0
 KEYS = ["relay", "calls", "tracks", "tls", "cpuUsPerFrame", "ratioToLimit", "p50Ms", "p99Ms", "kbPerCall"]
 
 
-@pytest.mark.parametrize(("tracks", "tls", "relays"), [(1, False, RELAYS), (2, True, ("limit", "ours"))])
+@pytest.mark.parametrize(("tracks", "tls", "relays"), [(1, False, (*RELAYS, "base")), (2, True, ("limit", "ours"))])
 def test_every_relay_carries_every_frame_untouched_and_in_order(tmp_path: Path, tracks: int, tls: bool, relays: tuple[str, ...]) -> None:
-    scope = Scope(seconds=0.4, rounds=1, loads=((tracks, tls),), relays=relays, middle=4, most=6)
+    """`base` would be another commit's; here it is this one's."""
+    scope = Scope(seconds=0.4, rounds=1, loads=((tracks, tls),), relays=relays, middle=4, most=6, base=Path(sys.prefix).parent)
     samples = measure(scope, Cores(None, None))
     assert {sample.cell.relay for sample in samples} == set(relays)
     assert [sample.first_wrong for sample in samples if sample.wrong] == []
@@ -73,6 +75,19 @@ def test_the_ratio_is_to_the_limit_under_the_same_load() -> None:
     other = dataclasses.replace(ours, cell=Cell("ours", "100", 2, False))
     found = rows([ours, dataclasses.replace(ours, cpu_us=180_000.0), dataclasses.replace(ours, cpu_us=900_000.0), SOUND, other])
     assert [(row["relay"], row["tracks"], row["ratioToLimit"]) for row in found] == [("ours", 1, 2.0), ("limit", 1, 1.0), ("ours", 2, None)]
+
+
+def test_ours_is_compared_with_another_commit_of_the_same_run() -> None:
+    ours = dataclasses.replace(SOUND, cell=Cell("ours", "highest", 1, False), cpu_us=120_000.0)
+    base = dataclasses.replace(SOUND, cell=Cell("base", "highest", 1, False), cpu_us=200_000.0)
+    begun = {
+        "ours": {"start": {"cpuMsPerCall": 9.0}, "burst": {"firstFrameP99Ms": 500.0}, "memory": {"kbPerCall": [150.0, 110.0]}},
+        "base": {"start": {"cpuMsPerCall": 18.0}, "burst": {"firstFrameP99Ms": 2000.0}, "memory": {"kbPerCall": [150.0, 220.0]}},
+    }
+    found = versus_base([ours, dataclasses.replace(ours, cpu_us=1.0, generator_share=0.9), base], begun["ours"], begun["base"])
+    assert found == {"cpuPerFrame": 0.6, "callsPerCore": 1.667, "startCpu": 0.5, "startP99": 0.25, "kbPerCall": 0.5}
+    assert versus_base([ours], None, None) == dict.fromkeys(found)
+    assert "cpuPerFrame 0.6, callsPerCore 1.667" in versus({"begun": begun, "versusBase": found})
 
 
 def test_the_highest_count_keeps_both_cores_under_the_mark() -> None:

@@ -6,14 +6,15 @@ import argparse
 import datetime
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .extras import measure_extras, memory
+from .extras import measure_base, measure_extras, memory
 from .measuring import FULL_RUN, QUICK, Scope, measure, say, scratch
 from .processes import Cores, rig
-from .report import BUSY, flat, machine, text, write
-from .rows import LIMIT, OURS, Sample, beside, rows
+from .report import BUSY, flat, machine, text, versus, write
+from .rows import BASE, LIMIT, OURS, Sample, beside, rows, versus_base
 
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs/performance.md"
 
@@ -58,6 +59,9 @@ def main() -> int:
     parser.add_argument("--memory", type=float, default=0, metavar="MINUTES", help="nothing but the memory of calls that last so long")
     parser.add_argument("--calls", type=int, default=100, help="calls for --memory (default: %(default)s)")
     parser.add_argument("--session-seconds", type=int, default=3600, help="a session's life, for --memory (default: %(default)s)")
+    parser.add_argument(
+        "--base", type=Path, metavar="CHECKOUT", help="the checkout of another commit, with its .venv: compare with its relay"
+    )
     options = parser.parse_args()
     cores = Cores.found()
     if cores.relay is None:
@@ -67,9 +71,18 @@ def main() -> int:
         print(json.dumps(found, indent=1) if options.json else flat(found))
         return 1 if found["wrong"] else 0
     scope = QUICK if options.quick else FULL_RUN
+    flags = "".join(f" {name}=1" for name in ("json", "quick") if getattr(options, name))
+    if options.base is not None:
+        rounds = scope.rounds if options.quick else 5
+        scope = replace(scope, rounds=rounds, relays=(LIMIT, BASE, OURS), base=options.base)
+        samples = measure(scope, cores)
+        ours, base = measure_base(cores, options.base, quick=options.quick)
+        result = result_of(samples, scope, None, f"make bench BASE={options.base.name}{flags.upper()}")
+        result |= {"begun": {OURS: ours, BASE: base}, "versusBase": versus_base(samples, ours, base)}
+        print(json.dumps(result, indent=1) if options.json else f"{text(result)}\n\n{versus(result)}")
+        return 1 if result["faults"] else 0
     samples = measure(scope, cores)
     extras = measure_extras(cores, quick=options.quick)
-    flags = "".join(f" {name}=1" for name in ("json", "quick") if getattr(options, name))
     result = result_of(samples, scope, extras, f"make bench{flags.upper()}")
     print(json.dumps(result, indent=1) if options.json else text(result))
     if options.write:

@@ -12,12 +12,13 @@ from typing import Any
 
 from voiceassist_relay.interfaces import TurnTiming
 from voiceassist_relay.metrics.relay_metrics import MAX_REVISIONS, RelayMetrics
-from voiceassist_relay.realtime.core.audio_buffer import FRAME_CHARACTERS, AudioBuffer
+from voiceassist_relay.realtime.core.audio_buffer import AudioBuffer
+from voiceassist_relay.realtime.core.audio_time import FRAME as SILENCE
 from voiceassist_relay.realtime.core.limits import DEFAULT_LIMITS
 
 from .measuring import sample, say, scratch, settle, warm
 from .processes import HERE, Cores, Rig, rig
-from .rows import OURS, Cell
+from .rows import BASE, OURS, Cell
 
 BURST = 200
 SCRAPED = 500
@@ -32,7 +33,7 @@ def _replay_trace() -> array[float]:
     """KB that the replay buffer of one track holds while nobody speaks, frame by frame over a minute.
 
     Audio is kept for as long as the model's server may have died unheard: from the last byte that came from it, two seconds back. A
-    server with nothing to say is heard at every ping; what is older goes at the look after it; there is one a second.
+    server with nothing to say is heard at every ping, and what is older goes at once.
     """
     found = array("d", bytes(8 * 50 * 120))
     tracemalloc.start()
@@ -41,11 +42,13 @@ def _replay_trace() -> array[float]:
     heard = 0.0
     for number in range(50 * 120):
         now = number / 50
-        replay.sent(now, bytes(bytearray(FRAME_CHARACTERS)))  # each frame bytes of its own
+        replay.sent(now, bytes(bytearray(SILENCE)))  # each frame bytes of its own
         if not number % int(50 * DEFAULT_LIMITS.housekeeping):
-            replay.trim(heard - DEFAULT_LIMITS.replay_idle)
+            replay.shrink()
+            replay.pack()
             if now - heard >= DEFAULT_LIMITS.ping_every:
-                heard = now  # the pong is there before the next look, and not before this one's end
+                heard = now
+                replay.trim(heard - DEFAULT_LIMITS.replay_idle)
         found[number] = (tracemalloc.get_traced_memory()[0] - before) / 1024
     tracemalloc.stop()
     return found[len(found) // 2 :]
@@ -205,17 +208,30 @@ def joined(folder: Path, cores: Cores, calls: int, seconds: float, rounds: int) 
     ]
 
 
+def begun_calls(folder: Path, relay: str, cores: Cores, base: Path | None, *, quick: bool) -> dict[str, Any]:
+    """What calls of one relay cost at their beginning, and what they hold."""
+    found: dict[str, Any] = {}
+    with rig(folder, relay, 2, cores, tls=False, base=base) as there:
+        found["start"] = starts(there, 20 if quick else 50, 2 if quick else 6)
+        found["burst"] = burst(there)
+        say(f"{relay}, starts: {found['start']}, burst: {found['burst']}")
+    with rig(folder, relay, 2, cores, tls=False, base=base) as there:
+        found["memory"] = memory(there, 100, (5.0,) if quick else (10.0, 25.0, 40.0, 55.0))
+        say(f"{relay}, memory: {found['memory']}")
+    return found
+
+
+def measure_base(cores: Cores, base: Path, *, quick: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The same of ours and of the other commit, one after the other."""
+    with scratch() as folder:
+        ours, other = (begun_calls(folder, relay, cores, base, quick=quick) for relay in (OURS, BASE))
+    return ours, other
+
+
 def measure_extras(cores: Cores, *, quick: bool) -> dict[str, Any]:
     """All of it, for our relay with every feature on."""
-    found: dict[str, Any] = {}
     with scratch() as folder:
-        with rig(folder, OURS, 2, cores, tls=False) as there:
-            found["start"] = starts(there, 20 if quick else 50, 2 if quick else 6)
-            found["burst"] = burst(there)
-            say(f"starts: {found['start']}, burst: {found['burst']}")
-        with rig(folder, OURS, 2, cores, tls=False) as there:
-            found["memory"] = memory(there, 100, (5.0,) if quick else (10.0, 25.0, 40.0, 55.0))
-            say(f"memory: {found['memory']}")
+        found = begun_calls(folder, OURS, cores, None, quick=quick)
         with rig(folder, OURS, 1, cores, tls=False) as there:
             found["scrape"] = scrapes(there, 100 if quick else SCRAPED)
             say(f"scrape: {found['scrape']}")

@@ -19,10 +19,9 @@ from typing import Any
 
 from . import calls
 from .building import HERE, built
+from .rows import BASE, LIMIT, OURS, SANS_IO
 
-RELAYS = ("limit", "sans-io", "ours")
-BASE = "base"
-"""Ours at another commit."""
+RELAYS = (LIMIT, SANS_IO, OURS)
 MOST_CALLS = 1000
 """Calls that one relay process takes at most."""
 
@@ -174,7 +173,7 @@ def rig(
         ports = relay.read()["listening"]
         generator.ask(f"relay {ports['public']} {relay.pid}")
         generator.ask(f"tracks {tracks}")
-        if name in ("ours", BASE):
+        if name in (OURS, BASE):
             time.sleep(0.5)  # its checks of the model and of Sync are over, and are not a part of what follows
         yield Rig(generator, relay, ports)
     finally:

@@ -83,6 +83,20 @@ def _extras(extras: dict[str, Any]) -> list[str]:
     ]
 
 
+def versus(result: dict[str, Any]) -> str:
+    """What calls of both commits cost at their beginning and hold, and ours divided by the other's."""
+    lines = ["| | base | ours |", "|---|--:|--:|"]
+    for kind, key, what in (
+        ("start", "cpuMsPerCall", "a call's start, its end and the audio between, ms CPU"),
+        ("burst", "firstFrameP99Ms", "200 calls in a second: first frame p99, ms"),
+        ("memory", "kbPerCall", "KB for each call of two sessions"),
+    ):
+        found = [result["begun"][relay][kind][key] for relay in ("base", "ours")]
+        lines.append(f"| {what} | " + " | ".join(f"{one[-1] if isinstance(one, list) else one:.1f}" for one in found) + " |")
+    ratios = ", ".join(f"{name} {value}" for name, value in result["versusBase"].items() if value is not None)
+    return "\n".join([*lines, "", f"Ours divided by the base's: {ratios}."])
+
+
 def text(result: dict[str, Any]) -> str:
     """All of the result."""
     there = result["machine"]

@@ -15,7 +15,8 @@ SATURATED = 0.85
 LATE_US = 10_000.0
 """A generator whose frames leave later than this (p99) is not the load that it says it is."""
 FRAMES_PER_SECOND = 50
-LIMIT, SANS_IO, OURS = "limit", "sans-io", "ours"
+LIMIT, SANS_IO, OURS, BASE = "limit", "sans-io", "ours", "base"
+"""`base`: ours at another commit."""
 
 
 @dataclass(frozen=True)
@@ -128,3 +129,29 @@ def beside(samples: Iterable[Sample]) -> list[dict[str, Any]]:
             entry["callsPerCore"] = int(FULL * 1e6 / (statistics.median(costs) * FRAMES_PER_SECOND * cell.tracks))
         made.append(entry)
     return made
+
+
+def versus_base(samples: Iterable[Sample], extras: dict[str, Any] | None, base_extras: dict[str, Any] | None) -> dict[str, Any]:
+    """Ours divided by the other commit's, of the same run; None for what was not measured of both.
+
+    `cpuPerFrame` and `callsPerCore`: one track, plain sockets, each at the highest count that it carries.
+    """
+    medians: dict[str, float] = {}
+    for relay in (OURS, BASE):
+        costs = [s.cpu_us_per_frame for s in samples if s.cell == Cell(relay, "highest", 1, False) and not s.void]
+        if costs:
+            medians[relay] = statistics.median(costs)
+
+    def ratio(kind: str, key: str) -> float | None:
+        ours, base = ((found or {}).get(kind, {}).get(key) for found in (extras, base_extras))
+        last = [value[-1] if isinstance(value, list) else value for value in (ours, base)]
+        return round(last[0] / last[1], 3) if all(last) else None
+
+    cost = round(medians[OURS] / medians[BASE], 3) if len(medians) == 2 else None
+    return {
+        "cpuPerFrame": cost,
+        "callsPerCore": round(1 / cost, 3) if cost else None,
+        "startCpu": ratio("start", "cpuMsPerCall"),
+        "startP99": ratio("burst", "firstFrameP99Ms"),
+        "kbPerCall": ratio("memory", "kbPerCall"),
+    }

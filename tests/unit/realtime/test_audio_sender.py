@@ -227,5 +227,5 @@ def test_audio_sender_the_replay_stays_bounded_however_often_counters_are_writte
         sender.put(payload(number), number / 50)
         if number % (SAMPLE - 1) == 0:
             sender.flush()
-        assert len(sender._buffer.frames) <= 100 + SAMPLE
+        assert len(sender._buffer) <= 100 + SAMPLE
     assert len(socket.got) == 1000

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
+import tracemalloc
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from voiceassist_relay.realtime.core.audio_buffer import FRAME_CHARACTERS, AudioBuffer
+from voiceassist_relay.realtime.core.audio_buffer import FRAME_CHARACTERS, PACK, AudioBuffer
 from voiceassist_relay.realtime.core.audio_time import AFTER, FRAME, KEPT_TRIMS, STEP, AudioClock, SilenceFill, payload_ms
 from voiceassist_relay.realtime.core.voice_activity import VoiceActivity, VoiceEvent, loudness
 
@@ -89,19 +90,25 @@ class Ring(RuleBasedStateMachine):
         self.lost = 0
         self.this_session: list[float] = []
         self.next_since: float | None = None
+        self.payloads: dict[float, bytes] = {}
+
+    def sound(self, size: int) -> bytes:
+        """Audio that no other frame has."""
+        self.payloads[self.now] = base64.b64encode(len(self.payloads).to_bytes(4, "big") * (size // 4))
+        return self.payloads[self.now]
 
     @rule(size=st.sampled_from([160, 160, 160, 80, 400]))
     def waits(self, size) -> None:
         self.now += 0.02
         self.frames.append(self.now)
-        self.lost += self.ring.wait(self.now, b64(size))
+        self.lost += self.ring.wait(self.now, self.sound(size))
 
     @rule()
     def goes_out(self) -> None:
         if self.ring.pending == 0:
             self.now += 0.02
             self.frames.append(self.now)
-            self.ring.frames.append(COMMON)
+            self.ring.latest.append(self.sound(160))
             self.ring.arrivals.append(self.now)
             self.got.append(self.now)
             self.this_session.append(self.now)
@@ -109,7 +116,8 @@ class Ring(RuleBasedStateMachine):
 
     @rule(count=st.integers(0, 60))
     def session_takes(self, count) -> None:
-        for taken, (arrived, _, again) in enumerate(self.ring.take()):
+        for taken, (arrived, payload, again) in enumerate(self.ring.take()):
+            assert payload == self.payloads[arrived]
             assert again == (arrived in self.got)
             if not again:
                 self.got.append(arrived)
@@ -122,6 +130,16 @@ class Ring(RuleBasedStateMachine):
         self.ring.rewind(self.now - back)
         self.this_session = []
 
+    @rule(frames=st.integers(1, 40))
+    def many_go_out(self, frames) -> None:
+        for _ in range(frames):
+            self.goes_out()
+
+    @rule()
+    def packs(self) -> None:
+        self.ring.pack()
+        assert len(self.ring.latest) < PACK or any(len(one) != FRAME_CHARACTERS for one in self.ring.latest[:PACK])
+
     @rule(back=st.floats(0, 2))
     def trims(self, back) -> None:
         self.ring.trim(self.now - back)
@@ -130,9 +148,11 @@ class Ring(RuleBasedStateMachine):
     def in_order_once_and_bounded(self) -> None:
         assert self.this_session == sorted(set(self.this_session))
         assert self.got == sorted(set(self.got))
-        assert len(self.ring.frames) == len(self.ring.arrivals) <= 50
-        assert sum(map(len, self.ring.frames)) <= max(50 * FRAME_CHARACTERS, len(b64(400)))
-        assert 0 <= self.ring.fresh <= self.ring.pending <= len(self.ring.frames)
+        frames = self.ring.kept(0, len(self.ring))
+        assert frames == [self.payloads[arrived] for arrived in self.ring.arrivals]
+        assert len(self.ring) == len(self.ring.arrivals) <= 50
+        assert sum(map(len, frames)) <= max(50 * FRAME_CHARACTERS, len(b64(400)))
+        assert 0 <= self.ring.fresh <= self.ring.pending <= len(self.ring)
         assert len(self.got) + self.ring.fresh + self.lost == len(self.frames)
 
 
@@ -141,7 +161,7 @@ TestRing = Ring.TestCase
 
 def test_core_trim_keeps_what_is_to_be_written_and_the_last_frame() -> None:
     ring = AudioBuffer(30)
-    ring.frames.extend([COMMON] * 10)
+    ring.latest.extend([COMMON] * 10)
     ring.arrivals.extend(map(float, range(10)))
     ring.wait(10.0, COMMON)
     ring.trim(100.0)
@@ -150,6 +170,33 @@ def test_core_trim_keeps_what_is_to_be_written_and_the_last_frame() -> None:
     assert [again for _, _, again in ring.take()] == [False]
     assert ring.clear() == 0
     assert ring.last_arrival is None
+
+
+def test_core_what_is_no_audio_of_the_common_size_is_kept_as_it_came() -> None:
+    """As many characters as a common frame has, and two bytes more; and what another relay handed over and is no base64."""
+    longer, none = base64.b64encode(bytes(range(162))), b"A" * (FRAME_CHARACTERS - 1) + b"="
+    assert len(longer) == len(none) == FRAME_CHARACTERS
+    for strange in (longer, none):
+        ring = AudioBuffer(30)
+        ring.begin_with([strange, *[COMMON] * PACK], [float(at) for at in range(PACK + 1)], 0)
+        ring.pack()
+        assert ring.kept(0, len(ring)) == [strange, *[COMMON] * PACK]
+
+
+def test_core_packed_audio_takes_two_thirds_of_the_memory() -> None:
+    def held(*, packed: bool) -> int:
+        tracemalloc.start()
+        ring = AudioBuffer(30)
+        for number in range(500):
+            ring.sent(number / 50, bytes(bytearray(COMMON)))
+            if packed and number % 50 == 49:
+                ring.pack()
+        taken = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+        assert len(ring) == 500
+        return taken
+
+    assert held(packed=True) < 0.7 * held(packed=False)
 
 
 # silence

@@ -30,10 +30,15 @@ class Heard:
     messages: list[bytes] = field(default_factory=list)
     ends: list[Lost] = field(default_factory=list)
     buffer: list[bool] = field(default_factory=list)
+    pongs: int = 0
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
     def message(self, data: bytes) -> None:
         self.messages.append(data)
+        self.news.set()
+
+    def acknowledged(self) -> None:
+        self.pongs += 1
         self.news.set()
 
     def on_buffer(self, yes: bool) -> None:
@@ -175,6 +180,7 @@ async def test_websocket_what_is_sent_can_be_read_by_a_strict_server() -> None:
         assert b"authorization: Bearer k\r\n" in head[0].replace(b"Authorization", b"authorization")
         assert b"openai-beta" not in head[0].lower()
         assert connection.heard_at > before  # the pong
+        assert heard.pongs == 1
         await connection.close()
         connection.send(b"after the end")
         connection.ping()

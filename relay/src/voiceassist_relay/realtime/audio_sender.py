@@ -63,7 +63,7 @@ class AudioSender:
         self._track = track
         self._metrics = metrics
         self._buffer = AudioBuffer(limits.replay_seconds)
-        self._keep = self._buffer.frames.append
+        self._keep = self._buffer.latest.append
         self._arrived = self._buffer.arrivals.append
         self._clock = AudioClock()
         self._slot = self._clock.slots.append
@@ -139,9 +139,9 @@ class AudioSender:
 
     def kept(self) -> tuple[list[bytes], list[float], int]:
         """The latest frames until `hold`, oldest first, when they arrived, and how many at their end the session did not get."""
-        buffer, end = self._buffer, max(0, len(self._buffer.frames) - self._held_frames)
+        buffer, end = self._buffer, max(0, len(self._buffer) - self._held_frames)
         missing = max(buffer.fresh, buffer.pending) - self._held_frames
-        return buffer.frames[:end], buffer.arrivals[:end].tolist(), max(0, missing)
+        return buffer.kept(0, end), buffer.arrivals[:end].tolist(), max(0, missing)
 
     def begin_with(self, frames: Sequence[bytes], arrivals: Sequence[float], fresh: int) -> None:
         """Goes on with the audio that another relay kept; to be called before the first frame."""
@@ -177,6 +177,10 @@ class AudioSender:
         """Forgets audio that arrived earlier; about once a second."""
         self._buffer.trim(before)
         self._clock.trim()
+
+    def acknowledge(self, before: float) -> None:
+        """Forgets audio that arrived earlier, as soon as it is known that the server has it."""
+        self._buffer.trim(before)
 
     def flush(self) -> None:
         """Writes the counters."""
@@ -275,6 +279,7 @@ class AudioSender:
         """Counts the frames that went straight through, and holds the audio buffer's bound for them."""
         straight = SAMPLE - self._left
         self._dropped += self._buffer.shrink()
+        self._buffer.pack()
         self._forwarded += straight
         self._real_time.took(straight * FRAME_SECONDS)
         self._left = SAMPLE

@@ -70,6 +70,8 @@ class SessionConnection:
         self.opened_at = loop.time()
         self.on_event: Callable[[ServerEvent, float], None] | None = None
         self.on_writable: Callable[[bool], None] | None = None
+        self.on_acknowledged: Callable[[], None] | None = None
+        """Called when the server is known to have read what was sent to it up to a moment ago."""
         self.writable = True
         """Whether the socket takes bytes; if not it holds some back."""
         self._metrics = metrics
@@ -124,6 +126,11 @@ class SessionConnection:
         except Exception:
             _log.exception("model_event_failed", type=event.type)
             self._end(Over("error", Passing("error")))
+
+    def acknowledged(self) -> None:
+        """The server answered a ping."""
+        if self.on_acknowledged is not None:
+            self.on_acknowledged()
 
     def on_buffer(self, yes: bool) -> None:
         """The socket's buffer ran full, or took up again."""

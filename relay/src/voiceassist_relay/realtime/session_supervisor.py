@@ -117,6 +117,7 @@ class SessionSupervisor:
         clock = AudioClock()
         self.core = core = self._profile.core(self._number, connection.settings, clock, connection.live, paused=self._paused)
         connection.on_event, connection.on_writable = self._received, self.sender.writable
+        connection.on_acknowledged = self._acknowledged
         self._recycle_at = connection.opened_at + recycle_after(connection.expires_in, self._needs.chance(), self._limits)
         self._leave_by = connection.opened_at + connection.expires_in * self._limits.recycle_margin
         self._quiet_since = now
@@ -227,7 +228,7 @@ class SessionSupervisor:
         if connection.over is not None:
             connection.abort()
             return
-        connection.on_event = connection.on_writable = None
+        connection.on_event = connection.on_writable = connection.on_acknowledged = None
         task = asyncio.get_running_loop().create_task(connection.close())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
@@ -369,14 +370,23 @@ class SessionSupervisor:
         if core is not None and connection is not None:
             if not self.sender.flowing:
                 self._behind_until = now + self._limits.housekeeping  # at the next look it may be over
-            held, idle = core.hold_from(now), self._heard_for_sure(min(now, connection.heard_at))
-            self.sender.trim(idle if held is None else min(idle, held))
+            self.sender.trim(self._needed_from(core, connection, now))
             if now >= self._recycle_at and self._replace is None:
                 self.replace("expiring", now=False)
             elif now >= self._leave_by:
                 self._changed.set()
         elif self._number:
             self.sender.trim(self._since(self._handover))
+
+    def _acknowledged(self) -> None:
+        """The server has read all that was sent a moment ago."""
+        if self.core is not None and self._connection is not None:
+            self.sender.acknowledge(self._needed_from(self.core, self._connection, self._loop.time()))
+
+    def _needed_from(self, core: SessionCore, connection: SessionConnection, now: float) -> float:
+        """Arrival of the first frame that another session would have to hear, should this one break now."""
+        held, idle = core.hold_from(now), self._heard_for_sure(min(now, connection.heard_at))
+        return idle if held is None else min(idle, held)
 
     def _heard_for_sure(self, heard_at: float) -> float:
         """Arrival of the first frame that a session may not have heard whose last sign of life came at `heard_at`.

@@ -72,6 +72,9 @@ class Receiver(Protocol):
     def message(self, data: bytes) -> None:
         """One whole text message."""
 
+    def acknowledged(self) -> None:
+        """The server answered a ping: it has read what was sent before that."""
+
     def on_buffer(self, yes: bool) -> None:
         """The socket's buffer ran full, or took up again."""
 
@@ -83,6 +86,7 @@ class _Nobody:
     """Who a connection that is gone reports to."""
 
     def message(self, data: bytes) -> None: ...
+    def acknowledged(self) -> None: ...
     def on_buffer(self, yes: bool) -> None: ...
     def lost(self, lost: Lost) -> None: ...
 
@@ -294,6 +298,8 @@ class ModelConnection(asyncio.Protocol):
                 elif event.fin:
                     whole, self._parts = b"".join(self._parts), []
                     self._receiver.message(whole)
+            elif isinstance(event, Frame) and event.opcode is Opcode.PONG and not self._told:
+                self._receiver.acknowledged()
         if self._ws.state is not State.OPEN and not self._told:
             closed = self._ws.close_rcvd
             self._tell(Lost(closed.code, closed.reason) if closed is not None else Lost(None, "protocol error"))

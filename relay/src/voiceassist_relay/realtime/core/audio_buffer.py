@@ -1,10 +1,11 @@
-"""AudioBuffer: the latest audio of one track as it came, kept for sessions that are not ready yet or replace another. Pure, bounded.
+"""AudioBuffer: the latest audio of one track, kept for sessions that are not ready yet or replace another. Pure, bounded.
 
 Times are the loop's, in seconds.
 """
 
 from __future__ import annotations
 
+import binascii
 import math
 from array import array
 from bisect import bisect_left
@@ -12,24 +13,34 @@ from collections.abc import Iterator, Sequence
 
 FRAME_CHARACTERS = 216
 """Base64 of 160 bytes: 20 ms of mu-law, the one common size."""
+_FRAME_BYTES = 160
+PACK = 10
+"""Frames that are packed together."""
 
 
 class AudioBuffer:
-    """Frames in base64, oldest first, and when each arrived. Appending to both is the hot path for frames of the common size.
+    """Frames, oldest first, and when each arrived: the latest as they came, in base64, and those before them packed as mu-law.
 
-    Two lists and not one of pairs: there is no object per frame that the garbage collector would look at, and what is old goes in
-    one step. `fresh` counts the frames at the end that no session got yet, `pending` those that the present session did not get.
+    Appending to `latest` and `arrivals` is the hot path for frames of the common size; about once a second they are packed, which takes
+    a third of their memory away. `fresh` counts the frames at the end that no session got yet, `pending` those that the present session did
+    not get.
     """
 
     def __init__(self, seconds: float) -> None:
-        self.frames: list[bytes] = []
+        self.latest: list[bytes] = []
         self.arrivals: array[float] = array("d")
         self.fresh = 0
         self.pending = 0
         self._most_frames = int(seconds * 50)
         self._most_characters = self._most_frames * FRAME_CHARACTERS
+        self._packs: list[bytes] = []  # the mu-law of `PACK` frames of the common size each
+        self._gone = 0  # frames at the beginning of the first pack that are forgotten
         self._odd = 0  # frames of another than the common size: there are as good as none
         self._surplus = 0  # characters that they have above that size
+
+    def __len__(self) -> int:
+        """Frames that are kept."""
+        return self._packed + len(self.latest)
 
     def wait(self, arrived: float, payload: bytes) -> int:
         """Keeps a frame that no session can take now. Returns how many frames were lost for it: the oldest ones."""
@@ -40,7 +51,7 @@ class AudioBuffer:
 
     def sent(self, arrived: float, payload: bytes) -> None:
         """Keeps a frame of any size that the present session got."""
-        self.frames.append(payload)
+        self.latest.append(payload)
         self.arrivals.append(arrived)
         if len(payload) != FRAME_CHARACTERS:
             self._odd += 1
@@ -48,17 +59,38 @@ class AudioBuffer:
 
     def shrink(self) -> int:
         """Holds the bound; returns how many frames were lost that no session got."""
-        self._drop(len(self.frames) - self._most_frames)
-        while len(self.frames) > 1 and len(self.frames) * FRAME_CHARACTERS + self._surplus > self._most_characters:
+        self._drop(len(self) - self._most_frames)
+        while len(self) > 1 and len(self) * FRAME_CHARACTERS + self._surplus > self._most_characters:
             self._drop(1)
-        self.pending = min(self.pending, len(self.frames))
-        lost = max(0, self.fresh - len(self.frames))
+        self.pending = min(self.pending, len(self))
+        lost = max(0, self.fresh - len(self))
         self.fresh -= lost
         return lost
 
+    def pack(self) -> None:
+        """Packs what it can; to be called about once a second. Frames behind one of another size wait until that one is forgotten."""
+        latest = self.latest
+        while len(latest) >= PACK:
+            try:
+                pieces = list(map(binascii.a2b_base64, latest[:PACK]))
+            except binascii.Error:
+                return
+            if set(map(len, pieces)) != {_FRAME_BYTES} or (self._odd and any(len(one) != FRAME_CHARACTERS for one in latest[:PACK])):
+                return
+            self._packs.append(b"".join(pieces))
+            del latest[:PACK]
+
+    def kept(self, begin: int, end: int) -> list[bytes]:
+        """The frames between two places, counted from the oldest one, in base64."""
+        packed, found = self._packed, []
+        for place in range(begin, min(end, packed)):
+            pack, at = divmod(place + self._gone, PACK)
+            found.append(binascii.b2a_base64(self._packs[pack][at * _FRAME_BYTES : (at + 1) * _FRAME_BYTES], newline=False))
+        return found + self.latest[max(0, begin - packed) : max(0, end - packed)]
+
     def trim(self, before: float) -> None:
         """Forgets frames that arrived earlier, except those still to be written, and the very last one."""
-        self._drop(min(bisect_left(self.arrivals, before), len(self.frames) - max(1, self.pending)))
+        self._drop(min(bisect_left(self.arrivals, before), len(self) - max(1, self.pending)))
 
     def rewind(self, since: float) -> float:
         """A new session takes over: it gets all frames that arrived at `since` or later, and all that no session got.
@@ -74,8 +106,8 @@ class AudioBuffer:
 
         Each frame counts as written when it is given out; the caller may stop at any point and go on later.
         """
-        start = len(self.frames) - self.pending
-        for arrived, payload in zip(self.arrivals[start:], self.frames[start:], strict=True):
+        start, end = len(self) - self.pending, len(self)
+        for arrived, payload in zip(self.arrivals[start:], self.kept(start, end), strict=True):
             again = self.pending > self.fresh
             self.pending -= 1
             if not again:
@@ -93,9 +125,15 @@ class AudioBuffer:
     def clear(self) -> int:
         """Forgets everything; returns how many frames no session got."""
         lost, self.fresh, self.pending, self._odd, self._surplus = self.fresh, 0, 0, 0, 0
-        self.frames.clear()
+        self.latest.clear()
+        self._packs.clear()
+        self._gone = 0
         del self.arrivals[:]
         return lost
+
+    @property
+    def _packed(self) -> int:
+        return len(self._packs) * PACK - self._gone
 
     @property
     def last_arrival(self) -> float | None:
@@ -106,10 +144,14 @@ class AudioBuffer:
         """Forgets so many of the oldest frames; none if there are fewer than one."""
         if count < 1:
             return
+        of_packs = min(count, self._packed)
+        packs, self._gone = divmod(self._gone + of_packs, PACK)
+        del self._packs[:packs]
+        of_latest = count - of_packs
         if self._odd:
-            for payload in self.frames[:count]:
+            for payload in self.latest[:of_latest]:
                 if len(payload) != FRAME_CHARACTERS:
                     self._odd -= 1
                     self._surplus -= len(payload) - FRAME_CHARACTERS
-        del self.frames[:count]
+        del self.latest[:of_latest]
         del self.arrivals[:count]

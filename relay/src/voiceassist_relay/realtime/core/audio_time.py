@@ -14,7 +14,7 @@ SLOT_MS = 20
 KEPT_TRIMS = 12
 """Slots are kept for look-ups until `trim` was called so often since they were written.
 
-At one call a second that is 12 s, and a server that says nothing for 10 s is given up. What counts is when audio was written, not how
+At one call a second that is 12 s, and a server that says nothing for 7 s is given up. What counts is when audio was written, not how
 much came since: a session that takes over gets up to 30 s of audio in one go, and speaks of all of it.
 """
 

@@ -25,7 +25,8 @@ class SessionLimits:
     """From `response.created` to the response's first sign of output; a model may reason first."""
     next_output: float = 10.0
     """From one piece of a response to the next, or to its end."""
-    ping_every: float = 5.0
+    ping_every: float = 2.0
+    """Also how long audio may have been heard before it is forgotten."""
     pong: float = 5.0
     """From a ping to any byte at all."""
     housekeeping: float = 1.0
