@@ -102,6 +102,9 @@ class RelayStatus(Model):
     unreached_relays: list[str] = Field(
         default_factory=list, description="Private addresses (pod and port) of relays that do not answer this one; 16 at most."
     )
+    silent_relays: list[str] = Field(
+        default_factory=list, description="Private addresses of relays that told this one their calls, and do not any more; 16 at most."
+    )
 
     @classmethod
     def read(cls, text: str | bytes) -> RelayStatus:

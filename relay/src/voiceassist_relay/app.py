@@ -113,6 +113,7 @@ class Relay:
             self.agent_health,
             self.deps.free_places,
             lambda: self._trial.told,
+            self.functions.others,
         )
         self.relay_check = RelayCheck(self.unreached, http, time.monotonic, self.deps.timing.peer_seconds)
         self.checks = (
@@ -202,6 +203,7 @@ class Relay:
         app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
         install_json_errors(app)
         app.include_router(self.watching.router())
+        app.include_router(self.functions.watch.router())
         app.include_router(self.functions.moves.router())
         app.include_router(peer_router(self.deps))
         app.include_router(log_router(log_lines))
@@ -253,6 +255,7 @@ async def serve(options: argparse.Namespace, guard: Guard, logs: LogWriter) -> N
                 ("config", relay.watch.run()),
                 ("delay", watch_loop_delay(relay.metrics.loop_delay, loop.meant)),
                 ("relays", relay.relay_check.run()),
+                ("gone relays", relay.functions.watch.run()),
                 *((f"check{n}", check.run()) for n, check in enumerate(relay.checks)),
             )
         ]

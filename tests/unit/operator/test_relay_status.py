@@ -14,7 +14,7 @@ from aiohttp import web
 
 from unit.operator.making import status
 from voiceassist_crds.endpoint_report import ENDPOINT_HEADER
-from voiceassist_crds.names import PLACES_HEADER
+from voiceassist_crds.names import PLACES_HEADER, RELAYS_HEADER
 from voiceassist_operator.controller import relay_status
 from voiceassist_operator.controller.relay_status import RelayPoller
 from voiceassist_operator.metrics import OperatorMetrics
@@ -35,11 +35,13 @@ class Relay:
         self.chunks = 1
         self.told: list[str | None] = []
         self.places: list[str | None] = []
+        self.relays: list[str | None] = []
         self.metrics = OperatorMetrics()
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         self.told.append(request.headers.get(ENDPOINT_HEADER))
         self.places.append(request.headers.get(PLACES_HEADER))
+        self.relays.append(request.headers.get(RELAYS_HEADER))
         if self.chunks == 1:
             return web.Response(text=self.body, status=self.code, content_type="application/json")
         response = web.StreamResponse(status=self.code)
@@ -85,6 +87,17 @@ async def test_relay_status_a_relay_is_told_what_a_dial_of_its_public_address_fo
         for found in (None, EndpointFact(Endpoint.OK), EndpointFact(Endpoint.ALTERED, "words that stay here", "no_signature")):
             await poller.ask_all([("pod", "127.0.0.1")], report_of(found))
         assert relay.told == [None, "EndpointOK", "RequestAltered/no_signature"]
+
+
+async def test_relay_status_relays_are_told_who_answers() -> None:
+    async with asking() as (relay, poller):
+        await ask(poller)
+        await ask(poller)
+        relay.code = 503
+        await ask(poller)
+        await ask(poller)
+        here = f"127.0.0.1:{poller._port}"
+        assert relay.relays == [None, here, here, ""], "one that does not answer is left out from the next question on"
 
 
 async def test_relay_status_an_answer_in_pieces_is_read_to_its_end() -> None:

@@ -29,7 +29,9 @@ from voiceassist_relay.sync.document_rules import (
     create_unclear,
     decide_paused,
     decide_stop,
+    did_not_come,
     ended,
+    owner_gone,
     still_wanted,
     stream_cut,
     stream_died,
@@ -332,6 +334,37 @@ def test_document_rules_a_stream_that_was_cut(found: CallDocument | None, name: 
     if isinstance(decision, Restart):
         assert decision.document.generation == 2
         assert decision.document.sync_stream == (found.sync_stream if found else ""), "the agent's panel listens on"
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (None, Ignore),
+        (document(CallState.LIVE), Restart),
+        (document(CallState.LIVE, owner="10.0.0.2:9090"), Ignore),  # another's by now
+        (document(CallState.LIVE, generation=2, paused=True, next={"generation": 4, "at": NOW}), Restart),  # it died while it moved it
+        (document(CallState.STARTING), Ignore),
+        (document(CallState.LOST), Ignore),
+        (document(CallState.STOPPED), Ignore),  # the agent's stop came first
+    ],
+)
+def test_document_rules_a_relay_that_is_gone(found: CallDocument | None, expected: type) -> None:
+    decision = owner_gone(found, "10.0.0.1:9090", call_sid=CALL, now=NOW)
+    assert type(decision) is expected
+    if isinstance(decision, Restart) and found is not None:
+        changed = decision.document
+        assert changed.generation == (2 if found.next is None else 5), "higher than any that was asked for"
+        assert (changed.paused, changed.worker, changed.next) == (found.paused, found.worker, None)
+        assert decision.gone.state is CallState.STOPPED, "what is written if the call is over"
+
+
+def test_document_rules_a_stream_that_did_not_come_is_followed_by_another_and_only_then() -> None:
+    found = document(CallState.STARTING, generation=3, restarts=1)
+    after = did_not_come(found, 3, call_sid=CALL, now=NOW)
+    assert after is not None
+    assert (after.state, after.generation, after.restarts) == (CallState.STARTING, 4, 1)
+    for other in (None, document(CallState.STARTING, generation=4), document(CallState.LIVE, generation=3), document(CallState.STOPPED)):
+        assert did_not_come(other, 3, call_sid=CALL, now=NOW) is None
 
 
 @pytest.mark.parametrize(

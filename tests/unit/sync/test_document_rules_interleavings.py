@@ -26,8 +26,10 @@ from voiceassist_relay.sync.document_rules import (
     create_unclear,
     decide_paused,
     decide_stop,
+    did_not_come,
     ended,
     is_running,
+    owner_gone,
     still_wanted,
     stream_cut,
     stream_died,
@@ -202,6 +204,29 @@ class Relays(RuleBasedStateMachine):
             self.callbacks.remove(callback)
         gone = self.owner_gone(self.stored)
         self.carry_out(stream_died(self.stored, *callback, call_sid=CALL, now=self.now, owner_gone=gone), outcome, over)
+
+    @precondition(lambda self: self.stored is not None)
+    @rule(outcome=st.sampled_from(["ok", "unclear-done", "refused", "crash"]), over=st.booleans())
+    def its_relay_is_taken_for_gone(self, outcome: str, over: bool) -> None:
+        """By another relay, which may be wrong, and may see it at any time."""
+        found = self.running()
+        decision = owner_gone(found, found.owner, call_sid=CALL, now=self.now)
+        assert isinstance(decision, Ignore) == (found.state is not CallState.LIVE)
+        self.carry_out(decision, outcome, over)
+
+    @precondition(lambda self: self.stored is not None)
+    @rule(data=st.data(), outcome=st.sampled_from(["ok", "unclear-done", "refused", "crash"]))
+    def a_stream_is_not_there_in_time(self, data: st.DataObject, outcome: str) -> None:
+        generation = data.draw(st.integers(1, self.highest))
+        document = did_not_come(self.stored, generation, call_sid=CALL, now=self.now)
+        if document is None:
+            return
+        assert self.running().state is CallState.STARTING
+        assert self.write(self.revision, document)
+        if outcome != "crash":
+            flight = Flight(ANN, None, 0, "create", document.generation, document.stream_name)
+            self.flights.append(flight)
+            self.create(flight, outcome)
 
     def carry_out(self, decision: Ignore | Restart | TellAgent, outcome: str, over: bool) -> None:
         if isinstance(decision, Ignore):

@@ -20,6 +20,7 @@ from ..metrics import OperatorMetrics
 from ..policy.events import Event, Told, already_told, due_events
 from ..policy.observed import Observed
 from ..policy.ownership import taken
+from ..policy.peers import vanished_pods, with_nowhere_to_move
 from ..policy.plan import Plan
 from ..policy.resources.metadata import Reference
 from ..policy.rollout import DELETION_COST, annotations_due
@@ -28,6 +29,7 @@ from ..policy.status import known_conditions, worth_writing
 log = structlog.get_logger("voiceassist.apply")
 
 NEVER = float("-inf")
+VANISHED, NOWHERE = "RelayVanished", "NowhereToMove"
 
 
 @dataclass(slots=True)
@@ -38,6 +40,8 @@ class Written:
     """Digest of the manifest and the resourceVersion after it was applied."""
     costs: dict[str, float] = field(default_factory=dict)
     annotated: dict[str, float] = field(default_factory=dict)
+    nowhere: set[str] = field(default_factory=set)
+    """Pods of which it was told that they have nowhere to move their calls."""
     calls_at: float = NEVER
     told: Told | None = None
     """Which conditions were told as events; None before the first report."""
@@ -142,6 +146,30 @@ class Applier:
                 written.annotated[pod.name] = now
             facts[pod.name] = replace(pod, annotations=_with(pod.annotations, new))
         return replace(seen, pods=tuple(facts[pod.name] for pod in seen.pods))
+
+    async def vanished(self, seen: Observed) -> Observed:
+        """Has pods that have vanished counted as not ready, so that nobody is led there: a node's own controller does so after 40 s and
+        more. A kubelet that is there knows better, and says so. Returns what was observed, with them as not ready."""
+        gone = {pod.name for pod in vanished_pods(seen)}
+        for name in sorted(gone):
+            now = {"lastTransitionTime": _now(), "reason": VANISHED, "message": "answers neither the operator nor other relays"}
+            condition = {"type": "Ready", "status": "False", **now}
+            await self._cluster.patch(POD, name, seen.owner.namespace, {"status": {"conditions": [condition]}}, sub="status", by_key=True)
+            self._metrics.wrote(POD.name)
+            text = f"pod {name} answers neither the operator nor other relays: it counts as not ready, and its calls are started elsewhere"
+            await self.event(seen.owner.reference, VANISHED, "Relays", text, warning=True)
+        return replace(seen, pods=tuple(replace(pod, ready=False) if pod.name in gone else pod for pod in seen.pods))
+
+    async def tell_of_nowhere(self, seen: Observed, written: Written) -> None:
+        """Tells of pods that end and have nowhere to move their calls, each once."""
+        waiting = dict(with_nowhere_to_move(seen))
+        for name in sorted(waiting.keys() - written.nowhere):
+            text = (
+                f"pod {name} ends with {waiting[name]} calls for which no other relay has a place: it waits for them, at most "
+                f"{seen.owner.spec.relay.drain_timeout_seconds} s (relay.drainTimeoutSeconds); raise relay.replicas or relay.maxCallsPerPod"
+            )
+            await self.event(seen.owner.reference, NOWHERE, "Relays", text, warning=True)
+        written.nowhere = set(waiting)
 
     async def report(self, seen: Observed, plan: Plan, written: Written) -> Observed:
         """Writes the status if it is worth it, and the events that are due. Returns what was observed, with the new status."""

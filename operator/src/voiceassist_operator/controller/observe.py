@@ -287,6 +287,7 @@ def _pod(pod: Manifest, answer: RelayAnswer) -> PodFact:
         annotations=dict(pod["metadata"].get("annotations") or {}),
         status=answer.status,
         unreadable=answer.unreadable,
+        late=answer.late,
     )
 
 

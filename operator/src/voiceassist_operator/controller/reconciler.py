@@ -279,6 +279,8 @@ class Reconciler:
                 plan = make_plan(replace(seen, apply_error=error), _now())
         if not seen.owner.spec.paused:
             seen = await self._applier.pods(seen, plan, self._written)
+            seen = await self._applier.vanished(seen)
+        await self._applier.tell_of_nowhere(seen, self._written)
         self._seen = await self._applier.report(seen, plan, self._written)
         self._settled = self._leaves_nothing(plan, self._seen)
         self._measure_rollout(plan, seen)
@@ -312,7 +314,7 @@ class Reconciler:
 
 
 def _answered(pod: PodFact, answer: RelayAnswer) -> PodFact:
-    return replace(pod, status=answer.status, unreadable=answer.unreadable)
+    return replace(pod, status=answer.status, unreadable=answer.unreadable, late=answer.late)
 
 
 def _now() -> str:

@@ -18,7 +18,7 @@ import structlog
 from voiceassist_crds.base import undeclared
 from voiceassist_crds.endpoint_report import ENDPOINT_HEADER, EndpointReport
 from voiceassist_crds.errors import ContractError
-from voiceassist_crds.names import PLACES_HEADER, PRIVATE_PORT
+from voiceassist_crds.names import PLACES_HEADER, PRIVATE_PORT, RELAYS_HEADER
 from voiceassist_crds.status import RelayStatus
 
 from ..http_body import read_bounded
@@ -31,6 +31,8 @@ FORGOTTEN_SECONDS = 300.0
 """Relays that were not asked for so long are gone."""
 TIMEOUT_SECONDS = 1.5
 AT_ONCE = 50
+MOST_TOLD = 200
+"""Relays whose addresses the others are told."""
 MAX_BYTES = 64 * 1024
 UNREADABLE = "(unreadable)"
 
@@ -73,15 +75,21 @@ class RelayPoller:
         known = {key: self._answers[key] for key in asked if key in self._answers}
         free = {key: places(last.status) for key, last in known.items() if last.silent_since is None}
         others = {key: sum(free.values()) - free.get(key, 0) if known else None for key in asked}
-        answers = await asyncio.gather(*(self.ask(pod, ip, endpoint, others[pod, ip]) for pod, ip in asked))
+        relays = ",".join(sorted(self._address(ip) for _, ip in free)[:MOST_TOLD]) if known else None
+        answers = await asyncio.gather(*(self.ask(pod, ip, endpoint, others[pod, ip], relays) for pod, ip in asked))
         return dict(zip((pod for pod, _ in asked), answers, strict=True))
 
-    async def ask(self, pod: str, ip: str, endpoint: EndpointReport | None = None, elsewhere: int | None = None) -> RelayAnswer:
+    def _address(self, ip: str) -> str:
+        return f"[{ip}]:{self._port}" if ":" in ip else f"{ip}:{self._port}"
+
+    async def ask(
+        self, pod: str, ip: str, endpoint: EndpointReport | None = None, elsewhere: int | None = None, relays: str | None = None
+    ) -> RelayAnswer:
         """Returns a pod's answer; its last status where it gave one and gives none for the first time in 10 s.
 
-        `elsewhere` is how many places the other relays have, which it is told; None: not known.
+        It is told `elsewhere`, how many places the other relays have, and `relays`, the addresses of those that answer; None: not known.
         """
-        body, now = await self._fetch(ip, endpoint, elsewhere), time.monotonic()
+        body, now = await self._fetch(ip, endpoint, elsewhere, relays), time.monotonic()
         unreadable = False
         if body is not None:
             try:
@@ -108,17 +116,18 @@ class RelayPoller:
             self._swept_at = now
             self._answers = {key: kept for key, kept in self._answers.items() if now - kept.asked_at < FORGOTTEN_SECONDS}
 
-    async def _fetch(self, ip: str, endpoint: EndpointReport | None, elsewhere: int | None) -> bytes | None:
+    async def _fetch(self, ip: str, endpoint: EndpointReport | None, elsewhere: int | None, relays: str | None) -> bytes | None:
         """Returns the body of a 200; None for everything else."""
         headers = {} if endpoint is None else {ENDPOINT_HEADER: endpoint.as_header()}
         if elsewhere is not None:
             headers[PLACES_HEADER] = str(elsewhere)
-        host = f"[{ip}]" if ":" in ip else ip
+        if relays is not None:
+            headers[RELAYS_HEADER] = relays
         try:
             async with (
                 self._slots,
                 asyncio.timeout(TIMEOUT_SECONDS),
-                self._http.get(f"http://{host}:{self._port}/status", headers=headers, allow_redirects=False) as answer,
+                self._http.get(f"http://{self._address(ip)}/status", headers=headers, allow_redirects=False) as answer,
             ):
                 return await read_bounded(answer.content, MAX_BYTES) if answer.status == 200 else None
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError):

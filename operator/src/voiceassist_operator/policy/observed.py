@@ -93,6 +93,8 @@ class PodFact:
     status: RelayStatus | None = None
     unreadable: bool = False
     """It answers for its status, but not in a form that this version can read."""
+    late: bool = False
+    """The status is that of an earlier answer: it gives none now."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from voiceassist_crds.reasons import Reason
 from voiceassist_crds.status import PeerReason
 
 from .condition import Verdict
-from .observed import Observed
+from .observed import Observed, PodFact
 from .rollout import current_pods
 
 
@@ -54,6 +54,21 @@ def connected_verdict(seen: Observed) -> Verdict:
         f"kubectl -n {seen.owner.namespace} get networkpolicy"
     )
     return Verdict(False, Reason.RELAYS_CUT_OFF, text)
+
+
+def vanished_pods(seen: Observed) -> list[PodFact]:
+    """Returns pods that count as ready and have vanished: they answered before, and answer neither the operator nor other relays now.
+
+    Their kubelets, if they are there, would have said that they are not ready. One that cannot be reached from here alone is none.
+    """
+    answering = [pod for pod in current_pods(seen) if pod.status is not None and not pod.late]
+    silent = {_host(address) for pod in answering if pod.status is not None for address in pod.status.silent_relays}
+    return [pod for pod in current_pods(seen) if pod.ready and pod not in answering and not pod.unreadable and pod.ip in silent]
+
+
+def with_nowhere_to_move(seen: Observed) -> list[tuple[str, int]]:
+    """Returns pods that end and have calls for which no other relay has a place, with their number."""
+    return [(pod.name, pod.status.active_calls) for pod in seen.pods if pod.status is not None and pod.status.nowhere_to_move]
 
 
 def _host(address: str) -> str:

@@ -15,6 +15,7 @@ from .canary.record import to_status
 from .condition import Blocker, Condition, merge
 from .conditions import conditions
 from .observed import Observed
+from .peers import with_nowhere_to_move
 from .rollout import current_pods, prompt_history
 from .twilio_conditions import functions_url, sync_service_sid
 
@@ -30,7 +31,7 @@ FIELDS: Mapping[str, frozenset[str]] = {
             *("canaryRevision", "weight", "step", "steps", "waitsFor", "canary", "stable", "rejectedRevision", "rejectedFor", "rollout"),
         }
     ),
-    "relay": frozenset({"replicas", "readyReplicas", "activeCalls", "movingCalls", "selector"}),
+    "relay": frozenset({"replicas", "readyReplicas", "activeCalls", "movingCalls", "waitingCalls", "selector"}),
     "sync": frozenset({"serviceSid", "made"}),
     "functions": frozenset({"serviceSid", "environmentSid", "buildSid", "retireAt"}),
     "flex": frozenset({"written"}),
@@ -55,6 +56,7 @@ def make_status(
             "readyReplicas": sum(pod.ready for pod in pods),
             "activeCalls": sum(pod.status.active_calls for pod in seen.pods if pod.status is not None),
             **({"movingCalls": moving} if (moving := sum(pod.status.moving_calls for pod in seen.pods if pod.status is not None)) else {}),
+            **({"waitingCalls": waiting} if (waiting := sum(calls for _, calls in with_nowhere_to_move(seen))) else {}),
             "selector": ",".join(f"{key}={value}" for key, value in sorted(owner.selector.items())),
         },
         "endpoints": {

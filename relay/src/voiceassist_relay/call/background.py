@@ -20,13 +20,13 @@ class Background:
 
     def __init__(self, limit: int = MAX_TASKS) -> None:
         self._limit = limit
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[object]] = set()
         self._closed = False
 
     def __len__(self) -> int:
         return len(self._tasks)
 
-    def spawn(self, name: str, work: Coroutine[Any, Any, None]) -> bool:
+    def spawn(self, name: str, work: Coroutine[Any, Any, object]) -> bool:
         """Begins `work`; False, and it never runs, when there is too much already or the end has come."""
         if self._closed or len(self._tasks) >= self._limit:
             work.close()
@@ -55,7 +55,7 @@ class Background:
                 task.cancel()
             await asyncio.wait(left, timeout=_CANCEL_SECONDS)
 
-    def _done(self, task: asyncio.Task[None]) -> None:
+    def _done(self, task: asyncio.Task[object]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("background work failed", work=task.get_name(), error=type(error).__name__, exc_info=error)

@@ -60,6 +60,9 @@ class LiveCalls(Protocol):
     def find(self, call_sid: str) -> LiveCall | None:
         """The call, while its stream is connected here."""
 
+    def here(self) -> list[str]:
+        """The SIDs of those whose streams are connected here, newest first; not of those that another relay has still."""
+
     def coming(self, call_sid: str) -> bool:
         """Whether the call's next stream is here, and another relay has still to hand the call over."""
 
@@ -82,6 +85,10 @@ class Timing:
     """For a call to join the conference of a task that was just accepted, before a start is told to come again."""
     peer_seconds: float = 2.0
     """For one relay to answer another."""
+    watch_seconds: float = 1.5
+    """For another relay to say which calls it has."""
+    came_seconds: float = 4.0
+    """For the stream of a call whose relay is gone to come to another one, before the next is asked for."""
     stop_seconds: float = 2.0
     """To stop a stream that should not be there."""
     own_report_seconds: float = 1.0

@@ -112,6 +112,14 @@ class PeerRelays:
             return handed
         return Asked.DONE if status == 409 else _other(status, body, call_sid)
 
+    async def calls(self, address: str, path: str, most: int) -> bytes | Asked:
+        """Asks a relay which calls it has; Asked.GONE: nothing listens there. Whether it answers is the asker's to remember."""
+        answer = await self._request("GET", address, path, "", b"", self._deps.timing.watch_seconds, most=most, noted=False)
+        if isinstance(answer, Asked):
+            return answer
+        status, body = answer
+        return body if status == 200 else b""
+
     async def _ask(self, method: str, owner: str, path: str, call_sid: str) -> Asked:
         answer = await self._request(method, owner, path, call_sid, b"", self._deps.timing.peer_seconds)
         if isinstance(answer, Asked):
@@ -120,7 +128,16 @@ class PeerRelays:
         return Asked.DONE if status == 200 else _other(status, body, call_sid)
 
     async def _request(
-        self, method: str, owner: str, path: str, call_sid: str, content: bytes, seconds: float
+        self,
+        method: str,
+        owner: str,
+        path: str,
+        call_sid: str,
+        content: bytes,
+        seconds: float,
+        *,
+        most: int = _MAX_ANSWER,
+        noted: bool = True,
     ) -> tuple[int, bytes] | Asked:
         address = peer_address(owner, self._deps.peer_port)
         tokens = self._deps.current().secrets.auth_tokens
@@ -131,7 +148,7 @@ class PeerRelays:
             PEER_PROOF_HEADER: mint_peer_for(tokens[0], address, method, proven, now, secrets.token_urlsafe(_NONCE_BYTES)),
             PEER_HEADER: mint_peer(tokens[0], method, proven, now),  # for a relay of version 0.1.0
         }
-        most = MAX_BYTES if content else _MAX_ANSWER
+        most = MAX_BYTES if content else most
         try:
             async with (
                 asyncio.timeout(seconds),
@@ -139,10 +156,13 @@ class PeerRelays:
                     method, f"http://{address}{path}", headers=headers, data=content or None, allow_redirects=False
                 ) as response,
             ):
-                self._deps.unreached.answered(address)
+                if noted:
+                    self._deps.unreached.answered(address)
                 return response.status, await _at_most(response.content, most)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             refused = nothing_listens(error)
+            if not noted:
+                return Asked.GONE if refused else Asked.UNKNOWN
             log.warning("relay not reached", call=call_hash(call_sid), error=type(error).__name__, refused=refused)
             if refused:  # the process is no more
                 self._deps.unreached.answered(address)

@@ -1,7 +1,7 @@
 """Streams that die: started again by themselves, or the agent is told.
 
-Who notices: the relay whose socket was cut, and Twilio by a status callback, which any relay may get, late, twice or not at all. The
-Document decides what it means; doing both harms nothing.
+Who notices: the relay whose socket was cut; Twilio by a status callback, which any relay may get, late, twice or not at all; and other
+relays, which see that one is gone. The Document decides what it means; doing it twice harms nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from ..errors import RequestRefused, TwilioError, UnknownCallState
 from ..logs import call_hash
 from ..sync.agent_status import CALL_ENDED, CUT, LOST, NOT_CONNECTED, AgentStatus, Told
 from ..sync.call_documents import CONFLICTS, CallDocuments, Seen
-from ..sync.document_rules import Ignore, Restart, TellAgent, call_over, stream_cut, stream_died
+from ..sync.document_rules import Ignore, Restart, TellAgent, call_over, did_not_come, stream_cut, stream_died
+from ..sync.document_rules import owner_gone as by_owner
 from ..sync.move_rules import in_gap
 from ..twilio.call_streams import TwilioStreams
 from .dependencies import FunctionDependencies
@@ -31,6 +32,10 @@ STOPPED_EVENT: Final = "stream-stopped"
 ERROR_EVENT: Final = "stream-error"
 CUT_EVENT: Final = "cut"
 """None of Twilio's: this relay lost the socket."""
+GONE_EVENT: Final = "gone"
+"""None of Twilio's: the relay that had the call is no more; its address is where a stream's error is told else."""
+MOST_FURTHER: Final = 4
+"""Streams that are asked for after the first, where none comes: each may be led to the relay that is gone."""
 WARNING: Final = "31930"
 """Twilio threw audio away because we read too slowly; the stream goes on."""
 MAX_REMEMBERED: Final = 4096
@@ -99,25 +104,54 @@ class StreamCallbacks:
         account = self._deps.current().config.twilio.account_sid
         return self._deps.background.spawn("stream cut", self._handle(StreamEvent(account, call_sid, stream_name, CUT_EVENT, "")))
 
-    async def _handle(self, event: StreamEvent) -> None:
+    async def owner_gone(self, call_sid: str, owner: str) -> None:
+        """The relay `owner` (host:port) had this call, and is no more: it is started again, until its stream has come to another."""
+        account = self._deps.current().config.twilio.account_sid
+        generation = await self._handle(StreamEvent(account, call_sid, "", GONE_EVENT, owner))
+        for _ in range(MOST_FURTHER):
+            if generation is None:
+                return
+            await asyncio.sleep(self._deps.timing.came_seconds)
+            generation = await self._further(call_sid, generation)
+
+    async def _further(self, call_sid: str, generation: int) -> int | None:
+        """Asks for another stream if that of `generation` is at no relay yet. Returns the new one's generation."""
+
+        def decide(found: CallDocument | None) -> CallDocument | None:
+            return did_not_come(found, generation, call_sid=call_sid, now=self._deps.now())
+
+        try:
+            before, document = await self._documents.settle(call_sid, decide, lambda wanted: wanted)
+            if before is None or document is None:
+                return None
+            await self._streams.stop_quietly(call_sid, before.stream_name)
+            await self._restart(call_sid, document)
+        except (TwilioError, RequestRefused, UnknownCallState) as error:
+            log.error("call of a relay that is gone not started again", call=call_hash(call_sid), error=str(error))
+            return None
+        return document.generation
+
+    async def _handle(self, event: StreamEvent) -> int | None:
+        """Returns the generation that it has asked for, if it has."""
         hashed = call_hash(event.call_sid)
         try:
             for attempt in range(CONFLICTS):
                 seen = await self._when_known(event.call_sid)
                 decision = self._decide(event, seen)
                 if isinstance(decision, Ignore) or seen is None:
-                    return
+                    return None
                 if attempt == 0:
                     log.info("stream died", call=hashed, stream_event=event.event, error=event.error[:20], state=seen.document.state.value)
                     if await self._wait(event, seen.document):
                         continue  # the Document may say something else by now
                 if await self._carry_out(event, seen, decision):
-                    return
+                    return decision.document.generation if isinstance(decision, Restart) else None
             log.error("callback given up", call=hashed)
         except UnknownCallState as error:
             log.warning("callback let go, a newer relay has the call", call=hashed, state=error.state)
         except (TwilioError, RequestRefused) as error:
             log.error("callback not carried out", call=hashed, error=str(error))
+        return None
 
     async def _when_known(self, call_sid: str) -> Seen | None:
         """The Document. While a newer relay is about something with the call it is waited for: what it does may need this callback, or
@@ -135,6 +169,8 @@ class StreamCallbacks:
         document, now = seen.document if seen else None, self._deps.now()
         if event.event == CUT_EVENT:
             return stream_cut(document, event.stream_name, call_sid=event.call_sid, now=now)
+        if event.event == GONE_EVENT:
+            return by_owner(document, event.error, call_sid=event.call_sid, now=now)
         return stream_died(document, event.stream_name, event.event, call_sid=event.call_sid, now=now, owner_gone=owner_gone)
 
     async def _wait(self, event: StreamEvent, document: CallDocument) -> bool:
@@ -151,7 +187,7 @@ class StreamCallbacks:
 
     async def _carry_out(self, event: StreamEvent, seen: Seen, decision: Ignore | Restart | TellAgent) -> bool:
         """Writes what was decided and acts on it; False if it is to be decided anew: the Document has changed, or may have."""
-        goes_on, owner_gone = await self._streams.in_progress(event.call_sid), False
+        goes_on, owner_gone = await self._streams.in_progress(event.call_sid), event.event == GONE_EVENT
         if goes_on and isinstance(decision, TellAgent) and not decision.restarts_used_up:
             asked = await self._peers.has(event.call_sid, seen.document)
             if asked is Asked.DONE and in_gap(seen.document):

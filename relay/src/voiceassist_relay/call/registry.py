@@ -158,6 +158,10 @@ class Registry:
         bridge = self._calls.get(CallSid(call_sid))
         return None if bridge is None or bridge.over or not bridge.in_force else bridge
 
+    def here(self) -> list[str]:
+        """The SIDs of the live calls whose audio is here, newest first."""
+        return [sid for sid, bridge in reversed(self._calls.items()) if not bridge.over and bridge.in_force]
+
     def coming(self, call_sid: str) -> bool:
         """Whether the call's next stream is here, and another relay has still to hand the call over."""
         bridge = self._calls.get(CallSid(call_sid))

@@ -11,9 +11,11 @@ from voiceassist_crds.names import CALLBACK_PATH, FEEDBACK_PATH, STREAM_PATH, TO
 from ..call.access import LOCAL_PERSON, Access, access_for_start, left_alone, watched
 from ..call.control import StreamControl
 from ..call.dependencies import FunctionDependencies
+from ..call.gone_relays import OtherRelays
 from ..call.moves import CallMoves
 from ..call.peer_relays import PeerRelays
 from ..call.recovery import StreamCallbacks, read_event
+from ..call.relay_watch import RelayWatch
 from ..call.start import Started, StreamStarter
 from ..errors import RequestRefused, TwilioError, UnknownCallState
 from ..rate_limits import RateTable
@@ -52,6 +54,8 @@ class Functions:
         self._callbacks = StreamCallbacks(deps, patient, streams, status, peers, self._starts)
         self._feedback = Feedback(deps, documents)
         self.moves = CallMoves(deps, patient, streams, peers)
+        self.others = OtherRelays(deps.address)
+        self.watch = RelayWatch(deps, self.others, peers, self._callbacks)
         self._stream_rate = RateTable(timing.stream_rate)
         self._feedback_rate = RateTable(timing.feedback_rate)
 

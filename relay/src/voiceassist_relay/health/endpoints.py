@@ -18,11 +18,12 @@ from fastapi.responses import JSONResponse
 from voiceassist_crds import __version__
 from voiceassist_crds.config import ModelConfig
 from voiceassist_crds.endpoint_report import ENDPOINT_HEADER, EndpointReport
-from voiceassist_crds.names import PLACES_HEADER
+from voiceassist_crds.names import PLACES_HEADER, RELAYS_HEADER
 from voiceassist_crds.status import PeerReason, RelayStatus
 
 from ..call.bridge import CallBridge
 from ..call.drain import Drain
+from ..call.gone_relays import MOST, OtherRelays
 from ..call.registry import Registry
 from ..call.unreached_relays import UnreachedRelays
 from ..config.watch import ConfigWatch
@@ -73,6 +74,7 @@ class PrivateEndpoints:
         agent_track: PeerHealth | None = None,
         places: FreePlaces | None = None,
         model_trial: Callable[[], str] = str,
+        others: OtherRelays | None = None,
     ) -> None:
         """`metrics_seconds`: how long a rendering of /metrics stands."""
         self._watch, self._registry, self._drain, self._metrics = watch, registry, drain, metrics
@@ -80,6 +82,7 @@ class PrivateEndpoints:
         self._agent_track = agent_track or PeerHealth(0)
         self._places = places or FreePlaces()
         self._model_trial = model_trial
+        self._others = others or OtherRelays("")
         self._scrapes = Scrapes(self._rendered, metrics_seconds)
         self._pod = os.environ.get("POD_NAME") or socket.gethostname()
 
@@ -118,6 +121,7 @@ class PrivateEndpoints:
             model=self._model.status,
             sync=self._sync.status,
             unreached_relays=list(self._unreached.addresses),
+            silent_relays=self._others.suspected(time.monotonic())[:MOST],
             agent_track=None if self._agent_track.status.reason is PeerReason.UNKNOWN else self._agent_track.status,
             model_family=_family(snapshot.config.model),
             model_trial=self._model_trial()[:300],
@@ -164,6 +168,8 @@ class PrivateEndpoints:
                 self._address.told(EndpointReport.read(found), time.monotonic())
             if (places := request.headers.get(PLACES_HEADER)) is not None:
                 self._places.told(places, time.monotonic())
+            if (relays := request.headers.get(RELAYS_HEADER)) is not None:
+                self._others.told(relays, time.monotonic())
             return Response(self.status().to_json(), media_type="application/json")
 
         @router.get("/metrics")

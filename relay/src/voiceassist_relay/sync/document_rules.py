@@ -336,6 +336,21 @@ def stream_cut(document: CallDocument | None, name: str, *, call_sid: str, now: 
     return _start_again(document, call_sid, now)
 
 
+def owner_gone(document: CallDocument | None, owner: str, *, call_sid: str, now: float) -> Ignore | Restart | TellAgent:
+    """The relay `owner` (host:port) is no more, by what other relays see of it. What is another's by now, or over, is left alone."""
+    if document is None or document.state is not CallState.LIVE or document.owner != owner:
+        return Ignore()
+    return _start_again(document, call_sid, now)
+
+
+def did_not_come(document: CallDocument | None, generation: int, *, call_sid: str, now: float) -> CallDocument | None:
+    """The stream of `generation` was asked for and is at no relay yet: it may have been led to one that is no more. The next one, which
+    nobody counts as a restart; None: something has become of it."""
+    if document is None or document.state is not CallState.STARTING or document.generation != generation:
+        return None
+    return _next_generation(document, call_sid, now)
+
+
 def _start_again(document: CallDocument, call_sid: str, now: float) -> Restart | TellAgent:
     """Another generation, unless the last MAX_RESTARTS of them ended within SETTLED_SECONDS of their beginnings."""
     over = document.model_copy(update={"state": CallState.STOPPED if document.state is CallState.LIVE else CallState.LOST})

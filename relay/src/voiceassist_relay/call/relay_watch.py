@@ -1,0 +1,93 @@
+"""Asks other relays which calls they have, and has the calls of one that is gone looked after. The private port's GET /calls."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, Protocol
+
+import msgspec
+import structlog
+from fastapi import APIRouter, Request, Response
+
+from .dependencies import FunctionDependencies
+from .gone_relays import ASK_SECONDS, OtherRelays
+from .peer_relays import Asked, PeerRelays, error_answer, is_relay
+
+CALLS_PATH: Final = "/calls"
+MAX_ANSWER: Final = 1 << 17
+"""Twice the calls that a relay may have (1000), with what JSON adds."""
+AT_ONCE: Final = 8
+"""Calls of relays that are gone which one relay starts again at the same time."""
+
+log = structlog.get_logger("voiceassist.relays")
+
+
+class HadCalls(msgspec.Struct):
+    """What a relay answers: which process it is (another one at its address has other calls), and its calls, newest first."""
+
+    process: str
+    calls: list[str]
+
+
+_answers: Final = msgspec.json.Decoder(HadCalls)
+
+
+class Recovery(Protocol):
+    """Starts calls again."""
+
+    async def owner_gone(self, call_sid: str, owner: str) -> None:
+        """The relay at `owner` had this call, and is gone."""
+
+
+class RelayWatch:
+    """Looks at the others until cancelled. `others` is told by whoever hears of them."""
+
+    def __init__(self, deps: FunctionDependencies, others: OtherRelays, peers: PeerRelays, recovery: Recovery) -> None:
+        self._deps, self._others, self._peers, self._recovery = deps, others, peers, recovery
+        self._process = secrets.token_hex(8)
+        self._slots = asyncio.Semaphore(AT_ONCE)
+
+    async def run(self, sleep: Callable[[float], Awaitable[object]] = asyncio.sleep) -> None:
+        """Asks everybody, again and again."""
+        while True:
+            await sleep(ASK_SECONDS)
+            await asyncio.gather(*(self._ask(address) for address in self._others.to_ask()))
+
+    async def _ask(self, address: str) -> None:
+        body, now = await self._peers.calls(address, CALLS_PATH, MAX_ANSWER), self._deps.monotonic()
+        if isinstance(body, Asked):
+            gone = self._others.refused(address) if body is Asked.GONE else self._others.silent(address, now)
+        else:
+            try:
+                answer = _answers.decode(body)
+            except msgspec.DecodeError:
+                return  # a relay of another version: it is there
+            gone = self._others.answered(address, answer.process, answer.calls, now)
+        if gone:
+            log.warning("a relay is gone, its calls are looked after", relay=address, calls=len(gone))
+            self._look_after(address, gone, now)
+
+    def _look_after(self, address: str, calls: Sequence[str], now: float) -> None:
+        for call_sid in calls:
+            wait = self._others.turn(call_sid, address, now)
+            self._deps.background.spawn("call of a relay that is gone", self._start_again(call_sid, address, wait))
+
+    async def _start_again(self, call_sid: str, address: str, wait: float) -> None:
+        await asyncio.sleep(wait)
+        async with self._slots:
+            await self._recovery.owner_gone(call_sid, address)
+
+    def router(self) -> APIRouter:
+        """GET /calls, for relays with our proof."""
+        router = APIRouter()
+
+        async def calls(request: Request) -> Response:
+            if not is_relay(self._deps, request):
+                return error_answer(403, "no_proof", "no valid proof of a relay of this installation")
+            answer = HadCalls(self._process, self._deps.calls.here())
+            return Response(msgspec.json.encode(answer), media_type="application/json")
+
+        router.add_api_route(CALLS_PATH, calls, methods=["GET"], include_in_schema=False, response_model=None)
+        return router

@@ -1,0 +1,98 @@
+"""Which relays are gone, by what they answer, and who looks after their calls."""
+
+from __future__ import annotations
+
+import pytest
+
+from voiceassist_relay.call.gone_relays import (
+    FORGOTTEN_SECONDS,
+    GONE_SECONDS,
+    LONGEST_TURN,
+    MOST,
+    SUSPECTED_SECONDS,
+    TOLD_SECONDS,
+    TURN_SECONDS,
+    OtherRelays,
+)
+
+OWN, OTHER, THIRD = "10.0.0.1:9090", "10.0.0.2:9090", "10.0.0.3:9090"
+CALLS = ["CA1", "CA2"]
+
+
+def watching(*, told: str = f"{OWN},{OTHER},{THIRD}") -> OtherRelays:
+    """At 0: both others are known, and one has answered."""
+    others = OtherRelays(OWN)
+    others.told(told, 0.0)
+    assert others.answered(OTHER, "p1", CALLS, 0.0) == ()
+    return others
+
+
+def test_gone_relays_those_that_the_operator_tells_of_are_asked_and_not_oneself() -> None:
+    assert set(watching().to_ask()) == {OTHER, THIRD}
+    many = OtherRelays(OWN)
+    many.told(",".join(f"10.0.1.{n}:9090" for n in range(100)), 0.0)
+    assert len(many.to_ask()) == MOST
+    many.told("", 1.0)
+    assert len(many.to_ask()) == MOST, "who is told no more is asked on: it may have gone"
+    many.told("", FORGOTTEN_SECONDS + 1)
+    assert many.to_ask() == ()
+
+
+def test_gone_relays_one_where_nothing_listens_is_gone_at_once() -> None:
+    others = watching()
+    assert others.refused(OTHER) == CALLS
+    assert others.refused(OTHER) == ()
+    assert set(others.to_ask()) == {THIRD}
+
+
+def test_gone_relays_another_process_at_the_address_has_the_calls_that_it_says() -> None:
+    others = watching()
+    assert others.answered(OTHER, "p1", ["CA2"], 2.0) == (), "a call of the same process that is over is over"
+    assert others.answered(OTHER, "p2", ["CA3"], 4.0) == ["CA2"]
+
+
+def test_gone_relays_one_that_is_silent_is_told_of_and_then_gone_once() -> None:
+    others = watching()
+    others.told(OWN, 1.0)
+    assert others.suspected(SUSPECTED_SECONDS - 0.1) == []
+    assert others.suspected(SUSPECTED_SECONDS) == [OTHER], "one that never answered is none of them"
+    assert others.silent(OTHER, GONE_SECONDS - 0.1) == ()
+    assert others.silent(OTHER, GONE_SECONDS) == CALLS
+    assert others.silent(OTHER, GONE_SECONDS + 2) == ()
+    assert others.suspected(GONE_SECONDS + 2) == [OTHER]
+    assert others.answered(OTHER, "p1", CALLS, 20.0) == ()
+    assert others.suspected(20.0) == []
+
+
+def test_gone_relays_one_that_answers_the_operator_is_only_cut_off_from_here() -> None:
+    others = watching()
+    others.told(f"{OWN},{OTHER}", GONE_SECONDS)
+    assert others.silent(OTHER, GONE_SECONDS + 1) == ()
+    assert others.silent(OTHER, GONE_SECONDS + TOLD_SECONDS) == CALLS, "the operator's word does not stand for ever"
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 40])
+def test_gone_relays_each_call_is_looked_after_by_one_at_once_and_by_others_later(count: int) -> None:
+    there = [f"10.0.2.{n}:9090" for n in range(count)]
+    gone = "10.0.9.9:9090"
+    relays = []
+    for own in there:
+        others = OtherRelays(own)
+        others.told(",".join([*there, gone]), 0.0)
+        for one in [*there, gone]:
+            if one != own:
+                others.answered(one, "p", [], 0.0)
+        relays.append(others)
+    first = set()
+    for number in range(50):
+        turns = [others.turn(f"CA{number}", gone, 1.0) for others in relays]
+        assert sorted(turns) == [TURN_SECONDS * min(LONGEST_TURN, rank) for rank in range(count)]
+        first.add(turns.index(0.0))
+    assert len(first) > min(count, 5) - 1, "the calls of one relay are spread over the others"
+
+
+def test_gone_relays_one_that_is_silent_takes_no_turn() -> None:
+    others = watching()
+    calls = [f"CA{number}" for number in range(50)]
+    assert {others.turn(call, THIRD, 1.0) for call in calls} == {0.0, TURN_SECONDS}
+    assert {others.turn(call, THIRD, SUSPECTED_SECONDS) for call in calls} == {0.0}

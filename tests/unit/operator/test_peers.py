@@ -1,0 +1,71 @@
+"""Which relay pods count as vanished, and what is done about it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from unit.operator.making import NOW, pods, well
+from voiceassist_operator.controller.apply import VANISHED, Applier, Written
+from voiceassist_operator.metrics import OperatorMetrics
+from voiceassist_operator.policy.peers import vanished_pods
+from voiceassist_operator.policy.plan import make_plan
+
+TOLD = {"silent_relays": ["10.0.0.2:9090"]}
+"""The first relay says that the second one does not answer."""
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "vanished"),
+    [
+        ({"told": TOLD}, {"late": True}, True),
+        ({"told": TOLD}, {"status": None}, True),
+        ({"told": TOLD}, {}, False),  # it answers the operator
+        ({"told": {}}, {"late": True}, False),  # it answers the other relay
+        ({"told": TOLD, "late": True}, {"late": True}, False),  # nobody answers: the operator is cut off
+        ({"told": TOLD}, {"late": True, "ready": False}, False),  # that is known
+        ({"told": TOLD}, {"late": True, "terminating": True}, False),
+        ({"told": TOLD}, {"status": None, "unreadable": True}, False),
+        ({"told": {"silent_relays": ["[fd00::2]:9090"]}}, {"late": True, "ip": "fd00::2"}, True),
+    ],
+)
+def test_peers_pods_that_answer_nobody_have_vanished(first: dict[str, Any], second: dict[str, Any], vanished: bool) -> None:
+    seen = pods(well(), dict(first), dict(second))
+    assert [pod.name for pod in vanished_pods(seen)] == (["pod-2"] if vanished else [])
+
+
+class Cluster:
+    def __init__(self) -> None:
+        self.patches: list[tuple[Any, ...]] = []
+        self.events: list[dict[str, Any]] = []
+
+    async def patch(self, kind: Any, name: str, namespace: str, body: dict[str, Any], *, sub: str, by_key: bool) -> None:
+        self.patches.append((kind.name, name, namespace, body["status"]["conditions"], sub, by_key))
+
+    async def create(self, manifest: dict[str, Any]) -> None:
+        self.events.append(manifest)
+
+
+async def test_peers_a_vanished_pod_is_made_to_count_as_not_ready_once() -> None:
+    cluster = Cluster()
+    applier = Applier(cluster, OperatorMetrics())  # type: ignore[arg-type]
+    seen = await applier.vanished(pods(well(), {"told": TOLD}, {"late": True}))
+    [(kind, name, namespace, [condition], sub, by_key)] = cluster.patches
+    assert (kind, name, namespace, sub, by_key) == ("Pod", "pod-2", "team", "status", True)
+    assert (condition["type"], condition["status"], condition["reason"]) == ("Ready", "False", VANISHED)
+    assert [(event["reason"], event["type"]) for event in cluster.events] == [(VANISHED, "Warning")]
+    await applier.vanished(seen)
+    assert len(cluster.patches) == 1
+
+
+async def test_peers_a_pod_with_nowhere_to_move_its_calls_is_told_of_once() -> None:
+    cluster, written = Cluster(), Written()
+    applier = Applier(cluster, OperatorMetrics())  # type: ignore[arg-type]
+    waiting = pods(well(), {"told": {"nowhere_to_move": True, "active_calls": 7, "draining": True}, "terminating": True})
+    assert make_plan(waiting, NOW).status["relay"]["waitingCalls"] == 7
+    assert "waitingCalls" not in make_plan(well(), NOW).status["relay"]
+    for seen in (waiting, waiting, well(), waiting):
+        await applier.tell_of_nowhere(seen, written)
+    told = [(event["reason"], event["type"], "pod-1 ends with 7 calls" in event["note"]) for event in cluster.events]
+    assert told == [("NowhereToMove", "Warning", True)] * 2, "and again when it is so again"
