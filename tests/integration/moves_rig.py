@@ -8,7 +8,7 @@ import json
 import signal
 import wave
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,10 +109,16 @@ def _stretches(heard: Sequence[bytes], track: Sequence[bytes], places: Mapping[b
 
 
 async def accounted(
-    stage: Stage, recordings: Sequence[Path], sessions: Sequence[Mapping[str, Any]], *, missing: Counter[str] | None = None
+    stage: Stage,
+    recordings: Sequence[Path],
+    sessions: Sequence[Mapping[str, Any]],
+    *,
+    missing: Counter[str] | None = None,
+    paused: Collection[Path] = (),
 ) -> dict[str, int]:
     """Every frame of each call's two tracks was heard by one of its sessions, from the first to the last that any heard; and what was heard
     by two was counted as replayed by the relays. Returns those by track. `missing`: counts those that nobody heard, which are allowed then.
+    Of calls that were `paused` some may be missing in any case.
     """
     heard = []
     for one in sessions:
@@ -123,6 +129,7 @@ async def accounted(
     taken: set[int] = set()
     for recording in recordings:
         call = load_call(recording)
+        gaps = missing is not None or recording in paused
         for track, audio in (("customer", call.customer), ("agent", call.agent or b"")):
             frames = _frames(audio)
             counts = Counter(frames)
@@ -130,15 +137,16 @@ async def accounted(
             found = {
                 index: pieces
                 for index, (name, own) in enumerate(heard)
-                if name == track and index not in taken and (pieces := _stretches(own, frames, places, missing is not None))
+                if name == track and index not in taken and (pieces := _stretches(own, frames, places, gaps))
             }
             taken |= found.keys()
             stretches = sorted((one for pieces in found.values() for one in pieces), key=lambda one: (one.first, one.end))
             assert stretches, f"{recording.name}: nobody heard the {track}"
             end = stretches[0].first
             for one in stretches:
-                if missing is not None and one.first > end:
-                    missing[track] += one.first - end
+                if gaps and one.first > end:
+                    if missing is not None:
+                        missing[track] += one.first - end
                     end = one.first
                 assert one.first <= end, f"{recording.name}, {track}: frames {end} to {one.first} were heard by nobody: {stretches}"
                 again[track] += end - one.first

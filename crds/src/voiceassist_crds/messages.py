@@ -171,6 +171,7 @@ class CallDocument(Model):
     stream_sid: str = ""
     prompt_revision: str = ""
     restarts: int = Field(0, ge=0, description="Automatic starts after a stream died before its `start`.")
+    lost_at: float = Field(0.0, description="Epoch seconds when the stream was last known to be heard, before it was started again.")
     paused: bool = False
     task_sid: str = ""
     seq: int = Field(0, ge=0, description="Highest suggestion number that an earlier generation is known to have used.")

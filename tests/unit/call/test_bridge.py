@@ -245,6 +245,19 @@ async def test_bridge_of_a_stream_that_was_started_again_goes_on_with_what_sync_
     await rig.registry.hang_up_all("drain", 5)
 
 
+@pytest.mark.parametrize(("lost_at", "moved", "counted"), [(-6.5, False, 7.5), (0.0, False, None), (-6.5, True, None)])
+async def test_bridge_counts_how_long_a_call_was_not_heard(lost_at: float, moved: bool, counted: float | None) -> None:
+    rig = RegistryRig()
+    rig.slow_sync = True
+    _, _, _, publisher = rig.call(generation=2, moved=moved)
+    publisher.document = document(generation=2, lost_at=lost_at)  # epoch seconds; the bridge's clock says 1
+    publisher.read.set()
+    await asyncio.sleep(0.05)
+    assert rig.metric("restart_gap_seconds_count") == (0 if counted is None else 1)
+    assert rig.metric("restart_gap_seconds_sum") == pytest.approx(counted or 0.0, abs=0.5)
+    await rig.registry.hang_up_all("drain", 5)
+
+
 async def test_bridge_goes_on_without_the_conversation_where_sync_does_not_tell_it() -> None:
     rig = RegistryRig()
     rig.slow_sync = True

@@ -80,6 +80,7 @@ def everything(metrics: RelayMetrics, *more: str) -> None:
     for outcome in (*closed.MOVES, *more):
         metrics.call_moved(outcome, 1.0)
     metrics.move_gap(0.1)
+    metrics.restart_gap(0.1)
     for outcome in (*closed.PUBLISHED, *more):
         metrics.published(outcome, 0.1)
     for refusal in Refusal:

@@ -349,20 +349,21 @@ def test_document_rules_a_stream_that_was_cut(found: CallDocument | None, name: 
     ],
 )
 def test_document_rules_a_relay_that_is_gone(found: CallDocument | None, expected: type) -> None:
-    decision = owner_gone(found, "10.0.0.1:9090", call_sid=CALL, now=NOW)
+    decision = owner_gone(found, "10.0.0.1:9090", call_sid=CALL, now=NOW, since=NOW - 9)
     assert type(decision) is expected
     if isinstance(decision, Restart) and found is not None:
         changed = decision.document
         assert changed.generation == (2 if found.next is None else 5), "higher than any that was asked for"
         assert (changed.paused, changed.worker, changed.next) == (found.paused, found.worker, None)
+        assert changed.lost_at == NOW - 9
         assert decision.gone.state is CallState.STOPPED, "what is written if the call is over"
 
 
 def test_document_rules_a_stream_that_did_not_come_is_followed_by_another_and_only_then() -> None:
-    found = document(CallState.STARTING, generation=3, restarts=1)
+    found = document(CallState.STARTING, generation=3, restarts=1, lost_at=NOW - 12)
     after = did_not_come(found, 3, call_sid=CALL, now=NOW)
     assert after is not None
-    assert (after.state, after.generation, after.restarts) == (CallState.STARTING, 4, 1)
+    assert (after.state, after.generation, after.restarts, after.lost_at) == (CallState.STARTING, 4, 1, NOW - 12)
     for other in (None, document(CallState.STARTING, generation=4), document(CallState.LIVE, generation=3), document(CallState.STOPPED)):
         assert did_not_come(other, 3, call_sid=CALL, now=NOW) is None
 
@@ -432,3 +433,20 @@ def test_document_rules_the_largest_document_stays_below_the_size_that_sync_thro
         seq=10**6,
     )
     assert len(largest.model_dump_json(by_alias=True)) < DOCUMENT_BYTES
+
+
+def test_document_rules_when_a_call_was_last_heard_is_kept_until_it_is_heard_again() -> None:
+    cut_off = stream_cut(document(CallState.LIVE), NAME, call_sid=CALL, now=NOW)
+    assert isinstance(cut_off, Restart)
+    assert cut_off.document.lost_at == NOW
+    again = stream_died(cut_off.document, cut_off.document.stream_name, "stream-error", call_sid=CALL, now=NOW + 2)
+    assert isinstance(again, Restart)
+    assert again.document.lost_at == NOW, "the first of its streams did not come"
+    live = went_live(again.document, "10.0.0.2:9090", "MZ" + "2" * 32, "r", generation=3)
+    assert isinstance(live, CallDocument)
+    assert live.lost_at == NOW, "for the relay that has it now to count"
+    later = stream_cut(live, live.stream_name, call_sid=CALL, now=NOW + 70)
+    assert isinstance(later, Restart)
+    assert later.document.lost_at == NOW + 70
+    by_hand = start(document(CallState.LOST, lost_at=NOW - 500))
+    assert by_hand.document.lost_at == 0, "what the agent starts anew is none of it"

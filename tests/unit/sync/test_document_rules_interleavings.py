@@ -210,7 +210,7 @@ class Relays(RuleBasedStateMachine):
     def its_relay_is_taken_for_gone(self, outcome: str, over: bool) -> None:
         """By another relay, which may be wrong, and may see it at any time."""
         found = self.running()
-        decision = owner_gone(found, found.owner, call_sid=CALL, now=self.now)
+        decision = owner_gone(found, found.owner, call_sid=CALL, now=self.now, since=self.now)
         assert isinstance(decision, Ignore) == (found.state is not CallState.LIVE)
         self.carry_out(decision, outcome, over)
 

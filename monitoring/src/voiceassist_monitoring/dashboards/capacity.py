@@ -82,6 +82,7 @@ CAPACITY = Board(
                         Query(rate("voiceassist_relay_event_loop_paused_seconds_total", "instance"), "{{name}} {{instance}} paused"),
                         Query(quantile(0.95, "voiceassist_relay_move_seconds"), "{{name}} move p95"),
                         Query(quantile(0.95, "voiceassist_relay_move_gap_seconds"), "{{name}} gap p95"),
+                        Query(quantile(0.95, "voiceassist_relay_restart_gap_seconds"), "{{name}} lost with a relay p95"),
                     ),
                 ),
             ),

@@ -185,6 +185,8 @@ class CallBridge:
             self._hold_back(document.paused)
         if self._recalls or self.start.claims.generation == 1:  # else it has what was handed over, which may be newer
             self._keep_revision(document.prompt_revision)
+        if document.lost_at and not self.start.claims.moved:
+            self._metrics.restart_gap(max(0.0, self._epoch() - (self._time() - self._summary.began) - document.lost_at))
         if self.start.claims.generation == 1:
             self._counts.began(self.revision)
         self._known.set()

@@ -81,6 +81,11 @@ class OtherRelays:
         calls, other.calls = other.calls, ()
         return calls
 
+    def silence(self, address: str, now: float) -> float:
+        """Seconds since it last answered."""
+        other = self._others.get(address)
+        return 0.0 if other is None else now - other.since
+
     def suspected(self, now: float) -> list[str]:
         """Who has answered before and does not now; sorted."""
         return sorted(one for one, other in self._others.items() if other.process and now - other.since >= SUSPECTED_SECONDS)

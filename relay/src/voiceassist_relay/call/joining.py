@@ -113,11 +113,12 @@ class Joining:
         if handed.can_tell and not (told or waited):
             self._handed = handed
             return False
-        self._handed = None
+        self._handed, gap = None, 0.0
         if found is not None:
             self._from_ms = {inbound: until + found[0] if until >= 0 else -math.inf for inbound, until in handed.until_ms.items()}
-            self._metrics.move_gap(gap_ms(self._overlap.of(True), self._from_ms[True]) / 1000)
-        log.info("call taken over", shift_ms=found[0] if found else None, by_audio=bool(found and found[1]))
+            gap = gap_ms(self._overlap.of(True), self._from_ms[True])
+            self._metrics.move_gap(gap / 1000)
+        log.info("call taken over", shift_ms=found[0] if found else None, by_audio=bool(found and found[1]), gap_ms=gap)
         return True
 
     def _go_on(self, now: float) -> None:

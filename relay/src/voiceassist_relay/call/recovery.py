@@ -52,6 +52,8 @@ class StreamEvent:
     stream_name: str
     event: str
     error: str
+    since: float = 0.0
+    """For GONE_EVENT: epoch seconds when that relay last answered."""
 
     @property
     def matters(self) -> bool:
@@ -104,10 +106,11 @@ class StreamCallbacks:
         account = self._deps.current().config.twilio.account_sid
         return self._deps.background.spawn("stream cut", self._handle(StreamEvent(account, call_sid, stream_name, CUT_EVENT, "")))
 
-    async def owner_gone(self, call_sid: str, owner: str) -> None:
-        """The relay `owner` (host:port) had this call, and is no more: it is started again, until its stream has come to another."""
+    async def owner_gone(self, call_sid: str, owner: str, since: float) -> None:
+        """The relay `owner` (host:port) had this call, and is no more since then (epoch seconds): it is started again, until its stream has
+        come to another."""
         account = self._deps.current().config.twilio.account_sid
-        generation = await self._handle(StreamEvent(account, call_sid, "", GONE_EVENT, owner))
+        generation = await self._handle(StreamEvent(account, call_sid, "", GONE_EVENT, owner, since))
         for _ in range(MOST_FURTHER):
             if generation is None:
                 return
@@ -170,7 +173,7 @@ class StreamCallbacks:
         if event.event == CUT_EVENT:
             return stream_cut(document, event.stream_name, call_sid=event.call_sid, now=now)
         if event.event == GONE_EVENT:
-            return by_owner(document, event.error, call_sid=event.call_sid, now=now)
+            return by_owner(document, event.error, call_sid=event.call_sid, now=now, since=event.since)
         return stream_died(document, event.stream_name, event.event, call_sid=event.call_sid, now=now, owner_gone=owner_gone)
 
     async def _wait(self, event: StreamEvent, document: CallDocument) -> bool:

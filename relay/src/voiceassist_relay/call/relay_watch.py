@@ -37,8 +37,8 @@ _answers: Final = msgspec.json.Decoder(HadCalls)
 class Recovery(Protocol):
     """Starts calls again."""
 
-    async def owner_gone(self, call_sid: str, owner: str) -> None:
-        """The relay at `owner` had this call, and is gone."""
+    async def owner_gone(self, call_sid: str, owner: str, since: float) -> None:
+        """The relay at `owner` had this call, and is gone; it last answered at `since` (epoch seconds)."""
 
 
 class RelayWatch:
@@ -57,6 +57,7 @@ class RelayWatch:
 
     async def _ask(self, address: str) -> None:
         body, now = await self._peers.calls(address, CALLS_PATH, MAX_ANSWER), self._deps.monotonic()
+        since = self._deps.now() - self._others.silence(address, now)
         if isinstance(body, Asked):
             gone = self._others.refused(address) if body is Asked.GONE else self._others.silent(address, now)
         else:
@@ -67,17 +68,17 @@ class RelayWatch:
             gone = self._others.answered(address, answer.process, answer.calls, now)
         if gone:
             log.warning("a relay is gone, its calls are looked after", relay=address, calls=len(gone))
-            self._look_after(address, gone, now)
+            self._look_after(address, gone, now, since)
 
-    def _look_after(self, address: str, calls: Sequence[str], now: float) -> None:
+    def _look_after(self, address: str, calls: Sequence[str], now: float, since: float) -> None:
         for call_sid in calls:
             wait = self._others.turn(call_sid, address, now)
-            self._deps.background.spawn("call of a relay that is gone", self._start_again(call_sid, address, wait))
+            self._deps.background.spawn("call of a relay that is gone", self._start_again(call_sid, address, wait, since))
 
-    async def _start_again(self, call_sid: str, address: str, wait: float) -> None:
+    async def _start_again(self, call_sid: str, address: str, wait: float, since: float) -> None:
         await asyncio.sleep(wait)
         async with self._slots:
-            await self._recovery.owner_gone(call_sid, address)
+            await self._recovery.owner_gone(call_sid, address, since)
 
     def router(self) -> APIRouter:
         """GET /calls, for relays with our proof."""

@@ -31,6 +31,7 @@ _STAGE = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
 _WRITE = (0.25, 1.0, 5.0)
 _FORWARD = (0.0001, 0.00025, 0.0005, 0.001, 0.005, 0.025, 0.1)
 _MOVE = (1.0, 2.0, 5.0, 10.0, 30.0)
+_RESTART = (1.0, 2.0, 5.0, 10.0, 20.0, 60.0)
 _GAP = (0.0, 0.1, 0.5, 2.0, 5.0)
 _LOOP = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 
@@ -107,6 +108,11 @@ class RelayMetrics:
         self._move = histogram("move_seconds", "From the decision to move a call until another relay had it.", _MOVE)
         self._move_gap = histogram(
             "move_gap_seconds", "Audio of the customer that no relay heard while a call was moved; told by the relay that took it.", _GAP
+        )
+        self._restart_gap = histogram(
+            "restart_gap_seconds",
+            "From when a call whose stream or relay was lost was last known to be heard until it is again.",
+            _RESTART,
         )
         self._reconnects = listed("realtime_reconnects_total", "Model sessions replaced.", alone(closed.RECONNECTS), "reason")
         self._model_errors = listed(
@@ -288,6 +294,10 @@ class RelayMetrics:
     def move_gap(self, seconds: float) -> None:
         """A call was taken over; so much of the customer's audio was heard by nobody."""
         self._move_gap.observe(seconds)
+
+    def restart_gap(self, seconds: float) -> None:
+        """A stream that was started again has begun; so long nobody heard the call."""
+        self._restart_gap.observe(seconds)
 
     def reconnected(self, reason: str) -> None:
         """A model session was replaced: closed, stalled, expiring, error, configuration."""

@@ -336,11 +336,12 @@ def stream_cut(document: CallDocument | None, name: str, *, call_sid: str, now: 
     return _start_again(document, call_sid, now)
 
 
-def owner_gone(document: CallDocument | None, owner: str, *, call_sid: str, now: float) -> Ignore | Restart | TellAgent:
-    """The relay `owner` (host:port) is no more, by what other relays see of it. What is another's by now, or over, is left alone."""
+def owner_gone(document: CallDocument | None, owner: str, *, call_sid: str, now: float, since: float) -> Ignore | Restart | TellAgent:
+    """The relay `owner` (host:port) is no more, by what other relays see of it; it last answered at `since`. What is another's by now, or
+    over, is left alone."""
     if document is None or document.state is not CallState.LIVE or document.owner != owner:
         return Ignore()
-    return _start_again(document, call_sid, now)
+    return _start_again(document, call_sid, now, since)
 
 
 def did_not_come(document: CallDocument | None, generation: int, *, call_sid: str, now: float) -> CallDocument | None:
@@ -351,14 +352,16 @@ def did_not_come(document: CallDocument | None, generation: int, *, call_sid: st
     return _next_generation(document, call_sid, now)
 
 
-def _start_again(document: CallDocument, call_sid: str, now: float) -> Restart | TellAgent:
-    """Another generation, unless the last MAX_RESTARTS of them ended within SETTLED_SECONDS of their beginnings."""
+def _start_again(document: CallDocument, call_sid: str, now: float, since: float | None = None) -> Restart | TellAgent:
+    """Another generation, unless the last MAX_RESTARTS of them ended within SETTLED_SECONDS of their beginnings. `since` when: unheard."""
     over = document.model_copy(update={"state": CallState.STOPPED if document.state is CallState.LIVE else CallState.LOST})
     seconds = now - (document.deadline - STARTING_SECONDS)
     restarts = 0 if document.state is not CallState.STARTING and seconds >= SETTLED_SECONDS else document.restarts
     if restarts >= MAX_RESTARTS:
         return TellAgent(document.model_copy(update={"state": CallState.LOST}), restarts_used_up=True)
-    return Restart(_next_generation(document, call_sid, now).model_copy(update={"restarts": restarts + 1}), gone=over)
+    lost_at = document.lost_at if document.state is CallState.STARTING else now if since is None else since
+    changes = {"restarts": restarts + 1, "lost_at": lost_at}
+    return Restart(_next_generation(document, call_sid, now).model_copy(update=changes), gone=over)
 
 
 def call_over(document: CallDocument, name: str) -> CallDocument | None:
@@ -384,5 +387,6 @@ def _next_generation(document: CallDocument, call_sid: str, now: float) -> CallD
             "owner": "",
             "stream_sid": "",
             "next": None,
+            "lost_at": document.lost_at if document.state is CallState.STARTING else 0.0,
         }
     )
