@@ -30,9 +30,10 @@ test: setup ## every tier of tests (TIERS="unit contract" for some; CHANGED=1: w
 test-fast: setup ## the quick tiers, under 2 minutes
 	@$(BIN)/python tools/tiers.py --fast
 
-# BASE=COMMIT beside another commit's relay; QUICK=1; JSON=1; WRITE=1 puts it into docs/performance.md; MEMORY=60: only memory of calls of an hour
+# BASE=COMMIT: beside that commit's relay; QUICK=1; JSON=1; WRITE=1: into docs/performance.md; MEMORY=60: only memory of calls of an hour
 bench: setup ## what a frame costs beside the limit, and a call (BASE=COMMIT, QUICK=1, JSON=1, WRITE=1, MEMORY=60)
-	@$(BIN)/python tools/bench.py $(if $(QUICK),--quick) $(if $(JSON),--json) $(if $(WRITE),--write) $(if $(MEMORY),--memory $(MEMORY)) $(if $(BASE),--base $(BASE)) $(ARGS)
+	@$(BIN)/python tools/bench.py $(if $(QUICK),--quick) $(if $(JSON),--json) $(if $(WRITE),--write) $(if $(MEMORY),--memory $(MEMORY)) \
+		$(if $(BASE),--base $(BASE)) $(ARGS)
 	@$(if $(or $(JSON),$(WRITE),$(MEMORY),$(BASE),$(ARGS)),:,$(BIN)/python tools/bench.py panel_cost $(if $(QUICK),--quick))
 
 fuzz: setup ## what the relay reads from others, with new seeds for MINUTES=5; findings go to tests/fuzz_corpus
