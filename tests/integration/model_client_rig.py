@@ -80,6 +80,8 @@ class Recorder:
     """A listener that keeps everything and can be waited for."""
 
     drafts: list[tuple[str, str, str]] = field(default_factory=list)
+    early: list[str] = field(default_factory=list)
+    """Items of drafts that were marked as early."""
     suggestions: list[FinishedSuggestion] = field(default_factory=list)
     withdrawals: list[tuple[str, WithdrawnReason]] = field(default_factory=list)
     turns: list[tuple[str, str, TurnTiming]] = field(default_factory=list)
@@ -90,7 +92,9 @@ class Recorder:
     spent: list[tuple[str, int]] = field(default_factory=list)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def draft(self, item: str, answer: str, revision: str) -> None:
+    def draft(self, item: str, answer: str, revision: str, *, early: bool = False) -> None:
+        if early:
+            self.early.append(item)
         self._add(self.drafts, (item, answer, revision))
 
     def finished(self, suggestion: FinishedSuggestion) -> None:

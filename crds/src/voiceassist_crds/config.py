@@ -136,6 +136,13 @@ class AudioConfig(Model):
     tracks: Tracks = Tracks.BOTH
 
 
+class Eager(Model):
+    """Drafts ahead of the turn's end: when they are asked for."""
+
+    silence_ms: int = Field(150, ge=80, le=1000, description="Silence after which a sentence has likely ended.")
+    max_per_turn: int = Field(2, ge=1, le=5, description="Responses asked for ahead of one turn's end.")
+
+
 class TurnDetection(Model):
     """How the model notices that the customer has finished."""
 
@@ -144,15 +151,18 @@ class TurnDetection(Model):
     prefix_padding_ms: int | None = Field(None, ge=0, le=2000, description="ServerVAD only; default 300.")
     silence_duration_ms: int | None = Field(None, ge=100, le=5000, description="ServerVAD only; default 500.")
     eagerness: Literal["Low", "Medium", "High", "Auto"] | None = Field(None, description="SemanticVAD only; default Auto.")
+    eager: Eager | None = Field(None, description="ServerVAD only; default: nothing is asked for before the turn is over.")
 
     @model_validator(mode="after")
     def _own_fields_only(self) -> Self:
         if self.type == "ServerVAD" and self.eagerness is not None:
             raise ValueError("eagerness given; it is for type SemanticVAD only")
         if self.type == "SemanticVAD":
-            for name in ("threshold", "prefix_padding_ms", "silence_duration_ms"):
+            for name in ("threshold", "prefix_padding_ms", "silence_duration_ms", "eager"):
                 if getattr(self, name) is not None:
                     raise ValueError(f"{name} given; it is for type ServerVAD only")
+        if self.eager is not None and self.eager.silence_ms >= (self.silence_ms or 0):
+            raise ValueError(f"eager.silenceMs {self.eager.silence_ms} given; it must be below silenceDurationMs, {self.silence_ms}")
         return self
 
     @property
@@ -502,7 +512,7 @@ def prompt_revision(config: RelayConfig, instructions: str) -> Revision:
             "provider": model.provider,
             "url": model.url,
             "model": model.name,
-            "turnDetection": model.turn_detection.model_dump(by_alias=True),
+            "turnDetection": model.turn_detection.model_dump(by_alias=True, exclude={"eager"}),
             "reasoningEffort": model.reasoning_effort if _effort_counts(model) else None,
             **({"storedPrompt": model.stored_prompt.wire()} if model.stored_prompt is not None else {}),
             "maxOutputTokens": model.max_output_tokens,

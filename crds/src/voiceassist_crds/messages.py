@@ -63,6 +63,7 @@ class WithdrawnReason(StrEnum):
     INCOMPLETE = "Incomplete"
     FAILED = "Failed"
     PAUSED = "Paused"
+    SPOKE_ON = "SpokeOn"
 
 
 class Message(Model):
@@ -82,6 +83,7 @@ class Draft(Message):
     type: Literal["draft"] = "draft"
     part: int = Field(ge=1)
     answer: str
+    early: bool = Field(False, description="The customer may not have finished: it is withdrawn if the sentence goes on.")
 
 
 class Suggestion(Message):

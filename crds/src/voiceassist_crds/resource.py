@@ -128,6 +128,13 @@ class AudioSpec(_Part):
     tracks: Tracks = Tracks.BOTH
 
 
+class EagerSpec(_Part):
+    """Drafts ahead of the turn's end: when they are asked for."""
+
+    silence_ms: int = 150
+    max_per_turn: int = 2
+
+
 class TurnDetectionSpec(_Part):
     """How the model notices that the customer has finished."""
 
@@ -136,6 +143,7 @@ class TurnDetectionSpec(_Part):
     prefix_padding_ms: int | None = None
     silence_duration_ms: int | None = None
     eagerness: Literal["Low", "Medium", "High", "Auto"] | None = None
+    eager: EagerSpec | None = None
 
 
 class TranscriptionSpec(_Part):

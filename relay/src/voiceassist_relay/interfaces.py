@@ -132,8 +132,8 @@ class OutputForm(StrEnum):
 class ModelListener(Protocol):
     """What the model's side tells the bridge. Every method returns at once; none raises."""
 
-    def draft(self, item: str, answer: str, revision: str) -> None:
-        """The answer so far, whole."""
+    def draft(self, item: str, answer: str, revision: str, *, early: bool = False) -> None:
+        """The answer so far, whole; `early`: the customer may not have finished."""
 
     def finished(self, suggestion: FinishedSuggestion) -> None:
         """A suggestion to publish, once."""

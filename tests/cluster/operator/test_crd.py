@@ -146,6 +146,16 @@ RULES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
         {"model.turnDetection": {"type": "ServerVAD", "silenceDurationMs": 500}},
         "are for type ServerVAD",
     ),
+    (
+        {"model.turnDetection": {"type": "SemanticVAD", "eager": {}}},
+        {"model.turnDetection": {"type": "SemanticVAD", "eagerness": "High"}},
+        "eager is for type ServerVAD",
+    ),
+    (
+        {"model.turnDetection": {"silenceDurationMs": 150, "eager": {}}},
+        {"model.turnDetection": {"silenceDurationMs": 300, "eager": {}}},
+        "eager.silenceMs must be below silenceDurationMs",
+    ),
     ({"prompt": {}}, {"prompt": {"instructions": "x"}}, "exactly one of prompt.instructions and prompt.instructionsFrom"),
     (
         {"prompt.instructionsFrom": {"configMapKeyRef": {"name": "a", "key": "b"}}},

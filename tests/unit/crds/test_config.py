@@ -51,6 +51,9 @@ def test_config_round_trip_keeps_everything() -> None:
         ({"model": {"provider": "Compatible", "url": "wss://h/x?y=1"}}, "model", "query"),
         ({"model": {"turnDetection": {"type": "SemanticVAD", "threshold": 0.5}}}, "model.turnDetection", "ServerVAD only"),
         ({"model": {"turnDetection": {"type": "ServerVAD", "eagerness": "Low"}}}, "model.turnDetection", "SemanticVAD only"),
+        ({"model": {"turnDetection": {"type": "SemanticVAD", "eager": {}}}}, "model.turnDetection", "ServerVAD only"),
+        ({"model": {"turnDetection": {"eager": {"silenceMs": 500}}}}, "model.turnDetection", "below silenceDurationMs, 500"),
+        ({"model": {"turnDetection": {"eager": {"silenceMs": 20}}}}, "model.turnDetection.eager.silenceMs", "greater than or equal to 80"),
         ({"model": {"maxOutputTokens": 5000}}, "model.maxOutputTokens", "4096"),
         ({"limits": {"maxCalls": 0}}, "limits.maxCalls", "1"),
         ({"functions": {"allowedOrigins": ["flex.twilio.com"]}}, "functions.allowedOrigins[0]", "pattern"),
@@ -106,6 +109,7 @@ def test_config_prompt_revision_follows_what_alters_answers_only() -> None:
     assert parse(prompts=[{"instructions": "Help!"}]).prompts[0].revision != base
     assert parse(model={"name": "gpt-realtime-2.1"}).prompts[0].revision != base
     assert parse(model={"turnDetection": {"silenceDurationMs": 300}}).prompts[0].revision != base
+    assert parse(model={"turnDetection": {"eager": {}}}).prompts[0].revision == base
 
 
 def test_config_revision_follows_everything_and_can_be_given() -> None:

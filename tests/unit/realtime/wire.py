@@ -17,6 +17,7 @@ from voiceassist_relay.interfaces import FinishedSuggestion, OutputForm
 from voiceassist_relay.realtime.core import outputs as act
 from voiceassist_relay.realtime.core.audio_time import AudioClock
 from voiceassist_relay.realtime.core.conversation import ConversationSession
+from voiceassist_relay.realtime.core.eager_budget import EagerBudget
 from voiceassist_relay.realtime.core.history import History
 from voiceassist_relay.realtime.core.limits import DEFAULT_LIMITS, ResponseLimiter, SessionLimits
 from voiceassist_relay.realtime.core.liveness import Liveness
@@ -60,7 +61,7 @@ class Desk:
         self.clock = AudioClock()
         self.live = Liveness(limits, 0.0)
         state = SessionState(number, plan, self.clock, self.live, limits)
-        self.session = ConversationSession(state, self.history, self.limiter, paused=False)
+        self.session = ConversationSession(state, self.history, self.limiter, EagerBudget(), paused=False)
 
     def audio(self, until_ms: int, begun: float = 0.0) -> None:
         """Audio that arrives in real time, from loop time `begun` on, up to so many ms."""

@@ -27,6 +27,7 @@ ACCESS = "integration/test_functions_access.py::"
 GATEWAYS = "unit/realtime/test_providers_gateways.py::test_providers_"
 PROMPTS = f"{HERE}::test_every_field_a_prompts_own_model_is_what_its_sessions_are_told"
 CANARY = LINE + "test_a_canary_keeps_its_calls_until_it_is_withdrawn"
+EAGER = "unit/realtime/test_core_eager_drafts.py::test_core_eager_drafts_"
 SEEN_BY = {
     "version": f"{HERE}::test_every_field_another_version_is_refused",
     "namespace": "integration/test_relay_command.py::test_the_private_port_and_the_public_one",
@@ -54,6 +55,8 @@ SEEN_BY = {
     "model.turnDetection.prefixPaddingMs": SETTINGS,
     "model.turnDetection.silenceDurationMs": SETTINGS,
     "model.turnDetection.eagerness": SETTINGS,
+    "model.turnDetection.eager.silenceMs": EAGER + "the_silence_that_is_waited_for_is_the_configured_one",
+    "model.turnDetection.eager.maxPerTurn": EAGER + "at_most_so_many_for_a_turn",
     "model.transcription.model": SETTINGS,
     "model.transcription.agentModel": SETTINGS,
     "model.transcription.language": SETTINGS,
@@ -97,6 +100,7 @@ SEEN_BY = {
         f"prompts.model.turnDetection.{field}": PROMPTS
         for field in ("type", "threshold", "prefixPaddingMs", "silenceDurationMs", "eagerness")
     },
+    **{f"prompts.model.turnDetection.eager.{field}": EAGER + "a_prompts_own_model_has_its_own" for field in ("silenceMs", "maxPerTurn")},
     "promptSalt": f"{HERE}::test_every_field_the_salt_of_the_configuration_spreads_calls_anew",
     "rollout.applyTo": LINE + "test_all_calls_take_a_new_prompt",
     "rollout.id": CANARY,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 
@@ -330,6 +331,30 @@ async def test_an_out_of_band_response_runs_beside_and_leaves_no_trace(server: R
         await caller.send("response.cancel")
         done = await caller.until("response.done")
         assert done["response"]["conversation_id"] is not None
+
+
+async def test_audio_in_an_item_is_heard_as_a_turn_is(server: RealtimeServer, words: dict[str, Utterance]) -> None:
+    audio = words["card-charge/c2"].audio
+    given = {"type": "message", "role": "user", "content": [{"type": "input_audio", "audio": base64.b64encode(audio).decode()}]}
+    async with call(server) as caller:
+        heard = arguments(await respond(caller, conversation="none", input=[given]))
+        assert heard["answer"] == words["card-charge/c2"].answer
+        given["content"] = [{"type": "input_audio", "audio": base64.b64encode(tone(1240, -23)).decode()}]
+        assert arguments(await respond(caller, conversation="none", input=[given]))["question"] == "Unknown audio of 1240 ms"
+        await speak(caller, audio)
+        assert arguments(await respond(caller)) == heard
+
+
+async def test_what_a_client_puts_in_as_the_models_call_answers_what_stands_before_it(
+    server: RealtimeServer, words: dict[str, Utterance]
+) -> None:
+    async with call(server) as caller:
+        await speak(caller, words["card-charge/c2"].audio)
+        turn = server.sessions[0].protocol.ledger.turns[0].item
+        said = {"type": "function_call", "name": "suggest", "call_id": "call_elsewhere", "arguments": "{}"}
+        await caller.send("conversation.item.create", item=said, previous_item_id=turn)
+        await caller.until("conversation.item.done")
+        assert arguments(await respond(caller))["relevant"] is False
 
 
 async def test_an_empty_input_is_an_empty_context(server: RealtimeServer, words: dict[str, Utterance]) -> None:

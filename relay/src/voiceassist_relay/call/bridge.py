@@ -367,9 +367,9 @@ class CallBridge:
 
     # the model's side
 
-    def draft(self, item: str, answer: str, revision: str) -> None:
+    def draft(self, item: str, answer: str, revision: str, *, early: bool = False) -> None:
         """The answer so far."""
-        self._publisher.draft(item, answer, revision)
+        self._publisher.draft(item, answer, revision, early=early)
 
     def finished(self, suggestion: FinishedSuggestion) -> None:
         """A suggestion to store."""

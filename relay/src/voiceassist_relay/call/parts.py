@@ -64,7 +64,7 @@ class ModelClient(Protocol):
 class Publisher(Protocol):
     """A call's way to Sync. What is told is queued, bounded, and never waited for."""
 
-    def draft(self, item: str, answer: str, revision: str) -> None:
+    def draft(self, item: str, answer: str, revision: str, *, early: bool = False) -> None:
         """Tells the answer so far, whole."""
 
     def finished(self, suggestion: FinishedSuggestion) -> None:

@@ -69,6 +69,7 @@ MODEL_ERRORS: Final = (
     "blocked",
     "audio_refused",
     "audio_format",
+    "early_refused",
     "empty_response",
     "transcription_failed",
     StatusReason.MODEL_UNREACHABLE.value,

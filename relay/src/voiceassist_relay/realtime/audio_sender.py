@@ -143,6 +143,10 @@ class AudioSender:
         missing = max(buffer.fresh, buffer.pending) - self._held_frames
         return buffer.kept(0, end), buffer.arrivals[:end].tolist(), max(0, missing)
 
+    def since(self, arrival: float) -> tuple[Sequence[bytes], Sequence[float]]:
+        """The frames that arrived at `arrival` (loop seconds) or later, oldest first, and when each arrived."""
+        return self._buffer.since(arrival)
+
     def begin_with(self, frames: Sequence[bytes], arrivals: Sequence[float], fresh: int) -> None:
         """Goes on with the audio that another relay kept; to be called before the first frame."""
         if not self._paused:

@@ -28,6 +28,7 @@ from .core.outputs import (
     AudioMisread,
     DraftShown,
     DraftWithdrawn,
+    EarlyOver,
     Event,
     ModelFault,
     OutputRead,
@@ -417,8 +418,10 @@ class ModelClient:
             match event:
                 case FinishedSuggestion():
                     listener.finished(event)
-                case DraftShown(item, answer, revision):
-                    listener.draft(item, answer, revision)
+                case DraftShown(item, answer, revision, early):
+                    listener.draft(item, answer, revision, early=early)
+                case EarlyOver():
+                    pass
                 case DraftWithdrawn(item, revision, reason):
                     listener.withdrawn(item, revision, reason)
                 case TurnHandled(outcome, revision, timing):

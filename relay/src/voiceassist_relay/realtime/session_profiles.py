@@ -8,6 +8,7 @@ from voiceassist_crds.config import AgentSession
 
 from .core.audio_time import AudioClock
 from .core.conversation import ConversationSession
+from .core.eager_budget import EagerBudget
 from .core.history import History
 from .core.limits import ResponseLimiter, SessionLimits
 from .core.liveness import Liveness
@@ -45,13 +46,14 @@ class SessionProfile(Protocol):
 
 
 class ConversationProfile:
-    """The conversation session: the customer's audio in, suggestions out. History and limiter are the call's."""
+    """The conversation session: the customer's audio in, suggestions out. History, limiter and budget are the call's."""
 
     name = "conversation"
     gives_up = True
 
     def __init__(self, history: History, limiter: ResponseLimiter, limits: SessionLimits) -> None:
         self._history = history
+        self._budget = EagerBudget()
         self._limiter = limiter
         self._limits = limits
 
@@ -74,7 +76,7 @@ class ConversationProfile:
         """A conversation that goes on with the call's history."""
         self._limiter.per_minute = settings.model.max_responses_per_minute
         state = SessionState(number, settings, clock, live, self._limits)
-        return ConversationSession(state, self._history, self._limiter, paused=paused)
+        return ConversationSession(state, self._history, self._limiter, self._budget, paused=paused)
 
 
 class TranscriptionProfile:

@@ -414,7 +414,7 @@ class SessionSupervisor:
         core = self.core
         if core is None:
             return
-        times = [core.deadline] if core.deadline is not None else []
+        times = [at for at in (core.deadline, core.listens_at) if at is not None]
         if core.speech_open:
             times.append(self._fill.due_at(max(self.sender.last_arrival, self._quiet_since)))
         if not times:
@@ -451,6 +451,8 @@ class SessionSupervisor:
             frames = self._fill.take(now, max(self.sender.last_arrival, self._quiet_since))
             if frames:
                 self.sender.fill(frames, now)
+        if core.listens_at is not None and core.listens_at <= now + 1e-3:
+            self.perform(core.listen(*self.sender.since(core.listens_from), now))
         if core.deadline is not None and core.deadline <= now + 1e-3:
             self.perform(core.tick(now))
         self.arm()

@@ -99,12 +99,13 @@ class CallPublisher:
 
     # what the model's side says
 
-    def draft(self, item: str, answer: str, revision: str) -> None:
+    def draft(self, item: str, answer: str, revision: str, *, early: bool = False) -> None:
         """The answer so far, whole."""
         if not self._closing:
             self._revision = revision[:MAX_REVISION]
             identifier = message_id(self._generation, item)
-            self._stream.offer(Draft(id=identifier, revision=self._revision, part=self._part(identifier), answer=well_formed(answer)))
+            part, text = self._part(identifier), well_formed(answer)
+            self._stream.offer(Draft(id=identifier, revision=self._revision, part=part, answer=text, early=early))
 
     def withdrawn(self, item: str, revision: str, reason: WithdrawnReason) -> None:
         """A draft of this item will not be finished."""

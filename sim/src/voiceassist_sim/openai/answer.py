@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from .behaviour import AnswerStyle
 from .conversation import Item
+from .ledger import Turn
 from .manner import Form, Manner
 from .schema import Json
 
@@ -43,19 +44,18 @@ class Output:
 def reply_to(items: Sequence[Item], manner: Manner) -> Reply:
     """Answer everything in a context that no completed response has answered yet.
 
-    Known utterances give their question and answer, unknown audio its length and loudness, a user's text (unless it is the agent's, with
-    the prefix ``Agent:``) itself, unless the assistant's words follow it: those answered it in another session. Several are answered
-    together, questions joined by `` / ``.
+    Known utterances give their question and answer, unknown audio its length and loudness (committed or in an item), a user's text (unless
+    it is the agent's, with the prefix ``Agent:``) itself, unless the assistant's words follow it: those answered it in another session.
+    Several are answered together, questions joined by `` / ``.
     """
     found: list[Reply] = []
     elsewhere = max((index for index, item in enumerate(items) if item.role == "assistant"), default=-1)
     for index, item in enumerate(items):
         if item.answered or item.role != "user":
             continue
-        if item.turn is not None:
-            found += _reply_to_turn(item)
-        elif item.audio_ms:
-            found.append(Reply(True, "Audio in an item", f"An item of {item.audio_ms} ms of audio was given."))
+        heard = item.turn or item.heard
+        if heard is not None:
+            found += _reply_to_turn(heard)
         elif item.text and not item.text.startswith("Agent:") and index > elsewhere:
             found.append(Reply(True, item.text[:200], f"Noted: {item.text[:200]}"))
     relevant = [reply for reply in found if reply.relevant]
@@ -65,9 +65,8 @@ def reply_to(items: Sequence[Item], manner: Manner) -> Reply:
     return Reply(True, " / ".join(reply.question for reply in relevant), f"{manner.prefix} {answer}" if manner.prefix else answer)
 
 
-def _reply_to_turn(item: Item) -> list[Reply]:
-    turn = item.turn
-    if turn is None or turn.loudness < _SILENT_BELOW:
+def _reply_to_turn(turn: Turn) -> list[Reply]:
+    if turn.loudness < _SILENT_BELOW:
         return []
     if turn.heard.matches:
         return [Reply(match.utterance.relevant, match.utterance.question, match.utterance.answer) for match in turn.heard.matches]

@@ -20,6 +20,8 @@ class Item:
     status: str = "completed"
     turn: Turn | None = None
     """For audio that was committed: what was heard."""
+    heard: Turn | None = None
+    """For audio that a client gave in an item: what was heard of it."""
     audio: bytes = b""
     audio_ms: int = 0
     answered: bool = False
@@ -141,6 +143,7 @@ class Conversation:
         if item.type == "function_call_output" and item.data["call_id"] not in self._calls:
             raise Refused("invalid_tool_call_id", f"Tool call ID '{item.data['call_id']}' not found in conversation.", "item.call_id")
         if previous_item_id is None:
+            self._answers(item, len(self._items))
             return self.append(item)
         if previous_item_id == "root":
             self._insert(0, item)
@@ -151,8 +154,16 @@ class Conversation:
                 f"Error adding item: the previous item with id '{previous_item_id}' does not exist.",
                 "previous_item_id",
             )
-        self._insert(self._index(previous_item_id) + 1, item)
+        index = self._index(previous_item_id) + 1
+        self._answers(item, index)
+        self._insert(index, item)
         return previous_item_id
+
+    def _answers(self, item: Item, index: int) -> None:
+        """A client puts in what the model said elsewhere: the words before it are answered."""
+        if item.role == "assistant" or item.type == "function_call":
+            for earlier in self._items[:index]:
+                earlier.answered = True
 
     def delete(self, item_id: str) -> None:
         """Take out an item.

@@ -21,6 +21,8 @@ from .transcribing import transcription_events
 from .vad import SpeechStarted, VadSettings
 
 LEAST_COMMIT_MS = 100
+_DETECTION = {"type": "server_vad", "threshold": 0.5, "prefix_padding_ms": 300, "silence_duration_ms": 500}
+"""By what audio in an item is looked through where the session has no detection."""
 
 
 class Hearing:
@@ -146,6 +148,27 @@ class Hearing:
         buffer.cut(end)
         self._ledger.turns.append(turn)
         return turn
+
+    def listen(self, item: Item) -> None:
+        """The client gave audio in an item: it is heard as a turn is, though nothing is committed or detected by it."""
+        buffer = InputBuffer(self._buffer.format, 0, keep=True)
+        buffer.detect(vad_settings(self._detection or _DETECTION, self._behaviour))
+        signals = list(buffer.append(item.audio))
+        started = next((signal for signal in signals if isinstance(signal, SpeechStarted)), None)
+        loud, spoken = (0, 0) if started is None else (started.loud_ms, buffer.spoken_until_ms)
+        item.heard = Turn(
+            item=item.id,
+            start_ms=0,
+            end_ms=buffer.now_ms,
+            loud_ms=loud,
+            spoken_ms=spoken,
+            committed_by="item",
+            committed_at_ms=0.0,
+            size=len(item.audio),
+            sha256=hashlib.sha256(item.audio).hexdigest(),
+            loudness=buffer.format.loudness(buffer.audio(loud, spoken)),
+            heard=self._recogniser.hear(item.audio, buffer.borders(0, buffer.now_ms)) if buffer.format is PCMU else NOTHING,
+        )
 
     def item_of(self, turn: Turn) -> Item:
         """The conversation's item of a turn."""

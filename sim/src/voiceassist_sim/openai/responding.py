@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from . import faults as fault_kinds
@@ -67,8 +67,11 @@ class Responder:
         ids: Ids,
         rng: random.Random,
         session_id: str,
+        listen: Callable[[Item], None],
     ) -> None:
+        """``listen`` hears the audio of an item that a client gave."""
         self._ground = ground
+        self._listen = listen
         self._conversation = conversation
         self._ledger = ledger
         self._faults = faults
@@ -211,7 +214,10 @@ class Responder:
         for index, entry in enumerate(given):
             path = f"response.input[{index}]"
             if entry["type"] != "item_reference":
-                items.append(client_item(entry, entry.get("id") or self._ids.new("item"), path, bytes_per_ms))
+                given_item = client_item(entry, entry.get("id") or self._ids.new("item"), path, bytes_per_ms)
+                if given_item.audio:
+                    self._listen(given_item)
+                items.append(given_item)
                 continue
             item = self._conversation.find(entry["id"])
             if item is None:

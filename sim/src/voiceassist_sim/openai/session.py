@@ -53,7 +53,16 @@ class RealtimeSession:
         self.conversation = Conversation(self._ids.new("conv"))
         self._hearing = Hearing(dependencies.behaviour, dependencies.recogniser, self.ledger, self.config, self._ids)
         self.responder = Responder(
-            ground, self.conversation, self.ledger, dependencies.faults, dependencies.limiter, key, self._ids, rng, self.id
+            ground,
+            self.conversation,
+            self.ledger,
+            dependencies.faults,
+            dependencies.limiter,
+            key,
+            self._ids,
+            rng,
+            self.id,
+            self._hearing.listen,
         )
         self._effects: list[Effect] = []
         self._last_event_id = ""
@@ -229,6 +238,8 @@ class RealtimeSession:
         item = client_item(given, given.get("id") or self._ids.new("item"), "item", bytes_per_ms)
         if item.type == "function_call":
             item.data.setdefault("call_id", self._ids.new("call"))
+        if item.audio:
+            self._hearing.listen(item)
         before = self.conversation.create(item, event.get("previous_item_id"))
         for name in ("added", "done"):
             self.emit({"type": f"conversation.item.{name}", "previous_item_id": before, "item": item.render()})

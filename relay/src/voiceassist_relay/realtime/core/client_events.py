@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -18,6 +18,8 @@ APPEND_TAIL: Final = b'"}'
 
 KIND: Final = "suggestion"
 """Marks our responses in their metadata."""
+EARLY_KIND: Final = "early"
+"""Marks those that are asked for ahead of a turn's end."""
 
 _FORMATS: Final[dict[AudioFormat, dict[str, Any]]] = {
     AudioFormat.PCMU: {"type": "audio/pcmu"},
@@ -113,6 +115,22 @@ def response_create(model: ModelConfig, event_id: str, turn: str) -> bytes:
     return encode({"type": "response.create", "event_id": event_id, "response": response})
 
 
+def early_response_create(model: ModelConfig, event_id: str, turn: str, items: Sequence[str], audio: bytes) -> bytes:
+    """Asks for a response to the conversation's `items` and to `audio`, which is not committed yet: base64 in the session's format.
+
+    It is out of band: the conversation is not touched, so that nothing is left of it if the customer goes on.
+    """
+    spoken = {"type": "message", "role": "user", "content": [{"type": "input_audio", "audio": audio.decode("ascii")}]}
+    response: dict[str, Any] = {
+        "conversation": "none",
+        "metadata": {"kind": EARLY_KIND, "turn": turn[:500]},
+        "input": [*({"type": "item_reference", "id": item} for item in items), spoken],
+    }
+    if provider_of(model).capabilities(model).output_modalities_per_response:
+        response["output_modalities"] = ["text"]
+    return encode({"type": "response.create", "event_id": event_id, "response": response})
+
+
 def response_cancel(event_id: str, response_id: str) -> bytes:
     """Ends a response early."""
     return encode({"type": "response.cancel", "event_id": event_id, "response_id": response_id})
@@ -135,10 +153,16 @@ def text_item(event_id: str, item_id: str, role: str, text: str, previous: str |
     return _item(event_id, item, previous)
 
 
-def call_output(event_id: str, item_id: str, call_id: str, *, shown: bool) -> bytes:
+def call_item(event_id: str, item_id: str, call_id: str, arguments: str, previous: str) -> bytes:
+    """Puts the tool's call into the conversation that the model made out of band, as if it had been made there."""
+    item = {"id": item_id, "type": "function_call", "call_id": call_id, "name": NAME, "arguments": arguments}
+    return _item(event_id, item, previous)
+
+
+def call_output(event_id: str, item_id: str, call_id: str, *, shown: bool, previous: str | None = None) -> bytes:
     """Answers the tool's call, as the conversation must have it; no response follows."""
     output = '{"shown":true}' if shown else '{"shown":false}'
-    return _item(event_id, {"id": item_id, "type": "function_call_output", "call_id": call_id, "output": output}, None)
+    return _item(event_id, {"id": item_id, "type": "function_call_output", "call_id": call_id, "output": output}, previous)
 
 
 def _item(event_id: str, item: dict[str, Any], previous: str | None) -> bytes:

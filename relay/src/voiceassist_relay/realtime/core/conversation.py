@@ -6,11 +6,14 @@ What the call keeps from session to session, its history and its limiter, is han
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from voiceassist_crds.messages import Track, WithdrawnReason
 
 from . import client_events
 from .audio_drift import AudioDrift
+from .eager_budget import EagerBudget
+from .eager_drafts import EagerDrafts
 from .history import History, ItemOrder, Seed
 from .limits import ResponseLimiter
 from .outputs import AudioMisread, FillSilence, ModelFault, Outputs
@@ -30,12 +33,14 @@ _REPLAY_EXPECTS = 3.0  # seconds in which replayed speech is expected to be noti
 class ConversationSession(SessionCore):
     """The customer's audio in, suggestions out."""
 
-    def __init__(self, state: SessionState, history: History, limiter: ResponseLimiter, *, paused: bool) -> None:
+    def __init__(self, state: SessionState, history: History, limiter: ResponseLimiter, budget: EagerBudget, *, paused: bool) -> None:
         super().__init__(state, paused=paused)
         self._history = history
         self._limiter = limiter
         self._order = ItemOrder()
         self._scheduler = ResponseScheduler(state, history, limiter, self._order)
+        self._budget = budget
+        self._eager = EagerDrafts(state, self._scheduler, self._order, budget)
         self._seeded = False
         self._speaking: dict[str, Turn] = {}
         self._turns: list[Turn] = []
@@ -66,6 +71,21 @@ class ConversationSession(SessionCore):
         """When `tick` is to be called at the latest, in seconds of its clock."""
         times = [at for at in (self._scheduler.ask_at, self._commit_at) if at is not None]
         return min(times, default=None)
+
+    @property
+    def listens_at(self) -> float | None:
+        """When `listen` is to be called, in seconds of its clock; None: there is nothing to listen for."""
+        return None if self._paused or self._updating is not None else self._eager.listens_at
+
+    @property
+    def listens_from(self) -> float:
+        """Arrival of the first frame that `listen` is to be given."""
+        return self._eager.listens_from
+
+    def listen(self, frames: Sequence[bytes], arrivals: Sequence[float], now: float) -> Outputs:
+        """The open turn's audio so far."""
+        self._eager.listen(frames, arrivals, now)
+        return self._state.take()
 
     @property
     def at_turns_end(self) -> bool:
@@ -114,6 +134,7 @@ class ConversationSession(SessionCore):
 
     def _drop_answers(self, now: float) -> None:
         self._scheduler.drop("paused", WithdrawnReason.PAUSED, now)
+        self._eager.drop(WithdrawnReason.PAUSED)
 
     def _drop_speech(self) -> None:
         for item in self._speaking:
@@ -138,6 +159,7 @@ class ConversationSession(SessionCore):
         self._end_speech(now)
 
     def _hand_over(self) -> HandOverState:
+        self._eager.drop(WithdrawnReason.FAILED)
         handover, again = hand_over(self._scheduler.abandon(), list(self._speaking.values()), self._committed_until)
         self._history.forget(again)
         self._state.event(*self._transcripts.abandoned({*again, *(turn.key for turn in self._speaking.values())}))
@@ -146,6 +168,7 @@ class ConversationSession(SessionCore):
 
     def _drop(self, outcome: str, now: float) -> None:
         self._scheduler.drop(outcome, WithdrawnReason.FAILED, now)
+        self._eager.drop(WithdrawnReason.FAILED)
         self._speaking.clear()
         self._state.event(*self._transcripts.left())
 
@@ -160,6 +183,7 @@ class ConversationSession(SessionCore):
         elif kind.startswith("conversation.item.input_audio_transcription."):
             self._transcription(event)
         elif kind == "conversation.item.deleted" and event.item_id is not None:  # we delete none
+            self._order.remove(event.item_id)
             self._scheduler.blocked(event.item_id, now)
         elif kind == "rate_limits.updated":
             used_up = [each.reset_seconds for each in event.rate_limits or () if each.remaining is not None and each.remaining <= 0]
@@ -168,10 +192,15 @@ class ConversationSession(SessionCore):
 
     def _response(self, event: ServerEvent, now: float) -> None:
         if event.type == "response.created" and event.response is not None:
-            self._scheduler.created(event.response, now)
+            if not self._eager.created(event.response, now):
+                self._scheduler.created(event.response, now)
         elif event.type == "response.done" and event.response is not None:
-            self._scheduler.done(event.response, now)
-        else:
+            if event.response.usage is not None:
+                self._budget.spent(event.response.usage.total)
+            self._state.count(event.response.usage, self._state.settings.model.name)
+            if not self._eager.done(event.response, now):
+                self._scheduler.done(event.response, now)
+        elif not self._eager.output(event, now):
             self._scheduler.output(event, now)
 
     def _audio_buffer(self, event: ServerEvent, now: float) -> None:
@@ -183,6 +212,7 @@ class ConversationSession(SessionCore):
             deaf = self._paused or (began is not None and began < self._deaf_until_ms)  # it began in audio that was thrown away
             if not deaf and len(self._speaking) < _MOST_SPEAKING:
                 self._speaking[item] = Turn(item, self._state.key(item), self._state.clock.arrival(began))
+                self._eager.speaks(self._speaking[item], now)
                 if self._finishing:
                     self._end_speech(now)
             self._counted(began, now)
@@ -191,6 +221,7 @@ class ConversationSession(SessionCore):
             if turn is not None:
                 turn.ended = self._state.clock.arrival(event.audio_end_ms)
                 turn.timeline.stopped(turn.ended, self.settings.model.turn_detection.silence_ms)
+                self._eager.stopped(turn, now)
             self._counted(event.audio_end_ms, now)
         elif event.type.endswith(".committed"):
             self._committed(item, now)
@@ -218,7 +249,11 @@ class ConversationSession(SessionCore):
         if text := self._early.pop(turn.key, ""):  # words may overtake the commit
             turn.heard = True
             self._history.customer_words(turn.key, text)
-        self._scheduler.committed(turn, now)
+        early = self._eager.claim(turn)
+        if early is not None:
+            self._scheduler.adopt(early, turn, now)
+        else:
+            self._scheduler.committed(turn, now)
         if self._paused:
             self._scheduler.drop("paused", WithdrawnReason.PAUSED, now)
 
@@ -229,6 +264,7 @@ class ConversationSession(SessionCore):
         state, key = self._state, self._state.key(item)
         turn = next((turn for turn in reversed(self._turns) if turn.item == item), None)
         if event.type.endswith(".delta") and event.delta:
+            self._eager.said(item, event.delta)
             state.event(*self._transcripts.piece(key, event.delta))
         elif event.type.endswith(".completed"):
             text = (event.transcript or "")[: state.limits.words_characters]
@@ -250,7 +286,7 @@ class ConversationSession(SessionCore):
         """Nothing depends on it."""
 
     def _about_request(self, error: ErrorInfo, now: float) -> bool:
-        return self._scheduler.refused(error.event_id, error, now)
+        return self._eager.refused(error.event_id, error, now) or self._scheduler.refused(error.event_id, error, now)
 
     def _about_item(self, error: ErrorInfo) -> bool:
         """Words whose neighbour is gone: their place is the end, then."""
@@ -274,7 +310,7 @@ class ConversationSession(SessionCore):
         return settings.conversation_update(event_id, self.settings.model)
 
     def _may_update(self) -> bool:
-        return not self._scheduler.active
+        return not self._scheduler.active and not self._eager.busy
 
     def _update_changed(self, now: float) -> None:
         self._limiter.per_minute = self.settings.model.max_responses_per_minute

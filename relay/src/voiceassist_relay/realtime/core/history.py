@@ -170,6 +170,24 @@ class ItemOrder:
         self._shrink()
         return None if last else previous
 
+    def follow(self, item: str, *names: str) -> None:
+        """Places items right behind another one, or at the end where that is not known any more."""
+        at, index = next(
+            ((at, index) for index, (at, name) in enumerate(self._items) if name == item), (self._items[-1][0] if self._items else 0.0, -1)
+        )
+        place = index + 1 if index >= 0 else len(self._items)
+        self._items[place:place] = [(at, name) for name in names]
+        self._shrink()
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        """The latest items, in order."""
+        return tuple(name for _, name in self._items)
+
+    def remove(self, item: str) -> None:
+        """An item is no more."""
+        self._items = [each for each in self._items if each[1] != item]
+
     def _shrink(self) -> None:
         if len(self._items) > _KEPT:
             del self._items[: len(self._items) - _KEPT]

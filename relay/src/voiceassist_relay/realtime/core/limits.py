@@ -113,6 +113,10 @@ class ResponseLimiter:
             return now
         return self._asked[len(self._asked) - self.per_minute] + MINUTE
 
+    def has_room(self, now: float, count: int) -> bool:
+        """Whether so many responses may be asked for now."""
+        return self.free_at(now) <= now and len(self._asked) + count <= self.per_minute
+
     def asked(self, now: float) -> None:
         """A response is asked for."""
         self._asked.append(now)

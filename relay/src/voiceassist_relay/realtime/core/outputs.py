@@ -55,6 +55,8 @@ class DraftShown:
     item: str
     answer: str
     revision: str
+    early: bool = False
+    """The turn is not over yet: it may be withdrawn because the customer goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,14 @@ class ResponseOver:
 
 
 @dataclass(frozen=True, slots=True)
+class EarlyOver:
+    """A response ahead of a turn's end came to an outcome: used, wasted, refused; and how many tokens it took for nothing."""
+
+    outcome: str
+    wasted_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class ModelFault:
     """An error of the server, by a label of a closed set."""
 
@@ -137,7 +147,7 @@ class AudioMisread:
 
 
 Told = DraftShown | FinishedSuggestion | DraftWithdrawn | TurnHandled | OutputRead | Words | AgentSpoke
-Event = Told | TokensUsed | ResponseOver | ModelFault | AudioMisread
+Event = Told | EarlyOver | TokensUsed | ResponseOver | ModelFault | AudioMisread
 
 
 class Outputs(NamedTuple):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .server_events import Item
+from .server_events import Item, ResponseInfo, ServerEvent
 from .suggest_tool import NAME
-from .suggestion_parser import Arguments, SuggestionParser, from_text
+from .suggestion_parser import Arguments, SuggestionParser
 from .turns import Turn
 
 _MOST_ITEMS = 16
@@ -22,6 +22,15 @@ class Response:
         """Its turns have their outcome."""
         self.drafted: str | None = None
         """The item of which a draft is on the agent's screen."""
+        self.early = False
+        """It was asked for ahead of the turn's end, out of band: the conversation does not have it."""
+        self.begun = False
+        """Something of its text came."""
+        self.whole = False
+        """Our call is complete."""
+        self.latest: str | None = None
+        """The latest draft, and `ended`: how it ended. Kept while it is not known whether it is the answer."""
+        self.ended: ResponseInfo | None = None
         self.call_item: str | None = None
         self.call_id: str | None = None
         self._parser = SuggestionParser()
@@ -35,6 +44,31 @@ class Response:
     def turn(self) -> Turn | None:
         """The turn that it answers; None if we did not ask for it."""
         return self.turns[-1] if self.turns else None
+
+    def take(self, event: ServerEvent) -> str | None:
+        """Any event between its beginning and its end; returns a new draft."""
+        match event.type:
+            case "response.output_item.added" if event.item is not None:
+                self.added(event.item)
+            case "response.function_call_arguments.delta":
+                self.begun = True
+                return self.arguments_delta(event.item_id, event.delta or "")
+            case "response.function_call_arguments.done":
+                self.begun = True
+                return self.arguments_done(event.item_id, event.arguments)
+            case "response.output_text.delta":
+                self.begun = True
+                self.text_delta(event.item_id, event.delta or "")
+            case "response.output_text.done":
+                self.text_done(event.item_id, event.text or "")
+            case "response.output_audio_transcript.delta":
+                self.begun = True
+                self.text_delta(event.item_id, event.delta or "", spoken=True)
+            case "response.output_audio_transcript.done":
+                self.text_done(event.item_id, event.transcript or "", spoken=True)
+            case "response.output_item.done" if event.item is not None and self.done(event.item):
+                self.begun = self.whole = True
+        return None
 
     def added(self, item: Item) -> None:
         """An output item began."""
@@ -80,15 +114,20 @@ class Response:
         self._arguments = item.arguments or self._arguments
         return True
 
+    @property
+    def arguments(self) -> str:
+        """The call's arguments as the model wrote them, once it is whole."""
+        return self._arguments or self._parser.text
+
     def call(self) -> Arguments | None:
         """What the call says; None if it cannot be made to fit."""
         return self._parser.finish(self._arguments)
 
-    def text(self) -> tuple[str, Arguments | None]:
-        """For a response without a call: the item of its text, and what the text says. Commentary is passed over."""
+    def text(self) -> tuple[str, str]:
+        """For a response without a call: the item of its text, and the text. Commentary is passed over."""
         texts = {item: "".join(parts) or "".join(self._spoken.get(item, ())) for item, parts in self._texts.items()}
         items = [item for item, text in texts.items() if text and item not in self._commentary]
-        return (items[-1] if items else ""), from_text("\n".join(texts[item] for item in items))
+        return (items[-1] if items else ""), "\n".join(texts[item] for item in items)
 
     def _room_for(self, item: str) -> bool:
         if item not in self._texts:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from voiceassist_crds.messages import WithdrawnReason
 
 from ...interfaces import FinishedSuggestion, OutputForm
-from .client_events import KIND, call_output, response_cancel, response_create
+from .client_events import KIND, call_item, call_output, response_cancel, response_create, text_item
 from .failures import RATE_CODES, from_code, is_already_active, is_blocked, is_rate_limit, label, wait_in
 from .history import History, ItemOrder
 from .limits import ResponseLimiter
@@ -13,7 +13,7 @@ from .outputs import DraftShown, DraftWithdrawn, GiveUp, ModelFault, OutputRead,
 from .response import Response
 from .server_events import ErrorInfo, ResponseInfo, ServerEvent
 from .session_base import SessionState
-from .suggestion_parser import Arguments
+from .suggestion_parser import Arguments, from_text
 from .turns import Turn
 
 _CREATED = "response.created"
@@ -89,6 +89,38 @@ class ResponseScheduler:
 
     # the response's events
 
+    @property
+    def takes_early(self) -> bool:
+        """Whether a response may be asked for that is ahead of its turn: none else is under way or waits."""
+        return not (self.held or self.active or self.waiting)
+
+    def free_for_early(self, now: float) -> bool:
+        """Whether the limits leave room for one response that may come to nothing, and one more."""
+        return self._blocked_until <= now and self._limiter.has_room(now, 2)
+
+    def asked_early(self, now: float) -> None:
+        """A response was asked for ahead of its turn: it counts as any other."""
+        self._limiter.asked(now)
+
+    def adopt(self, early: Response, turn: Turn, now: float) -> None:
+        """The turn ended as the response ahead of it had expected: it is the answer, and no other is asked for."""
+        state, self._current = self._state, early
+        early.turns = [turn]
+        turn.attempts += 1
+        if early.whole:
+            self._called(early, now)
+        elif early.drafted is not None and early.latest is not None:
+            state.event(DraftShown(early.drafted, early.latest, state.settings.revision))
+        if early.ended is not None:
+            self._current = None
+            if not early.settled:
+                self._ended(early, early.ended, now)
+            self.ask(now)
+        elif early.created:
+            state.live.expect(_OUTPUT, now, state.limits.first_output)
+        else:
+            state.live.expect(_CREATED, now, state.limits.created)
+
     def created(self, response: ResponseInfo, now: float) -> None:
         """A response began."""
         current = self._current
@@ -123,36 +155,17 @@ class ResponseScheduler:
         self._state.live.expect(_OUTPUT, now, self._state.limits.next_output)
         if current.settled:
             return
-        draft = None
-        match event.type:
-            case "response.output_item.added" if event.item is not None:
-                current.added(event.item)
-            case "response.function_call_arguments.delta":
-                self._first(current, now)
-                draft = current.arguments_delta(event.item_id, event.delta or "")
-            case "response.function_call_arguments.done":
-                self._first(current, now)
-                draft = current.arguments_done(event.item_id, event.arguments)
-            case "response.output_text.delta":
-                self._first(current, now)
-                current.text_delta(event.item_id, event.delta or "")
-            case "response.output_text.done":
-                current.text_done(event.item_id, event.text or "")
-            case "response.output_audio_transcript.delta":
-                self._first(current, now)
-                current.text_delta(event.item_id, event.delta or "", spoken=True)
-            case "response.output_audio_transcript.done":
-                current.text_done(event.item_id, event.transcript or "", spoken=True)
-            case "response.output_item.done" if event.item is not None and current.done(event.item):
-                self._first(current, now)
-                self._called(current, now)
-        if draft is not None and current.call_item is not None:
+        draft = current.take(event)
+        if current.begun:
+            self._first(current, now)
+        if current.whole:
+            self._called(current, now)
+        elif draft is not None and current.call_item is not None:
             current.drafted = self._state.key(current.call_item)
             self._state.event(DraftShown(current.drafted, draft, self._state.settings.revision))
 
     def done(self, response: ResponseInfo, now: float) -> None:
         """A response ended."""
-        self._state.count(response.usage, self._state.settings.model.name)
         current = self._current
         ours = current is not None and (
             _same(response.id, current.id) if current.created else (response.metadata or {}).get("kind") == KIND
@@ -259,14 +272,21 @@ class ResponseScheduler:
 
     def _called(self, current: Response, now: float) -> None:
         """Our call is whole: its turn has its outcome, whatever becomes of the response."""
-        item = current.call_item or ""
+        state, item = self._state, current.call_item or ""
         arguments = current.call()
-        self._told(current, self._state.key(item), arguments, now)
-        if current.call_id is not None:
-            name = self._state.name("o")
+        self._told(current, state.key(item), arguments, now)
+        if current.call_id is None:
+            return
+        name, shown = state.name("o"), arguments is not None and arguments.relevant
+        if current.early and current.turn is not None:
+            call, turn = state.name("f"), current.turn.item
+            state.send(call_item(state.name("i"), call, current.call_id, current.arguments, turn))
+            state.send(call_output(state.name("i"), name, current.call_id, shown=shown, previous=call))
+            self._order.follow(turn, call, name)
+        else:
+            self._order.append(item, now)
             self._order.append(name, now)
-            shown = arguments is not None and arguments.relevant
-            self._state.send(call_output(self._state.name("i"), name, current.call_id, shown=shown))
+            state.send(call_output(state.name("i"), name, current.call_id, shown=shown))
 
     def _told(self, current: Response, item: str, arguments: Arguments | None, now: float) -> None:
         turn = current.turn
@@ -301,9 +321,10 @@ class ResponseScheduler:
                     if current.done(item):
                         self._called(current, now)
                         return
-                item_id, arguments = current.text()
+                item_id, text = current.text()
                 if item_id:
-                    self._told(current, self._state.key(item_id), arguments, now)
+                    self._told(current, self._state.key(item_id), from_text(text), now)
+                    self._placed(current, item_id, text, now)
                 else:
                     self._read(None)
                     self._state.event(ModelFault("empty_response"))
@@ -320,6 +341,16 @@ class ResponseScheduler:
             case _:
                 error = details.error if details is not None and details.error is not None else ErrorInfo()
                 self._failed(current, error, now)
+
+    def _placed(self, current: Response, item: str, text: str, now: float) -> None:
+        """An answer without a call has its place in the conversation; one that was asked for ahead is put there."""
+        state = self._state
+        if current.early and current.turn is not None:
+            name = state.name("m")
+            state.send(text_item(state.name("i"), name, "assistant", text, current.turn.item))
+            self._order.follow(current.turn.item, name)
+        else:
+            self._order.append(item, now)
 
     def _failed(self, current: Response, error: ErrorInfo, now: float) -> None:
         self._state.event(ModelFault(label(error.code, error.type)))

@@ -118,6 +118,7 @@ class ResponseInfo(msgspec.Struct):
     output: list[Item] | None = None
     metadata: dict[str, Any] | None = None
     usage: Usage | None = None
+    conversation_id: str | None = None
 
 
 class SessionInfo(msgspec.Struct):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 from . import client_events
 from .audio_time import AudioClock
@@ -101,6 +102,20 @@ class SessionCore(ABC):
     def wants_frames(self) -> bool:
         """Whether `frame` is to be called with each frame that is written."""
         return False
+
+    @property
+    def listens_at(self) -> float | None:
+        """When `listen` is to be called, in seconds of its clock; None: there is nothing to listen for."""
+        return None
+
+    @property
+    def listens_from(self) -> float:
+        """Arrival of the first frame that `listen` is to be given."""
+        return math.inf
+
+    def listen(self, frames: Sequence[bytes], arrivals: Sequence[float], now: float) -> Outputs:  # noqa: ARG002 - for cores that listen
+        """The audio that arrived from `listens_from` on: base64 mu-law, and when each frame arrived."""
+        return NOTHING
 
     @property
     @abstractmethod

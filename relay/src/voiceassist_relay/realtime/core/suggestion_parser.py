@@ -241,9 +241,14 @@ class SuggestionParser:
         self._shown = text
         return text
 
+    @property
+    def text(self) -> str:
+        """The pieces as they came."""
+        return "".join(self._pieces)
+
     def finish(self, arguments: str | None = None) -> Arguments | None:
         """The whole: `arguments` as the model's server repeats them, else the pieces. None if they cannot be made to fit."""
-        text = written = arguments if arguments else "".join(self._pieces)
+        text = written = arguments or self.text
         if len(text) > MAX_CHARACTERS:
             return None
         reader = self._reader

@@ -35,6 +35,8 @@ class Capabilities:
     """Turn detection for the agent's track; where it is refused, the client commits."""
     output_modalities_per_response: bool = True
     """`output_modalities` in `response.create`, and not only in the session."""
+    out_of_band: bool = True
+    """Responses beside the conversation, to audio that the request brings along: what a draft ahead of the turn's end needs."""
     audio_formats: tuple[AudioFormat, ...] = (AudioFormat.PCMU,)
     """What audio is known to be taken; the first where the configuration names none."""
 
@@ -128,6 +130,7 @@ class Provider:
             reasoning=self.family(model) is Family.SECOND,
             turn_detection_of_agent=agent not in {"gpt-live-transcribe", "gpt-realtime-whisper"},
             output_modalities_per_response=True,
+            out_of_band=self.known or self.family(model) is not Family.OTHER,
             audio_formats=self.audio_formats,
         )
 

@@ -1,0 +1,85 @@
+"""Likely ends of the customer's sentences: silence, how the voice fell before it, and the last words where they are known. Pure.
+
+One rule. A frame is quiet below a tenth of the turn's own loudness, and below the least that counts as a voice at all. A sentence has
+likely ended after `silence` of quiet, taken by `_FALLEN` where the voice had fallen before, by `_HELD` where it broke off at full voice (a
+stop inside a word, somebody who thinks), by `_OPEN` where the words so far ask to be gone on with.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+FRAME: Final = 0.02
+"""Seconds of a frame."""
+LEAST_VOICE: Final = 0.008
+"""Loudness, 0 to 1, below which nothing is a voice."""
+LEAST_SPEECH: Final = 0.2
+"""Seconds of voice before a turn is worth an answer."""
+GOES_ON: Final = 0.06
+"""Seconds of voice after a likely end that disprove it: a click is shorter."""
+_QUIET_SHARE: Final = 0.1
+_LAST: Final = 4
+"""Frames of voice before the silence whose loudness tells whether it fell."""
+_FALLEN_BELOW, _HELD_ABOVE = 0.6, 1.05
+_FALLEN, _HELD, _OPEN = 0.8, 1.2, 2.0
+_OPEN_ENDS: Final = (",", "-", "–", "—", "…", "...", ":", ";", "、", "،")
+_OPEN_WORDS: Final = frozenset(
+    {
+        *("and", "or", "but", "because", "so", "if", "that", "which", "the", "a", "an", "my", "to", "of", "in", "with", "for", "um", "uh"),
+        *("und", "oder", "aber", "weil", "dass", "wenn", "der", "die", "das", "ein", "eine", "mein", "meine", "mit", "für", "äh", "ähm"),
+        *("y", "o", "pero", "porque", "que", "si", "el", "la", "un", "una", "mi", "con", "para", "de", "en"),
+        *("et", "ou", "mais", "parce", "si", "le", "les", "une", "mon", "ma", "avec", "pour", "euh"),
+    }
+)
+
+
+def ends_open(words: str) -> bool:
+    """Whether the words so far ask to be gone on with; of words that are not known nothing is said."""
+    text = words.rstrip()
+    return text.endswith(_OPEN_ENDS) or (bool(text) and text.split()[-1].lower() in _OPEN_WORDS)
+
+
+class SentenceEnd:
+    """One turn's voice, frame by frame."""
+
+    def __init__(self) -> None:
+        self.last_voice: float | None = None
+        """Arrival of the latest frame with a voice."""
+        self.quiet = 0.0
+        """Seconds of quiet since then, as heard: frames that did not come are none."""
+        self._voiced = 0
+        self._sum = 0.0
+        self._last: deque[float] = deque(maxlen=_LAST)
+
+    @property
+    def voice(self) -> float:
+        """Seconds of voice so far."""
+        return self._voiced * FRAME
+
+    def hear(self, level: float, arrived: float) -> None:
+        """One frame: its loudness, 0 to 1, and its arrival in seconds."""
+        if level >= max(LEAST_VOICE, _QUIET_SHARE * self._mean):
+            self._voiced += 1
+            self._sum += level
+            self._last.append(level)
+            self.last_voice, self.quiet = arrived, 0.0
+        else:
+            self.quiet += FRAME
+
+    def needed(self, silence: float, words: str = "") -> float:
+        """Seconds of quiet after which the sentence has likely ended, where `silence` is what is configured, in seconds."""
+        if ends_open(words):
+            return silence * _OPEN
+        fall = sum(self._last) / len(self._last) / self._mean if self._last else 1.0
+        if fall < _FALLEN_BELOW:
+            return silence * _FALLEN
+        return silence * _HELD if fall > _HELD_ABOVE else silence
+
+    def ended(self, silence: float, words: str = "") -> bool:
+        """Whether the sentence has likely ended; the nearest frame counts."""
+        return self.voice >= LEAST_SPEECH and self.quiet > self.needed(silence, words) - FRAME / 2 - 1e-6
+
+    @property
+    def _mean(self) -> float:
+        return self._sum / self._voiced if self._voiced else 0.0
