@@ -183,6 +183,19 @@ def test_core_what_is_no_audio_of_the_common_size_is_kept_as_it_came() -> None:
         assert ring.kept(0, len(ring)) == [strange, *[COMMON] * PACK]
 
 
+def test_core_what_came_since_a_moment_is_told_packed_or_not() -> None:
+    buffer = AudioBuffer(30.0)
+    frames = [base64.b64encode(bytes([number]) * 160) for number in range(3 * PACK + 5)]
+    for number, frame in enumerate(frames):
+        buffer.sent(number * 0.02, frame)
+    buffer.pack()
+    for first in (0, 3, PACK, 3 * PACK + 1, 3 * PACK + 4):
+        payloads, arrivals = buffer.since(first * 0.02)
+        assert list(payloads) == frames[first:]
+        assert list(arrivals) == [number * 0.02 for number in range(first, len(frames))]
+    assert [list(part) for part in buffer.since(9.0)] == [[], []]
+
+
 def test_core_packed_audio_takes_two_thirds_of_the_memory() -> None:
     def held(*, packed: bool) -> int:
         tracemalloc.start()

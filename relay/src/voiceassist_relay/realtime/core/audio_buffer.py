@@ -104,7 +104,7 @@ class AudioBuffer:
     def since(self, arrival: float) -> tuple[Sequence[bytes], Sequence[float]]:
         """The frames that arrived then or later, oldest first, and when each arrived."""
         start = bisect_left(self.arrivals, arrival)
-        return self.frames[start:], self.arrivals[start:]
+        return self.kept(start, len(self)), self.arrivals[start:]
 
     def take(self) -> Iterator[tuple[float, bytes, bool]]:
         """The frames to be written to the present session, oldest first, with whether an earlier session got them already.
