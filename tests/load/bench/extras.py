@@ -128,7 +128,7 @@ def burst(there: Rig, calls: int = BURST) -> dict[str, Any]:
 
 
 def render_ms() -> float:
-    """How long rendering /metrics holds up the loop: every series of frames, turns and revisions there, best of many."""
+    """How long a rendering of /metrics takes, all slices together: every series of frames, turns and revisions there, best of many."""
     metrics, timing = RelayMetrics(), TurnTiming(1, 2, 3, 4, 5, 6)
     revisions = [f"{number:04d}" for number in range(MAX_REVISIONS)]
     metrics.use_revisions(revisions)

@@ -74,7 +74,7 @@ def _extras(extras: dict[str, Any]) -> list[str]:
         f"| memory of one of {memory['calls']} calls with both sessions | {flat} |",
         f"| of that, the two audio buffers | {memory['replayKb']:.0f} KB; beside them {memory['besideReplayKb']:.0f} KB |",
         f"| a scrape of /metrics with {scrape['calls']} calls | the whole request {scrape['bestMs']:.1f} ms at best, "
-        f"{scrape['medianMs']:.1f} ms as a rule; rendering holds up the loop for {scrape['blocksMs']:.1f} ms |",
+        f"{scrape['medianMs']:.1f} ms as a rule; rendering takes {scrape['blocksMs']:.1f} ms, in slices |",
         *(
             f"| {joined['ms']} ms of audio in one append | {joined['cpuUsPerFrame']:.1f} us/frame, saves {joined['saves']:.0%}; "
             f"p50 {joined['p50Ms']:.1f} ms, p99 {joined['p99Ms']:.1f} ms |"

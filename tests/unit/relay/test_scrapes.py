@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Iterator
 
 import pytest
 
-from voiceassist_relay.metrics.scrapes import AT_ONCE, WAITING, Scrapes, TooMany
+from voiceassist_relay.metrics.scrapes import AT_ONCE, SLICE, WAITING, Scrapes, TooMany
 
 pytestmark = pytest.mark.looptime
 
@@ -15,9 +17,9 @@ class Renderings:
     def __init__(self) -> None:
         self.count = 0
 
-    def __call__(self) -> bytes:
+    def __call__(self) -> list[str]:
         self.count += 1
-        return b"%d" % self.count
+        return [str(self.count)]
 
 
 async def test_scrapes_a_rendering_stands_for_a_second() -> None:
@@ -56,6 +58,53 @@ async def test_scrapes_those_above_the_bound_are_refused_at_once() -> None:
     assert list(results[:AT_ONCE]) == [b"1"] * AT_ONCE
     assert list(results[AT_ONCE:-3]) == [b"2"] * WAITING
     assert all(isinstance(result, TooMany) for result in results[-3:])
+
+
+async def test_scrapes_a_rendering_lets_others_go_first() -> None:
+    """Every piece takes as long as a slice; what else there is to do is done between them, and who asks meanwhile gets the same."""
+    done = 0
+
+    def slow() -> Iterator[str]:
+        nonlocal done
+        for number in range(20):
+            time.sleep(SLICE)
+            assert done >= number - 1
+            yield f"{number} "
+
+    async def others() -> None:
+        nonlocal done
+        while True:
+            await asyncio.sleep(0)
+            done += 1
+
+    task = asyncio.create_task(others())
+    scrapes = Scrapes(slow)
+    first, second = await asyncio.gather(scrapes.text(), scrapes.text())
+    task.cancel()
+    assert first == second == "".join(f"{number} " for number in range(20)).encode()
+
+
+async def test_scrapes_a_client_that_goes_away_takes_no_rendering_from_another() -> None:
+    scrapes = Scrapes(Renderings())
+    gone, stays = asyncio.create_task(scrapes.text()), asyncio.create_task(scrapes.text())
+    await asyncio.sleep(0)
+    gone.cancel()
+    assert await stays == b"1"
+
+
+async def test_scrapes_a_rendering_that_fails_is_tried_again() -> None:
+    fails = True
+
+    def render() -> Iterator[str]:
+        if fails:
+            raise RuntimeError
+        yield "well"
+
+    scrapes = Scrapes(render)
+    with pytest.raises(RuntimeError):
+        await scrapes.text()
+    fails = False
+    assert await scrapes.text() == b"well"
 
 
 async def test_scrapes_with_no_time_each_has_a_rendering_of_its_own() -> None:

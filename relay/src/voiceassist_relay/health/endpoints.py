@@ -8,7 +8,7 @@ import os
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from http import HTTPStatus
 
@@ -183,12 +183,11 @@ class PrivateEndpoints:
 
         return router
 
-    def _rendered(self) -> bytes:
+    def _rendered(self) -> Iterator[str]:
         self._refresh_gauges()
-        self._metrics.tasks.set(len(asyncio.all_tasks()))
-        text = self._metrics.render()
+        self._metrics.tasks.set(len(asyncio.all_tasks()) - 1)  # without the one that renders
+        yield from self._metrics.pieces()
         self._refresh_labels()  # only now: what ended calls counted has to be read once before its series go
-        return text
 
 
 def _family(model: ModelConfig) -> str:

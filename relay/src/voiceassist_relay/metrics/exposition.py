@@ -10,13 +10,15 @@ from prometheus_client.utils import floatToGoString
 _number: Callable[[float], str] = floatToGoString
 
 
-def text(registry: CollectorRegistry, labels: Mapping[str, str]) -> bytes:
-    """The exposition in Prometheus's text format 0.0.4, labels in order. A series' own label wins over one of `labels` with the same name.
+def pieces(registry: CollectorRegistry, labels: Mapping[str, str]) -> Iterator[str]:
+    """The exposition in Prometheus's text format 0.0.4, line by line, labels in order.
+
+    A series' own label wins over one of `labels` with the same name.
 
     Half the time of the client's `generate_latest`, which looks for much that we do not have: the event loop waits for it. A
     counter's `_created` series is left out: Prometheus does not use it, and each would count as a series more.
     """
-    return "".join(_lines(registry, [(name, f'{name}="{_escaped(value)}"') for name, value in labels.items()])).encode()
+    return _lines(registry, [(name, f'{name}="{_escaped(value)}"') for name, value in labels.items()])
 
 
 def _lines(registry: CollectorRegistry, everyones: list[tuple[str, str]]) -> Iterator[str]:

@@ -8,7 +8,7 @@ further ones are counted as `other`, and the series of one that is no longer use
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
@@ -17,7 +17,7 @@ from voiceassist_crds.reasons import Refusal
 
 from ..interfaces import TurnTiming
 from . import labels as closed
-from .exposition import text as exposition
+from .exposition import pieces
 from .labels import MAX_MODELS, MAX_REVISIONS, OTHER, Values, alone
 from .revision_counts import RevisionCounts
 
@@ -170,7 +170,11 @@ class RelayMetrics:
 
     def render(self) -> bytes:
         """The exposition in Prometheus's text format."""
-        return exposition(self.registry, self._owner)
+        return "".join(self.pieces()).encode()
+
+    def pieces(self) -> Iterator[str]:
+        """The same, line by line."""
+        return pieces(self.registry, self._owner)
 
     # revisions and models as labels
 
