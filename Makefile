@@ -10,7 +10,7 @@ PACKAGES := $(addprefix voiceassist_,$(DISTRIBUTIONS))
 
 LINTS := lint-style lint-types lint-layers lint-dependencies lint-generated lint-shell lint-long
 
-.PHONY: help setup demo plugin test test-fast coverage lint $(LINTS) format generate bench soak fuzz lock version images release clean
+.PHONY: help setup demo plugin test test-fast coverage lint $(LINTS) format generate bench bench-operator soak fuzz lock version images release clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ bench: setup ## what a frame costs beside the limit, and a call (BASE=COMMIT, QU
 	@$(BIN)/python tools/bench.py $(if $(QUICK),--quick) $(if $(JSON),--json) $(if $(WRITE),--write) $(if $(MEMORY),--memory $(MEMORY)) \
 		$(if $(BASE),--base $(BASE)) $(ARGS)
 	@$(if $(or $(JSON),$(WRITE),$(MEMORY),$(BASE),$(ARGS)),:,$(BIN)/python tools/bench.py panel_cost $(if $(QUICK),--quick))
+
+bench-operator: setup ## what the operator costs, beside a bare one (OBJECTS=100, BASE=commit, JSON=1; root, Linux)
+	@$(BIN)/python tools/bench.py operator --objects $(or $(OBJECTS),100) $(if $(BASE),--base $(BASE)) $(if $(JSON),--json) $(ARGS)
 
 fuzz: setup ## what the relay reads from others, with new seeds for MINUTES=5; findings go to tests/fuzz_corpus
 	@$(BIN)/python tools/fuzz.py --minutes $(or $(MINUTES),5) $(ARGS)

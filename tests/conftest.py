@@ -13,9 +13,9 @@ from hypothesis import HealthCheck, settings
 
 from support.loops import FACTORIES
 
-settings.register_profile("ci", derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow])
-if os.environ.get("CI") == "true":
-    settings.load_profile("ci")
+settings.register_profile("desk", deadline=None)  # how long an example takes says how busy the machine is
+settings.register_profile("ci", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("ci" if os.environ.get("CI") == "true" else "desk")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -7,6 +7,7 @@ tools/bench.py --memory MINUTES [--calls N] [--session-seconds S]      memory of
 tools/bench.py flex [--quick] [--json]      latency to the pixel, in the real Flex UI (needs npm and chromium)
 tools/bench.py media_frame_cost | model_frame_cost      what a frame costs by stage, without sockets
 tools/bench.py scrape_cost [--clients N]      what clients that scrape /metrics without a pause take of the audio's core
+tools/bench.py operator [--objects N] [--base COMMIT] [--json]      the operator on a real API server, beside a bare one (root, Linux)
 tools/bench.py panel_cost [--json] [--quick]      what the panel costs an agent's browser
 """
 
@@ -31,6 +32,8 @@ def main() -> int:
         return run(str(costs[arguments[0]]), *arguments[1:])
     if arguments[:1] == ["flex"]:
         return run("-m", "flex.bench", *arguments[1:])
+    if arguments[:1] == ["operator"]:
+        return run("-m", "load.operator_bench", *arguments[1:])
     if "--base" in arguments[:-1]:
         at = arguments.index("--base")
         with checkout(arguments[at + 1]) as tree:

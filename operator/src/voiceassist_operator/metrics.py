@@ -13,7 +13,6 @@ OTHER_VERSION = ("relay_status", "relay_status_field", "object_spec_field", "obj
 """What of another version may not be known: a relay's whole answer, a field of it, a field of an object's spec or status."""
 CANARY_EVENTS = ("CanaryBegun", "CanaryStep", "CanaryEnded", "CanaryRejected", "PromptLost")
 """What is told of a canary of the prompt, as its Kubernetes events are named."""
-_STATUSES = ("True", "False", "Unknown")
 
 
 class OperatorMetrics:
@@ -22,13 +21,15 @@ class OperatorMetrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        self._known: dict[tuple[str, str], set[str]] = {}
         buckets = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
         self._duration = Histogram(
             PREFIX + "reconcile_duration_seconds", "Reconciles by outcome.", ["outcome"], buckets=buckets, registry=self.registry
         )
         self._condition = Gauge(
-            PREFIX + "condition", "1 for the status that a condition has.", ["namespace", "name", "type", "status"], registry=self.registry
+            PREFIX + "condition",
+            "1 for the status that a condition has; there is none for the others.",
+            ["namespace", "name", "type", "status"],
+            registry=self.registry,
         )
         self._reason = Gauge(
             PREFIX + "condition_reason",
@@ -36,7 +37,8 @@ class OperatorMetrics:
             ["namespace", "name", "type", "reason"],
             registry=self.registry,
         )
-        self._reasons: dict[tuple[str, str, str], str] = {}
+        self._conditions: dict[tuple[str, str], dict[str, tuple[str, str]]] = {}
+        """Status and reason of each condition, by object and type."""
         self._leading = Gauge(PREFIX + "leading", "1 while this replica holds the Lease.", registry=self.registry)
         self._writes = Counter(PREFIX + "writes_total", "Writes to the cluster, by kind.", ["kind"], registry=self.registry)
         self._requests = Counter(
@@ -88,31 +90,33 @@ class OperatorMetrics:
 
     def conditions(self, namespace: str, name: str, conditions: Sequence[Mapping[str, Any]]) -> None:
         """The conditions of one object."""
-        known = self._known.setdefault((namespace, name), set())
-        self._rollout.labels(namespace, name)  # there before the first roll-out ends, so that a rate sees that one too
-        for event in CANARY_EVENTS:
-            self._canaries.labels(namespace, name, event)
-        for condition in conditions:
-            known.add(condition["type"])
-            for status in _STATUSES:
-                self._condition.labels(namespace, name, condition["type"], status).set(int(condition["status"] == status))
-            self._note_reason((namespace, name, condition["type"]), condition["reason"])
+        new = {one["type"]: (one["status"], one["reason"]) for one in conditions}
+        old = self._conditions.get((namespace, name))
+        if new == old:
+            return
+        if old is None:  # there before the first roll-out ends, so that a rate sees that one too
+            self._rollout.labels(namespace, name)
+            for event in CANARY_EVENTS:
+                self._canaries.labels(namespace, name, event)
+        for kind, (status, reason) in new.items():
+            old_status, old_reason = (old or {}).get(kind, ("", ""))
+            self._replace(self._condition, (namespace, name, kind), status, old_status)
+            self._replace(self._reason, (namespace, name, kind), reason, old_reason)
+        self._conditions[namespace, name] = {**(old or {}), **new}
 
-    def _note_reason(self, key: tuple[str, str, str], reason: str) -> None:
-        before = self._reasons.get(key)
-        if before != reason:
-            if before is not None:
-                self._reason.remove(*key, before)
-            self._reasons[key] = reason
-            self._reason.labels(*key, reason).set(1)
+    def _replace(self, gauge: Gauge, key: tuple[str, str, str], new: str, old: str) -> None:
+        """One series stands for what is, and none for what was."""
+        if old != new:
+            if old:
+                gauge.remove(*key, old)
+            gauge.labels(*key, new).set(1)
 
     def forget(self, namespace: str, name: str) -> None:
         """An object is gone."""
-        known = self._known.pop((namespace, name), None)
-        for kind in known or ():
-            for status in _STATUSES:
-                self._condition.remove(namespace, name, kind, status)
-            self._reason.remove(namespace, name, kind, self._reasons.pop((namespace, name, kind)))
+        known = self._conditions.pop((namespace, name), None)
+        for kind, (status, reason) in (known or {}).items():
+            self._condition.remove(namespace, name, kind, status)
+            self._reason.remove(namespace, name, kind, reason)
         if known is not None:
             self._rollout.remove(namespace, name)
             for event in CANARY_EVENTS:

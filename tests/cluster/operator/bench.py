@@ -35,7 +35,7 @@ class Cluster:
     def __init__(self, kubeconfig: Path, namespace: str) -> None:
         self.namespace = namespace
         config = KubeConfig.from_file(kubeconfig).get()
-        self._client = Client(config=config, trust_env=False, timeout=httpx2.Timeout(10.0))
+        self._client = Client(config=config, trust_env=False, timeout=httpx2.Timeout(60.0))
 
     def get(self, kind: tuple[str, str], name: str) -> Manifest:
         return json.loads(json.dumps(self._client.get(KINDS[kind], name, namespace=self.namespace)))

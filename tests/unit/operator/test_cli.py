@@ -77,7 +77,7 @@ MINIMAL: dict[str, Any] = yaml.safe_load((ROOT / "examples/voiceassist-minimal.y
             {"rollout.canary.steps": [{"weight": 25}, {"weight": 5}]},
             "spec.rollout.canary.steps: rollout.canary.steps: a step's weight must not be smaller than the one before",
         ),
-        ({"rollout.canary.steps": [{"weight": 5, "pause": {"duration": "10 minutes"}}]}, "pause.duration must be a time such as 90s"),
+        ({"rollout.canary.steps": [{"weight": 5, "pause": {"duration": "10 minutes"}}]}, "pause.duration: '10 minutes' does not match"),
         ({"rollout.canary.analysis.checks": [{"metric": "TurnFailure"}]}, "give one of max and maxIncrease"),
         ({"prompt.instructionsFrom": {"configMapKeyRef": {"name": "x", "key": "y"}}}, "spec.prompt: "),
         ({"relay.podLabels": {"voiceassist.dev/x": "y"}}, "spec.relay.podLabels: "),

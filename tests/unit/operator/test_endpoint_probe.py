@@ -222,3 +222,16 @@ async def test_endpoint_probe_the_token_is_read_for_each_dial_and_not_kept(monke
         await probe._dial(well())
         assert not any(token in map(str, vars(probe).values()) for token in tokens)
     assert tokens == ["first", "second"]
+
+
+async def test_endpoint_probe_a_name_that_still_has_no_address_reads_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = {"data": {"authToken": base64.b64encode(TOKEN.encode()).decode()}}
+    probe = EndpointProbe(Secrets(secret), ProbeSettings(ssl.create_default_context()), lambda: None)  # type: ignore[arg-type]
+
+    async def refused(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "no such name")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", refused)
+    first, second = await dialled(probe), await dialled(probe)
+    assert first is not None and first.result is Endpoint.DNS
+    assert second == first, "there is one Secret to be read, and it was read by the first dial"

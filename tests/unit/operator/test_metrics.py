@@ -19,7 +19,7 @@ def test_metrics_conditions_of_an_object_come_and_go() -> None:
     metrics.conditions("n", "a", [{"type": "Ready", "status": "Unknown", "reason": "Unknown"}])
     name = "voiceassist_operator_condition"
     found = {labels: value for (one, labels), value in samples(metrics).items() if one == name}
-    assert {labels for labels, value in found.items() if value} == {("a", "n", "Unknown", "Ready"), ("b", "n", "True", "Ready")}
+    assert found == {("a", "n", "Unknown", "Ready"): 1, ("b", "n", "True", "Ready"): 1}, "one series a condition: what it is now"
     reasons = {labels for one, labels in samples(metrics) if one == "voiceassist_operator_condition_reason"}
     assert reasons == {("a", "n", "Unknown", "Ready"), ("b", "n", "Ready", "Ready")}, "one reason a condition: the last"
     metrics.rolled_out("n", "a", 1.0)

@@ -184,3 +184,16 @@ async def test_relay_status_each_relay_is_told_what_places_the_others_have() -> 
 )
 def test_relay_status_a_relay_that_takes_no_calls_has_no_places(changes: dict[str, Any], free: int) -> None:
     assert relay_status.places(status("aaaa", **{"active_calls": 2, "max_calls": 10, **changes})) == free
+
+
+async def test_relay_status_the_same_answer_is_the_same_status() -> None:
+    async with asking() as (relay, poller):
+        first = await ask(poller)
+        assert (await ask(poller)).status is first.status, "nothing is read twice"
+        relay.code = 503
+        assert (await ask(poller)).late
+        relay.code = 200
+        again = await ask(poller)
+        assert (again.status is first.status, again.late) == (True, False)
+        relay.body = relay.body.replace('"activeCalls": 2', '"activeCalls": 3')
+        assert (await ask(poller)).status.active_calls == 3

@@ -15,6 +15,7 @@ from aiohttp import web
 from voiceassist_operator.controller.watches import Watches
 from voiceassist_operator.controller.workers import Workers
 from voiceassist_operator.errors import Retryable
+from voiceassist_operator.kubernetes import watch as watch_module
 from voiceassist_operator.kubernetes.kinds import CONFIG_MAP, KINDS, POD, SECRET, VOICEASSIST, Kind, Selection
 from voiceassist_operator.kubernetes.watch import Receiver, Watch, lines
 
@@ -100,6 +101,12 @@ async def test_watch_trouble_is_tried_again_from_where_it_was() -> None:
     api = Api([503, page("7")], [[event("ADDED", "a", "8")], 500, [event("DELETED", "a", "9")]])
     assert await told(api, CONFIG_MAP, Selection()) == [("looked", []), ("changed", "a"), ("deleted", "a")]
     assert [one.get("resourceVersion") for one in api.asked] == [None, None, "7", "8", "8", "9"]
+
+
+async def test_watch_answers_of_another_form_are_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch_module, "FIRST_PAUSE", 0.01)
+    api = Api([{}, [], "well", page("7")], [[{"object": None}], [{"type": "ADDED", "object": 7}], [event("ADDED", "a", "8")], []])
+    assert await told(api, CONFIG_MAP, Selection()) == [("looked", []), ("changed", "a")]
 
 
 async def chunks(*parts: bytes) -> AsyncIterator[bytes]:

@@ -88,6 +88,15 @@ class EndpointProbe:
     async def _dial(self, seen: Observed) -> EndpointFact:
         """Dials once, with the auth token as it is now. Raises OperatorError."""
         spec = seen.owner.spec
+        if (
+            self.found is not None
+            and self.found.result is Endpoint.DNS
+            and self._settings.proxies.of(spec.host, self._settings.port) is None
+        ):
+            try:
+                await _resolve(spec.host, self._settings.port)
+            except (OSError, UnicodeError):  # as before: no Secret is read for that
+                return _no_address(spec.host)
         secret = await self._cluster.credentials(spec.twilio.credentials_secret_ref.name, seen.owner.namespace)
         try:
             token = secret_value(secret or {}, "authToken")
@@ -98,6 +107,16 @@ class EndpointProbe:
         class_name = (spec.ingress.class_name or "") if spec.ingress.enabled else ""
         route = Route(spec.host, spec.path_prefix, seen.owner.relay, class_name)
         return await probe_endpoint(route, token, self._settings.tls, self._settings.port, self._settings.proxies)
+
+
+async def _resolve(host: str, port: int) -> None:
+    """Raises OSError, or UnicodeError for a name that cannot be one in DNS."""
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+
+
+def _no_address(host: str) -> EndpointFact:
+    return EndpointFact(Endpoint.DNS, f"{host} has no address in DNS; point it at the ingress controller")
 
 
 class _Dial(connect):
@@ -137,7 +156,7 @@ async def probe_endpoint(route: Route, auth_token: str, tls: ssl.SSLContext, por
         async with asyncio.timeout(TIMEOUT_SECONDS):
             proxy = proxies.of(host, port)
             if proxy is None:
-                await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+                await _resolve(host, port)
                 dialled: str = url
                 way: dict[str, Any] = {"host": host, "port": port, "proxy": None}
             else:  # which finds the address itself
@@ -145,7 +164,7 @@ async def probe_endpoint(route: Route, auth_token: str, tls: ssl.SSLContext, por
             async with _Dial(dialled, additional_headers=headers, ssl=tls, compression=None, close_timeout=1, **way) as answered:
                 given = answered.response.headers.get(PROBE_HEADER, "") if answered.response is not None else ""
     except (socket.gaierror, UnicodeError):  # a name that cannot be one in DNS
-        return EndpointFact(Endpoint.DNS, f"{host} has no address in DNS; point it at the ingress controller")
+        return _no_address(host)
     except ssl.SSLCertVerificationError as error:
         text = f"the certificate at {host} is not valid: {error.verify_message}; Twilio needs one of a public authority for this name"
         return EndpointFact(Endpoint.CERTIFICATE, text)

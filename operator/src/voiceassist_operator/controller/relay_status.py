@@ -45,6 +45,8 @@ class _Answered:
 
     status: RelayStatus
     asked_at: float
+    body: bytes = b""
+    """What it was read from: the same again says the same."""
     silent_since: float | None = None
     """When it did not answer for the first time since."""
 
@@ -90,7 +92,10 @@ class RelayPoller:
         It is told `elsewhere`, how many places the other relays have, and `relays`, the addresses of those that answer; None: not known.
         """
         body, now = await self._fetch(ip, endpoint, elsewhere, relays), time.monotonic()
-        unreadable = False
+        unreadable, last = False, self._answers.get((pod, ip))
+        if body is not None and last is not None and body == last.body:
+            last.asked_at, last.silent_since = now, None
+            return RelayAnswer(last.status)
         if body is not None:
             try:
                 status = RelayStatus.read(body)
@@ -99,9 +104,8 @@ class RelayPoller:
                 self._note_unknown(pod, ip, (UNREADABLE,), error.problems)
             else:
                 self._note_unknown(pod, ip, undeclared(RelayStatus, json.loads(body)))
-                self._answers[pod, ip] = _Answered(status, now)
+                self._answers[pod, ip] = _Answered(status, now, body)
                 return RelayAnswer(status)
-        last = self._answers.get((pod, ip))
         if last is None:
             return RelayAnswer(None, unreadable)
         last.asked_at = now

@@ -66,7 +66,8 @@ class Watch:
             except _Gap:
                 version = ""
                 await asyncio.sleep(GAP_PAUSE)
-            except (Retryable, httpx2.HTTPError, ValueError) as error:
+            except (Retryable, httpx2.HTTPError, ValueError, LookupError, TypeError, AttributeError) as error:
+                # The last three: something else answered in the API server's place, in JSON of another form.
                 text = str(error) if isinstance(error, Retryable) else type(error).__name__
                 if text != trouble:
                     log.warning("watch interrupted, tried again", kind=self._kind.name, error=text)
