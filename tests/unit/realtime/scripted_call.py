@@ -21,11 +21,13 @@ from unit.realtime.wire import Desk, plan_of, told
 from voiceassist_crds.messages import WithdrawnReason
 from voiceassist_relay.interfaces import FinishedSuggestion
 from voiceassist_relay.realtime.core import outputs as act
+from voiceassist_relay.realtime.core.audio_format import encoder
 from voiceassist_relay.realtime.core.audio_time import FRAME_SECONDS
 from voiceassist_relay.realtime.core.client_events import APPEND_HEAD, append
 from voiceassist_relay.realtime.core.server_events import USED, decode
 from voiceassist_relay.realtime.core.session_settings import SessionSettings
 from voiceassist_relay.realtime.core.turns import HandOverState
+from voiceassist_relay.realtime.providers import provider_of
 from voiceassist_sim.audio import mulaw_encode
 from voiceassist_sim.openai import Behaviour, effects
 from voiceassist_sim.openai.catalog import MODELS
@@ -124,6 +126,7 @@ class ScriptedCall:
         given.replace(list(faults))
         dependencies = Dependencies(stand_in, given, Recogniser([]))
         self.server = RealtimeSession(dependencies, ground, key="sk-test", rng=random.Random(5), now_ms=0.0)
+        self._encode = encoder(provider_of(self._settings.model).audio_format(self._settings.model))
         self._frames: list[bytes] = []
         self._arrivals: list[float] = []
         self._next_look: float | None = None
@@ -143,7 +146,12 @@ class ScriptedCall:
             self.desk.clock.slots.append(self.now)
             if frame is not SILENCE:
                 self.seen.voice.append(self.now)
-            self._send(append(payload))
+            self._send(append(payload if self._encode is None else self._encode(payload)))
+
+    def spoil(self, payload: bytes) -> None:
+        """A frame that was kept and that no server got: it cannot be read."""
+        self._frames.append(payload)
+        self._arrivals.append(self.now)
 
     def server_items(self) -> list[str]:
         """The conversation as the server has it: types, and roles of messages."""

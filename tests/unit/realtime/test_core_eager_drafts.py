@@ -11,6 +11,8 @@ from unit.realtime.scripted_call import ScriptedCall, pause, told, voice
 from unit.realtime.wire import relay_config
 from voiceassist_crds.messages import WithdrawnReason
 from voiceassist_relay.realtime.core.session_settings import SessionSettings
+from voiceassist_sim.openai.formats import PCMU
+from voiceassist_sim.openai.phrasebook import load_sample_calls
 
 PACE = {"maxResponsesPerMinute": 120}
 EAGER = PACE | {"turnDetection": {"eager": {"silenceMs": 150, "maxPerTurn": 2}}}
@@ -216,3 +218,59 @@ def test_core_eager_drafts_a_prompts_own_model_has_its_own() -> None:
     rng = random.Random(4)
     call.hear(pause(0.5) + voice(0.8, rng) + pause(0.18) + voice(0.8, rng) + pause(0.4) + voice(0.8, rng) + pause(2.0))
     assert [one.outcome for one in call.seen.early] == ["wasted"], "0.18 s are no end, 0.4 s are the only guess"
+
+
+def test_core_eager_drafts_a_frame_that_is_no_base64_harms_nothing() -> None:
+    call = eager_call()
+    call.hear(pause(0.5) + sentence(0.5))
+    call.spoil(b"A" * 215 + b"=")
+    call.hear(sentence(0.5, seed=9) + pause(2.0))
+    assert call.seen.out_of_band == [True]
+    assert call.seen.handled == ["suggested"]
+
+
+def test_core_eager_drafts_the_audio_is_in_the_sessions_format() -> None:
+    call = ScriptedCall(model=EAGER | {"audioFormat": "PCM24k"})
+    call.hear(pause(0.5) + sentence() + pause(2.0))
+    (response,) = call.server.responder._ledger.responses
+    assert response.out_of_band
+    assert call.seen.handled == ["suggested"]
+
+
+def first_words(model: dict[str, Any]) -> tuple[list[float], ScriptedCall]:
+    """The customers of the sample calls, four times over: seconds from the last frame of speech to the first draft, sorted."""
+    call, spoken = ScriptedCall(model=PACE | model), []
+    said = [one for sample in load_sample_calls() for one in sample.utterances if one.speaker == "customer" and one.relevant]
+    call.hear(pause(0.5))
+    for utterance in said * 4:
+        frames = [utterance.audio[at : at + 160].ljust(160, b"\xff") for at in range(0, len(utterance.audio), 160)]
+        loud = [level >= -40 for level in PCMU.levels(b"".join(frames))]
+        spoken.append(call.now + 0.02 * (len(loud) - loud[::-1].index(True)))
+        call.hear(frames + pause(2.0))
+    begun: dict[str, float] = {}
+    for at, item, _, _ in call.seen.drafts:
+        begun.setdefault(item, at)
+    return sorted(begun[one.item] - max(last for last in spoken if last < at) for at, one in call.seen.finished), call
+
+
+def test_core_eager_drafts_first_words_of_the_sample_calls() -> None:
+    """What docs/performance.md tells of: a model whose first token takes 300 ms, 5 ms on the wire each way, no Sync."""
+    found = {}
+    for name, detection in {
+        "ServerVAD": {},
+        "eager": {"eager": {}},
+        "SemanticVAD High": {"type": "SemanticVAD", "eagerness": "High"},
+    }.items():
+        seconds, call = first_words({"turnDetection": detection})
+        seen, turns = call.seen, len(call.seen.handled)
+        found[name] = p50, p95 = seconds[len(seconds) // 2], seconds[int(len(seconds) * 0.95)]
+        wasted = seen.wasted_tokens / seen.tokens
+        print(f"{name}: p50 {p50 * 1000:.0f} ms, p95 {p95 * 1000:.0f} ms, {turns} turns, {seen.count('used')} used, ", end="")
+        print(f"{seen.count('wasted')} wasted, {wasted:.1%} of the tokens for nothing, {len(seen.withdrawn)} drafts withdrawn")
+        assert len(seconds) == turns == len(seen.finished)
+        assert wasted <= 0.3
+        assert len(seen.withdrawn) <= turns / 5
+    (p50, p95), (eager_p50, eager_p95) = found["ServerVAD"], found["eager"]
+    assert eager_p50 <= 0.62 * p50
+    assert eager_p95 <= 0.7 * p95
+    assert found["SemanticVAD High"][0] > eager_p50

@@ -11,10 +11,12 @@ WASTED_SHARE: Final = 0.3
 """Of a call's tokens, how many may have been for nothing."""
 WASTED_PER_MINUTE: Final = 0.3
 """Of the responses that a call may ask for in 60 s, how many may be for nothing before none is asked ahead until they are over."""
+FREE: Final = 2
+"""Responses for nothing that a call has free, beyond the share: at its beginning shares mean nothing."""
 _MINUTE: Final = 60.0
 _TURNS: Final = 20
-_FREE: Final = 1
-"""Drafts that may be withdrawn at a call's beginning, when shares mean nothing."""
+_FREE_DRAFTS: Final = 1
+"""Drafts that may be withdrawn at a call's beginning."""
 _CAUTION, _TRUST, _MOST_CAUTION = 1.15, 0.95, 2.0
 
 
@@ -32,13 +34,13 @@ class EagerBudget:
     def allows(self, now: float, per_minute: int) -> bool:
         """Whether a response may be asked for ahead of the turn's end, where the call may ask for so many in a minute."""
         withdrawn = sum(self._turns) + 1
-        if withdrawn > max(_FREE, WITHDRAWN_SHARE * (len(self._turns) + 1)) or self._shown:
+        if withdrawn > max(_FREE_DRAFTS, WITHDRAWN_SHARE * (len(self._turns) + 1)) or self._shown:
             return False
         while self._wasted_at and self._wasted_at[0] <= now - _MINUTE:
             self._wasted_at.popleft()
         if len(self._wasted_at) >= max(1.0, WASTED_PER_MINUTE * per_minute):
             return False
-        return not self._wasted or self._wasted + self._latest <= WASTED_SHARE * (self._tokens + self._latest)
+        return self._wasted + self._latest <= WASTED_SHARE * (self._tokens + self._latest) + FREE * self._latest
 
     def spent(self, tokens: int) -> None:
         """A response of any kind took so many tokens."""

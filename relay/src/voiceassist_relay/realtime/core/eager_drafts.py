@@ -7,6 +7,7 @@ it is adopted as the answer; when the customer goes on it is cancelled, its draf
 from __future__ import annotations
 
 import binascii
+import contextlib
 from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Final
@@ -14,7 +15,7 @@ from typing import Final
 from voiceassist_crds.messages import WithdrawnReason
 
 from ..providers import provider_of
-from .audio_format import encoder
+from .audio_format import Encoder, encoder
 from .client_events import EARLY_KIND, early_response_create, response_cancel
 from .eager_budget import EagerBudget
 from .failures import is_already_active, is_rate_limit, label
@@ -142,10 +143,8 @@ class EagerDrafts:
         response.early = True
         self._asked_at, self._audio_until, self._voice_then = now, self._heard_until, voice.voice
         self._scheduler.asked_early(now)
-        encode = encoder(provider_of(model).audio_format(model)) or (lambda payload: payload)
-        audio = b"".join(binascii.a2b_base64(encode(payload)) for payload in frames)
-        items = self._order.items
-        state.send(early_response_create(model, response.event_id, turn.item, items, binascii.b2a_base64(audio, newline=False)))
+        audio = _joined(frames, encoder(provider_of(model).audio_format(model)))
+        state.send(early_response_create(model, response.event_id, turn.item, self._order.items, audio))
 
     # the turn
 
@@ -294,3 +293,12 @@ class EagerDrafts:
         if response is not None:
             self._state.event(EarlyOver("refused"))
             self._discard(response, WithdrawnReason.FAILED)
+
+
+def _joined(frames: Sequence[bytes], encode: Encoder | None) -> bytes:
+    """Frames of base64 mu-law as one piece of base64 in the session's format; a frame that cannot be read is no audio."""
+    pieces = []
+    for payload in frames:
+        with contextlib.suppress(binascii.Error):
+            pieces.append(binascii.a2b_base64(payload if encode is None else encode(payload)))
+    return binascii.b2a_base64(b"".join(pieces), newline=False)
