@@ -87,8 +87,11 @@ def sandbox_objects(authority: str, family: Family, *hosts: str) -> list[Json]:
     container = pod["containers"][0]
     container["args"] = [one for one in container["args"] if not one.startswith("--connect-to")]
     container["args"] += [*(f"--connect-to={host}={bracketed(family.ingress)}:443" for host in hosts), "--ca=/etc/authority/ca.crt"]
-    container["volumeMounts"] = [{"name": "authority", "mountPath": "/etc/authority", "readOnly": True}]
-    pod["volumes"] = [{"name": "authority", "configMap": {"name": "authority"}}]
+    container["volumeMounts"] = [
+        {"name": "authority", "mountPath": "/etc/authority", "readOnly": True},
+        {"name": "recordings", "mountPath": "/tmp"},  # of calls whose recording comes with them
+    ]
+    pod["volumes"] = [{"name": "authority", "configMap": {"name": "authority"}}, {"name": "recordings", "emptyDir": {}}]
     held = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "authority"}, "data": {"ca.crt": authority}}
     return [held, *objects]
 
