@@ -66,17 +66,21 @@ def rejected_after(chance: random.Random, canary: float, stable: float) -> int |
                 ours["outputs"] += 1
                 mended = chance.random() < REPAIRED
                 ours["repaired"] += mended
+                ours["calls_with_repairs"] += mended
             if canary <= drawn < canary + NOT_RELEVANT:
                 ours["not_relevant"] += 1
+                ours["calls_with_not_relevant"] += 1
             elif drawn >= canary:
                 ours["answers"] += 1
                 late = chance.random() < LATE
                 ours["late"] += late
+                ours["calls_with_late"] += late
                 bad = late or mended
                 if chance.random() < RATED:
                     ours["verdicts"] += 1
                     against = chance.random() < AGAINST
                     ours["negative"] += against
+                    ours["calls_with_negative"] += against
                     bad |= against
             if bad:
                 theirs, owed = more_of_stable(chance, theirs, int(owed), stable), owed % 1
@@ -91,6 +95,28 @@ def test_canary_simulation_a_canary_as_good_as_the_stable_prompt_is_rejected_in_
     wrongly = sum(rejected_after(chance, 0.01, 0.01) is not None for _ in range(lives))
     print(f"{wrongly} of {lives} roll-outs were rejected although both prompts fail 1 % of turns")
     assert wrongly < lives / 100
+
+
+def stuck_calls_reject(chance: random.Random) -> bool:
+    """Whether a canary is rejected in its first 100 calls of six turns, where in 3 % of either prompt's calls every output is repaired."""
+    ours, theirs = dict.fromkeys(PromptCounts.model_fields, 0), dict.fromkeys(PromptCounts.model_fields, 0)
+    for _ in range(100):
+        for counts in (theirs, theirs, theirs, ours):
+            stuck = chance.random() < 0.03
+            more = {"calls": 1, "turns": 6, "outputs": 6, "repaired": 6 * stuck, "calls_with_repairs": int(stuck)}
+            for name, value in more.items():
+                counts[name] += value
+        if judge(PromptCounts.model_construct(**ours), PromptCounts.model_construct(**theirs), CHECKS, 20).finding is not None:
+            return True
+    return False
+
+
+def test_canary_simulation_turns_of_one_call_are_not_independent_and_a_few_stuck_calls_are_no_verdict() -> None:
+    """Without FEWEST_CALLS they are four."""
+    chance = random.Random(20_261_130)
+    wrongly = sum(stuck_calls_reject(chance) for _ in range(150))
+    print(f"{wrongly} of 150 roll-outs were rejected for calls that are stuck with both prompts")
+    assert wrongly <= 1
 
 
 def tokens_rejected_after(chance: random.Random, times: float) -> int | None:

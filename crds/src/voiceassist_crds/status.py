@@ -64,6 +64,10 @@ class PromptCounts(Model):
     turns_squared: int = Field(0, description="The sum over these calls of the square of their turns; the next two likewise.")
     tokens_squared: int = 0
     tokens_by_turns: int = Field(0, description="Tokens times turns.")
+    calls_with_not_relevant: int = 0
+    calls_with_late: int = 0
+    calls_with_repairs: int = 0
+    calls_with_negative: int = Field(0, description="A call whose verdicts came to several relays is one of each.")
 
 
 class RolloutCounts(Model):

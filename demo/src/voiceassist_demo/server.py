@@ -131,7 +131,7 @@ class PageServer:
         except (ValueError, KeyError, TypeError) as error:
             text = "; ".join(error.problems) if isinstance(error, ContractError) else 'give {"instructions": "…", "canary": false}'
             return web.json_response({"error": text}, status=400)
-        return web.json_response({"revision": revision})
+        return web.json_response({"revision": revision, "tried": self._board().get("rollout", {}).get("canaryRevision") == revision})
 
     async def _open_flex(self, _: web.Request) -> web.Response:
         self._flex.open()

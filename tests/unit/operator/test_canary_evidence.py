@@ -41,10 +41,10 @@ CLEAN = PromptCounts(calls=100, turns=500, failed=5, answers=400, late=8, verdic
     ("metric", "counts"),
     [
         (AnalysisMetric.TURN_FAILURE, {"turns": 40, "failed": 15, "calls_with_failures": 5}),
-        (AnalysisMetric.NEGATIVE_FEEDBACK, {"turns": 40, "verdicts": 20, "negative": 18}),
-        (AnalysisMetric.NOT_RELEVANT_SHIFT, {"turns": 60, "not_relevant": 58}),
-        (AnalysisMetric.LATENCY_P95, {"turns": 40, "answers": 30, "late": 20}),
-        (AnalysisMetric.SCHEMA_REPAIR, {"turns": 40, "outputs": 40, "repaired": 16}),
+        (AnalysisMetric.NEGATIVE_FEEDBACK, {"turns": 40, "verdicts": 20, "negative": 18, "calls_with_negative": 9}),
+        (AnalysisMetric.NOT_RELEVANT_SHIFT, {"turns": 60, "not_relevant": 58, "calls_with_not_relevant": 9}),
+        (AnalysisMetric.LATENCY_P95, {"turns": 40, "answers": 30, "late": 20, "calls_with_late": 9}),
+        (AnalysisMetric.SCHEMA_REPAIR, {"turns": 40, "outputs": 40, "repaired": 16, "calls_with_repairs": 9}),
     ],
     ids=lambda one: one.value if isinstance(one, AnalysisMetric) else "",
 )
@@ -53,6 +53,8 @@ def test_canary_evidence_each_check_finds_what_it_is_for(metric: AnalysisMetric,
     assert finding is not None
     assert finding.metric is metric
     assert finding.text.startswith(metric.value)
+    few = {name: 2 if name.startswith("calls_with") else value for name, value in counts.items()}
+    assert judge(PromptCounts(calls=10, **few), CLEAN, CHECKS, 20).finding is None, "turns of one or two calls are no verdict"
 
 
 def test_canary_evidence_a_prompt_that_never_holds_back_is_a_shift_too() -> None:

@@ -61,5 +61,8 @@ def test_config_map_prompts_in_use_are_read_from_the_relays_own() -> None:
     edited = copy.deepcopy(written)
     edited["data"]["relay.json"] = edited["data"]["relay.json"].replace("Old.", "Other.")
     assert dict(prompts_in_use(edited)) == {}
+    without = copy.deepcopy(edited)
+    without["data"]["relay.json"] = without["data"]["relay.json"].replace("configRevision", "noRevision")
+    assert dict(prompts_in_use(without)) == {}
     for other in ({"relay.json": "{"}, {"instructions": "x"}, None):
         assert dict(prompts_in_use({**written, "data": other})) == {}

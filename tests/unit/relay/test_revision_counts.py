@@ -19,15 +19,17 @@ def test_revision_counts_what_turns_and_answers_come_to() -> None:
     call.began("new")
     for outcome in ("suggested", "not_relevant", "failed", "incomplete", "merged", "paused", "unheard of"):
         call.turn("new", outcome)
-    counts.answered("new", 2.0)
-    counts.answered("new", 2.1)
+    for seconds in (2.0, 2.1, 3.0):
+        call.answered("new", seconds)
     found = counts.snapshot()
     assert (found.id, found.since) == ("new.1", 7.0)
-    expected = {"calls": 1, "calls_with_failures": 1, "turns": 4, "failed": 2, "not_relevant": 1, "answers": 2, "late": 1}
+    expected = {"calls": 1, "calls_with_failures": 1, "turns": 4, "failed": 2, "not_relevant": 1, "answers": 3, "late": 2}
     assert {name: value for name, value in found.prompts["new"] if value} == expected | {
         "measured_calls": 1,
         "measured_turns": 4,
         "turns_squared": 16,
+        "calls_with_late": 1,
+        "calls_with_not_relevant": 1,
     }
     assert found.prompts["old"] == PromptCounts()
 
@@ -37,6 +39,20 @@ def test_revision_counts_outputs_by_whether_they_had_the_form_asked_for() -> Non
     for form in OutputForm:
         CallCounts(counts).output("new", form)
     assert (counts.snapshot().prompts["new"].outputs, counts.snapshot().prompts["new"].repaired) == (3, 2)
+
+
+def test_revision_counts_calls_are_counted_once_for_what_they_had() -> None:
+    counts = begun()
+    for _ in range(2):
+        call = CallCounts(counts)
+        for _ in range(3):
+            call.output("new", OutputForm.REPAIRED)
+            call.turn("new", "not_relevant")
+    for sid in ("CA1", "CA1", "CA2"):
+        counts.verdict("new", "down", call=sid)
+    found = counts.snapshot().prompts["new"]
+    assert (found.calls_with_repairs, found.calls_with_not_relevant, found.calls_with_negative) == (2, 2, 2)
+    assert (found.repaired, found.not_relevant, found.negative) == (6, 6, 3)
 
 
 def test_revision_counts_sums_over_calls_are_those_of_their_last_state() -> None:

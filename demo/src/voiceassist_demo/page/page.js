@@ -221,7 +221,7 @@ $("#prompt").addEventListener("submit", async (event) => {
     const answer = await fetch("/prompt", { method: "PUT", body: JSON.stringify({ instructions: event.target.instructions.value, canary: event.target.canary.checked }) });
     const body = await answer.json();
     output.className = answer.ok ? "" : "bad";
-    const done = event.target.canary.checked ? `${body.revision} is tried: half of the next calls have it` : `rolled out: ${body.revision}; the next call has it`;
+    const done = body.tried ? `${body.revision} is tried: half of the next calls have it` : `rolled out: ${body.revision}; the next call has it`;
     output.textContent = answer.ok ? done : body.error;
   } catch {
     output.className = "bad";

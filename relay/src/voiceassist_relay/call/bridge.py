@@ -27,7 +27,6 @@ from ..lazy_event import LazyEvent
 from ..logs import call_hash
 from ..metrics.labels import STREAM_ENDS
 from ..metrics.relay_metrics import CallMetrics, RelayMetrics
-from ..metrics.revision_counts import CallCounts
 from ..peer_health import PeerHealth
 from ..sync.agent_status import CUT, LOST
 from ..sync.call_objects import SUPERSEDED, TakeAnswer
@@ -134,7 +133,7 @@ class CallBridge:
         self._failed = False
         self._known = LazyEvent()
         """Set once the Document was read: until then no byte goes to the model."""
-        self._counts = CallCounts(metrics.revisions)
+        self._counts = self._metrics.counts
         self._told = False
         self._paused = False
         self.models = self._names = config.model_of(self._prompt).names

@@ -53,7 +53,7 @@ class Feedback:
         before, after = await self._receptions.change(fields.call_sid, published.seq, change)
         metrics, revision = self._deps.metrics, published.suggestion.revision
         if before.verdict != after.verdict:
-            metrics.feedback(revision, after.verdict, instead_of=before.verdict)
+            metrics.feedback(revision, after.verdict, instead_of=before.verdict, call=fields.call_sid)
         if before.reason != after.reason:
             metrics.feedback_reason(after.reason, instead_of=before.reason)
 

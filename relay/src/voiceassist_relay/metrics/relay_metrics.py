@@ -19,7 +19,7 @@ from ..interfaces import TurnTiming
 from . import labels as closed
 from .exposition import pieces
 from .labels import MAX_MODELS, MAX_REVISIONS, OTHER, Values, alone
-from .revision_counts import RevisionCounts
+from .revision_counts import CallCounts, RevisionCounts
 
 __all__ = ["MAX_REVISIONS", "PREFIX", "CallMetrics", "RelayMetrics"]
 
@@ -238,7 +238,6 @@ class RelayMetrics:
         if timing.stopped_speaking is not None:
             seconds = max(0.0, accepted - timing.stopped_speaking)
             self._latency.labels(self._revision(revision)).observe(seconds)
-            self.revisions.answered(revision, seconds)
 
     # audio
 
@@ -336,12 +335,12 @@ class RelayMetrics:
         """A REST request to a product of Twilio's (api, sync, iam, taskrouter, flex-api): ok, refused, busy, unclear."""
         self._twilio.inc(product, outcome)
 
-    def feedback(self, revision: str, verdict: str, *, instead_of: str = "") -> None:
-        """An agent's verdict: up, down, or edited (changed and used); `instead_of` the one that was given before."""
+    def feedback(self, revision: str, verdict: str, *, instead_of: str = "", call: str = "") -> None:
+        """An agent's verdict: up, down, or edited (changed and used); `instead_of` the one that was given before in this call."""
         self._feedback.labels(*self._verdict(revision, verdict)).inc()
         if instead_of:
             self._feedback_replaced.labels(*self._verdict(revision, instead_of)).inc()
-        self.revisions.verdict(revision, verdict, instead_of)
+        self.revisions.verdict(revision, verdict, instead_of, call)
 
     def _verdict(self, revision: str, verdict: str) -> tuple[str, str]:
         return (self._revision(revision), verdict) if verdict in closed.VERDICTS else (OTHER, OTHER)
@@ -382,6 +381,8 @@ class CallMetrics(RelayMetrics):
         self._shared = shared
         self._frame_sums: dict[str, dict[str, int]] = {}
         self._sums: dict[str, dict[str, int]] = {}
+        self.counts = CallCounts(shared.revisions)
+        """The call's share of what the prompts of a roll-out came to."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._shared, name)
@@ -390,6 +391,12 @@ class CallMetrics(RelayMetrics):
         """As `RelayMetrics.frames`."""
         _add(self._frame_sums.setdefault(str(track), {}), outcome, count)
         self._shared.frames(track, outcome, count)
+
+    def suggestion_published(self, revision: str, timing: TurnTiming, accepted: float) -> None:
+        """As `RelayMetrics.suggestion_published`."""
+        self._shared.suggestion_published(revision, timing, accepted)
+        if timing.stopped_speaking is not None:
+            self.counts.answered(revision, max(0.0, accepted - timing.stopped_speaking))
 
     def dropped(self, queue: str, count: int = 1) -> None:
         """As `RelayMetrics.dropped`."""

@@ -11,6 +11,8 @@ from ..interfaces import OutputForm
 LATE_SECONDS = 2.0
 """From the customer's last syllable to Sync: an answer that takes longer is late (the objective of docs/slo.md)."""
 FAILED = frozenset({"failed", "incomplete"})
+MOST_AGAINST = 100
+"""Calls with a verdict against a prompt that are told apart."""
 _COUNTED = frozenset({"suggested", "not_relevant", *FAILED})
 """Turns that a prompt is judged by: not those that were merged, paused or dropped by what lies outside of it."""
 
@@ -22,11 +24,14 @@ class RevisionCounts:
         self._epoch = epoch
         self.id, self._since = "", 0.0
         self._counts: dict[str, dict[str, int]] = {}
+        self._against: set[tuple[str, str]] = set()
+        """Revisions and calls with a verdict against them; no more than are needed to tell many calls from a few."""
 
     def use(self, rollout: str, revisions: Iterable[str]) -> None:
         """The roll-out in force, empty for none, and the revisions that take part."""
         if rollout != self.id:
             self.id, self._since = rollout, self._epoch()
+            self._against.clear()
             self._counts = {revision: dict.fromkeys(PromptCounts.model_fields, 0) for revision in revisions} if rollout else {}
 
     def snapshot(self) -> RolloutCounts:
@@ -34,12 +39,11 @@ class RevisionCounts:
         prompts = {revision: PromptCounts(**counts) for revision, counts in self._counts.items()}
         return RolloutCounts(id=self.id, since=self._since, prompts=prompts)
 
-    def answered(self, revision: str, seconds: float) -> None:
-        """A suggestion was stored so many seconds after the customer had stopped speaking."""
-        self.add(revision, answers=1, late=int(seconds > LATE_SECONDS))
-
-    def verdict(self, revision: str, verdict: str, instead_of: str = "") -> None:
+    def verdict(self, revision: str, verdict: str, instead_of: str = "", call: str = "") -> None:
         """An agent's: up, down or edited; `instead_of` the one given before, perhaps at another relay: only all relays' sum is right."""
+        if verdict == "down" and (revision, call) not in self._against and len(self._against) < MOST_AGAINST:
+            self._against.add((revision, call))
+            self.add(revision, calls_with_negative=1)
         self.add(revision, verdicts=int(not instead_of), negative=int(verdict == "down") - int(instead_of == "down"))
 
     def add(self, revision: str, **more: int) -> None:
@@ -57,6 +61,8 @@ class CallCounts:
         self._counts = counts
         self.failed_with: set[str] = set()
         """Revisions with which a turn failed in this call, be it at another relay."""
+        self._had: set[tuple[str, str, str]] = set()
+        """Roll-outs, revisions, and what is counted by calls and was counted of this one."""
         self._began_in = ""
         """The roll-out in which the call began here; empty if that was before, or elsewhere."""
         self._spent: dict[str, tuple[int, int]] = {}
@@ -74,6 +80,8 @@ class CallCounts:
             return
         failed = outcome in FAILED
         self._counts.add(revision, turns=1, failed=int(failed), not_relevant=int(outcome == "not_relevant"))
+        if outcome == "not_relevant":
+            self._once(revision, "calls_with_not_relevant")
         self._spend(revision, turns=1)
         if failed and revision not in self.failed_with:
             self.failed_with.add(revision)
@@ -83,6 +91,21 @@ class CallCounts:
     def output(self, revision: str, form: OutputForm) -> None:
         """What the model wrote for a turn was read."""
         self._counts.add(revision, outputs=1, repaired=int(form is not OutputForm.CLEAN))
+        if form is not OutputForm.CLEAN:
+            self._once(revision, "calls_with_repairs")
+
+    def answered(self, revision: str, seconds: float) -> None:
+        """A suggestion was stored so many seconds after the customer had stopped speaking."""
+        late = seconds > LATE_SECONDS
+        self._counts.add(revision, answers=1, late=int(late))
+        if late:
+            self._once(revision, "calls_with_late")
+
+    def _once(self, revision: str, what: str) -> None:
+        """Counts the call itself, the first time."""
+        if (self._counts.id, revision, what) not in self._had:
+            self._had.add((self._counts.id, revision, what))
+            self._counts.add(revision, **{what: 1})
 
     def tokens(self, revision: str, count: int) -> None:
         """A response ended: the tokens that it took, input and output."""

@@ -18,13 +18,19 @@ FALSE_ALARMS = 0.009
 FAILURE_PART = 0.5
 """TurnFailure's part of that where it is among several: what harms most is found first."""
 FEWEST_CALLS = 3
-"""Calls in which a canary failed before failures speak against it: turns of one call are not independent of each other."""
+"""Calls in which a canary had what speaks against it, before it does: turns of one call are not independent of each other."""
 _WORDS = {
     AnalysisMetric.TURN_FAILURE: "turns failed",
     AnalysisMetric.NOT_RELEVANT_SHIFT: "turns were held to need no answer",
     AnalysisMetric.NEGATIVE_FEEDBACK: "verdicts of agents were against it",
     AnalysisMetric.LATENCY_P95: "answers came late",
     AnalysisMetric.SCHEMA_REPAIR: "outputs had to be repaired, or could not be read",
+}
+_CALLS = {
+    AnalysisMetric.TURN_FAILURE: "calls_with_failures",
+    AnalysisMetric.NEGATIVE_FEEDBACK: "calls_with_negative",
+    AnalysisMetric.LATENCY_P95: "calls_with_late",
+    AnalysisMetric.SCHEMA_REPAIR: "calls_with_repairs",
 }
 
 
@@ -66,8 +72,6 @@ def _finding(check: AnalysisCheck, canary: PromptCounts, stable: PromptCounts, a
     metric = check.metric
     if metric is AnalysisMetric.TOKENS_PER_TURN:
         return _tokens_finding(check, canary, stable, alarm)
-    if metric is AnalysisMetric.TURN_FAILURE and canary.calls_with_failures < FEWEST_CALLS:
-        return None
     ours, theirs = _share(metric, canary), _share(metric, stable)
     needed = log(1 / alarm)
     if check.max is not None:
@@ -78,10 +82,12 @@ def _finding(check: AnalysisCheck, canary: PromptCounts, stable: PromptCounts, a
         if metric is AnalysisMetric.NOT_RELEVANT_SHIFT:  # either way is a shift: half of the alarms for each
             needed += log(2)
             than = than.replace("more", "more or less")
-            evidence = max(log_evidence_of_increase(ours, theirs, allowance), log_evidence_of_decrease(ours, theirs, allowance))
+            less = log_evidence_of_decrease(ours, theirs, allowance) if canary.calls >= FEWEST_CALLS else 0.0
+            more = log_evidence_of_increase(ours, theirs, allowance) if canary.calls_with_not_relevant >= FEWEST_CALLS else 0.0
+            evidence = max(less, more)
         else:
             evidence = log_evidence_of_increase(ours, theirs, allowance)
-    if evidence < needed:
+    if evidence < needed or (metric in _CALLS and getattr(canary, _CALLS[metric]) < FEWEST_CALLS):
         return None
     text = f"{metric.value}: {ours.hits} of {ours.trials} {_WORDS[metric]} ({ours.value:.1%}); {than}; {_odds(evidence, needed)}"
     return Finding(metric, text)

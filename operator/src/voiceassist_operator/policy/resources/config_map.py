@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -58,10 +59,11 @@ def prompts_in_use(item: Manifest) -> Iterator[tuple[str, KeptPrompt]]:
     Of one that somebody has edited nothing is taken: its revision does not fit.
     """
     try:
-        config, _ = RelayConfig.read((item.get("data") or {}).get(CONFIG_FILE) or "")
+        text = (item.get("data") or {}).get(CONFIG_FILE) or ""
+        config, _ = RelayConfig.read(text)
     except ContractError:
         return
-    if config.config_revision == config_revision(config):
+    if json.loads(text).get("configRevision") == config_revision(config):
         for prompt in config.prompts:
             yield prompt.revision, KeptPrompt(prompt.instructions, _answers_of(config.model_of(prompt)))
 
