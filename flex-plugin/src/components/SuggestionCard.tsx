@@ -41,6 +41,7 @@ export const SuggestionCard = React.memo(function SuggestionCard({ one, place, a
 
   const classes = ['va-card', `va-card-${place}`];
   if (one.kind === 'warning') classes.push('va-card-warning');
+  if (one.early) classes.push('va-card-early');
   if (one.faded && place === 'older') classes.push('va-card-faded');
 
   return (
@@ -58,7 +59,7 @@ export const SuggestionCard = React.memo(function SuggestionCard({ one, place, a
     >
       <div className="va-meta">
         {kind ? <span className={one.kind === 'warning' ? 'va-badge va-badge-warning' : 'va-badge'}>{kind}</span> : null}
-        {draft ? <span>{texts.now}</span> : null}
+        {draft ? <span>{one.early ? texts.early : texts.now}</span> : null}
         {one.at === null ? null : <time dateTime={new Date(one.at).toISOString()}>{clock.format(one.at)}</time>}
         {place === 'older' ? <SmallActions one={one} active={active} feedback={feedback} onActive={activate} onDismiss={onDismiss} onEdit={() => setEditing(true)} /> : null}
         {place === 'newest' ? <Dismiss onClick={() => onDismiss(id)} /> : null}

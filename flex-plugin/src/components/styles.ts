@@ -210,6 +210,7 @@ export const Root = styled.section(
       borderLeftColor: 'colorBorderPrimary',
     },
     '.va-card-draft': { borderLeftColor: 'colorBorderPrimaryWeak' },
+    '.va-card-early': { borderLeftStyle: 'dashed' },
     '.va-card-warning': { borderLeft: '4px solid', borderLeftColor: 'colorBorderWarning' },
     '.va-card-faded': { borderColor: 'colorBorderWeaker', backgroundColor: 'colorBackgroundWeak' },
     '.va-card:hover': { borderColor: 'colorBorder' },

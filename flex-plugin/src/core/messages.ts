@@ -42,6 +42,8 @@ export interface Draft {
   readonly revision: string;
   readonly part: number;
   readonly answer: string;
+  /** The customer may not have finished: it is withdrawn if the sentence goes on. */
+  readonly early?: true;
 }
 
 export interface Transcript {
@@ -83,7 +85,8 @@ export function readStreamMessage(data: unknown): StreamMessage | null {
       const id = identifier(fields);
       const part = whole(fields.part);
       if (!id || part === null || typeof fields.answer !== 'string') return null;
-      return { type: 'draft', draft: { id, revision: label(fields.revision), part, answer: text(fields.answer) } };
+      const early = fields.early === true ? ({ early: true } as const) : {};
+      return { type: 'draft', draft: { id, revision: label(fields.revision), part, answer: text(fields.answer), ...early } };
     }
     case 'withdrawn': {
       const id = identifier(fields);

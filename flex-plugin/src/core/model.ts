@@ -107,6 +107,8 @@ export interface SuggestionView {
   readonly question: string;
   readonly answer: string;
   readonly draft: boolean;
+  /** A draft that came before it was sure that the customer had finished: it may be taken off again. */
+  readonly early?: true;
   /** Its topic has passed: still readable, less prominent. */
   readonly faded: boolean;
   /** The text was cut to fit Sync's limits. */

@@ -33,8 +33,8 @@ export function viewOf(state: CallState, before: CallView | null): CallView {
 
 function card(one: Shown, state: CallState): SuggestionView {
   if (one.kind === 'draft') {
-    const { id, revision, answer } = one.draft;
-    const blank = { seq: null, question: '', at: null, truncated: false } as const;
+    const { id, revision, answer, early } = one.draft;
+    const blank = { seq: null, question: '', at: null, truncated: false, ...(early ? { early } : {}) } as const;
     return { id, revision, answer, ...blank, draft: true, faded: false, feedback: NO_FEEDBACK, used: state.used.get(id) ?? 'no' };
   }
   const { latencyMs: _, ...suggestion } = one.suggestion;

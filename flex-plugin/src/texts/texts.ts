@@ -50,6 +50,8 @@ export interface Texts {
   readonly list: string;
   /** A draft's time. */
   readonly now: string;
+  /** An early draft's time: the customer may go on. */
+  readonly early: string;
   readonly writing: string;
   readonly noQuestion: string;
   readonly newSuggestion: string;
@@ -217,6 +219,7 @@ const EN: Texts = {
 
   list: 'Suggestions, newest first',
   now: 'Now',
+  early: 'Early draft',
   writing: 'Writing an answer…',
   noQuestion: 'Suggestion',
   newSuggestion: 'New suggestion',
@@ -403,6 +406,7 @@ const DE: Texts = {
 
   list: 'Vorschläge, die neuesten zuerst',
   now: 'Jetzt',
+  early: 'Früher Entwurf',
   writing: 'Schreibt eine Antwort…',
   noQuestion: 'Vorschlag',
   newSuggestion: 'Neuer Vorschlag',

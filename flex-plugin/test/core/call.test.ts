@@ -424,6 +424,19 @@ test('a new answer is announced once, wherever it was heard first; a growing dra
   assert.equal(desk.view.announcement, said);
 });
 
+test('a draft that came early says so until the turn is over, and goes if the customer goes on', () => {
+  const desk = new Desk().live();
+  const draft = { type: 'draft', id: 'g1-early', revision: 'r1', part: 1, answer: 'w' } as const;
+  const shown = (): unknown => desk.view.suggestions.map(({ id, early }) => [id, early]);
+  desk.take({ type: 'streamMessage', data: { ...draft, early: true } });
+  assert.deepEqual(shown(), [['g1-early', true]]);
+  desk.take({ type: 'streamMessage', data: { ...draft, part: 2, answer: 'wo' } });
+  assert.deepEqual(shown(), [['g1-early', undefined]]);
+  desk.take({ type: 'streamMessage', data: { ...draft, id: 'g1-second', early: true } });
+  desk.take({ type: 'streamMessage', data: { type: 'withdrawn', id: 'g1-second', revision: 'r1', reason: 'SpokeOn' } });
+  assert.deepEqual(shown(), [['g1-early', undefined]]);
+});
+
 test('a gap in the numbers: the Map is read again after a moment, and not for ever', () => {
   const desk = new Desk().live().suggestion(1).suggestion(3);
   desk.pass(2999);
