@@ -17,9 +17,9 @@ from voiceassist_operator.policy.observed import Orders
 from voiceassist_operator.policy.resources.config_map import KeptPrompt, answers_of
 
 CANARY = RolloutSpec.model_validate(
-    {"strategy": "Canary", "canary": {"steps": [{"weight": 50, "pause": {"turns": 12}}], "analysis": {"minimumTurns": 1}}}
+    {"strategy": "Canary", "canary": {"steps": [{"weight": 50, "pause": {"turns": 24}}], "analysis": {"minimumTurns": 1}}}
 )
-"""Half of the new calls, so that both prompts have turns soon."""
+"""Half of the new calls, so that both prompts have turns soon; of five calls or so, as what is seen in fewer than three is no verdict."""
 
 
 class PromptRollout:

@@ -63,7 +63,7 @@ def test_prompt_rollout_a_canary_that_does_harm_is_taken_back_and_tried_again_if
     shown = page.look(**{f"_{revision}": PromptCounts(calls=1, turns=2), f"_{page.stable}": GOOD})
     assert (shown["canary"], shown["waitsFor"]) == (
         {"calls": 1, "turns": 2, "failed": 0},
-        "10 more turns of the canary",
+        "22 more turns of the canary",
     )
     shown = page.look(**{f"_{revision}": BAD, f"_{page.stable}": GOOD})
     assert shown["rejectedRevision"] == revision
@@ -77,10 +77,10 @@ def test_prompt_rollout_a_canary_that_does_harm_is_taken_back_and_tried_again_if
         assert page.shares == {page.stable: 100}
 
 
-def test_prompt_rollout_a_good_canary_is_in_force_after_twelve_turns() -> None:
+def test_prompt_rollout_a_good_canary_is_in_force_after_two_dozen_turns() -> None:
     page = Page()
     revision = page.ask("You help better.", canary=True)
-    page.look(**{f"_{revision}": PromptCounts(calls=4, turns=12), f"_{page.stable}": GOOD})
+    page.look(**{f"_{revision}": PromptCounts(calls=4, turns=24), f"_{page.stable}": GOOD})
     assert page.shares == {revision: 100}
     page.ask("You help.", canary=True)
     page.ask("You help better.", canary=True)
