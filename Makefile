@@ -18,8 +18,8 @@ help: ## this list
 setup: ## make .venv from the lock file (does nothing when up to date)
 	@tools/setup.sh
 
-demo: setup ## the whole line on this machine: http://127.0.0.1:8600 (FLEX=1: and the real Flex UI in a window)
-	@$(BIN)/voiceassist-demo $(if $(FLEX),--flex) $(ARGS)
+demo: setup ## the whole line on this machine: http://127.0.0.1:8600 (FLEX=1: and the real Flex UI; MODEL=local: a real ear)
+	@$(BIN)/voiceassist-demo $(if $(FLEX),--flex) $(if $(filter local,$(MODEL)),--local) $(ARGS)
 
 plugin: setup ## the Flex plugin in flex-plugin/build/: what Twilio is given (PARTS=1: what it is made of)
 	@$(BIN)/python tools/plugin.py $(if $(PARTS),--parts)

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 options=(--quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header)
 for own in */pyproject.toml; do options+=(--no-emit-package "voiceassist-${own%/pyproject.toml}"); done
 .venv/bin/uv pip compile "${options[@]}" "$@" --group dev -o requirements/dev.lock ./*/pyproject.toml
-.venv/bin/uv pip compile "${options[@]}" "$@" --group checkov -o requirements/checkov.lock
+for group in checkov local; do .venv/bin/uv pip compile "${options[@]}" "$@" --group "$group" -o "requirements/$group.lock"; done
 for one in relay operator sim; do
   .venv/bin/uv pip compile "${options[@]}" "$@" -c requirements/dev.lock -o "requirements/$one.lock" "$one/pyproject.toml"
 done

@@ -44,6 +44,7 @@ REACHES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("tests/servers/litellm/*", ("tests/servers/*",)),
     ("tests/servers/portkey/*", ("tests/servers/*",)),
     ("tests/servers/speech_to_speech/*", ("tests/servers/*",)),
+    ("requirements/local.lock", ("tests/servers/*",)),
     ("tests/cluster/recipe/*", ("tests/cluster/*", "tests/proxies/*", "tests/contract/test_workflows.py")),
     ("Dockerfile", ("tests/cluster/*", "tests/unit/test_project_tools.py")),
     (".dockerignore", ("tests/cluster/*",)),

@@ -42,6 +42,11 @@ def parser() -> argparse.ArgumentParser:
     )
     options.add_argument("--flex", action="store_true", help="take calls yourself: open the real Flex UI in a Chromium window (needs npm)")
     options.add_argument("--prompt", type=Path, metavar="FILE", help="use the prompt in this file")
+    options.add_argument(
+        "--local",
+        action="store_true",
+        help="a speech recogniser and rules on this machine as the model: what is said is really heard (English; installed once)",
+    )
     options.add_argument("--model-url", default="", metavar="URL", help="a real Realtime service, its key in $OPENAI_API_KEY")
     options.add_argument("--model", default="gpt-realtime-2.1-mini", metavar="NAME", help="the model's name (default %(default)s)")
     options.add_argument("--keep", type=Path, metavar="DIR", help="keep logs and configuration here (default: a temporary folder)")
@@ -72,8 +77,21 @@ def _config(options: argparse.Namespace) -> dict[str, Any]:
 
 async def _run(options: argparse.Namespace, folder: Path) -> int:
     paths = recordings(options.wav, sample_calls() if not options.wav else Path(), options.calls)
+    if options.local:
+        from .local.hearing import installed, listening  # noqa: PLC0415 - only --local needs it
+        from .local.server import MODEL, serving  # noqa: PLC0415
+
+        async with listening(await installed(), folder / "ear.log") as ear, serving(ear) as url:
+            config = _config(options)
+            config["model"] = MODEL
+            return await _play(options, folder, paths, None, Model(url, "local", "none"), config)
     samples = None if options.model_url else sample_calls()
-    model, config = _model(options), _config(options)
+    return await _play(options, folder, paths, samples, _model(options), _config(options))
+
+
+async def _play(
+    options: argparse.Namespace, folder: Path, paths: list[Path], samples: Path | None, model: Model, config: dict[str, Any]
+) -> int:
     if options.once:
         async with Stage(folder, calls=samples, model=model, config=config) as stage:
             return await run_once(stage, paths, as_json=options.json)
@@ -93,6 +111,8 @@ def main() -> None:
         parser().error(f"--port {options.port}: give 1 to 65535, or 0 for any free one")
     if options.flex and options.once:
         parser().error("--flex shows calls to you, --once plays them by itself: give one of them")
+    if options.local and options.model_url:
+        parser().error("--local and --model-url both name a model: give one of them")
     if options.json and not options.once:
         parser().error("--json belongs to --once")
     try:
