@@ -88,6 +88,7 @@ class Recorder:
     words: list[tuple[Track, str, str, bool]] = field(default_factory=list)
     states: list[tuple[AssistState, StatusReason, str]] = field(default_factory=list)
     tracks: list[str | None] = field(default_factory=list)
+    heard_right: list[bool] = field(default_factory=list)
     forms: list[tuple[str, OutputForm]] = field(default_factory=list)
     spent: list[tuple[str, int]] = field(default_factory=list)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
@@ -117,6 +118,9 @@ class Recorder:
 
     def tokens(self, revision: str, count: int) -> None:
         self._add(self.spent, (revision, count))
+
+    def audio_heard(self) -> None:
+        self._add(self.heard_right, True)
 
     def agent_track(self, lost: str | None) -> None:
         self._add(self.tracks, lost)

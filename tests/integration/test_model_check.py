@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -140,3 +141,32 @@ async def test_a_format_that_is_refused_is_not_the_last_one_that_is_tried(server
     refused = set(AudioFormat)
     with pytest.raises(Unwell, match="refused PCMU"):
         await try_model(one)
+
+
+@pytest.mark.parametrize(
+    ("moment", "reason"),
+    [("error", PeerReason.RATE_LIMITED), ("close", PeerReason.RATE_LIMITED), ("silence", PeerReason.SERVER_ERROR)],
+)
+async def test_a_bad_moment_in_a_conversation_is_no_wrong_setting(server: RealtimeServer, moment: str, reason: PeerReason) -> None:
+    async def session(socket: ServerConnection) -> None:
+        async for message in socket:
+            kind = json.loads(message)["type"]
+            if kind == "session.update":
+                await socket.send('{"type":"session.updated"}')
+            elif kind == "input_audio_buffer.append" and moment == "close":
+                await socket.close(1013, "try again later")
+            elif kind == "input_audio_buffer.append" and moment == "error":
+                await socket.send('{"type":"error","error":{"code":"rate_limit_exceeded","message":"Please try again in 6m0s."}}')
+
+    async with serve(session, "127.0.0.1", 0) as model:
+        url = f"ws://127.0.0.1:{model.sockets[0].getsockname()[1]}/v1"
+        with pytest.raises(Unwell) as caught:
+            await try_model(snapshot(server, model={"url": url, "audioFormat": "PCMU"}), patience=0.3)
+    assert caught.value.reason is reason, caught.value.message
+
+
+async def test_a_short_silence_between_turns_does_not_cut_the_phrase(server: RealtimeServer) -> None:
+    model = {"audioFormat": "PCMU", "turnDetection": {"type": "ServerVAD", "silenceDurationMs": 100}}
+    (found,) = await try_model(snapshot(server, model=model))
+    assert not found.misread, found
+    assert ledgers(server)[0].received["response.create"] == 1

@@ -99,7 +99,7 @@ class Relay:
         )
         self.functions = Functions(self.deps)
         self.drain = Drain(self.registry, self.metrics, lambda: current().config.limits, self.functions.moves)
-        self._trial = ModelTrial(current, self._check_model, self._try_model, self.metrics)
+        self._trial = ModelTrial(current, self._check_model, self._try_model, self.metrics, self.model_health)
         self.watching = PrivateEndpoints(
             self.watch,
             self.registry,
@@ -135,8 +135,8 @@ class Relay:
     async def _check_model(self) -> None:
         await check_model(self.watch.current(), self._egress.tls(), self._egress.proxies())
 
-    async def _try_model(self, snapshot: Snapshot) -> list[Found]:
-        return await try_model(snapshot, self._egress.tls(), self._egress.proxies(), patience=TRIAL_PATIENCE)
+    async def _try_model(self, snapshot: Snapshot, on_found: Callable[[Found], None]) -> list[Found]:
+        return await try_model(snapshot, self._egress.tls(), self._egress.proxies(), patience=TRIAL_PATIENCE, on_found=on_found)
 
     def _changed(self, old: Snapshot, new: Snapshot) -> None:
         if model_relevant(old) != model_relevant(new):

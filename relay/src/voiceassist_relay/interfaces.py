@@ -153,6 +153,9 @@ class ModelListener(Protocol):
     def transcript(self, track: Track, item: str, text: str, final: bool) -> None:
         """Spoken words of one item, whole so far."""
 
+    def audio_heard(self) -> None:
+        """The model's server counts the audio that it is sent as what it is."""
+
     def agent_track(self, lost: str | None) -> None:
         """The agent's words are not heard, and why; None: they are."""
 

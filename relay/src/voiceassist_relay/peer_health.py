@@ -16,6 +16,7 @@ class PeerHealth:
         self._status = PeerStatus(ok=False, reason=PeerReason.UNKNOWN, message="not tried yet", since=now)
         self._failures = 0
         self._changes = 0
+        self._times_heard = 0
 
     @property
     def status(self) -> PeerStatus:
@@ -40,10 +41,21 @@ class PeerHealth:
     def worked(self, now: float) -> None:
         """Something went through."""
         self._failures = 0
-        if self._status.reason is PeerReason.AUDIO_FORMAT:  # a session can be opened all the same; only other settings mend it
+        if self._status.reason is PeerReason.AUDIO_FORMAT:  # a session can be opened all the same: see `heard`
             return
         if not self._status.ok:
             self._status = PeerStatus(ok=True, reason=None, message="", since=now)
+
+    def heard(self, now: float) -> None:
+        """The peer hears the audio that it is sent as what it is."""
+        self._times_heard += 1
+        if self._status.reason is PeerReason.AUDIO_FORMAT:
+            self._failures, self._status = 0, PeerStatus(ok=True, reason=None, message="", since=now)
+
+    @property
+    def times_heard(self) -> int:
+        """How often `heard` was called."""
+        return self._times_heard
 
     def failed(self, reason: PeerReason, message: str, now: float) -> None:
         """Something did not go through. `message` must hold no secret."""
@@ -71,6 +83,11 @@ class Reporter:
         """As PeerHealth's."""
         if self.counts:
             self._health.worked(now)
+
+    def heard(self, now: float) -> None:
+        """As PeerHealth's."""
+        if self.counts:
+            self._health.heard(now)
 
     def failed(self, reason: PeerReason, message: str, now: float) -> None:
         """As PeerHealth's."""

@@ -22,7 +22,7 @@ from voiceassist_relay.config.files import read_secrets
 from voiceassist_relay.errors import ConfigRefused
 from voiceassist_relay.metrics.relay_metrics import RelayMetrics
 from voiceassist_relay.realtime.audio_sender import AudioSender
-from voiceassist_relay.realtime.core.audio_drift import AudioDrift
+from voiceassist_relay.realtime.core.audio_drift import AudioDrift, Hearing
 from voiceassist_relay.realtime.core.audio_format import encoder
 from voiceassist_relay.realtime.core.audio_time import AudioClock
 from voiceassist_relay.realtime.core.limits import SessionLimits
@@ -207,27 +207,48 @@ def test_providers_the_session_is_told_the_format(form: str, told: dict[str, Any
     assert not same_endpoint(compatible(audioFormat="PCMU"), compatible(audioFormat="PCM16k"))
 
 
+def drift(*signs: tuple[float, float]) -> list[Hearing]:
+    """What is told; `signs` are seconds that a server counts, and seconds that it was sent."""
+    judge = AudioDrift()
+    return [told for heard, sent in signs if (told := judge.heard(heard * 1000, sent * 1000)) is not None]
+
+
+def speech_of(*, talk: float, pause: float, turns: int) -> list[float]:
+    """When speech begins and ends, in seconds of audio."""
+    return [at for turn in range(turns) for at in (turn * (talk + pause) + pause, (turn + 1) * (talk + pause))]
+
+
 def test_providers_drift_of_a_server_that_reads_another_format() -> None:
-    slow = AudioDrift()
-    told = [slow.heard(sent / 4, sent, sent / 1000) for sent in (4_000, 10_000, 15_000, 20_000, 25_000, 30_000)]
-    assert told == [False, False, False, False, True, False]
-    assert AudioDrift().heard(30_000, 15_000, 15.0), "nobody has heard more than was sent"
+    times = speech_of(talk=3, pause=4, turns=6)
+    assert drift(*((at / 4, at + 0.5) for at in times)) == [Hearing.MISREAD]
+    assert drift(*((at * 1.5, at + 0.5) for at in times)) == [Hearing.MISREAD]
+    assert drift(*((at / 4, at + 0.5) for at in speech_of(talk=1.5, pause=4, turns=9))) == [Hearing.MISREAD]
 
 
-def test_providers_drift_is_none_where_a_server_only_lags_or_counts_right() -> None:
-    late = AudioDrift()
-    counted = ((3_000, 30_000, 31.0), (12_000, 31_000, 32.0), (29_000, 36_000, 37.0), (33_000, 38_000, 39.0))
-    assert not any(late.heard(*each) for each in counted)
-    right = AudioDrift()
-    assert not any(right.heard(sent - 700, sent, sent / 1000) for sent in range(1_000, 600_000, 3_000))
-    assert not any(AudioDrift().heard(heard, 60_000, 60.0) for heard in (None, 0))
+def test_providers_drift_is_none_of_a_server_that_counts_right_and_that_is_told_once() -> None:
+    assert drift(*((at, at + 0.7) for at in speech_of(talk=2, pause=4, turns=30))) == [Hearing.RIGHT]
+    late = [(at, at + (2.5 if number % 2 else 0.3)) for number, at in enumerate(speech_of(talk=3, pause=4, turns=30))]
+    assert Hearing.MISREAD not in drift(*late), "a server that thinks about a turn's end"
+    assert AudioDrift().heard(None, 60_000) is AudioDrift().heard(0, 60_000) is None
 
 
-def test_providers_drift_is_none_in_what_is_heard_again_all_at_once() -> None:
-    replayed = AudioDrift()
-    speech = [1_000, 2_500, 4_000, 5_500, 7_000, 9_000, 12_000, 15_000]
-    assert not any(replayed.heard(heard, 30_000, 100 + 0.1 * count) for count, heard in enumerate(speech))
-    assert not replayed.heard(31_000, 34_000, 104.0)
+def test_providers_drift_is_none_of_servers_that_count_each_buffer_or_by_the_clock_or_catch_up() -> None:
+    times = speech_of(talk=2, pause=4, turns=30)
+    each_buffer = [((4.0 if number % 2 == 0 else 6.0), at + 0.5) for number, at in enumerate(times)]
+    assert Hearing.MISREAD not in drift(*each_buffer)
+    by_the_clock = [(at + (120 if at > 40 else 0), at + 0.5) for at in times]  # on hold for two minutes
+    assert Hearing.MISREAD not in drift(*by_the_clock)
+    spoken = (1, 3, 6, 8, 11, 13, 16, 18, 21, 23, 26, 29)
+    assert Hearing.MISREAD not in drift(*((at, 30 + at / 6) for at in spoken)), "30 s at once, heard at six times their pace"
+    went_on = [(at, at + 0.5) for at in times[:6]] + [(at, max(at + 0.5, 66 + (at - 36) / 6)) for at in times[12:]]
+    assert Hearing.MISREAD not in drift(*went_on)
+
+
+def test_providers_drift_that_is_over_is_told() -> None:
+    wrong = [(at / 4, at + 0.5) for at in speech_of(talk=3, pause=4, turns=4)]
+    heard, sent = wrong[-1]
+    right = [(heard + at, sent + at) for at in speech_of(talk=3, pause=4, turns=4)]
+    assert drift(*wrong, *right) == [Hearing.MISREAD, Hearing.RIGHT]
 
 
 async def test_providers_a_session_lives_as_long_as_is_set() -> None:

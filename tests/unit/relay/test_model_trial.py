@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +16,7 @@ from voiceassist_relay.config.snapshot import Snapshot
 from voiceassist_relay.health.model_trial import AGAIN, BETWEEN, ModelTrial
 from voiceassist_relay.health.peer_check import Unwell
 from voiceassist_relay.metrics.relay_metrics import RelayMetrics
+from voiceassist_relay.peer_health import PeerHealth
 from voiceassist_relay.realtime.core.trial import Found
 
 SILENT = Unwell(PeerReason.MISCONFIGURED, "gives no answer")
@@ -23,7 +26,7 @@ WELL = [Found(AudioFormat.PCMU, turn=True, tool=True, transcribed=True, tokens=[
 
 @dataclass
 class Rig:
-    answers: list[list[Found] | Unwell] = field(default_factory=lambda: [WELL])
+    answers: list[list[Found] | Exception] = field(default_factory=lambda: [WELL])
     """What conversations come to, the last for ever."""
     snapshot: Snapshot = field(default_factory=settings_of)
     unreachable: bool = False
@@ -32,18 +35,27 @@ class Rig:
 
     def __post_init__(self) -> None:
         self.metrics = RelayMetrics()
-        self.trial = ModelTrial(lambda: self.snapshot, self._check, self._converse, self.metrics, lambda: self.now)
+        self.health = PeerHealth(0)
+        self.trial = ModelTrial(lambda: self.snapshot, self._check, self._converse, self.metrics, self.health, lambda: self.now)
 
     async def _check(self) -> None:
         if self.unreachable:
             raise Unwell(PeerReason.UNREACHABLE, "gone")
 
-    async def _converse(self, _: Snapshot) -> list[Found]:
+    async def _converse(self, _: Snapshot, on_found: Callable[[Found], None]) -> list[Found]:
         answer = self.answers[min(self.had, len(self.answers) - 1)]
         self.had += 1
-        if isinstance(answer, Unwell):
+        if isinstance(answer, Exception):
+            on_found(Found(AudioFormat.PCMU, tokens=[("text", "input", False, 40)]))
             raise answer
+        for one in answer:
+            on_found(one)
         return answer
+
+    @property
+    def tokens(self) -> float | None:
+        labels = {"model": "m", "modality": "text", "direction": "input", "cached": "false"}
+        return self.metrics.registry.get_sample_value("voiceassist_relay_tokens_total", labels)
 
     async def asked(self) -> Unwell | None:
         """As a check of the peer asks; what it finds wrong."""
@@ -66,9 +78,7 @@ async def test_model_trial_is_had_once_for_the_settings_and_told_of_them_alone()
     assert rig.trial.told == "PCMU: answers with a tool call, ends turns by itself, writes down what it hears"
     assert await rig.asked() is None
     assert (rig.had, rig.trial.open) == (1, False)
-    assert rig.metrics.registry.get_sample_value(
-        "voiceassist_relay_tokens_total", {"model": "m", "modality": "text", "direction": "input", "cached": "false"}
-    ) == pytest.approx(40)
+    assert rig.tokens == pytest.approx(40)
     rig.use(name="other")
     assert rig.trial.told == ""
     assert await rig.asked() is None
@@ -135,3 +145,29 @@ async def test_model_trial_a_format_that_was_guessed_wrong_is_told_with_the_one_
     assert found.reason is PeerReason.AUDIO_FORMAT
     assert "calls are sent PCMU" in found.message
     assert found.message.endswith("set model.audioFormat: PCM16k")
+
+
+async def test_model_trial_counts_the_tokens_of_one_that_did_not_go_well_and_breaks_no_more_often_than_it_may() -> None:
+    rig = Rig([SILENT])
+    rig.metrics.use_models(["m"])
+    assert await rig.asked() is SILENT
+    assert rig.tokens == pytest.approx(40)
+    broken = Rig([RuntimeError("bug")])
+    for _ in range(3):
+        with contextlib.suppress(RuntimeError):
+            await broken.asked()
+        broken.now += 30
+    assert broken.had == 1
+
+
+async def test_model_trial_is_not_had_while_calls_say_that_audio_is_misread_and_what_calls_hear_overrules_it() -> None:
+    rig = Rig()
+    await rig.asked()
+    rig.health.failed(PeerReason.AUDIO_FORMAT, "a call hears noise", 0)
+    rig.now = 3 * BETWEEN
+    assert await rig.asked() is None
+    assert rig.had == 1
+    noisy = Rig([NOISE])
+    assert await noisy.asked() is NOISE
+    noisy.health.heard(0)
+    assert await noisy.asked() is None

@@ -54,3 +54,17 @@ def test_peer_health_who_asked_before_the_change_is_not_heard_after_it() -> None
     assert (health.status.reason, health.status.since) == (PeerReason.UNKNOWN, 2)
     health.reporter().worked(5)
     assert health.status.ok
+
+
+def test_peer_health_a_format_that_is_misread_stands_until_audio_is_heard_rightly() -> None:
+    health = PeerHealth(0)
+    health.worked(1)
+    health.reporter().failed(PeerReason.AUDIO_FORMAT, "noise", 2)
+    health.worked(3)
+    assert health.status.reason is PeerReason.AUDIO_FORMAT
+    old = health.reporter()
+    health.reporter().heard(4)
+    assert health.status.ok
+    health.changed(5)
+    old.heard(6)
+    assert (health.times_heard, health.status.ok) == (1, False), "what was asked before does not count"

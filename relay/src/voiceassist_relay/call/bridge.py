@@ -399,6 +399,10 @@ class CallBridge:
         """Spoken words."""
         self._publisher.transcript(track, item, text, final)
 
+    def audio_heard(self) -> None:
+        """The model hears what it is sent."""
+        self._health.heard(self._epoch())
+
     def agent_track(self, lost: str | None) -> None:
         """The agent's words are not heard, or are again."""
         if lost is None:

@@ -20,7 +20,7 @@ import websockets.exceptions
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.uri import parse_uri
 
-from voiceassist_crds.config import AudioFormat, ModelConfig
+from voiceassist_crds.config import AudioFormat, ModelConfig, TurnDetection
 from voiceassist_crds.messages import StatusReason
 from voiceassist_crds.proxies import STRAIGHT, Proxies
 from voiceassist_crds.status import PeerReason
@@ -54,6 +54,7 @@ _CHUNK: Final = 100 * _BYTES_PER_MS
 _SILENCE: Final = b"\xff"
 _SILENT_MS: Final = 3_500
 """Silence behind the phrase, at most: a server counts none that it does not hear."""
+_ONE_TURN_MS: Final = 300
 _TRANSCRIPT: Final = 2.0
 """Seconds that are waited for the words after the answer."""
 
@@ -145,22 +146,28 @@ async def check_model(snapshot: Snapshot, tls: ssl.SSLContext | None = None, pro
 
 
 async def try_model(
-    snapshot: Snapshot, tls: ssl.SSLContext | None = None, proxies: Proxies = STRAIGHT, *, patience: float = TRIAL
+    snapshot: Snapshot,
+    tls: ssl.SSLContext | None = None,
+    proxies: Proxies = STRAIGHT,
+    *,
+    patience: float = TRIAL,
+    on_found: Callable[[Found], None] = lambda _: None,
 ) -> list[Found]:
     """Has a conversation of a second, in the format in force; where none is chosen and the server is nobody's we know, in each.
 
     Goes on to the next format only while none has gone well. Raises Unwell that says what to do: no session, or no answer in any format.
-    `patience`: seconds for the end of the turn, and for the answer.
+    `patience`: seconds for the end of the turn, and for the answer. `on_found` is told of each conversation, whatever came of it.
     """
     model = snapshot.config.model_of(snapshot.config.prompts[0])
     chosen = is_format_chosen(model)
     found: list[Found] = []
     refused: Unwell | None = None
     for form in [provider_of(model).audio_format(model)] if chosen else list(AudioFormat):
-        one = model.model_copy(update={"audio_format": form})
+        one = model.model_copy(update={"audio_format": form, "turn_detection": _patient(model.turn_detection)})
         try:
             async with _session(snapshot, one, tls, proxies, _BRIEF) as (socket, host):
                 found.append(await _converse(socket, one, form, patience))
+                on_found(found[-1])
         except Unwell as unwell:
             if chosen or unwell.reason is not PeerReason.MISCONFIGURED:
                 raise
@@ -173,16 +180,27 @@ async def try_model(
     raise _of_trial(found, host, chosen=chosen)
 
 
+def _patient(detection: TurnDetection) -> TurnDetection:
+    """Settings under which the phrase is one turn: shorter silences are in the middle of it."""
+    if detection.silence_ms is None or detection.silence_ms >= _ONE_TURN_MS:
+        return detection
+    return detection.model_copy(update={"silence_duration_ms": _ONE_TURN_MS})
+
+
 def _of_trial(found: list[Found], host: str, *, chosen: bool) -> Unwell:
     for one in found:
-        if one.error is not None and (unwell := _of_error(one.error, host)) is not None:
+        errors = [one.error] if one.error is not None else []
+        if errors and (unwell := _of_error(errors[0], host)) is not None:
             return unwell
+        if one.closed is not None:
+            return _of_close(*one.closed, errors, host)
     told = "; ".join(one.told() for one in found)
     if any(one.misread for one in found):
         way = "choose another model.audioFormat" if chosen else "it takes none of the formats that there are"
         return Unwell(PeerReason.AUDIO_FORMAT, f"{host} does not hear us ({told}); {way}")
+    # it may be slow, or have a bad moment: no reason to give up at once
     return Unwell(
-        PeerReason.MISCONFIGURED, f"{host} takes the session, but gives no answer ({told}); check model.name and model.audioFormat"
+        PeerReason.SERVER_ERROR, f"{host} takes the session, but gives no answer ({told}); check model.name and model.audioFormat"
     )
 
 
@@ -301,10 +319,12 @@ async def _converse(socket: ClientConnection, model: ModelConfig, form: AudioFor
         await until(lambda: trial.found.over, patience)
         await until(lambda: trial.found.transcribed or model.transcription is None, _TRANSCRIPT)
     except websockets.exceptions.ConnectionClosed:
-        pass  # what was found until then says more
+        pass  # told below, with what was found until then
     finally:
         listening.cancel()
         await asyncio.gather(listening, return_exceptions=True)
+    if over and not trial.found.over:
+        trial.found.closed = socket.close_code, socket.close_reason or ""
     return trial.found
 
 

@@ -14,6 +14,7 @@ from voiceassist_crds.status import PeerReason
 
 from ..config.snapshot import CurrentSnapshot, Snapshot
 from ..metrics.relay_metrics import RelayMetrics
+from ..peer_health import PeerHealth
 from ..realtime.core.trial import Found
 from ..realtime.providers import is_format_chosen, provider_of
 from .model_check import model_relevant
@@ -34,11 +35,15 @@ class ModelTrial:
         self,
         current: CurrentSnapshot,
         check: Callable[[], Awaitable[None]],
-        converse: Callable[[Snapshot], Awaitable[list[Found]]],
+        converse: Callable[[Snapshot, Callable[[Found], None]], Awaitable[list[Found]]],
         metrics: RelayMetrics,
+        health: PeerHealth,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`health`: the model's, which calls look after, too."""
         self._current, self._check, self._converse, self._metrics, self._clock = current, check, converse, metrics, clock
+        self._health = health
+        self._times_heard = 0
         self._settings: object = None
         self._told = ""
         self._standing: Unwell | None = None
@@ -54,14 +59,19 @@ class ModelTrial:
     async def ask(self) -> None:
         """Whether the model takes sessions; what a conversation found wrong stands until another finds it mended. Raises Unwell."""
         await self._check()
+        if self._times_heard != self._health.times_heard:  # a call has shown better
+            self._standing = None
         if self._settings == model_relevant(self._current()) and self._standing is not None:
             if not self._due:
                 raise self._standing
             await self._run()
 
     async def further(self) -> None:
-        """A conversation, if it is time for one: the model takes sessions. Raises Unwell."""
-        if self._due:
+        """A conversation, if it is time for one: the model takes sessions. Raises Unwell.
+
+        None while a call's own ears say that audio is misread: they hear longer, and only calls or other settings show better.
+        """
+        if self._due and self._health.status.reason is not PeerReason.AUDIO_FORMAT:
             await self._run()
 
     @property
@@ -81,7 +91,8 @@ class ModelTrial:
         settings = model_relevant(snapshot)
         if self._settings != settings:
             self._failures = 0
-        self._settings, self._told = settings, ""
+        self._settings, self._told, self._times_heard = settings, "", self._health.times_heard
+        self._next = self._clock() + BETWEEN  # also where it breaks
         try:
             self._told = await self._conversation(snapshot)
         except Unwell as unwell:
@@ -95,15 +106,12 @@ class ModelTrial:
 
     async def _conversation(self, snapshot: Snapshot) -> str:
         try:
-            found = await self._converse(snapshot)
+            found = await self._converse(snapshot, self._count)
         except Unwell as unwell:
             if unwell.reason is not PeerReason.AUDIO_FORMAT:
                 raise
-            found = await self._converse(snapshot)  # a word that was cut off looks much the same
+            found = await self._converse(snapshot, self._count)  # a word that was cut off looks much the same
         model = snapshot.config.model_of(snapshot.config.prompts[0])
-        for one in found:
-            for modality, direction, cached, count in one.tokens:
-                self._metrics.tokens(model.name, modality, direction, cached, count)
         sent, taken = provider_of(model).audio_format(model), found[-1]
         if not is_format_chosen(model) and taken.audio_format is not sent:
             told = "; ".join(one.told() for one in found)
@@ -111,3 +119,9 @@ class ModelTrial:
                 PeerReason.AUDIO_FORMAT, f"calls are sent {sent}, which is not heard ({told}); set model.audioFormat: {taken.audio_format}"
             )
         return taken.told()
+
+    def _count(self, found: Found) -> None:
+        snapshot = self._current()
+        name = snapshot.config.model_of(snapshot.config.prompts[0]).name
+        for modality, direction, cached, count in found.tokens:
+            self._metrics.tokens(name, modality, direction, cached, count)

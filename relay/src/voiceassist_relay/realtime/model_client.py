@@ -25,6 +25,7 @@ from .core.history import History
 from .core.limits import DEFAULT_LIMITS, ResponseLimiter, SessionLimits
 from .core.outputs import (
     AgentSpoke,
+    AudioHeard,
     AudioMisread,
     DraftShown,
     DraftWithdrawn,
@@ -444,6 +445,10 @@ class ModelClient:
                     metrics.model_error(label)
                 case AudioMisread(heard_ms, sent_ms):
                     self._misread(heard_ms, sent_ms)
+                case AudioHeard():
+                    if self._note is not None and self._note[0] is StatusReason.AUDIO_FORMAT:
+                        self._take_note(None)
+                    listener.audio_heard()
         self._changed.set()
 
     def _agent_spoke(self, item: str, started: float, text: str) -> None:

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from voiceassist_crds.messages import Track, WithdrawnReason
 
 from . import client_events
-from .audio_drift import AudioDrift
+from .audio_drift import AudioDrift, Hearing
 from .eager_budget import EagerBudget
 from .eager_drafts import EagerDrafts
 from .history import History, ItemOrder, Seed
 from .limits import ResponseLimiter
-from .outputs import AudioMisread, FillSilence, ModelFault, Outputs
+from .outputs import AudioHeard, AudioMisread, FillSilence, ModelFault, Outputs
 from .responses import ResponseScheduler
 from .server_events import ErrorInfo, ServerEvent
 from .session_base import SessionCore, SessionState, asked_wait, keep_latest
@@ -215,21 +215,24 @@ class ConversationSession(SessionCore):
                 self._eager.speaks(self._speaking[item], now)
                 if self._finishing:
                     self._end_speech(now)
-            self._counted(began, now)
+            self._counted(began)
         elif event.type.endswith("speech_stopped"):
             turn = self._speaking.get(item)
             if turn is not None:
                 turn.ended = self._state.clock.arrival(event.audio_end_ms)
                 turn.timeline.stopped(turn.ended, self.settings.model.turn_detection.silence_ms)
                 self._eager.stopped(turn, now)
-            self._counted(event.audio_end_ms, now)
+            self._counted(event.audio_end_ms)
         elif event.type.endswith(".committed"):
             self._committed(item, now)
 
-    def _counted(self, heard_ms: float | None, now: float) -> None:
+    def _counted(self, heard_ms: float | None) -> None:
         """The server says at which millisecond of its count speech began or ended."""
-        if self._drift.heard(heard_ms, self._state.clock.ms, now):
-            self._state.event(AudioMisread(heard_ms or 0.0, self._state.clock.ms))
+        match self._drift.heard(heard_ms, self._state.clock.ms):
+            case Hearing.MISREAD:
+                self._state.event(AudioMisread(heard_ms or 0.0, self._state.clock.ms))
+            case Hearing.RIGHT:
+                self._state.event(AudioHeard())
 
     def _committed(self, item: str, now: float) -> None:
         if item in self._void or any(turn.item == item for turn in self._turns):

@@ -146,8 +146,13 @@ class AudioMisread:
     sent_ms: float
 
 
+@dataclass(frozen=True, slots=True)
+class AudioHeard:
+    """The server counts the audio as what it is: an alarm that it does not is over."""
+
+
 Told = DraftShown | FinishedSuggestion | DraftWithdrawn | TurnHandled | OutputRead | Words | AgentSpoke
-Event = Told | EarlyOver | TokensUsed | ResponseOver | ModelFault | AudioMisread
+Event = Told | EarlyOver | TokensUsed | ResponseOver | ModelFault | AudioMisread | AudioHeard
 
 
 class Outputs(NamedTuple):

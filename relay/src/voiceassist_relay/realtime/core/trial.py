@@ -8,6 +8,7 @@ from typing import Final
 from voiceassist_crds.config import AudioFormat, ModelConfig
 
 from .client_events import buffer_commit, response_create
+from .failures import HARMLESS_CODES
 from .server_events import ErrorInfo, Item, ServerEvent
 
 _SHORT: Final = 0.7
@@ -42,7 +43,9 @@ class Found:
     first_output: float | None = None
     """Seconds from the request to the first piece of the answer."""
     error: ErrorInfo | None = None
-    """Why the response failed."""
+    """The server's latest error, or why the response failed."""
+    closed: tuple[int | None, str] | None = None
+    """Code and reason with which the server closed before its answer was there."""
     over: bool = False
     """Whether the response has ended."""
     tokens: list[tuple[str, str, bool, int]] = field(default_factory=list)
@@ -89,6 +92,8 @@ class Trial:
         """`now` in seconds."""
         found = self.found
         match event.type:
+            case "error" if event.error is not None and event.error.code not in HARMLESS_CODES:
+                found.error = event.error
             case "input_audio_buffer.speech_started":
                 found.speech = True
             case "input_audio_buffer.speech_stopped":
