@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -102,17 +101,6 @@ async def test_speech_to_speech_says_in_a_trial_which_format_it_hears(through: T
     assert (found[0].answered, found[0].turn) == (False, False), found
     assert (found[1].turn, found[1].tool, found[1].transcribed, found[1].misread) == (True, True, True, False), found
     assert "hears no speech in it" in found[0].told()
-
-
-async def test_speech_to_speech_that_is_sent_mu_law_is_told_to_hear_noise(through: Through) -> None:
-    async with through.call(audioFormat="PCMU") as call:
-        await call.live()
-        for count in range(4):
-            call.ask(speech(4.0), pause=2.8)
-            await call.heard.until(lambda count=count: len(call.heard.turns) > count, "a turn's outcome", 90)  # type: ignore[misc]
-            await asyncio.sleep(2)  # a server may lag behind for a while
-        await call.heard.until(lambda: call.heard.states[-1][1] is StatusReason.AUDIO_FORMAT, "it is told", 90)
-        assert "model.audioFormat" in call.heard.states[-1][2]
 
 
 async def test_speech_to_speech_takes_any_key_and_any_name(through: Through) -> None:

@@ -44,7 +44,7 @@ class AudioDrift:
         if heard_ms is None or heard_ms <= 0:
             return None
         last, self._last = self._last, (heard_ms, sent_ms)
-        if last is None or heard_ms < last[0]:  # it counts anew
+        if last is None or heard_ms < last[0] - _SLACK_MS:  # it counts anew; a beginning may lie a little before the end that came last
             self._slow = self._fast = self._right = 0
             return None
         heard, sent = heard_ms - last[0], sent_ms - last[1]
@@ -56,7 +56,9 @@ class AudioDrift:
             self._slow, self._fast, self._right = self._slow + 1, 0, 0
         elif ahead and heard > sent * (1 + _SHARE) + _SLACK_MS:
             self._fast, self._slow, self._right = self._fast + 1, 0, 0
-        elif (not behind or heard >= sent * (1 - _SHARE) - _LITTLE_MS) and (not ahead or heard <= sent * (1 + _SHARE) + _LITTLE_MS):
+        elif (not behind or heard >= sent * (1 - _SHARE) - _LITTLE_MS > -_LITTLE_MS / 2) and (
+            not ahead or heard <= sent * (1 + _SHARE) + _LITTLE_MS
+        ):
             self._slow = self._fast = 0
             self._right += sent > _SLACK_MS  # from one burst nothing is learned
         return self._tell()
