@@ -71,7 +71,13 @@ VOICEASSIST = Kind(
 )
 SECRET = Kind("", "v1", "Secret", "secrets", ("get", "list", "watch"), watched=(Selection(),))  # fewer: see secrets.RELEASED
 POD = Kind(
-    "", "v1", "Pod", "pods", ("list", "watch", "patch"), watched=(Selection(f"{LABEL_APP}={RELAY_APP},{LABEL_MANAGED_BY}={MANAGER}"),)
+    "",
+    "v1",
+    "Pod",
+    "pods",
+    ("list", "watch", "patch"),
+    watched=(Selection(f"{LABEL_APP}={RELAY_APP},{LABEL_MANAGED_BY}={MANAGER}"),),
+    subresources=(("status", ("patch",)),),
 )
 CONFIG_MAP = Kind(
     "",
