@@ -34,9 +34,10 @@ def narrowed(before: dict[str, Any], now: dict[str, Any], path: str = "") -> lis
     new = sorted(set(now.get("required", ())) - set(before.get("required", ())))
     found += [f"{path}: newly required: {name}" for name in new]
     rules = {rule["rule"] for rule in before.get("x-kubernetes-validations", ())}
+    added = now.get("properties", {}).keys() - before.get("properties", {}).keys()
     for rule in now.get("x-kubernetes-validations", ()):
-        # a rule that looks at what was there before can let stored objects alone
-        if rule["rule"] not in rules and "oldSelf" not in rule["rule"]:
+        # a rule that looks at what was there before can let stored objects alone, as does one about what they cannot have
+        if rule["rule"] not in rules and "oldSelf" not in rule["rule"] and not any(_holds_without(rule["rule"], name) for name in added):
             found.append(f"{path}: a new rule that stored objects may break: {rule['rule']}")
     for name, child in before.get("properties", {}).items():
         if name not in now.get("properties", {}):
@@ -47,6 +48,11 @@ def narrowed(before: dict[str, Any], now: dict[str, Any], path: str = "") -> lis
         if isinstance(before.get(key), dict):
             found += narrowed(before[key], now.get(key) or {}, f"{path}[]")
     return found
+
+
+def _holds_without(rule: str, name: str) -> bool:
+    """Whether a rule holds wherever the field is absent: it is an `or` at the top, with that as one of its sides."""
+    return f"!has(self.{name})" in (rule.split(" || ", 1)[0], rule.rsplit(" || ", 1)[-1])
 
 
 def test_nothing_that_was_accepted_is_refused_or_changed() -> None:
@@ -62,12 +68,16 @@ def test_the_comparison_notices() -> None:
     spec["properties"]["relay"]["properties"]["maxCallsPerPod"]["maximum"] = 2
     spec["properties"]["host"]["x-kubernetes-validations"].append({"rule": "self.size() < 20"})
     spec["properties"]["host"]["x-kubernetes-validations"].append({"rule": "self == oldSelf"})
+    spec["properties"]["relay"]["properties"]["later"] = {"type": "string"}
+    rules = spec["properties"]["relay"].setdefault("x-kubernetes-validations", [])
+    rules += [{"rule": "self.replicas > 1 || !has(self.later)"}, {"rule": "!has(self.later) && self.replicas > 1"}]
     del spec["properties"]["paused"]
     lines = narrowed(crd_before(), changed)
-    assert len(lines) == 6
+    assert len(lines) == 7
     assert {line.split(":")[0] for line in lines} == {
         ".spec",
         ".spec.audio.tracks",
+        ".spec.relay",
         ".spec.relay.replicas",
         ".spec.relay.maxCallsPerPod",
         ".spec.host",
