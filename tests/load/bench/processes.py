@@ -194,7 +194,12 @@ def _our_configuration(folder: Path, url: str, stub: int, tracks: int, gather_ms
         "audio": {"tracks": "Both" if tracks == 2 else "Customer"},
         "model": {"provider": "Compatible", "url": url, "check": "Session"},
         "prompts": [{"instructions": "You help the agent of a contact centre. " * 40}],
-        "limits": {"maxCalls": MOST_CALLS, "drainGraceSeconds": 0, "drainTimeoutSeconds": 0},
+        "limits": {
+            "maxCalls": MOST_CALLS,
+            "drainGraceSeconds": 0,
+            "drainTimeoutSeconds": 0,
+            "streamPingSeconds": 0,  # the generator answers no pings, and ends a call that sends one
+        },
     }
     if gather_ms is not None:
         config["limits"]["gatherMs"] = gather_ms
