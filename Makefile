@@ -10,7 +10,8 @@ PACKAGES := $(addprefix voiceassist_,$(DISTRIBUTIONS))
 
 LINTS := lint-style lint-types lint-layers lint-dependencies lint-generated lint-shell lint-long
 
-.PHONY: help setup demo plugin test test-fast coverage lint $(LINTS) format generate bench bench-operator soak fuzz lock version images release clean
+.PHONY: help setup demo plugin test test-fast coverage lint $(LINTS) format generate bench bench-operator soak fuzz \
+	lock version images release clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
