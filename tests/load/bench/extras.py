@@ -48,7 +48,7 @@ def _replay_trace() -> array[float]:
             replay.pack()
             if now - heard >= DEFAULT_LIMITS.ping_every:
                 heard = now
-                replay.trim(heard - DEFAULT_LIMITS.replay_idle)
+                replay.trim(heard - DEFAULT_LIMITS.replay_idle - DEFAULT_LIMITS.housekeeping)
         found[number] = (tracemalloc.get_traced_memory()[0] - before) / 1024
     tracemalloc.stop()
     return found[len(found) // 2 :]

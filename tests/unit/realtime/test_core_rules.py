@@ -96,6 +96,15 @@ def test_core_in_three_minutes_of_silence_nothing_is_expected() -> None:
     assert look(Liveness(LIMITS, 0.0), 0.0, 180.0, pongs=True) is None
 
 
+def test_core_a_pong_tells_what_was_read_before_its_ping() -> None:
+    live = Liveness(LIMITS, 0.0)
+    assert live.ping_due(LIMITS.ping_every)
+    live.heard(LIMITS.ping_every - 0.1)
+    assert live.read_until == 0.0
+    live.heard(LIMITS.ping_every + 4.0)  # late
+    assert live.read_until == LIMITS.ping_every
+
+
 def test_core_an_unanswered_ping_is_a_stall_and_any_byte_answers_it() -> None:
     live = Liveness(LIMITS, 0.0)
     assert look(live, 0.0, 30.0, pongs=False) == "pong"

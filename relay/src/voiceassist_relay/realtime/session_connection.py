@@ -71,7 +71,7 @@ class SessionConnection:
         self.on_event: Callable[[ServerEvent, float], None] | None = None
         self.on_writable: Callable[[bool], None] | None = None
         self.on_acknowledged: Callable[[], None] | None = None
-        """Called when the server is known to have read what was sent to it up to a moment ago."""
+        """Called when the server has answered a ping."""
         self.writable = True
         """Whether the socket takes bytes; if not it holds some back."""
         self._metrics = metrics
@@ -128,7 +128,9 @@ class SessionConnection:
             self._end(Over("error", Passing("error")))
 
     def acknowledged(self) -> None:
-        """The server answered a ping."""
+        """The server answered a ping: what was sent before that ping it has read, which is not to say that it has worked on it."""
+        if self._connection is not None:
+            self.live.heard(self._connection.heard_at)
         if self.on_acknowledged is not None:
             self.on_acknowledged()
 

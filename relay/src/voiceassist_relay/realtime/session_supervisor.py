@@ -205,7 +205,7 @@ class SessionSupervisor:
             outputs, self._handover = core.abandon()
             self.perform(outputs)
         if connection is not None:
-            self._heard_at, self._broke = connection.heard_at, connection.over is not None
+            self._heard_at, self._broke = self._read_at(connection), connection.over is not None
             self._shut(connection)
 
     def _give_up_refused(self, connection: SessionConnection) -> None:
@@ -379,14 +379,19 @@ class SessionSupervisor:
             self.sender.trim(self._since(self._handover))
 
     def _acknowledged(self) -> None:
-        """The server has read all that was sent a moment ago."""
+        """The server has answered a ping. For a detection that lags, audio is kept as long as until the next look at the least."""
         if self.core is not None and self._connection is not None:
-            self.sender.acknowledge(self._needed_from(self.core, self._connection, self._loop.time()))
+            needed = self._needed_from(self.core, self._connection, self._loop.time())
+            self.sender.acknowledge(needed - self._limits.housekeeping)
 
     def _needed_from(self, core: SessionCore, connection: SessionConnection, now: float) -> float:
         """Arrival of the first frame that another session would have to hear, should this one break now."""
-        held, idle = core.hold_from(now), self._heard_for_sure(min(now, connection.heard_at))
+        held, idle = core.hold_from(now), self._heard_for_sure(min(now, self._read_at(connection)))
         return idle if held is None else min(idle, held)
+
+    def _read_at(self, connection: SessionConnection) -> float:
+        """The latest sign of life, but at most `replay_idle` after the ping that it followed: what was sent behind that may be unread."""
+        return min(connection.heard_at, connection.live.read_until + self._limits.replay_idle)
 
     def _heard_for_sure(self, heard_at: float) -> float:
         """Arrival of the first frame that a session may not have heard whose last sign of life came at `heard_at`.

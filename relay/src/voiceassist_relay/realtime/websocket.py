@@ -73,7 +73,7 @@ class Receiver(Protocol):
         """One whole text message."""
 
     def acknowledged(self) -> None:
-        """The server answered a ping: it has read what was sent before that."""
+        """The server answered a ping: it has read what was sent before that ping."""
 
     def on_buffer(self, yes: bool) -> None:
         """The socket's buffer ran full, or took up again."""

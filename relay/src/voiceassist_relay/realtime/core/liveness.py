@@ -14,6 +14,8 @@ class Liveness:
     def __init__(self, limits: SessionLimits, now: float) -> None:
         self._limits = limits
         self.heard_at = now
+        self.read_until = now
+        """What was sent before this the server has read: the moment of the latest ping that was followed by a sign of life."""
         self._pinged: float | None = None
         self._next_ping = now + limits.ping_every
         self._expected: dict[str, float] = {}
@@ -23,7 +25,7 @@ class Liveness:
         """Bytes came in, of whatever kind."""
         self.heard_at = max(self.heard_at, at)
         if self._pinged is not None and self.heard_at >= self._pinged:
-            self._pinged = None
+            self.read_until, self._pinged = self._pinged, None
 
     def ping_due(self, now: float) -> bool:
         """Whether a ping is to be sent now; if so it counts as sent."""
