@@ -38,7 +38,7 @@ from voiceassist_sim.openai.session_config import Ground
 
 __all__ = ["ScriptedCall", "Seen", "pause", "told", "voice"]
 WIRE = 0.005
-"""Seconds that an event takes, each way."""
+"""Seconds that an event takes each way, if nothing else is said."""
 SILENCE = b"\xff" * 160
 
 
@@ -108,8 +108,10 @@ class ScriptedCall:
         changed: Callable[[dict[str, Any]], dict[str, Any] | None] = lambda event: event,
         faults: Sequence[dict[str, Any]] = (),
         settings: SessionSettings | None = None,
+        wire: float = WIRE,
     ) -> None:
         self.seen = Seen()
+        self._wire = wire
         self.sent: list[str] = []
         """Types of what the relay sent, but for audio."""
         self.last_request = ""
@@ -133,7 +135,7 @@ class ScriptedCall:
         self.server.open()
         self._serve()
         self._send(self._settings.conversation_update("first"))
-        self._run_until(1.0)
+        self._run_until(2.0)
         self._done(self.desk.session.begin(HandOverState(), self.now))
 
     def hear(self, frames: Sequence[bytes]) -> None:
@@ -194,7 +196,7 @@ class ScriptedCall:
             self.server.text(text, self.now * 1000)
             self._serve()
 
-        self._at(self.now + WIRE, arrive)
+        self._at(self.now + self._wire, arrive)
 
     def _serve(self) -> None:
         for effect in self.server.take():
@@ -202,7 +204,7 @@ class ScriptedCall:
                 case effects.Send(event):
                     given = self._changed(json.loads(json.dumps(event)))
                     if given is not None:
-                        self._at(self.now + WIRE, lambda event=given: self._receive(event))  # type: ignore[misc]
+                        self._at(self.now + self._wire, lambda event=given: self._receive(event))  # type: ignore[misc]
                 case effects.Play(run, wait):
                     self._at(self.now + wait / 1000, lambda run=run: self._step(run))  # type: ignore[misc]
                 case effects.SendLater(events):

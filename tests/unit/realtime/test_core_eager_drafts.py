@@ -10,6 +10,7 @@ import pytest
 from unit.realtime.scripted_call import ScriptedCall, pause, told, voice
 from unit.realtime.wire import relay_config
 from voiceassist_crds.messages import WithdrawnReason
+from voiceassist_relay.realtime.core.server_events import decode
 from voiceassist_relay.realtime.core.session_settings import SessionSettings
 from voiceassist_sim.openai.formats import PCMU
 from voiceassist_sim.openai.phrasebook import load_sample_calls
@@ -274,3 +275,41 @@ def test_core_eager_drafts_first_words_of_the_sample_calls() -> None:
     assert eager_p50 <= 0.62 * p50
     assert eager_p95 <= 0.7 * p95
     assert found["SemanticVAD High"][0] > eager_p50
+
+
+@pytest.mark.parametrize("wire", [0.25, 0.3, 0.4])
+def test_core_eager_drafts_a_slow_wire_mixes_up_no_two_of_them(wire: float) -> None:
+    """What was withdrawn before it had begun is not taken for the next one, and what was adopted before it had begun is not given up."""
+    frames = pause(0.5) + sentence(0.6) + pause(0.18) + sentence(0.3, seed=9) + pause(5.0)
+    plain, eager = ScriptedCall(model=PACE, wire=wire), eager_call(wire=wire)
+    for call in (plain, eager):
+        call.hear(frames)
+    assert eager.seen.count("used") == 1
+    assert all(eager.seen.out_of_band)
+    assert eager.seen.answers == plain.seen.answers
+    assert eager.seen.handled == plain.seen.handled == ["suggested"]
+    assert eager.seen.faults == []
+
+
+def test_core_eager_drafts_one_that_is_adopted_before_it_is_refused_is_asked_for_in_the_ordinary_way() -> None:
+    def changed(event: dict[str, Any]) -> dict[str, Any] | None:
+        if event["type"] == "response.created" and (event["response"]["metadata"] or {}).get("kind") == "early":
+            error = {"type": "invalid_request_error", "code": "unknown_parameter", "message": "Unknown parameter: 'response.conversation'."}
+            return {"type": "error", "error": error | {"event_id": call.last_request}}
+        return event
+
+    call = eager_call(wire=0.4, changed=changed)
+    call.hear(pause(0.5) + sentence() + pause(4.0))
+    assert call.seen.handled == ["suggested"]
+    assert call.seen.out_of_band == [True, False]
+    call.hear(sentence(0.7, seed=9) + pause(4.0))
+    assert call.seen.out_of_band == [True, False, False]
+
+
+def test_core_eager_drafts_a_turn_that_the_server_passed_over_leaves_none() -> None:
+    call = eager_call(behaviour={"firstTokenMs": 5000})
+    call.hear(pause(0.5) + sentence() + pause(0.3))
+    session = call.desk.session
+    assert session._eager.busy
+    session.received(decode(b'{"type":"input_audio_buffer.speech_started","audio_start_ms":1800,"item_id":"item_other"}'), call.now)
+    assert not session._eager.busy

@@ -416,3 +416,23 @@ def test_core_a_calls_summary() -> None:
     call.handled("merged", TurnTiming(None, 1.0))
     assert call.summary() == {"turns": {"merged": 1, "suggested": 3}, "latency_p50_ms": 700, "latency_max_ms": 900}
     assert CallTimeline().summary()["latency_p50_ms"] is None
+
+
+def test_core_an_output_is_told_with_its_call_only() -> None:
+    for items in range(195, 205):
+        order = ItemOrder()
+        for number in range(items):
+            order.append(f"item_{number}", float(number))
+        for number in range(60):
+            order.append(f"call_{number}", 300.0 + number)
+            order.append(f"va_o{number}", 300.0 + number)
+        for name in order.items:
+            assert not name.startswith("va_o") or f"call_{name[4:]}" in order.items
+        assert len(order.items) >= 199
+    order = ItemOrder()
+    for number in range(101):
+        order.append(f"call_{number}", float(number))
+        order.append(f"va_o{number}", float(number))
+    order.append("item", 200.0)
+    assert order.items[0] == "call_2"
+    assert order.items[-1] == "item"

@@ -123,7 +123,7 @@ def early_response_create(model: ModelConfig, event_id: str, turn: str, items: S
     spoken = {"type": "message", "role": "user", "content": [{"type": "input_audio", "audio": audio.decode("ascii")}]}
     response: dict[str, Any] = {
         "conversation": "none",
-        "metadata": {"kind": EARLY_KIND, "turn": turn[:500]},
+        "metadata": {"kind": EARLY_KIND, "turn": turn[:500], "ask": event_id},
         "input": [*({"type": "item_reference", "id": item} for item in items), spoken],
     }
     if provider_of(model).capabilities(model).output_modalities_per_response:

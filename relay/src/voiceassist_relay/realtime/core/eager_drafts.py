@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import binascii
 import contextlib
+import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Final
@@ -56,6 +57,8 @@ class EagerDrafts:
         self._voice = SentenceEnd()
         self._heard_until = 0.0
         self._asked = 0
+        self._asks = False
+        """A response is about to be asked for: the whole turn's audio is wanted for it."""
         self._response: Response | None = None
         self._asked_at = 0.0
         self._audio_until = 0.0
@@ -68,8 +71,9 @@ class EagerDrafts:
 
     @property
     def listens_from(self) -> float:
-        """Arrival of the first frame that `listen` is to be given."""
-        return self._turn.started or 0.0 if self._turn is not None else 0.0
+        """Arrival of the first frame that `listen` is to be given: of those not heard yet, or of the whole turn where it is to be sent."""
+        began = 0.0 if self._turn is None else self._turn.started or 0.0
+        return began if self._asks else max(began, math.nextafter(self._heard_until, math.inf))
 
     @property
     def busy(self) -> bool:
@@ -78,7 +82,8 @@ class EagerDrafts:
 
     def speaks(self, turn: Turn, now: float) -> None:
         """The customer began to speak."""
-        self._words, self._asked = "", 0
+        self.drop_response()  # of a turn that the server passed over
+        self._words, self._asked, self._asks = "", 0, False
         self._turn, self._voice, self._heard_until = turn, SentenceEnd(), 0.0
         settings = self._state.settings.model
         wanted = settings.turn_detection.eager is not None and not self._unsupported
@@ -91,14 +96,15 @@ class EagerDrafts:
             self._words = (self._words + words)[-_MOST_WORDS:]
 
     def listen(self, frames: Sequence[bytes], arrivals: Sequence[float], now: float) -> None:
-        """The turn's audio so far: base64 mu-law and arrivals, from `listens_from` on."""
+        """The turn's audio: base64 mu-law and arrivals, from `listens_from` on."""
         turn, eager = self._turn, self._state.settings.model.turn_detection.eager
-        if turn is None or turn.started is None or eager is None or not frames:
+        asks, self._asks = self._asks, False
+        if turn is None or turn.started is None or eager is None:
             self.listens_at = None
             return
         for index in range(bisect_right(arrivals, self._heard_until), len(frames)):
             self._voice.hear(loudness(frames[index]), arrivals[index])
-        self._heard_until = max(self._heard_until, arrivals[-1])
+        self._heard_until = max(self._heard_until, arrivals[-1] if arrivals else 0.0)
         if self._response is not None:
             if self._voice.voice - self._voice_then >= GOES_ON - 1e-6:
                 self._withdraw(now)
@@ -108,7 +114,10 @@ class EagerDrafts:
             self.listens_at = None
             return
         silence = self._silence(eager.silence_ms)
-        if self._has_ended(silence, now):
+        if self._has_ended(silence, now) and self._may_ask(now):
+            if not asks:
+                self._asks, self.listens_at = True, now
+                return
             self._ask(turn, frames, arrivals, now)
         self.listens_at = now + _LOOK if self._response is not None else self._next_look(silence, now)
 
@@ -128,16 +137,18 @@ class EagerDrafts:
         at = voice.last_voice + round(voice.needed(silence, self._words) / FRAME) * FRAME + _LATE
         return at if at > now else now + (_LOOK / 2 if self._heard_until < at - _LATE else 2 * _LOOK)
 
+    def _may_ask(self, now: float) -> bool:
+        model = self._state.settings.model
+        ends_at = (self._voice.last_voice or now) + (model.turn_detection.silence_ms or 0) / 1000
+        worth_it = ends_at - now >= WORTH
+        free = self._scheduler.takes_early and self._scheduler.free_for_early(now)
+        return worth_it and free and self._budget.allows(now, model.max_responses_per_minute)
+
     def _ask(self, turn: Turn, frames: Sequence[bytes], arrivals: Sequence[float], now: float) -> None:
         state, voice = self._state, self._voice
         model = state.settings.model
-        ends_at = (voice.last_voice or now) + (model.turn_detection.silence_ms or 0) / 1000
-        too_late = ends_at - now < WORTH
-        whole = arrivals[0] <= (turn.started or 0.0) + FRAME
-        if too_late or not whole or not self._scheduler.takes_early or not self._scheduler.free_for_early(now):
-            return
-        if not self._budget.allows(now, model.max_responses_per_minute):
-            return
+        if not frames or arrivals[0] > (turn.started or 0.0) + FRAME:
+            return  # it is not kept as a whole any more
         self._asked += 1
         self._response = response = Response(state.name("e"), [])
         response.early = True
@@ -209,13 +220,13 @@ class EagerDrafts:
     def created(self, info: ResponseInfo, now: float) -> bool:
         """A response began; whether it is one of these."""
         response, metadata = self._response, info.metadata or {}
-        kind, state = metadata.get("kind"), self._state
-        unmarked = kind is None and response is not None and not response.created and not self._scheduler.active
-        if kind != EARLY_KIND and not unmarked:
+        kind, ask, state = metadata.get("kind"), metadata.get("ask"), self._state
+        waits = response is not None and not response.created
+        unmarked = kind is None and waits and not self._scheduler.active
+        if (kind != EARLY_KIND and not unmarked) or self._scheduler.awaits(ask):
             return False
-        if response is None or response.created:  # it was given up before it began
-            for name in [name for name in self._discarded if name.startswith("va_")][:1]:
-                del self._discarded[name]
+        if response is None or not waits or (ask != response.event_id and not unmarked):  # it was given up before it began
+            self._discarded.pop(ask or "", None)
             if info.id is not None:
                 self._discarded[info.id] = None
                 state.send(response_cancel(state.name("c"), info.id))
@@ -268,6 +279,9 @@ class EagerDrafts:
         if event_id is not None and event_id in self._discarded:
             del self._discarded[event_id]
             return True
+        if self._scheduler.awaits(event_id) and not is_rate_limit(error):
+            self._unsupported = True
+            self._state.event(ModelFault("early_refused"))
         return False
 
     def _failed(self, error: ErrorInfo, now: float) -> None:

@@ -142,6 +142,8 @@ class History:
 
 
 ROOT = "root"
+OUTPUT = "va_o"
+"""Begins the names of our outputs of the tool's calls, each of which stands behind its call."""
 _KEPT = 200
 
 
@@ -181,8 +183,9 @@ class ItemOrder:
 
     @property
     def items(self) -> tuple[str, ...]:
-        """The latest items, in order."""
-        return tuple(name for _, name in self._items)
+        """The latest items, in order; an output whose call is forgotten is none of them."""
+        names = tuple(name for _, name in self._items)
+        return names[1:] if names and names[0].startswith(OUTPUT) and not self._whole else names
 
     def remove(self, item: str) -> None:
         """An item is no more."""

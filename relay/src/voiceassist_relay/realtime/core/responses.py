@@ -5,7 +5,7 @@ from __future__ import annotations
 from voiceassist_crds.messages import WithdrawnReason
 
 from ...interfaces import FinishedSuggestion, OutputForm
-from .client_events import KIND, call_item, call_output, response_cancel, response_create, text_item
+from .client_events import EARLY_KIND, KIND, call_item, call_output, response_cancel, response_create, text_item
 from .failures import RATE_CODES, from_code, is_already_active, is_blocked, is_rate_limit, label, wait_in
 from .history import History, ItemOrder
 from .limits import ResponseLimiter
@@ -124,9 +124,10 @@ class ResponseScheduler:
     def created(self, response: ResponseInfo, now: float) -> None:
         """A response began."""
         current = self._current
-        kind = (response.metadata or {}).get("kind")
+        metadata = response.metadata or {}
+        kind = metadata.get("kind")
         self._echoes = self._echoes or kind == KIND
-        ours = kind == KIND or (kind is None and not self._echoes and not self._intruder)
+        ours = kind == KIND or self.awaits(metadata.get("ask")) or (kind is None and not self._echoes and not self._intruder)
         if current is None or (not ours and not current.created):
             self._intruder = False
             self._foreign = response.id or ""
@@ -141,7 +142,7 @@ class ResponseScheduler:
         if current.settled:
             self._cancel(current)
             return
-        if self.waiting:  # committed before the response began, so it hears them too
+        if self.waiting and not current.early:  # committed before the response began, so it hears them too
             self.waiting[-1].attempts = current.turns[-1].attempts
             self.waiting[-1].timeline.requested = current.turns[-1].timeline.requested
             current.turns, self.waiting, self.ask_at = current.turns + self.waiting, [], None
@@ -168,7 +169,7 @@ class ResponseScheduler:
         """A response ended."""
         current = self._current
         ours = current is not None and (
-            _same(response.id, current.id) if current.created else (response.metadata or {}).get("kind") == KIND
+            _same(response.id, current.id) if current.created else (response.metadata or {}).get("kind") in {KIND, EARLY_KIND}
         )
         if current is None or not ours:
             if self._foreign is not None and self._foreign in {"", response.id}:
@@ -204,6 +205,11 @@ class ResponseScheduler:
             self._failed(current, error, now)
             self.ask(now)
         return True
+
+    def awaits(self, request: str | None) -> bool:
+        """Whether this request was made ahead of its turn, is the turn's answer by now, and has not begun yet."""
+        current = self._current
+        return current is not None and current.early and not current.created and request == current.event_id
 
     def blocked(self, item: str | None, now: float) -> bool:
         """A policy does not let a turn through: the one of this item or, where none is named, the one that is being answered.
@@ -372,6 +378,8 @@ class ResponseScheduler:
             if second:
                 self.held = True
                 self._state.command(Replace("error", now=True))
+        elif current.early:  # the ordinary way may do
+            self._retry(current, now)
         else:
             self._withdraw(current, WithdrawnReason.FAILED)
             self._settle(current, "failed", now)
