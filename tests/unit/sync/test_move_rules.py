@@ -8,11 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from unit.sync.documents import ANN, CALL, NOW, document, start
+from unit.sync.documents import ANN, BOB, CALL, NOW, document, start
 from voiceassist_crds.messages import CallDocument, CallState, NextStream
 from voiceassist_relay.sync.document_rules import (
     STARTING_SECONDS,
+    AlreadyRunning,
+    ChangeWorker,
     Create,
+    Ignore,
+    NotYours,
+    Restart,
     SetPaused,
     Stop,
     Superseded,
@@ -20,6 +25,7 @@ from voiceassist_relay.sync.document_rules import (
     decide_stop,
     ended,
     is_running,
+    owner_gone,
     went_live,
 )
 from voiceassist_relay.sync.move_rules import Holder, Taker, give_up, hand_over, in_gap, is_next, plan, plan_gap, take_alone
@@ -180,11 +186,45 @@ class Moves(RuleBasedStateMachine):
             self.write(wanted)
             new.hears, new.paused = True, wanted.paused
 
-    # what the worker asks
+    @precondition(lambda self: len(self.streams) < 12)
+    @rule(comes=st.booleans())
+    def its_relay_is_taken_for_gone(self, comes: bool) -> None:
+        """Which may be wrong: so its stream is stopped before the next one is asked for. That may come or not."""
+        decision = owner_gone(self.stored, self.stored.owner, call_sid=CALL, now=NOW, since=NOW - 9)
+        assert isinstance(decision, Ignore) == (self.stored.state is not CallState.LIVE), "what is over, or stopped, is not started"
+        if not isinstance(decision, Restart):
+            return
+        assert decision.document.generation not in self.planned, "a generation has at most one stream"
+        before = self.stored
+        self.write(decision.document)
+        for one in self.streams:
+            if one.sid == before.stream_sid:
+                one.open = one.hears = False
+        if comes:
+            new = self.arrives(decision.document.generation)
+            live = went_live(self.stored, new.owner, new.sid, "", generation=new.generation)
+            assert isinstance(live, CallDocument)
+            self.write(live)
+            new.hears, new.paused = True, live.paused
+            assert live.paused == before.paused, "a pause is not lost"
+
+    # what the workers ask
+
+    @rule(worker=st.sampled_from([ANN, BOB]))
+    def starts(self, worker: str) -> None:
+        """Again, or another one who has taken the call: nothing is begun anew while it runs, and a move goes on."""
+        decision = start(self.stored, worker)
+        if not is_running(self.stored):
+            return
+        assert isinstance(decision, AlreadyRunning | ChangeWorker)
+        if isinstance(decision, ChangeWorker):
+            assert (decision.document.generation, decision.document.next) == (self.stored.generation, self.stored.next)
+            self.write(decision.document)
+            assert isinstance(decide_stop(self.stored, worker=decision.previous.worker), NotYours)
 
     @rule()
     def stops(self) -> None:
-        decision = decide_stop(self.stored, worker=ANN)
+        decision = decide_stop(self.stored, worker=self.stored.worker)
         if isinstance(decision, Stop):
             self.write(decision.document)
             self.stopped = True
@@ -201,7 +241,7 @@ class Moves(RuleBasedStateMachine):
     @rule(paused=st.booleans())
     def pauses(self, paused: bool) -> None:
         """What is confirmed was done by the relay that the Document names, and by nobody else who hears the call."""
-        decision = decide_paused(self.stored, paused, worker=ANN)
+        decision = decide_paused(self.stored, paused, worker=self.stored.worker)
         if not isinstance(decision, SetPaused):
             return
         self.write(decision.document)
