@@ -115,10 +115,11 @@ async def accounted(
     *,
     missing: Counter[str] | None = None,
     paused: Collection[Path] = (),
+    tracks: Collection[str] = tuple(TRACKS.values()),
 ) -> dict[str, int]:
-    """Every frame of each call's two tracks was heard by one of its sessions, from the first to the last that any heard; and what was heard
-    by two was counted as replayed by the relays. Returns those by track. `missing`: counts those that nobody heard, which are allowed then.
-    Of calls that were `paused` some may be missing in any case.
+    """Every frame of each call's `tracks` was heard by one of its sessions, from the first to the last that any did; what was heard by
+    two was counted as replayed by the relays. Returns those by track. `missing`: counts those that nobody heard, which are allowed then; of
+    calls that were `paused` some may be missing in any case.
     """
     heard = []
     for one in sessions:
@@ -131,6 +132,8 @@ async def accounted(
         call = load_call(recording)
         gaps = missing is not None or recording in paused
         for track, audio in (("customer", call.customer), ("agent", call.agent or b"")):
+            if track not in tracks:
+                continue
             frames = _frames(audio)
             counts = Counter(frames)
             places = {frame: index for index, frame in enumerate(frames) if counts[frame] == 1}

@@ -20,7 +20,7 @@ CHART = Path(__file__).parents[3] / "charts/voiceassist"
 WITHOUT_USE_HERE = {
     # Asked for by the API server of clusters that enforce it for owner references with blockOwnerDeletion.
     ("update", "voiceassist.dev", "voiceassists/finalizers"),
-    # A relay pod that vanished with its node: tests/cluster/test_moves.py.
+    # For a relay pod that vanishes with its node: test_vanished_pod.py.
     ("patch", "", "pods/status"),
 }
 OPTIONAL = (("monitoring.coreos.com/v1", "PodMonitor"), (f"{GATEWAY_GROUP}/v1", "HTTPRoute"), (f"{GOOGLE_GROUP}/v1", "BackendConfig"))

@@ -64,6 +64,14 @@ def test_gone_relays_one_that_is_silent_is_told_of_and_then_gone_once() -> None:
     assert others.suspected(20.0) == []
 
 
+def test_gone_relays_one_that_was_busy_itself_blames_nobody() -> None:
+    others = watching()
+    others.told(OWN, 1.0)
+    others.was_busy(5.0)
+    assert others.silent(OTHER, GONE_SECONDS + 4.9) == ()
+    assert others.silent(OTHER, GONE_SECONDS + 5.0) == CALLS
+
+
 def test_gone_relays_one_that_answers_the_operator_is_only_cut_off_from_here() -> None:
     others = watching()
     others.told(f"{OWN},{OTHER}", GONE_SECONDS)

@@ -154,7 +154,15 @@ class Applier:
         for name in sorted(gone):
             now = {"lastTransitionTime": _now(), "reason": VANISHED, "message": "answers neither the operator nor other relays"}
             condition = {"type": "Ready", "status": "False", **now}
-            await self._cluster.patch(POD, name, seen.owner.namespace, {"status": {"conditions": [condition]}}, sub="status", by_key=True)
+            try:
+                await self._cluster.patch(
+                    POD, name, seen.owner.namespace, {"status": {"conditions": [condition]}}, sub="status", by_key=True
+                )
+            except NotLeading:
+                raise
+            except OperatorError as error:  # what else is to be done goes on
+                log.warning("a vanished pod still counts as ready", namespace=seen.owner.namespace, pod=name, error=str(error))
+                continue
             self._metrics.wrote(POD.name)
             text = f"pod {name} answers neither the operator nor other relays: it counts as not ready, and its calls are started elsewhere"
             await self.event(seen.owner.reference, VANISHED, "Relays", text, warning=True)

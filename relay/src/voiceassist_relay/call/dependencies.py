@@ -85,7 +85,7 @@ class Timing:
     """For a call to join the conference of a task that was just accepted, before a start is told to come again."""
     peer_seconds: float = 2.0
     """For one relay to answer another."""
-    watch_seconds: float = 1.5
+    watch_seconds: float = 2.5
     """For another relay to say which calls it has."""
     came_seconds: float = 4.0
     """For the stream of a call whose relay is gone to come to another one, before the next is asked for."""

@@ -1,8 +1,8 @@
 """Which other relays there are, which calls each had when it last answered, and which of them are gone: pure rules.
 
 The operator says who answers it, with each of its questions. Every relay asks some of the others which calls they have, every 2 s. One
-where nothing listens any more is gone; so is one that gives no answer for 9 s, unless the operator says that it answers. Its calls are then
-looked after by those that are left: each call has an order of them, by which one begins at once and the others only if it did not.
+where nothing listens any more is gone; so is one that gives no answer for 12 s, unless the operator says that it answers. Its calls are
+then looked after by those that are left: each call has an order of them, by which one begins at once and the others only if it did not.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final
 ASK_SECONDS: Final = 2.0
 SUSPECTED_SECONDS: Final = 4.0
 """Without an answer for so long, a relay is told of in the status."""
-GONE_SECONDS: Final = 9.0
+GONE_SECONDS: Final = 12.0
 """Without an answer for so long, its calls are started again elsewhere."""
 TOLD_SECONDS: Final = 20.0
 """So long the operator's word stands."""
@@ -80,6 +80,11 @@ class OtherRelays:
             return ()
         calls, other.calls = other.calls, ()
         return calls
+
+    def was_busy(self, seconds: float) -> None:
+        """This relay itself came so much later than it meant to: nobody can be blamed for that time."""
+        for other in self._others.values():
+            other.since += seconds
 
     def silence(self, address: str, now: float) -> float:
         """Seconds since it last answered."""

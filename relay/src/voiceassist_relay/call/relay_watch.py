@@ -21,6 +21,9 @@ MAX_ANSWER: Final = 1 << 17
 AT_ONCE: Final = 8
 """Calls of relays that are gone which one relay starts again at the same time."""
 
+LATE_SECONDS: Final = 0.5
+"""A timer of this relay's that is so much late says that it has too much to do, or was stopped."""
+
 log = structlog.get_logger("voiceassist.relays")
 
 
@@ -52,7 +55,10 @@ class RelayWatch:
     async def run(self, sleep: Callable[[float], Awaitable[object]] = asyncio.sleep) -> None:
         """Asks everybody, again and again."""
         while True:
+            meant = self._deps.monotonic() + ASK_SECONDS
             await sleep(ASK_SECONDS)
+            if (late := self._deps.monotonic() - meant) > LATE_SECONDS:
+                self._others.was_busy(late)
             await asyncio.gather(*(self._ask(address) for address in self._others.to_ask()))
 
     async def _ask(self, address: str) -> None:
