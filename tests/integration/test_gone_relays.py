@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import time
@@ -42,7 +43,7 @@ async def told(stage: Stage, relays: Sequence[RelayProcess]) -> AsyncIterator[No
             said = ",".join(address(one) for one in answering)
             answers = await asyncio.gather(*(ask(one, said) for one in relays))
             answering = [one for one, well in zip(relays, answers, strict=True) if well]
-            await asyncio.sleep(1)
+            await asyncio.sleep(5 if len(answering) == len(relays) else 1)
 
     task = asyncio.create_task(run())
     try:
@@ -57,15 +58,25 @@ def started_again(watch: Watch, calls: Sequence[dict[str, object]]) -> bool:
     return all(("reconnecting", "StreamLost") in watch.states(call) and watch.states(call)[-1][0] == "live" for call in calls)
 
 
+async def known(relay: RelayProcess, calls: int) -> None:
+    """Waits until another relay has told this one that it has so many calls."""
+
+    def told_calls() -> bool:
+        lines = [json.loads(line) for line in relay.child.log.read_text().splitlines()]
+        return any(line.get("event") == "another relay tells its calls" and line["calls"] == calls for line in lines)
+
+    await eventually(told_calls, what="the other relay's calls are known")
+
+
 async def test_gone_relays_calls_go_on_though_nothing_tells_of_its_end(tmp_path: Path) -> None:
     """As when a node vanishes: sockets stay, nothing comes back. When it is there again, it has no say in its calls any more."""
     async with Stage(tmp_path / "stage", config=CONFIG) as stage, Watch(stage) as watch:
         gone, other = stage.relay, await stage.start_relay()
+        calls = await asyncio.gather(*(start(stage, asking(tmp_path, 120), hangUp=None) for _ in range(4)))
+        await eventually(lambda: all(watch.items(call) for call in calls), what="a suggestion in every call")
         async with told(stage, [gone, other]):
-            calls = await asyncio.gather(*(start(stage, asking(tmp_path, 120), hangUp=None) for _ in range(4)))
-            await eventually(lambda: all(watch.items(call) for call in calls), what="a suggestion in every call")
+            await known(other, len(calls))
             ended = calls.pop()
-            await asyncio.sleep(3)  # until the other relay has asked
             await lead_to(stage, other)
             stopped = time.monotonic()
             os.kill(gone.child.pid, signal.SIGSTOP)
@@ -101,10 +112,10 @@ async def test_gone_relays_calls_go_on_though_nothing_tells_of_its_end(tmp_path:
 async def test_gone_relays_calls_go_on_though_the_callbacks_are_lost(tmp_path: Path) -> None:
     async with Stage(tmp_path / "stage", config=CONFIG) as stage, Watch(stage) as watch:
         gone, other = stage.relay, await stage.start_relay()
+        calls = await asyncio.gather(*(start(stage, asking(tmp_path, 120), hangUp=None) for _ in range(4)))
+        await eventually(lambda: all(watch.items(call) for call in calls), what="a suggestion in every call")
         async with told(stage, [gone, other]):
-            calls = await asyncio.gather(*(start(stage, asking(tmp_path, 120), hangUp=None) for _ in range(4)))
-            await eventually(lambda: all(watch.items(call) for call in calls), what="a suggestion in every call")
-            await asyncio.sleep(3)
+            await known(other, len(calls))
             await stage.send("PUT", f"{stage.twilio_url}/_sim/settings", {"connectTo": {HOST: f"127.0.0.1:{free_port()}"}})
             killed = time.monotonic()
             gone.child.signal(signal.SIGKILL)

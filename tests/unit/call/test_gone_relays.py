@@ -38,11 +38,25 @@ def test_gone_relays_those_that_the_operator_tells_of_are_asked_and_not_oneself(
     assert many.to_ask() == ()
 
 
-def test_gone_relays_one_where_nothing_listens_is_gone_at_once() -> None:
+def test_gone_relays_one_where_nothing_listens_twice_is_gone() -> None:
+    others = watching(told=OWN)
+    assert others.refused(OTHER, 20.0) == ()
+    assert others.refused(OTHER, 22.0) == CALLS
+    others.looked_after(OTHER)
+    assert others.refused(OTHER, 24.0) == ()
+    others = watching(told=OWN)
+    assert others.refused(OTHER, 20.0) == ()
+    others.there(OTHER, 21.0)
+    assert others.refused(OTHER, 22.0) == (), "twice in a row"
+
+
+def test_gone_relays_a_refusal_counts_for_silence_where_the_operator_says_that_it_answers() -> None:
     others = watching()
-    assert others.refused(OTHER) == CALLS
-    assert others.refused(OTHER) == ()
-    assert set(others.to_ask()) == {THIRD}
+    for second in (1.0, 3.0, 5.0):
+        assert others.refused(OTHER, second) == (), "a network may refuse for it"
+    others.told(OWN, 6.0)
+    assert others.refused(OTHER, 7.0) == ()
+    assert others.refused(OTHER, 9.0) == CALLS
 
 
 def test_gone_relays_another_process_at_the_address_has_the_calls_that_it_says() -> None:
@@ -51,17 +65,51 @@ def test_gone_relays_another_process_at_the_address_has_the_calls_that_it_says()
     assert others.answered(OTHER, "p2", ["CA3"], 4.0) == ["CA2"]
 
 
-def test_gone_relays_one_that_is_silent_is_told_of_and_then_gone_once() -> None:
+def test_gone_relays_one_that_is_silent_is_told_of_and_then_gone() -> None:
     others = watching()
     others.told(OWN, 1.0)
     assert others.suspected(SUSPECTED_SECONDS - 0.1) == []
     assert others.suspected(SUSPECTED_SECONDS) == [OTHER], "one that never answered is none of them"
     assert others.silent(OTHER, GONE_SECONDS - 0.1) == ()
     assert others.silent(OTHER, GONE_SECONDS) == CALLS
+    assert others.silent(OTHER, GONE_SECONDS) == CALLS, "until somebody looks after them"
+    others.looked_after(OTHER)
     assert others.silent(OTHER, GONE_SECONDS + 2) == ()
     assert others.suspected(GONE_SECONDS + 2) == [OTHER]
+    assert not others.has(OTHER, "CA1")
     assert others.answered(OTHER, "p1", CALLS, 20.0) == ()
     assert others.suspected(20.0) == []
+    assert others.has(OTHER, "CA1"), "so it was only cut off from here"
+
+
+def test_gone_relays_those_that_were_given_up_are_asked_last() -> None:
+    many = OtherRelays(OWN)
+    many.told(",".join(f"10.0.1.{n}:9090" for n in range(MOST + 4)), 0.0)
+    first = many.to_ask()[0]
+    many.looked_after(first)
+    assert first not in many.to_ask()
+    many.answered(first, "p", [], 1.0)
+    assert many.to_ask()[0] == first
+
+
+def test_gone_relays_where_most_are_silent_it_is_this_one_that_is_cut_off() -> None:
+    relays = [f"10.0.3.{n}:9090" for n in range(4)]
+
+    def seen(silent: int, *, operator: bool) -> list[object]:
+        others = OtherRelays(OWN)
+        others.told(",".join(relays), 0.0)
+        for one in relays:
+            others.answered(one, "p", CALLS, 0.0)
+        for one in relays[silent:]:
+            others.answered(one, "p", CALLS, GONE_SECONDS)
+        if operator:
+            others.told(",".join(relays[silent:]), GONE_SECONDS)
+        return [others.silent(one, GONE_SECONDS) for one in relays[:silent]]
+
+    assert seen(2, operator=False) == [CALLS] * 2
+    assert seen(3, operator=False) == [()] * 3
+    assert seen(4, operator=False) == [()] * 4
+    assert seen(3, operator=True) == [CALLS] * 3, "the operator sees the same"
 
 
 def test_gone_relays_one_that_was_busy_itself_blames_nobody() -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from unit.operator.making import well
+from unit.operator.making import pods, well
 from voiceassist_operator.policy.next_pass import (
     DIALS_A_SECOND,
+    LATE_SECONDS,
     LONGEST_FAILED_SECONDS,
     LONGEST_POLL_SECONDS,
     LONGEST_PROBE_SECONDS,
@@ -45,6 +46,13 @@ def test_next_pass_what_has_news_is_asked_as_if_it_were_alone() -> None:
     assert until(steady=STEADY_POLLS - 1, objects=1000) == POLL_SECONDS
     assert until(rolling=True, objects=1000) == ROLLING_SECONDS
     assert until(apply_failed=True, objects=1000) == RETRY_SECONDS
+
+
+def test_next_pass_one_that_has_just_fallen_silent_is_told_of_soon() -> None:
+    late = pods(SEEN, {"late": True})
+    assert until_next_pass(late, 600.0, rolling=False, apply_failed=False, objects=1000) == LATE_SECONDS
+    ending = pods(SEEN, {"late": True, "terminating": True})
+    assert until_next_pass(ending, 600.0, rolling=False, apply_failed=False) == POLL_SECONDS
 
 
 def test_next_pass_no_relay_waits_so_long_that_what_it_was_told_is_old() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -27,12 +28,25 @@ TOLD = {"silent_relays": ["10.0.0.2:9090"]}
         ({"told": TOLD}, {"late": True, "ready": False}, False),  # that is known
         ({"told": TOLD}, {"late": True, "terminating": True}, False),
         ({"told": TOLD}, {"status": None, "unreadable": True}, False),
+        ({"told": {"silent_relays": ["10.0.0.1:9090", "10.0.0.2:9090"]}}, {"late": True}, True),
         ({"told": {"silent_relays": ["[fd00::2]:9090"]}}, {"late": True, "ip": "fd00::2"}, True),
     ],
 )
 def test_peers_pods_that_answer_nobody_have_vanished(first: dict[str, Any], second: dict[str, Any], vanished: bool) -> None:
     seen = pods(well(), dict(first), dict(second))
     assert [pod.name for pod in vanished_pods(seen)] == (["pod-2"] if vanished else [])
+
+
+@pytest.mark.parametrize(("lost", "blind", "vanished"), [(2, 0, 2), (3, 0, 0), (2, 1, 0)])
+def test_peers_never_most_of_them_and_never_against_the_word_of_one_that_answers(lost: int, blind: int, vanished: int) -> None:
+    """Of four relays; `blind` ones answer and do not say that the lost ones are silent."""
+    seen = well()
+    ips = [f"10.0.0.{number}" for number in range(1, 5)]
+    told = seen.pods[0].status.model_copy(update={"silent_relays": [f"{ip}:9090" for ip in ips[:lost]]})  # type: ignore[union-attr]
+    made = [replace(seen.pods[0], name=f"pod-{ip}", ip=ip, late=number < lost, status=told) for number, ip in enumerate(ips)]
+    if blind:
+        made[-1] = replace(made[-1], status=seen.pods[0].status)
+    assert len(vanished_pods(replace(seen, pods=tuple(made)))) == vanished
 
 
 class Cluster:

@@ -16,6 +16,8 @@ POLLS_A_SECOND, DIALS_A_SECOND = 40.0, 4.0
 """Relays at rest that are asked, and public addresses that are dialled, of all objects together."""
 ROLLING_SECONDS = 0.25
 """The same while a configuration is on its way to them."""
+LATE_SECONDS = 1.0
+"""The same while one of them has just stopped answering."""
 RETRY_SECONDS = 5.0
 """After a failure that names no time of its own."""
 DELETION_SECONDS = 2.0
@@ -50,6 +52,8 @@ def until_next_pass(seen: Observed, resync: float, *, rolling: bool, apply_faile
     answering = any(pod.status is not None for pod in current_pods(seen))
     if rolling and answering:
         return ROLLING_SECONDS
+    if any(pod.late for pod in current_pods(seen)):  # the others are to hear of it soon
+        return LATE_SECONDS
     at_rest = steady >= STEADY_POLLS
     longest = LONGEST_POLL_SECONDS if at_rest else POLL_SECONDS
     return min(shared(POLL_SECONDS, longest, objects * max(1, len(seen.pods)), POLLS_A_SECOND), resync)

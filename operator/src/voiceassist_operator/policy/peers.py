@@ -59,11 +59,13 @@ def connected_verdict(seen: Observed) -> Verdict:
 def vanished_pods(seen: Observed) -> list[PodFact]:
     """Returns pods that count as ready and have vanished: they answered before, and answer neither the operator nor other relays now.
 
-    Their kubelets, if they are there, would have said that they are not ready. One that cannot be reached from here alone is none.
+    Every relay that answers must say so, and more than half of those that are ready never have: who sees that is cut off.
     """
-    answering = [pod for pod in current_pods(seen) if pod.status is not None and not pod.late]
-    silent = {_host(address) for pod in answering if pod.status is not None for address in pod.status.silent_relays}
-    return [pod for pod in current_pods(seen) if pod.ready and pod not in answering and not pod.unreadable and pod.ip in silent]
+    current = current_pods(seen)
+    told = [{_host(address) for address in pod.status.silent_relays} for pod in current if pod.status is not None and not pod.late]
+    silent = set.intersection(*told) if told else set()
+    gone = [pod for pod in current if pod.ready and (pod.late or pod.status is None) and not pod.unreadable and pod.ip in silent]
+    return gone if 2 * len(gone) <= sum(pod.ready for pod in current) else []
 
 
 def with_nowhere_to_move(seen: Observed) -> list[tuple[str, int]]:

@@ -87,8 +87,8 @@ class Timing:
     """For one relay to answer another."""
     watch_seconds: float = 2.5
     """For another relay to say which calls it has."""
-    came_seconds: float = 4.0
-    """For the stream of a call whose relay is gone to come to another one, before the next is asked for."""
+    came_seconds: tuple[float, ...] = (4.0, 6.0, 9.0)
+    """For the stream of a call whose relay is gone to come to another one, before the next is asked for: each in turn."""
     stop_seconds: float = 2.0
     """To stop a stream that should not be there."""
     own_report_seconds: float = 1.0

@@ -1,7 +1,7 @@
 """Which other relays there are, which calls each had when it last answered, and which of them are gone: pure rules.
 
 The operator says who answers it, with each of its questions. Every relay asks some of the others which calls they have, every 2 s. One
-where nothing listens any more is gone; so is one that gives no answer for 12 s, unless the operator says that it answers. Its calls are
+where nothing listens twice is gone; so is one that gives no answer for 12 s, unless the operator says that it answers. Its calls are
 then looked after by those that are left: each call has an order of them, by which one begins at once and the others only if it did not.
 """
 
@@ -17,8 +17,10 @@ SUSPECTED_SECONDS: Final = 4.0
 """Without an answer for so long, a relay is told of in the status."""
 GONE_SECONDS: Final = 12.0
 """Without an answer for so long, its calls are started again elsewhere."""
-TOLD_SECONDS: Final = 20.0
-"""So long the operator's word stands."""
+TOLD_SECONDS: Final = 7.0
+"""So long the operator's word stands; it asks every 5 s, and every second while a relay does not answer."""
+REFUSALS: Final = 2
+"""In a row, 2 s apart."""
 FORGOTTEN_SECONDS: Final = 600.0
 MOST: Final = 16
 """Relays that one asks."""
@@ -30,11 +32,13 @@ LONGEST_TURN: Final = 3
 
 @dataclass(slots=True)
 class _Other:
-    """Another relay, by its last answer: which process it was, and its calls."""
+    """Another relay, by its last answer: which process it was, and its calls. `refusals`: in a row. `lost`: its calls are looked after."""
 
     since: float
     process: str = ""
     calls: Sequence[str] = ()
+    refusals: int = 0
+    lost: bool = False
 
 
 class OtherRelays:
@@ -56,8 +60,8 @@ class OtherRelays:
             del self._others[address]
 
     def to_ask(self) -> tuple[str, ...]:
-        """Who is asked now."""
-        return tuple(sorted(self._others, key=lambda one: _order(self._own, one))[:MOST])
+        """Who is asked now; those that have been given up come last."""
+        return tuple(sorted(self._others, key=lambda one: (self._others[one].lost, _order(self._own, one)))[:MOST])
 
     def answered(self, address: str, process: str, calls: Sequence[str], now: float) -> Sequence[str]:
         """It has these calls. Returns those that an earlier process there had and this one has not."""
@@ -67,19 +71,53 @@ class OtherRelays:
             return ()
         return [call for call in before.calls if call not in calls]
 
-    def refused(self, address: str) -> Sequence[str]:
-        """Nothing listens there any more. Returns the calls that it had."""
-        before = self._others.pop(address, None)
-        return () if before is None else before.calls
+    def is_new(self, address: str, process: str) -> bool:
+        """Whether this process has not answered before."""
+        other = self._others.get(address)
+        return other is None or other.process != process
+
+    def there(self, address: str, now: float) -> None:
+        """It answers, and says nothing of its calls: it is of another version, or does not take our proof."""
+        other = self._others.get(address)
+        if other is not None:
+            other.since, other.refusals = now, 0
+
+    def refused(self, address: str, now: float) -> Sequence[str]:
+        """Nothing listens there. Returns the calls that it had, if it was so the last time too, and the operator does not say otherwise: a
+        network may refuse for it."""
+        other = self._others.get(address)
+        if other is None or self._is_told(address, now):
+            return self.silent(address, now)
+        other.refusals += 1
+        return other.calls if other.refusals >= REFUSALS else ()
 
     def silent(self, address: str, now: float) -> Sequence[str]:
-        """It does not answer. Returns the calls that it had, once, when it counts as gone by that."""
+        """It does not answer. Returns the calls that it had, when it counts as gone by that.
+
+        Where most of the others are silent, and the operator does not say the same, it is this relay that is cut off.
+        """
         other = self._others.get(address)
-        told = address in self._answering and now - self._told_at < TOLD_SECONDS
-        if other is None or told or now - other.since < GONE_SECONDS:
+        if other is None or self._is_told(address, now) or now - other.since < GONE_SECONDS:
             return ()
-        calls, other.calls = other.calls, ()
-        return calls
+        known = [one for one in self._others.values() if one.process]
+        silent = sum(now - one.since >= SUSPECTED_SECONDS for one in known)
+        if now - self._told_at >= TOLD_SECONDS and len(known) > 1 and silent * 2 > len(known):
+            return ()
+        return other.calls
+
+    def looked_after(self, address: str) -> None:
+        """The calls that it had are looked after from now on."""
+        other = self._others.get(address)
+        if other is not None:
+            other.calls, other.lost = (), True
+
+    def has(self, address: str, call_sid: str) -> bool:
+        """Whether it answers again, and has this call."""
+        other = self._others.get(address)
+        return other is not None and call_sid in other.calls
+
+    def _is_told(self, address: str, now: float) -> bool:
+        return address in self._answering and now - self._told_at < TOLD_SECONDS
 
     def was_busy(self, seconds: float) -> None:
         """This relay itself came so much later than it meant to: nobody can be blamed for that time."""
@@ -93,7 +131,8 @@ class OtherRelays:
 
     def suspected(self, now: float) -> list[str]:
         """Who has answered before and does not now; sorted."""
-        return sorted(one for one, other in self._others.items() if other.process and now - other.since >= SUSPECTED_SECONDS)
+        asked = ((one, self._others[one]) for one in self.to_ask())
+        return sorted(one for one, other in asked if other.process and now - other.since >= SUSPECTED_SECONDS)
 
     def turn(self, call_sid: str, gone: str, now: float) -> float:
         """In how many seconds this relay looks after a call of one that is gone: 0 for the first in that call's order."""

@@ -113,12 +113,13 @@ class PeerRelays:
         return Asked.DONE if status == 409 else _other(status, body, call_sid)
 
     async def calls(self, address: str, path: str, most: int) -> bytes | Asked:
-        """Asks a relay which calls it has; Asked.GONE: nothing listens there. Whether it answers is the asker's to remember."""
+        """Asks a relay which calls it has; Asked.GONE: nothing listens there. Empty: it is there, and does not say. Whether it answers is
+        the asker's to remember."""
         answer = await self._request("GET", address, path, "", b"", self._deps.timing.watch_seconds, most=most, noted=False)
         if isinstance(answer, Asked):
             return answer
         status, body = answer
-        return body if status == 200 else b""
+        return body if status == 200 else Asked.UNKNOWN if status >= 500 else b""
 
     async def _ask(self, method: str, owner: str, path: str, call_sid: str) -> Asked:
         answer = await self._request(method, owner, path, call_sid, b"", self._deps.timing.peer_seconds)

@@ -34,8 +34,6 @@ CUT_EVENT: Final = "cut"
 """None of Twilio's: this relay lost the socket."""
 GONE_EVENT: Final = "gone"
 """None of Twilio's: the relay that had the call is no more; its address is where a stream's error is told else."""
-MOST_FURTHER: Final = 4
-"""Streams that are asked for after the first, where none comes: each may be led to the relay that is gone."""
 WARNING: Final = "31930"
 """Twilio threw audio away because we read too slowly; the stream goes on."""
 MAX_REMEMBERED: Final = 4096
@@ -106,19 +104,21 @@ class StreamCallbacks:
         account = self._deps.current().config.twilio.account_sid
         return self._deps.background.spawn("stream cut", self._handle(StreamEvent(account, call_sid, stream_name, CUT_EVENT, "")))
 
-    async def owner_gone(self, call_sid: str, owner: str, since: float) -> None:
-        """The relay `owner` (host:port) had this call, and is no more since then (epoch seconds): it is started again, until its stream has
-        come to another."""
-        account = self._deps.current().config.twilio.account_sid
-        generation = await self._handle(StreamEvent(account, call_sid, "", GONE_EVENT, owner, since))
-        for _ in range(MOST_FURTHER):
-            if generation is None:
-                return
-            await asyncio.sleep(self._deps.timing.came_seconds)
-            generation = await self._further(call_sid, generation)
+    async def owner_gone(self, call_sid: str, owner: str, since: float) -> int | None:
+        """The relay `owner` (host:port) had this call, and is no more since then (epoch seconds): it is started again. Returns the
+        generation that was asked for; 0: it could not be done now; None: there is nothing to do."""
+        event = StreamEvent(self._deps.current().config.twilio.account_sid, call_sid, "", GONE_EVENT, owner, since)
+        try:
+            return await self._work_on(event)
+        except UnknownCallState:
+            return None
+        except (TwilioError, RequestRefused) as error:
+            log.error("call of a relay that is gone not started again", call=call_hash(call_sid), error=str(error))
+            return 0
 
-    async def _further(self, call_sid: str, generation: int) -> int | None:
-        """Asks for another stream if that of `generation` is at no relay yet. Returns the new one's generation."""
+    async def not_there_yet(self, call_sid: str, generation: int) -> int | None:
+        """Asks for another stream if that of `generation` is at no relay yet. Returns the new one's generation; the same: it could not be
+        done now; None: there is nothing to do."""
 
         def decide(found: CallDocument | None) -> CallDocument | None:
             return did_not_come(found, generation, call_sid=call_sid, now=self._deps.now())
@@ -129,31 +129,36 @@ class StreamCallbacks:
                 return None
             await self._streams.stop_quietly(call_sid, before.stream_name)
             await self._restart(call_sid, document)
-        except (TwilioError, RequestRefused, UnknownCallState) as error:
-            log.error("call of a relay that is gone not started again", call=call_hash(call_sid), error=str(error))
+        except UnknownCallState:
             return None
+        except (TwilioError, RequestRefused) as error:
+            log.error("call of a relay that is gone not started again", call=call_hash(call_sid), error=str(error))
+            return generation
         return document.generation
 
-    async def _handle(self, event: StreamEvent) -> int | None:
-        """Returns the generation that it has asked for, if it has."""
-        hashed = call_hash(event.call_sid)
+    async def _handle(self, event: StreamEvent) -> None:
         try:
-            for attempt in range(CONFLICTS):
-                seen = await self._when_known(event.call_sid)
-                decision = self._decide(event, seen)
-                if isinstance(decision, Ignore) or seen is None:
-                    return None
-                if attempt == 0:
-                    log.info("stream died", call=hashed, stream_event=event.event, error=event.error[:20], state=seen.document.state.value)
-                    if await self._wait(event, seen.document):
-                        continue  # the Document may say something else by now
-                if await self._carry_out(event, seen, decision):
-                    return decision.document.generation if isinstance(decision, Restart) else None
-            log.error("callback given up", call=hashed)
+            await self._work_on(event)
         except UnknownCallState as error:
-            log.warning("callback let go, a newer relay has the call", call=hashed, state=error.state)
+            log.warning("callback let go, a newer relay has the call", call=call_hash(event.call_sid), state=error.state)
         except (TwilioError, RequestRefused) as error:
-            log.error("callback not carried out", call=hashed, error=str(error))
+            log.error("callback not carried out", call=call_hash(event.call_sid), error=str(error))
+
+    async def _work_on(self, event: StreamEvent) -> int | None:
+        """Returns the generation that it has asked for, if it has. Raises TwilioError, RequestRefused, UnknownCallState."""
+        hashed = call_hash(event.call_sid)
+        for attempt in range(CONFLICTS):
+            seen = await self._when_known(event.call_sid)
+            decision = self._decide(event, seen)
+            if isinstance(decision, Ignore) or seen is None:
+                return None
+            if attempt == 0:
+                log.info("stream died", call=hashed, stream_event=event.event, error=event.error[:20], state=seen.document.state.value)
+                if await self._wait(event, seen.document):
+                    continue  # the Document may say something else by now
+            if await self._carry_out(event, seen, decision):
+                return decision.document.generation if isinstance(decision, Restart) else None
+        log.error("callback given up", call=hashed)
         return None
 
     async def _when_known(self, call_sid: str) -> Seen | None:

@@ -38,10 +38,14 @@ _answers: Final = msgspec.json.Decoder(HadCalls)
 
 
 class Recovery(Protocol):
-    """Starts calls again."""
+    """Starts calls again. Each gives the generation that was asked for; 0: it could not be done, and may be tried again; None: there is
+    nothing to do any more."""
 
-    async def owner_gone(self, call_sid: str, owner: str, since: float) -> None:
+    async def owner_gone(self, call_sid: str, owner: str, since: float) -> int | None:
         """The relay at `owner` had this call, and is gone; it last answered at `since` (epoch seconds)."""
+
+    async def not_there_yet(self, call_sid: str, generation: int) -> int | None:
+        """Asks for another stream if this generation's is at no relay yet."""
 
 
 class RelayWatch:
@@ -65,26 +69,40 @@ class RelayWatch:
         body, now = await self._peers.calls(address, CALLS_PATH, MAX_ANSWER), self._deps.monotonic()
         since = self._deps.now() - self._others.silence(address, now)
         if isinstance(body, Asked):
-            gone = self._others.refused(address) if body is Asked.GONE else self._others.silent(address, now)
+            gone = self._others.refused(address, now) if body is Asked.GONE else self._others.silent(address, now)
         else:
             try:
                 answer = _answers.decode(body)
             except msgspec.DecodeError:
-                return  # a relay of another version: it is there
+                self._others.there(address, now)
+                return
+            if self._others.is_new(address, answer.process):
+                log.info("another relay tells its calls", relay=address, calls=len(answer.calls))
             gone = self._others.answered(address, answer.process, answer.calls, now)
-        if gone:
+        if gone and self._deps.background.spawn("calls of a relay that is gone", self._look_after(address, list(gone), now, since)):
             log.warning("a relay is gone, its calls are looked after", relay=address, calls=len(gone))
-            self._look_after(address, gone, now, since)
+            if isinstance(body, Asked):
+                self._others.looked_after(address)
 
-    def _look_after(self, address: str, calls: Sequence[str], now: float, since: float) -> None:
-        for call_sid in calls:
-            wait = self._others.turn(call_sid, address, now)
-            self._deps.background.spawn("call of a relay that is gone", self._start_again(call_sid, address, wait, since))
+    async def _look_after(self, address: str, calls: Sequence[str], now: float, since: float) -> None:
+        async with asyncio.TaskGroup() as group:
+            for call_sid in calls:
+                group.create_task(self._start_again(call_sid, address, self._others.turn(call_sid, address, now), since))
 
-    async def _start_again(self, call_sid: str, address: str, wait: float, since: float) -> None:
-        await asyncio.sleep(wait)
-        async with self._slots:
-            await self._recovery.owner_gone(call_sid, address, since)
+    async def _start_again(self, call_sid: str, address: str, turn: float, since: float) -> None:
+        """Until its stream has come to a relay, or there is nothing to do any more; a place is held only while something is asked for."""
+        generation: int | None = 0
+        for wait in (turn, *self._deps.timing.came_seconds):
+            await asyncio.sleep(wait)
+            async with self._slots:
+                if self._others.has(address, call_sid):
+                    return  # it was this relay that was cut off
+                if generation:
+                    generation = await self._recovery.not_there_yet(call_sid, generation)
+                else:
+                    generation = await self._recovery.owner_gone(call_sid, address, since)
+            if generation is None:
+                return
 
     def router(self) -> APIRouter:
         """GET /calls, for relays with our proof."""
