@@ -1,0 +1,111 @@
+"""A call whose relay is gone, while Sync or Twilio cannot be had: the attempt counts, and the call is not left alone."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from unit.sync.documents import CALL, document
+from voiceassist_crds.messages import CallDocument, CallState
+from voiceassist_relay.call.dependencies import Timing
+from voiceassist_relay.call.peer_relays import Asked, PeerRelays
+from voiceassist_relay.call.recovery import StreamCallbacks
+from voiceassist_relay.errors import TwilioError, TwilioUnclear, UnknownCallState
+from voiceassist_relay.metrics.relay_metrics import RelayMetrics
+from voiceassist_relay.sync.call_documents import Seen
+
+OWNER = "10.0.0.1:9090"
+
+
+class Rig:
+    """`fault` is what Sync answers with."""
+
+    def __init__(self, found: CallDocument, fault: Exception | None = None) -> None:
+        self.found, self.fault = found, fault
+        self.created: list[int] = []
+        config = SimpleNamespace(twilio=SimpleNamespace(account_sid="AC"))
+        deps: Any = SimpleNamespace(
+            timing=Timing(), now=lambda: 1e9, monotonic=lambda: 0.0, metrics=RelayMetrics(), current=lambda: SimpleNamespace(config=config)
+        )
+        self.callbacks = StreamCallbacks(deps, self, self, self, SimpleNamespace(), self)  # type: ignore[arg-type]
+
+    async def read(self, _: str) -> Seen:
+        if self.fault is not None:
+            raise self.fault
+        return Seen(self.found, "ET", "0")
+
+    async def write(self, _: str, after: CallDocument, __: Seen) -> bool:
+        self.found = after
+        return True
+
+    async def settle(self, call_sid: str, decide: Any, wanted: Any) -> Any:
+        before = (await self.read(call_sid)).document
+        decision = decide(before)
+        if (after := wanted(decision)) is not None:
+            self.found = after
+        return before, decision
+
+    async def in_progress(self, _: str) -> bool:
+        return True
+
+    async def stop_quietly(self, *_: str) -> None:
+        pass
+
+    async def tell(self, *_: object) -> None:
+        pass
+
+    async def create_stream(self, _: str, wanted: CallDocument) -> CallDocument:
+        self.created.append(wanted.generation)
+        return wanted
+
+    def follow(self, *_: object, **__: object) -> None:
+        pass
+
+
+async def test_recovery_of_a_call_whose_relay_is_gone_and_whose_next_stream_does_not_come() -> None:
+    rig = Rig(document(CallState.LIVE, owner=OWNER))
+    assert await rig.callbacks.owner_gone(CALL, OWNER, 1e9 - 12) == 2
+    assert await rig.callbacks.not_there_yet(CALL, 2) == 3
+    assert rig.created == [2, 3]
+    assert await rig.callbacks.not_there_yet(CALL, 2) is None, "somebody has gone on from there"
+    rig.found = document(CallState.LIVE, generation=3, owner="10.0.0.2:9090")
+    assert await rig.callbacks.not_there_yet(CALL, 3) is None, "it came"
+    assert await rig.callbacks.owner_gone(CALL, OWNER, 1e9 - 12) is None
+    assert rig.created == [2, 3]
+
+
+@pytest.mark.parametrize(
+    ("fault", "first", "further"),
+    [(TwilioUnclear("sync", 503, None), 0, 2), (UnknownCallState("dancing"), None, None)],
+    ids=["away", "newer"],
+)
+async def test_recovery_what_sync_does_not_answer_is_tried_again(fault: Exception, first: int | None, further: int | None) -> None:
+    rig = Rig(document(CallState.LIVE, owner=OWNER), fault if isinstance(fault, TwilioError) else None)
+    if not isinstance(fault, TwilioError):
+
+        async def unknown(_: str) -> Seen:
+            raise fault
+
+        rig.read = unknown  # type: ignore[method-assign]
+        rig.callbacks._deps.timing = Timing(unknown_state_seconds=0.0)  # type: ignore[misc]
+    assert await rig.callbacks.owner_gone(CALL, OWNER, 1e9) == first
+    assert await rig.callbacks.not_there_yet(CALL, 2) == further
+    assert rig.created == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [((200, b"x"), b"x"), ((403, b"no"), b""), ((404, b"no"), b""), ((500, b"x"), Asked.UNKNOWN), ((503, b"x"), Asked.UNKNOWN)],
+)
+async def test_recovery_only_a_relay_that_answers_in_order_is_there(
+    answer: tuple[int, bytes], expected: bytes | Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peers = PeerRelays(SimpleNamespace(timing=Timing()))  # type: ignore[arg-type]
+
+    async def request(*_: Any, **__: Any) -> tuple[int, bytes]:
+        return answer
+
+    monkeypatch.setattr(peers, "_request", request)
+    assert await peers.calls(OWNER, "/calls", 100) == expected
