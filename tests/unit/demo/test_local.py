@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from voiceassist_demo.local.gate import RATE, Began, Ended, Gate
 from voiceassist_demo.local.rules import reply_to
+from voiceassist_demo.local.voice_activity import RATE, Began, Ended, Gate
 
 
 def tone(seconds: float, level: float = 3000.0) -> bytes:

@@ -14,8 +14,8 @@ from typing import Any
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from .gate import Began, Ended, Gate
 from .rules import reply_to
+from .voice_activity import Began, Ended, Gate
 
 Ear = Callable[[bytes, str], Awaitable[str]]
 """Words of speech (16-bit PCM at 16 kHz); the second argument is a prompt, or empty."""
@@ -157,8 +157,8 @@ class Session:
             await self._send("response.done", response={**response, **ended})
 
     async def _suggest(self, response: str, said: str) -> Json:
-        reply = reply_to(said)
-        text = json.dumps({"relevant": reply.relevant, "answer": reply.answer, "question": reply.question})
+        told = reply_to(said)
+        text = json.dumps({"relevant": told.relevant, "answer": told.answer, "question": told.question})
         name = self._name("item")
         item: Json = {"id": name, "type": "function_call", "name": "suggest", "call_id": f"call_{name}", "arguments": ""}
         place = {"response_id": response, "item_id": name, "output_index": 0}
