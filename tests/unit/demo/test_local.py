@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from voiceassist_demo.local.rules import reply_to
-from voiceassist_demo.local.voice_activity import RATE, Began, Ended, Gate
+from voiceassist_demo.local.rules import answer_to
+from voiceassist_demo.local.voice_activity import RATE, Began, Ended, VoiceActivity
 
 
 def tone(seconds: float, level: float = 3000.0) -> bytes:
@@ -17,11 +17,11 @@ def quiet(seconds: float) -> bytes:
     return bytes(2 * int(seconds * RATE))
 
 
-def test_local_gate_finds_speech_with_a_little_before_it_and_its_end_after_the_silence() -> None:
-    gate = Gate()
-    gate.silence_ms = 400
+def test_local_voice_activity_finds_speech_with_a_little_before_it_and_its_end_after_the_silence() -> None:
+    activity = VoiceActivity()
+    activity.silence_ms = 400
     audio = quiet(1) + tone(2) + quiet(0.3) + tone(0.5) + quiet(1)
-    found = [event for at in range(0, len(audio), 646) for event in gate.append(audio[at : at + 646])]  # pieces that are no whole windows
+    found = [event for at in range(0, len(audio), 646) for event in activity.append(audio[at : at + 646])]  # no whole windows
     began, ended = found
     assert isinstance(began, Began)
     assert isinstance(ended, Ended)
@@ -30,16 +30,16 @@ def test_local_gate_finds_speech_with_a_little_before_it_and_its_end_after_the_s
     assert abs(len(ended.pcm) / 2 / RATE * 1000 - (ended.at_ms - began.at_ms)) <= 40
 
 
-def test_local_gate_hears_no_speech_in_a_click_and_commits_what_is_open() -> None:
-    gate = Gate()
-    assert gate.append(quiet(1) + tone(0.04) + quiet(1)) == []
-    assert gate.commit() is None
-    assert [type(event) for event in gate.append(tone(1))] == [Began]
-    assert isinstance(gate.commit(), Ended)
-    gate.append(tone(1))
-    gate.clear()
-    assert gate.commit() is None
-    assert [type(event) for event in gate.append(tone(30))][:2] == [Began, Ended], "the recogniser hears thirty seconds at most"
+def test_local_voice_activity_hears_no_speech_in_a_click_and_commits_what_is_open() -> None:
+    activity = VoiceActivity()
+    assert activity.append(quiet(1) + tone(0.04) + quiet(1)) == []
+    assert activity.commit() is None
+    assert [type(event) for event in activity.append(tone(1))] == [Began]
+    assert isinstance(activity.commit(), Ended)
+    activity.append(tone(1))
+    activity.clear()
+    assert activity.commit() is None
+    assert [type(event) for event in activity.append(tone(30))][:2] == [Began, Ended], "the recogniser hears thirty seconds at most"
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_local_gate_hears_no_speech_in_a_click_and_commits_what_is_open() -> Non
     ],
 )
 def test_local_rules_answer_what_they_know_and_look_up_other_questions(heard: str, answer: str) -> None:
-    reply = reply_to(heard)
+    reply = answer_to(heard)
     assert reply.relevant
     assert answer in reply.answer
 
@@ -62,4 +62,4 @@ def test_local_rules_answer_what_they_know_and_look_up_other_questions(heard: st
     "heard", ["", "Good morning, Tom.", "Hello Anna, how are you?", "All right. Thanks a lot.", "I was discharged from hospital"]
 )
 def test_local_rules_need_no_suggestion_for_small_talk(heard: str) -> None:
-    assert not reply_to(heard).relevant
+    assert not answer_to(heard).relevant

@@ -8,7 +8,7 @@ from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class Answer:
     """What there is to tell the agent."""
 
     relevant: bool
@@ -40,12 +40,12 @@ _GREETING: Final = re.compile(r"\bhow are you\b", re.IGNORECASE)
 _QUESTION: Final = re.compile(r"\?|^(?:what|when|where|who|why|how|can|could|do|does|is|are|will|should)\b", re.IGNORECASE)
 
 
-def reply_to(heard: str) -> Reply:
+def answer_to(heard: str) -> Answer:
     """The first rule that fits decides; a question that none fits is to be looked up; anything else needs no suggestion."""
     said = " ".join(heard.split())
     for words, question, answer in _RULES:
         if re.search(rf"(?<!\w)(?:{words})(?!\w)", said, re.IGNORECASE):
-            return Reply(True, question, answer)
+            return Answer(True, question, answer)
     if _QUESTION.search(said) and not _GREETING.search(said):
-        return Reply(True, said[:200], "Let me look that up for you.")
-    return Reply(False)
+        return Answer(True, said[:200], "Let me look that up for you.")
+    return Answer(False)

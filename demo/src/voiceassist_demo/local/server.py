@@ -14,8 +14,8 @@ from typing import Any
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from .rules import reply_to
-from .voice_activity import Began, Ended, Gate
+from .rules import answer_to
+from .voice_activity import Began, Ended, VoiceActivity
 
 Ear = Callable[[bytes, str], Awaitable[str]]
 """Words of speech (16-bit PCM at 16 kHz); the second argument is a prompt, or empty."""
@@ -41,7 +41,7 @@ class Session:
 
     def __init__(self, socket: ServerConnection, ear: Ear) -> None:
         self._socket, self._ear = socket, ear
-        self._gate = Gate()
+        self._activity = VoiceActivity()
         self._names = itertools.count(1)
         self._speaking = ""
         self._words: list[asyncio.Task[str]] = []
@@ -73,16 +73,16 @@ class Session:
                 except (binascii.Error, TypeError):
                     await self._error(event, "invalid_value", "audio is no base64", "audio")
                     return
-                for found in self._gate.append(pcm):
+                for found in self._activity.append(pcm):
                     await self._heard(found)
             case "input_audio_buffer.commit":
-                ended = self._gate.commit()
+                ended = self._activity.commit()
                 if ended is None:
                     await self._error(event, "input_audio_buffer_commit_empty", "no speech to commit")
                 else:
                     await self._heard(ended)
             case "input_audio_buffer.clear":
-                self._gate.clear()
+                self._activity.clear()
                 self._speaking = ""
                 await self._send("input_audio_buffer.cleared")
             case "conversation.item.create":
@@ -110,7 +110,7 @@ class Session:
             await self._error(event, "invalid_value", message, "session.audio.input.format")
             return
         detection = heard.get("turn_detection") or {}
-        self._gate.silence_ms = int(detection.get("silence_duration_ms") or self._gate.silence_ms)
+        self._activity.silence_ms = int(detection.get("silence_duration_ms") or self._activity.silence_ms)
         transcription = heard.get("transcription") or {}
         self._prompt = " ".join(filter(None, (transcription.get("prompt"), ", ".join(transcription.get("keywords") or []))))
         await self._send("session.updated", session={"id": "sess", **session})
@@ -157,7 +157,7 @@ class Session:
             await self._send("response.done", response={**response, **ended})
 
     async def _suggest(self, response: str, said: str) -> Json:
-        told = reply_to(said)
+        told = answer_to(said)
         text = json.dumps({"relevant": told.relevant, "answer": told.answer, "question": told.question})
         name = self._name("item")
         item: Json = {"id": name, "type": "function_call", "name": "suggest", "call_id": f"call_{name}", "arguments": ""}

@@ -36,7 +36,7 @@ class Ended:
     pcm: bytes
 
 
-class Gate:
+class VoiceActivity:
     """One session's audio."""
 
     def __init__(self) -> None:
