@@ -31,12 +31,14 @@ def messages(watch: Watch, call: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 async def in_the_middle(stage: Stage, recording: Path, watch: Watch) -> dict[str, Any]:
-    """A call whose customer is in the middle of the question."""
+    """A call whose customer is in the middle of the question; the agent is heard, too."""
     call = await start(stage, recording, hangUp=None)
 
     async def heard() -> bool:
         (conversation,) = await sessions(stage, "realtime") or [{"bytesHeard": 0, "sent": {}}]
-        return conversation["bytesHeard"] > 8000 * 1.2 and conversation["sent"].get("input_audio_buffer.speech_started") == 1
+        (agent,) = await sessions(stage, "transcription") or [{"bytesHeard": 0}]
+        began = conversation["sent"].get("input_audio_buffer.speech_started") == 1
+        return began and conversation["bytesHeard"] > 8000 * 1.2 and agent["bytesHeard"] > 0
 
     await eventually(heard, seconds=20, what="the beginning of the question")
     return call
