@@ -127,6 +127,30 @@ def test_canary_evidence_too_few_turns_are_waited_for() -> None:
     assert FALSE_ALARMS < 0.01
 
 
+@pytest.mark.parametrize("seen", [0, 1, 2, 3])
+@pytest.mark.parametrize(
+    ("metric", "hits", "calls"),
+    [
+        (AnalysisMetric.TURN_FAILURE, "failed", "calls_with_failures"),
+        (AnalysisMetric.LATENCY_P95, "late", "calls_with_late"),
+        (AnalysisMetric.SCHEMA_REPAIR, "repaired", "calls_with_repairs"),
+        (AnalysisMetric.NEGATIVE_FEEDBACK, "negative", "calls_with_negative"),
+        (AnalysisMetric.NOT_RELEVANT_SHIFT, "not_relevant", "calls_with_not_relevant"),
+    ],
+)
+def test_canary_evidence_from_few_calls_is_a_verdict_neither_way(metric: AnalysisMetric, hits: str, calls: str, seen: int) -> None:
+    check = AnalysisCheck(metric=metric, max_increase=0.05)
+    all_turns = {"turns": 400, "answers": 400, "outputs": 400, "verdicts": 400}
+    stable = PromptCounts(calls=100, **all_turns)
+    canary = PromptCounts(calls=30, **dict.fromkeys(all_turns, 60), **{hits: 30, calls: seen})
+    judged = judge(canary, stable, [check], 20)
+    if seen == 3:
+        assert judged.finding is not None
+        assert judged.finding.metric is metric
+    else:
+        assert (judged.finding, judged.lacks) == (None, f"more calls, since {metric.value} was seen in {seen} only")
+
+
 def test_canary_evidence_more_thumbs_down_than_verdicts_are_all_of_them() -> None:
     """A verdict of before the roll-out that is changed in it counts as one down and no verdict."""
     odd = PromptCounts(calls=9, turns=50, verdicts=1, negative=2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import exp, log
 from typing import NamedTuple
@@ -28,6 +28,7 @@ _WORDS = {
 }
 _CALLS = {
     AnalysisMetric.TURN_FAILURE: "calls_with_failures",
+    AnalysisMetric.NOT_RELEVANT_SHIFT: "calls_with_not_relevant",
     AnalysisMetric.NEGATIVE_FEEDBACK: "calls_with_negative",
     AnalysisMetric.LATENCY_P95: "calls_with_late",
     AnalysisMetric.SCHEMA_REPAIR: "calls_with_repairs",
@@ -51,12 +52,19 @@ class Judgement:
 
 
 def judge(canary: PromptCounts, stable: PromptCounts, checks: Sequence[AnalysisCheck], minimum_turns: int) -> Judgement:
-    """Returns a finding as soon as one of the checks has enough evidence, however few turns there were."""
+    """Returns a finding as soon as one of the checks has enough evidence, however few turns there were.
+
+    Evidence from fewer calls than FEWEST_CALLS is no verdict, neither against the canary nor for it: more calls are waited for.
+    """
+    lacks = []
+    if (missing := minimum_turns - canary.turns) > 0:
+        lacks.append(f"{missing} more turns of the canary, of {minimum_turns}")
     for check, alarm in zip(checks, _alarms(checks), strict=True):
-        if (finding := _finding(check, canary, stable, alarm)) is not None:
-            return Judgement(finding, "")
-    missing = minimum_turns - canary.turns
-    return Judgement(None, f"{missing} more turns of the canary, of {minimum_turns}" if missing > 0 else "")
+        for finding, calls in _findings(check, canary, stable, alarm):
+            if calls >= FEWEST_CALLS:
+                return Judgement(finding, "")
+            lacks.append(f"more calls, since {check.metric.value} was seen in {calls} only")
+    return Judgement(None, ", ".join(lacks))
 
 
 def _alarms(checks: Sequence[AnalysisCheck]) -> list[float]:
@@ -68,29 +76,30 @@ def _alarms(checks: Sequence[AnalysisCheck]) -> list[float]:
     return [FALSE_ALARMS * (FAILURE_PART / sum(first) if one else (1 - FAILURE_PART) / others) for one in first]
 
 
-def _finding(check: AnalysisCheck, canary: PromptCounts, stable: PromptCounts, alarm: float) -> Finding | None:
+def _findings(check: AnalysisCheck, canary: PromptCounts, stable: PromptCounts, alarm: float) -> Iterator[tuple[Finding, int]]:
+    """What there is enough evidence for, and in how many of the canary's calls it was seen."""
     metric = check.metric
     if metric is AnalysisMetric.TOKENS_PER_TURN:
-        return _tokens_finding(check, canary, stable, alarm)
+        if (found := _tokens_finding(check, canary, stable, alarm)) is not None:
+            yield found, canary.measured_calls
+        return
     ours, theirs = _share(metric, canary), _share(metric, stable)
     needed = log(1 / alarm)
+    calls: int = getattr(canary, _CALLS[metric])
     if check.max is not None:
-        evidence, than = log_evidence_above(ours, check.max), f"at most {check.max:.1%} are allowed"
+        weighed, than = [(log_evidence_above(ours, check.max), calls)], f"at most {check.max:.1%} are allowed"
     else:
         allowance = check.max_increase if check.max_increase is not None else 0.0
         than = f"{theirs.hits} of {theirs.trials} with the stable one ({theirs.value:.1%}), and {allowance:.1%} more are allowed"
+        weighed = [(log_evidence_of_increase(ours, theirs, allowance), calls)]
         if metric is AnalysisMetric.NOT_RELEVANT_SHIFT:  # either way is a shift: half of the alarms for each
             needed += log(2)
             than = than.replace("more", "more or less")
-            less = log_evidence_of_decrease(ours, theirs, allowance) if canary.calls >= FEWEST_CALLS else 0.0
-            more = log_evidence_of_increase(ours, theirs, allowance) if canary.calls_with_not_relevant >= FEWEST_CALLS else 0.0
-            evidence = max(less, more)
-        else:
-            evidence = log_evidence_of_increase(ours, theirs, allowance)
-    if evidence < needed or (metric in _CALLS and getattr(canary, _CALLS[metric]) < FEWEST_CALLS):
-        return None
-    text = f"{metric.value}: {ours.hits} of {ours.trials} {_WORDS[metric]} ({ours.value:.1%}); {than}; {_odds(evidence, needed)}"
-    return Finding(metric, text)
+            weighed.append((log_evidence_of_decrease(ours, theirs, allowance), canary.calls))
+    for evidence, seen_in in weighed:
+        if evidence >= needed:
+            text = f"{metric.value}: {ours.hits} of {ours.trials} {_WORDS[metric]} ({ours.value:.1%}); {than}; {_odds(evidence, needed)}"
+            yield Finding(metric, text), seen_in
 
 
 def _tokens_finding(check: AnalysisCheck, canary: PromptCounts, stable: PromptCounts, alarm: float) -> Finding | None:
