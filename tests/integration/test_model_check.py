@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.frames import Close, Frame, Opcode
 from websockets.http11 import Request, Response
+from websockets.utils import accept_key
 
 from integration.model_client_rig import ledgers, relay_config, self_signed
 from voiceassist_crds.config import AudioFormat, ModelConfig
@@ -60,6 +64,41 @@ async def test_what_a_refusal_is_called(server: RealtimeServer, fault: dict[str,
         await check_model(snapshot(server))
     assert caught.value.reason is reason, caught.value.message
     assert "sk-test" not in caught.value.message
+
+
+@asynccontextmanager
+async def refusing_in_one_piece(error: dict[str, str], code: int, reason: str) -> AsyncIterator[str]:
+    """A server whose 101, error and close arrive in one read; gives its URL."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        key = re.search(r"(?i)^sec-websocket-key: *(\S+)", head, re.M)
+        assert key is not None
+        frames = [
+            Frame(Opcode.TEXT, json.dumps({"type": "error", "error": error}).encode()),
+            Frame(Opcode.CLOSE, Close(code, reason).serialize()),
+        ]
+        writer.write(
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            + f"Sec-WebSocket-Accept: {accept_key(key[1])}\r\n\r\n".encode()
+            + b"".join(frame.serialize(mask=False) for frame in frames)
+        )
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+
+
+async def test_a_refusal_that_is_closed_before_the_settings_are_sent_is_read_all_the_same() -> None:
+    """As of a server without a free place."""
+    error = {"type": "session_limit_reached", "message": "All 2 session slots are in use."}
+    async with refusing_in_one_piece(error, 1008, "All session slots are in use") as url:
+        config = relay_config(None, model={"url": url})
+        with pytest.raises(Unwell) as caught:
+            await check_model(Snapshot(config, Secrets(model_key="sk-test"), ""))
+    assert caught.value.reason is PeerReason.RATE_LIMITED, caught.value.message
+    assert "slots are in use" in caught.value.message
 
 
 async def test_a_wrong_key_and_nobody_there(server: RealtimeServer) -> None:

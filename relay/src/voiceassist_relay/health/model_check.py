@@ -57,6 +57,8 @@ _SILENT_MS: Final = 3_500
 _ONE_TURN_MS: Final = 300
 _TRANSCRIPT: Final = 2.0
 """Seconds that are waited for the words after the answer."""
+_LAST_WORDS: Final = 1.0
+"""Seconds that are waited for what a server said before it closed."""
 
 _BRIEF: Final = "A customer speaks with an agent. Say with the tool what the agent can say next."
 """In place of the prompt, which costs more and adds nothing here."""
@@ -256,9 +258,11 @@ async def _update(socket: ClientConnection, update: bytes, host: str, errors: li
     """`errors`: takes those whose meaning is not clear yet; what follows decides.
 
     The settings go out at once, as a call's do: a gateway may have lost the `session.created` that came before it was ready.
+    Where the server has closed already, what it said before is read all the same.
     """
-    try:
+    with suppress(websockets.exceptions.ConnectionClosed):
         await socket.send(update.decode())
+    try:
         async for message in socket:
             event = _read(message)
             match event.type:
@@ -318,8 +322,8 @@ async def _converse(socket: ClientConnection, model: ModelConfig, form: AudioFor
             await socket.send(event.decode())
         await until(lambda: trial.found.over, patience)
         await until(lambda: trial.found.transcribed or model.transcription is None, _TRANSCRIPT)
-    except websockets.exceptions.ConnectionClosed:
-        pass  # told below, with what was found until then
+    except websockets.exceptions.ConnectionClosed:  # told below, with what was found until then
+        await until(lambda: False, _LAST_WORDS)  # what came before the close may not have been read yet
     finally:
         listening.cancel()
         await asyncio.gather(listening, return_exceptions=True)
