@@ -7,7 +7,7 @@ import json
 import socket
 import ssl
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import aiohttp
@@ -23,8 +23,12 @@ from voiceassist_demo.playing import Gathering, sent
 from voiceassist_demo.report import CallFacts
 from voiceassist_relay.logs import call_hash
 from voiceassist_sim.audio import load_call
+from voiceassist_sim.twilio.streams.request import SAMPLE_RATE
 
+EXAMPLES = REPOSITORY / "examples" / "calls"
 RECORDINGS = "/opt/voiceassist/examples/calls"  # in the stand-in's image
+AFTER_SPEECH_SECONDS = 3.0
+"""What a last suggestion may take, once the recording is over."""
 AFTER_SECONDS = 180.0
 END_SECONDS = 400.0
 
@@ -103,17 +107,27 @@ def summaries(lab: Lab, place: Sandbox, name: str = "support") -> dict[str, dict
     return found
 
 
-async def _play(lab: Lab, place: Sandbox, host: str, recordings: Sequence[str], name: str) -> list[CallFacts]:
+async def _play(
+    lab: Lab, place: Sandbox, host: str, recordings: Sequence[str], name: str, meanwhile: Callable[[], None] | None
+) -> list[CallFacts]:
     gathering, ready = Gathering(), asyncio.Event()
     async with aiohttp.ClientSession() as http, Agents(lab, host) as agents:
         feed = asyncio.create_task(follow(http, f"{place.twilio}/_sim/events", gathering.take, ready))
         try:
             await asyncio.wait_for(ready.wait(), 20)
-            calls = [await new_call(http, place, recording, hangUp="recording") for recording in recordings]
+            hang_up = "recording" if meanwhile is None else None
+            calls = [await new_call(http, place, recording, hangUp=hang_up) for recording in recordings]
             for call in calls:
                 gathering.add(call["callSid"])
             for status, answer in await asyncio.gather(*(agents.act("start", call) for call in calls)):
                 assert status == 200, answer
+            if meanwhile is not None:
+                said = max(len(load_call(EXAMPLES / recording).customer) / SAMPLE_RATE for recording in recordings) + AFTER_SPEECH_SECONDS
+                await asyncio.gather(asyncio.to_thread(meanwhile), asyncio.sleep(said))
+                for call in calls:
+                    assert not gathering.ended[call["callSid"]].is_set(), "the call was to be up all the time"
+                    async with http.post(f"{place.twilio}/_sim/calls/{call['callSid']}/complete", json={}) as answered:
+                        assert answered.status == 200, await answered.text()
             async with asyncio.timeout(END_SECONDS):
                 await asyncio.gather(*(gathering.ended[call["callSid"]].wait() for call in calls))
             facts = [gathering.calls[call["callSid"]] for call in calls]
@@ -125,7 +139,7 @@ async def _play(lab: Lab, place: Sandbox, host: str, recordings: Sequence[str], 
         for one in facts:
             one.streams = [stream for stream in streams if stream["callSid"] == one.call_sid]
         for one, recording in zip(facts, recordings, strict=True):
-            one.tracks = sent(one, load_call(REPOSITORY / "examples" / "calls" / recording))
+            one.tracks = sent(one, load_call(EXAMPLES / recording))
         await _listen(http, place, [track for one in facts for track in one.tracks.values()])
     return facts
 
@@ -164,9 +178,14 @@ async def _stored(lab: Lab, place: Sandbox, facts: Sequence[CallFacts], name: st
         one.summary = told.get(call_hash(one.call_sid), {})
 
 
-def play(lab: Lab, place: Sandbox, host: str, recordings: Sequence[str], name: str = "support") -> list[CallFacts]:
-    """Plays all recordings at once, one call each, to their ends; what became of them."""
-    return asyncio.run(_play(lab, place, host, recordings, name))
+def play(
+    lab: Lab, place: Sandbox, host: str, recordings: Sequence[str], name: str = "support", meanwhile: Callable[[], None] | None = None
+) -> list[CallFacts]:
+    """Plays all recordings at once, one call each, to their ends; what became of them.
+
+    `meanwhile` begins once every call was started, in a thread of its own; the calls last until it is done, however long it takes.
+    """
+    return asyncio.run(_play(lab, place, host, recordings, name, meanwhile))
 
 
 async def _begin(lab: Lab, place: Sandbox, host: str, recording: str, more: Mapping[str, Any]) -> dict[str, Any]:

@@ -150,6 +150,32 @@ def test_what_fails_once_and_passes_alone_at_the_end_is_named_and_no_failure(tie
     assert "3 passed, 0 failed" in out.split("=== summary")[1]
 
 
+AND_ITS_FIXTURE = """
+import pathlib, pytest
+mark = pathlib.Path({mark!r})
+@pytest.fixture
+def held():
+    yield mark.exists()
+    before = mark.exists()
+    mark.touch()
+    assert before
+def test_it(held):
+    assert held
+def test_other():
+    pass
+"""
+
+
+def test_what_fails_with_its_fixture_runs_once_more_as_one_test(tiers: ModuleType, monkeypatch, capfd, tmp_path: Path) -> None:
+    text = AND_ITS_FIXTURE.format(mark=str(tmp_path / "mark"))
+    monkeypatch.setattr(tiers, "TIERS", (beside(tiers, "first", "COMPUTING", text),))
+    monkeypatch.setattr(sys, "argv", ["tiers.py"])
+    assert tiers.main() == 0
+    out = capfd.readouterr().out
+    assert "TO BE MENDED: failed at first, passed when nothing else ran: tests/first/test_it.py::test_it\n" in out
+    assert "2 passed, 0 failed, 0 skipped" in out.split("=== summary")[1]
+
+
 @pytest.mark.parametrize(
     ("text", "again"),
     [
