@@ -11,6 +11,8 @@ from structlog.testing import capture_logs
 from unit.call.registry_rig import Connection, RegistryRig, config, document, start
 from voiceassist_crds.config import PromptModel, RelayConfig
 from voiceassist_crds.messages import AssistState, CallDocument, StatusReason
+from voiceassist_relay.call import bridge
+from voiceassist_relay.call.joining import OVERLAP_FRAMES
 from voiceassist_relay.handed_over import HandedCall, HandedModel, HandedTrack
 from voiceassist_relay.interfaces import EarlierSuggestion, FinishedSuggestion, OutputForm, TurnTiming
 
@@ -363,6 +365,12 @@ def _prompts(*texts: str) -> RelayConfig:
     return before.model_copy(update={"prompts": [*prompts[:-1], prompts[-1].model_copy(update={"weight": 100})]})
 
 
+@pytest.fixture
+def without_overlap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for the next stream's audio."""
+    monkeypatch.setattr(bridge, "OVERLAP_SECONDS", 0.0)
+
+
 async def _handed(rig: RegistryRig, **changes: Any) -> Any:
     """A call that another relay has handed over, and the Document that this one has read afterwards."""
     sink = rig.begin(start(generation=2, moved=True), Connection())
@@ -377,12 +385,35 @@ async def _handed(rig: RegistryRig, **changes: Any) -> Any:
     return sink
 
 
+@pytest.mark.parametrize("frames", [0, OVERLAP_FRAMES])
+async def test_bridge_asks_for_a_call_when_both_streams_have_audio_in_common(monkeypatch: pytest.MonkeyPatch, frames: int) -> None:
+    """A hand-over at the next stream's first frame lost a frame. A stream without audio is not waited for long."""
+    monkeypatch.setattr(bridge, "OVERLAP_SECONDS", 30.0 if frames else 0.2)
+    sink = RegistryRig().begin(start(generation=2, moved=True), Connection())
+    asked = asyncio.Event()
+
+    async def ask(*_: object) -> HandedCall:
+        asked.set()
+        return HandedCall(2, document(generation=2).wire(), "now", HandedModel(HandedTrack()))
+
+    sink._ask_for_call = ask
+    taking = asyncio.create_task(sink._take(document(next={"generation": 2, "at": 0.0})))
+    for number in range(1, frames + 1):
+        await asyncio.sleep(0.03)
+        assert not asked.is_set(), f"asked for with {number - 1} frames"
+        sink.frame(True, b"AQID", asyncio.get_running_loop().time())
+    await asyncio.wait_for(taking, 20)
+    assert asked.is_set()
+
+
+@pytest.mark.usefixtures("without_overlap")
 async def test_bridge_keeps_the_prompt_that_is_handed_over_not_the_one_the_call_began_with() -> None:
     sink = await _handed(RegistryRig(_prompts("began", "now", "new")))
     assert sink.revision == "now"
     assert sink.movable
 
 
+@pytest.mark.usefixtures("without_overlap")
 @pytest.mark.parametrize("end", ["pause", "hand over", "stop"])
 async def test_bridge_lets_audio_that_waits_for_its_place_be_heard_before_anything_else_is_done(end: str) -> None:
     rig = RegistryRig()
@@ -400,6 +431,7 @@ async def test_bridge_lets_audio_that_waits_for_its_place_be_heard_before_anythi
     assert model.frames == [b"AQID"]
 
 
+@pytest.mark.usefixtures("without_overlap")
 async def test_bridge_counts_a_call_with_failures_once_wherever_it_goes() -> None:
     rig = RegistryRig(_prompts("began", "now", "new"))
     rig.metrics.revisions.use("r", ["now", "new"])

@@ -32,7 +32,7 @@ from ..sync.agent_status import CUT, LOST
 from ..sync.call_objects import SUPERSEDED, TakeAnswer
 from ..sync.move_rules import Holder
 from ..sync.retry import Ousted
-from .joining import Frame, Joining, passed_over
+from .joining import OVERLAP_SECONDS, Frame, Joining, passed_over
 from .parts import AskForCall, Commit, MakeModelClient, MakePublisher, nobody_to_ask
 from .prompt_choice import choose_prompt, prompt_of
 from .timeline import CallTimeline
@@ -312,6 +312,7 @@ class CallBridge:
         standing = await self._model.standing(STANDING_SECONDS)
         if self.over or not standing:
             raise Ousted(SUPERSEDED)  # the other relay keeps the call: it may have what this one cannot get
+        await self._overlap()
         answer = await self._ask_for_call(document.owner, self.start, self._given_up)
         if isinstance(answer, TakeAnswer):
             return answer
@@ -322,6 +323,12 @@ class CallBridge:
         self._counts.failed_with.update(answer.failed_with)
         self._begin_with(answer)
         return written
+
+    async def _overlap(self) -> None:
+        """Lets both streams run beside each other for a moment: a hand-over at the new one's first frame finds no audio that both have."""
+        deadline = self._time() + OVERLAP_SECONDS
+        while self._joining is not None and not self._joining.overlaps and not self.over and self._time() < deadline:  # noqa: ASYNC110 - it comes with any frame
+            await asyncio.sleep(_LOOK_SECONDS)
 
     def _given_up(self) -> bool:
         return self.over or self._time() > self._summary.began + TAKE_SECONDS

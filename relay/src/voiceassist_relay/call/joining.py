@@ -29,6 +29,10 @@ _LAG_SECONDS: Final = 5.0
 """So long the new stream may be behind the old one."""
 FEWEST_FRAMES: Final = 5
 """Of the customer's, by which the new stream's place is told where the audio itself does not tell: one alone may have come late."""
+OVERLAP_FRAMES: Final = 10
+"""Of the customer's, that the new stream has before the call is asked for: its place is found in the audio that both streams have."""
+OVERLAP_SECONDS: Final = 1.0
+"""For them to come; then the call is asked for with what there is."""
 PLACE_SECONDS: Final = 0.5
 """From the new stream's first frame on; then its place is told by what there is."""
 
@@ -76,6 +80,11 @@ class Joining:
     def put(self, inbound: bool, payload: bytes, arrived: float) -> None:
         """A frame that comes before the call does."""
         self._overlap.put(inbound, self._connection.position(inbound), payload, arrived)
+
+    @property
+    def overlaps(self) -> bool:
+        """Whether this stream has run for long enough beside the old one for its place to be found in the audio."""
+        return len(self._overlap.of(True)) >= OVERLAP_FRAMES
 
     def begin(self, handed: HandedCall | None, now: float) -> None:
         """The call is this relay's: the sessions that stand go on with what was handed over (None: nothing was), and with the audio that
