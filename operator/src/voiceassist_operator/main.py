@@ -28,14 +28,17 @@ from .controller.endpoint_probe import ProbeSettings
 from .controller.handlers import register, settings
 from .controller.leader_election import LeaderElection
 from .controller.lease_thread import LeaseThread
-from .controller.observe import Dependencies, OptionalKinds
+from .controller.observe import Dependencies
 from .controller.reconciler import PASSES_AT_ONCE, Reconciler, TwilioSettings
+from .controller.references import References
 from .controller.relay_status import RelayPoller
-from .controller.watches import Watches
+from .controller.turns import Turns
+from .controller.watches import OptionalKinds, Watches
 from .controller.workers import Workers
 from .errors import OperatorError
 from .kubernetes.client import Cluster
 from .kubernetes.lease import LeaseTimes
+from .kubernetes.store import Store
 from .log_writer import LogWriter
 from .metrics import OperatorMetrics
 from .policy.allowed import Allowed
@@ -178,24 +181,28 @@ async def _lead(
         tuple(options.allow_model_host), tuple(options.allow_image), tuple(options.allow_ingress_annotation), any_secret=options.any_secret
     )
     cluster.any_secret = allowed.any_secret
+    store = Store()
+    optional = OptionalKinds(cluster, watched, store)
     dependencies = Dependencies(
         cluster,
+        store,
+        References(cluster, store),
         RelayPoller(http, metrics, options.relay_port),
         options.relay_image,
         options.allow_custom_endpoints,
         allowed,
         options.any_user_id,
-        OptionalKinds(cluster, watched),
+        optional,
         dict(options.pod_monitor_label),
         installation,
     )
     proxies = Proxies.read(options.proxy, options.no_proxy) if options.proxy else Proxies.of_environment(os.environ)
     endpoint_tls = trusted(options.endpoint_ca) if options.endpoint_ca else trusted(None, installation.ca_bundle)
-    applier, probe = Applier(cluster, metrics), ProbeSettings(endpoint_tls, options.endpoint_port, proxies)
+    applier, probe = Applier(cluster, store, metrics), ProbeSettings(endpoint_tls, options.endpoint_port, proxies)
     pool = TwilioPool(metrics, election.may_write, tls=trusted(None, installation.ca_bundle), proxies=proxies)
     twilio = TwilioSettings(pool, options.twilio_resync_seconds, options.twilio_let_go_seconds, options.functions_grace_seconds)
 
-    passes = asyncio.Semaphore(PASSES_AT_ONCE)
+    turns = Turns(PASSES_AT_ONCE)
 
     def reconciler(uid: str, name: str, namespace: str, claims: Claims) -> Reconciler:
         conflicting, neighbours = functools.partial(claims.conflicting, uid), functools.partial(claims.neighbours, uid)
@@ -210,13 +217,15 @@ async def _lead(
             twilio,
             conflicting,
             neighbours,
-            passes,
+            turns,
             options.resync_seconds,
             lambda: workers.count,
         )
 
-    workers = Workers(reconciler)
-    health.watches = watches = Watches(cluster.http, watched, workers, any_secret=allowed.any_secret)
+    workers = Workers(reconciler, store)
+    health.watches = watches = Watches(
+        cluster.http, watched, store, workers, optional, any_secret=allowed.any_secret, list_seconds=options.resync_seconds
+    )
     registry = kopf.OperatorRegistry()
     register(registry, workers)
     ended, begun = asyncio.Event(), asyncio.Event()

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from typing import Any, cast
 
 import httpx2
 
 from voiceassist_operator.controller.leader_election import LeaderElection
-from voiceassist_operator.controller.watches import Watches
+from voiceassist_operator.controller.watches import OptionalKinds, Watches
 from voiceassist_operator.controller.workers import Workers
+from voiceassist_operator.kubernetes.store import Store
 from voiceassist_operator.main import NOT_HEARD_SECONDS, WATCH_SILENT_SECONDS, Health
 from voiceassist_operator.metrics import OperatorMetrics
 
@@ -26,7 +28,9 @@ def test_main_a_replica_that_waits_for_the_lease_is_well() -> None:
 async def test_main_one_deaf_watch_of_many_is_told_wherever_it_looks() -> None:
     for namespace in ("*", "another"):
         async with httpx2.AsyncClient() as http:
-            watches = Watches(http, namespace, Workers(never))  # type: ignore[arg-type]  # makes none
+            store = Store()
+            optional = OptionalKinds(cast(Any, None), namespace, store)
+            watches = Watches(http, namespace, store, Workers(cast(Any, never), store), optional)
             health = Health(OperatorMetrics(), LeaderElection("lease", "own", "me"))
             health.watches = watches
             assert health.problem() == ""

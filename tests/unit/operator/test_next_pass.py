@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from unit.operator.making import pods, well
 from voiceassist_operator.policy.next_pass import (
+    BLOCKED_SECONDS,
     DIALS_A_SECOND,
     LATE_SECONDS,
     LONGEST_FAILED_SECONDS,
@@ -20,8 +23,10 @@ from voiceassist_operator.policy.next_pass import (
     STEADY_POLLS,
     dial_is_due,
     until_next_pass,
+    until_resync,
 )
-from voiceassist_operator.policy.observed import Endpoint, EndpointFact
+from voiceassist_operator.policy.observed import Endpoint, EndpointFact, SecretFact
+from voiceassist_operator.policy.ownership import Taken
 
 SEEN = well()
 PODS = len(SEEN.pods)
@@ -76,3 +81,14 @@ def test_next_pass_dials_are_shared_as_well(last: Endpoint | None, objects: int,
     assert not dial_is_due(fact, after - 0.01, objects)
     assert dial_is_due(fact, after, objects)
     assert dial_is_due(fact, float("inf"), objects), "the first one at once"
+
+
+def test_next_pass_what_no_watch_tells_of_is_looked_at_more_often() -> None:
+    assert until_resync(SEEN, 600.0) == until_resync(None, 600.0) == 600.0
+    for change in (
+        {"taken": (Taken("Service", "a", "x"),)},
+        {"credentials": SecretFact("twilio")},
+        {"model_key": SecretFact("model", True, released=False)},
+    ):
+        assert until_resync(replace(SEEN, **change), 600.0) == BLOCKED_SECONDS  # type: ignore[arg-type]
+    assert until_resync(replace(SEEN, taken=(Taken("Service", "a", "x"),)), 2.0) == 2.0

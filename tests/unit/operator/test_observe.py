@@ -7,11 +7,14 @@ from typing import cast
 
 import pytest
 
-from voiceassist_operator.controller import observe
-from voiceassist_operator.controller.observe import OptionalKinds
+from voiceassist_operator.controller import observe, references
+from voiceassist_operator.controller.references import References
+from voiceassist_operator.controller.watches import OptionalKinds
 from voiceassist_operator.errors import Forbidden, NotThere, OperatorError, Retryable, UnknownKind
 from voiceassist_operator.kubernetes.client import Cluster
-from voiceassist_operator.kubernetes.kinds import OPTIONAL, SECRET, Kind, Manifest
+from voiceassist_operator.kubernetes.kinds import CONFIG_MAP, OPTIONAL, SECRET, Kind, Manifest, Ref
+from voiceassist_operator.kubernetes.store import Store
+from voiceassist_operator.kubernetes.watch import Receiver
 from voiceassist_operator.metrics import OperatorMetrics
 from voiceassist_operator.twilio.client import TwilioPool
 from voiceassist_operator.twilio.credentials import NoCredentials, open_account
@@ -53,16 +56,16 @@ class Answering:
     ],
 )
 async def test_observe_only_the_api_server_says_that_a_kind_is_unknown(
-    answers: list[OperatorError | None], known: bool, undecided: bool, monkeypatch: pytest.MonkeyPatch
+    answers: list[OperatorError | None], known: bool, undecided: bool
 ) -> None:
-    monkeypatch.setattr(observe, "ASK_KINDS_SECONDS", 0.0)
-    monkeypatch.setattr(observe, "ASK_AGAIN_SECONDS", 0.0)
     cluster = Answering()
-    kinds = OptionalKinds(cast(Cluster, cluster), "*")
+    kinds = OptionalKinds(cast(Cluster, cluster), "*", Store())
+    nobody = Receiver(lambda _: None, lambda _: None, lambda: None, lambda _: None, lambda: None)
     for answer in answers:
         cluster.answer = answer
-        found = await kinds.known()
-    assert (found == frozenset(OPTIONAL), bool(found)) == (known, known)
+        for kind in OPTIONAL:
+            await kinds.ask(kind, nobody)
+    assert (kinds.known == frozenset(OPTIONAL), bool(kinds.known)) == (known, known)
     assert kinds.undecided == (frozenset(OPTIONAL) if undecided else frozenset())
 
 
@@ -70,10 +73,13 @@ class Holding:
     """The cluster's client, with one Secret."""
 
     def __init__(self, **data: bytes) -> None:
+        self.asked, self.version = 0, "7"
         self.data = {key.replace("_", "."): base64.b64encode(value).decode() for key, value in data.items()}
 
     async def get(self, kind: Kind, name: str, namespace: str) -> Manifest:
-        return {"metadata": {"name": name, "resourceVersion": "7"}, "data": self.data}
+        self.asked += 1
+        metadata = {"name": name, "namespace": namespace, "resourceVersion": self.version}
+        return {"metadata": metadata, "data": self.data}
 
     async def credentials(self, name: str, namespace: str) -> Manifest:
         return await self.get(SECRET, name, namespace)
@@ -89,7 +95,7 @@ async def test_observe_a_secret_is_read_as_the_relays_read_it_and_no_value_is_ke
         "empty": b"",
     }
     secrets = cast(Cluster, Holding(**values))
-    fact = await observe._secret(secrets, "default", "twilio")
+    fact = await References(secrets, Store()).secret("default", "twilio")
     assert fact.keys == {"plain", "editor", "spoilt", "latin"}
     assert set(fact.spoilt) == {"spoilt", "latin"} and "character 4 is a dash" in fact.spoilt["spoilt"]
     assert TOKEN not in repr(fact)
@@ -139,3 +145,51 @@ def test_observe_who_asks_for_something_and_why(by: dict[str, tuple[str, ...]], 
     orders = observe._orders(annotated(**by))
     assert orders.hold
     assert orders.by["hold"] == said
+
+
+async def test_observe_what_is_referred_to_is_read_once_for_each_version() -> None:
+    holding, store = Holding(token=b"x", prompt=b"y"), Store()
+    references = References(cast(Cluster, holding), store)
+
+    async def reads(times: int = 3) -> int:
+        before = holding.asked
+        for _ in range(times):
+            await references.secret("n", "twilio")
+            await references.text("n", "prompts", "prompt")
+        return holding.asked - before
+
+    def told(version: str) -> None:
+        for kind, name in ((SECRET, "twilio"), (CONFIG_MAP, "prompts")):
+            store.take({"metadata": {"namespace": "n", "name": name, "resourceVersion": version}}, kind)
+
+    assert await reads() == 6, "no watch tells of it: each time"
+    told("7")
+    assert await reads() == 0
+    holding.version = "9"
+    told("8")
+    assert await reads() == 2, "the watch has a newer one; the answer is newer still"
+    told("9")
+    assert await reads() == 0
+    for kind, name in ((SECRET, "twilio"), (CONFIG_MAP, "prompts")):
+        store.forget(Ref(kind, name), "n")
+    assert await reads() == 6, "gone, or not released any more: the API server says what there is"
+
+
+async def test_observe_huge_config_maps_take_no_more_memory_than_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(references, "MOST_CHARACTERS", 100)
+    holding, store = Holding(prompt=b"x" * 25), Store()
+    facts = References(cast(Cluster, holding), store)
+
+    async def reads(*names: str) -> int:
+        before = holding.asked
+        for name in names:
+            await facts.text("n", name, "prompt")
+        return holding.asked - before
+
+    for name in ("a", "b", "c"):
+        store.take({"metadata": {"namespace": "n", "name": name, "resourceVersion": "7"}}, CONFIG_MAP)
+    assert await reads("a", "b", "c") == 3
+    assert await reads("b", "c") == 0, "two have room"
+    assert await reads("a") == 1
+    assert await reads("c", "a") == 0
+    assert facts._characters == 72, "as base64 has them"

@@ -9,6 +9,7 @@ import pytest
 
 from unit.operator.making import NOW, pods, well
 from voiceassist_operator.controller.apply import VANISHED, Applier, Written
+from voiceassist_operator.kubernetes.store import Store
 from voiceassist_operator.metrics import OperatorMetrics
 from voiceassist_operator.policy.peers import vanished_pods
 from voiceassist_operator.policy.plan import make_plan
@@ -63,7 +64,7 @@ class Cluster:
 
 async def test_peers_a_vanished_pod_is_made_to_count_as_not_ready_once() -> None:
     cluster = Cluster()
-    applier = Applier(cluster, OperatorMetrics())  # type: ignore[arg-type]
+    applier = Applier(cluster, Store(), OperatorMetrics())  # type: ignore[arg-type]
     seen = await applier.vanished(pods(well(), {"told": TOLD}, {"late": True}))
     [(kind, name, namespace, [condition], sub, by_key)] = cluster.patches
     assert (kind, name, namespace, sub, by_key) == ("Pod", "pod-2", "team", "status", True)
@@ -75,7 +76,7 @@ async def test_peers_a_vanished_pod_is_made_to_count_as_not_ready_once() -> None
 
 async def test_peers_a_pod_with_nowhere_to_move_its_calls_is_told_of_once() -> None:
     cluster, written = Cluster(), Written()
-    applier = Applier(cluster, OperatorMetrics())  # type: ignore[arg-type]
+    applier = Applier(cluster, Store(), OperatorMetrics())  # type: ignore[arg-type]
     waiting = pods(well(), {"told": {"nowhere_to_move": True, "active_calls": 7, "draining": True}, "terminating": True})
     assert make_plan(waiting, NOW).status["relay"]["waitingCalls"] == 7
     assert "waitingCalls" not in make_plan(well(), NOW).status["relay"]

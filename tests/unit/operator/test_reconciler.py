@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 from dataclasses import replace
 from types import SimpleNamespace
@@ -12,9 +13,13 @@ import pytest
 
 from unit.operator.making import TWILIO, pods, well
 from voiceassist_operator.controller import reconciler
-from voiceassist_operator.controller.apply import Applier
+from voiceassist_operator.controller.apply import Applier, Written
 from voiceassist_operator.controller.endpoint_probe import ProbeSettings
 from voiceassist_operator.controller.reconciler import PASSES_AT_ONCE, Reconciler, TwilioSettings
+from voiceassist_operator.controller.turns import Turns
+from voiceassist_operator.errors import Contended
+from voiceassist_operator.kubernetes.kinds import INGRESS, VOICEASSIST, Ref
+from voiceassist_operator.kubernetes.store import Store
 from voiceassist_operator.metrics import OperatorMetrics
 from voiceassist_operator.policy.deletion import FINALIZER
 from voiceassist_operator.policy.observed import Endpoint, EndpointFact, Observed, RelayAnswer
@@ -32,12 +37,14 @@ class Cluster:
 
     def __init__(self) -> None:
         self.writes: list[str] = []
+        self.reads = 0
         owner = well().owner
-        metadata = {"name": owner.name, "namespace": owner.namespace, "uid": owner.uid, "finalizers": [FINALIZER]}
+        metadata = {"name": owner.name, "namespace": owner.namespace, "uid": owner.uid, "resourceVersion": "1", "finalizers": [FINALIZER]}
         spec = {"twilio": {"credentialsSecretRef": {"name": "twilio"}}, "model": {"apiKeySecretRef": {"name": "model"}}, "prompt": {}}
         self.body: dict[str, Any] = {"metadata": metadata, "spec": spec}
 
-    async def get(self, *_: Any) -> dict[str, Any]:
+    async def get(self, *_: Any) -> dict[str, Any] | None:
+        self.reads += 1
         return self.body
 
     async def find(self, *_: Any) -> None:
@@ -45,7 +52,7 @@ class Cluster:
 
     async def apply(self, manifest: dict[str, Any]) -> dict[str, Any]:
         self.writes.append(manifest["kind"])
-        return {"metadata": {"resourceVersion": "1"}}
+        return {**manifest, "metadata": {**manifest["metadata"], "resourceVersion": "1", "uid": "uid-2"}}
 
     async def patch(self, kind: Any, *_: Any, **__: Any) -> None:
         self.writes.append(f"patch {kind.name}")
@@ -68,22 +75,23 @@ class Relays:
 class Rig:
     """One reconciler of an object that is well."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, passes: asyncio.Semaphore) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, turns: Turns) -> None:
         self.cluster, self.relays, self.plans = Cluster(), Relays(settled()), 0
         metrics = OperatorMetrics()
-        dependencies = cast(Any, SimpleNamespace(cluster=self.cluster, poller=self.relays, custom_endpoints=False))
+        self.store = Store()
+        dependencies = cast(Any, SimpleNamespace(cluster=self.cluster, store=self.store, poller=self.relays, custom_endpoints=False))
         self.reconciler = Reconciler(
             "uid-1",
             "support",
             "team",
             dependencies,
-            Applier(cast(Any, self.cluster), metrics),
+            Applier(cast(Any, self.cluster), self.store, metrics),
             metrics,
             ProbeSettings(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)),
             TwilioSettings(cast(Any, None)),
             lambda: "",
             Neighbours,
-            passes,
+            turns,
         )
         self.reconciler._endpoint = cast(Any, SimpleNamespace(found=EndpointFact(Endpoint.OK), advance=lambda _: None))
         fact = self.relays.seen.twilio
@@ -110,7 +118,7 @@ class Rig:
 
 @pytest.fixture
 def rig(monkeypatch: pytest.MonkeyPatch) -> Rig:
-    return Rig(monkeypatch, asyncio.Semaphore(1))
+    return Rig(monkeypatch, Turns(1))
 
 
 async def test_reconciler_a_poll_without_news_makes_no_plan_and_writes_nothing(rig: Rig) -> None:
@@ -120,6 +128,57 @@ async def test_reconciler_a_poll_without_news_makes_no_plan_and_writes_nothing(r
     assert await rig.poll(10) == 0
     assert rig.relays.asked == asked + 10
     assert rig.cluster.writes == []
+
+
+async def test_reconciler_an_object_that_is_gone_is_so_by_the_api_servers_own_word(rig: Rig) -> None:
+    await rig.poll(3)
+    rig.store.take(rig.cluster.body, VOICEASSIST)
+    rig.reconciler.wake(read=True)
+    assert await rig.reconciler._pass() is not None, "a watch alone said that it is gone"
+    body, rig.cluster.body = rig.cluster.body, cast(Any, None)
+    rig.reconciler.wake()
+    assert await rig.reconciler._pass() is not None, "a store that lags behind deletes nothing, and ends nothing"
+    rig.reconciler.wake(read=True)
+    assert await rig.reconciler._pass() is None
+    assert rig.store.entry(VOICEASSIST, body["metadata"]["name"], body["metadata"]["namespace"]) is None
+
+
+UNWANTED = Ref(INGRESS, "support-relay")
+
+
+@pytest.mark.parametrize(
+    ("newest", "there", "deleted"),
+    [
+        ({"generation": 3}, "uid-1", True),
+        ({"generation": 4}, "uid-1", False),
+        ({"generation": 3, "deletionTimestamp": "2026-01-01T00:00:00Z"}, "uid-1", False),
+        ({"generation": 3, "uid": "another"}, "uid-1", False),
+        (None, "uid-1", False),
+        ({"generation": 3}, "another", False),
+        ({"generation": 3}, None, False),
+    ],
+)
+async def test_reconciler_what_is_deleted_is_so_by_the_newest_spec_and_is_ours(
+    newest: dict[str, Any] | None, there: str | None, deleted: bool
+) -> None:
+    """A plan is made of what watches told, which may be late; what it deletes is looked at once more."""
+    cluster = cast(Any, Cluster())
+    gone: list[Ref] = []
+
+    async def get(*_: Any) -> dict[str, Any] | None:
+        return None if newest is None else {"metadata": {"uid": "uid-1", **newest}}
+
+    async def find(*_: Any) -> dict[str, Any] | None:
+        return None if there is None else {"metadata": {"ownerReferences": [{"uid": there}]}}
+
+    async def delete(one: Ref, _: str) -> None:
+        gone.append(one)
+
+    cluster.get, cluster.find, cluster.delete = get, find, delete
+    applier = Applier(cluster, Store(), OperatorMetrics())
+    with contextlib.suppress(Contended):
+        await applier.objects(settled(), Plan(delete=[UNWANTED]), Written())
+    assert gone == ([UNWANTED] if deleted else [])
 
 
 async def test_reconciler_news_of_any_kind_make_one(rig: Rig) -> None:
@@ -165,8 +224,8 @@ async def test_reconciler_a_canary_is_never_at_rest(rig: Rig) -> None:
 
 async def test_reconciler_so_many_observe_at_a_time_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     at_once = most = 0
-    passes = asyncio.Semaphore(PASSES_AT_ONCE)
-    rigs = [Rig(monkeypatch, passes) for _ in range(100)]
+    turns = Turns(PASSES_AT_ONCE)
+    rigs = [Rig(monkeypatch, turns) for _ in range(100)]
 
     async def observing(_: Reconciler) -> float:
         nonlocal at_once, most

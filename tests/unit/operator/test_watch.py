@@ -6,17 +6,19 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import httpx2
 import pytest
 from aiohttp import web
 
-from voiceassist_operator.controller.watches import Watches
+from voiceassist_operator.controller import workers as workers_module
+from voiceassist_operator.controller.watches import OptionalKinds, Watches
 from voiceassist_operator.controller.workers import Workers
 from voiceassist_operator.errors import Retryable
 from voiceassist_operator.kubernetes import watch as watch_module
 from voiceassist_operator.kubernetes.kinds import CONFIG_MAP, KINDS, POD, SECRET, VOICEASSIST, Kind, Selection
+from voiceassist_operator.kubernetes.store import Store
 from voiceassist_operator.kubernetes.watch import Receiver, Watch, lines
 
 METADATA = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1"
@@ -52,15 +54,21 @@ class Api:
 
 
 def page(version: str) -> dict[str, Any]:
-    return {"metadata": {"resourceVersion": version, "continue": "more"}, "items": [{"metadata": {"name": "a", "uid": "uid-a"}}]}
+    return {"metadata": {"resourceVersion": version}, "items": [{"metadata": {"name": "a", "uid": "uid-a"}}]}
 
 
-async def told(api: Api, kind: Kind, selection: Selection) -> list[tuple[str, object]]:
+LISTED = (("begin", ""), ("listed", "a"), ("end", ""))
+
+
+async def told(api: Api, kind: Kind, selection: Selection, list_seconds: float = 600.0) -> list[tuple[str, object]]:
     """What a watch tells until the script is over."""
     heard: list[tuple[str, object]] = []
 
     def note(what: str) -> Callable[[Any], None]:
         return lambda item: heard.append((what, item["metadata"]["name"]))
+
+    def mark(what: str) -> Callable[[], None]:
+        return lambda: heard.append((what, ""))
 
     app = web.Application()
     app.router.add_get("/{path:.*}", api.answer)
@@ -68,7 +76,14 @@ async def told(api: Api, kind: Kind, selection: Selection) -> list[tuple[str, ob
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{runner.addresses[0][1]}", trust_env=False) as http:
-        watch = Watch(http, kind, "n", selection, Receiver(note("changed"), note("deleted"), lambda: heard.append(("looked", []))))
+        watch = Watch(
+            http,
+            kind,
+            "n",
+            selection,
+            Receiver(*(note(what) for what in ("changed", "deleted")), mark("begin"), note("listed"), mark("end")),
+            list_seconds,
+        )
         task = asyncio.create_task(watch.run())
         await asyncio.wait({task, waiting := asyncio.create_task(api.over.wait())}, timeout=30, return_when=asyncio.FIRST_COMPLETED)
         task.cancel()
@@ -82,31 +97,56 @@ async def told(api: Api, kind: Kind, selection: Selection) -> list[tuple[str, ob
 async def test_watch_of_a_secret_nothing_but_metadata_is_asked_for() -> None:
     api = Api([page("7")], [[event("ADDED", "a", "8"), event("BOOKMARK", "", "11")], [event("MODIFIED", "a", "12")]])
     heard = await told(api, SECRET, Selection(labels="wanted"))
-    assert heard == [("looked", []), ("changed", "a"), ("changed", "a")]
+    assert heard == [*LISTED, ("changed", "a"), ("changed", "a")]
     assert {one["path"] for one in api.asked} == {"/api/v1/namespaces/n/secrets"}
     assert [one["accept"] for one in api.asked] == [METADATA.format("List"), *[METADATA.format("")] * 3]
-    assert api.asked[0]["limit"] == "1", "what is there is not listed at all"
     assert [one.get("resourceVersion") for one in api.asked] == [None, "7", "11", "12"]
     assert {one["labelSelector"] for one in api.asked} == {"wanted"}
+
+
+async def test_watch_a_long_listing_comes_in_pages() -> None:
+    first = {"metadata": {"resourceVersion": "7", "continue": "more"}, "items": [{"metadata": {"name": "a"}}, {"metadata": {"name": "b"}}]}
+    api = Api([first, {**page("7"), "items": [{"metadata": {"name": "c"}}]}], [])
+    assert await told(api, POD, Selection(whole=True)) == [("begin", ""), ("listed", "a"), ("listed", "b"), ("listed", "c"), ("end", "")]
+    assert [one.get("continue") for one in api.asked[:2]] == [None, "more"]
+    assert {one["accept"] for one in api.asked} == {"application/json"}, "of pods, more than the metadata is used"
+    assert all(0 < int(one["limit"]) <= 500 for one in api.asked[:2])
+
+
+async def test_watch_what_is_watched_is_listed_anew_now_and_then() -> None:
+    api = Api([page("7"), page("9"), page("11")], [[event("ADDED", "a", "8")], []])
+    heard = await told(api, CONFIG_MAP, Selection(), list_seconds=0.0)
+    assert heard == [*LISTED, ("changed", "a"), *LISTED, *LISTED]
 
 
 async def test_watch_after_a_gap_all_is_looked_at_anew() -> None:
     gone = {"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Expired", "metadata": {}}}
     api = Api([page("7"), page("30"), page("40")], [[event("ADDED", "a", "8"), gone], 410, []])
-    assert await told(api, CONFIG_MAP, Selection()) == [("looked", []), ("changed", "a"), ("looked", []), ("looked", [])]
+    assert await told(api, CONFIG_MAP, Selection()) == [*LISTED, ("changed", "a"), *LISTED, *LISTED]
     assert [one.get("resourceVersion") for one in api.asked] == [None, "7", None, "30", None, "40", "40"]
 
 
 async def test_watch_trouble_is_tried_again_from_where_it_was() -> None:
     api = Api([503, page("7")], [[event("ADDED", "a", "8")], 500, [event("DELETED", "a", "9")]])
-    assert await told(api, CONFIG_MAP, Selection()) == [("looked", []), ("changed", "a"), ("deleted", "a")]
+    assert await told(api, CONFIG_MAP, Selection()) == [("begin", ""), *LISTED, ("changed", "a"), ("deleted", "a")]
     assert [one.get("resourceVersion") for one in api.asked] == [None, None, "7", "8", "8", "9"]
 
 
 async def test_watch_answers_of_another_form_are_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch_module, "FIRST_PAUSE", 0.01)
-    api = Api([{}, [], "well", page("7")], [[{"object": None}], [{"type": "ADDED", "object": 7}], [event("ADDED", "a", "8")], []])
-    assert await told(api, CONFIG_MAP, Selection()) == [("looked", []), ("changed", "a")]
+    odd = [{"object": None}]
+    api = Api([{}, [], "well", page("7")], [odd, [{"type": "ADDED", "object": 7}], [event("ADDED", "a", "8")], []])
+    assert await told(api, CONFIG_MAP, Selection()) == [("begin", "")] * 3 + [*LISTED, ("changed", "a")]
+
+
+@pytest.mark.parametrize(("code", "known"), [(403, True), (404, True), (401, False), (429, False), (503, False)])
+async def test_watch_only_a_refusal_that_stands_lets_others_begin_without_a_listing(code: int, known: bool) -> None:
+    http = httpx2.AsyncClient(transport=httpx2.MockTransport(lambda _: httpx2.Response(code)), base_url="http://api")
+    receiver = Receiver(*[lambda _: None] * 2, lambda: None, lambda _: None, lambda: None)
+    watch = Watch(http, POD, "n", Selection(), receiver)
+    with pytest.raises(Retryable):
+        await watch._list()
+    assert watch.answered.is_set() == known
 
 
 async def chunks(*parts: bytes) -> AsyncIterator[bytes]:
@@ -123,14 +163,16 @@ async def test_watch_lines_end_at_line_feeds_alone() -> None:
 
 
 def test_watch_what_is_ours_or_referred_to_is_watched() -> None:
-    watches = Watches(httpx2.AsyncClient(), "*", Workers(lambda *_: None))._watches  # type: ignore[arg-type, return-value]
+    store = Store()
+    workers = Workers(cast(Any, None), store)
+    watches = Watches(httpx2.AsyncClient(), "*", store, workers, OptionalKinds(cast(Any, None), "*", store))._watches
     wanted = {kind for kind in KINDS if (kind.owned and not kind.optional) or kind in {SECRET, POD, VOICEASSIST}}
     assert {watch._kind for watch in watches} == wanted
 
 
-def test_watch_what_kopf_does_not_deliver_is_told() -> None:
-    workers = Workers(lambda *_: None)  # type: ignore[arg-type, return-value]
-    workers._by_uid["1"] = workers._by_uid["2"] = Sleeper()  # type: ignore[assignment]
+async def test_watch_what_kopf_does_not_deliver_is_told() -> None:
+    workers = Workers(cast(Any, None), Store())
+    workers._by_uid["1"] = workers._by_uid["2"] = sleeper = cast(Any, Sleeper())
 
     def body(uid: str, version: str) -> dict[str, Any]:
         return {"metadata": {"uid": uid, "name": uid, "namespace": "n", "creationTimestamp": "t", "resourceVersion": version}}
@@ -146,6 +188,7 @@ def test_watch_what_kopf_does_not_deliver_is_told() -> None:
     workers.object_changed(body("1", "8"))  # kopf was faster
     workers.object_announced(body("1", "8"))
     assert not overdue()
+    assert sleeper.woken == [False, False], "what kopf brings is news; its announcement wakes nobody"
     workers.object_announced(body("1", "9"))
     workers.object_changed(body("2", "9"))
     assert overdue(), "another object's change pays nothing"
@@ -153,6 +196,23 @@ def test_watch_what_kopf_does_not_deliver_is_told() -> None:
     assert not overdue()
 
 
+async def test_watch_what_kopf_does_not_deliver_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers_module, "OVERDUE_SECONDS", 0.01)
+    workers = Workers(cast(Any, None), Store())
+    workers._by_uid["1"] = sleeper = cast(Any, Sleeper())
+    workers.object_announced({"metadata": {"uid": "1", "resourceVersion": "7"}})
+    assert sleeper.woken == [], "kopf brings it, as a rule"
+    async with asyncio.timeout(60):
+        while not sleeper.woken:
+            await asyncio.sleep(0.01)
+    assert sleeper.woken == [True]
+    workers.objects_are({"2"})
+    assert sleeper.woken == [True, True], "not in a listing: whether it is gone, the API server says"
+
+
 class Sleeper:
-    def wake(self) -> None:
-        pass
+    def __init__(self) -> None:
+        self.woken: list[bool] = []
+
+    def wake(self, *, read: bool = False) -> None:
+        self.woken.append(read)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import socket
 import time
@@ -14,8 +13,10 @@ from typing import Any
 import structlog
 
 from ..errors import Contended, NotLeading, OperatorError
+from ..kubernetes.applied import all_ours, digest, marked
 from ..kubernetes.client import Cluster
-from ..kubernetes.kinds import EVENT, MANAGER, POD, VOICEASSIST, Manifest, Ref, kind_of, ref
+from ..kubernetes.kinds import EVENT, MANAGER, POD, VOICEASSIST, Manifest, Ref, kind_of, owned_by, ref
+from ..kubernetes.store import Store, holder_of, mark_of, owners_of
 from ..metrics import OperatorMetrics
 from ..policy.events import Event, Told, already_told, due_events
 from ..policy.observed import Observed
@@ -30,6 +31,8 @@ log = structlog.get_logger("voiceassist.apply")
 
 NEVER = float("-inf")
 VANISHED, NOWHERE = "RelayVanished", "NowhereToMove"
+NO_VERSION = "1"
+"""A resourceVersion that no object has: what is applied with it is made, and refused where there is an object."""
 
 
 @dataclass(slots=True)
@@ -37,7 +40,7 @@ class Written:
     """What was written for one object, and when (monotonic seconds)."""
 
     objects: dict[Ref, tuple[str, str]] = field(default_factory=dict)
-    """Digest of the manifest and the resourceVersion after it was applied."""
+    """Digest of the manifest, and the object's mark after it was applied."""
     costs: dict[str, float] = field(default_factory=dict)
     annotated: dict[str, float] = field(default_factory=dict)
     nowhere: set[str] = field(default_factory=set)
@@ -66,21 +69,16 @@ def _with(old: Mapping[str, str], new: Mapping[str, str | None]) -> dict[str, st
     return {key: value for key, value in {**old, **new}.items() if value is not None}
 
 
-def digest(manifest: Manifest) -> str:
-    """Returns a digest of a manifest."""
-    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
-
-
-def _meant_for(manifest: Manifest, uid: str | None) -> Manifest:
-    """The same, for the object with this uid alone."""
-    return manifest if uid is None else {**manifest, "metadata": {**manifest["metadata"], "uid": uid}}
+def _with_metadata(manifest: Manifest, **more: str) -> Manifest:
+    return {**manifest, "metadata": {**manifest["metadata"], **more}}
 
 
 class Applier:
     """Writes plans."""
 
-    def __init__(self, cluster: Cluster, metrics: OperatorMetrics) -> None:
-        self._cluster, self._metrics = cluster, metrics
+    def __init__(self, cluster: Cluster, store: Store, metrics: OperatorMetrics) -> None:
+        """`store` is told what each write was answered with."""
+        self._cluster, self._store, self._metrics = cluster, store, metrics
         self._instance = socket.gethostname()
 
     async def objects(self, seen: Observed, plan: Plan, written: Written) -> str:
@@ -91,25 +89,30 @@ class Applier:
         problems = []
         for manifest in plan.apply:
             one, wanted = ref(manifest), digest(manifest)
-            if one in seen.existing and written.objects.get(one) == (wanted, seen.existing[one]):
+            if one in seen.existing and self._known(one, seen, manifest, wanted, written) == (wanted, seen.existing[one]):
                 continue
             try:
-                if one not in seen.existing and (foreign := await self._foreign(manifest, seen.owner.uid)):
-                    problems.append(foreign)
-                    continue
-                made = await self._cluster.apply(_meant_for(manifest, seen.uids.get(one)))
+                made = await self._write(marked(manifest), seen, seen.uids.get(one))
             except (NotLeading, Contended):
                 raise
             except OperatorError as error:
                 problems.append(str(error))
                 continue
-            version = made["metadata"]["resourceVersion"]
-            if seen.existing.get(one) != version:
+            if isinstance(made, str):
+                problems.append(made)
+                continue
+            self._store.take(made, one.kind)
+            mark = mark_of(made)
+            if seen.existing.get(one) != mark:
                 self._metrics.wrote(one.kind.name)
-            written.objects[one] = (wanted, version)
+            written.objects[one] = (wanted, mark)
+        if plan.delete:
+            await self._still_unwanted(seen)
         for one in plan.delete:
             try:
-                await self._cluster.delete(one, seen.owner.namespace)
+                if await self._still_ours(one, seen):
+                    await self._cluster.delete(one, seen.owner.namespace)
+                self._store.forget(one, seen.owner.namespace)
             except NotLeading:
                 raise
             except OperatorError as error:
@@ -119,12 +122,45 @@ class Applier:
                 written.objects.pop(one, None)
         return "; ".join(problems)
 
-    async def _foreign(self, manifest: Manifest, uid: str) -> str:
-        """Returns, in words, that somebody else has an object by this name; empty when the name is free or the object is ours."""
-        kind, metadata = kind_of(manifest), manifest["metadata"]
-        item = await self._cluster.find(kind, metadata["name"], metadata["namespace"])
-        found = None if item is None else taken(kind, item, uid)
-        return "" if found is None else f"{found.kind} {found.name} is there and is not this object's (of {found.holder}); it is left alone"
+    def _known(self, one: Ref, seen: Observed, manifest: Manifest, wanted: str, written: Written) -> tuple[str, str] | None:
+        """What was written last, by us or by an operator before us, and the object's mark after that; None where that is not known."""
+        if one not in written.objects and (entry := self._store.entry(one.kind, one.name, seen.owner.namespace)) is not None:
+            as_applied = entry.applied == wanted and entry.mark == seen.existing[one] and bool(entry.fields)
+            if as_applied and all_ours(json.loads(entry.fields), marked(manifest)):
+                written.objects[one] = (wanted, entry.mark)
+            self._store.compared(one.kind, one.name, seen.owner.namespace)
+        return written.objects.get(one)
+
+    async def _still_unwanted(self, seen: Observed) -> None:
+        """What is deleted is so by the newest spec, and not by one that a watch brought late. Raises Contended where that is another."""
+        owner = seen.owner
+        body = await self._cluster.get(VOICEASSIST, owner.name, owner.namespace)
+        metadata = {} if body is None else body["metadata"]
+        if metadata.get("uid") != owner.uid or metadata.get("generation") != seen.generation or "deletionTimestamp" in metadata:
+            raise Contended("the object has changed since it was observed; nothing is deleted", 0.0)
+
+    async def _still_ours(self, one: Ref, seen: Observed) -> bool:
+        item = await self._cluster.find(one.kind, one.name, seen.owner.namespace)
+        return item is not None and owned_by(item, seen.owner.uid)
+
+    async def _write(self, manifest: Manifest, seen: Observed, uid: str | None) -> Manifest | str:
+        """Applies to the object with a uid, or makes it. Returns it as it is now; in words, that somebody else has one by this name.
+
+        What is made is not written over what is there: whatever came by this name since is found by the API server.
+        """
+        if uid is not None:
+            return await self._cluster.apply(_with_metadata(manifest, uid=uid))
+        try:
+            return await self._cluster.apply(_with_metadata(manifest, resourceVersion=NO_VERSION))
+        except Contended:
+            kind, metadata = kind_of(manifest), manifest["metadata"]
+            item = await self._cluster.find(kind, metadata["name"], metadata["namespace"])
+            if item is None:  # gone again, or an API server that takes no version for what is still to be made
+                return await self._cluster.apply(manifest)
+            found = taken(kind, metadata["name"], owners_of(item), holder_of(item), seen.owner.uid)
+            if found is not None:
+                return f"{found.kind} {found.name} is there and is not this object's (of {found.holder}); it is left alone"
+            return await self._cluster.apply(_with_metadata(manifest, uid=item["metadata"]["uid"]))
 
     async def pods(self, seen: Observed, plan: Plan, written: Written) -> Observed:
         """Annotates pods, and again those that do not report in time. Returns what was observed, with the new annotations."""
@@ -138,7 +174,9 @@ class Applier:
             if not new:
                 written.annotated.setdefault(pod.name, now)
                 continue
-            await self._cluster.patch(POD, pod.name, seen.owner.namespace, {"metadata": {"annotations": new}})
+            made = await self._cluster.patch(POD, pod.name, seen.owner.namespace, {"metadata": {"annotations": new}})
+            if made is not None:
+                self._store.take(made, POD)
             self._metrics.wrote(POD.name)
             if DELETION_COST in new:
                 written.costs[pod.name] = now
@@ -154,15 +192,16 @@ class Applier:
         for name in sorted(gone):
             now = {"lastTransitionTime": _now(), "reason": VANISHED, "message": "answers neither the operator nor other relays"}
             condition = {"type": "Ready", "status": "False", **now}
+            body = {"status": {"conditions": [condition]}}
             try:
-                await self._cluster.patch(
-                    POD, name, seen.owner.namespace, {"status": {"conditions": [condition]}}, sub="status", by_key=True
-                )
+                made = await self._cluster.patch(POD, name, seen.owner.namespace, body, sub="status", by_key=True)
             except NotLeading:
                 raise
             except OperatorError as error:  # what else is to be done goes on
                 log.warning("a vanished pod still counts as ready", namespace=seen.owner.namespace, pod=name, error=str(error))
                 continue
+            if made is not None:
+                self._store.take(made, POD)
             self._metrics.wrote(POD.name)
             text = f"pod {name} answers neither the operator nor other relays: it counts as not ready, and its calls are started elsewhere"
             await self.event(seen.owner.reference, VANISHED, "Relays", text, warning=True)
@@ -194,7 +233,9 @@ class Applier:
 
     async def status(self, to: Reference, old: Manifest, new: Manifest) -> None:
         """Writes a status."""
-        await self._cluster.patch(VOICEASSIST, to.name, to.namespace, {"status": replacing(old, new)}, sub="status")
+        made = await self._cluster.patch(VOICEASSIST, to.name, to.namespace, {"status": replacing(old, new)}, sub="status")
+        if made is not None:
+            self._store.take(made, VOICEASSIST)
         self._metrics.wrote(VOICEASSIST.name)
 
     async def tell(self, to: Reference, events: Sequence[Event]) -> None:

@@ -18,11 +18,13 @@ from .apply import Applier
 log = structlog.get_logger("voiceassist.reconcile")
 
 
-async def ensure_finalizer(cluster: Cluster, body: Mapping[str, Any]) -> None:
-    """Puts our finalizer on the object: it then goes only when its relays have ended their calls and Twilio is cleaned up."""
+async def ensure_finalizer(cluster: Cluster, body: Mapping[str, Any]) -> Manifest | None:
+    """Puts our finalizer on the object: it then goes only when its relays have ended their calls and Twilio is cleaned up.
+
+    Returns the object as it is now; None where nothing was written.
+    """
     finalizers = list(body["metadata"].get("finalizers") or [])
-    if FINALIZER not in finalizers:
-        await _set_finalizers(cluster, body, [*finalizers, FINALIZER])
+    return None if FINALIZER in finalizers else await _set_finalizers(cluster, body, [*finalizers, FINALIZER])
 
 
 class Finalizer:
@@ -93,8 +95,11 @@ async def drain(cluster: Cluster, body: Mapping[str, Any], now: float) -> int:
     return sum((pod.get("status") or {}).get("phase") not in {"Succeeded", "Failed"} for pod in pods)
 
 
-async def _set_finalizers(cluster: Cluster, body: Mapping[str, Any], finalizers: list[str]) -> None:
-    """Writes the finalizers, unless somebody else changed the object since it was read: then it is read again."""
+async def _set_finalizers(cluster: Cluster, body: Mapping[str, Any], finalizers: list[str]) -> Manifest | None:
+    """Writes the finalizers, unless somebody else changed the object since it was read: then it is read again.
+
+    Returns the object as it is now; None where it is gone.
+    """
     metadata = body["metadata"]
     patch = {"metadata": {"resourceVersion": metadata["resourceVersion"], "finalizers": finalizers}}
-    await cluster.patch(VOICEASSIST, metadata["name"], metadata["namespace"], patch)
+    return await cluster.patch(VOICEASSIST, metadata["name"], metadata["namespace"], patch)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import operator
+import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -16,13 +18,13 @@ from voiceassist_crds.errors import ContractError
 from voiceassist_crds.resource import VoiceAssistSpec
 
 from ..errors import NotLeading, OperatorError, Retryable
-from ..kubernetes.kinds import VOICEASSIST
+from ..kubernetes.kinds import VOICEASSIST, Ref
 from ..metrics import OperatorMetrics
 from ..policy.canary.record import from_status
 from ..policy.condition import Condition
 from ..policy.endpoint_answers import report_of
 from ..policy.events import already_told, due_events, may_come_due
-from ..policy.next_pass import DELETION_SECONDS, RESYNC_SECONDS, RETRY_SECONDS, observe_anew, until_next_pass
+from ..policy.next_pass import DELETION_SECONDS, RESYNC_SECONDS, RETRY_SECONDS, observe_anew, until_next_pass, until_resync
 from ..policy.observed import Observed, PodFact, RelayAnswer
 from ..policy.plan import Plan, make_plan
 from ..policy.resources.metadata import Reference
@@ -33,13 +35,14 @@ from ..twilio.cleanup import TwilioCleanup
 from ..twilio.client import TwilioPool
 from ..twilio.model.desired import Neighbours, recorded
 from ..twilio.model.functions import GRACE_SECONDS
-from ..twilio.model.schedule import RELEASE_SECONDS
+from ..twilio.model.schedule import RELEASE_SECONDS, SPREAD
 from ..twilio.model.schedule import RESYNC_SECONDS as TWILIO_RESYNC_SECONDS
 from ..twilio.worker import TwilioWorker
 from .apply import Applier, Written
 from .endpoint_probe import EndpointProbe, ProbeSettings
 from .finalizer import Finalizer, ensure_finalizer
 from .observe import Dependencies, observe
+from .turns import Turns
 
 PASSES_AT_ONCE = 24
 """Objects that are observed at one time; the others wait for their turn."""
@@ -78,24 +81,29 @@ class Reconciler:
         twilio: TwilioSettings,
         conflicting: Callable[[], str],
         neighbours: Callable[[], Neighbours],
-        passes: asyncio.Semaphore,
+        turns: Turns,
         resync_seconds: float = RESYNC_SECONDS,
         objects: Callable[[], int] = lambda: 1,
     ) -> None:
-        """`passes` are the places for those that observe everything, shared by all objects; `objects` says how many there are."""
+        """`turns` are those of passes that observe everything, shared by all objects; `objects` says how many there are."""
         self.uid, self.name, self.namespace = uid, name, namespace
         self.secrets: frozenset[str] = frozenset()
         """Names of the Secrets that the object refers to."""
         self.config_maps: frozenset[str] = frozenset()
         """Names of the ConfigMaps that the object refers to."""
         self._dependencies, self._applier, self._metrics, self._settings = dependencies, applier, metrics, twilio
-        self._conflicting, self._neighbours, self._passes, self._resync = conflicting, neighbours, passes, resync_seconds
+        self._conflicting, self._neighbours, self._turns = conflicting, neighbours, turns
+        self._resync = resync_seconds * random.uniform(SPREAD, 1.0)  # noqa: S311 - no secret
         self._reference = Reference(namespace, name, uid)
         self._wake = asyncio.Event()
         self._stale = True
+        self._read = False
+        """What is known of the object itself is in doubt: the API server is asked."""
         self._settled = False
         """The last plan left nothing to do, now or later: the next one would be the same unless something else is seen."""
         self._seen: Observed | None = None
+        self._generation: int | None = None
+        """The object's, in the last pass that observed everything."""
         self._observed_at = float("-inf")
         self._written = Written()
         self._apply_error = ""
@@ -110,9 +118,15 @@ class Reconciler:
         self._cleanup: TwilioCleanup | None = None
         self._finalizer: Finalizer | None = None
 
-    def wake(self) -> None:
-        """Something happened that this object depends on."""
+    @property
+    def waits_for_name(self) -> str:
+        """The name for objects of this one, where somebody else has it; empty where nobody has."""
+        return self._seen.owner.relay if self._seen is not None and self._seen.taken else ""
+
+    def wake(self, *, read: bool = False) -> None:
+        """Something happened that this object depends on; with `read` the watches do not know what, and it is read anew."""
         self._stale = True
+        self._read |= read
         self._wake.set()
 
     async def run(self) -> None:
@@ -140,12 +154,17 @@ class Reconciler:
         """Makes one pass over what is there. Returns the seconds until the next one; None when the object is gone."""
         if not self._observes_anew():
             return await self._pass_once(anew=False)
-        async with self._passes:  # what happens while it waits for its turn is seen in the same pass
+        async with self._turns.taken(urgent=self._is_edited()):  # what happens while it waits for its turn is seen in the same pass
             return await self._pass_once(anew=True)
+
+    def _is_edited(self) -> bool:
+        """Whether somebody has made or edited the object since the last pass over it."""
+        entry = self._dependencies.store.entry(VOICEASSIST, self.name, self.namespace)
+        return entry is not None and entry.item is not None and entry.item["metadata"].get("generation") != self._generation
 
     def _observes_anew(self) -> bool:
         since_observed = None if self._seen is None else time.monotonic() - self._observed_at
-        return observe_anew(stale=self._stale, since_observed=since_observed, resync=self._resync)
+        return observe_anew(stale=self._stale, since_observed=since_observed, resync=until_resync(self._seen, self._resync))
 
     async def _pass_once(self, *, anew: bool) -> float | None:
         self._stale = False
@@ -154,18 +173,18 @@ class Reconciler:
         try:
             pause = await (self._observing_pass() if anew else self._asking_pass())
         except NotLeading:
-            outcome, self._seen = "not_leading", None  # all is looked at again, should we lead on
+            outcome, self._seen, self._read = "not_leading", None, True  # all is looked at again, should we lead on
         except _Gone:
             return None
         except OperatorError as error:
-            outcome, self._seen = "retry", None
+            outcome, self._seen, self._read = "retry", None, True
             pause = error.delay if isinstance(error, Retryable) else RETRY_SECONDS
             self._log.warning("reconcile failed, tried again", error=str(error), seconds=pause)
         except ContractError as error:
             outcome, pause = "refused", self._resync
             self._log.error("the object cannot be read", problems=error.problems)
         except Exception:  # a defect of ours must not end this reconciler, nor others
-            outcome, self._seen = "error", None
+            outcome, self._seen, self._read = "error", None, True
             self._log.exception("reconcile failed by a defect, tried again")
         if anew or outcome != "ok":
             self._metrics.reconciled(outcome, time.monotonic() - begin)
@@ -173,22 +192,37 @@ class Reconciler:
 
     async def _observing_pass(self) -> float:
         """Observes everything, then goes on as every pass does. Returns the seconds until the next pass."""
-        body = await self._dependencies.cluster.get(VOICEASSIST, self.name, self.namespace)
-        if body is None or body["metadata"]["uid"] != self.uid:
-            raise _Gone
+        body = await self._body()
         if "deletionTimestamp" in body["metadata"]:
             return await self._delete(body)
-        await ensure_finalizer(self._dependencies.cluster, body)
+        if (with_ours := await ensure_finalizer(self._dependencies.cluster, body)) is not None:
+            self._dependencies.store.take(with_ours, VOICEASSIST)
+            body = with_ours
         self._note_references(body)
         try:
             self._seen = await observe(self._dependencies, body, self._conflicting(), self._endpoint.found, self._apply_error)
         except ContractError as error:
             await self._write_ready(body, unreadable(error.problems))
             raise
-        self._observed_at = time.monotonic()
+        self._observed_at, self._generation = time.monotonic(), self._seen.generation
         self._note_unknown("object_spec_field", undeclared(VoiceAssistSpec, body["spec"]))
         self._note_unknown("object_status_field", unknown_fields(self._seen.status))
         return await self._finish_pass(self._seen, anew=True)
+
+    async def _body(self) -> Mapping[str, Any]:
+        """Returns the object, as kopf or a write of ours had it last; what is being deleted, gone or in doubt is read. Raises _Gone."""
+        entry = self._dependencies.store.entry(VOICEASSIST, self.name, self.namespace)
+        known = None if entry is None or entry.uid != self.uid else entry.item
+        if known is not None and not self._read and "deletionTimestamp" not in known["metadata"]:
+            return known
+        self._read = False
+        body = await self._dependencies.cluster.get(VOICEASSIST, self.name, self.namespace)
+        if body is None or body["metadata"]["uid"] != self.uid:
+            if known is not None:
+                self._dependencies.store.forget(Ref(VOICEASSIST, self.name), self.namespace)
+            raise _Gone
+        self._dependencies.store.take(body, VOICEASSIST)
+        return body
 
     def _note_unknown(self, what: str, fields: tuple[str, ...]) -> None:
         """Counts and logs once what a later version wrote into the object and this one passes over, and keeps in the status."""
@@ -204,7 +238,7 @@ class Reconciler:
         report = report_of(self._endpoint.found)
         answers = await self._dependencies.poller.ask_all([(pod.name, pod.ip) for pod in self._seen.pods], report)
         pods = tuple(_answered(pod, answers.get(pod.name, RelayAnswer())) for pod in self._seen.pods)
-        if self._settled and pods == self._seen.pods:
+        if self._settled and all(map(operator.is_, pods, self._seen.pods)):
             self._steady = 0 if any(answer.late for answer in answers.values()) else self._steady + 1
             self._endpoint.advance(self._seen)
             if self._endpoint.found == self._seen.endpoint:
@@ -291,7 +325,8 @@ class Reconciler:
 
     def _until_next(self, seen: Observed, *, rolling: bool, apply_failed: bool) -> float:
         steady, objects = self._steady, self._objects()
-        return until_next_pass(seen, self._resync, rolling=rolling, apply_failed=apply_failed, steady=steady, objects=objects)
+        pause = until_next_pass(seen, self._resync, rolling=rolling, apply_failed=apply_failed, steady=steady, objects=objects)
+        return pause * random.uniform(SPREAD, 1.0) if steady else pause  # noqa: S311 - no secret
 
     def _leaves_nothing(self, plan: Plan, seen: Observed) -> bool:
         """Whether nothing is put off: a status, annotations of pods, events, a look at Twilio."""
@@ -314,7 +349,9 @@ class Reconciler:
 
 
 def _answered(pod: PodFact, answer: RelayAnswer) -> PodFact:
-    return replace(pod, status=answer.status, unreadable=answer.unreadable, late=answer.late)
+    """The same pod, where its relay says what it said."""
+    same = (pod.unreadable, pod.late) == (answer.unreadable, answer.late) and (pod.status is answer.status or pod.status == answer.status)
+    return pod if same else replace(pod, status=answer.status, unreadable=answer.unreadable, late=answer.late)
 
 
 def _now() -> str:

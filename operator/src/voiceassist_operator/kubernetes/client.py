@@ -100,8 +100,8 @@ class Cluster:
         with _errors(f"apply {kind.name} {manifest['metadata']['name']}"):
             return _object(await self._client.apply(RESOURCES[kind](manifest), field_manager=MANAGER, force=True))
 
-    async def patch(self, kind: Kind, name: str, namespace: str, body: Manifest, *, sub: str = "", by_key: bool = False) -> None:
-        """Merge patch; of the status with sub="status". An object that is gone is no error. Raises OperatorError.
+    async def patch(self, kind: Kind, name: str, namespace: str, body: Manifest, *, sub: str = "", by_key: bool = False) -> Manifest | None:
+        """Merge patch; of the status with sub="status". Returns the object as it is now, None where it is gone. Raises OperatorError.
 
         `by_key`: what a list has besides stays, where the kind says by which key its items are told apart.
         """
@@ -109,7 +109,10 @@ class Cluster:
         resource = RESOURCES[kind].Status if sub == "status" else RESOURCES[kind]
         how = PatchType.STRATEGIC if by_key else PatchType.MERGE
         with contextlib.suppress(NotThere), _errors(f"patch {kind.name} {name}"):
-            await self._client.patch(resource, name, cast(Any, body), namespace=namespace, patch_type=how, field_manager=MANAGER)
+            return _object(
+                await self._client.patch(resource, name, cast(Any, body), namespace=namespace, patch_type=how, field_manager=MANAGER)
+            )
+        return None
 
     async def delete(self, ref: Ref, namespace: str) -> None:
         """Deletes an object; one that is gone is no error. Raises OperatorError."""

@@ -26,6 +26,8 @@ class Selection:
 
     labels: str = ""
     fields: str = ""
+    whole: bool = False
+    """More than the metadata is used: the watch brings the whole objects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,10 @@ class Kind:
         return f"{self.group}/{self.version}" if self.group else self.version
 
 
-_OURS = (Selection(f"{LABEL_MANAGED_BY}={MANAGER}"),)
+_OTHERS = Selection(f"{LABEL_MANAGED_BY}!={MANAGER}")
+"""Of these the names that we may need are noted, and no more."""
+_OURS = (Selection(f"{LABEL_MANAGED_BY}={MANAGER}"), _OTHERS)
+_OURS_WHOLE = (Selection(f"{LABEL_MANAGED_BY}={MANAGER}", whole=True), _OTHERS)
 _MADE = ("list", "watch", "create", "patch")
 
 VOICEASSIST = Kind(
@@ -76,7 +81,7 @@ POD = Kind(
     "Pod",
     "pods",
     ("list", "watch", "patch"),
-    watched=(Selection(f"{LABEL_APP}={RELAY_APP},{LABEL_MANAGED_BY}={MANAGER}"),),
+    watched=(Selection(f"{LABEL_APP}={RELAY_APP},{LABEL_MANAGED_BY}={MANAGER}", whole=True),),
     subresources=(("status", ("patch",)),),
 )
 CONFIG_MAP = Kind(
@@ -87,11 +92,11 @@ CONFIG_MAP = Kind(
     ("get", *_MADE, "delete"),
     owned=True,
     removable=True,
-    watched=(Selection(),),
+    watched=_OURS_WHOLE,
 )
 SERVICE_ACCOUNT = Kind("", "v1", "ServiceAccount", "serviceaccounts", _MADE, owned=True, watched=_OURS)
 SERVICE = Kind("", "v1", "Service", "services", _MADE, owned=True, watched=_OURS)
-DEPLOYMENT = Kind("apps", "v1", "Deployment", "deployments", (*_MADE, "delete"), owned=True, watched=_OURS)
+DEPLOYMENT = Kind("apps", "v1", "Deployment", "deployments", (*_MADE, "delete"), owned=True, watched=_OURS_WHOLE)
 DISRUPTION_BUDGET = Kind("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets", _MADE, owned=True, watched=_OURS)
 INGRESS = Kind("networking.k8s.io", "v1", "Ingress", "ingresses", (*_MADE, "delete"), owned=True, removable=True, watched=_OURS)
 NETWORK_POLICY = Kind(

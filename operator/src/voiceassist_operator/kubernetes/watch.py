@@ -1,9 +1,10 @@
-"""A watch of one kind's objects by their metadata alone: no Secret's value comes in, and nothing is kept."""
+"""A watch of one kind's objects, by their metadata alone where that is enough: no Secret's value comes in. Listed anew now and then."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import random
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
@@ -24,6 +25,13 @@ FIRST_PAUSE, LONGEST_PAUSE, GAP_PAUSE = 1.0, 30.0, 0.1
 MAX_LINE = 8 << 20
 """Bytes of one event; an object in etcd has 1.5 MiB at most."""
 METADATA = "application/json;as={};g=meta.k8s.io;v=v1"
+REFUSED = frozenset({400, 403, 404, 405, 406})
+"""What an API server answers that will not change by itself; 401 and 429 pass."""
+PAGE = 200
+"""Objects in one answer of a listing."""
+LIST_SECONDS = 600.0
+"""Between two listings of what is watched, so that a lost event heals; up to 15 % less, so that not all are made at once."""
+SPREAD = 0.85
 
 log = structlog.get_logger("voiceassist.watch")
 
@@ -39,28 +47,46 @@ class Receiver:
     changed: Callable[[Manifest], None]
     """An object is there, or has changed."""
     deleted: Callable[[Manifest], None]
-    looked: Callable[[], None]
-    """Followed anew, as at the start: events may have been missed."""
+    begin: Callable[[], None]
+    """A listing begins, at the start, after a gap, or as it is time."""
+    listed: Callable[[Manifest], None]
+    """An object that is in the listing."""
+    end: Callable[[], None]
+    """The listing is complete: what was not in it is not there."""
 
 
 class Watch:
     """Follows a selection of one kind's objects, until it is cancelled."""
 
-    def __init__(self, http: httpx2.AsyncClient, kind: Kind, namespace: str, selection: Selection, receiver: Receiver) -> None:
+    def __init__(
+        self,
+        http: httpx2.AsyncClient,
+        kind: Kind,
+        namespace: str,
+        selection: Selection,
+        receiver: Receiver,
+        list_seconds: float = LIST_SECONDS,
+    ) -> None:
         """`namespace` "*" is every one."""
         place = "" if namespace == "*" else f"/namespaces/{namespace}"
         self._url = f"{'/apis' if kind.group else '/api'}/{kind.api_version}{place}/{kind.plural}"
         self._select = {key: value for key, value in (("labelSelector", selection.labels), ("fieldSelector", selection.fields)) if value}
         self._http, self._kind, self._receiver = http, kind, receiver
+        self._list_seconds = list_seconds
+        self._form = "" if selection.whole else "PartialObjectMetadata"
+        self._listed_at = float("-inf")
         self.alive_at = time.monotonic()
         """When the API server last answered, or the watch brought something."""
+        self.answered = asyncio.Event()
+        """Set when the first listing is complete, or refused."""
 
     async def run(self) -> None:
         """Follows for ever; trouble is logged once and tried again."""
         version, pause, trouble = "", FIRST_PAUSE, ""
         while True:
             try:
-                version = version or await self._look()
+                if not version or self._listing_is_due():
+                    version = await self._list()
                 async for reached in self._follow(version):
                     version, pause, trouble = reached, FIRST_PAUSE, ""
             except _Gap:
@@ -75,12 +101,27 @@ class Watch:
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
 
-    async def _look(self) -> str:
-        """Returns the version to go on from; of what is there no more than one object's metadata is read."""
-        answer = await self._http.get(self._url, params={**self._select, "limit": "1"}, headers=_accept("PartialObjectMetadataList"))
-        self._judge(answer)
-        version = str(answer.json()["metadata"]["resourceVersion"])
-        self._receiver.looked()
+    def _listing_is_due(self) -> bool:
+        wait = self._list_seconds * (SPREAD + (1 - SPREAD) * random.random())  # noqa: S311 - no secret
+        return time.monotonic() - self._listed_at >= wait
+
+    async def _list(self) -> str:
+        """Hands on what is there, page by page. Returns the version to go on from."""
+        page, version = "", ""
+        self._receiver.begin()
+        while True:
+            asked = {**self._select, "limit": str(PAGE), **({"continue": page} if page else {})}
+            answer = await self._http.get(self._url, params=asked, headers=_accept(f"{self._form}List" if self._form else ""))
+            self._judge(answer)
+            found = answer.json()
+            for item in found.get("items") or []:
+                self._receiver.listed(item)
+            version, page = str(found["metadata"]["resourceVersion"]), found["metadata"].get("continue") or ""
+            if not page:
+                break
+        self._receiver.end()
+        self._listed_at = time.monotonic()
+        self.answered.set()
         return version
 
     async def _follow(self, version: str) -> AsyncIterator[str]:
@@ -90,10 +131,10 @@ class Watch:
             "watch": "1",
             "allowWatchBookmarks": "true",
             "resourceVersion": version,
-            "timeoutSeconds": str(SERVER_SECONDS),
+            "timeoutSeconds": str(max(1, int(min(SERVER_SECONDS, self._list_seconds)))),
         }
         timeout = httpx2.Timeout(10.0, read=SILENT_SECONDS)
-        headers = _accept("PartialObjectMetadata")
+        headers = _accept(self._form)
         async with self._http.stream("GET", self._url, params=asked, headers=headers, timeout=timeout) as answer:
             self._judge(answer)
             async for line in lines(answer.aiter_bytes()):
@@ -121,12 +162,14 @@ class Watch:
             raise _Gap
         if answer.status_code < 500:
             self.alive_at = time.monotonic()  # it is heard; a right that is missing is no deafness
+        if answer.status_code in REFUSED:
+            self.answered.set()  # nothing is known of the kind, and others need not wait for it
         if answer.status_code != 200:
             raise Retryable(f"answered with {answer.status_code}", FIRST_PAUSE)
 
 
 def _accept(form: str) -> dict[str, str]:
-    return {"Accept": METADATA.format(form)}
+    return {"Accept": METADATA.format(form) if form else "application/json"}
 
 
 async def lines(chunks: AsyncIterator[bytes], most: int = MAX_LINE) -> AsyncIterator[bytes]:

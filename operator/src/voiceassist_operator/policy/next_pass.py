@@ -5,8 +5,10 @@ from __future__ import annotations
 from .observed import Endpoint, EndpointFact, Observed
 from .rollout import current_pods
 
-RESYNC_SECONDS = 60.0
+RESYNC_SECONDS = 600.0
 """How often everything is observed although nothing happened."""
+BLOCKED_SECONDS = 60.0
+"""The same at most where the object waits for what no watch tells of: a Secret that is not released, a name that somebody else has."""
 POLL_SECONDS, LONGEST_POLL_SECONDS = 5.0, 45.0
 """Between two questions to the relays; the longer time where many objects are at rest. A relay takes an endpoint's report for 60 s old at
 most."""
@@ -35,6 +37,15 @@ def observe_anew(*, stale: bool, since_observed: float | None, resync: float) ->
     not count any more, or never was.
     """
     return stale or since_observed is None or since_observed >= resync
+
+
+def until_resync(seen: Observed | None, resync: float) -> float:
+    """Returns the seconds until everything is observed anew although nothing happened."""
+    if seen is None:
+        return resync
+    secrets = (seen.credentials, seen.model_key)
+    blocked = bool(seen.taken) or not all(one.found and one.released for one in secrets)
+    return min(resync, BLOCKED_SECONDS) if blocked else resync
 
 
 def shared(least: float, longest: float, count: int, a_second: float) -> float:

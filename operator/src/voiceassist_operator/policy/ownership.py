@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from ..kubernetes.kinds import (
     BACKEND_CONFIG,
@@ -19,7 +18,6 @@ from ..kubernetes.kinds import (
     SERVICE_ACCOUNT,
     Kind,
     Ref,
-    owned_by,
 )
 from .resources.metadata import Owner, relay_name
 
@@ -58,10 +56,9 @@ def named_as_before(name: str, ours: Iterable[Ref]) -> bool:
     return before != relay_name(name) and any(one.name == before for one in ours)
 
 
-def taken(kind: Kind, item: Mapping[str, Any], uid: str) -> Taken | None:
-    """Returns that an object is somebody else's; None where it is owned by the VoiceAssist with this uid."""
-    if owned_by(item, uid):
-        return None
-    owners = item["metadata"].get("ownerReferences") or []
-    holder = ", ".join(f"{one.get('kind')} {one.get('name')}" for one in owners) or "somebody else"
-    return Taken(kind.name, item["metadata"]["name"], holder[:200])
+def taken(kind: Kind, name: str, owners: Container[str], holder: str, uid: str) -> Taken | None:
+    """Returns that an object is somebody else's; None where it is owned by the VoiceAssist with this uid.
+
+    `owners` are the uids of its owners, `holder` says whose it is.
+    """
+    return None if uid in owners else Taken(kind.name, name, holder)
