@@ -9,6 +9,7 @@ import pytest
 
 from unit.operator.making import NOW, pods, well
 from voiceassist_operator.controller.apply import VANISHED, Applier, Written
+from voiceassist_operator.errors import Retryable
 from voiceassist_operator.kubernetes.store import Store
 from voiceassist_operator.metrics import OperatorMetrics
 from voiceassist_operator.policy.peers import vanished_pods
@@ -50,6 +51,10 @@ def test_peers_never_most_of_them_and_never_against_the_word_of_one_that_answers
     assert len(vanished_pods(replace(seen, pods=tuple(made)))) == vanished
 
 
+async def refusing(*_: Any, **__: Any) -> None:
+    raise Retryable("the API server is busy", 1.0)
+
+
 class Cluster:
     def __init__(self) -> None:
         self.patches: list[tuple[Any, ...]] = []
@@ -72,6 +77,16 @@ async def test_peers_a_vanished_pod_is_made_to_count_as_not_ready_once() -> None
     assert [(event["reason"], event["type"]) for event in cluster.events] == [(VANISHED, "Warning")]
     await applier.vanished(seen)
     assert len(cluster.patches) == 1
+
+
+async def test_peers_a_vanished_pod_that_cannot_be_written_is_tried_again() -> None:
+    cluster = Cluster()
+    applier = Applier(cluster, Store(), OperatorMetrics())  # type: ignore[arg-type]
+    patch, cluster.patch = cluster.patch, refusing  # type: ignore[method-assign]
+    seen = await applier.vanished(pods(well(), {"told": TOLD}, {"late": True}))
+    assert [pod.name for pod in vanished_pods(seen)] == ["pod-2"] and not cluster.events
+    cluster.patch = patch  # type: ignore[method-assign]
+    assert vanished_pods(await applier.vanished(seen)) == [] and len(cluster.patches) == 1
 
 
 async def test_peers_a_pod_with_nowhere_to_move_its_calls_is_told_of_once() -> None:

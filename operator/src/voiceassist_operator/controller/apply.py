@@ -187,7 +187,7 @@ class Applier:
 
     async def vanished(self, seen: Observed) -> Observed:
         """Has pods that have vanished counted as not ready, so that nobody is led there: a node's own controller does so after 40 s and
-        more. A kubelet that is there knows better, and says so. Returns what was observed, with them as not ready."""
+        more. A kubelet that is there knows better, and says so. Returns what was observed, with those as not ready that were written."""
         gone = {pod.name for pod in vanished_pods(seen)}
         for name in sorted(gone):
             now = {"lastTransitionTime": _now(), "reason": VANISHED, "message": "answers neither the operator nor other relays"}
@@ -199,6 +199,7 @@ class Applier:
                 raise
             except OperatorError as error:  # what else is to be done goes on
                 log.warning("a vanished pod still counts as ready", namespace=seen.owner.namespace, pod=name, error=str(error))
+                gone.discard(name)  # and is tried again in the next pass
                 continue
             if made is not None:
                 self._store.take(made, POD)

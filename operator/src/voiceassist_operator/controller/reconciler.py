@@ -26,6 +26,7 @@ from ..policy.endpoint_answers import report_of
 from ..policy.events import already_told, due_events, may_come_due
 from ..policy.next_pass import DELETION_SECONDS, RESYNC_SECONDS, RETRY_SECONDS, observe_anew, until_next_pass, until_resync
 from ..policy.observed import Observed, PodFact, RelayAnswer
+from ..policy.peers import vanished_pods
 from ..policy.plan import Plan, make_plan
 from ..policy.resources.metadata import Reference
 from ..policy.rollout import current_pods
@@ -331,6 +332,8 @@ class Reconciler:
     def _leaves_nothing(self, plan: Plan, seen: Observed) -> bool:
         """Whether nothing is put off: a status, annotations of pods, events, a look at Twilio."""
         if plan.rolling or plan.pods or self._apply_error or plan.status != seen.status or sync_is_reported_gone(seen):
+            return False
+        if vanished_pods(seen):  # they could not be written
             return False
         progress = from_status(seen.status.get("prompt") or {})
         if progress is not None and progress.canary:  # its next step comes with time
