@@ -28,6 +28,7 @@ def operator(plane: Lab, cluster: Cluster, relays: Relays, folder: Path, user: s
     try:
         process.await_event("operator up")
         yield process
+        process.stop()  # the Lease is free at once
     finally:
         process.kill()
 
@@ -52,13 +53,13 @@ def asked(plane: Lab, user: str) -> Counter[tuple[str, str]]:
 
 def at_rest(plane: Lab, user: str) -> Counter[tuple[str, str]]:
     """Waits until nothing was asked for 12 s, which is longer than anything that is put off."""
-
-    def still() -> Counter[tuple[str, str]] | None:
-        before = asked(plane, user)
-        time.sleep(12)
-        return before if asked(plane, user) == before and before else None
-
-    return eventually("requests come to rest", still, 180)
+    limit, since, before = time.monotonic() + 180, time.monotonic(), asked(plane, user)
+    while not before or time.monotonic() - since < 12:
+        assert time.monotonic() < limit, before
+        time.sleep(2)
+        if (now := asked(plane, user)) != before:
+            since, before = time.monotonic(), now
+    return before
 
 
 def test_requests_of_an_object(plane: Lab, cluster: Cluster, relays: Relays, tmp_path: Path) -> None:
