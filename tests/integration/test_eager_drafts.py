@@ -9,6 +9,7 @@ import pytest
 
 from integration.model_client_rig import SILENCE, Call, calling, ledgers, relay_config, speech
 from voiceassist_crds.messages import WithdrawnReason
+from voiceassist_relay.metrics.labels import EARLY
 from voiceassist_sim.openai import Behaviour, RealtimeServer
 
 pytestmark = pytest.mark.loop("uvloop")
@@ -53,6 +54,12 @@ async def test_the_answer_is_asked_for_before_the_turn_is_over_and_once(server: 
         (response,) = ledgers(server)[0].responses
         assert response.out_of_band
         assert call.heard.early[-1] == call.heard.suggestions[0].item
+        assert {outcome: call.sample("early_responses_total", outcome=outcome) for outcome in EARLY} == {
+            "used": 1,
+            "wasted": 0,
+            "refused": 0,
+        }
+        assert call.sample("early_wasted_tokens_total") == 0
         assert "error" not in ledgers(server)[0].sent
 
 
@@ -69,4 +76,6 @@ async def test_who_goes_on_is_not_answered_twice(server: RealtimeServer) -> None
         await call.heard.until(lambda: call.heard.turns, "the turn is answered")
         assert call.heard.outcomes == ["suggested"]
         assert item != call.heard.suggestions[0].item
+        assert call.sample("early_responses_total", outcome="wasted") >= 1
+        assert call.sample("early_wasted_tokens_total") > 0
         assert "error" not in ledgers(server)[0].sent

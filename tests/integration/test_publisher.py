@@ -411,3 +411,23 @@ async def test_a_publisher_that_is_cancelled_leaves_no_task(bench: Bench) -> Non
         await eventually(lambda: call.opened)
         assert len(tasks()) >= 5
     assert tasks() == []
+
+
+@pytest.mark.parametrize("drafted", [True, False])
+async def test_the_first_words_are_the_first_drafts_or_the_suggestions_own(bench: Bench, *, drafted: bool) -> None:
+    """From when the customer stopped until Sync accepted them; a withdrawn draft's count nowhere."""
+    call = bench.call()
+    await call.write_document()
+    publisher = call.publisher()
+    async with running(publisher):
+        publisher.draft("item0", "Never", REVISION, early=True)
+        await eventually(lambda: publisher._stream.first_words("g1-item0"))
+        publisher.withdrawn("item0", REVISION, WithdrawnReason.SPOKE_ON)
+        if drafted:
+            publisher.draft("item1", "You", REVISION, early=True)
+            await eventually(lambda: publisher._stream.first_words("g1-item1"))
+        publisher.finished(finished(1))
+        await publisher.finish(30)
+    assert bench.value("first_words_seconds_count") == 1
+    seconds = bench.value("first_words_seconds_sum")
+    assert seconds < 0.5 if drafted else seconds >= 0.5

@@ -29,6 +29,7 @@ def selected(selector: str, who: str, extra: str = "") -> str:
 
 BAD = {
     "suggestion_latency": None,  # late ones are missing from the bucket
+    "first_words": None,
     "turn_success": 'voiceassist_relay_turns_total%s,outcome="failed"}',
     "call_acceptance": 'voiceassist_relay_upgrades_total%s,outcome="full"}',
     "prompt_rollout": None,

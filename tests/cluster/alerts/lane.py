@@ -22,10 +22,12 @@ PACE_SECONDS = 4.0
 class Lane:
     """Calls follow each other in as many places as `calls`; each has one turn of the customer and its suggestion."""
 
-    def __init__(self, folder: Path, namespace: str, name: str, *, calls: int = 6, max_calls: int = 60) -> None:
+    def __init__(self, folder: Path, namespace: str, name: str, *, calls: int = 6, max_calls: int = 60, eager: bool = False) -> None:
         self.name = name
         self._folder, self._calls = folder, calls
         config: dict[str, Any] = {"namespace": namespace, "name": name, "limits": {"maxCalls": max_calls}}
+        if eager:
+            config["model"] = {"turnDetection": {"eager": {}}}
         self.stage = Stage(folder, calls=CALLS, config=config)
         self._tasks: list[asyncio.Task[None]] = []
 

@@ -68,7 +68,9 @@ class Seen:
     withdrawn: list[tuple[float, str, WithdrawnReason]] = field(default_factory=list)
     finished: list[tuple[float, FinishedSuggestion]] = field(default_factory=list)
     handled: list[str] = field(default_factory=list)
-    early: list[act.EarlyOver] = field(default_factory=list)
+    early: list[str] = field(default_factory=list)
+    """Outcomes of responses ahead of their turn's end."""
+    wasted_tokens: int = 0
     faults: list[str] = field(default_factory=list)
     voice: list[float] = field(default_factory=list)
     """When each frame with a voice had come."""
@@ -84,13 +86,9 @@ class Seen:
     def answers(self) -> list[tuple[str, str]]:
         return [(one.question, one.answer) for _, one in self.finished]
 
-    @property
-    def wasted_tokens(self) -> int:
-        return sum(one.wasted_tokens for one in self.early)
-
     def count(self, outcome: str) -> int:
         """Responses ahead of their turn's end with this outcome."""
-        return sum(one.outcome == outcome for one in self.early)
+        return self.early.count(outcome)
 
     def last_voice(self) -> float:
         """When the latest frame with a voice had come."""
@@ -249,8 +247,10 @@ class ScriptedCall:
                     seen.finished.append((self.now, event))
                 case act.TurnHandled(outcome, _, _):
                     seen.handled.append(outcome)
-                case act.EarlyOver():
-                    seen.early.append(event)
+                case act.EarlyOver(outcome):
+                    seen.early.append(outcome)
+                case act.EarlyTokens(count):
+                    seen.wasted_tokens += count
                 case act.ModelFault(label):
                     seen.faults.append(label)
                 case act.TokensUsed():

@@ -28,7 +28,7 @@ CODES = (
     | failures.QUOTA_CODES
     | failures.FIELD_CODES
     | failures.MODEL_CODES
-    | failures.HARMLESS_CODES
+    | failures.REQUEST_CODES
     | failures.OTHER_CODES
     | {"invalid_request_error"}
 )
@@ -53,9 +53,8 @@ def everything(metrics: RelayMetrics, *more: str) -> None:
             for direction in ("input", "output", *more):
                 for cached in (False, True):
                     metrics.tokens(model, modality, direction, cached, 1)
-    for track in ("customer", "agent", *more):
-        for outcome in (*(outcome for _, outcome in closed.FRAMES), *more):
-            metrics.frames(track, outcome)
+    for track, outcome in (*closed.FRAMES, *((one, one) for one in more)):
+        metrics.frames(track, outcome)
     for product in (*(product for product, _ in closed.TWILIO), *more):
         for outcome in (*(outcome for _, outcome in closed.TWILIO), *more):
             metrics.twilio_request(product, outcome)
@@ -100,6 +99,10 @@ def everything(metrics: RelayMetrics, *more: str) -> None:
         gauge.set(1)
     metrics.frame_forwarded(0.001)
     metrics.suggestion_painted(1.0)
+    metrics.first_words(1.0)
+    for outcome in (*closed.EARLY, *more):
+        metrics.early_over(outcome)
+    metrics.early_wasted(1)
     metrics.loop_delay(0.001)
     metrics.paused(0.002)
     metrics.config_refused()
@@ -188,6 +191,7 @@ VERBS = {
     "_settle": (1, set(closed.TURNS)),
     "_handled": (1, set(closed.TURNS)),
     "_drop": (0, set(closed.TURNS)),
+    "EarlyOver": (0, set(closed.EARLY)),
 }
 
 

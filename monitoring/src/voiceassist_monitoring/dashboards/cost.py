@@ -62,5 +62,26 @@ COST = Board(
                 ),
             ),
         ),
+        Row(
+            "Ahead of the turn's end",
+            (
+                Panel(
+                    "Asked ahead",
+                    "Responses a second that were asked for before the customer's turn was over, by what became of them: used as the "
+                    "answer, wasted because the customer went on, refused by the model.",
+                    Unit.PER_SECOND,
+                    (Query(rate("voiceassist_relay_early_responses_total", "outcome"), "{{name}} {{outcome}}"),),
+                    width=12,
+                ),
+                Panel(
+                    "Tokens for nothing",
+                    "Share of all tokens that went to responses asked ahead which the customer made useless. A call stops asking ahead "
+                    "at 30 %.",
+                    Unit.PERCENT,
+                    (Query(f"{rate('voiceassist_relay_early_wasted_tokens_total')} / {rate(_TOKENS)}"),),
+                    width=12,
+                ),
+            ),
+        ),
     ),
 )

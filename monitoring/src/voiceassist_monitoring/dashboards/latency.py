@@ -6,6 +6,7 @@ from .board import BY, CHOSEN, RANGE, Board, Kind, Panel, Query, Row, Unit, mean
 
 _STAGE = "voiceassist_relay_stage_duration_seconds"
 _TOTAL = "voiceassist_relay_suggestion_latency_seconds"
+_FIRST = "voiceassist_relay_first_words_seconds"
 _PAINTED = "voiceassist_relay_suggestion_painted_seconds"
 _MODEL = 'stage=~"endpointing|request|first_token|generation"'
 
@@ -30,6 +31,13 @@ LATENCY = Board(
                     "Half of the suggestions, 95 of 100 and 99 of 100 are faster than this.",
                     Unit.SECONDS,
                     tuple(Query(quantile(share, _TOTAL), f"{{{{name}}}} p{share * 100:g}") for share in (0.5, 0.95, 0.99)),
+                    width=12,
+                ),
+                Panel(
+                    "First words",
+                    "From the customer's last word until Sync has the first words of the answer.",
+                    Unit.SECONDS,
+                    tuple(Query(quantile(share, _FIRST), f"{{{{name}}}} p{share * 100:g}") for share in (0.5, 0.95)),
                     width=12,
                 ),
                 Panel(

@@ -24,11 +24,12 @@ MAX_REVISIONS: Final = 4
 MAX_MODELS: Final = 4
 """Models with series of their own: those of the configuration in force, then those of calls that go on with an older one."""
 
-FRAMES: Final[Values] = tuple(
-    product(
+FRAMES: Final[Values] = (
+    *product(
         tuple(track.value for track in Track),
-        ("forwarded", "filled", "replayed", "paused", "dropped", "unused", "duplicate", "malformed", "overlap"),
-    )
+        ("forwarded", "filled", "replayed", "paused", "dropped", "duplicate", "malformed", "overlap"),
+    ),
+    (Track.AGENT.value, "unused"),
 )
 QUEUES: Final = ("model_audio", "too_fast", "suggestions", "stream_draft", "stream_transcript", "stream_kept", "log")
 UPGRADES: Final = tuple(refusal.value for refusal in Refusal)
@@ -56,10 +57,6 @@ MODEL_ERRORS: Final = (
     "conversation_already_has_active_response",
     "rate_limit_exceeded",
     "server_error",
-    "invalid_event",
-    "item_not_found",
-    "input_audio_buffer_commit_empty",
-    "response_cancel_not_active",
     "invalid_request_error",
     # what we make of its answers
     "connect",
@@ -105,6 +102,8 @@ TWILIO: Final[Values] = tuple(product(("api", "sync", "iam", "taskrouter", "flex
 """Product, outcome. The operation stands in the error that the log has."""
 STAGES: Final = ("endpointing", "request", "first_token", "generation", "publish")
 TURNS: Final = ("suggested", "not_relevant", "merged", "incomplete", "failed", "paused", "dropped", "blocked")
+EARLY: Final = ("used", "wasted", "refused")
+"""What became of responses that were asked for ahead of a turn's end; `refused`: by the server, or one that it could not do."""
 VERDICTS: Final = ("up", "down", "edited")
 FEEDBACK_REASONS: Final = ("wrong", "not_relevant", "too_late", "too_long", "other")
 

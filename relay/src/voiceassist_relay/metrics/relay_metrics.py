@@ -27,6 +27,7 @@ PREFIX = "voiceassist_relay_"
 
 # Buckets, in seconds. Each is a series for every stage, revision or outcome: few, and close together where the objectives are.
 _LATENCY = (0.5, 1.0, 1.5, 2.0, 3.0, 5.0)
+_FIRST_WORDS = (0.35, 0.5, 0.7, 1.0, 1.5, 3.0)
 _STAGE = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
 _WRITE = (0.25, 1.0, 5.0)
 _FORWARD = (0.0001, 0.00025, 0.0005, 0.001, 0.005, 0.025, 0.1)
@@ -81,6 +82,13 @@ class RelayMetrics:
         self._latency = histogram(
             "suggestion_latency_seconds", "Customer stopped speaking (estimated) until Sync accepted the suggestion.", _LATENCY, "revision"
         )
+        self._first_words = histogram(
+            "first_words_seconds", "Customer stopped speaking (estimated) until Sync accepted the first words of the answer.", _FIRST_WORDS
+        )
+        self._early = listed(
+            "early_responses_total", "Responses asked for ahead of a turn's end, by what became of them.", alone(closed.EARLY), "outcome"
+        )
+        self._early_wasted = counter("early_wasted_tokens_total", "Tokens of responses ahead of a turn's end that came to nothing.")
         self._turns = counter("turns_total", "Customer turns by what became of them.", "revision", "outcome")
         self._forward = histogram("frame_forward_seconds", "A media frame from socket to socket (one in 50 is timed).", _FORWARD)
         self.active_calls = gauge("active_calls", "Calls bridged now.")
@@ -238,6 +246,18 @@ class RelayMetrics:
         if timing.stopped_speaking is not None:
             seconds = max(0.0, accepted - timing.stopped_speaking)
             self._latency.labels(self._revision(revision)).observe(seconds)
+
+    def first_words(self, seconds: float) -> None:
+        """Sync accepted the first words of an answer, so many seconds after the customer stopped speaking."""
+        self._first_words.observe(max(0.0, seconds))
+
+    def early_over(self, outcome: str) -> None:
+        """A response ahead of a turn's end was used, wasted or refused."""
+        self._early.inc(outcome)
+
+    def early_wasted(self, tokens: int) -> None:
+        """So many tokens went to a response ahead of a turn's end that came to nothing."""
+        self._early_wasted.inc(tokens)
 
     # audio
 

@@ -30,6 +30,7 @@ from .core.outputs import (
     DraftShown,
     DraftWithdrawn,
     EarlyOver,
+    EarlyTokens,
     Event,
     ModelFault,
     OutputRead,
@@ -421,8 +422,10 @@ class ModelClient:
                     listener.finished(event)
                 case DraftShown(item, answer, revision, early):
                     listener.draft(item, answer, revision, early=early)
-                case EarlyOver():
-                    pass
+                case EarlyOver(outcome):
+                    self._metrics.early_over(outcome)
+                case EarlyTokens(count):
+                    self._metrics.early_wasted(count)
                 case DraftWithdrawn(item, revision, reason):
                     listener.withdrawn(item, revision, reason)
                 case TurnHandled(outcome, revision, timing):

@@ -83,7 +83,7 @@ class CallPublisher:
             sync.pinned(), owner, twilio.sync_ttl_seconds, metrics, legacy_stream=twilio.legacy_stream, chance=chance, take=take
         )
         self._stream = StreamPublisher(self._objects, metrics, chance)
-        self._map = SuggestionWriter(self._objects, metrics, self._stream.offer, chance, epoch)
+        self._map = SuggestionWriter(self._objects, metrics, self._stream.offer, chance, epoch, self._stream.first_words)
         self._status = StatusWriter(self._objects, metrics, chance)
         self._parts: OrderedDict[str, int] = OrderedDict()
         self._renew_seconds = twilio.sync_ttl_seconds / 2 if renew_seconds is None else renew_seconds

@@ -21,6 +21,8 @@ from .truncation import stream_payload
 
 LATEST_TIMEOUT = 2.0
 """Seconds for a draft: later it is out of date."""
+_DRAFTS = 16
+"""Suggestions of which it is remembered when their first words went out: the latest."""
 _QUEUES = {Draft: "stream_draft", Transcript: "stream_transcript"}
 
 log = structlog.get_logger(__name__)
@@ -38,6 +40,7 @@ class StreamPublisher:
         self._coalescer = Coalescer()
         self._wake = {lane: LazyEvent() for lane in Lane}
         self._under_way: dict[Lane, StreamMessage] = {}
+        self._first_words: dict[str, float] = {}
         self._idle = LazyEvent()
         self._idle.set()
 
@@ -46,6 +49,10 @@ class StreamPublisher:
         self._count(self._coalescer.offer(message))
         self._idle.clear()
         self._wake[lane_of(message)].set()
+
+    def first_words(self, suggestion: str) -> float | None:
+        """When Sync accepted the first draft of a suggestion, in loop seconds; None if it accepted none."""
+        return self._first_words.get(suggestion)
 
     async def idle(self) -> None:
         """Waits until everything that was offered went out."""
@@ -103,7 +110,16 @@ class StreamPublisher:
             self._count([message])
         except TwilioError as error:
             return False, error
+        else:
+            if isinstance(message, Draft):
+                self._note_first_words(message.id)
         return True, None
+
+    def _note_first_words(self, suggestion: str) -> None:
+        if suggestion not in self._first_words:
+            self._first_words[suggestion] = asyncio.get_running_loop().time()
+            if len(self._first_words) > _DRAFTS:
+                del self._first_words[next(iter(self._first_words))]
 
     def _note_idle(self) -> None:
         if not self._coalescer and not self._under_way:

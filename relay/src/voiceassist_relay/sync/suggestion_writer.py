@@ -39,7 +39,10 @@ class SuggestionWriter:
         stored: Callable[[Suggestion], None],
         chance: Chance,
         epoch: Callable[[], float],
+        first_words: Callable[[str], float | None],
     ) -> None:
+        """`first_words`: when Sync accepted a suggestion's first draft, in loop seconds, if it did."""
+        self._first_words = first_words
         self._objects, self._metrics, self._stored, self._chance, self._epoch = objects, metrics, stored, chance, epoch
         self._queue: list[FinishedSuggestion] = []
         self._writing: FinishedSuggestion | None = None
@@ -121,6 +124,10 @@ class SuggestionWriter:
         self.seq = suggestion.seq
         self._metrics.published("retried" if backoff.failures else "ok", accepted - began)
         self._metrics.suggestion_published(suggestion.revision, finished.timing, accepted)
+        stopped = finished.timing.stopped_speaking
+        if stopped is not None:
+            first = self._first_words(suggestion.id)
+            self._metrics.first_words((accepted if first is None else min(first, accepted)) - stopped)
         self._stored(suggestion.model_copy(update={"receipt": None}))
 
     async def _is_mine(self, map_sid: str, key: str, own_id: str) -> bool:

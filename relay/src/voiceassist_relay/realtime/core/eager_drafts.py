@@ -21,7 +21,7 @@ from .client_events import EARLY_KIND, early_response_create, response_cancel
 from .eager_budget import EagerBudget
 from .failures import is_already_active, is_rate_limit, label
 from .history import ItemOrder
-from .outputs import DraftShown, DraftWithdrawn, EarlyOver, ModelFault, ResponseOver
+from .outputs import DraftShown, DraftWithdrawn, EarlyOver, EarlyTokens, ModelFault, ResponseOver
 from .response import Response
 from .responses import ResponseScheduler
 from .sentence_end import FRAME, GOES_ON, SentenceEnd
@@ -186,6 +186,7 @@ class EagerDrafts:
         """The speech is thrown away, or the session is."""
         response, self._response = self._response, None
         if response is not None:
+            self._state.event(EarlyOver("wasted"))
             self._discard(response, reason)
         self._turn, self.listens_at = None, None
 
@@ -193,6 +194,7 @@ class EagerDrafts:
         response, self._response = self._response, None
         if response is not None:
             self._budget.wrong(now, shown=response.drafted is not None)
+            self._state.event(EarlyOver("wasted"))
             self._discard(response, WithdrawnReason.SPOKE_ON)
 
     def _discard(self, response: Response, reason: WithdrawnReason) -> None:
@@ -213,7 +215,8 @@ class EagerDrafts:
     def _wasted(self, ended: ResponseInfo) -> None:
         tokens = 0 if ended.usage is None else ended.usage.total
         self._budget.wasted(tokens)
-        self._state.event(EarlyOver("wasted", tokens))
+        if tokens:
+            self._state.event(EarlyTokens(tokens))
 
     # the response
 

@@ -24,18 +24,20 @@ RATE_CODES = frozenset({"rate_limit_exceeded", "429", "too_many_requests", "sess
 BLOCKED_CODES = frozenset({"content_policy_violation", "guardrail_violation", "content_filter"})
 """A gateway or the model's own policy does not let a turn through."""
 HARMLESS_CODES = frozenset({"input_audio_buffer_commit_empty", "response_cancel_not_active"})
+"""Two that crossed on the wire: counted nowhere."""
 OTHER_CODES = frozenset(
     {
         "session_expired",
         "conversation_already_has_active_response",
         "rate_limit_exceeded",
         "server_error",
-        "invalid_event",
-        "item_not_found",
     }
 )
+REQUEST_CODES = frozenset({"invalid_event", "item_not_found"})
+"""A request of ours that does not fit, as `invalid_request_error` says of others."""
 _COUNTED = {
-    **{code: code for code in HARMLESS_CODES | OTHER_CODES},
+    **{code: code for code in OTHER_CODES},
+    **dict.fromkeys(REQUEST_CODES, "invalid_request_error"),
     **dict.fromkeys(KEY_CODES, "account_deactivated"),
     "invalid_api_key": "invalid_api_key",
     "permission_denied": "permission_denied",

@@ -125,10 +125,16 @@ class ResponseOver:
 
 @dataclass(frozen=True, slots=True)
 class EarlyOver:
-    """A response ahead of a turn's end came to an outcome: used, wasted, refused; and how many tokens it took for nothing."""
+    """A response ahead of a turn's end came to an outcome: used, wasted, refused. Each to one."""
 
     outcome: str
-    wasted_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EarlyTokens:
+    """Tokens of a response ahead of a turn's end that came to nothing, whatever the outcome's name."""
+
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +158,7 @@ class AudioHeard:
 
 
 Told = DraftShown | FinishedSuggestion | DraftWithdrawn | TurnHandled | OutputRead | Words | AgentSpoke
-Event = Told | EarlyOver | TokensUsed | ResponseOver | ModelFault | AudioMisread | AudioHeard
+Event = Told | EarlyOver | EarlyTokens | TokensUsed | ResponseOver | ModelFault | AudioMisread | AudioHeard
 
 
 class Outputs(NamedTuple):
