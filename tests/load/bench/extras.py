@@ -16,6 +16,7 @@ from voiceassist_relay.realtime.core.audio_buffer import AudioBuffer
 from voiceassist_relay.realtime.core.audio_time import FRAME as SILENCE
 from voiceassist_relay.realtime.core.limits import DEFAULT_LIMITS
 
+from .first_drafts import measure_first_drafts
 from .measuring import sample, say, scratch, settle, warm
 from .processes import HERE, Cores, Rig, rig
 from .rows import BASE, OURS, Cell
@@ -225,7 +226,18 @@ def measure_base(cores: Cores, base: Path, *, quick: bool) -> tuple[dict[str, An
     """The same of ours and of the other commit, one after the other."""
     with scratch() as folder:
         ours, other = (begun_calls(folder, relay, cores, base, quick=quick) for relay in (OURS, BASE))
-    return ours, other
+    other["firstDraft"] = measure_first_drafts(eager=False, quick=quick, base=base)
+    return ours | drafts(quick=quick), other
+
+
+def drafts(*, quick: bool) -> dict[str, Any]:
+    """First drafts of our relay: `firstDraft` with `eager`, `firstDraftInTurn` without."""
+    found = {
+        "firstDraftInTurn": measure_first_drafts(eager=False, quick=quick),
+        "firstDraft": measure_first_drafts(eager=True, quick=quick),
+    }
+    say(f"first drafts: {found}")
+    return found
 
 
 def measure_extras(cores: Cores, *, quick: bool) -> dict[str, Any]:
@@ -237,4 +249,4 @@ def measure_extras(cores: Cores, *, quick: bool) -> dict[str, Any]:
             say(f"scrape: {found['scrape']}")
         found["joined"] = joined(folder, cores, 100 if quick else 300, 1.0 if quick else 2.5, 1 if quick else 3)
         say(f"joined: {found['joined']}")
-    return found
+    return found | drafts(quick=quick)

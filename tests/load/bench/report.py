@@ -75,11 +75,23 @@ def _extras(extras: dict[str, Any]) -> list[str]:
         f"| of that, the two audio buffers | {memory['replayKb']:.0f} KB; beside them {memory['besideReplayKb']:.0f} KB |",
         f"| a scrape of /metrics with {scrape['calls']} calls | the whole request {scrape['bestMs']:.1f} ms at best, "
         f"{scrape['medianMs']:.1f} ms as a rule; rendering takes {scrape['blocksMs']:.1f} ms, in slices |",
+        *_drafts(extras),
         *(
             f"| {joined['ms']} ms of audio in one append | {joined['cpuUsPerFrame']:.1f} us/frame, saves {joined['saves']:.0%}; "
             f"p50 {joined['p50Ms']:.1f} ms, p99 {joined['p99Ms']:.1f} ms |"
             for joined in extras["joined"]
         ),
+    ]
+
+
+def _drafts(found: dict[str, Any]) -> list[str]:
+    return [
+        f"| last frame of speech to the first draft in Sync, {words} ({found[key]['drafts']} drafts) | p50 {found[key]['p50Ms']:.0f} ms, "
+        f"p95 {found[key]['p95Ms']:.0f} ms{wasted.format(found[key]['wastedShare'])} |"
+        for key, words, wasted in (
+            ("firstDraftInTurn", "asked for at the turn's end", ""),
+            ("firstDraft", "with `turnDetection.eager`", "; {:.0%} of all tokens for nothing"),
+        )
     ]
 
 
@@ -90,6 +102,8 @@ def versus(result: dict[str, Any]) -> str:
         ("start", "cpuMsPerCall", "a call's start, its end and the audio between, ms CPU"),
         ("burst", "firstFrameP99Ms", "200 calls in a second: first frame p99, ms"),
         ("memory", "kbPerCall", "KB for each call of two sessions"),
+        ("firstDraft", "p50Ms", "last frame of speech to the first draft in Sync, ours with `turnDetection.eager`: p50, ms"),
+        ("firstDraft", "p95Ms", "the same: p95, ms"),
     ):
         found = [result["begun"][relay][kind][key] for relay in ("base", "ours")]
         lines.append(f"| {what} | " + " | ".join(f"{one[-1] if isinstance(one, list) else one:.1f}" for one in found) + " |")

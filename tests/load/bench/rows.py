@@ -76,6 +76,12 @@ def fitting(share: float, generator_share: float, calls: int, most: int) -> int:
     return max(1, min(most, round(calls * room)))
 
 
+def share(values: list[float], part: float) -> float:
+    """A percentile of measured values (nearest rank); 0 of none."""
+    ranked = sorted(values)
+    return ranked[min(len(ranked) - 1, int(part * len(ranked)))] if ranked else 0.0
+
+
 def rows(samples: Iterable[Sample]) -> list[dict[str, Any]]:
     """The table's rows, in the order in which cells were first measured; cells with void samples only have none."""
     by_cell: dict[Cell, list[Sample]] = defaultdict(list)
@@ -134,7 +140,8 @@ def beside(samples: Iterable[Sample]) -> list[dict[str, Any]]:
 def versus_base(samples: Iterable[Sample], extras: dict[str, Any] | None, base_extras: dict[str, Any] | None) -> dict[str, Any]:
     """Ours divided by the other commit's, of the same run; None for what was not measured of both.
 
-    `cpuPerFrame` and `callsPerCore`: one track, plain sockets, each at the highest count that it carries.
+    `cpuPerFrame` and `callsPerCore`: one track, plain sockets, each at the highest count that it carries. `firstDraftP50` and
+    `firstDraftP95`: ours with `model.turnDetection.eager`, the other as it is by default.
     """
     medians: dict[str, float] = {}
     for relay in (OURS, BASE):
@@ -154,4 +161,6 @@ def versus_base(samples: Iterable[Sample], extras: dict[str, Any] | None, base_e
         "startCpu": ratio("start", "cpuMsPerCall"),
         "startP99": ratio("burst", "firstFrameP99Ms"),
         "kbPerCall": ratio("memory", "kbPerCall"),
+        "firstDraftP50": ratio("firstDraft", "p50Ms"),
+        "firstDraftP95": ratio("firstDraft", "p95Ms"),
     }
