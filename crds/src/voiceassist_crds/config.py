@@ -16,6 +16,8 @@ from .names import STREAM_PATH, WS_PATH, Revision
 from .revisions import digest
 
 MAX_INSTRUCTIONS = 32768
+DEFAULT_MODEL = "gpt-realtime-2.1-mini"
+DEFAULT_WRITER = "gpt-transcribe"
 _EFFORT_COUNTS = "gpt-realtime-2"
 """Models whose effort is part of a prompt's revision. It defines the revision and nothing else: were it changed, prompts that nobody
 edited would be rolled out anew."""
@@ -38,6 +40,11 @@ class Provider(StrEnum):
     OPENAI = "OpenAI"
     AZURE_OPENAI = "AzureOpenAI"
     COMPATIBLE = "Compatible"
+
+
+DEFAULT_PROVIDER = Provider.OPENAI
+PUBLIC_MODEL_HOSTS = ("api.openai.com", "*.api.openai.com")
+"""Where providers have addresses that are everybody's: models' keys may be sent there wherever the operator runs."""
 
 
 class ApplyTo(StrEnum):
@@ -240,8 +247,8 @@ LanguageTag = Annotated[str, Field(pattern=LANGUAGE_PATTERN)]
 class Transcription(Model):
     """Who writes down the spoken words."""
 
-    model: str = Field("gpt-transcribe", min_length=1, max_length=100, description="For the customer, inside the conversation session.")
-    agent_model: str = Field("gpt-transcribe", min_length=1, max_length=100, description="For the agent's track, in a session of its own.")
+    model: str = Field(DEFAULT_WRITER, min_length=1, max_length=100, description="For the customer, inside the conversation session.")
+    agent_model: str = Field(DEFAULT_WRITER, min_length=1, max_length=100, description="For the agent's track, in a session of its own.")
     language: str | None = Field(
         None,
         pattern=LANGUAGE_PATTERN,
@@ -267,9 +274,9 @@ class Truncation(Model):
 class ModelConfig(Model):
     """The model and how it listens."""
 
-    provider: Provider = Provider.OPENAI
+    provider: Provider = DEFAULT_PROVIDER
     url: str | None = Field(None, description="Address of the Realtime endpoint; required for AzureOpenAI and Compatible.")
-    name: str = Field("gpt-realtime-2.1-mini", min_length=1, max_length=100)
+    name: str = Field(DEFAULT_MODEL, min_length=1, max_length=100)
     auth_header: AuthHeader | None = Field(None, description="Default: api-key for AzureOpenAI, else Authorization (Bearer).")
     turn_detection: TurnDetection = TurnDetection()
     transcription: Transcription | None = Transcription()
@@ -331,7 +338,7 @@ class ModelConfig(Model):
 class PromptModel(Model):
     """What else alters answers, and so is rolled out with the instructions."""
 
-    name: str = Field("gpt-realtime-2.1-mini", min_length=1, max_length=100)
+    name: str = Field(DEFAULT_MODEL, min_length=1, max_length=100)
     turn_detection: TurnDetection = TurnDetection()
     max_output_tokens: int = Field(400, ge=1, le=4096)
     reasoning_effort: ReasoningEffort = "Minimal"

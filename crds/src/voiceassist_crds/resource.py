@@ -14,6 +14,9 @@ from pydantic.alias_generators import to_camel
 
 from .base import Model
 from .config import (
+    DEFAULT_MODEL,
+    DEFAULT_PROVIDER,
+    DEFAULT_WRITER,
     MAX_INSTRUCTIONS,
     AgentQuery,
     AgentSession,
@@ -150,8 +153,8 @@ class TranscriptionSpec(_Part):
     """Who writes down the spoken words."""
 
     enabled: bool = True
-    model: str = "gpt-transcribe"
-    agent_model: str = "gpt-transcribe"
+    model: str = DEFAULT_WRITER
+    agent_model: str = DEFAULT_WRITER
     language: str | None = None
     languages: list[str] = Field(default_factory=list)
     keywords: list[str] = Field(default_factory=list)
@@ -192,9 +195,9 @@ class TruncationSpec(_Part):
 class ModelSpec(_Part):
     """The model."""
 
-    provider: Provider = Provider.OPENAI
+    provider: Provider = DEFAULT_PROVIDER
     url: str | None = None
-    name: str = "gpt-realtime-2.1-mini"
+    name: str = DEFAULT_MODEL
     auth_header: AuthHeader | None = None
     api_key_secret_ref: SecretKeyRef
     turn_detection: TurnDetectionSpec = TurnDetectionSpec()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from voiceassist_crds import __version__
-from voiceassist_crds.config import MAX_INSTRUCTIONS
+from voiceassist_crds.config import DEFAULT_MODEL, MAX_INSTRUCTIONS
 from voiceassist_crds.errors import ContractError
 
 from .ending import until_told
@@ -48,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
         help="a speech recogniser and rules on this machine as the model: what is said is really heard (English; installed once)",
     )
     options.add_argument("--model-url", default="", metavar="URL", help="a real Realtime service, its key in $OPENAI_API_KEY")
-    options.add_argument("--model", default="gpt-realtime-2.1-mini", metavar="NAME", help="the model's name (default %(default)s)")
+    options.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME", help="the model's name (default %(default)s)")
     options.add_argument("--keep", type=Path, metavar="DIR", help="keep logs and configuration here (default: a temporary folder)")
     options.add_argument("--version", action="version", version=f"voiceassist-demo {__version__}")
     return options

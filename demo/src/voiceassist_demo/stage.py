@@ -20,7 +20,7 @@ from typing import Any
 import aiohttp
 
 from voiceassist_crds import names
-from voiceassist_crds.config import RelayConfig
+from voiceassist_crds.config import DEFAULT_MODEL, RelayConfig
 
 from .errors import DemoError
 from .flex.preparing import FlexFiles
@@ -48,7 +48,7 @@ class Model:
     """Where the model is: the stand-in, or a real service."""
 
     url: str = ""
-    name: str = "gpt-realtime-2.1-mini"
+    name: str = DEFAULT_MODEL
     key: str = field(default="sk-stand-in", repr=False)
 
 

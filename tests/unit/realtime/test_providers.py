@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from unit.realtime.wire import relay_config
-from voiceassist_crds.config import AuthHeader, ModelConfig
+from voiceassist_crds.config import AuthHeader, ModelConfig, Provider
 from voiceassist_relay.cli import guard_of
 from voiceassist_relay.config.snapshot import Secrets, Snapshot
 from voiceassist_relay.errors import ConfigRefused
 from voiceassist_relay.realtime.providers import provider_of
 
-RELAY = Path(__file__).parents[3] / "relay/src/voiceassist_relay"
+ROOT = Path(__file__).parents[3]
 
 
 def model_of(**model: Any) -> ModelConfig:
@@ -87,12 +89,60 @@ def test_providers_capabilities(name: str, agent: str, reasoning: bool, detectio
     assert (found.reasoning, found.turn_detection_of_agent) == (reasoning, detection)
 
 
-def test_providers_no_other_module_names_a_provider_or_its_models() -> None:
-    """Neither the relay nor the contract, but for what defines a prompt's revision and the configuration's defaults."""
-    signs = ("api.openai.com", "gpt-live-transcribe", "gpt-realtime-whisper", "AzureOpenAI", "AZURE_OPENAI", "Provider.COMPATIBLE")
-    named = {
-        str(path.relative_to(RELAY))
-        for path in RELAY.rglob("*.py")
-        if any(sign in path.read_text() for sign in signs) and path.parent.name != "providers"
+# What adding a provider touches: its folder, the enum with the contract's defaults, and the docs.
+KNOWING = {"crds/src/voiceassist_crds/config.py"}
+SOURCES = ("crds", "relay", "operator", "monitoring", "demo")
+MODELS = re.compile(r"\b(gpt|whisper|realtime|transcribe)-[a-z0-9]", re.IGNORECASE)
+GATEWAYS = re.compile(r"\b(litellm|portkey|vllm|localai|speaches|speech-to-speech)\b", re.IGNORECASE)
+ADDRESSES = re.compile(r"\b(api\.openai\.com|openai\.azure\.com|deployments?/)", re.IGNORECASE)
+
+
+def known_in(source: str) -> set[str]:
+    """Names of providers and models in a module: in texts that are no docstrings, and members of the enum."""
+    tree = ast.parse(source)
+    texts = {node.value.value for node in ast.walk(tree) if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)}
+    found = set[str]()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value not in texts:
+            if node.value in list(Provider) or any(sign.search(node.value) for sign in (MODELS, GATEWAYS, ADDRESSES)):
+                found.add(node.value)
+        elif isinstance(node, ast.Attribute) and node.attr in Provider.__members__:
+            found.add(node.attr)
+    return found
+
+
+def test_providers_no_other_module_names_a_provider_or_a_model() -> None:
+    known = {
+        (name, said)
+        for part in SOURCES
+        for path in sorted((ROOT / part / "src").rglob("*.py"))
+        if "/realtime/providers/" not in (name := path.relative_to(ROOT).as_posix()) and name not in KNOWING
+        for said in known_in(path.read_text())
     }
-    assert named == set()
+    assert known == {
+        ("demo/src/voiceassist_demo/stage.py", "OpenAI"),  # what the demo's relays are configured with, as a user does it
+        ("demo/src/voiceassist_demo/local/server.py", "Compatible"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ('if name.startswith("gpt-realtime-2"): ...', {"gpt-realtime-2"}),
+        ("if model.provider is Provider.COMPATIBLE: ...", {"COMPATIBLE"}),
+        ('if model.provider == "AzureOpenAI": ...', {"AzureOpenAI"}),
+        ('URL = "wss://api.openai.com/v1"', {"wss://api.openai.com/v1"}),
+        ('"""OpenAI: gpt-realtime."""\nprovider_of(model).capabilities(model)', set()),
+    ],
+)
+def test_providers_what_counts_as_naming_one(code: str, said: set[str]) -> None:
+    assert known_in(code) == said
+
+
+def test_providers_each_has_a_file_of_its_own_and_none_but_the_enum_names_it() -> None:
+    files = {path.stem for path in (ROOT / "relay/src/voiceassist_relay/realtime/providers").glob("*.py")}
+    assert {type(provider_of(model_of(provider=one, url="wss://h"))).__module__.rpartition(".")[2] for one in Provider} == files - {
+        "__init__",
+        "base",
+        "deprecations",
+    }

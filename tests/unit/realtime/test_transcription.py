@@ -31,7 +31,7 @@ def session_of(*, detection: bool = True, number: int = 1) -> TranscriptionSessi
     return session
 
 
-def said(session: TranscriptionSession, now: float, **event: Any) -> list[act.Event | act.Command]:
+def said(session: TranscriptionSession, now: float, /, **event: Any) -> list[act.Event | act.Command]:
     return flat(session.received(decode(json.dumps(event).encode()), now))
 
 
@@ -195,3 +195,15 @@ def test_transcription_settings_that_come_during_an_update_follow_it() -> None:
     assert sent(followed) == ["session.update"]
     session.received(decode(b'{"type":"session.updated"}'), 1.3)
     assert session.settings.model.noise_reduction == "NearField"
+
+
+def test_transcription_tokens_are_counted_for_the_model_that_the_server_names() -> None:
+    session, usage = session_of(), {"input_tokens": 5}
+
+    def counted(item: str) -> list[str]:
+        told = said(session, 3.0, type="conversation.item.input_audio_transcription.completed", item_id=item, transcript="a", usage=usage)
+        return [one.model for one in told if isinstance(one, act.TokensUsed) and one.count]
+
+    assert counted("i1") == ["gpt-transcribe"], "where it names none"
+    said(session, 3.1, type="session.updated", session={"audio": {"input": {"transcription": {"model": "in-its-place"}}}})
+    assert counted("i2") == ["in-its-place"]

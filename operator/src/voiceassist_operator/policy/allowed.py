@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
-MODEL_HOSTS = ("api.openai.com", "*.api.openai.com")
-"""Where models' keys may be sent wherever the operator runs."""
+from voiceassist_crds.config import PUBLIC_MODEL_HOSTS
+
 INGRESS_ANNOTATIONS = (
     "kubernetes.io/ingress.class",
     "kubernetes.io/ingress.global-static-ip-name",
@@ -98,7 +98,7 @@ def host_of(url: str) -> str:
 def model_host_is_allowed(allowed: Allowed, url: str) -> bool:
     """Whether a model's key may be sent to this address."""
     host = host_of(url)
-    return bool(host) and _matches(host, (*MODEL_HOSTS, *allowed.model_hosts))
+    return bool(host) and _matches(host, (*PUBLIC_MODEL_HOSTS, *allowed.model_hosts))
 
 
 def image_is_allowed(allowed: Allowed, image: str, default_image: str) -> bool:

@@ -125,7 +125,7 @@ class PrivateEndpoints:
             agent_track=None if self._agent_track.status.reason is PeerReason.UNKNOWN else self._agent_track.status,
             model_family=_family(snapshot.config.model),
             model_trial=self._model_trial()[:300],
-            retiring=retiring(snapshot.config.model.names, datetime.now(UTC).date()),
+            retiring=retiring(snapshot.config.model_names, datetime.now(UTC).date())[:10],
         )
 
     def refresh(self) -> None:

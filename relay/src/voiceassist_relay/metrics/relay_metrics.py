@@ -7,6 +7,7 @@ further ones are counted as `other`, and the series of one that is no longer use
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -26,6 +27,7 @@ __all__ = ["MAX_REVISIONS", "PREFIX", "CallMetrics", "RelayMetrics"]
 PREFIX = "voiceassist_relay_"
 
 # Buckets, in seconds. Each is a series for every stage, revision or outcome: few, and close together where the objectives are.
+_MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,99}")
 _LATENCY = (0.5, 1.0, 1.5, 2.0, 3.0, 5.0)
 _FIRST_WORDS = (0.35, 0.5, 0.7, 1.0, 1.5, 3.0)
 _STAGE = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
@@ -63,6 +65,7 @@ class RelayMetrics:
         """What the prompts of a roll-out came to."""
         self._revisions: set[str] = set()
         self._models: set[str] = set()
+        self._in_place: set[str] = set()
 
         def counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(PREFIX + name, text, labels, registry=registry)
@@ -202,12 +205,21 @@ class RelayMetrics:
 
     def use_models(self, models: Iterable[str]) -> None:
         """Sets the models in use, the most important first; series of the others are removed."""
-        keep = _kept(models, self._models, MAX_MODELS)
+        keep = _kept(models, self._models - self._in_place, MAX_MODELS)
+        self._in_place = set(sorted(self._in_place - keep)[: MAX_MODELS - len(keep)])
+        keep |= self._in_place
         _remove(self._tokens, self._models - keep)
         for model in keep - self._models:
             for kind in closed.TOKENS:
                 self._tokens.labels(model, *kind)
         self._models = keep
+
+    def model_in_place(self, model: str) -> None:
+        """A server says that this model ran in place of the configured one: it has series of its own while there is room for them."""
+        if model not in self._models and len(self._models) < MAX_MODELS and _MODEL.fullmatch(model):
+            before = self._models - self._in_place
+            self._in_place.add(model)
+            self.use_models(before)
 
     def _revision(self, revision: str) -> str:
         return revision if revision in self._revisions else OTHER

@@ -125,7 +125,7 @@ class Dialer:
             except SessionFailed as error:
                 failure = error.failure
             if isinstance(failure, Fatal) and not self._profile.gives_up:
-                failure = Passing("refused", SLOWLY, failure.reason, failure.message)
+                failure = Passing("refused", SLOWLY, failure.reason, failure.said or failure.message)
                 self._refusals = TRIES
             if isinstance(failure, Passing):
                 needs.metrics.model_error("connect")

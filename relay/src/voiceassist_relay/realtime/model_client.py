@@ -443,6 +443,8 @@ class ModelClient:
                 case AgentSpoke(item, started, text):
                     self._agent_spoke(item, started, text)
                 case TokensUsed(model, modality, direction, cached, count):
+                    if model not in self._settings.model.names:
+                        metrics.model_in_place(model)
                     metrics.tokens(model, modality, direction, cached, count)
                 case ModelFault(label):
                     metrics.model_error(label)

@@ -67,6 +67,8 @@ class SessionConnection:
         self._longest = limits.session_life if life is None else float(life)
         self.expires_in = self._longest
         """Seconds of life from its opening on."""
+        self.transcribed_by: str | None = None
+        """The model that writes down, as the server said when the settings came into force."""
         self.opened_at = loop.time()
         self.on_event: Callable[[ServerEvent, float], None] | None = None
         self.on_writable: Callable[[bool], None] | None = None
@@ -208,6 +210,7 @@ class SessionConnection:
             if 0 < left < self._longest:
                 self.expires_in = left
         if event.type == "session.updated":
+            self.transcribed_by = event.session.transcribed_by if event.session is not None else None
             self._ready.set_result(None)
         elif event.type == "error" and event.error is not None:
             error = event.error

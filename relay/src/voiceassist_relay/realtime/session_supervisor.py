@@ -116,6 +116,7 @@ class SessionSupervisor:
         self._connection, self._dialer.connection, self._replace = connection, None, None
         clock = AudioClock()
         self.core = core = self._profile.core(self._number, connection.settings, clock, connection.live, paused=self._paused)
+        core.transcribed_by = connection.transcribed_by
         connection.on_event, connection.on_writable = self._received, self.sender.writable
         connection.on_acknowledged = self._acknowledged
         self._recycle_at = connection.opened_at + recycle_after(connection.expires_in, self._needs.chance(), self._limits)

@@ -279,7 +279,7 @@ class ConversationSession(SessionCore):
             state.event(*self._transcripts.whole(key, text))
             transcription = self.settings.model.transcription
             if transcription is not None:
-                state.count(event.usage, transcription.model)
+                state.count(event.usage, self.transcribed_by or transcription.model)
         elif event.type.endswith(".failed"):
             state.event(*self._transcripts.failed(key), ModelFault("transcription_failed"))
 

@@ -121,11 +121,36 @@ class ResponseInfo(msgspec.Struct):
     conversation_id: str | None = None
 
 
+class TranscribedBy(msgspec.Struct):
+    """Which model writes down what is heard."""
+
+    model: str | None = None
+
+
+class AudioInput(msgspec.Struct):
+    """How a session hears."""
+
+    transcription: TranscribedBy | None = None
+
+
+class SessionAudio(msgspec.Struct):
+    """A session's audio."""
+
+    input: AudioInput | None = None
+
+
 class SessionInfo(msgspec.Struct):
     """The session; `expires_at` in epoch seconds."""
 
     id: str | None = None
     expires_at: float | None = None
+    audio: SessionAudio | None = None
+
+    @property
+    def transcribed_by(self) -> str | None:
+        """The model that writes down, as the server says: a gateway may have put one of its own in the place of the one asked for."""
+        heard = self.audio.input if self.audio is not None else None
+        return heard.transcription.model if heard is not None and heard.transcription is not None else None
 
 
 class RateLimit(msgspec.Struct):

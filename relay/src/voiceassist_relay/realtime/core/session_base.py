@@ -90,6 +90,8 @@ class SessionCore(ABC):
         self._wanted: SessionSettings | None = None
         self._updating: tuple[str, SessionSettings] | None = None
         self._server_errors = 0
+        self.transcribed_by: str | None = None
+        """The model that writes down, where the server has said so; tokens are counted for it."""
 
     # what the supervisor looks at
 
@@ -154,6 +156,8 @@ class SessionCore(ABC):
             if event.error is not None:
                 self._error(event.error, now)
         elif event.type == _UPDATED:
+            if event.session is not None:
+                self.transcribed_by = event.session.transcribed_by
             if self._updating is not None:
                 self._state.settings = self._updating[1]
                 self._settle_update(now)
