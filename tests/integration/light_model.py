@@ -48,7 +48,9 @@ class Manner:
     """Seconds from `session.updated` until the connection is cut."""
     refuse: int | None = None
     """Status instead of 101."""
-    retry_after: int | None = None
+    retry_after: int | str | None = None
+    error: str | None = None
+    """What a gateway says behind its 101, and then closes: the model refused."""
     reads: bool = True
     """Whether audio is read at all: if not, nothing is from `session.updated` on."""
 
@@ -68,6 +70,10 @@ class LightModel:
     def __init__(self, manner: Manner | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self.manner = manner or Manner()
         self.manners: dict[str, Manner] = {}
+        self.agents_manner: Manner | None = None
+        """For sessions of the kind that the agent's track has; None: as others."""
+        self.agents_dials: list[float] = []
+        """Moments at which such sessions were asked for."""
         self.clock = clock
         self.receive_buffer = 0
         """Bytes that the kernel holds for a session that is not read; 0: as it likes. Set before `start`."""
@@ -215,6 +221,9 @@ class Peer(asyncio.Protocol):
         self.key = request.headers.get("Authorization", "").removeprefix("Bearer ")
         self.kind = "transcription" if "intent=transcription" in request.path else "realtime"
         self.manner = self.server.manners.get(self.key, self.server.manner)
+        if self.kind == "transcription":
+            self.server.agents_dials.append(self.server.clock())
+            self.manner = self.server.agents_manner or self.manner
         self._loop.call_later(self.manner.handshake, self._answer, request)
 
     def _answer(self, request: Request) -> None:
@@ -227,6 +236,10 @@ class Peer(asyncio.Protocol):
             self._ws.send_response(response)
         else:
             self._ws.send_response(self._ws.accept(request))
+            if self.manner.error is not None:
+                self._say({"type": "error", "error": {"type": "guardrail_error", "message": self.manner.error}})
+                self.close(1011)
+                return
             self._loop.call_later(self.manner.answer, self._say, {"type": "session.created", "session": {}})
         self._flush()
 

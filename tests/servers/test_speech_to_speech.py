@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import struct
+import wave
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -26,6 +30,11 @@ from voiceassist_relay.realtime.providers.base import Capabilities, Provider
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)]
 
 SETTINGS = {"name": "local", "audioFormat": "PCM24k"}
+
+
+def tone(seconds: float) -> bytes:
+    """What the customer says; the agent, on the other channel, is silent."""
+    return b"".join(struct.pack("<hh", round(15_000 * math.sin(2 * math.pi * 440 * n / 8000)), 0) for n in range(round(seconds * 8000)))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -101,6 +110,33 @@ async def test_speech_to_speech_says_in_a_trial_which_format_it_hears(through: T
     assert (found[0].answered, found[0].turn) == (False, False), found
     assert (found[1].turn, found[1].tool, found[1].transcribed, found[1].misread) == (True, True, True, False), found
     assert "hears no speech in it" in found[0].told()
+
+
+async def test_speech_to_speech_that_is_sent_mu_law_is_told_of_while_the_call_goes_on(through: Through, tmp_path: Path) -> None:
+    """It reads it as PCM of 16 kHz, and so counts a quarter; turns of four seconds, at their pace, as a customer speaks them."""
+    recording = tmp_path / "turns.wav"
+    with wave.open(str(recording), "wb") as target:
+        target.setparams((2, 2, 8000, 0, "NONE", "not compressed"))
+        for _ in range(6):
+            target.writeframes(bytes(4 * 8000 * 4) + tone(4.0))
+    where = Model(through.gateway.url, "local", "none")
+    config = {"model": {"provider": "Compatible", **SETTINGS, "audioFormat": "PCMU", "check": "Session"}}
+    async with Stage(tmp_path / "stage", model=where, config=config) as stage, Watch(stage) as watch:
+
+        async def model() -> dict[str, Any]:
+            return (await stage.get(f"{stage.relay.private}/status"))["model"]  # type: ignore[no-any-return]
+
+        async def well() -> bool:
+            return bool((await model())["ok"])
+
+        async def told() -> bool:
+            return (await model()).get("reason") == "AudioFormat"
+
+        await eventually(well, "a session stands all the same", seconds=60)
+        call = await start(stage, recording)
+        await eventually(told, "the relay's status says so", seconds=120)
+        assert "model.audioFormat" in (await model())["message"]
+        await eventually(lambda: ("live", "AudioFormat") in watch.states(call), "and the agent is told", seconds=60)
 
 
 async def test_speech_to_speech_takes_any_key_and_any_name(through: Through) -> None:

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from unit.call.registry_rig import Connection, RegistryRig, config, document, start
 from voiceassist_crds.config import PromptModel, RelayConfig
 from voiceassist_crds.messages import AssistState, CallDocument, StatusReason
+from voiceassist_crds.status import PeerReason
 from voiceassist_relay.call import bridge
 from voiceassist_relay.call.joining import OVERLAP_FRAMES
 from voiceassist_relay.handed_over import HandedCall, HandedModel, HandedTrack
@@ -479,3 +480,32 @@ async def test_bridge_a_canary_whose_model_refuses_fails_its_calls_and_not_the_r
     counts = rig.metrics.revisions.snapshot().prompts["canary"]
     assert (counts.turns, counts.failed, counts.calls_with_failures) == (1, 1, 1), "else it would wait for turns for ever"
     assert rig.health.status.ok is own_model, "the model that most calls have is as well as before"
+
+
+async def test_bridge_audio_that_is_misread_makes_the_model_not_well_until_it_is_heard() -> None:
+    rig = RegistryRig()
+    _, _, model, publisher = rig.call()
+    model.listener.state(AssistState.LIVE, StatusReason.STARTED, "Listening.")
+    assert rig.health.status.ok
+    model.listener.state(AssistState.LIVE, StatusReason.AUDIO_FORMAT, "It counts 25 %.")
+    assert (rig.health.status.ok, rig.health.status.reason, rig.health.status.message) == (
+        False,
+        PeerReason.AUDIO_FORMAT,
+        "It counts 25 %.",
+    )
+    assert publisher.states()[-1] == (AssistState.LIVE, StatusReason.AUDIO_FORMAT), "the agent is told, and the call goes on"
+    model.listener.audio_heard()
+    assert rig.health.status.ok
+    await rig.registry.hang_up_all("drain", 5)
+
+
+async def test_bridge_a_lost_agents_track_is_the_relays_news_and_not_the_models() -> None:
+    rig = RegistryRig()
+    _, _, model, _ = rig.call()
+    model.listener.state(AssistState.LIVE, StatusReason.STARTED, "Listening.")
+    model.listener.agent_track("The agent's words are not heard.")
+    assert (rig.agent_health.status.ok, rig.agent_health.status.message) == (False, "The agent's words are not heard.")
+    assert rig.health.status.ok
+    model.listener.agent_track(None)
+    assert rig.agent_health.status.ok
+    await rig.registry.hang_up_all("drain", 5)

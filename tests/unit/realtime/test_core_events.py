@@ -202,6 +202,15 @@ def test_core_what_a_session_is_told() -> None:
     assert "model" not in session
 
 
+def test_core_text_is_asked_for_with_each_response() -> None:
+    """There are servers that heed the session's `output_modalities` not at all."""
+    model = plan_of().model
+    asked = (client.response_create(model, "r1", "item_1"), client.early_response_create(model, "r2", "item_1", ["item_0"], b"//8="))
+    for event in map(json.loads, asked):
+        assert event["response"]["output_modalities"] == ["text"]
+        assert check_client_event(event) == []
+
+
 def test_core_the_first_generation_is_told_nothing_of_reasoning() -> None:
     session = json.loads(plan_of(name="gpt-realtime-1.5").conversation_update("u1"))["session"]
     assert not {"reasoning", "parallel_tool_calls"} & set(session)
