@@ -54,10 +54,11 @@ def test_calls_run(page: Page, demo: Demo) -> None:
 
 
 def test_objectives_are_drawn_from_prometheus_own_answers(page: Page, demo: Demo) -> None:
-    """Three objectives, each with its share as Prometheus tells it at the same moment, and a way there."""
+    """Four objectives, each with its share as Prometheus tells it at the same moment, and a way there."""
     page.goto(demo.url)
     drawn = page.locator("#objectives .objective")
-    expect(drawn).to_have_count(3, timeout=30_000)
+    expect(drawn).to_have_count(4, timeout=30_000)
+    expect(drawn.nth(1)).to_contain_text("First words come in time")
     expect(drawn.first.locator("b")).to_have_text(re.compile(r"^[\d.]+ %$"), timeout=60_000)
     expect(drawn.first.locator("polyline")).to_have_attribute("points", re.compile(r"\d+\.\d,\d+\.\d"))
     address = page.locator("#watched a").get_attribute("href")
