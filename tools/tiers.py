@@ -49,7 +49,10 @@ class Lane(Enum):
 
 @dataclass(frozen=True)
 class Tier:
-    """One directory of tests and what it takes to run it. `programs` maps a program to its Debian package."""
+    """Tests and what it takes to run them: those of `tests/<name>`, or the part of another tier's that `part` names by a pattern.
+
+    `programs` maps a program to its Debian package.
+    """
 
     name: str
     lane: Lane = Lane.COMPUTING
@@ -57,6 +60,7 @@ class Tier:
     programs: dict[str, str] = field(default_factory=dict)
     arguments: tuple[str, ...] = ()
     prerequisites: str = ""  # a script that prints one line for each thing that is missing
+    part: str = ""
 
 
 TIERS = (
@@ -92,8 +96,9 @@ TIERS = (
         programs={"node": "nodejs", "npm": "npm", "chromium": "chromium"},
         prerequisites="tests/flex/prerequisites.py",
     ),
+    # The last of its lane, when the cluster has the other core: both are over at about the same time.
+    Tier("twilio", part="tests/cluster/operator/test_twilio_[co]*.py", programs={"squid": "squid-openssl"}),
     Tier("load", Lane.ALONE),
-    # One worker: beside a second API server, a request to the first may take seconds on two cores.
     Tier("cluster", Lane.WAITING, programs={"squid": "squid-openssl"}, prerequisites="tests/cluster/prerequisites.py"),
 )
 
@@ -197,6 +202,14 @@ def wait(process: subprocess.Popen[bytes], what: str = "") -> float:
         time.sleep(0.1)
 
 
+def whole(tier: Tier) -> list[str]:
+    """What pytest is given to run all of a tier."""
+    if tier.part:
+        return sorted(str(path.relative_to(ROOT)) for path in ROOT.glob(tier.part))
+    own = f"tests/{tier.name}"
+    return [own, *(f"--ignore-glob={ROOT / other.part}" for other in TIERS if other.part.startswith(f"{own}/"))]
+
+
 def run(tier: Tier, only: list[str], alone: bool) -> Outcome:
     """Runs one tier with pytest: all of it, or only these files. Alone on the terminal, or with its output kept until its end."""
     outcome = Outcome(tier.name)
@@ -204,7 +217,7 @@ def run(tier: Tier, only: list[str], alone: bool) -> Outcome:
     with tempfile.TemporaryDirectory() as folder:
         report, kept, cache = Path(folder) / "report.xml", Path(folder) / "output", Path(folder) / "cache"
         settings = ["-q", f"--rootdir={ROOT}", f"--junitxml={report}", "-o", f"cache_dir={cache}"]
-        command = [PYTHON, "-m", "pytest", *(only or [f"tests/{tier.name}"]), *settings, *tier.arguments]
+        command = [PYTHON, "-m", "pytest", *(only or whole(tier)), *settings, *tier.arguments]
         if alone:
             say(f"\n=== {tier.name}")
             process = subprocess.Popen(command, cwd=ROOT)
@@ -248,8 +261,8 @@ def run_all(wanted: list[Tier], reached: dict[str, list[str]], *, one_by_one: bo
     reasons = prerequisites(wanted)
     outcomes = {tier.name: Outcome(tier.name, not_run=reasons[tier.name]) for tier in wanted}
     there = [tier for tier in wanted if not outcomes[tier.name].not_run]
-    # Those on one worker first: the cluster's tests begin with the ones that mind a machine without a free core.
-    ordered = sorted(there, key=lambda tier: "-n" in tier.arguments)
+    # A part of another last; those on one worker first: the cluster's tests begin with the ones that mind a machine without a free core.
+    ordered = sorted(there, key=lambda tier: 2 if tier.part else "-n" in tier.arguments)
     together = [] if one_by_one else [lane for lane in Lane if lane is not Lane.ALONE]
     beside = [[tier for tier in ordered if tier.lane is lane] for lane in together]
     lanes = [lane for lane in beside if lane]
@@ -280,7 +293,7 @@ def main() -> int:
     known = {tier.name for tier in TIERS}
     if unknown := set(options.tier) - known:
         parser.error(f"no such tier: {', '.join(sorted(unknown))}; there are {', '.join(t.name for t in TIERS)}")
-    there = [tier for tier in TIERS if any((ROOT / "tests" / tier.name).glob("**/test_*.py"))]
+    there = [tier for tier in TIERS if any(ROOT.glob(tier.part or f"tests/{tier.name}/**/test_*.py"))]
     wanted = [tier for tier in there if (not options.tier or tier.name in options.tier) and (not options.fast or tier.fast)]
     reached: dict[str, list[str]] = {}
     if options.changed:

@@ -150,6 +150,18 @@ def test_what_fails_once_and_passes_alone_at_the_end_is_named_and_no_failure(tie
     assert "3 passed, 0 failed" in out.split("=== summary")[1]
 
 
+def test_a_part_of_a_tier_runs_once_and_in_its_own_lane(tiers: ModuleType, monkeypatch, capfd, tmp_path: Path) -> None:
+    first = beside(tiers, "first", "WAITING", "def test_it():\n    pass\n")
+    (tmp_path / "tests/first/deeper").mkdir()
+    (tmp_path / "tests/first/deeper/test_long.py").write_text("def test_one():\n    pass\ndef test_two():\n    pass\n")
+    monkeypatch.setattr(tiers, "TIERS", (tiers.Tier("some", part="tests/first/deeper/test_[kl]*.py"), first))
+    monkeypatch.setattr(sys, "argv", ["tiers.py"])
+    assert tiers.main() == 0
+    lines = {line.split()[0]: line for line in capfd.readouterr().out.split("=== summary")[1].strip().splitlines()}
+    assert "2 passed, 0 failed" in lines["some"]
+    assert "1 passed, 0 failed" in lines["first"]
+
+
 AND_ITS_FIXTURE = """
 import pathlib, pytest
 mark = pathlib.Path({mark!r})
