@@ -115,6 +115,7 @@ export const STATES = {
   'listening-agent-lost-empty': () => view({ state: 'listening', note: 'agentTrackLost' }),
   'listening-blocked': () => view({ state: 'listening', note: 'turnBlocked' }, { suggestions: list(3) }),
   draft: () => view(listening, { suggestions: [draft(9, HALF), ...list(5)] }),
+  'draft-early': () => view(listening, { suggestions: [{ ...draft(9, HALF), early: true }, ...list(2)] }),
   'draft-first': () => view(listening, { suggestions: [draft(9, 'Yes, until')] }),
   rich: () =>
     view(listening, {

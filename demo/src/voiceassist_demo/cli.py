@@ -47,6 +47,9 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="a speech recogniser and rules on this machine as the model: what is said is really heard (English; installed once)",
     )
+    options.add_argument(
+        "--eager", action="store_true", help="ask the model as soon as a sentence has likely ended: early drafts, sooner (not with --local)"
+    )
     options.add_argument("--model-url", default="", metavar="URL", help="a real Realtime service, its key in $OPENAI_API_KEY")
     options.add_argument("--model", default=DEFAULT_MODEL, metavar="NAME", help="the model's name (default %(default)s)")
     options.add_argument("--keep", type=Path, metavar="DIR", help="keep logs and configuration here (default: a temporary folder)")
@@ -64,15 +67,16 @@ def _model(options: argparse.Namespace) -> Model:
 
 
 def _config(options: argparse.Namespace) -> dict[str, Any]:
+    config: dict[str, Any] = {"model": {"turnDetection": {"eager": {}}}} if options.eager else {}
     if options.prompt is None:
-        return {}
+        return config
     try:
         text = options.prompt.read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise DemoError(f"{options.prompt}: cannot be read as text ({error})") from None
     if not text.strip() or len(text) > MAX_INSTRUCTIONS:
         raise DemoError(f"{options.prompt}: {len(text)} characters; a prompt has 1 to {MAX_INSTRUCTIONS}")
-    return {"prompts": [{"instructions": text}]}
+    return config | {"prompts": [{"instructions": text}]}
 
 
 async def _run(options: argparse.Namespace, folder: Path) -> int:
@@ -107,6 +111,8 @@ def main() -> None:
     options = parser().parse_args()
     if options.calls is not None and not 1 <= options.calls <= 60:
         parser().error(f"--calls {options.calls}: give 1 to 60")
+    if options.eager and options.local:
+        parser().error("--eager is not for --local, whose model answers turns that are over and nothing else")
     if not 0 <= options.port <= 65535:
         parser().error(f"--port {options.port}: give 1 to 65535, or 0 for any free one")
     if options.flex and options.once:

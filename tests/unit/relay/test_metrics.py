@@ -9,6 +9,7 @@ import pytest
 from voiceassist_crds.reasons import Refusal
 from voiceassist_relay.health.endpoints import watch_loop_delay
 from voiceassist_relay.interfaces import TurnTiming
+from voiceassist_relay.metrics.labels import STAGES
 from voiceassist_relay.metrics.relay_metrics import CallMetrics, RelayMetrics
 
 PROMISED = {
@@ -78,6 +79,18 @@ def test_metrics_stages_of_a_turn() -> None:
     assert sample(metrics, "stage_duration_seconds_sum", stage="generation") == pytest.approx(0.2)
     assert sample(metrics, "stage_duration_seconds_sum", stage="publish") == pytest.approx(0.25)
     assert sample(metrics, "suggestion_latency_seconds_sum", revision="other") == pytest.approx(1.25)
+
+
+def test_metrics_stages_of_a_turn_that_was_asked_for_ahead_of_its_end() -> None:
+    """They add up to the suggestion's latency: nothing is told twice."""
+    metrics = RelayMetrics()
+    timing = TurnTiming(1.0, 1.5, requested=1.2, created=1.25, first_delta=1.4, finished=1.8)
+    metrics.use_revisions(["r"])
+    metrics.turn("suggested", "r", timing)
+    metrics.suggestion_published("r", timing, 2.0)
+    stages = {stage: sample(metrics, "stage_duration_seconds_sum", stage=stage) for stage in STAGES}
+    assert stages["endpointing"] == pytest.approx(0.2)
+    assert sum(stages.values()) == pytest.approx(sample(metrics, "suggestion_latency_seconds_sum", revision="r"))
 
 
 def test_metrics_a_moment_that_was_not_seen_is_no_stage() -> None:

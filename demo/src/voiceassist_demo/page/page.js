@@ -54,10 +54,16 @@ function drawCall(view) {
     item.append(element("small", `${latency}prompt ${suggestion.revision}`));
     return item;
   });
-  items.push(...view.drafts.map((draft) => element("li", draft.answer, "draft")));
+  items.push(...view.drafts.map(drawDraft));
   const nothing = view.state === "failed" ? "No suggestions for this call." : "Nothing to say yet: the customer has asked nothing.";
   if (items.length === 0) items.push(element("li", nothing, "none"));
   fill($(".suggestions", card), items);
+}
+
+function drawDraft(draft) {
+  const item = element("li", draft.answer, draft.early ? "draft early" : "draft");
+  if (draft.early) item.append(element("small", "early draft: the customer may go on"));
+  return item;
 }
 
 function drawClocks() {

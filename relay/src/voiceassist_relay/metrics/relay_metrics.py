@@ -241,9 +241,12 @@ class RelayMetrics:
         """A turn was handled: its outcome and the stages that were seen."""
         labels = (self._revision(revision), outcome) if outcome in closed.TURNS else (OTHER, OTHER)
         self._turns.labels(*labels).inc()
+        asked = (
+            timing.committed if timing.requested is None else min(timing.requested, timing.committed)
+        )  # ahead of the turn's end, or at it
         moments = (
-            ("endpointing", timing.stopped_speaking, timing.committed),
-            ("request", timing.committed, timing.created),
+            ("endpointing", timing.stopped_speaking, asked),
+            ("request", asked, timing.created),
             ("first_token", timing.created, timing.first_delta),
             ("generation", timing.first_delta, timing.finished),
         )
