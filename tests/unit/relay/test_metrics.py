@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
+import inspect
+import re
+import textwrap
 
 import pytest
 
 from voiceassist_crds.reasons import Refusal
 from voiceassist_relay.health.endpoints import watch_loop_delay
 from voiceassist_relay.interfaces import TurnTiming
-from voiceassist_relay.metrics.labels import STAGES
+from voiceassist_relay.metrics.labels import MAX_MODELS, STAGES
 from voiceassist_relay.metrics.relay_metrics import CallMetrics, RelayMetrics
 
 PROMISED = {
@@ -150,3 +154,26 @@ async def test_metrics_a_busy_loop_shows() -> None:
         await asyncio.sleep(0.01)
     task.cancel()
     assert delays[0] > 0.1
+
+
+def test_call_metrics_count_a_model_in_place_for_the_whole_relay() -> None:
+    shared = RelayMetrics()
+    shared.use_models(["ours"])
+    for number in range(20):
+        call = CallMetrics(shared)
+        call.model_in_place(f"theirs-{number}")
+        call.tokens(f"theirs-{number}", "text", "input", cached=False, count=7)
+    counted = re.findall(r'^voiceassist_relay_tokens_total\{.*model="([^"]*)".*\} 7(?:\.0)?$', shared.render().decode(), re.M)
+    assert sorted(counted) == [f"theirs-{number}" for number in range(MAX_MODELS - 1)]
+
+
+def test_call_metrics_keep_nothing_that_is_the_relay_s() -> None:
+    """What a method of the relay's metrics notes must not end up on one call's."""
+    kept = {"belongs_to", "use_revisions", "use_models", "config_in_force"}  # the relay's own; no call's part has them
+    noting = set()
+    for name, method in inspect.getmembers(RelayMetrics, inspect.isfunction):
+        targets = [node for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(method)))) if isinstance(node, ast.Attribute)]
+        if name != "__init__" and any(isinstance(node.ctx, ast.Store) and ast.unparse(node.value) == "self" for node in targets):
+            noting.add(name)
+    assert noting == kept
+    assert "model_in_place" in vars(CallMetrics), "it calls one of them"

@@ -444,6 +444,10 @@ class CallMetrics(RelayMetrics):
             _add(self._sums.setdefault("tokens", {}), f"{modality}_{direction}{'_cached' if cached else ''}", count)
         self._shared.tokens(model, modality, direction, cached, count)
 
+    def model_in_place(self, model: str) -> None:
+        """As `RelayMetrics.model_in_place`."""
+        self._shared.model_in_place(model)
+
     def reconnected(self, reason: str) -> None:
         """As `RelayMetrics.reconnected`."""
         _add(self._sums.setdefault("reconnects", {}), reason, 1)
