@@ -35,6 +35,7 @@ test-fast: setup ## the quick tiers, under 2 minutes
 bench: setup ## what a frame costs beside the limit, and a call (BASE=COMMIT, QUICK=1, JSON=1, WRITE=1, MEMORY=60)
 	@$(BIN)/python tools/bench.py $(if $(QUICK),--quick) $(if $(JSON),--json) $(if $(WRITE),--write) $(if $(MEMORY),--memory $(MEMORY)) \
 		$(if $(BASE),--base $(BASE)) $(ARGS)
+	@$(if $(or $(JSON),$(WRITE),$(MEMORY),$(BASE),$(ARGS)),:,$(BIN)/python tools/bench.py moves_cost $(if $(QUICK),--quick))
 	@$(if $(or $(JSON),$(WRITE),$(MEMORY),$(BASE),$(ARGS)),:,$(BIN)/python tools/bench.py panel_cost $(if $(QUICK),--quick))
 
 bench-operator: setup ## what the operator costs, beside a bare one (OBJECTS=100, BASE=commit, JSON=1; root, Linux)

@@ -7,6 +7,7 @@ tools/bench.py --memory MINUTES [--calls N] [--session-seconds S]      memory of
 tools/bench.py flex [--quick] [--json]      latency to the pixel, in the real Flex UI (needs npm and chromium)
 tools/bench.py media_frame_cost | model_frame_cost      what a frame costs by stage, without sockets
 tools/bench.py scrape_cost [--clients N]      what clients that scrape /metrics without a pause take of the audio's core
+tools/bench.py moves_cost [--calls N] [--moved N] [--quick] [--json]      calls that move to and from a relay with others on it
 tools/bench.py operator [--objects N] [--base COMMIT] [--json]      the operator on a real API server, beside a bare one (root, Linux)
 tools/bench.py panel_cost [--json] [--quick]      what the panel costs an agent's browser
 """

@@ -68,6 +68,18 @@ def questions(count: int) -> list[str]:
     return [texts[number % len(texts)] for number in range(count)]
 
 
+def unanswered(asked: Sequence[str]) -> int:
+    """How many questions of such a recording are missing among those that were answered, which are in order and none twice."""
+    cycle = questions(len(QUESTIONS))
+    at = missing = 0
+    for question in asked:
+        while cycle[at % len(cycle)] != question:
+            at, missing = at + 1, missing + 1
+            assert missing <= len(asked), f"{question!r} is none of the recording's"
+        at += 1
+    return missing
+
+
 @dataclass(frozen=True)
 class Heard:
     """A stretch of a track that one session heard: frames `first` to `end` of the recording, and what was filled in."""
