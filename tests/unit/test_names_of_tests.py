@@ -24,7 +24,7 @@ SOURCES = {
 ABOUT_SEVERAL = {
     "crds": {"contract"},
     "functions": {"rules"},
-    "operator": {"documents", "golden_texts"},
+    "operator": {"documents", "golden_texts", "killed_at_every_write"},
     "relay": {"every_field", "goldens"},
 }
 

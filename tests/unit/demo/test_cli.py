@@ -14,7 +14,7 @@ from voiceassist_demo.cli import _config, main, parser
 TWILIO = {"accountSid": "AC" + "a" * 32, "syncServiceSid": "IS" + "0" * 32}
 
 
-def test_the_model_is_asked_ahead_of_a_turns_end_if_wanted(tmp_path: Path) -> None:
+def test_cli_has_the_model_asked_ahead_of_a_turns_end_if_wanted(tmp_path: Path) -> None:
     prompt = tmp_path / "prompt"
     prompt.write_text("Help.")
     ahead, own = {"model": {"turnDetection": {"eager": {}}}}, {"prompts": [{"instructions": "Help."}]}
@@ -23,7 +23,7 @@ def test_the_model_is_asked_ahead_of_a_turns_end_if_wanted(tmp_path: Path) -> No
     assert RelayConfig.parse(json.dumps({"host": "a.example.com", "twilio": TWILIO, **ahead, **own})).model.turn_detection.eager is not None
 
 
-def test_a_model_that_cannot_be_asked_ahead_is_not(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_cli_asks_no_model_ahead_that_cannot_be(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", ["voiceassist-demo", "--eager", "--local"])
     with pytest.raises(SystemExit):
         main()

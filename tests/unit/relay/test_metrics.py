@@ -156,7 +156,7 @@ async def test_metrics_a_busy_loop_shows() -> None:
     assert delays[0] > 0.1
 
 
-def test_call_metrics_count_a_model_in_place_for_the_whole_relay() -> None:
+def test_metrics_of_calls_count_a_model_in_place_for_the_whole_relay() -> None:
     shared = RelayMetrics()
     shared.use_models(["ours"])
     for number in range(20):
@@ -167,7 +167,7 @@ def test_call_metrics_count_a_model_in_place_for_the_whole_relay() -> None:
     assert sorted(counted) == [f"theirs-{number}" for number in range(MAX_MODELS - 1)]
 
 
-def test_call_metrics_keep_nothing_that_is_the_relay_s() -> None:
+def test_metrics_of_calls_keep_nothing_that_is_the_relay_s() -> None:
     """What a method of the relay's metrics notes must not end up on one call's."""
     kept = {"belongs_to", "use_revisions", "use_models", "config_in_force"}  # the relay's own; no call's part has them
     noting = set()

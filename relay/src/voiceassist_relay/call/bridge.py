@@ -44,7 +44,7 @@ FLUSH_SECONDS = 180.0
 FLUSH_GRACE = 20.0
 """The same where the relay itself is about to end."""
 STANDING_SECONDS = 10.0
-"""Seconds for the model's sessions to stand before another relay is asked for the call."""
+"""Seconds for the model's sessions to stand, and for some audio to come, before another relay is asked for the call."""
 STORED_SECONDS = 2.0
 """Seconds for what is finished to be stored before another relay goes on with the numbers."""
 STREAM_END_SECONDS = 5.0
@@ -309,10 +309,11 @@ class CallBridge:
 
     async def _take(self, document: CallDocument) -> CallDocument | TakeAnswer:
         """Another relay has the call: asks for it once all is ready to go on with it."""
+        deadline = self._time() + STANDING_SECONDS
         standing = await self._model.standing(STANDING_SECONDS)
         if self.over or not standing:
             raise Ousted(SUPERSEDED)  # the other relay keeps the call: it may have what this one cannot get
-        await self._overlap()
+        await self._overlap(deadline)
         answer = await self._ask_for_call(document.owner, self.start, self._given_up)
         if isinstance(answer, TakeAnswer):
             return answer
@@ -324,9 +325,9 @@ class CallBridge:
         self._begin_with(answer)
         return written
 
-    async def _overlap(self) -> None:
+    async def _overlap(self, deadline: float) -> None:
         """Lets both streams run beside each other for a moment: a hand-over at the new one's first frame finds no audio that both have."""
-        deadline = self._time() + OVERLAP_SECONDS
+        deadline = min(deadline, self._time() + OVERLAP_SECONDS)
         while self._joining is not None and not self._joining.overlaps and not self.over and self._time() < deadline:  # noqa: ASYNC110 - it comes with any frame
             await asyncio.sleep(_LOOK_SECONDS)
 
