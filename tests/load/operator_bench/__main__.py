@@ -69,12 +69,13 @@ class Running:
         return sum(event["stage"] == "ResponseComplete" for event in self.plane.audit_events(self.user))
 
 
-def ours() -> Callable[[str, int, int], list[str]]:
+def ours(lease_seconds: float) -> Callable[[str, int, int], list[str]]:
     code = "from voiceassist_operator.cli import main; main()"
 
     def command(namespace: str, port: int, metrics: int) -> list[str]:
         arguments = ["--namespace", namespace, "--lease-namespace", namespace, "--relay-port", str(port), "--metrics-port", str(metrics)]
-        return [sys.executable, "-c", code, "run", "--allow-custom-endpoints", "--log-level", "warning", *arguments]
+        lease = ("--lease-seconds", f"{lease_seconds:g}")
+        return [sys.executable, "-c", code, "run", "--allow-custom-endpoints", "--log-level", "warning", *lease, *arguments]
 
     return command
 
@@ -97,10 +98,14 @@ class Appearing:
                         text = item.data.get("prompt") or json.loads(item.data["relay.json"])["prompts"][0]["instructions"]
                         self.seen.setdefault((name.removesuffix("-relay"), text), time.monotonic())
 
-    def seconds(self, sent: dict[tuple[str, str], float]) -> list[float]:
+    def seconds(self, sent: dict[tuple[str, str], float], operator: Running) -> list[float]:
         """Waits until all that was sent is there. Returns how long each took, in order of length."""
         limit = time.monotonic() + PATIENCE
         while missing := sent.keys() - self.seen.keys():
+            if (code := operator.process.poll()) is not None:
+                raise SystemExit(
+                    f"bench-operator: the operator has ended with {code}; {len(missing)} of {len(sent)} ConfigMaps are missing"
+                )
             if time.monotonic() > limit:
                 raise SystemExit(f"bench-operator: {len(missing)} of {len(sent)} ConfigMaps did not come within {PATIENCE:g} s")
             time.sleep(0.05)
@@ -183,7 +188,7 @@ class Bench:
             return name, text
 
         made(10_000)
-        appearing.seconds({("object-10000", "You help 10000."): time.monotonic()})
+        appearing.seconds({("object-10000", "You help 10000."): time.monotonic()}, operator)
         time.sleep(10)
         half = self.objects // 2
         requests, cpu = operator.requests(), operator.cpu()
@@ -195,7 +200,7 @@ class Bench:
                 sent[made(numbers[index])] = began
 
             paced(len(numbers), rate, one)
-            took = appearing.seconds(sent)
+            took = appearing.seconds(sent, operator)
             self.row |= {f"pickup p50 at {rate}/s, s": at(took, 0.5), f"pickup p99 at {rate}/s, s": at(took, 0.99)}
         self._settle(operator)
         self.row["requests for a new object"] = (operator.requests() - requests) / self.objects
@@ -253,7 +258,7 @@ class Bench:
             sent[f"object-{number}", text] = began
 
         paced(self.objects, 50, one)
-        self.row["prompt edit at 50/s p99, s"] = at(appearing.seconds(sent), 0.99)
+        self.row["prompt edit at 50/s p99, s"] = at(appearing.seconds(sent, operator), 0.99)
         self._settle(operator)
         self.row["requests for an edit"] = (operator.requests() - requests) / self.objects
         self.row["CPU for an edit, ms"] = (operator.cpu() - cpu) / self.objects * 1000
@@ -283,10 +288,10 @@ def tables(rows: list[Row]) -> str:
 
 
 @contextlib.contextmanager
-def subjects(base: str, folder: Path, *, bare: bool) -> Iterator[list[Subject]]:
+def subjects(base: str, folder: Path, lease_seconds: float, *, bare: bool) -> Iterator[list[Subject]]:
     """The operator as it is, the bare one, and that of a commit."""
     script = [sys.executable, str(Path(__file__).with_name("bare.py"))]
-    found = [Subject("ours", ours())]
+    found = [Subject("ours", ours(lease_seconds))]
     if bare:
         found.append(Subject("bare", lambda namespace, *_: [*script, "--namespace", namespace], measured=False))
     if not base:
@@ -296,7 +301,7 @@ def subjects(base: str, folder: Path, *, bare: bool) -> Iterator[list[Subject]]:
     subprocess.run(["git", "-C", ROOT, "worktree", "add", "--detach", tree, base], check=True, capture_output=True)
     try:
         path = os.pathsep.join(str(tree / one / "src") for one in ("operator", "crds"))
-        yield [*found, Subject(f"base-{base[:8].lower()}", ours(), path)]
+        yield [*found, Subject(f"base-{base[:8].lower()}", ours(lease_seconds), path)]
     finally:
         subprocess.run(["git", "-C", ROOT, "worktree", "remove", "--force", tree], check=False, capture_output=True)
 
@@ -308,13 +313,18 @@ def main() -> int:
     options.add_argument("--secrets", type=int, default=0, help="Secrets of 250 kB of somebody else's, in the same namespace")
     options.add_argument("--base", default="", metavar="COMMIT", help="beside the operator of this commit")
     options.add_argument("--no-bare", action="store_true")
+    options.add_argument("--lease-seconds", type=float, default=15.0, help="longer where the machine has other work, too")
     options.add_argument("--json", action="store_true")
     given = options.parse_args()
     if missing := missing_prerequisites():
         print(f"bench-operator: {'; '.join(missing)}", file=sys.stderr)
         return 1
     rows: list[Row] = []
-    with tempfile.TemporaryDirectory() as name, Lab() as plane, subjects(given.base, Path(name), bare=not given.no_bare) as found:
+    with (
+        tempfile.TemporaryDirectory() as name,
+        Lab() as plane,
+        subjects(given.base, Path(name), given.lease_seconds, bare=not given.no_bare) as found,
+    ):
         plane.control_plane_only()
         plane.kubectl("apply", "--server-side", "-f", str(CRD))
         plane.kubectl("wait", "--for=condition=Established", "crd/voiceassists.voiceassist.dev")
