@@ -33,6 +33,10 @@ TICK = os.sysconf("SC_CLK_TCK")
 Row = dict[str, float | str | None]
 
 
+class Ended(Exception):
+    """An operator did not come to the end."""
+
+
 @dataclass
 class Subject:
     """A kind of operator, and how its process is started."""
@@ -103,11 +107,9 @@ class Appearing:
         limit = time.monotonic() + PATIENCE
         while missing := sent.keys() - self.seen.keys():
             if (code := operator.process.poll()) is not None:
-                raise SystemExit(
-                    f"bench-operator: the operator has ended with {code}; {len(missing)} of {len(sent)} ConfigMaps are missing"
-                )
+                raise Ended(f"ended by itself with {code}; {len(missing)} of {len(sent)} ConfigMaps are missing")
             if time.monotonic() > limit:
-                raise SystemExit(f"bench-operator: {len(missing)} of {len(sent)} ConfigMaps did not come within {PATIENCE:g} s")
+                raise Ended(f"{len(missing)} of {len(sent)} ConfigMaps did not come within {PATIENCE:g} s")
             time.sleep(0.05)
         return sorted(self.seen[key] - at for key, at in sent.items())
 
@@ -152,7 +154,8 @@ class Bench:
                 process.kill()
                 process.wait()
 
-    def run(self) -> Row:
+    def run(self) -> None:
+        """Fills the row. Raises Ended."""
         with self.plane.namespace(f"bench-{self.subject.name}") as namespace:
             cluster = Cluster(self.plane.outside_kubeconfig(), namespace)
             cluster.secrets()
@@ -176,7 +179,6 @@ class Bench:
                 relays.close()
                 for one in cluster.list(VOICEASSIST):
                     cluster.patch(VOICEASSIST, one["metadata"]["name"], {"metadata": {"finalizers": None}})
-        return self.row
 
     def _grow(self, cluster: Cluster, appearing: Appearing, operator: Running) -> None:
         """Half of the objects at 10 a second, half at 50."""
@@ -279,7 +281,7 @@ class Bench:
 
 
 def tables(rows: list[Row]) -> str:
-    names = [name for name in rows[0] if name != "operator"]
+    names = list(dict.fromkeys(name for row in rows for name in row if name != "operator"))
     lines = [f"| | {' | '.join(str(row['operator']) for row in rows)} |", f"|---|{'--:|' * len(rows)}"]
     for name in names:
         cells = [f"{value:.3g}" if isinstance(value := row.get(name), int | float) else "" for row in rows]
@@ -330,12 +332,18 @@ def main() -> int:
         plane.kubectl("wait", "--for=condition=Established", "crd/voiceassists.voiceassist.dev")
         try:
             for subject in found:
-                rows.append(Bench(plane, subject, given.objects, given.idle, Path(name), given.secrets).run())
-                print(json.dumps(rows[-1]), file=sys.stderr)
+                bench = Bench(plane, subject, given.objects, given.idle, Path(name), given.secrets)
+                rows.append(bench.row)
+                try:
+                    bench.run()
+                except Ended as error:  # what was measured until then stands
+                    print(f"bench-operator: {subject.name}: {error}", file=sys.stderr)
+                    ended = True
+                print(json.dumps(bench.row), file=sys.stderr)
         finally:
             clouds().close()
     print(json.dumps(rows) if given.json else tables(rows))
-    return 0
+    return int(ended)
 
 
 if __name__ == "__main__":
