@@ -128,6 +128,29 @@ def connect() -> Cluster:
     return Cluster.connect(lambda: None)
 
 
+async def test_kubernetes_answers_watches_take_no_connection_away_from_passes(proxy: Proxy) -> None:
+    over, watching = asyncio.Event(), 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal watching
+        await reader.readuntil(b"\r\n\r\n")
+        watching += 1
+        await over.wait()
+        writer.close()
+
+    watches = await asyncio.start_server(serve, "127.0.0.1", 0)
+    proxy.answer = lambda _, __: NOT_THERE["plain"]
+    cluster = connect()
+    url = f"http://127.0.0.1:{watches.sockets[0].getsockname()[1]}/api/v1/pods?watch=1"
+    tasks = [asyncio.create_task(cluster.http.get(url, timeout=120.0)) for _ in range(100)]
+    async with watches, asyncio.timeout(100):
+        while watching < 100:
+            await asyncio.sleep(0.01)
+        assert await cluster.get(VOICEASSIST, "a", "n") is None
+        over.set()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
 @pytest.mark.parametrize("given", PROXIES)
 async def test_kubernetes_answers_every_answer_of_a_proxy_s_is_an_error_with_a_delay(proxy: Proxy, given: str) -> None:
     proxy.answer = lambda _, __: PROXIES[given]

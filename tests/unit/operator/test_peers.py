@@ -10,6 +10,7 @@ import pytest
 from unit.operator.making import NOW, pods, well
 from voiceassist_operator.controller.apply import VANISHED, Applier, Written
 from voiceassist_operator.errors import Retryable
+from voiceassist_operator.kubernetes.kinds import POD
 from voiceassist_operator.kubernetes.store import Store
 from voiceassist_operator.metrics import OperatorMetrics
 from voiceassist_operator.policy.peers import vanished_pods
@@ -57,11 +58,13 @@ async def refusing(*_: Any, **__: Any) -> None:
 
 class Cluster:
     def __init__(self) -> None:
+        self.there = True
         self.patches: list[tuple[Any, ...]] = []
         self.events: list[dict[str, Any]] = []
 
-    async def patch(self, kind: Any, name: str, namespace: str, body: dict[str, Any], *, sub: str, by_key: bool) -> None:
+    async def patch(self, kind: Any, name: str, namespace: str, body: dict[str, Any], *, sub: str, by_key: bool) -> Any:
         self.patches.append((kind.name, name, namespace, body["status"]["conditions"], sub, by_key))
+        return {"metadata": {"name": name, "namespace": namespace, "resourceVersion": "7"}, **body} if self.there else None
 
     async def create(self, manifest: dict[str, Any]) -> None:
         self.events.append(manifest)
@@ -70,23 +73,34 @@ class Cluster:
 async def test_peers_a_vanished_pod_is_made_to_count_as_not_ready_once() -> None:
     cluster = Cluster()
     applier = Applier(cluster, Store(), OperatorMetrics())  # type: ignore[arg-type]
-    seen = await applier.vanished(pods(well(), {"told": TOLD}, {"late": True}))
+    seen = await applier.vanished(pods(well(), {"told": TOLD}, {"late": True}), Written())
     [(kind, name, namespace, [condition], sub, by_key)] = cluster.patches
     assert (kind, name, namespace, sub, by_key) == ("Pod", "pod-2", "team", "status", True)
     assert (condition["type"], condition["status"], condition["reason"]) == ("Ready", "False", VANISHED)
     assert [(event["reason"], event["type"]) for event in cluster.events] == [(VANISHED, "Warning")]
-    await applier.vanished(seen)
+    await applier.vanished(seen, Written())
     assert len(cluster.patches) == 1
+
+
+async def test_peers_a_vanished_pod_that_is_gone_is_not_told_of() -> None:
+    cluster, store, written = Cluster(), Store(), Written()
+    labels = {"app.kubernetes.io/managed-by": "voiceassist-operator", "voiceassist.dev/name": "support"}
+    store.take({"metadata": {"name": "pod-2", "namespace": "team", "resourceVersion": "5", "labels": labels}}, POD)
+    cluster.there = False
+    await Applier(cluster, store, OperatorMetrics()).vanished(  # type: ignore[arg-type]
+        pods(well(), {"told": TOLD}, {"late": True}), written
+    )
+    assert (cluster.events, store.entry(POD, "pod-2", "team"), written.unforeseen) == ([], None, True)
 
 
 async def test_peers_a_vanished_pod_that_cannot_be_written_is_tried_again() -> None:
     cluster = Cluster()
     applier = Applier(cluster, Store(), OperatorMetrics())  # type: ignore[arg-type]
     patch, cluster.patch = cluster.patch, refusing  # type: ignore[method-assign]
-    seen = await applier.vanished(pods(well(), {"told": TOLD}, {"late": True}))
+    seen = await applier.vanished(pods(well(), {"told": TOLD}, {"late": True}), Written())
     assert [pod.name for pod in vanished_pods(seen)] == ["pod-2"] and not cluster.events
     cluster.patch = patch  # type: ignore[method-assign]
-    assert vanished_pods(await applier.vanished(seen)) == [] and len(cluster.patches) == 1
+    assert vanished_pods(await applier.vanished(seen, Written())) == [] and len(cluster.patches) == 1
 
 
 async def test_peers_a_pod_with_nowhere_to_move_its_calls_is_told_of_once() -> None:

@@ -18,7 +18,7 @@ from voiceassist_operator.controller.endpoint_probe import ProbeSettings
 from voiceassist_operator.controller.reconciler import PASSES_AT_ONCE, Reconciler, TwilioSettings
 from voiceassist_operator.controller.turns import Turns
 from voiceassist_operator.errors import Contended
-from voiceassist_operator.kubernetes.kinds import INGRESS, VOICEASSIST, Ref
+from voiceassist_operator.kubernetes.kinds import INGRESS, POD, VOICEASSIST, Ref
 from voiceassist_operator.kubernetes.store import Store
 from voiceassist_operator.metrics import OperatorMetrics
 from voiceassist_operator.policy.deletion import FINALIZER
@@ -54,8 +54,13 @@ class Cluster:
         self.writes.append(manifest["kind"])
         return {**manifest, "metadata": {**manifest["metadata"], "resourceVersion": "1", "uid": "uid-2"}}
 
-    async def patch(self, kind: Any, *_: Any, **__: Any) -> None:
+    async def patch(self, kind: Any, name: str, _: str, body: dict[str, Any], **__: Any) -> dict[str, Any] | None:
         self.writes.append(f"patch {kind.name}")
+        if kind is not POD:
+            return None
+        metadata = {"name": name, "namespace": "team", "uid": name, "resourceVersion": f"{len(self.writes)}", **body["metadata"]}
+        status = {"podIP": next(pod.ip for pod in well().pods if pod.name == name), "conditions": [{"type": "Ready", "status": "True"}]}
+        return {"metadata": metadata, "status": status}
 
     async def create(self, manifest: dict[str, Any]) -> None:
         self.writes.append(manifest["kind"])

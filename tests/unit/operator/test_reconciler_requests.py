@@ -109,6 +109,8 @@ class Api:
         kind, name = kind_of(manifest), manifest["metadata"]["name"]
         self.asked.append(("apply", kind.name))
         before = self.there.get((kind, name))
+        if (uid := manifest["metadata"].get("uid")) is not None and (before is None or before["metadata"]["uid"] != uid):
+            raise Contended("Precondition failed: UID in precondition", 0.2)
         if (
             before is not None
             and manifest["metadata"].get("resourceVersion", before["metadata"]["resourceVersion"])
@@ -124,7 +126,8 @@ class Api:
 
     async def patch(self, kind: Kind, name: str, _: str, body: Manifest, *, sub: str = "") -> Manifest | None:
         self.asked.append(("patch", f"{kind.name}/{sub}" if sub else kind.name))
-        return copy.deepcopy(self.put(kind, merged(self.there[kind, name], body)))
+        before = self.there.get((kind, name))
+        return None if before is None else copy.deepcopy(self.put(kind, merged(before, body)))
 
     async def delete(self, one: Any, _: str) -> None:
         self.asked.append(("delete", one.kind.name))
@@ -153,8 +156,8 @@ class Bench:
         self.api.put(VOICEASSIST, {"metadata": {"name": "support"}, "spec": spec})
         self.start()
 
-    def start(self) -> None:
-        """Another operator begins, which knows nothing."""
+    def start(self, *refused: Kind) -> None:
+        """Another operator begins, which knows nothing; listings of the kinds `refused` have no answer."""
         self.store = Store()
         metrics, cluster = OperatorMetrics(), cast(Any, self.api)
         kinds = SimpleNamespace(known=frozenset(), undecided=frozenset())
@@ -181,7 +184,9 @@ class Bench:
         self.reconciler._twilio = cast(Any, SimpleNamespace(set_desired=lambda *_: fact, take_drift=list, mark_stale=lambda: None))
         for kind in KINDS:
             self.store.shelf(kind).begin_listing()
-        self.tell(listed=True)
+        self.tell(*refused, listed=True)
+        for kind in {*KINDS} - {*refused}:
+            self.store.shelf(kind).end_listing()
 
     async def _answers(self, pods: list[tuple[str, str]], _: object) -> dict[str, RelayAnswer]:
         revisions = {
@@ -190,9 +195,10 @@ class Bench:
         }
         return {name: RelayAnswer(status(revision)) for name, revision in revisions.items()}
 
-    def tell(self, *, listed: bool = False) -> bool:
-        """The watches bring all that is there. Returns whether that is news."""
-        news = [self.store.shelf(kind).take(copy.deepcopy(item), listed=listed) for (kind, _), item in self.api.there.items()]
+    def tell(self, *but: Kind, listed: bool = False) -> bool:
+        """The watches bring all that is there, `but` for these kinds. Returns whether that is news."""
+        there = [(kind, item) for (kind, _), item in self.api.there.items() if kind not in but]
+        news = [self.store.shelf(kind).take(copy.deepcopy(item), listed=listed) for kind, item in there]
         known = {(kind, name) for kind in KINDS for (_, name) in self.store.shelf(kind).held}
         for kind, name in known - self.api.there.keys():
             self.store.shelf(kind).forget(("team", name))

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from voiceassist_operator.kubernetes import store as store_module
 from voiceassist_operator.kubernetes.kinds import CONFIG_MAP, DEPLOYMENT, POD, SECRET, SERVICE, VOICEASSIST, Kind, Ref
 from voiceassist_operator.kubernetes.secrets import RELEASED
 from voiceassist_operator.kubernetes.store import Store, mark_of, newer
@@ -58,6 +59,47 @@ def test_store_a_cluster_that_was_restored_from_a_copy_is_believed_by_a_listing(
     shelf.begin_listing()
     assert shelf.take(made("a", "5"), listed=True)
     assert versions(store) == {"a": "5"}
+
+
+def test_store_a_late_answer_of_ours_brings_nothing_back() -> None:
+    store = Store()
+    shelf = store.shelf(SERVICE)
+    shelf.take(made("known", "10"))
+    assert shelf.drop(made("known", "12"))
+    assert not shelf.drop(made("unknown", "12"))
+    for name in ("known", "unknown"):
+        assert not store.take(made(name, "11"), SERVICE)
+    assert versions(store) == {}
+    assert store.take(made("known", "13"), SERVICE), "made anew"
+    store.forget(Ref(SERVICE, "known"), "n")
+    assert not shelf.take(made("known", "13")), "an event of before we deleted it"
+    assert versions(store) == {}
+
+
+def test_store_what_was_deleted_is_there_again_if_a_listing_has_it() -> None:
+    store = Store()
+    shelf = store.shelf(SERVICE)
+    shelf.drop(made("a", "12"))
+    shelf.drop(made("b", "12"))
+    shelf.begin_listing()
+    shelf.drop(made("c", "12"))
+    assert not shelf.take(made("c", "11"), listed=True), "deleted since the listing began"
+    assert shelf.take(made("a", "5"), listed=True)
+    shelf.end_listing()
+    assert versions(store) == {"a": "5"}
+    assert not shelf.take(made("c", "11"))
+    assert shelf.take(made("b", "11")), "not remembered for longer than until the next listing"
+
+
+def test_store_so_many_deletions_are_remembered_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "MOST_GONE", 2)
+    shelf = Store().shelf(SERVICE)
+    for name in ("a", "b", "c"):
+        shelf.drop(made(name, "12"))
+    assert [shelf.take(made(name, "11")) for name in ("c", "b", "a")] == [False, False, True]
+    for number in range(9):
+        shelf.drop(made(f"other-{number}", "12", {}))
+    assert not shelf.take(made("c", "11")), "others' objects take no room"
 
 
 @pytest.mark.parametrize(

@@ -142,11 +142,13 @@ async def test_watch_answers_of_another_form_are_tried_again(monkeypatch: pytest
 @pytest.mark.parametrize(("code", "known"), [(403, True), (404, True), (401, False), (429, False), (503, False)])
 async def test_watch_only_a_refusal_that_stands_lets_others_begin_without_a_listing(code: int, known: bool) -> None:
     http = httpx2.AsyncClient(transport=httpx2.MockTransport(lambda _: httpx2.Response(code)), base_url="http://api")
-    receiver = Receiver(*[lambda _: None] * 2, lambda: None, lambda _: None, lambda: None)
+    ended: list[bool] = []
+    receiver = Receiver(*[lambda _: None] * 2, lambda: None, lambda _: None, lambda: ended.append(True))
     watch = Watch(http, POD, "n", Selection(), receiver)
     with pytest.raises(Retryable):
         await watch._list()
     assert watch.answered.is_set() == known
+    assert not ended, "what a refused listing does not have is not taken for gone: passes see that it never ended"
 
 
 async def chunks(*parts: bytes) -> AsyncIterator[bytes]:
@@ -208,6 +210,57 @@ async def test_watch_what_kopf_does_not_deliver_is_read(monkeypatch: pytest.Monk
     assert sleeper.woken == [True]
     workers.objects_are({"2"})
     assert sleeper.woken == [True, True], "not in a listing: whether it is gone, the API server says"
+
+
+async def test_watch_a_cluster_that_was_put_back_to_an_earlier_state_is_read() -> None:
+    store = Store()
+    workers = Workers(cast(Any, None), store)
+    workers._by_uid["1"] = sleeper = cast(Any, Sleeper())
+
+    def body(version: str) -> dict[str, Any]:
+        return {"metadata": {"uid": "1", "name": "1", "namespace": "n", "creationTimestamp": "t", "resourceVersion": version}}
+
+    workers.object_changed(body("900"))
+    store.take(body("901"), VOICEASSIST)  # a write of ours
+    workers.object_changed(body("900"))
+    workers.object_changed(body("901"))
+    workers.object_listed(body("901"))
+    assert True not in sleeper.woken, "kopf is late now and then"
+    workers.object_changed(body("500"))
+    assert sleeper.woken.pop() is True, "but never goes back"
+    workers.object_listed(body("500"))
+    assert sleeper.woken.pop() is True
+
+
+class Ending:
+    """A reconciler that ends when it is told to."""
+
+    def __init__(self, uid: str, name: str, namespace: str, _: object) -> None:
+        self.uid, self.name, self.namespace = uid, name, namespace
+        self.gone, self.woken = asyncio.Event(), 0
+
+    async def run(self) -> None:
+        await self.gone.wait()
+
+    def wake(self, *, read: bool = False) -> None:
+        self.woken += 1
+
+
+async def test_watch_an_object_that_ended_claims_nothing() -> None:
+    workers = Workers(cast(Any, Ending), Store())
+    workers.begin()
+    for uid in ("1", "2"):
+        metadata = {"uid": uid, "name": uid, "namespace": "n", "creationTimestamp": f"t{uid}", "resourceVersion": uid}
+        workers.object_changed({"metadata": metadata, "spec": {"host": "h"}})
+    first, second = (cast(Any, workers._by_uid[uid]) for uid in ("1", "2"))
+    assert workers._claims.conflicting("2") == "n/1"
+    first.gone.set()  # by a read: kopf has not told of the deletion, and perhaps never will
+    async with asyncio.timeout(60):
+        while workers.count > 1:
+            await asyncio.sleep(0.01)
+    assert (workers._claims.conflicting("2"), second.woken) == ("", 1)
+    assert workers._delivered == {"2": "2"}
+    await workers.close()
 
 
 class Sleeper:

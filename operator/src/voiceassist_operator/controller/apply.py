@@ -15,11 +15,11 @@ import structlog
 from ..errors import Contended, NotLeading, OperatorError
 from ..kubernetes.applied import all_ours, digest, marked
 from ..kubernetes.client import Cluster
-from ..kubernetes.kinds import EVENT, MANAGER, POD, VOICEASSIST, Manifest, Ref, kind_of, owned_by, ref
-from ..kubernetes.store import Store, holder_of, mark_of, owners_of
+from ..kubernetes.kinds import EVENT, MANAGER, POD, VOICEASSIST, Kind, Manifest, Ref, kind_of, owned_by, ref
+from ..kubernetes.store import Entry, Store, holder_of, is_ours, mark_of, owners_of
 from ..metrics import OperatorMetrics
 from ..policy.events import Event, Told, already_told, due_events
-from ..policy.observed import Observed
+from ..policy.observed import Observed, PodFact, RelayAnswer, pod_fact
 from ..policy.ownership import taken
 from ..policy.peers import vanished_pods, with_nowhere_to_move
 from ..policy.plan import Plan
@@ -46,6 +46,8 @@ class Written:
     nowhere: set[str] = field(default_factory=set)
     """Pods of which it was told that they have nowhere to move their calls."""
     calls_at: float = NEVER
+    unforeseen: bool = False
+    """An answer has brought what the pass did not know: no watch tells of it any more, so it is to be looked at."""
     told: Told | None = None
     """Which conditions were told as events; None before the first report."""
 
@@ -67,6 +69,11 @@ def replacing(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
 
 def _with(old: Mapping[str, str], new: Mapping[str, str | None]) -> dict[str, str]:
     return {key: value for key, value in {**old, **new}.items() if value is not None}
+
+
+def _state(entry: Entry | None) -> Any:
+    """What others write into an object, as far as it is used."""
+    return {} if entry is None or entry.item is None else entry.item.get("status") or {}
 
 
 def _with_metadata(manifest: Manifest, **more: str) -> Manifest:
@@ -101,7 +108,9 @@ class Applier:
             if isinstance(made, str):
                 problems.append(made)
                 continue
-            self._store.take(made, one.kind)
+            before = self._store.entry(one.kind, one.name, seen.owner.namespace)
+            if self._store.take(made, one.kind):
+                written.unforeseen |= _state(before) != _state(self._store.entry(one.kind, one.name, seen.owner.namespace))
             mark = mark_of(made)
             if seen.existing.get(one) != mark:
                 self._metrics.wrote(one.kind.name)
@@ -148,12 +157,16 @@ class Applier:
 
         What is made is not written over what is there: whatever came by this name since is found by the API server.
         """
+        kind, metadata = kind_of(manifest), manifest["metadata"]
         if uid is not None:
-            return await self._cluster.apply(_with_metadata(manifest, uid=uid))
+            try:
+                return await self._cluster.apply(_with_metadata(manifest, uid=uid))
+            except Contended:
+                await self._read(kind, metadata["name"], metadata["namespace"])
+                raise
         try:
             return await self._cluster.apply(_with_metadata(manifest, resourceVersion=NO_VERSION))
         except Contended:
-            kind, metadata = kind_of(manifest), manifest["metadata"]
             item = await self._cluster.find(kind, metadata["name"], metadata["namespace"])
             if item is None:  # gone again, or an API server that takes no version for what is still to be made
                 return await self._cluster.apply(manifest)
@@ -161,6 +174,13 @@ class Applier:
             if found is not None:
                 return f"{found.kind} {found.name} is there and is not this object's (of {found.holder}); it is left alone"
             return await self._cluster.apply(_with_metadata(manifest, uid=item["metadata"]["uid"]))
+
+    async def _read(self, kind: Kind, name: str, namespace: str) -> None:
+        """What is known of an object was found wrong: the API server is asked."""
+        self._store.shelf(kind).mark_stale((namespace, name))
+        item = await self._cluster.find(kind, name, namespace)
+        if item is not None and is_ours(item):  # others' are in another listing
+            self._store.take(item, kind)
 
     async def pods(self, seen: Observed, plan: Plan, written: Written) -> Observed:
         """Annotates pods, and again those that do not report in time. Returns what was observed, with the new annotations."""
@@ -175,20 +195,31 @@ class Applier:
                 written.annotated.setdefault(pod.name, now)
                 continue
             made = await self._cluster.patch(POD, pod.name, seen.owner.namespace, {"metadata": {"annotations": new}})
-            if made is not None:
-                self._store.take(made, POD)
+            facts[pod.name] = replace(pod, annotations=_with(pod.annotations, new))
+            if not self._take_pod(made, facts[pod.name], seen.owner.namespace, written):
+                continue
             self._metrics.wrote(POD.name)
             if DELETION_COST in new:
                 written.costs[pod.name] = now
             if set(new) - {DELETION_COST}:
                 written.annotated[pod.name] = now
-            facts[pod.name] = replace(pod, annotations=_with(pod.annotations, new))
         return replace(seen, pods=tuple(facts[pod.name] for pod in seen.pods))
 
-    async def vanished(self, seen: Observed) -> Observed:
+    def _take_pod(self, made: Manifest | None, expected: PodFact, namespace: str, written: Written) -> bool:
+        """Takes the answer to a write to a pod, from which it is to be as `expected`. Returns whether the pod is there."""
+        if made is None:
+            self._store.forget(Ref(POD, expected.name), namespace)
+            written.unforeseen = True
+            return False
+        answer = RelayAnswer(expected.status, expected.unreadable, expected.late)
+        if self._store.take(made, POD) and pod_fact(made, answer) != expected:
+            written.unforeseen = True
+        return True
+
+    async def vanished(self, seen: Observed, written: Written) -> Observed:
         """Has pods that have vanished counted as not ready, so that nobody is led there: a node's own controller does so after 40 s and
         more. A kubelet that is there knows better, and says so. Returns what was observed, with those as not ready that were written."""
-        gone = {pod.name for pod in vanished_pods(seen)}
+        gone = {pod.name: replace(pod, ready=False) for pod in vanished_pods(seen)}
         for name in sorted(gone):
             now = {"lastTransitionTime": _now(), "reason": VANISHED, "message": "answers neither the operator nor other relays"}
             condition = {"type": "Ready", "status": "False", **now}
@@ -199,14 +230,14 @@ class Applier:
                 raise
             except OperatorError as error:  # what else is to be done goes on
                 log.warning("a vanished pod still counts as ready", namespace=seen.owner.namespace, pod=name, error=str(error))
-                gone.discard(name)  # and is tried again in the next pass
+                del gone[name]  # and is tried again in the next pass
                 continue
-            if made is not None:
-                self._store.take(made, POD)
+            if not self._take_pod(made, gone[name], seen.owner.namespace, written):
+                continue
             self._metrics.wrote(POD.name)
             text = f"pod {name} answers neither the operator nor other relays: it counts as not ready, and its calls are started elsewhere"
             await self.event(seen.owner.reference, VANISHED, "Relays", text, warning=True)
-        return replace(seen, pods=tuple(replace(pod, ready=False) if pod.name in gone else pod for pod in seen.pods))
+        return replace(seen, pods=tuple(gone.get(pod.name, pod) for pod in seen.pods))
 
     async def tell_of_nowhere(self, seen: Observed, written: Written) -> None:
         """Tells of pods that end and have nowhere to move their calls, each once."""

@@ -8,7 +8,8 @@ from typing import Any
 
 import structlog
 
-from ..kubernetes.client import Cluster
+from ..errors import NotThere
+from ..kubernetes.client import CONFLICT_SECONDS, Cluster
 from ..kubernetes.kinds import DEPLOYMENT, LABEL_APP, LABEL_NAME, POD, RELAY_APP, VOICEASSIST, Manifest, Ref, owned_by
 from ..policy.deletion import FINALIZER, FLEX_SECONDS, RELEASE_ANNOTATION, release_at, waits_for_twilio
 from ..policy.resources.metadata import Reference, label_value
@@ -21,10 +22,15 @@ log = structlog.get_logger("voiceassist.reconcile")
 async def ensure_finalizer(cluster: Cluster, body: Mapping[str, Any]) -> Manifest | None:
     """Puts our finalizer on the object: it then goes only when its relays have ended their calls and Twilio is cleaned up.
 
-    Returns the object as it is now; None where nothing was written.
+    Returns the object as it is now; None where nothing was written, as it is there. Raises NotThere where the object is gone.
     """
     finalizers = list(body["metadata"].get("finalizers") or [])
-    return None if FINALIZER in finalizers else await _set_finalizers(cluster, body, [*finalizers, FINALIZER])
+    if FINALIZER in finalizers:
+        return None
+    made = await _set_finalizers(cluster, body, [*finalizers, FINALIZER])
+    if made is None:
+        raise NotThere("the object is gone, and has no finalizer; it is read once more", CONFLICT_SECONDS)
+    return made
 
 
 class Finalizer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,13 +11,15 @@ from voiceassist_crds.config import MAX_INSTRUCTIONS
 from voiceassist_crds.reasons import Reason
 from voiceassist_crds.resource import VoiceAssistSpec
 
+from ..errors import Retryable
 from ..kubernetes.client import Cluster
-from ..kubernetes.kinds import CONFIG_MAP, DEPLOYMENT, HTTP_ROUTE, POD, Kind, Manifest, Ref
+from ..kubernetes.kinds import CONFIG_MAP, DEPLOYMENT, HTTP_ROUTE, KINDS, POD, Kind, Manifest, Ref
 from ..kubernetes.store import Entry, Store, holder_of, owners_of
 from ..policy.allowed import Allowed
 from ..policy.egress import ca_bundle_problem
 from ..policy.endpoint_answers import report_of
-from ..policy.observed import CaBundleFact, DeploymentFact, EndpointFact, Observed, Orders, PodFact, PromptFact, RelayAnswer
+from ..policy.next_pass import RETRY_SECONDS
+from ..policy.observed import CaBundleFact, DeploymentFact, EndpointFact, Observed, Orders, PodFact, PromptFact, RelayAnswer, pod_fact
 from ..policy.ownership import Taken, named_as_before, needed_kinds, taken
 from ..policy.resources.config_map import KeptPrompt, kept_prompt, prompts_in_use
 from ..policy.resources.metadata import (
@@ -68,8 +70,10 @@ class Dependencies:
 async def observe(
     dependencies: Dependencies, body: Mapping[str, Any], conflicting: str, endpoint: EndpointFact | None, apply_error: str = ""
 ) -> Observed:
-    """Returns everything that a plan is made of. Raises ContractError for a spec that cannot be read, OperatorError for the cluster."""
+    """Returns everything that a plan is made of. Raises ContractError for a spec that cannot be read, OperatorError for the cluster,
+    Retryable as long as it is not known what there is of ours."""
     store, metadata = dependencies.store, body["metadata"]
+    _require_listings(store)
     namespace, name = metadata["namespace"], metadata["name"]
     spec = VoiceAssistSpec.read(body["spec"])
     uid = metadata["uid"]
@@ -83,14 +87,20 @@ async def observe(
     deployment, route = _item(ours, DEPLOYMENT, owner), _item(ours, HTTP_ROUTE, owner)
     references = dependencies.references
     route_problem = http_route_problem(route) if route is not None and spec.http_route is not None else ""
+    missing = [kind for kind in needed_kinds(owner, optional_kinds) if Ref(kind, owner.relay) not in ours]
     pods = await _pods(dependencies, owner, endpoint)
-    others = await _taken(dependencies, owner, ours, optional_kinds)
+    asked = await _taken_unwatched(dependencies.cluster, owner, missing)
+    credentials = await references.secret(namespace, spec.twilio.credentials_secret_ref.name)
+    model_key = await references.secret(namespace, spec.model.api_key_secret_ref.name)
+    prompt, ca_bundle = await _prompt(references, metadata, spec), await _ca_bundle(references, namespace, spec)
+    # Nothing is waited for from here on: of a name that is freed later, those that wait for it are told.
+    others = (*_taken(store, owner, missing), *asked)
     return Observed(
         owner=owner,
         generation=metadata["generation"],
-        credentials=await references.secret(namespace, spec.twilio.credentials_secret_ref.name),
-        model_key=await references.secret(namespace, spec.model.api_key_secret_ref.name),
-        prompt=await _prompt(references, metadata, spec),
+        credentials=credentials,
+        model_key=model_key,
+        prompt=prompt,
         kept_prompts=_kept_prompts(ours),
         orders=_orders(metadata),
         deployment=_deployment(deployment) if deployment is not None else None,
@@ -107,11 +117,18 @@ async def observe(
         created=metadata["creationTimestamp"],
         custom_endpoints=dependencies.custom_endpoints,
         installation=dependencies.installation,
-        ca_bundle=await _ca_bundle(references, namespace, spec),
+        ca_bundle=ca_bundle,
         allowed=dependencies.allowed,
         status=dict(body.get("status") or {}),
         apply_error=apply_error,
     )
+
+
+def _require_listings(store: Store) -> None:
+    """Raises Retryable as long as one of the listings that have what is ours was refused, or has not ended."""
+    for kind in KINDS:
+        if (kind.owned or kind is POD) and kind.watched and not store.shelf(kind).complete:
+            raise Retryable(f"list {kind.name}: not answered yet; without it, nothing is decided", RETRY_SECONDS)
 
 
 def _item(ours: Mapping[Ref, Entry], kind: Kind, owner: Owner) -> Manifest | None:
@@ -126,20 +143,21 @@ def _kept_prompts(ours: Mapping[Ref, Entry]) -> dict[str, KeptPrompt]:
     return in_use | dict(one for item in items if (one := kept_prompt(item)) is not None)
 
 
-async def _taken(dependencies: Dependencies, owner: Owner, ours: Mapping[Ref, Entry], optional: frozenset[Kind]) -> tuple[Taken, ...]:
-    """What others have by the names of objects that are still to be made; of kinds that are not watched the API server is asked."""
-    missing = [kind for kind in needed_kinds(owner, optional) if Ref(kind, owner.relay) not in ours]
-    found = await asyncio.gather(*(_holder(dependencies, kind, owner) for kind in missing))
-    return tuple(one for one in found if one is not None)
+def _taken(store: Store, owner: Owner, missing: Iterable[Kind]) -> Iterator[Taken]:
+    """What others have by the names of objects that are still to be made, of kinds that are watched."""
+    for kind in missing:
+        entry = store.entry(kind, owner.relay, owner.namespace) if kind.watched else None
+        if entry is not None and (one := taken(kind, owner.relay, entry.owners, entry.holder, owner.uid)) is not None:
+            yield one
 
 
-async def _holder(dependencies: Dependencies, kind: Kind, owner: Owner) -> Taken | None:
-    name, namespace = owner.relay, owner.namespace
-    if not kind.watched:
-        item = await dependencies.cluster.find(kind, name, namespace)
-        return None if item is None else taken(kind, name, owners_of(item), holder_of(item), owner.uid)
-    entry = dependencies.store.entry(kind, name, namespace)
-    return None if entry is None else taken(kind, name, entry.owners, entry.holder, owner.uid)
+async def _taken_unwatched(cluster: Cluster, owner: Owner, missing: Iterable[Kind]) -> list[Taken]:
+    """The same of kinds that are not watched: the API server is asked."""
+    kinds = [kind for kind in missing if not kind.watched]
+    found = await asyncio.gather(*(cluster.find(kind, owner.relay, owner.namespace) for kind in kinds))
+    there = ((kind, item) for kind, item in zip(kinds, found, strict=True) if item is not None)
+    every = (taken(kind, owner.relay, owners_of(item), holder_of(item), owner.uid) for kind, item in there)
+    return [one for one in every if one is not None]
 
 
 async def _prompt(references: References, metadata: Mapping[str, Any], spec: VoiceAssistSpec) -> PromptFact:
@@ -200,34 +218,12 @@ async def _pods(dependencies: Dependencies, owner: Owner, endpoint: EndpointFact
     )
     asked = [(pod["metadata"]["name"], pod["status"].get("podIP") or "") for pod in owned]
     answers = await dependencies.poller.ask_all(asked, report_of(endpoint))
-    return tuple(_pod(pod, answers.get(pod["metadata"]["name"], RelayAnswer())) for pod in owned)
+    return tuple(pod_fact(pod, answers.get(pod["metadata"]["name"], RelayAnswer())) for pod in owned)
 
 
 def _selected(pod: Manifest, owner: Owner) -> bool:
     labels = pod["metadata"].get("labels") or {}
     return all(labels.get(key) == value for key, value in owner.selector.items())
-
-
-def _pod(pod: Manifest, answer: RelayAnswer) -> PodFact:
-    state = pod.get("status") or {}
-    conditions = {one["type"]: one for one in state.get("conditions") or []}
-    container: Manifest = next(iter(state.get("containerStatuses") or []), {})
-    waiting = (container.get("state") or {}).get("waiting") or {}
-    scheduled = conditions.get("PodScheduled", {})
-    return PodFact(
-        name=pod["metadata"]["name"],
-        ip=state.get("podIP") or "",
-        ready=conditions.get("Ready", {}).get("status") == "True",
-        terminating="deletionTimestamp" in pod["metadata"] or state.get("phase") in {"Failed", "Succeeded"},
-        waiting_reason=waiting.get("reason") or "",
-        waiting_message=(waiting.get("message") or "")[:300],
-        unschedulable=(scheduled.get("message") or "")[:300] if scheduled.get("status") == "False" else "",
-        restarts=container.get("restartCount") or 0,
-        annotations=dict(pod["metadata"].get("annotations") or {}),
-        status=answer.status,
-        unreadable=answer.unreadable,
-        late=answer.late,
-    )
 
 
 def _deployment(item: Manifest) -> DeploymentFact:

@@ -18,7 +18,8 @@ from voiceassist_crds.errors import ContractError
 from voiceassist_crds.resource import VoiceAssistSpec
 
 from ..errors import NotLeading, OperatorError, Retryable
-from ..kubernetes.kinds import VOICEASSIST, Ref
+from ..kubernetes.kinds import VOICEASSIST
+from ..kubernetes.store import mark_of
 from ..metrics import OperatorMetrics
 from ..policy.canary.record import from_status
 from ..policy.condition import Condition
@@ -105,6 +106,8 @@ class Reconciler:
         self._seen: Observed | None = None
         self._generation: int | None = None
         """The object's, in the last pass that observed everything."""
+        self._went_by: Any = None
+        """What people write of the object, as the last pass that observed everything had it."""
         self._observed_at = float("-inf")
         self._written = Written()
         self._apply_error = ""
@@ -163,12 +166,20 @@ class Reconciler:
         entry = self._dependencies.store.entry(VOICEASSIST, self.name, self.namespace)
         return entry is not None and entry.item is not None and entry.item["metadata"].get("generation") != self._generation
 
+    def _is_changed(self) -> bool:
+        """Whether the object is another by now than the last pass went by.
+
+        An answer to a write of our own may have brought that: kopf's delivery of it is no news then, and wakes nobody.
+        """
+        entry = self._dependencies.store.entry(VOICEASSIST, self.name, self.namespace)
+        return entry is not None and entry.uid == self.uid and entry.item is not None and _by_people(entry.item) != self._went_by
+
     def _observes_anew(self) -> bool:
         since_observed = None if self._seen is None else time.monotonic() - self._observed_at
         return observe_anew(stale=self._stale, since_observed=since_observed, resync=until_resync(self._seen, self._resync))
 
     async def _pass_once(self, *, anew: bool) -> float | None:
-        self._stale = False
+        self._stale = self._written.unforeseen = False
         self._wake.clear()
         begin, outcome, pause = time.monotonic(), "ok", RETRY_SECONDS
         try:
@@ -187,6 +198,8 @@ class Reconciler:
         except Exception:  # a defect of ours must not end this reconciler, nor others
             outcome, self._seen, self._read = "error", None, True
             self._log.exception("reconcile failed by a defect, tried again")
+        if not self._read and (self._written.unforeseen or self._is_changed()):
+            self.wake()
         if anew or outcome != "ok":
             self._metrics.reconciled(outcome, time.monotonic() - begin)
         return pause
@@ -194,11 +207,12 @@ class Reconciler:
     async def _observing_pass(self) -> float:
         """Observes everything, then goes on as every pass does. Returns the seconds until the next pass."""
         body = await self._body()
+        self._went_by = _by_people(body)
         if "deletionTimestamp" in body["metadata"]:
             return await self._delete(body)
         if (with_ours := await ensure_finalizer(self._dependencies.cluster, body)) is not None:
             self._dependencies.store.take(with_ours, VOICEASSIST)
-            body = with_ours
+            body, self._went_by = with_ours, _by_people(with_ours)
         self._note_references(body)
         try:
             self._seen = await observe(self._dependencies, body, self._conflicting(), self._endpoint.found, self._apply_error)
@@ -217,12 +231,12 @@ class Reconciler:
         if known is not None and not self._read and "deletionTimestamp" not in known["metadata"]:
             return known
         self._read = False
+        self._dependencies.store.shelf(VOICEASSIST).mark_stale((self.namespace, self.name))
         body = await self._dependencies.cluster.get(VOICEASSIST, self.name, self.namespace)
+        if body is not None:
+            self._dependencies.store.take(body, VOICEASSIST)
         if body is None or body["metadata"]["uid"] != self.uid:
-            if known is not None:
-                self._dependencies.store.forget(Ref(VOICEASSIST, self.name), self.namespace)
             raise _Gone
-        self._dependencies.store.take(body, VOICEASSIST)
         return body
 
     def _note_unknown(self, what: str, fields: tuple[str, ...]) -> None:
@@ -314,7 +328,7 @@ class Reconciler:
                 plan = make_plan(replace(seen, apply_error=error), _now())
         if not seen.owner.spec.paused:
             seen = await self._applier.pods(seen, plan, self._written)
-            seen = await self._applier.vanished(seen)
+            seen = await self._applier.vanished(seen, self._written)
         await self._applier.tell_of_nowhere(seen, self._written)
         self._seen = await self._applier.report(seen, plan, self._written)
         self._settled = self._leaves_nothing(plan, self._seen)
@@ -349,6 +363,11 @@ class Reconciler:
                 self._metrics.rolled_out(self.namespace, self.name, now - self._rolling_since)
                 self._log.info("rolled out", revision=plan.config.config_revision, seconds=round(now - self._rolling_since, 2))
             self._rolling_since = None
+
+
+def _by_people(body: Mapping[str, Any]) -> tuple[str, list[str]]:
+    """What changes with everything in a VoiceAssist but its status."""
+    return mark_of(body), list(body["metadata"].get("finalizers") or [])
 
 
 def _answered(pod: PodFact, answer: RelayAnswer) -> PodFact:

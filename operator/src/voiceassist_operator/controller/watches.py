@@ -90,7 +90,7 @@ def _announcing(workers: Workers) -> Receiver:
 
     def one_listed(item: Manifest) -> None:
         listed.add(item["metadata"]["uid"])
-        workers.object_announced(item)
+        workers.object_listed(item)
 
     return Receiver(
         workers.object_announced,
@@ -186,7 +186,7 @@ class Watches:
             group.create_task(self._begin())
 
     async def _begin(self) -> None:
-        """Lets the reconcilers begin when all that there is was listed."""
+        """Lets the reconcilers begin when all listings have ended or were refused; which of them it needs, each pass knows."""
         for watch in self._watches:
             await watch.answered.wait()
         await self._optional.answered.wait()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..kubernetes.kinds import VOICEASSIST, Ref
-from ..kubernetes.store import Store
+from ..kubernetes.store import Store, newer
 from ..policy.claims import Claims
 from ..policy.resources.metadata import label_value
 from .reconciler import Reconciler
@@ -45,8 +45,8 @@ class Workers:
         if self._closed:
             return
         metadata = body["metadata"]
-        uid = metadata["uid"]
-        self._delivered[uid] = metadata.get("resourceVersion", "")
+        uid, version, before = metadata["uid"], metadata.get("resourceVersion", ""), self._delivered.get(metadata["uid"], "")
+        self._delivered[uid] = version
         self._overdue.pop(uid, None)
         news = self._store.take(body, VOICEASSIST)
         for affected in self._claims.note(body):
@@ -58,11 +58,13 @@ class Workers:
             self._by_uid[uid], self._tasks[uid] = reconciler, task
             self._by_label.setdefault(_place(reconciler), set()).add(uid)
             task.add_done_callback(lambda _: self._ended(uid))
+        elif before and newer(before, version):  # kopf delivers in order: the cluster was put back to an earlier state
+            self._read(uid)
         elif news:
             self._wake(uid)
 
     def begin(self) -> None:
-        """All that there is was listed: passes may begin."""
+        """All that there is was listed, as far as we may: passes may begin."""
         self._begun.set()
 
     async def _run(self, reconciler: Reconciler) -> None:
@@ -85,6 +87,14 @@ class Workers:
         elif uid not in self._overdue:
             self._overdue[uid] = time.monotonic()
             asyncio.get_running_loop().call_later(OVERDUE_SECONDS, self._read_overdue, uid)
+
+    def object_listed(self, item: Mapping[str, Any]) -> None:
+        """The listing of metadata has an object; where what is known is newer than that, the cluster may have been put back."""
+        self.object_announced(item)
+        metadata = item["metadata"]
+        entry = self._store.entry(VOICEASSIST, metadata["name"], metadata["namespace"])
+        if entry is not None and entry.uid == metadata["uid"] and newer(entry.version, metadata["resourceVersion"]):
+            self._read(metadata["uid"])
 
     def object_gone(self, uid: str) -> None:
         """The watch of metadata says that an object is gone: nothing is owed any more."""
@@ -157,6 +167,10 @@ class Workers:
         self._by_label[place].discard(uid)
         if not self._by_label[place]:
             del self._by_label[place]
+        self._delivered.pop(uid, None)
+        self._overdue.pop(uid, None)
+        for affected in self._claims.drop(uid):
+            self._wake(affected)
 
 
 def _place(reconciler: Reconciler) -> tuple[str, str]:

@@ -56,7 +56,8 @@ class Cluster:
             tls = verify_cluster(config.cluster, config.user, config.abs_file, trust_env=False)
             transport = ApiTransport(verify=tls, trust_env=False, sent=sent)
             client = AsyncClient(config=config, field_manager=MANAGER, timeout=timeout, trust_env=False, transport=transport)
-            http = connect_http(config, ConnectionParams(timeout=timeout, trust_env=False, transport=cast(Any, transport)))
+            watching = ApiTransport(verify=tls, trust_env=False, sent=sent)  # of their own: watches hold connections for good
+            http = connect_http(config, ConnectionParams(timeout=timeout, trust_env=False, transport=cast(Any, watching)))
             return cls(client, http, may_write)
         except (ConfigError, OSError, ValueError, TypeError, LookupError, yaml.YAMLError):
             text = "no cluster: neither a service account nor KUBECONFIG can be used"

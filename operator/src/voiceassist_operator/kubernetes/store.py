@@ -32,6 +32,8 @@ _OTHERS_ANNOTATIONS = frozenset({"deployment.kubernetes.io/revision", "kubectl.k
 """Written by the cluster itself, or as long as an object: neither is kept, nor seen as a change."""
 RELAY_ENDING = "-relay"
 """With this the names of all objects end of which others may have one; of ConfigMaps all are known, as they are referred to."""
+MOST_GONE = 4096
+"""Deletions of one shelf that are remembered; of more the newest."""
 _METADATA = ("name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp", "labels", "finalizers")
 
 
@@ -64,6 +66,15 @@ class _Held:
     serial: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Gone:
+    """An object that is not there any more: what comes late of it does not bring it back."""
+
+    version: str
+    """Of the deletion; where that is not known, the last that was seen."""
+    serial: int
+
+
 def newer(one: str, other: str) -> bool:
     """Returns whether one resourceVersion is newer than another of the same object; one that is no number counts as newer."""
     return int(one) > int(other) if one.isdigit() and other.isdigit() else one != other
@@ -75,6 +86,10 @@ class Shelf:
     def __init__(self, store: Store, kind: Kind) -> None:
         self._store, self.kind = store, kind
         self.held: dict[tuple[str, str], _Held] = {}
+        self.complete = False
+        """A listing has ended: what is not here is not there. Without one, nothing follows from what is missing."""
+        self._gone: dict[tuple[str, str], _Gone] = {}
+        """Deletions, until a listing that began after them has ended."""
         self._listed: set[tuple[str, str]] | None = None
         self._since = 0
 
@@ -85,7 +100,8 @@ class Shelf:
     def end_listing(self) -> list[tuple[str, str]]:
         """Returns what is gone, as it was not listed; what was written meanwhile stays. Namespace and name of each."""
         gone = [key for key, one in self.held.items() if self._listed is not None and key not in self._listed and one.serial <= self._since]
-        self._listed = None
+        self._listed, self.complete = None, True
+        self._gone = {key: one for key, one in self._gone.items() if one.serial > self._since}
         for key in gone:
             self.forget(key)
         return gone
@@ -95,16 +111,18 @@ class Shelf:
         key = _key(item)
         if not self._concerns(key[1], item):
             return False
-        held = self.held.get(key)
+        held, gone = self.held.get(key), self._gone.get(key)
         entry = _entry(self.kind, item, uncompared=listed or (held is not None and bool(held.entry.fields)))
         if listed and self._listed is not None:
             self._listed.add(key)
-            doubtless = held is not None and held.serial <= self._since  # else it was written since the listing began
-        else:
-            doubtless = False
+        known = gone if held is None else held
+        doubtless = listed and self._listed is not None and known is not None and known.serial <= self._since  # not written since it began
         if held is not None and not (newer(entry.version, held.entry.version) or (doubtless and entry.version != held.entry.version)):
             return False
+        if held is None and gone is not None and not (newer(entry.version, gone.version) or doubtless):
+            return False
         self._store.serial += 1
+        self._gone.pop(key, None)
         if held is not None:
             self._store._unindex(self.kind, key, held.entry)
         self.held[key] = _Held(entry, self._store.serial)
@@ -113,20 +131,39 @@ class Shelf:
 
     def _concerns(self, name: str, item: Mapping[str, Any]) -> bool:
         """Whether more is to be known of an object than that it is there: of others' objects only where they have a name for our own."""
-        return not self.kind.owned or self.kind is CONFIG_MAP or name.endswith(RELAY_ENDING) or _is_ours(item)
+        return not self.kind.owned or self.kind is CONFIG_MAP or name.endswith(RELAY_ENDING) or is_ours(item)
 
     def drop(self, item: Mapping[str, Any]) -> bool:
         """An object is gone, or selected no more. Returns whether that is news."""
-        key = _key(item)
-        held = self.held.get(key)
-        if held is None or newer(held.entry.version, str(item["metadata"].get("resourceVersion") or "")):
+        key, version = _key(item), str(item["metadata"].get("resourceVersion") or "")
+        held, gone = self.held.get(key), self._gone.get(key)
+        if held is None:
+            if self._concerns(key[1], item) and (gone is None or newer(version, gone.version)):
+                self._remember_gone(key, version)
             return False
-        self.forget(key)
+        if newer(held.entry.version, version):
+            return False
+        self.forget(key, version)
         return True
 
-    def forget(self, key: tuple[str, str]) -> None:
-        """An object is gone, by namespace and name."""
-        self._store._unindex(self.kind, key, self.held.pop(key).entry)
+    def forget(self, key: tuple[str, str], version: str = "") -> None:
+        """An object is gone, by namespace and name; `version` is that of its deletion, where it is known."""
+        entry = self.held.pop(key).entry
+        self._store._unindex(self.kind, key, entry)
+        self._remember_gone(key, version or entry.version)
+
+    def mark_stale(self, key: tuple[str, str]) -> None:
+        """What is known of an object, by namespace and name, is not believed any more: what is read next counts, be it older."""
+        self._gone.pop(key, None)
+        if (held := self.held.pop(key, None)) is not None:
+            self._store._unindex(self.kind, key, held.entry)
+
+    def _remember_gone(self, key: tuple[str, str], version: str) -> None:
+        self._gone.pop(key, None)
+        while len(self._gone) >= MOST_GONE:
+            del self._gone[next(iter(self._gone))]
+        self._store.serial += 1
+        self._gone[key] = _Gone(version, self._store.serial)
 
 
 class Store:
@@ -193,7 +230,7 @@ def _entry(kind: Kind, item: Mapping[str, Any], *, uncompared: bool) -> Entry:
     """`uncompared`: nobody knows yet whether the object is as it is wanted."""
     metadata = item["metadata"]
     version, labels = str(metadata.get("resourceVersion") or ""), metadata.get("labels") or {}
-    ours, name = _is_ours(item), metadata["name"]
+    ours, name = is_ours(item), metadata["name"]
     if kind is SECRET or (kind is CONFIG_MAP and not ours and not name.endswith(RELAY_ENDING)):
         return Entry(version)
     if kind is VOICEASSIST:
@@ -208,7 +245,8 @@ def _entry(kind: Kind, item: Mapping[str, Any], *, uncompared: bool) -> Entry:
     return Entry(version, metadata.get("uid") or "", mark_of(item), label, owners, holder, _kept(kind, item), applied, fields)
 
 
-def _is_ours(item: Mapping[str, Any]) -> bool:
+def is_ours(item: Mapping[str, Any]) -> bool:
+    """Returns whether an object bears our label."""
     return bool((item["metadata"].get("labels") or {}).get(LABEL_MANAGED_BY) == MANAGER)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from voiceassist_crds.reasons import Reason
 from voiceassist_crds.status import RelayStatus
 
-from ..kubernetes.kinds import Kind, Ref
+from ..kubernetes.kinds import Kind, Manifest, Ref
 from ..twilio.model.observed import TwilioFact
 from .allowed import Allowed
 from .ownership import Taken
@@ -95,6 +95,29 @@ class PodFact:
     """It answers for its status, but not in a form that this version can read."""
     late: bool = False
     """The status is that of an earlier answer: it gives none now."""
+
+
+def pod_fact(pod: Manifest, answer: RelayAnswer) -> PodFact:
+    """Returns what is known of a pod, by the cluster and by its relay."""
+    state = pod.get("status") or {}
+    conditions = {one["type"]: one for one in state.get("conditions") or []}
+    container: Manifest = next(iter(state.get("containerStatuses") or []), {})
+    waiting = (container.get("state") or {}).get("waiting") or {}
+    scheduled = conditions.get("PodScheduled", {})
+    return PodFact(
+        name=pod["metadata"]["name"],
+        ip=state.get("podIP") or "",
+        ready=conditions.get("Ready", {}).get("status") == "True",
+        terminating="deletionTimestamp" in pod["metadata"] or state.get("phase") in {"Failed", "Succeeded"},
+        waiting_reason=waiting.get("reason") or "",
+        waiting_message=(waiting.get("message") or "")[:300],
+        unschedulable=(scheduled.get("message") or "")[:300] if scheduled.get("status") == "False" else "",
+        restarts=container.get("restartCount") or 0,
+        annotations=dict(pod["metadata"].get("annotations") or {}),
+        status=answer.status,
+        unreadable=answer.unreadable,
+        late=answer.late,
+    )
 
 
 @dataclass(frozen=True, slots=True)
