@@ -7,14 +7,14 @@ import base64
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
 from integration.light_model import LightModel, Manner
-from integration.model_client_rig import SILENCE, Call, calling, relay_config, speech
+from integration.model_client_rig import QUICK, SILENCE, Call, calling, relay_config, speech
 from support.eventually import eventually
 from voiceassist_crds.config import RelayConfig
 from voiceassist_crds.messages import AssistState, StatusReason, Track
@@ -38,6 +38,10 @@ class Session:
     @property
     def transcribes(self) -> bool:
         return "intent=transcription" in self.path
+
+    def header(self, name: str) -> str | None:
+        assert self.socket.request is not None
+        return self.socket.request.headers.get(name)
 
     async def say(self, kind: str, **fields: Any) -> None:
         await self.socket.send(json.dumps({"type": kind, "event_id": "event", **fields}))
@@ -127,6 +131,131 @@ async def test_gateways_a_server_that_counts_a_quarter_is_told_of_until_it_count
         count.share = 1.0
         await hear(call, 8, lambda: bool(call.heard.heard_right))
         assert call.heard.states[-1][:2] == (AssistState.LIVE, StatusReason.STARTED), "the alarm is over"
+
+
+@pytest.mark.parametrize(("form", "size"), [("PCMU", 20), ("PCM16k", 80), ("PCM24k", 120)])
+async def test_gateways_both_sessions_get_audio_in_the_format_that_is_set_and_the_secret_headers(form: str, size: float) -> None:
+    """A second of audio: Portkey wants a header of its own with each session, which may be a secret."""
+
+    async def answer(session: Session, event: dict[str, Any]) -> None:
+        if event["type"] == "session.update":
+            await session.say("session.updated", session={})
+
+    secret, name = (("X-Portkey-Config", "secret"),), "audio/pcmu" if form == "PCMU" else "audio/pcm"
+    async with gateway(answer) as (url, sessions):
+        config = config_of(url, tracks="Both", audioFormat=form)
+        async with calling(None, config=config, headers=lambda: secret) as call:
+            await call.heard.until(lambda: call.heard.tracks == [None] and call.heard.states, "both sessions")
+            call.say(SILENCE * 50)
+            call.say(SILENCE * 50, inbound=False)
+            await eventually(lambda: all(session.heard_ms > 49 * size for session in sessions), "the audio", seconds=60)
+            assert all(50 * size - 1 <= session.heard_ms <= 50 * size for session in sessions)
+            assert [session.header("X-Portkey-Config") for session in sessions] == ["secret", "secret"]
+            assert [session.update["audio"]["input"]["format"]["type"] for session in sessions] == [name, name]
+
+
+# settings while a call goes on
+
+
+async def test_gateways_what_is_taken_back_during_a_call_is_said_and_what_cannot_be_changed_is_not() -> None:
+    """The strength of the noise reduction keeps its value where a later update leaves it out; tracing cannot be set twice."""
+    updates: dict[bool, list[dict[str, Any]]] = {True: [], False: []}
+
+    async def answer(session: Session, event: dict[str, Any]) -> None:
+        if event["type"] == "session.update":
+            updates[session.transcribes].append(event["session"])
+            await session.say("session.updated", session={})
+
+    async with gateway(answer) as (url, _):
+        before = config_of(url, tracks="Both", noiseReduction="FarField", noiseReductionStrength=0.4, tracing="Auto")
+        after = config_of(url, tracks="Both", noiseReduction="FarField", tracing="Auto")
+        async with calling(None, config=before) as call:
+            await call.heard.until(lambda: call.heard.tracks == [None] and call.heard.states, "both sessions")
+            call.client.use(after, after.prompts[0])
+            await eventually(lambda: all(len(told) == 2 for told in updates.values()), "both are told", seconds=60)
+    for told in updates.values():
+        strengths = [update["audio"]["input"]["noise_reduction"]["strength"] for update in told]
+        assert strengths == [0.4, 1.0]
+    assert ["tracing" in update for update in updates[False]] == [True, False]
+
+
+@pytest.mark.loop("virtual")
+async def test_gateways_a_session_is_replaced_before_a_life_ends_that_the_server_does_not_tell() -> None:
+    async with LightModel(clock=asyncio.get_running_loop().time) as server:
+        config = relay_config(server, model={"sessionSeconds": 60}, audio={"tracks": "Customer"})
+        async with calling(server, config=config, limits=DEFAULT_LIMITS) as call:
+            await call.live()
+            await asyncio.sleep(40)
+            assert len(server.opened) == 1
+            await asyncio.sleep(20)
+            assert len(server.opened) == 2
+            assert [state for state, _, _ in call.heard.states] == [AssistState.LIVE]
+
+
+# refusals behind a 101
+
+
+async def test_gateways_an_error_before_the_session_stands_is_told_in_the_gateways_words() -> None:
+    async def answer(session: Session, event: dict[str, Any]) -> None:
+        if event["type"] == "session.update":
+            await session.say("error", error={"type": "invalid_request_error", "code": 503.5, "message": "No deployment of x left"})
+            await session.socket.close(1011)
+
+    async with gateway(answer) as (url, _), calling(None, config=config_of(url)) as call:
+        await call.heard.until(lambda: call.heard.states, "it is told")
+        state, reason, message = call.heard.states[-1]
+        assert (state, reason) == (AssistState.RECONNECTING, StatusReason.MODEL_MISCONFIGURED)
+        assert "refuses the session: “No deployment of x left”" in message
+
+
+async def test_gateways_an_error_behind_which_nothing_comes_is_told_in_the_gateways_words() -> None:
+    async def answer(session: Session, event: dict[str, Any]) -> None:
+        if event["type"] == "session.update" and session.transcribes:
+            await session.say("error", error="No deployment of x left")
+        elif event["type"] == "session.update":
+            await session.say("session.updated", session={})
+
+    limits = replace(QUICK, update=0.5)
+    async with gateway(answer) as (url, _), calling(None, config=config_of(url, tracks="Both"), limits=limits) as call:
+        await call.heard.until(lambda: any(call.heard.tracks), "it is told")
+        (told,) = [one for one in call.heard.tracks if one is not None][:1]
+        assert "refuses the session: “No deployment of x left”" in told
+
+
+# a policy
+
+
+async def test_gateways_a_turn_that_a_guardrail_blocks_is_told_and_its_words_are_no_suggestion() -> None:
+    """LiteLLM 1.110.2: an error, the item deleted, a user's item of its own, and a response to that."""
+    blocked = asyncio.Event()
+
+    async def answer(session: Session, event: dict[str, Any]) -> None:
+        if event["type"] == "session.update":
+            await session.say("session.updated", session={})
+        elif event["type"] == "input_audio_buffer.append" and session.heard_ms == 2000:
+            await session.say("input_audio_buffer.speech_started", item_id="item_1", audio_start_ms=100)
+            await session.say("input_audio_buffer.speech_stopped", item_id="item_1", audio_end_ms=1500)
+            await session.say("input_audio_buffer.committed", item_id="item_1")
+        elif event["type"] == "response.create":
+            await session.say("error", error={"type": "guardrail_violation", "code": "content_policy_violation", "message": "blocked"})
+            await session.say("conversation.item.deleted", item_id="item_1")
+            told = {"id": "item_2", "type": "message", "role": "assistant", "content": [{"type": "text", "text": "I cannot discuss that."}]}
+            await session.say("response.created", response={"id": "theirs"})
+            await session.say("response.output_item.added", response_id="theirs", item=told)
+            await session.say("response.output_item.done", response_id="theirs", item=told)
+            await session.say("response.done", response={"id": "theirs", "status": "completed", "output": [told]})
+            blocked.set()
+
+    async with gateway(answer) as (url, _), calling(None, config=config_of(url)) as call:
+        await call.live()
+        call.say(SILENCE * 100)
+        await asyncio.wait_for(blocked.wait(), 60)
+        await call.heard.until(lambda: call.heard.turns, "the turn's outcome")
+        await eventually(lambda: call.sample("realtime_errors_total", code="foreign_response") == 1, "theirs is seen", seconds=60)
+        assert call.heard.outcomes == ["blocked"]
+        assert call.heard.states[-1][:2] == (AssistState.LIVE, StatusReason.TURN_BLOCKED)
+        assert call.sample("realtime_errors_total", code="blocked") == 1
+        assert not call.heard.suggestions and not call.heard.drafts
 
 
 # audio that makes a gateway close

@@ -209,3 +209,51 @@ async def test_a_short_silence_between_turns_does_not_cut_the_phrase(server: Rea
     (found,) = await try_model(snapshot(server, model=model))
     assert not found.misread, found
     assert ledgers(server)[0].received["response.create"] == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "said"),
+    [
+        ({"type": "invalid_request_error", "message": "No deployment of x left"}, PeerReason.MISCONFIGURED, "“No deployment of x left”"),
+        ({"type": "guardrail_error", "message": "429: {'error': 'sk-abc12345 has too many'}"}, PeerReason.RATE_LIMITED, "has too many"),
+        ({"code": "session_limit_reached", "message": "All 4 sessions are in use"}, PeerReason.RATE_LIMITED, "All 4 sessions are in use"),
+        ({"code": "credit_balance_exhausted"}, PeerReason.QUOTA, "credit_balance_exhausted"),
+    ],
+)
+async def test_a_gateway_that_accepts_and_then_refuses_is_told_in_its_words(
+    server: RealtimeServer, error: dict[str, str], reason: PeerReason, said: str
+) -> None:
+    """As LiteLLM and speech-to-speech do: 101, an error, and a close that says nothing."""
+
+    async def session(socket: ServerConnection) -> None:
+        await socket.send(json.dumps({"type": "error", "error": error}))
+        await socket.close(1011)
+
+    async with serve(session, "127.0.0.1", 0) as model:
+        url = f"ws://127.0.0.1:{model.sockets[0].getsockname()[1]}/v1"
+        with pytest.raises(Unwell) as caught:
+            await check_model(snapshot(server, model={"url": url}))
+    assert caught.value.reason is reason, caught.value.message
+    assert said in caught.value.message
+    for never in ("None", "sk-", "refused the key"):
+        assert never not in caught.value.message
+
+
+async def test_a_403_blames_nobody_and_the_session_is_asked_for_with_the_secret_headers(server: RealtimeServer) -> None:
+    """Starlette's answer to a path that it does not know is the same as to a wrong key."""
+    seen: list[str] = []
+
+    def answer(connection: ServerConnection, request: Request) -> Response:
+        seen.append(request.headers.get("X-Portkey-Config", ""))
+        return connection.respond(403, "")
+
+    async def nothing(_: ServerConnection) -> None: ...
+
+    async with serve(nothing, "127.0.0.1", 0, process_request=answer) as model:
+        url = f"ws://127.0.0.1:{model.sockets[0].getsockname()[1]}/v1"
+        config = snapshot(server, model={"url": url, "headers": [{"name": "X-Portkey-Config"}]}).config
+        with pytest.raises(Unwell) as caught:
+            await check_model(Snapshot(config, Secrets(model_key="sk-test", model_headers=(("X-Portkey-Config", "secret"),)), ""))
+    assert seen == ["secret"]
+    assert "takes no session from us (HTTP 403); check the key, model.name and model.url" in caught.value.message
+    assert "secret" not in caught.value.message

@@ -119,7 +119,7 @@ async def test_what_the_server_asks_for_is_heeded_and_those_who_were_asked_at_on
     async with AsyncExitStack() as stack:
         calls = [await stack.enter_async_context(calling(server, **one_track(server), chance=lambda c=c: c)) for c in chances]
         await eventually(lambda: len(server.dials) == len(chances), "refused", seconds=120)
-        first = max(server.dials)
+        first = min(server.dials)  # on a busy machine they are dialled one after the other
         server.manner = Manner()
         await eventually(lambda: len(server.live) == len(chances), "all taken", seconds=120)
         again = server.dials[len(chances) :]

@@ -10,14 +10,16 @@ from pathlib import Path
 
 import pytest
 
+from voiceassist_crds.config import AudioFormat
 from voiceassist_crds.names import sync_stream
 from voiceassist_demo.feed import Event
 
 from .bench.__main__ import result_of
+from .bench.extras import formats
 from .bench.first_drafts import Recording, compared, first_drafts
 from .bench.measuring import Scope, measure
 from .bench.processes import RELAYS, Cores, rig
-from .bench.report import BEGIN, END, versus, write
+from .bench.report import BEGIN, END, by_format, versus, write
 from .bench.rows import Cell, Sample, beside, fitting, rows, versus_base
 
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")
@@ -54,6 +56,19 @@ def test_audio_that_is_not_the_next_frame_is_seen(tmp_path: Path) -> None:
         seen = there.ask("measure 0.3")
         assert seen["wrong"] > 0
         assert "another frame than the next one" in seen["first"]
+
+
+def test_every_frame_is_there_in_each_format_and_another_format_is_seen(tmp_path: Path) -> None:
+    """Of PCM the generator makes mu-law again: each frame is the next one, to the byte."""
+    found = formats(tmp_path, Cores(None, None), 3, 0.4, 1)
+    assert [one["format"] for one in found] == ["PCMU", "PCM16k", "PCM24k"]
+    assert [one["wrong"] for one in found] == ["", "", ""]
+    assert all(one["cpuUsPerFrame"] > 0 for one in found)
+    assert "| PCM24k to the model, 3 calls |" in by_format(found)[2]
+    with rig(tmp_path, "ours", 1, Cores(None, None), tls=False, most=2, audio_format=AudioFormat.PCM16K) as there:
+        there.ask("pcm 3")
+        there.ask("grow 1 50 1")
+        assert "no frame of this rate" in there.ask("measure 0.3")["first"]
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .extras import measure_base, measure_extras, memory
+from .extras import formats, measure_base, measure_extras, memory
 from .measuring import FULL_RUN, QUICK, Scope, measure, say, scratch
 from .processes import Cores, rig
-from .report import BUSY, flat, machine, text, versus, write
+from .report import BUSY, by_format, flat, machine, text, versus, write
 from .rows import BASE, LIMIT, OURS, Sample, beside, rows, versus_base
 
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs/performance.md"
@@ -57,11 +57,12 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="one round of short samples: under 2 minutes, and no more than a hint")
     parser.add_argument("--write", action="store_true", help="put the tables into docs/performance.md")
     parser.add_argument("--memory", type=float, default=0, metavar="MINUTES", help="nothing but the memory of calls that last so long")
-    parser.add_argument("--calls", type=int, default=100, help="calls for --memory (default: %(default)s)")
+    parser.add_argument("--calls", type=int, default=100, help="calls for --memory and --formats (default: %(default)s)")
     parser.add_argument("--session-seconds", type=int, default=3600, help="a session's life, for --memory (default: %(default)s)")
     parser.add_argument(
         "--base", type=Path, metavar="CHECKOUT", help="the checkout of another commit, with its .venv: compare with its relay"
     )
+    parser.add_argument("--formats", action="store_true", help="nothing but what the formats of audio cost")
     options = parser.parse_args()
     cores = Cores.found()
     if cores.relay is None:
@@ -70,6 +71,11 @@ def main() -> int:
         found = long_calls(cores, options.memory, options.calls, options.session_seconds)
         print(json.dumps(found, indent=1) if options.json else flat(found))
         return 1 if found["wrong"] else 0
+    if options.formats:
+        with scratch() as folder:
+            costs = formats(folder, cores, options.calls, 1.0 if options.quick else 2.5, 1 if options.quick else 5)
+        print(json.dumps(costs, indent=1) if options.json else "\n".join(by_format(costs)))
+        return 1 if any(one["wrong"] for one in costs) else 0
     scope = QUICK if options.quick else FULL_RUN
     flags = "".join(f" {name}=1" for name in ("json", "quick") if getattr(options, name))
     if options.base is not None:

@@ -1,4 +1,4 @@
-"""What the table does not say: starts and ends of calls, memory over time, a scrape, and frames joined into one append."""
+"""What the table does not say: starts and ends of calls, memory over time, a scrape, frames joined into one append, audio formats."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from array import array
 from pathlib import Path
 from typing import Any
 
+from voiceassist_crds.config import AudioFormat
 from voiceassist_relay.interfaces import TurnTiming
 from voiceassist_relay.metrics.relay_metrics import MAX_REVISIONS, RelayMetrics
 from voiceassist_relay.realtime.core.audio_buffer import AudioBuffer
@@ -19,7 +20,7 @@ from voiceassist_relay.realtime.core.limits import DEFAULT_LIMITS
 from .first_drafts import measure_first_drafts
 from .measuring import sample, say, scratch, settle, warm
 from .processes import HERE, Cores, Rig, rig
-from .rows import BASE, OURS, Cell
+from .rows import BASE, OURS, Cell, Sample
 
 BURST = 200
 SCRAPED = 500
@@ -209,6 +210,31 @@ def joined(folder: Path, cores: Cores, calls: int, seconds: float, rounds: int) 
     ]
 
 
+def formats(folder: Path, cores: Cores, calls: int, seconds: float, rounds: int) -> list[dict[str, Any]]:
+    """What a frame costs the whole process in each format that the model may take, in turn, and how much of that as it comes."""
+    found: dict[AudioFormat, list[Sample]] = {form: [] for form in AudioFormat}
+    for _ in range(rounds):
+        for form, samples in found.items():
+            with rig(folder, OURS, 1, cores, tls=False, audio_format=form) as there:
+                base = warm(there)
+                samples.append(sample(there, Cell(OURS, form.value, 1, False), calls, seconds, base, cores))
+    plain = statistics.median(s.cpu_us_per_frame for s in found[AudioFormat.PCMU])
+    return [
+        {
+            "format": form.value,
+            "calls": calls,
+            "cpuUsPerFrame": round(cost := statistics.median(s.cpu_us_per_frame for s in samples), 2),
+            "ratio": round(cost / plain, 3),
+            "ratios": [round(s.cpu_us_per_frame / p.cpu_us_per_frame, 3) for s, p in zip(samples, found[AudioFormat.PCMU], strict=True)],
+            "p50Ms": round(statistics.median(s.p50_us for s in samples) / 1000, 2),
+            "p99Ms": round(statistics.median(s.p99_us for s in samples) / 1000, 2),
+            "void": [s.void for s in samples if s.void],
+            "wrong": next((s.fault for s in samples if s.fault), ""),
+        }
+        for form, samples in found.items()
+    ]
+
+
 def begun_calls(folder: Path, relay: str, cores: Cores, base: Path | None, *, quick: bool) -> dict[str, Any]:
     """What calls of one relay cost at their beginning, and what they hold."""
     found: dict[str, Any] = {}
@@ -249,4 +275,6 @@ def measure_extras(cores: Cores, *, quick: bool) -> dict[str, Any]:
             say(f"scrape: {found['scrape']}")
         found["joined"] = joined(folder, cores, 100 if quick else 300, 1.0 if quick else 2.5, 1 if quick else 3)
         say(f"joined: {found['joined']}")
+        found["formats"] = formats(folder, cores, 100, 1.0 if quick else 2.5, 1 if quick else 3)
+        say(f"formats: {found['formats']}")
     return found | drafts(quick=quick)

@@ -1,6 +1,6 @@
 // The load of the benchmark: Twilio's side (one or two tracks, a frame each 20 ms) and the model's side of many calls, in one thread.
 //   loadgen CALLS_FILE CERT KEY      then commands on standard input, each answered by one line of JSON:
-//   relay PORT PID | tracks N | life SECONDS | grow CALLS PER_SECOND [PATIENCE_SECONDS] | measure SECONDS | end
+//   relay PORT PID | tracks N | pcm RATIO | life SECONDS | grow CALLS PER_SECOND [PATIENCE_SECONDS] | measure SECONDS | end
 // CALLS_FILE, for each call: the upgrade request, then `connected` and `start` as text; each with its length before it (32 bits, little end).
 #define _GNU_SOURCE
 #include "model_side.h"
@@ -201,6 +201,8 @@ static void command(char *line, uint64_t now) {
     printf("{\"ok\": true"), said();
   } else if (sscanf(line, "tracks %d", &a) == 1) {
     tracks = a, printf("{\"ok\": true"), said();
+  } else if (sscanf(line, "pcm %d", &a) == 1) {
+    pcm_rate = a, printf("{\"ok\": true"), said();
   } else if (sscanf(line, "life %d", &a) == 1) {
     session_seconds = a, printf("{\"ok\": true"), said();
   } else if (sscanf(line, "grow %d %lf %lf", &a, &seconds, &patience) >= 2) {

@@ -28,6 +28,7 @@ static struct {
 static uint64_t sent_at[MOST_CALLS][TRACKS][SENT];
 static uint32_t sent_frames[MOST_CALLS][TRACKS];
 static int models_open;
+static int pcm_rate;  // samples of 16 bits for each of mu-law: 2 or 3; 0: mu-law as it came
 static int session_seconds;  // what a session is told that it lives; 0: nothing, which stands for an hour
 static uint64_t ever_wrong;
 static char first_wrong[200];
@@ -52,9 +53,40 @@ static void model_put(model *m, int opcode, const char *body, size_t size) {
   if (sent != (ssize_t)(at + size)) wrong("an answer could not be sent", out, at);
 }
 
+static int16_t linear(unsigned char byte) {  // ITU-T G.711, mu-law
+  int magnitude = (((~byte & 0x0F) << 3) + 0x84) << ((~byte & 0x70) >> 4);
+  return (int16_t)(~byte & 0x80 ? 0x84 - magnitude : magnitude - 0x84);
+}
+
+// The mu-law that PCM was made of: of each `pcm_rate` samples the last is the frame's own, those before it lie between. The first frame has
+// no neighbour, and so begins with its own. 0 has two bytes in mu-law; 0x7F is taken. Whether it was mu-law.
+static int mu_law_of(unsigned char raw[FRAME_RAW], const unsigned char *audio, size_t size) {
+  static unsigned char table[65536], known[65536];
+  unsigned char pcm[MOST_JOINED * FRAME_RAW * 2];
+  if (!known[0])
+    for (int byte = 255; byte >= 0; byte--) table[(uint16_t)linear((unsigned char)byte)] = (unsigned char)byte, known[(uint16_t)linear((unsigned char)byte)] = 1;
+  if (size / 4 * 3 > sizeof pcm) return 0;
+  int bytes = EVP_DecodeBlock(pcm, audio, (int)size);
+  if (bytes < 0) return 0;
+  bytes -= (audio[size - 1] == '=') + (audio[size - 2] == '=');
+  int samples = bytes / 2, whole = FRAME_RAW * pcm_rate, first = (FRAME_RAW - 1) * pcm_rate + 1;
+  if (samples != whole && samples != first) return 0;
+  for (int i = 0; i < FRAME_RAW; i++) {
+    int at = 2 * (i * pcm_rate + (samples == whole ? pcm_rate - 1 : 0));
+    uint16_t one = (uint16_t)(pcm[at] | pcm[at + 1] << 8);
+    if (!known[one]) return 0;
+    raw[i] = table[one];
+  }
+  return 1;
+}
+
 // One append: the very payloads of the next frames of one track of one call, nothing added, nothing missing.
 static void append(model *m, const unsigned char *audio, size_t size) {
-  unsigned char raw[MOST_JOINED * FRAME_RAW + 3];
+  unsigned char raw[MOST_JOINED * FRAME_RAW + 3], text[FRAME_TEXT + 1];
+  if (pcm_rate) {
+    if (!mu_law_of(raw, audio, size)) { wrong("no frame of this rate", audio, size); return; }
+    size = (size_t)EVP_EncodeBlock(text, raw, FRAME_RAW), audio = text;
+  }
   uint32_t joined = size == FRAME_TEXT ? 1 : (uint32_t)(size * 3 / 4 / FRAME_RAW);
   if (m->call < 0) {  // whose audio it is, says the audio
     if (size < FRAME_TEXT || EVP_DecodeBlock(raw, audio, HEAD_TEXT) != HEAD_RAW) { wrong("no audio of ours", audio, size); return; }
@@ -73,6 +105,11 @@ static void append(model *m, const unsigned char *audio, size_t size) {
   } else {
     for (uint32_t i = 0; i < joined; i++) frame_raw(raw + i * FRAME_RAW, m->track, m->call, m->next + i);
     if ((size_t)EVP_EncodeBlock((unsigned char *)expected, raw, (int)(joined * FRAME_RAW)) != size) { wrong("an odd length", audio, size); return; }
+  }
+  if (pcm_rate) {  // as it was decoded: both zeros are one
+    frame_raw(raw, m->track, m->call, m->next);
+    for (int i = 0; i < FRAME_RAW; i++) raw[i] = raw[i] == 0xFF ? 0x7F : raw[i];
+    EVP_EncodeBlock((unsigned char *)expected, raw, FRAME_RAW);
   }
   if (memcmp(expected, audio, size)) { wrong("another frame than the next one", audio, size); return; }
   uint64_t now = now_ns();

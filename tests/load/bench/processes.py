@@ -17,11 +17,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from voiceassist_crds.config import AudioFormat
+
 from . import calls
 from .building import HERE, built
 from .rows import BASE, LIMIT, OURS, SANS_IO
 
 RELAYS = (LIMIT, SANS_IO, OURS)
+_PCM = {AudioFormat.PCM16K: 2, AudioFormat.PCM24K: 3}
+"""Samples for each one of mu-law."""
 MOST_CALLS = 1000
 """Calls that one relay process takes at most."""
 
@@ -135,10 +139,12 @@ def rig(
     launcher: list[str | Path] | None = None,
     rendering_seconds: float = 0.0,
     gather_ms: float | None = None,
+    audio_format: AudioFormat = AudioFormat.PCMU,
     base: Path | None = None,
 ) -> Iterator[Rig]:
     """Starts everything for one relay and ends it. `launcher`: what runs our relay instead of its command; `rendering_seconds`: how long
-    a rendering of its /metrics stands; `gather_ms`: the setting of that name, if not its default; `base`: where the checkout of another
+    a rendering of its /metrics stands; `gather_ms`: the setting of that name, if not its default; `audio_format`: what our relay gives the
+    model; `base`: where the checkout of another
     commit is, whose relay the one named `base` is."""
     children: list[Process] = []
     raise_limits()
@@ -167,12 +173,13 @@ def rig(
             stub = start([sys.executable, HERE / "sync_stub.py"], cores.others).read()["listening"]["public"]
             tree = base if name == BASE and base is not None else None
             program = launcher or [_python(tree).with_name("voiceassist-relay")]
-            config = _our_configuration(folder, url, stub, tracks, gather_ms)
+            config = _our_configuration(folder, url, stub, tracks, gather_ms, audio_format)
             ports_asked = ["--host", "127.0.0.1", "--port", "0", "--metrics-port", "0", "--metrics-seconds", str(rendering_seconds)]
             relay = start([_python(tree), *program, *config, *ports_asked, "--log-level", "warning"], cores.relay, environment)
         ports = relay.read()["listening"]
         generator.ask(f"relay {ports['public']} {relay.pid}")
         generator.ask(f"tracks {tracks}")
+        generator.ask(f"pcm {_PCM.get(audio_format, 0)}")
         if name in (OURS, BASE):
             time.sleep(0.5)  # its checks of the model and of Sync are over, and are not a part of what follows
         yield Rig(generator, relay, ports)
@@ -186,13 +193,15 @@ def _python(tree: Path | None) -> Path:
     return Path(sys.executable) if tree is None else tree / ".venv/bin/python"
 
 
-def _our_configuration(folder: Path, url: str, stub: int, tracks: int, gather_ms: float | None) -> list[str | Path]:
+def _our_configuration(
+    folder: Path, url: str, stub: int, tracks: int, gather_ms: float | None, audio_format: AudioFormat
+) -> list[str | Path]:
     """Options with every feature on: checks, transcription, transcripts, Sync."""
     config: dict[str, Any] = {
         "host": calls.HOST,
         "twilio": {"accountSid": calls.ACCOUNT, "syncServiceSid": "IS" + "0" * 32, "apiUrl": f"http://127.0.0.1:{stub}/{{product}}"},
         "audio": {"tracks": "Both" if tracks == 2 else "Customer"},
-        "model": {"provider": "Compatible", "url": url, "check": "Session"},
+        "model": {"provider": "Compatible", "url": url, "check": "Session", "audioFormat": audio_format},
         "prompts": [{"instructions": "You help the agent of a contact centre. " * 40}],
         "limits": {
             "maxCalls": MOST_CALLS,

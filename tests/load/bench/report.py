@@ -81,6 +81,16 @@ def _extras(extras: dict[str, Any]) -> list[str]:
             f"p50 {joined['p50Ms']:.1f} ms, p99 {joined['p99Ms']:.1f} ms |"
             for joined in extras["joined"]
         ),
+        *by_format(extras["formats"]),
+    ]
+
+
+def by_format(found: list[dict[str, Any]]) -> list[str]:
+    """A row for each format of the audio."""
+    return [
+        f"| {one['format']} to the model, {one['calls']} calls | {one['cpuUsPerFrame']:.1f} us/frame, {one['ratio']:.2f} times PCMU's; "
+        f"p50 {one['p50Ms']:.1f} ms, p99 {one['p99Ms']:.1f} ms |"
+        for one in found
     ]
 
 

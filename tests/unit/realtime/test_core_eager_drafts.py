@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import random
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 from unit.realtime.scripted_call import ScriptedCall, pause, told, voice
 from unit.realtime.wire import relay_config
 from voiceassist_crds.messages import WithdrawnReason
+from voiceassist_relay.realtime.core import eager_drafts
+from voiceassist_relay.realtime.core.client_events import early_response_create
 from voiceassist_relay.realtime.core.outputs import EarlyOver
 from voiceassist_relay.realtime.core.server_events import decode
 from voiceassist_relay.realtime.core.session_settings import SessionSettings
@@ -231,12 +234,21 @@ def test_core_eager_drafts_a_frame_that_is_no_base64_harms_nothing() -> None:
     assert call.seen.handled == ["suggested"]
 
 
-def test_core_eager_drafts_the_audio_is_in_the_sessions_format() -> None:
-    call = ScriptedCall(model=EAGER | {"audioFormat": "PCM24k"})
-    call.hear(pause(0.5) + sentence() + pause(2.0))
-    (response,) = call.server.responder._ledger.responses
-    assert response.out_of_band
-    assert call.seen.handled == ["suggested"]
+def test_core_eager_drafts_the_audio_is_in_the_sessions_format(monkeypatch: pytest.MonkeyPatch) -> None:
+    audio: list[bytes] = []
+
+    def asked(*arguments: Any) -> bytes:
+        audio.append(base64.b64decode(arguments[-1]))
+        return early_response_create(*arguments)
+
+    monkeypatch.setattr(eager_drafts, "early_response_create", asked)
+    for form in ("PCMU", "PCM24k"):
+        call = ScriptedCall(model=EAGER | {"audioFormat": form})
+        call.hear(pause(0.5) + sentence() + pause(2.0))
+        (response,) = call.server.responder._ledger.responses
+        assert response.out_of_band
+        assert call.seen.handled == ["suggested"]
+    assert [round(len(one) / len(audio[0]), 2) for one in audio] == [1, 6]
 
 
 def first_words(model: dict[str, Any]) -> tuple[list[float], ScriptedCall]:

@@ -29,6 +29,7 @@ from voiceassist_relay.realtime.core.limits import SessionLimits
 from voiceassist_relay.realtime.providers import provider_of, same_endpoint
 from voiceassist_relay.realtime.providers.deprecations import SHUTDOWN, retiring
 from voiceassist_relay.realtime.session_connection import SessionConnection
+from voiceassist_relay.realtime.session_profiles import TranscriptionProfile
 
 
 def compatible(**model: Any) -> ModelConfig:
@@ -205,6 +206,13 @@ def test_providers_the_session_is_told_the_format(form: str, told: dict[str, Any
     for update in (plan.conversation_update("u"), plan.transcription_update("u", detection=True)):
         assert json.loads(update)["session"]["audio"]["input"]["format"] == told
     assert not same_endpoint(compatible(audioFormat="PCMU"), compatible(audioFormat="PCM16k"))
+
+
+def test_providers_another_format_is_another_session_of_the_agent_too() -> None:
+    profile = TranscriptionProfile(SessionLimits())
+    one, other = plan_of(audioFormat="PCMU"), plan_of(audioFormat="PCM24k")
+    assert profile.same_endpoint(one, one)
+    assert not profile.same_endpoint(one, other)
 
 
 def drift(*signs: tuple[float, float]) -> list[Hearing]:

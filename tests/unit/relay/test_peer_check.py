@@ -96,6 +96,13 @@ async def test_peer_check_asked_at_once_when_what_matters_changes_and_not_otherw
     await running([None], change)
 
 
+def test_peer_check_a_secret_header_matters_as_a_key_does() -> None:
+    one = snapshot()
+    other = Snapshot(one.config, Secrets(model_key="k", model_headers=(("X-Portkey-Config", "new"),)))
+    assert model_relevant(one) == model_relevant(snapshot())
+    assert model_relevant(one) != model_relevant(other)
+
+
 async def test_peer_check_after_a_change_the_peer_is_unknown_and_an_answer_to_the_old_question_does_not_count() -> None:
     health, asked, may_answer = PeerHealth(0), [0], asyncio.Event()
 
