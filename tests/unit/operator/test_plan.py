@@ -122,6 +122,18 @@ def test_plan_the_pods_are_restricted_and_know_no_api() -> None:
     assert preferred["podAffinityTerm"]["labelSelector"] == {"matchLabels": owner().selector}
 
 
+def test_plan_a_models_secret_header_is_a_file_beside_its_key() -> None:
+    headers = [
+        {"name": "x-portkey-provider", "value": "openai"},
+        {"name": "X-Portkey-Config", "valueFrom": {"secretKeyRef": {"name": "portkey", "key": "config"}}},
+    ]
+    seen = well(model={"apiKeySecretRef": {"name": "model"}, "headers": headers})
+    (volume,) = [one for one in made(make_plan(seen, NOW), "Deployment")["spec"]["template"]["spec"]["volumes"] if "sources" in str(one)]
+    sources = [one["secret"] for one in volume["projected"]["sources"] if one["secret"]["name"] == "portkey"]
+    items = [{"key": "config", "path": "model-header-x-portkey-config"}]
+    assert sources == [{"name": "portkey", "items": items, "optional": True}]
+
+
 def test_plan_where_the_platform_chooses_users_none_is_named() -> None:
     free = make_plan(replace(well(), owner=replace(owner(), any_user_id=True)), NOW)
     context = made(free, "Deployment")["spec"]["template"]["spec"]["securityContext"]
