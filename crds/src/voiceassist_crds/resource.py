@@ -346,6 +346,23 @@ class NetworkSpec(_Part):
     ca_bundle: CaBundle | None = None
 
 
+class BufferSpec(_Part):
+    """Places that stay free; exactly one of both."""
+
+    calls: int | None = None
+    percent: int | None = None
+
+
+class AutoscalingSpec(_Part):
+    """How the number of relay pods follows calls: by a load of each, or by places that stay free."""
+
+    min_replicas: int = 2
+    max_replicas: int
+    target_calls_per_pod: int | None = None
+    buffer: BufferSpec | None = None
+    scale_down_after: str = "5m"
+
+
 class RelaySpec(_Part):
     """The relay pods."""
 
@@ -353,6 +370,7 @@ class RelaySpec(_Part):
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
     image_pull_secrets: list[SecretRef] = Field(default_factory=list)
     replicas: int = 2
+    autoscaling: AutoscalingSpec | None = None
     max_calls_per_pod: int = 60
     drain_timeout_seconds: int = 3600
     stream_ping_seconds: int = 20

@@ -32,6 +32,31 @@ MINIMAL: dict[str, Any] = {
 # What is set (a path's parts are joined by dots; ABSENT takes it away), what is right in its place, and words of the message.
 RULES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     (
+        {"relay.autoscaling": {"maxReplicas": 1, "targetCallsPerPod": 9}},
+        {"relay.autoscaling": {"maxReplicas": 2, "targetCallsPerPod": 9}},
+        "more than maxReplicas",
+    ),
+    (
+        {"relay.autoscaling": {"maxReplicas": 4}},
+        {"relay.autoscaling": {"maxReplicas": 4, "buffer": {"percent": 20}}},
+        "one of targetCallsPerPod and buffer",
+    ),
+    (
+        {"relay.autoscaling": {"maxReplicas": 4, "buffer": {"percent": 20, "calls": 9}}},
+        {"relay.autoscaling": {"maxReplicas": 4, "buffer": {"calls": 9}}},
+        "one of calls and percent",
+    ),
+    (
+        {"relay.autoscaling": {"maxReplicas": 4, "targetCallsPerPod": 61}},
+        {"relay.autoscaling": {"maxReplicas": 4, "targetCallsPerPod": 60}},
+        "more than relay.maxCallsPerPod",
+    ),
+    (
+        {"relay.autoscaling": {"maxReplicas": 4, "targetCallsPerPod": 9, "scaleDownAfter": "soon"}},
+        {"relay.autoscaling": {"maxReplicas": 4, "targetCallsPerPod": 9, "scaleDownAfter": "90s"}},
+        "scaleDownAfter in body should match",
+    ),
+    (
         {"rollout.canary.steps": [{"weight": 25}, {"weight": 5}]},
         {"rollout.canary.steps": [{"weight": 5}, {"weight": 5}, {"weight": 25, "pause": {"calls": 200, "turns": 1}}]},
         "a step's weight must not be smaller than the one before",

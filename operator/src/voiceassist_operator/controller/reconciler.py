@@ -26,7 +26,7 @@ from ..policy.condition import Condition
 from ..policy.endpoint_answers import report_of
 from ..policy.events import already_told, due_events, may_come_due
 from ..policy.next_pass import DELETION_SECONDS, RESYNC_SECONDS, RETRY_SECONDS, observe_anew, until_next_pass, until_resync
-from ..policy.observed import Observed, PodFact, RelayAnswer
+from ..policy.observed import Observed, PodFact, RelayAnswer, Scaling
 from ..policy.peers import vanished_pods
 from ..policy.plan import Plan, make_plan
 from ..policy.resources.metadata import Reference
@@ -117,6 +117,7 @@ class Reconciler:
         self._objects = objects
         self._steady = 0
         """How many times in a row the relays had no news."""
+        self._scaling: Scaling | None = None
         self._endpoint = EndpointProbe(dependencies.cluster, probe, self._wake.set, objects)
         self._twilio = TwilioWorker(dependencies.cluster, twilio.pool, namespace, name, twilio.resync_seconds, self.wake)
         self._cleanup: TwilioCleanup | None = None
@@ -307,7 +308,8 @@ class Reconciler:
     async def _finish_pass(self, seen: Observed, *, anew: bool) -> float:
         """Plans, applies, reports. Returns the seconds until the next pass."""
         self._endpoint.advance(seen)
-        seen = self._ask_twilio(replace(seen, endpoint=self._endpoint.found, apply_error=self._apply_error))
+        seen = replace(seen, endpoint=self._endpoint.found, apply_error=self._apply_error, scaling=self._scaling)
+        seen = self._ask_twilio(seen)
         for text in self._twilio.take_drift():
             await self._applier.event(seen.owner.reference, "RepairedAtTwilio", "Twilio", text)
         plan = make_plan(seen, _now())
@@ -319,13 +321,18 @@ class Reconciler:
                 self._log.info("roll-out of the prompt", step=told.reason)
                 self._metrics.canary(self.namespace, self.name, told.reason)
                 await self._applier.event(seen.owner.reference, told.reason, "Rollout", told.text, warning=told.warning)
-        if (anew or plan.decided) and not seen.owner.spec.paused:
+        for told in plan.scale_news:
+            self._log.info("relays follow calls", step=told.reason, text=told.text)
+            await self._applier.event(seen.owner.reference, told.reason, "Relays", told.text, warning=told.warning)
+        scaled = (plan.scaling and plan.scaling.replicas) != (self._scaling and self._scaling.replicas)
+        self._scaling = plan.scaling
+        if (anew or plan.decided or scaled) and not seen.owner.spec.paused:
             error = await self._applier.objects(seen, plan, self._written)
             if error != self._apply_error:
                 self._apply_error = error
                 if error:
                     self._log.warning("the cluster refused objects", error=error)
-                plan = make_plan(replace(seen, apply_error=error), _now())
+                plan = make_plan(replace(seen, apply_error=error, scaling=self._scaling), _now())
         if not seen.owner.spec.paused:
             seen = await self._applier.pods(seen, plan, self._written)
             seen = await self._applier.vanished(seen, self._written)
@@ -348,6 +355,8 @@ class Reconciler:
         if plan.rolling or plan.pods or self._apply_error or plan.status != seen.status or sync_is_reported_gone(seen):
             return False
         if vanished_pods(seen):  # they could not be written
+            return False
+        if self._scaling is not None and self._scaling.fewer_since is not None:  # fewer relays come with time
             return False
         progress = from_status(seen.status.get("prompt") or {})
         if progress is not None and progress.canary:  # its next step comes with time

@@ -42,7 +42,7 @@ class State:
     @property
     def wanted_pods(self) -> int:
         """Pods that the object asks for."""
-        return self.seen.owner.spec.relay.replicas
+        return self.seen.owner.spec.relay.replicas if self.seen.scaling is None else self.seen.scaling.replicas
 
 
 # What keeps pods from starting

@@ -16,6 +16,8 @@ STEADY_POLLS = 3
 """After so many answers in a row without news, relays are at rest."""
 POLLS_A_SECOND, DIALS_A_SECOND = 40.0, 4.0
 """Relays at rest that are asked, and public addresses that are dialled, of all objects together."""
+SCALING_SECONDS, LONGEST_SCALING_SECONDS = 1.0, 5.0
+"""The same where their calls decide how many of them there are."""
 ROLLING_SECONDS = 0.25
 """The same while a configuration is on its way to them."""
 LATE_SECONDS = 1.0
@@ -66,8 +68,10 @@ def until_next_pass(seen: Observed, resync: float, *, rolling: bool, apply_faile
     if any(pod.late for pod in current_pods(seen)):  # the others are to hear of it soon
         return LATE_SECONDS
     at_rest = steady >= STEADY_POLLS
-    longest = LONGEST_POLL_SECONDS if at_rest else POLL_SECONDS
-    return min(shared(POLL_SECONDS, longest, objects * max(1, len(seen.pods)), POLLS_A_SECOND), resync)
+    least, longest = POLL_SECONDS, LONGEST_POLL_SECONDS if at_rest else POLL_SECONDS
+    if seen.owner.spec.relay.autoscaling is not None:
+        least, longest = SCALING_SECONDS, LONGEST_SCALING_SECONDS
+    return min(shared(least, longest, objects * max(1, len(seen.pods)), POLLS_A_SECOND), resync)
 
 
 def dial_is_due(last: EndpointFact | None, since_dialled: float, objects: int = 1) -> bool:

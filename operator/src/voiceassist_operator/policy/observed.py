@@ -161,6 +161,20 @@ class EndpointFact:
 
 
 @dataclass(frozen=True, slots=True)
+class Scaling:
+    """How many relays there are to be, as it was decided last, and since when fewer would do."""
+
+    replicas: int
+    needed: int = 0
+    """By calls alone: before the bounds."""
+    calls: int = 0
+    fewer_since: float | None = None
+    """Epoch seconds; None where as many are needed."""
+    fewer_at_most: int = 0
+    """The most that were needed since then."""
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """Everything that a plan is made of."""
 
@@ -198,6 +212,8 @@ class Observed:
     """Whether `apiUrl` is allowed here, and with it models at any host."""
     allowed: Allowed = field(default_factory=Allowed)
     installation: Installation = field(default_factory=Installation)
+    scaling: Scaling | None = None
+    """What was decided last of the number of relays, where calls decide."""
     ca_bundle: CaBundleFact = CaBundleFact()
     status: dict[str, Any] = field(default_factory=dict)
     """The status that is there."""

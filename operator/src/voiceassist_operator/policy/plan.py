@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from voiceassist_crds.config import RelayConfig
@@ -10,13 +11,14 @@ from voiceassist_crds.errors import ContractError
 from voiceassist_crds.reasons import Reason
 
 from ..kubernetes.kinds import CONFIG_MAP, Manifest, Ref, kind_of, ref
+from .autoscaling import autoscale, scale_news
 from .blockers import blockers
 from .canary.progress import Progress
 from .canary.prompts import with_progress
 from .canary.record import Told, decided, from_status, news
 from .condition import Blocker
 from .egress import egress
-from .observed import Observed
+from .observed import Observed, Scaling
 from .relay_config import relay_config
 from .resources.account_budget_monitor import relay_disruption_budget, relay_pod_monitor, relay_service_account
 from .resources.config_map import answers_of, history_config_map, relay_config_map
@@ -42,6 +44,9 @@ class Plan:
     """Whether what calls get is another than the status says: it is recorded before anything is applied."""
     news: list[Told] = field(default_factory=list)
     """What is to be told of the roll-out."""
+    scaling: Scaling | None = None
+    """How many relays there are to be, where calls decide."""
+    scale_news: list[Told] = field(default_factory=list)
 
 
 def make_plan(seen: Observed, now: str) -> Plan:
@@ -50,6 +55,9 @@ def make_plan(seen: Observed, now: str) -> Plan:
     config, progress, problem = _config(seen, now)
     if problem is not None:
         stopping.append(problem)
+    scaling = None if seen.owner.spec.paused or stopping else autoscale(seen, datetime.fromisoformat(now).timestamp())
+    told = scale_news(seen.scaling, scaling, seen.owner.spec.relay)
+    seen = replace(seen, scaling=scaling or seen.scaling)
     apply: list[Manifest] = []
     delete: list[Ref] = []
     pods: list[PodPatch] = []
@@ -61,7 +69,8 @@ def make_plan(seen: Observed, now: str) -> Plan:
     rolling = bool(apply) and config is not None and bool(behind(seen, config))
     before = from_status(seen.status.get("prompt") or {})
     changed = bool(apply) and before is not None and decided(seen.status["prompt"], status["prompt"])
-    return Plan(apply, delete, pods, status, rolling, config, changed, news(before, progress) if changed and progress is not None else [])
+    of_prompt = news(before, progress) if changed and progress is not None else []
+    return Plan(apply, delete, pods, status, rolling, config, changed, of_prompt, seen.scaling, told)
 
 
 def _config(seen: Observed, now: str) -> tuple[RelayConfig | None, Progress | None, Blocker | None]:
@@ -90,7 +99,7 @@ def _objects(seen: Observed, config: RelayConfig) -> list[Manifest]:
         relay_service_account(owner),
         relay_config_map(owner, config, way_out.ca_bundle),
         *_histories(seen, config),
-        relay_deployment(owner),
+        relay_deployment(owner, None if seen.scaling is None else seen.scaling.replicas),
         relay_service(owner),
         relay_disruption_budget(owner),
         relay_ingress(owner),

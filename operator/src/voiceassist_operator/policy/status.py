@@ -31,7 +31,7 @@ FIELDS: Mapping[str, frozenset[str]] = {
             *("canaryRevision", "weight", "step", "steps", "waitsFor", "canary", "stable", "rejectedRevision", "rejectedFor", "rollout"),
         }
     ),
-    "relay": frozenset({"replicas", "readyReplicas", "activeCalls", "movingCalls", "waitingCalls", "selector"}),
+    "relay": frozenset({"replicas", "readyReplicas", "activeCalls", "movingCalls", "waitingCalls", "desiredReplicas", "selector"}),
     "sync": frozenset({"serviceSid", "made"}),
     "functions": frozenset({"serviceSid", "environmentSid", "buildSid", "retireAt"}),
     "flex": frozenset({"written"}),
@@ -57,6 +57,7 @@ def make_status(
             "activeCalls": sum(pod.status.active_calls for pod in seen.pods if pod.status is not None),
             **({"movingCalls": moving} if (moving := sum(pod.status.moving_calls for pod in seen.pods if pod.status is not None)) else {}),
             **({"waitingCalls": waiting} if (waiting := sum(calls for _, calls in with_nowhere_to_move(seen))) else {}),
+            **({} if seen.scaling is None else {"desiredReplicas": seen.scaling.replicas}),
             "selector": ",".join(f"{key}={value}" for key, value in sorted(owner.selector.items())),
         },
         "endpoints": {

@@ -133,9 +133,12 @@ def _placed(owner: Owner) -> dict[str, Any]:
     return {key: value for key, value in chosen.items() if value is not None}
 
 
-def relay_deployment(owner: Owner) -> Manifest:
-    """Returns the Deployment. A new configuration or prompt does not change it: pods are not replaced for a prompt; nor for what they are
-    scraped by, which is put on the pods (`policy/rollout.py`)."""
+def relay_deployment(owner: Owner, replicas: int | None = None) -> Manifest:
+    """Returns the Deployment, of as many `replicas` as calls need, or else as the object says.
+
+    A new configuration or prompt does not change it: pods are not replaced for a prompt; nor for what they are scraped by, which is put on
+    the pods (`policy/rollout.py`).
+    """
     relay = owner.spec.relay
     name = owner.relay
     annotations = {"kubectl.kubernetes.io/default-container": "relay", **relay.pod_annotations}
@@ -157,7 +160,7 @@ def relay_deployment(owner: Owner) -> Manifest:
         pod["imagePullSecrets"] = [{"name": ref.name} for ref in relay.image_pull_secrets]
     body: Manifest = {
         "spec": {
-            "replicas": relay.replicas,
+            "replicas": relay.replicas if replicas is None else replicas,
             "revisionHistoryLimit": 3,
             "progressDeadlineSeconds": 600,
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": "25%"}},
