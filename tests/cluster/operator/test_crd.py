@@ -47,9 +47,9 @@ RULES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
         "one of calls and percent",
     ),
     (
-        {"relay.autoscaling": {"maxReplicas": 4, "targetCallsPerPod": 61}},
         {"relay.autoscaling": {"maxReplicas": 4, "targetCallsPerPod": 60}},
-        "more than relay.maxCallsPerPod",
+        {"relay.autoscaling": {"maxReplicas": 4, "targetCallsPerPod": 59}},
+        "must be less than relay.maxCallsPerPod",
     ),
     (
         {"relay.autoscaling": {"maxReplicas": 4, "targetCallsPerPod": 9, "scaleDownAfter": "soon"}},

@@ -10,9 +10,10 @@ import pytest
 
 from unit.operator.making import NOW, config, status, well
 from voiceassist_operator.policy.autoscaling import autoscale, scale_news
-from voiceassist_operator.policy.next_pass import LONGEST_SCALING_SECONDS, until_next_pass
+from voiceassist_operator.policy.next_pass import LONGEST_POLL_SECONDS, LONGEST_SCALING_SECONDS, until_next_pass
 from voiceassist_operator.policy.observed import Observed, PodFact, Scaling
 from voiceassist_operator.policy.plan import make_plan
+from voiceassist_operator.policy.rollout import DELETION_COST
 
 PLACES = 10
 
@@ -25,7 +26,8 @@ def seen(*calls: int | None, decided: Scaling | None = None, **autoscaling: Any)
 
     def pod(number: int, live: int | None) -> PodFact:
         told = None if live is None else status(revision, active_calls=live, max_calls=PLACES)
-        return PodFact(f"pod-{number}", f"10.0.0.{number}", ready=live != PLACES, status=told)
+        cost = {} if live is None else {DELETION_COST: str(live)}
+        return PodFact(f"pod-{number}", f"10.0.0.{number}", ready=live not in (None, PLACES), status=told, annotations=cost)
 
     return replace(found, pods=tuple(pod(number, live) for number, live in enumerate(calls, 1)), scaling=decided)
 
@@ -70,6 +72,7 @@ def test_autoscale_begins_from_what_is_there() -> None:
     assert replicas(replace(found, deployment=replace(found.deployment, replicas=9))) == 9
     assert replicas(replace(found, deployment=None)) == 2
     assert replicas(replace(found, status={"relay": {"desiredReplicas": 5}})) == 5
+    assert replicas(replace(found, status={"relay": {"desiredReplicas": 1}})) == 2, "it died between Deployment and status"
     assert replicas(replace(found, status={"relay": {"desiredReplicas": 99}})) == 30
 
 
@@ -88,8 +91,8 @@ def test_fewer_are_there_only_when_fewer_were_enough_all_the_time() -> None:
     assert after(found, 60, Scaling(5)).replicas == 3, "both idle ones go at once"
     held = after(found, 50, Scaling(5))
     more = autoscale(replace(seen(9, 9, 9, 8, 0, targetCallsPerPod=7), scaling=held), 1051.0)
-    assert more == Scaling(5, 5, 35)
-    assert after(found, 59, more).replicas == 5, "the time begins anew"
+    assert more == Scaling(5, 5, 35, looked=1051.0)
+    assert after(found, 59, replace(more, looked=1000.0)).replicas == 5, "the time begins anew"
 
 
 def test_fewer_are_as_many_as_were_needed_at_most_since_then() -> None:
@@ -107,30 +110,27 @@ def changed(found: Observed, number: int, **changes: Any) -> Observed:
     return replace(found, pods=tuple(pods))
 
 
-FIVE = seen(10, 9, 0, 0, 0, targetCallsPerPod=7)
+FIVE = seen(9, 8, 0, 0, 0, targetCallsPerPod=7)
 
 
 @pytest.mark.parametrize(
     "found",
     [
         changed(FIVE, 1, late=True),
-        changed(FIVE, 2, status=None),
+        changed(FIVE, 1, status=None),
         changed(FIVE, 2, status=None, ready=False),
         changed(FIVE, 2, status=None, unreadable=True),
         changed(FIVE, 2, terminating=True),
         changed(FIVE, 2, ready=False),
-        replace(FIVE, pods=FIVE.pods[:4]),
-        replace(FIVE, pods=()),
+        changed(FIVE, 2, annotations={DELETION_COST: "4"}),
+        changed(FIVE, 1, annotations={DELETION_COST: "0"}),
+        seen(10, 8, 0, 0, 0, targetCallsPerPod=7),
+        seen(9, 8, 0, 0, 0, 0, targetCallsPerPod=7),
+        replace(FIVE, pods=tuple(replace(pod, status=None) for pod in FIVE.pods)),
     ],
     ids=[
-        "one is silent",
-        "one has not answered",
-        "one begins",
-        "one is unreadable",
-        "one ends",
-        "one is unready",
-        "one is missing",
-        "none",
+        *("one is silent", "one has not answered", "one begins", "one is unreadable", "one ends", "one is unready"),
+        *("an idle one bears a cost", "a busy one bears none", "a full one would go first", "one too many", "none has answered"),
     ],
 )
 def test_nothing_is_removed_while_something_is_not_known_or_on_its_way(found: Observed) -> None:
@@ -138,9 +138,49 @@ def test_nothing_is_removed_while_something_is_not_known_or_on_its_way(found: Ob
     assert after(found, 300, Scaling(5)).replicas == 5
 
 
+@pytest.mark.parametrize(
+    "found",
+    [
+        changed(FIVE, 4, status=None, ready=False, ip="", unschedulable="no node has the memory"),
+        changed(FIVE, 4, status=None, ready=False, waiting_reason="CrashLoopBackOff"),
+        replace(FIVE, pods=FIVE.pods[:4]),
+        replace(FIVE, pods=(*FIVE.pods, replace(FIVE.pods[0], name="evicted", terminating=True, ready=False, status=None))),
+    ],
+    ids=["one fits no node", "one crashes", "a quota refuses one", "one was evicted"],
+)
+def test_what_never_ran_or_has_ended_keeps_no_relay(found: Observed) -> None:
+    assert after(found, 61, Scaling(5)).replicas == 3
+
+
+def test_a_call_that_is_being_moved_counts_once() -> None:
+    found = seen(7, 7, 7, 7, 3, targetCallsPerPod=7)
+    assert found.pods[4].status is not None
+    moving = found.pods[4].status.model_copy(update={"moving_calls": 3})
+    assert replicas(replace(changed(found, 4, status=moving, terminating=True), scaling=Scaling(4))) == 4
+
+
+def test_time_in_which_nobody_looked_counts_as_one_look() -> None:
+    some = after(FIVE, 50, Scaling(5))
+    assert replicas(replace(FIVE, scaling=replace(some, fewer_for=40.0)), 999_999.0) == 5
+    assert replicas(replace(FIVE, scaling=replace(some, fewer_for=40.0)), 0.0) == 5
+
+
 def test_a_relay_that_falls_silent_counts_as_it_did() -> None:
     found = changed(seen(9, 9, targetCallsPerPod=7), 0, late=True)
     assert replicas(replace(found, scaling=Scaling(2))) == 3
+
+
+def test_max_replicas_that_is_lowered_is_never_passed() -> None:
+    some = Scaling(12, 9, 60, fewer_for=60.0, fewer_at_most=9, looked=999.0)
+    assert replicas(seen(*[5] * 12, targetCallsPerPod=7, maxReplicas=6, decided=some)) == 6
+
+
+def test_relay_replicas_says_so_again_where_autoscaling_is_taken_out() -> None:
+    found = replace(well(relay={"replicas": 3}), scaling=Scaling(5))
+    plan = make_plan(found, NOW)
+    [deployment] = [one for one in plan.apply if one["kind"] == "Deployment"]
+    assert (deployment["spec"]["replicas"], plan.scaling) == (3, None)
+    assert "desiredReplicas" not in plan.status["relay"]
 
 
 def test_the_time_begins_anew_where_a_relay_was_silent_meanwhile() -> None:
@@ -150,15 +190,18 @@ def test_the_time_begins_anew_where_a_relay_was_silent_meanwhile() -> None:
 
 def test_scale_news_tells_each_change_and_once_that_more_are_needed_than_allowed() -> None:
     found = seen(10, 10, 9, targetCallsPerPod=7, maxReplicas=4)
-    first, relay = autoscale(replace(found, scaling=Scaling(3)), 0.0), found.owner.spec.relay
-    assert first == Scaling(4, 5, 29)
+    first, relay = autoscale(replace(found, scaling=Scaling(3)), 1000.0), found.owner.spec.relay
+    assert first == Scaling(4, 5, 29, looked=1000.0, short_told=1000.0)
     told = scale_news(Scaling(3), first, relay)
     assert [(one.reason, one.text, one.warning) for one in told] == [
         ("ScaledUp", "from 3 to 4 relays: 29 calls, 40 places", False),
         ("MoreRelaysNeeded", "29 calls need 5 relays, and relay.autoscaling.maxReplicas is 4; raise it, or calls are refused", True),
     ]
-    assert scale_news(first, first, relay) == []
-    assert [one.reason for one in scale_news(first, Scaling(3, 3, 20), relay)] == ["ScaledDown"]
+    fewer = autoscale(replace(seen(10, 9, 9, targetCallsPerPod=7, maxReplicas=4), scaling=first), 1001.0)
+    again = autoscale(replace(found, scaling=fewer), 1599.0)
+    assert scale_news(fewer, again, relay) == []
+    assert [one.reason for one in scale_news(again, autoscale(replace(found, scaling=again), 1600.0), relay)] == ["MoreRelaysNeeded"]
+    assert [one.reason for one in scale_news(again, Scaling(3, 3, 20), relay)] == ["ScaledDown"]
     assert scale_news(None, Scaling(2), relay) == []
 
 
@@ -172,7 +215,7 @@ def test_make_plan_writes_the_number_into_the_deployment_and_the_status_says_it(
 
 
 def test_a_paused_object_is_not_scaled() -> None:
-    found = seen(10, 10, targetCallsPerPod=5, decided=Scaling(2))
+    found = seen(10, 10, targetCallsPerPod=5, decided=Scaling(2, fewer_for=40.0, fewer_at_most=2))
     plan = make_plan(replace(found, owner=replace(found.owner, spec=found.owner.spec.model_copy(update={"paused": True}))), NOW)
     assert (plan.scaling, plan.scale_news) == (Scaling(2), [])
 
@@ -182,6 +225,8 @@ def test_relays_whose_calls_decide_are_asked_often(objects: int) -> None:
     found = seen(1, 1, targetCallsPerPod=5)
     pause = until_next_pass(found, 600.0, rolling=False, apply_failed=False, steady=9, objects=objects)
     assert pause == (1.0 if objects == 1 else LONGEST_SCALING_SECONDS)
+    idle = until_next_pass(seen(0, 0, targetCallsPerPod=5), 600.0, rolling=False, apply_failed=False, steady=9, objects=objects)
+    assert idle == (1.0 if objects == 1 else LONGEST_POLL_SECONDS)
 
 
 @dataclass
@@ -220,7 +265,8 @@ class Hall:
             number = max(self.begun, default=0) + 1
             self.pods[number], self.begun[number] = [], now if now else -self.START
         while len(self.pods) > self.decided.replicas:  # as the deletion cost says: those with the fewest calls
-            idlest = min(self.pods, key=lambda number: len(self.pods[number]))
+            # a ReplicaSet takes away first what is not ready, as a full one is, then what costs least
+            idlest = min(self.pods, key=lambda number: (len(self.pods[number]) < PLACES, len(self.pods[number])))
             for end in self.pods.pop(idlest):
                 free = [number for number, ends in self.pods.items() if self.begun[number] + self.START <= now and len(ends) < PLACES]
                 self.moved, self.stranded = self.moved + 1, self.stranded + (not free)

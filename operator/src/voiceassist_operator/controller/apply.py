@@ -245,7 +245,8 @@ class Applier:
         for name in sorted(waiting.keys() - written.nowhere):
             text = (
                 f"pod {name} ends with {waiting[name]} calls for which no other relay has a place: it waits for them, at most "
-                f"{seen.owner.spec.relay.drain_timeout_seconds} s (relay.drainTimeoutSeconds); raise relay.replicas or relay.maxCallsPerPod"
+                f"{seen.owner.spec.relay.drain_timeout_seconds} s (relay.drainTimeoutSeconds); raise relay.replicas, or "
+                "relay.autoscaling.maxReplicas, or relay.maxCallsPerPod"
             )
             await self.event(seen.owner.reference, NOWHERE, "Relays", text, warning=True)
         written.nowhere = set(waiting)

@@ -340,7 +340,7 @@ class Reconciler:
         self._seen = await self._applier.report(seen, plan, self._written)
         self._settled = self._leaves_nothing(plan, self._seen)
         self._measure_rollout(plan, seen)
-        failed = bool(self._apply_error) and anew
+        failed = bool(self._apply_error) and (anew or plan.decided or scaled)
         if failed:
             self._observed_at = float("-inf")
         return self._until_next(seen, rolling=plan.rolling, apply_failed=failed)
@@ -356,7 +356,7 @@ class Reconciler:
             return False
         if vanished_pods(seen):  # they could not be written
             return False
-        if self._scaling is not None and self._scaling.fewer_since is not None:  # fewer relays come with time
+        if self._scaling is not None and self._scaling.fewer_at_most:  # fewer relays come with time
             return False
         progress = from_status(seen.status.get("prompt") or {})
         if progress is not None and progress.canary:  # its next step comes with time

@@ -70,7 +70,8 @@ def until_next_pass(seen: Observed, resync: float, *, rolling: bool, apply_faile
     at_rest = steady >= STEADY_POLLS
     least, longest = POLL_SECONDS, LONGEST_POLL_SECONDS if at_rest else POLL_SECONDS
     if seen.owner.spec.relay.autoscaling is not None:
-        least, longest = SCALING_SECONDS, LONGEST_SCALING_SECONDS
+        empty = at_rest and not any(pod.status is not None and pod.status.active_calls for pod in seen.pods)
+        least, longest = SCALING_SECONDS, LONGEST_POLL_SECONDS if empty else LONGEST_SCALING_SECONDS
     return min(shared(least, longest, objects * max(1, len(seen.pods)), POLLS_A_SECOND), resync)
 
 

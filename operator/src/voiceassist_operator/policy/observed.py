@@ -168,10 +168,14 @@ class Scaling:
     needed: int = 0
     """By calls alone: before the bounds."""
     calls: int = 0
-    fewer_since: float | None = None
-    """Epoch seconds; None where as many are needed."""
+    fewer_for: float = 0.0
+    """Seconds in which fewer would have been enough, as far as somebody looked."""
     fewer_at_most: int = 0
-    """The most that were needed since then."""
+    """The most that were needed in that time; 0 where as many are needed as there are."""
+    looked: float = 0.0
+    """Epoch seconds of the last look."""
+    short_told: float | None = None
+    """Epoch seconds at which it was told last that more are needed than are allowed."""
 
 
 @dataclass(frozen=True, slots=True)

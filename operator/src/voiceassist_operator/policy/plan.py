@@ -11,7 +11,7 @@ from voiceassist_crds.errors import ContractError
 from voiceassist_crds.reasons import Reason
 
 from ..kubernetes.kinds import CONFIG_MAP, Manifest, Ref, kind_of, ref
-from .autoscaling import autoscale, scale_news
+from .autoscaling import autoscale, held, scale_news
 from .blockers import blockers
 from .canary.progress import Progress
 from .canary.prompts import with_progress
@@ -55,9 +55,10 @@ def make_plan(seen: Observed, now: str) -> Plan:
     config, progress, problem = _config(seen, now)
     if problem is not None:
         stopping.append(problem)
-    scaling = None if seen.owner.spec.paused or stopping else autoscale(seen, datetime.fromisoformat(now).timestamp())
+    epoch = datetime.fromisoformat(now).timestamp()
+    scaling = held(seen) if seen.owner.spec.paused or stopping else autoscale(seen, epoch)
     told = scale_news(seen.scaling, scaling, seen.owner.spec.relay)
-    seen = replace(seen, scaling=scaling or seen.scaling)
+    seen = replace(seen, scaling=scaling)
     apply: list[Manifest] = []
     delete: list[Ref] = []
     pods: list[PodPatch] = []
