@@ -10,6 +10,7 @@ from typing import Any
 from cluster.lab import CommandError, Lab, LabError
 from cluster.lab.cache import Recipe, ensure
 from cluster.lab.programs import GATEWAY_KINDS, MONITORING_KINDS, gateway_kinds, monitoring_kinds
+from cluster.waiting import established
 
 MONITORING_GROUP = "monitoring.coreos.com"
 GATEWAY_GROUP = "gateway.networking.k8s.io"
@@ -58,7 +59,7 @@ def _bring(lab: Lab, recipe: Recipe, plurals: tuple[str, ...], group: str) -> No
 
 
 def _await_served(lab: Lab, names: list[str]) -> None:
-    lab.kubectl("wait", "--for=condition=Established", "--timeout=300s", *(f"crd/{name}" for name in names))
+    established(lab, *names)
     deadline = time.monotonic() + SERVED_SECONDS
     while not _served(lab, names):
         if time.monotonic() > deadline:

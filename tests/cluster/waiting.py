@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from lightkube.core.exceptions import ApiError
 
+from cluster.lab import Lab
 from cluster.lab.errors import CommandError
 
 T = TypeVar("T")
@@ -36,3 +37,14 @@ def eventually(what: str, look: Callable[[], T], seconds: float = PATIENCE, ever
         if (now := time.monotonic()) > deadline:
             raise AssertionError(f"{what}: not within {seconds:.0f} s; last seen: {str(seen)[:2000] or repr(seen)}")
         time.sleep(max(every, min(now - begin, LONGEST_PAUSE)))
+
+
+def established(lab: Lab, *names: str) -> None:
+    """Waits until kinds are served. `kubectl wait` fails at once while the API server has not yet said anything of a new one."""
+    for name in names:
+
+        def served(name: str = name) -> bool:
+            conditions = (lab.get(f"crd/{name}").get("status") or {}).get("conditions") or []
+            return any(one["type"] == "Established" and one["status"] == "True" for one in conditions)
+
+        eventually(f"the kind {name}", served)

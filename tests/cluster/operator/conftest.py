@@ -11,6 +11,7 @@ import pytest
 from cluster.lab import Lab, missing_prerequisites
 from cluster.operator.bench import Cluster, Operator, Relays
 from cluster.operator.clouds import clouds
+from cluster.waiting import established
 
 CRD = Path(__file__).parents[3] / "crds/voiceassists.voiceassist.dev.yaml"
 _planes: list[Lab] = []
@@ -33,7 +34,7 @@ def plane() -> Iterator[Lab]:
     with Lab() as lab:
         _planes.append(lab.control_plane_only())
         lab.kubectl("apply", "--server-side", "-f", CRD)
-        lab.kubectl("wait", "--for=condition=Established", "crd/voiceassists.voiceassist.dev")
+        established(lab, "voiceassists.voiceassist.dev")
         yield lab
 
 

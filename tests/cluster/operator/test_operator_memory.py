@@ -12,7 +12,7 @@ import pytest
 
 from cluster.lab import Lab, missing_prerequisites
 from cluster.operator.bench import Cluster, Operator, Relays, voiceassist
-from cluster.waiting import eventually
+from cluster.waiting import established, eventually
 
 pytestmark = pytest.mark.timeout(600, func_only=True)
 CRD = Path(__file__).parents[3] / "crds/voiceassists.voiceassist.dev.yaml"
@@ -28,7 +28,7 @@ def plane() -> Iterator[Lab]:
     with Lab() as lab:
         lab.control_plane_only()
         lab.kubectl("apply", "--server-side", "-f", CRD)
-        lab.kubectl("wait", "--for=condition=Established", "crd/voiceassists.voiceassist.dev")
+        established(lab, "voiceassists.voiceassist.dev")
         yield lab
 
 

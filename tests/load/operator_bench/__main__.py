@@ -24,6 +24,7 @@ from lightkube.resources.core_v1 import ConfigMap
 from cluster.lab import Lab, missing_prerequisites
 from cluster.operator.bench import VOICEASSIST, Cluster, voiceassist
 from cluster.operator.clouds import clouds
+from cluster.waiting import established
 from load.operator_bench.played import PlayedRelays
 
 ROOT = Path(__file__).parents[3]
@@ -329,7 +330,7 @@ def main() -> int:
     ):
         plane.control_plane_only()
         plane.kubectl("apply", "--server-side", "-f", str(CRD))
-        plane.kubectl("wait", "--for=condition=Established", "crd/voiceassists.voiceassist.dev")
+        established(plane, "voiceassists.voiceassist.dev")
         try:
             for subject in found:
                 bench = Bench(plane, subject, given.objects, given.idle, Path(name), given.secrets)
