@@ -55,18 +55,18 @@ def replicas(found: Observed, now: float = 1000.0) -> int:
         ((10, 10), {"buffer": {"calls": 200}, "maxReplicas": 7}, 7),
     ],
 )
-def test_autoscale_gives_as_many_as_calls_need_at_once_and_within_the_bounds(
+def test_autoscaling_gives_as_many_as_calls_need_at_once_and_within_the_bounds(
     calls: tuple[int, ...], policy: dict[str, Any], needed: int
 ) -> None:
     assert replicas(seen(*calls, decided=Scaling(2), **policy)) == needed
 
 
-def test_autoscale_decides_nothing_where_the_object_does_not_ask_for_it() -> None:
+def test_autoscaling_decides_nothing_where_the_object_does_not_ask_for_it() -> None:
     assert autoscale(well(), 0.0) is None
     assert "desiredReplicas" not in make_plan(well(), NOW).status["relay"]
 
 
-def test_autoscale_begins_from_what_is_there() -> None:
+def test_autoscaling_begins_from_what_is_there() -> None:
     found = seen(0, 0, buffer={"calls": 1})
     assert found.deployment is not None
     assert replicas(replace(found, deployment=replace(found.deployment, replicas=9))) == 9
@@ -85,7 +85,7 @@ def after(found: Observed, seconds: float, decided: Scaling) -> Scaling:
     return decided
 
 
-def test_fewer_are_there_only_when_fewer_were_enough_all_the_time() -> None:
+def test_autoscaling_fewer_are_there_only_when_fewer_were_enough_all_the_time() -> None:
     found = seen(9, 9, 3, 0, 0, targetCallsPerPod=7)
     assert after(found, 59, Scaling(5)).replicas == 5
     assert after(found, 60, Scaling(5)).replicas == 3, "both idle ones go at once"
@@ -95,12 +95,12 @@ def test_fewer_are_there_only_when_fewer_were_enough_all_the_time() -> None:
     assert after(found, 59, replace(more, looked=1000.0)).replicas == 5, "the time begins anew"
 
 
-def test_fewer_are_as_many_as_were_needed_at_most_since_then() -> None:
+def test_autoscaling_fewer_are_as_many_as_were_needed_at_most_since_then() -> None:
     some = after(seen(9, 9, 6, 0, 0, targetCallsPerPod=7), 30, Scaling(5))
     assert after(seen(0, 0, 0, 0, 0, targetCallsPerPod=7), 60, some).replicas == 4
 
 
-def test_where_none_is_idle_one_at_a_time_is_emptied_and_goes() -> None:
+def test_autoscaling_where_none_is_idle_one_at_a_time_is_emptied_and_goes() -> None:
     assert after(seen(2, 1, 1, 1, 1, targetCallsPerPod=7), 60, Scaling(5)).replicas == 4
 
 
@@ -133,7 +133,7 @@ FIVE = seen(9, 8, 0, 0, 0, targetCallsPerPod=7)
         *("an idle one bears a cost", "a busy one bears none", "a full one would go first", "one too many", "none has answered"),
     ],
 )
-def test_nothing_is_removed_while_something_is_not_known_or_on_its_way(found: Observed) -> None:
+def test_autoscaling_nothing_is_removed_while_something_is_not_known_or_on_its_way(found: Observed) -> None:
     assert after(FIVE, 61, Scaling(5)).replicas == 3
     assert after(found, 300, Scaling(5)).replicas == 5
 
@@ -148,34 +148,34 @@ def test_nothing_is_removed_while_something_is_not_known_or_on_its_way(found: Ob
     ],
     ids=["one fits no node", "one crashes", "a quota refuses one", "one was evicted"],
 )
-def test_what_never_ran_or_has_ended_keeps_no_relay(found: Observed) -> None:
+def test_autoscaling_what_never_ran_or_has_ended_keeps_no_relay(found: Observed) -> None:
     assert after(found, 61, Scaling(5)).replicas == 3
 
 
-def test_a_call_that_is_being_moved_counts_once() -> None:
+def test_autoscaling_a_call_that_is_being_moved_counts_once() -> None:
     found = seen(7, 7, 7, 7, 3, targetCallsPerPod=7)
     assert found.pods[4].status is not None
     moving = found.pods[4].status.model_copy(update={"moving_calls": 3})
     assert replicas(replace(changed(found, 4, status=moving, terminating=True), scaling=Scaling(4))) == 4
 
 
-def test_time_in_which_nobody_looked_counts_as_one_look() -> None:
+def test_autoscaling_time_in_which_nobody_looked_counts_as_one_look() -> None:
     some = after(FIVE, 50, Scaling(5))
     assert replicas(replace(FIVE, scaling=replace(some, fewer_for=40.0)), 999_999.0) == 5
     assert replicas(replace(FIVE, scaling=replace(some, fewer_for=40.0)), 0.0) == 5
 
 
-def test_a_relay_that_falls_silent_counts_as_it_did() -> None:
+def test_autoscaling_a_relay_that_falls_silent_counts_as_it_did() -> None:
     found = changed(seen(9, 9, targetCallsPerPod=7), 0, late=True)
     assert replicas(replace(found, scaling=Scaling(2))) == 3
 
 
-def test_max_replicas_that_is_lowered_is_never_passed() -> None:
+def test_autoscaling_max_replicas_that_is_lowered_is_never_passed() -> None:
     some = Scaling(12, 9, 60, fewer_for=60.0, fewer_at_most=9, looked=999.0)
     assert replicas(seen(*[5] * 12, targetCallsPerPod=7, maxReplicas=6, decided=some)) == 6
 
 
-def test_relay_replicas_says_so_again_where_autoscaling_is_taken_out() -> None:
+def test_autoscaling_relay_replicas_says_so_again_where_autoscaling_is_taken_out() -> None:
     found = replace(well(relay={"replicas": 3}), scaling=Scaling(5))
     plan = make_plan(found, NOW)
     [deployment] = [one for one in plan.apply if one["kind"] == "Deployment"]
@@ -183,12 +183,12 @@ def test_relay_replicas_says_so_again_where_autoscaling_is_taken_out() -> None:
     assert "desiredReplicas" not in plan.status["relay"]
 
 
-def test_the_time_begins_anew_where_a_relay_was_silent_meanwhile() -> None:
+def test_autoscaling_the_time_begins_anew_where_a_relay_was_silent_meanwhile() -> None:
     decided = after(changed(FIVE, 1, late=True), 1, after(FIVE, 50, Scaling(5)))
     assert after(FIVE, 59, decided).replicas == 5
 
 
-def test_scale_news_tells_each_change_and_once_that_more_are_needed_than_allowed() -> None:
+def test_autoscaling_scale_news_tells_each_change_and_once_that_more_are_needed_than_allowed() -> None:
     found = seen(10, 10, 9, targetCallsPerPod=7, maxReplicas=4)
     first, relay = autoscale(replace(found, scaling=Scaling(3)), 1000.0), found.owner.spec.relay
     assert first == Scaling(4, 5, 29, looked=1000.0, short_told=1000.0)
@@ -205,7 +205,7 @@ def test_scale_news_tells_each_change_and_once_that_more_are_needed_than_allowed
     assert scale_news(None, Scaling(2), relay) == []
 
 
-def test_make_plan_writes_the_number_into_the_deployment_and_the_status_says_it() -> None:
+def test_autoscaling_make_plan_writes_the_number_into_the_deployment_and_the_status_says_it() -> None:
     plan = make_plan(seen(10, 10, targetCallsPerPod=5), NOW)
     [deployment] = [one for one in plan.apply if one["kind"] == "Deployment"]
     assert deployment["spec"]["replicas"] == 4
@@ -214,14 +214,14 @@ def test_make_plan_writes_the_number_into_the_deployment_and_the_status_says_it(
     assert available["status"] == "False" or "of 4" in available["message"]
 
 
-def test_a_paused_object_is_not_scaled() -> None:
+def test_autoscaling_a_paused_object_is_not_scaled() -> None:
     found = seen(10, 10, targetCallsPerPod=5, decided=Scaling(2, fewer_for=40.0, fewer_at_most=2))
     plan = make_plan(replace(found, owner=replace(found.owner, spec=found.owner.spec.model_copy(update={"paused": True}))), NOW)
     assert (plan.scaling, plan.scale_news) == (Scaling(2), [])
 
 
 @pytest.mark.parametrize("objects", [1, 1000])
-def test_relays_whose_calls_decide_are_asked_often(objects: int) -> None:
+def test_autoscaling_relays_whose_calls_decide_are_asked_often(objects: int) -> None:
     found = seen(1, 1, targetCallsPerPod=5)
     pause = until_next_pass(found, 600.0, rolling=False, apply_failed=False, steady=9, objects=objects)
     assert pause == (1.0 if objects == 1 else LONGEST_SCALING_SECONDS)
@@ -282,7 +282,7 @@ def ramp() -> Iterator[tuple[int, int]]:
 
 
 @pytest.mark.parametrize("buffer", [{"calls": 60}, {"percent": 35}])
-def test_a_ramp_to_300_calls_and_back_refuses_none_and_strands_none(buffer: dict[str, int]) -> None:
+def test_autoscaling_a_ramp_to_300_calls_and_back_refuses_none_and_strands_none(buffer: dict[str, int]) -> None:
     hall = Hall({"buffer": buffer, "maxReplicas": 60})
     for second, arriving in ramp():
         hall.second(second, arriving, 60)
