@@ -6,6 +6,7 @@ import dataclasses
 import json
 import shutil
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -100,9 +101,17 @@ def test_ours_is_compared_with_another_commit_of_the_same_run() -> None:
     ours = dataclasses.replace(SOUND, cell=Cell("ours", "highest", 1, False), cpu_us=120_000.0)
     base = dataclasses.replace(SOUND, cell=Cell("base", "highest", 1, False), cpu_us=200_000.0)
     begun = {
-        "ours": {"start": {"cpuMsPerCall": 9.0}, "burst": {"firstFrameP99Ms": 500.0}, "memory": {"kbPerCall": [150.0, 110.0]}}
+        "ours": {
+            "start": {"cpuMsPerCall": 9.0},
+            "burst": {"firstFrameP99Ms": 500.0, "othersP99Ms": 9.0},
+            "memory": {"kbPerCall": [150.0, 110.0]},
+        }
         | {"firstDraft": {"p50Ms": 450.0, "p95Ms": 600.0}},
-        "base": {"start": {"cpuMsPerCall": 18.0}, "burst": {"firstFrameP99Ms": 2000.0}, "memory": {"kbPerCall": [150.0, 220.0]}}
+        "base": {
+            "start": {"cpuMsPerCall": 18.0},
+            "burst": {"firstFrameP99Ms": 2000.0, "othersP99Ms": 90.0},
+            "memory": {"kbPerCall": [150.0, 220.0]},
+        }
         | {"firstDraft": {"p50Ms": 900.0, "p95Ms": 1000.0}},
     }
     found = versus_base([ours, dataclasses.replace(ours, cpu_us=1.0, generator_share=0.9), base], begun["ours"], begun["base"])
@@ -137,3 +146,17 @@ async def test_who_is_asked_ahead_writes_sooner(tmp_path: Path) -> None:
     assert plain["drafts"] == eager["drafts"] == 3
     assert plain["wastedShare"] == 0
     assert eager["p50Ms"] <= 0.85 * plain["p50Ms"], (plain, eager)
+
+
+def test_calls_that_say_little_are_silent_and_those_before_are_told_apart(tmp_path: Path) -> None:
+    with rig(tmp_path, "limit", 1, Cores(None, None), tls=False, most=8) as there:
+        assert there.ask("grow 3 50")["othersP99Ms"] == 0, "nobody was there before"
+        grown = there.ask("grow 6 2")
+        assert grown["live"] == 6
+        assert grown["othersP99Ms"] > 0
+        there.ask("end")
+        there.ask("talk 3")
+        there.ask("grow 4 50")
+        time.sleep(1.5)
+        seen = there.ask("measure 0.5")
+        assert (seen["frames"], seen["wrong"]) == (0, 0)

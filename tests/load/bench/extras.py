@@ -23,6 +23,8 @@ from .processes import HERE, Cores, Rig, rig
 from .rows import BASE, OURS, Cell, Sample
 
 BURST = 200
+OTHERS = 50
+FEW_FRAMES = 3
 SCRAPED = 500
 
 
@@ -89,8 +91,9 @@ def loop_block(scrape: str, before: str = "") -> float | None:
 
 
 def starts(there: Rig, calls: int, cycles: int) -> dict[str, Any]:
-    """Calls that begin and end, again and again: what one costs, and what stays behind."""
+    """Calls that begin, say three frames a track and end, again and again: what one costs, and what stays behind."""
     warm(there)
+    there.ask(f"talk {FEW_FRAMES}")
     kept, costs, waits = [there.rss_kb()], [], []
     for _ in range(cycles):
         before = _cpu_ms(there.relay.pid)
@@ -101,6 +104,7 @@ def starts(there: Rig, calls: int, cycles: int) -> dict[str, Any]:
         settle(there)
         costs.append((_cpu_ms(there.relay.pid) - before) / calls)
         kept.append(there.rss_kb())
+    there.ask("talk 0")
     half = len(kept) // 2
     return {
         "calls": calls * cycles,
@@ -112,12 +116,16 @@ def starts(there: Rig, calls: int, cycles: int) -> dict[str, Any]:
 
 
 def burst(there: Rig, calls: int = BURST) -> dict[str, Any]:
-    """So many calls within one second."""
+    """So many calls within one second, while others talk: `othersP99Ms` is what those others' frames take meanwhile."""
+    there.ask(f"grow {OTHERS} 40")
+    settle(there)
     before = there.scrape()
-    grown = there.ask(f"grow {calls} {calls}")
+    grown = there.ask(f"grow {OTHERS + calls} {calls}")
     settle(there)
     found = {
         "calls": calls,
+        "others": OTHERS,
+        "othersP99Ms": grown["othersP99Ms"],
         "failed": grown["failed"],
         "firstFrameP50Ms": grown["startP50Ms"],
         "firstFrameP99Ms": grown["startP99Ms"],

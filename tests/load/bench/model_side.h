@@ -27,6 +27,8 @@ static struct {
 } seen;
 static uint64_t sent_at[MOST_CALLS][TRACKS][SENT];
 static uint32_t sent_frames[MOST_CALLS][TRACKS];
+static uint32_t earlier[BUCKETS];  // latency of the calls that were there before others were added, by microsecond
+static int earlier_calls;
 static int models_open;
 static int pcm_rate;  // samples of 16 bits for each of mu-law: 2 or 3; 0: mu-law as it came
 static int session_seconds;  // what a session is told that it lives; 0: nothing, which stands for an hour
@@ -113,8 +115,11 @@ static void append(model *m, const unsigned char *audio, size_t size) {
   }
   if (memcmp(expected, audio, size)) { wrong("another frame than the next one", audio, size); return; }
   uint64_t now = now_ns();
-  for (uint32_t i = 0; i < joined; i++, m->next++)
-    bucket(seen.latency, sent_frames[m->call][m->track] - m->next > SENT ? UINT64_MAX : now - sent_at[m->call][m->track][m->next % SENT]);
+  for (uint32_t i = 0; i < joined; i++, m->next++) {
+    uint64_t took = sent_frames[m->call][m->track] - m->next > SENT ? UINT64_MAX : now - sent_at[m->call][m->track][m->next % SENT];
+    bucket(seen.latency, took);
+    if (m->call < earlier_calls) bucket(earlier, took);
+  }
   seen.appends++, seen.joined += joined;
 }
 

@@ -65,12 +65,15 @@ def _extras(extras: dict[str, Any]) -> list[str]:
     return [
         "| what | figure |",
         "|---|---|",
-        f"| a call's start, its end and the audio between (over {start['calls']} calls) | {start['cpuMsPerCall']:.1f} ms CPU |",
+        f"| a call's start and its end, with three frames a track between (over {start['calls']} calls) | "
+        f"{start['cpuMsPerCall']:.1f} ms CPU |",
         f"| from the connection to the first frame at the model | p50 {start['firstFrameP50Ms']:.0f} ms, "
         f"p99 {start['firstFrameP99Ms']:.0f} ms |",
         f"| memory kept for a call that has ended | {start['keptKbPerCall']:.1f} KB |",
         f"| {burst['calls']} calls that begin in one second | {burst['failed']} failed; first frame p50 {burst['firstFrameP50Ms']:.0f} ms, "
-        f"p99 {burst['firstFrameP99Ms']:.0f} ms; the loop's longest delay {'over 1000' if delay is None else f'under {delay:.0f}'} ms |",
+        f"p99 {burst['firstFrameP99Ms']:.0f} ms; "
+        f"frames of {burst['others']} others meanwhile p99 {burst['othersP99Ms']:.0f} ms; "
+        f"the loop's longest delay {'over 1000' if delay is None else f'under {delay:.0f}'} ms |",
         f"| memory of one of {memory['calls']} calls with both sessions | {flat} |",
         f"| of that, the two audio buffers | {memory['replayKb']:.0f} KB; beside them {memory['besideReplayKb']:.0f} KB |",
         f"| a scrape of /metrics with {scrape['calls']} calls | the whole request {scrape['bestMs']:.1f} ms at best, "
@@ -109,8 +112,9 @@ def versus(result: dict[str, Any]) -> str:
     """What calls of both commits cost at their beginning and hold, and ours divided by the other's."""
     lines = ["| | base | ours |", "|---|--:|--:|"]
     for kind, key, what in (
-        ("start", "cpuMsPerCall", "a call's start, its end and the audio between, ms CPU"),
+        ("start", "cpuMsPerCall", "a call's start and its end, with three frames a track between, ms CPU"),
         ("burst", "firstFrameP99Ms", "200 calls in a second: first frame p99, ms"),
+        ("burst", "othersP99Ms", "the same: frames of 50 others meanwhile, p99, ms"),
         ("memory", "kbPerCall", "KB for each call of two sessions"),
         ("firstDraft", "p50Ms", "last frame of speech to the first draft in Sync, ours with `turnDetection.eager`: p50, ms"),
         ("firstDraft", "p95Ms", "the same: p95, ms"),
