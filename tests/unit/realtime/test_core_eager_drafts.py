@@ -324,5 +324,6 @@ def test_core_eager_drafts_a_turn_that_the_server_passed_over_leaves_none() -> N
     call.hear(pause(0.5) + sentence() + pause(0.3))
     session = call.desk.session
     assert session._eager.busy
-    session.received(decode(b'{"type":"input_audio_buffer.speech_started","audio_start_ms":1800,"item_id":"item_other"}'), call.now)
+    began = decode(b'{"type":"input_audio_buffer.speech_started","audio_start_ms":1800,"item_id":"item_other"}')
+    assert EarlyOver("wasted") in session.received(began, call.now).events, "nobody has refused it"
     assert not session._eager.busy

@@ -68,7 +68,7 @@ COST = Board(
                 Panel(
                     "Asked ahead",
                     "Responses a second that were asked for before the customer's turn was over, by what became of them: used as the "
-                    "answer, wasted because the customer went on, refused by the model.",
+                    "answer, wasted because the customer went on, refused by the model or failed.",
                     Unit.PER_SECOND,
                     (Query(rate("voiceassist_relay_early_responses_total", "outcome"), "{{name}} {{outcome}}"),),
                     width=12,

@@ -103,7 +103,8 @@ TWILIO: Final[Values] = tuple(product(("api", "sync", "iam", "taskrouter", "flex
 STAGES: Final = ("endpointing", "request", "first_token", "generation", "publish")
 TURNS: Final = ("suggested", "not_relevant", "merged", "incomplete", "failed", "paused", "dropped", "blocked")
 EARLY: Final = ("used", "wasted", "refused")
-"""What became of responses that were asked for ahead of a turn's end; `refused`: by the server, or one that it could not do."""
+"""What became of responses that were asked for ahead of a turn's end. `used`: the turn's answer, also if the server refuses it after that
+and it is asked for once more; `refused`: by the server before, for its pace too, or it failed."""
 VERDICTS: Final = ("up", "down", "edited")
 FEEDBACK_REASONS: Final = ("wrong", "not_relevant", "too_late", "too_long", "other")
 

@@ -82,7 +82,7 @@ class EagerDrafts:
 
     def speaks(self, turn: Turn, now: float) -> None:
         """The customer began to speak."""
-        self.drop_response()  # of a turn that the server passed over
+        self.drop_response("wasted")  # of a turn that the server passed over
         self._words, self._asked, self._asks = "", 0, False
         self._turn, self._voice, self._heard_until = turn, SentenceEnd(), 0.0
         settings = self._state.settings.model
@@ -173,7 +173,7 @@ class EagerDrafts:
         if turn is not self._turn:
             return None
         if not self._scheduler.takes_early:
-            self.drop_response()
+            self.drop_response("wasted")
         response, self._response = self._response, None
         self._turn, self.listens_at = None, None
         if response is not None:
@@ -304,11 +304,11 @@ class EagerDrafts:
         self.drop_response()
         self.listens_at = None
 
-    def drop_response(self) -> None:
+    def drop_response(self, outcome: str = "refused") -> None:
         """The response comes to nothing, for no fault of the guess."""
         response, self._response = self._response, None
         if response is not None:
-            self._state.event(EarlyOver("refused"))
+            self._state.event(EarlyOver(outcome))
             self._discard(response, WithdrawnReason.FAILED)
 
 
