@@ -76,6 +76,17 @@ async def test_recovery_of_a_call_whose_relay_is_gone_and_whose_next_stream_does
     assert rig.created == [2, 3]
 
 
+async def test_recovery_of_a_call_that_a_callback_has_asked_for_already_sees_that_its_stream_comes() -> None:
+    rig = Rig(document(CallState.STARTING, generation=2, restarts=1))
+    assert await rig.callbacks.owner_gone(CALL, OWNER, 1e9 - 12) == 2
+    assert rig.created == [], "it was asked for"
+    assert await rig.callbacks.not_there_yet(CALL, 2) == 3
+    assert rig.created == [3]
+    for state in (CallState.STOPPED, CallState.LOST):
+        rig.found = document(state)
+        assert await rig.callbacks.owner_gone(CALL, OWNER, 1e9 - 12) is None
+
+
 @pytest.mark.parametrize(
     ("fault", "first", "further"),
     [(TwilioUnclear("sync", 503, None), 0, 2), (UnknownCallState("dancing"), None, None)],

@@ -20,7 +20,7 @@ from ..errors import RequestRefused, TwilioError, UnknownCallState
 from ..logs import call_hash
 from ..sync.agent_status import CALL_ENDED, CUT, LOST, NOT_CONNECTED, AgentStatus, Told
 from ..sync.call_documents import CONFLICTS, CallDocuments, Seen
-from ..sync.document_rules import Ignore, Restart, TellAgent, call_over, did_not_come, stream_cut, stream_died
+from ..sync.document_rules import Ignore, Restart, TellAgent, call_over, did_not_come, stream_cut, stream_died, under_way
 from ..sync.document_rules import owner_gone as by_owner
 from ..sync.move_rules import in_gap
 from ..twilio.call_streams import TwilioStreams
@@ -106,10 +106,14 @@ class StreamCallbacks:
 
     async def owner_gone(self, call_sid: str, owner: str, since: float) -> int | None:
         """The relay `owner` (host:port) had this call, and is no more since then (epoch seconds): it is started again. Returns the
-        generation that was asked for; 0: it could not be done now; None: there is nothing to do."""
+        generation that was asked for, by this or by a callback that was quicker: its stream too may be led to the relay that is no more.
+        0: it could not be done now; None: there is nothing to do."""
         event = StreamEvent(self._deps.current().config.twilio.account_sid, call_sid, "", GONE_EVENT, owner, since)
         try:
-            return await self._work_on(event)
+            generation = await self._work_on(event)
+            if generation is None and (seen := await self._documents.read(call_sid)) is not None:
+                return under_way(seen.document)
+            return generation
         except UnknownCallState:
             return None
         except (TwilioError, RequestRefused) as error:

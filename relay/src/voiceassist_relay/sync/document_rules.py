@@ -344,6 +344,11 @@ def owner_gone(document: CallDocument | None, owner: str, *, call_sid: str, now:
     return _start_again(document, call_sid, now, since)
 
 
+def under_way(document: CallDocument | None) -> int | None:
+    """The generation whose stream was asked for and is at no relay yet; None: there is none such."""
+    return document.generation if document is not None and document.state is CallState.STARTING else None
+
+
 def did_not_come(document: CallDocument | None, generation: int, *, call_sid: str, now: float) -> CallDocument | None:
     """The stream of `generation` was asked for and is at no relay yet: it may have been led to one that is no more. The next one, which
     nobody counts as a restart; None: something has become of it."""
