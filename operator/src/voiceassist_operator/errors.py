@@ -44,6 +44,10 @@ class Contended(Retryable):
     """What is there is not what was observed: it is to be observed again."""
 
 
+class NotListed(Retryable):
+    """What there is of ours is not known yet."""
+
+
 class Permanent(OperatorError):
     """Trying again does not help: the object or the cluster must change."""
 

@@ -13,7 +13,8 @@ from typing import Any, cast
 import pytest
 
 from unit.operator.test_reconciler_requests import FOREIGN, Bench, merged
-from voiceassist_operator.kubernetes.kinds import CONFIG_MAP, DEPLOYMENT, POD, SECRET, SERVICE, VOICEASSIST, Kind, Manifest
+from voiceassist_operator.errors import Contended, Retryable
+from voiceassist_operator.kubernetes.kinds import CONFIG_MAP, DEPLOYMENT, INGRESS, POD, SECRET, SERVICE, VOICEASSIST, Kind, Manifest
 
 WRITES = {"apply", "patch", "delete", "create"}
 
@@ -141,6 +142,19 @@ async def test_unforeseen_answers_nothing_is_decided_without_a_listing_of_what_i
     assert not [one for one in await bench.settle() if one[0] in WRITES]
 
 
+async def test_unforeseen_answers_a_kind_that_the_object_does_not_need_need_not_be_listed(bench: Bench) -> None:
+    bench.start(INGRESS)
+    assert await bench.reconciler._pass() is not None
+    assert bench.reconciler._seen is None
+    bench.api.somebody_sets(VOICEASSIST, "support", spec={"ingress": {"enabled": False}})
+    bench.tell(INGRESS)
+    bench.api.asked.clear()
+    bench.reconciler.wake()
+    assert await bench.reconciler._pass() is not None
+    assert bench.reconciler._seen is not None
+    assert ("get", "VoiceAssist") not in bench.api.asked, "the object itself is in no doubt"
+
+
 @pytest.mark.parametrize("kind", [SECRET], ids=lambda kind: kind.name)
 async def test_unforeseen_answers_what_is_read_in_any_case_need_not_be_listed(bench: Bench, kind: Kind) -> None:
     bench.start(kind)
@@ -161,6 +175,22 @@ async def test_unforeseen_answers_an_object_whose_deletion_was_never_heard_of_is
         assert await bench.reconciler._pass() is not None
     assert bench.api.there[DEPLOYMENT, "support-relay"]["spec"]["replicas"] == 5
     assert bench.api.there[DEPLOYMENT, "support-relay"]["metadata"]["uid"] != dead["metadata"]["uid"]
+
+
+async def test_unforeseen_answers_what_cannot_be_read_anew_stays_known(bench: Bench) -> None:
+    edit(bench)
+    held = bench.store.entry(DEPLOYMENT, "support-relay", "team")
+
+    async def contended(*_: object, **__: object) -> None:
+        raise Contended("another uid", 0.2)
+
+    async def away(*_: object, **__: object) -> None:
+        raise Retryable("the API server is away", 1.0)
+
+    cast(Any, bench.api).apply, cast(Any, bench.api).find = contended, away
+    assert await bench.reconciler._pass() is not None
+    assert bench.reconciler._seen is None, "all is looked at anew"
+    assert bench.store.entry(DEPLOYMENT, "support-relay", "team") is held
 
 
 async def test_unforeseen_answers_nothing_is_made_for_an_object_that_went_without_our_finalizer() -> None:

@@ -259,7 +259,12 @@ async def test_watch_an_object_that_ended_claims_nothing() -> None:
         while workers.count > 1:
             await asyncio.sleep(0.01)
     assert (workers._claims.conflicting("2"), second.woken) == ("", 1)
+    workers.object_announced({"metadata": {"uid": "1", "resourceVersion": "1"}})
+    assert workers.overdue_seconds(time.monotonic() + 100) == 0, "it is still there for another's finalizer, and kopf has brought that"
+    workers.objects_are({"2"})
     assert workers._delivered == {"2": "2"}
+    workers.object_gone("2")
+    assert workers._delivered == {}
     await workers.close()
 
 

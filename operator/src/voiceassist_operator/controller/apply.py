@@ -6,13 +6,14 @@ import json
 import socket
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 
-from ..errors import Contended, NotLeading, OperatorError
+from ..errors import Contended, NotLeading, OperatorError, Retryable
 from ..kubernetes.applied import all_ours, digest, marked
 from ..kubernetes.client import Cluster
 from ..kubernetes.kinds import EVENT, MANAGER, POD, VOICEASSIST, Kind, Manifest, Ref, kind_of, owned_by, ref
@@ -162,7 +163,8 @@ class Applier:
             try:
                 return await self._cluster.apply(_with_metadata(manifest, uid=uid))
             except Contended:
-                await self._read(kind, metadata["name"], metadata["namespace"])
+                with suppress(Retryable):  # what is there is contended, whether it can be read now or not
+                    await self._read(kind, metadata["name"], metadata["namespace"])
                 raise
         try:
             return await self._cluster.apply(_with_metadata(manifest, resourceVersion=NO_VERSION))
@@ -177,8 +179,11 @@ class Applier:
 
     async def _read(self, kind: Kind, name: str, namespace: str) -> None:
         """What is known of an object was found wrong: the API server is asked."""
-        self._store.shelf(kind).mark_stale((namespace, name))
+        held = self._store.entry(kind, name, namespace)
         item = await self._cluster.find(kind, name, namespace)
+        if self._store.entry(kind, name, namespace) is not held:
+            return  # its watch was quicker
+        self._store.shelf(kind).mark_stale((namespace, name))
         if item is not None and is_ours(item):  # others' are in another listing
             self._store.take(item, kind)
 

@@ -11,9 +11,9 @@ from voiceassist_crds.config import MAX_INSTRUCTIONS
 from voiceassist_crds.reasons import Reason
 from voiceassist_crds.resource import VoiceAssistSpec
 
-from ..errors import Retryable
+from ..errors import NotListed
 from ..kubernetes.client import Cluster
-from ..kubernetes.kinds import CONFIG_MAP, DEPLOYMENT, HTTP_ROUTE, KINDS, POD, Kind, Manifest, Ref
+from ..kubernetes.kinds import CONFIG_MAP, DEPLOYMENT, HTTP_ROUTE, POD, Kind, Manifest, Ref
 from ..kubernetes.store import Entry, Store, holder_of, owners_of
 from ..policy.allowed import Allowed
 from ..policy.egress import ca_bundle_problem
@@ -71,9 +71,8 @@ async def observe(
     dependencies: Dependencies, body: Mapping[str, Any], conflicting: str, endpoint: EndpointFact | None, apply_error: str = ""
 ) -> Observed:
     """Returns everything that a plan is made of. Raises ContractError for a spec that cannot be read, OperatorError for the cluster,
-    Retryable as long as it is not known what there is of ours."""
+    NotListed as long as it is not known what there is of ours."""
     store, metadata = dependencies.store, body["metadata"]
-    _require_listings(store)
     namespace, name = metadata["namespace"], metadata["name"]
     spec = VoiceAssistSpec.read(body["spec"])
     uid = metadata["uid"]
@@ -84,10 +83,12 @@ async def observe(
         if one.kind.owned and uid in entry.owners and not (one.kind.optional and one.kind not in optional_kinds)
     }
     owner = Owner(namespace, name, uid, spec, dependencies.default_image, named_as_before(name, ours), dependencies.any_user_id)
+    needed = needed_kinds(owner, optional_kinds)
+    _require_listings(store, needed)
     deployment, route = _item(ours, DEPLOYMENT, owner), _item(ours, HTTP_ROUTE, owner)
     references = dependencies.references
     route_problem = http_route_problem(route) if route is not None and spec.http_route is not None else ""
-    missing = [kind for kind in needed_kinds(owner, optional_kinds) if Ref(kind, owner.relay) not in ours]
+    missing = [kind for kind in needed if Ref(kind, owner.relay) not in ours]
     pods = await _pods(dependencies, owner, endpoint)
     asked = await _taken_unwatched(dependencies.cluster, owner, missing)
     credentials = await references.secret(namespace, spec.twilio.credentials_secret_ref.name)
@@ -124,11 +125,11 @@ async def observe(
     )
 
 
-def _require_listings(store: Store) -> None:
-    """Raises Retryable as long as one of the listings that have what is ours was refused, or has not ended."""
-    for kind in KINDS:
-        if (kind.owned or kind is POD) and kind.watched and not store.shelf(kind).complete:
-            raise Retryable(f"list {kind.name}: not answered yet; without it, nothing is decided", RETRY_SECONDS)
+def _require_listings(store: Store, needed: Iterable[Kind]) -> None:
+    """Raises NotListed as long as one of the listings that have what is ours was refused, or has not ended; of kinds that are needed."""
+    for kind in (*needed, POD):
+        if kind.watched and not store.shelf(kind).complete:
+            raise NotListed(f"list {kind.name}: not answered yet; without it, nothing is decided", RETRY_SECONDS)
 
 
 def _item(ours: Mapping[Ref, Entry], kind: Kind, owner: Owner) -> Manifest | None:

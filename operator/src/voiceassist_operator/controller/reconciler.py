@@ -17,7 +17,7 @@ from voiceassist_crds.base import undeclared
 from voiceassist_crds.errors import ContractError
 from voiceassist_crds.resource import VoiceAssistSpec
 
-from ..errors import NotLeading, OperatorError, Retryable
+from ..errors import NotLeading, NotListed, OperatorError, Retryable
 from ..kubernetes.kinds import VOICEASSIST
 from ..kubernetes.store import mark_of
 from ..metrics import OperatorMetrics
@@ -190,7 +190,7 @@ class Reconciler:
         except _Gone:
             return None
         except OperatorError as error:
-            outcome, self._seen, self._read = "retry", None, True
+            outcome, self._seen, self._read = "retry", None, not isinstance(error, NotListed)
             pause = error.delay if isinstance(error, Retryable) else RETRY_SECONDS
             self._log.warning("reconcile failed, tried again", error=str(error), seconds=pause)
         except ContractError as error:

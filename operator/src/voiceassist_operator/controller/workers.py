@@ -98,6 +98,7 @@ class Workers:
 
     def object_gone(self, uid: str) -> None:
         """The watch of metadata says that an object is gone: nothing is owed any more."""
+        self._delivered.pop(uid, None)
         self._overdue.pop(uid, None)
         self._read(uid)
 
@@ -105,6 +106,8 @@ class Workers:
         """A listing has these objects, and no others: those that are not in it are read, which says whether they are gone."""
         for uid in self._by_uid.keys() - uids:
             self._read(uid)
+        for uid in self._delivered.keys() - self._by_uid.keys() - uids:
+            del self._delivered[uid]
 
     def _read_overdue(self, uid: str) -> None:
         if uid in self._overdue:
@@ -167,10 +170,10 @@ class Workers:
         self._by_label[place].discard(uid)
         if not self._by_label[place]:
             del self._by_label[place]
-        self._delivered.pop(uid, None)
-        self._overdue.pop(uid, None)
-        for affected in self._claims.drop(uid):
-            self._wake(affected)
+        self._overdue.pop(uid, None)  # what kopf delivered is kept: it may be there for another's finalizer
+        if not self._closed:
+            for affected in self._claims.drop(uid):
+                self._wake(affected)
 
 
 def _place(reconciler: Reconciler) -> tuple[str, str]:
