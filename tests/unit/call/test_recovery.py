@@ -9,9 +9,10 @@ import pytest
 
 from unit.sync.documents import CALL, document
 from voiceassist_crds.messages import CallDocument, CallState
+from voiceassist_relay.call import recovery
 from voiceassist_relay.call.dependencies import Timing
 from voiceassist_relay.call.peer_relays import Asked, PeerRelays
-from voiceassist_relay.call.recovery import StreamCallbacks
+from voiceassist_relay.call.recovery import StreamCallbacks, StreamEvent
 from voiceassist_relay.errors import TwilioError, TwilioUnclear, UnknownCallState
 from voiceassist_relay.metrics.relay_metrics import RelayMetrics
 from voiceassist_relay.sync.call_documents import Seen
@@ -74,6 +75,21 @@ async def test_recovery_of_a_call_whose_relay_is_gone_and_whose_next_stream_does
     assert await rig.callbacks.not_there_yet(CALL, 3) is None, "it came"
     assert await rig.callbacks.owner_gone(CALL, OWNER, 1e9 - 12) is None
     assert rig.created == [2, 3]
+
+
+async def test_recovery_waits_longer_until_the_balancer_leads_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr(recovery.asyncio, "sleep", sleep)
+    restarts = []
+    rig = Rig(document(CallState.STARTING))
+    while rig.found.state is CallState.STARTING:
+        await rig.callbacks._work_on(StreamEvent("AC", CALL, rig.found.stream_name, "stream-error", "31920"))
+        restarts.append(rig.found.restarts)
+    assert (restarts, slept) == ([1, 2, 3, 3], [1.0, 4.0, 4.0])
 
 
 async def test_recovery_of_a_call_that_a_callback_has_asked_for_already_sees_that_its_stream_comes() -> None:

@@ -193,7 +193,7 @@ class StreamCallbacks:
             await asyncio.sleep(timing.own_report_seconds)
             return True
         if document.state is CallState.STARTING and document.restarts > 0:
-            await asyncio.sleep(timing.restart_seconds)
+            await asyncio.sleep(timing.restart_seconds[min(document.restarts, len(timing.restart_seconds)) - 1])
             return True
         return False
 

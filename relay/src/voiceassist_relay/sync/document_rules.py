@@ -25,6 +25,8 @@ LONGEST_START_SECONDS: Final = 120.0
 """A deadline further ahead is none that a relay wrote, whatever its clock: it counts as passed."""
 MAX_RESTARTS: Final = 2
 """How often a stream that died is started again by itself."""
+MAX_RESTARTS_UNCONNECTED: Final = 3
+"""The same of one that never came to a relay: the balancer may lead to a relay that died for some seconds more."""
 SETTLED_SECONDS: Final = 60.0
 """A stream that lasted so long from its creation was well: what ends it is counted anew."""
 
@@ -358,11 +360,12 @@ def did_not_come(document: CallDocument | None, generation: int, *, call_sid: st
 
 
 def _start_again(document: CallDocument, call_sid: str, now: float, since: float | None = None) -> Restart | TellAgent:
-    """Another generation, unless the last MAX_RESTARTS of them ended within SETTLED_SECONDS of their beginnings. `since` when: unheard."""
+    """Another generation, unless the last MAX_RESTARTS of them ended within SETTLED_SECONDS of their beginnings, or
+    MAX_RESTARTS_UNCONNECTED where the last one never connected. `since` when: unheard."""
     over = document.model_copy(update={"state": CallState.STOPPED if document.state is CallState.LIVE else CallState.LOST})
     seconds = now - (document.deadline - STARTING_SECONDS)
     restarts = 0 if document.state is not CallState.STARTING and seconds >= SETTLED_SECONDS else document.restarts
-    if restarts >= MAX_RESTARTS:
+    if restarts >= (MAX_RESTARTS_UNCONNECTED if document.state is CallState.STARTING else MAX_RESTARTS):
         return TellAgent(document.model_copy(update={"state": CallState.LOST}), restarts_used_up=True)
     lost_at = document.lost_at if document.state is CallState.STARTING else now if since is None else since
     changes = {"restarts": restarts + 1, "lost_at": lost_at}
