@@ -12,7 +12,7 @@ from cluster.lab import Lab
 from cluster.operator.bench import Cluster as Bench
 from cluster.operator.test_operator_rights import chart
 from unit.operator.making import pods, well
-from voiceassist_operator.controller.apply import VANISHED, Applier
+from voiceassist_operator.controller.apply import VANISHED, Applier, Written
 from voiceassist_operator.kubernetes.client import Cluster
 from voiceassist_operator.kubernetes.store import Store
 from voiceassist_operator.metrics import OperatorMetrics
@@ -51,7 +51,7 @@ def test_a_vanished_pod_counts_as_not_ready(plane: Lab, tmp_path: Path, monkeypa
 
         async def vanish() -> None:
             cluster = Cluster.connect(lambda: None)
-            await Applier(cluster, Store(), OperatorMetrics()).vanished(replace(seen, owner=owner))
+            await Applier(cluster, Store(), OperatorMetrics()).vanished(replace(seen, owner=owner), Written())
 
         asyncio.run(vanish())
         status = bench.get(POD, "pod-2")["status"]
