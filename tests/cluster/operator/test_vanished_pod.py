@@ -11,6 +11,7 @@ import pytest
 from cluster.lab import Lab
 from cluster.operator.bench import Cluster as Bench
 from cluster.operator.test_operator_rights import chart
+from cluster.waiting import eventually
 from unit.operator.making import pods, well
 from voiceassist_operator.controller.apply import VANISHED, Applier, Written
 from voiceassist_operator.kubernetes.client import Cluster
@@ -40,7 +41,8 @@ def test_a_vanished_pod_counts_as_not_ready(plane: Lab, tmp_path: Path, monkeypa
                 }
             ],
         }
-        bench.create({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "pod-2"}, "spec": spec})
+        # not before the namespace's own ServiceAccount is there
+        eventually("a pod", lambda: bench.create({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "pod-2"}, "spec": spec}))
         well_then = [
             {"type": kind, "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"} for kind in ("ContainersReady", "Ready")
         ]
