@@ -52,7 +52,7 @@ QUICK = Timing(
     peer_seconds=1.0,
     stop_seconds=1.0,
     own_report_seconds=0.3,
-    restart_seconds=(0.1, 0.2),
+    restart_seconds=(0.1, 0.1, 0.2),
     unknown_state_seconds=2.0,
 )
 

@@ -223,12 +223,12 @@ async def test_full_relay_refuses_before_the_upgrade_and_the_stream_starts_elsew
         assert ready == 503
         second = await start(stage, recording)
         await eventually(lambda: watch.document(second)["state"] == "lost", seconds=60, what="the second call given up")
-        assert watch.document(second)["restarts"] == 3, "started again three times at most"
+        assert watch.document(second)["restarts"] == 4, "started again four times at most"
         refused = await streams(stage, second)
-        assert [stream["error"]["code"] for stream in refused] == [31920] * 4
+        assert [stream["error"]["code"] for stream in refused] == [31920] * 5
         await eventually(lambda: watch.states(second)[-1][0] == "lost", seconds=10, what="the agent told")
         metrics = await stage.metrics()
-        assert metrics['upgrades_total{outcome="full"}'] == 4
+        assert metrics['upgrades_total{outcome="full"}'] == 5
         assert watch.document(first)["state"] == "live", "the first call goes on"
 
 

@@ -142,23 +142,23 @@ async def test_a_full_relay_refuses_the_stream_and_it_is_started_again_elsewhere
         assert rig.readers(call.call_sid) == {call.identity}
 
 
-async def test_a_stream_that_never_connects_is_started_again_three_times_and_then_the_agent_is_told() -> None:
+async def test_a_stream_that_never_connects_is_started_again_four_times_and_then_the_agent_is_told() -> None:
     async with rigged() as rig:
         relay, call = rig.relays[0], rig.call()
         relay.full = True
         await relay.stream("start", call)
         document = await eventually(lambda: (found := rig.document(call.call_sid)) and found.state is CallState.LOST and found)
         await rig.idle()
-        assert (document.generation, document.restarts) == (4, 3)
-        assert len(rig.streams(call.call_sid, active=False)) == 4
-        assert relay.counted("stream_restarts_total", outcome="started") == 3
+        assert (document.generation, document.restarts) == (5, 4)
+        assert len(rig.streams(call.call_sid, active=False)) == 5
+        assert relay.counted("stream_restarts_total", outcome="started") == 4
         assert relay.counted("stream_restarts_total", outcome="given_up") == 1
         item = rig.status_item(call.call_sid)
-        assert item is not None and (item["state"], item["reason"], item["generation"]) == ("lost", "StreamLost", 4)
+        assert item is not None and (item["state"], item["reason"], item["generation"]) == ("lost", "StreamLost", 5)
         assert [message.data for message in rig.twilio.messages(item["stream"])][-1] == item
 
         relay.full = False  # the agent tries again
-        assert (await relay.stream("start", call))[1]["generation"] == 5
+        assert (await relay.stream("start", call))[1]["generation"] == 6
         await eventually(lambda: relay.held.find(call.call_sid))
         document = rig.document(call.call_sid)
         assert document is not None and document.restarts == 0

@@ -89,7 +89,7 @@ async def test_recovery_waits_longer_until_the_balancer_leads_elsewhere(monkeypa
     while rig.found.state is CallState.STARTING:
         await rig.callbacks._work_on(StreamEvent("AC", CALL, rig.found.stream_name, "stream-error", "31920"))
         restarts.append(rig.found.restarts)
-    assert (restarts, slept) == ([1, 2, 3, 3], [1.0, 4.0, 4.0])
+    assert (restarts, slept) == ([1, 2, 3, 4, 4], [1.0, 1.5, 4.0, 4.0])
 
 
 async def test_recovery_of_a_call_that_a_callback_has_asked_for_already_sees_that_its_stream_comes() -> None:

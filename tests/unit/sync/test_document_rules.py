@@ -283,7 +283,7 @@ NAME = f"assist_{CALL}"
         (document(CallState.STARTING), NAME, "stream-stopped", Restart),
         (document(CallState.STARTING, restarts=1), NAME, "stream-error", Restart),
         (document(CallState.STARTING, restarts=2), NAME, "stream-error", Restart),  # the balancer led it to one that died
-        (document(CallState.STARTING, restarts=3), NAME, "stream-error", TellAgent),
+        (document(CallState.STARTING, restarts=4), NAME, "stream-error", TellAgent),
         (document(CallState.LIVE), NAME, "stream-error", TellAgent),
         (document(CallState.LIVE), NAME, "stream-stopped", TellAgent),
         (document(CallState.STOPPED), NAME, "stream-stopped", Ignore),

@@ -93,7 +93,7 @@ class Timing:
     """To stop a stream that should not be there."""
     own_report_seconds: float = 1.0
     """For the relay that saw a stream end to write so itself, before a callback says the same."""
-    restart_seconds: tuple[float, ...] = (1.0, 4.0)
+    restart_seconds: tuple[float, ...] = (1.0, 1.5, 4.0)
     """Before the second automatic start and those after it, so that a full relay, and one that died, has left the balancer."""
     starting_seconds: float = 30.0
     """For a stream that was created to arrive somewhere, before the agent is told that it did not."""

@@ -25,7 +25,7 @@ LONGEST_START_SECONDS: Final = 120.0
 """A deadline further ahead is none that a relay wrote, whatever its clock: it counts as passed."""
 MAX_RESTARTS: Final = 2
 """How often a stream that died is started again by itself."""
-MAX_RESTARTS_UNCONNECTED: Final = 3
+MAX_RESTARTS_UNCONNECTED: Final = 4
 """The same of one that never came to a relay: the balancer may lead to a relay that died for some seconds more."""
 SETTLED_SECONDS: Final = 60.0
 """A stream that lasted so long from its creation was well: what ends it is counted anew."""
