@@ -280,7 +280,7 @@ async def test_moves_whose_relay_dies_in_the_gap_are_started_again_after_the_old
 
     starts = SimpleNamespace(create_stream=create_stream, follow=lambda *_, **__: None)
     status, peers = SimpleNamespace(tell=tell), SimpleNamespace(has=has)
-    callbacks = StreamCallbacks(rig.deps, rig.documents, rig.streams, status, peers, starts)  # type: ignore[arg-type]
+    callbacks = StreamCallbacks(rig.deps, rig.documents, rig.streams, status, peers, starts, lambda _: None)  # type: ignore[arg-type]
     await callbacks._handle(StreamEvent("AC", CALL, before.stream_name, STOPPED_EVENT, ""))
     assert rig.documents.of[CALL].state is CallState.STARTING
     assert restarted == [3], "later than the one that was to come"

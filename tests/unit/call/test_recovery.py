@@ -13,9 +13,11 @@ from voiceassist_relay.call import recovery
 from voiceassist_relay.call.dependencies import Timing
 from voiceassist_relay.call.peer_relays import Asked, PeerRelays
 from voiceassist_relay.call.recovery import StreamCallbacks, StreamEvent
+from voiceassist_relay.call.relay_watch import Awaited
 from voiceassist_relay.errors import TwilioError, TwilioUnclear, UnknownCallState
 from voiceassist_relay.metrics.relay_metrics import RelayMetrics
 from voiceassist_relay.sync.call_documents import Seen
+from voiceassist_relay.sync.document_rules import STARTING_SECONDS
 
 OWNER = "10.0.0.1:9090"
 
@@ -30,7 +32,9 @@ class Rig:
         deps: Any = SimpleNamespace(
             timing=Timing(), now=lambda: 1e9, monotonic=lambda: 0.0, metrics=RelayMetrics(), current=lambda: SimpleNamespace(config=config)
         )
-        self.callbacks = StreamCallbacks(deps, self, self, self, SimpleNamespace(), self)  # type: ignore[arg-type]
+        self.suspected: list[str] = []
+        self.owner = Asked.GONE
+        self.callbacks = StreamCallbacks(deps, self, self, self, self, self, self.suspected.append)  # type: ignore[arg-type]
 
     async def read(self, _: str) -> Seen:
         if self.fault is not None:
@@ -47,6 +51,9 @@ class Rig:
         if (after := wanted(decision)) is not None:
             self.found = after
         return before, decision
+
+    async def has(self, *_: object) -> Asked:
+        return self.owner
 
     async def in_progress(self, _: str) -> bool:
         return True
@@ -67,10 +74,11 @@ class Rig:
 
 async def test_recovery_of_a_call_whose_relay_is_gone_and_whose_next_stream_does_not_come() -> None:
     rig = Rig(document(CallState.LIVE, owner=OWNER))
-    assert await rig.callbacks.owner_gone(CALL, OWNER, 1e9 - 12) == 2
-    assert await rig.callbacks.not_there_yet(CALL, 2) == 3
+    assert await rig.callbacks.owner_gone(CALL, OWNER, 1e9 - 12) == Awaited(2, 1e9)
+    assert await rig.callbacks.not_there_yet(CALL, 2) == Awaited(3, 1e9)
     assert rig.created == [2, 3]
-    assert await rig.callbacks.not_there_yet(CALL, 2) is None, "somebody has gone on from there"
+    assert await rig.callbacks.not_there_yet(CALL, 2) == Awaited(3, 1e9), "somebody has gone on from there: that one is awaited"
+    assert rig.created == [2, 3]
     rig.found = document(CallState.LIVE, generation=3, owner="10.0.0.2:9090")
     assert await rig.callbacks.not_there_yet(CALL, 3) is None, "it came"
     assert await rig.callbacks.owner_gone(CALL, OWNER, 1e9 - 12) is None
@@ -93,22 +101,30 @@ async def test_recovery_waits_longer_until_the_balancer_leads_elsewhere(monkeypa
 
 
 async def test_recovery_of_a_call_that_a_callback_has_asked_for_already_sees_that_its_stream_comes() -> None:
-    rig = Rig(document(CallState.STARTING, generation=2, restarts=1))
-    assert await rig.callbacks.owner_gone(CALL, OWNER, 1e9 - 12) == 2
+    rig = Rig(document(CallState.STARTING, generation=2, restarts=1, deadline=1e9 - 2 + STARTING_SECONDS))
+    assert await rig.callbacks.owner_gone(CALL, OWNER, 1e9 - 12) == Awaited(2, 1e9 - 2)
     assert rig.created == [], "it was asked for"
-    assert await rig.callbacks.not_there_yet(CALL, 2) == 3
+    assert await rig.callbacks.not_there_yet(CALL, 2) == Awaited(3, 1e9)
     assert rig.created == [3]
     for state in (CallState.STOPPED, CallState.LOST):
         rig.found = document(state)
         assert await rig.callbacks.owner_gone(CALL, OWNER, 1e9 - 12) is None
 
 
+@pytest.mark.parametrize(("answer", "suspected"), [(Asked.GONE, [OWNER]), (Asked.DONE, []), (Asked.UNKNOWN, [])])
+async def test_recovery_after_a_callback_the_relay_where_nothing_listens_is_suspected(answer: Asked, suspected: list[str]) -> None:
+    rig = Rig(document(CallState.LIVE, owner=OWNER))
+    rig.owner = answer
+    await rig.callbacks._work_on(StreamEvent("AC", CALL, rig.found.stream_name, "stream-error", "31921"))
+    assert rig.suspected == suspected
+
+
 @pytest.mark.parametrize(
     ("fault", "first", "further"),
-    [(TwilioUnclear("sync", 503, None), 0, 2), (UnknownCallState("dancing"), None, None)],
+    [(TwilioUnclear("sync", 503, None), Awaited(0, 1e9), Awaited(2, 1e9)), (UnknownCallState("dancing"), None, None)],
     ids=["away", "newer"],
 )
-async def test_recovery_what_sync_does_not_answer_is_tried_again(fault: Exception, first: int | None, further: int | None) -> None:
+async def test_recovery_what_sync_does_not_answer_is_tried_again(fault: Exception, first: Awaited | None, further: Awaited | None) -> None:
     rig = Rig(document(CallState.LIVE, owner=OWNER), fault if isinstance(fault, TwilioError) else None)
     if not isinstance(fault, TwilioError):
 

@@ -12,9 +12,9 @@ import pytest
 
 from voiceassist_relay.call.background import Background
 from voiceassist_relay.call.dependencies import Timing
-from voiceassist_relay.call.gone_relays import OtherRelays
+from voiceassist_relay.call.gone_relays import AGAIN_SECONDS, OtherRelays
 from voiceassist_relay.call.peer_relays import Asked
-from voiceassist_relay.call.relay_watch import AT_ONCE, HadCalls, RelayWatch
+from voiceassist_relay.call.relay_watch import AT_ONCE, LEAST_SECONDS, Awaited, HadCalls, RelayWatch
 
 pytestmark = pytest.mark.looptime
 
@@ -30,10 +30,10 @@ class Peers:
 
 
 class Recovery:
-    """`first` is what the first attempt for a call gives, `further` what the next ones give, in turn."""
+    """`first` is the generation that the first attempt for a call gives, `further` what the next ones give, in turn, each `age` old."""
 
-    def __init__(self, first: int | None, *further: int | None) -> None:
-        self.first, self.further = first, further
+    def __init__(self, first: int | None, *further: int | None, age: float = 0.0) -> None:
+        self.first, self.further, self.age = first, further, age
         self.at: dict[str, list[float]] = {}
         self.under_way = self.most = 0
 
@@ -45,12 +45,15 @@ class Recovery:
         self.under_way -= 1
         return len(self.at[call_sid])
 
-    async def owner_gone(self, call_sid: str, owner: str, since: float) -> int | None:
-        number = await self._asked(call_sid)
-        return self.first if number == 1 else self.further[number - 2]
+    def _given(self, generation: int | None) -> Awaited | None:
+        return None if generation is None else Awaited(generation, 1e9 + asyncio.get_running_loop().time() - self.age)
 
-    async def not_there_yet(self, call_sid: str, generation: int) -> int | None:
-        return self.further[await self._asked(call_sid) - 2]
+    async def owner_gone(self, call_sid: str, owner: str, since: float) -> Awaited | None:
+        number = await self._asked(call_sid)
+        return self._given(self.first if number == 1 else self.further[number - 2])
+
+    async def not_there_yet(self, call_sid: str, generation: int) -> Awaited | None:
+        return self._given(self.further[await self._asked(call_sid) - 2])
 
 
 class Rig:
@@ -89,12 +92,51 @@ async def test_relay_watch_a_place_is_held_only_while_something_is_asked_for() -
     assert max(firsts) - began < 10, "waiting for a stream to come keeps no other call waiting"
 
 
-async def test_relay_watch_goes_on_until_a_stream_has_come_and_then_no_more() -> None:
-    rig = Rig(1, Recovery(2, 3, None))
+@pytest.mark.parametrize(
+    ("age", "waits"),
+    [
+        (0.0, [2.5, 2.5, 4.0]),
+        (2.0, [0.5, 0.5, 2.0]),
+        (60.0, [LEAST_SECONDS] * 3),
+        (-60.0, [2.5, 2.5, 4.0]),
+    ],
+    ids=["just asked for", "asked for earlier", "long overdue", "by a clock that is wrong"],
+)
+async def test_relay_watch_goes_on_until_a_stream_has_come_and_then_no_more(age: float, waits: list[float]) -> None:
+    rig = Rig(1, Recovery(2, 3, 4, None, age=age))
     await rig.lose(Asked.UNKNOWN)
     await rig.end()
     [times] = rig.recovery.at.values()
-    assert [round(later - earlier - 0.2) for earlier, later in pairwise(times)] == [4, 6]
+    assert [later - earlier - 0.2 for earlier, later in pairwise(times)] == pytest.approx(waits)
+
+
+async def test_relay_watch_one_that_is_suspected_is_gone_at_once_whatever_the_operator_said_before() -> None:
+    rig = Rig(3, Recovery(None))
+    loop = asyncio.get_running_loop()
+    rig.watch.suspect(OTHER)
+    await asyncio.sleep(3)
+    assert rig.recovery.at == {}, "nothing was known of it"
+    rig.peers.answer = Asked.GONE
+    rig.others.told(f"{OWN},{OTHER}", loop.time())
+    suspected_at = loop.time()
+    for _ in range(3):
+        rig.watch.suspect(OTHER)
+    await asyncio.sleep(AGAIN_SECONDS + 0.1)
+    assert [times[0] - suspected_at for times in rig.recovery.at.values()] == pytest.approx([AGAIN_SECONDS] * 3)
+    await rig.end()
+    assert [len(times) for times in rig.recovery.at.values()] == [1] * 3
+
+
+async def test_relay_watch_one_that_is_suspected_and_answers_keeps_its_calls() -> None:
+    rig = Rig(3, Recovery(None))
+    await asyncio.sleep(3)
+    rig.watch.suspect(OTHER)
+    await asyncio.sleep(1)
+    rig.peers.answer = Asked.GONE
+    rig.others.told(f"{OWN},{OTHER}", asyncio.get_running_loop().time())
+    await asyncio.sleep(4.5)
+    assert rig.recovery.at == {}, "a network may refuse for it: the suspicion is over"
+    await rig.end()
 
 
 async def test_relay_watch_what_could_not_be_done_is_tried_again() -> None:

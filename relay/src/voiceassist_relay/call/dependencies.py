@@ -87,8 +87,9 @@ class Timing:
     """For one relay to answer another."""
     watch_seconds: float = 2.5
     """For another relay to say which calls it has."""
-    came_seconds: tuple[float, ...] = (4.0, 6.0, 9.0)
-    """For the stream of a call whose relay is gone to come to another one, before the next is asked for: each in turn."""
+    came_seconds: tuple[float, ...] = (2.5, 2.5, 4.0, 6.0, 9.0)
+    """For the stream of a call whose relay is gone to come to another one, before the next is asked for: each in turn. For some seconds the
+    balancer leads to the one that is gone, Twilio's word of that too."""
     stop_seconds: float = 2.0
     """To stop a stream that should not be there."""
     own_report_seconds: float = 1.0

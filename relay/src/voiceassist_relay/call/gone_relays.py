@@ -1,8 +1,9 @@
 """Which other relays there are, which calls each had when it last answered, and which of them are gone: pure rules.
 
 The operator says who answers it, with each of its questions. Every relay asks some of the others which calls they have, every 2 s. One
-where nothing listens twice is gone; so is one that gives no answer for 12 s, unless the operator says that it answers. Its calls are
-then looked after by those that are left: each call has an order of them, by which one begins at once and the others only if it did not.
+where nothing listens twice is gone; so is one that gives no answer for 12 s, unless the operator says that it answers. Where a stream of
+its has died and nothing listens, the operator's word is older than that, and it is asked twice at once. Its calls are then looked after by
+those that are left: each call has an order of them, by which one begins at once and the others only if it did not.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ GONE_SECONDS: Final = 12.0
 TOLD_SECONDS: Final = 7.0
 """So long the operator's word stands; it asks every 5 s, and every second while a relay does not answer."""
 REFUSALS: Final = 2
-"""In a row, 2 s apart."""
+"""In a row, 2 s apart; where a stream has died, AGAIN_SECONDS."""
+AGAIN_SECONDS: Final = 0.4
 FORGOTTEN_SECONDS: Final = 600.0
 MOST: Final = 16
 """Relays that one asks."""
@@ -32,13 +34,15 @@ LONGEST_TURN: Final = 3
 
 @dataclass(slots=True)
 class _Other:
-    """Another relay, by its last answer: which process it was, and its calls. `refusals`: in a row. `lost`: its calls are looked after."""
+    """Another relay, by its last answer: which process it was, and its calls. `refusals`: in a row. `lost`: its calls are looked after.
+    `suspect`: one of its streams has died since, and nothing listened where it was."""
 
     since: float
     process: str = ""
     calls: Sequence[str] = ()
     refusals: int = 0
     lost: bool = False
+    suspect: bool = False
 
 
 class OtherRelays:
@@ -80,13 +84,21 @@ class OtherRelays:
         """It answers, and says nothing of its calls: it is of another version, or does not take our proof."""
         other = self._others.get(address)
         if other is not None:
-            other.since, other.refusals = now, 0
+            other.since, other.refusals, other.suspect = now, 0, False
+
+    def suspect(self, address: str) -> bool:
+        """A stream that it had has died, and nothing listened there. Whether that is news: it has calls, and was not suspected."""
+        other = self._others.get(address)
+        if other is None or other.suspect or not other.calls:
+            return False
+        other.suspect = True
+        return True
 
     def refused(self, address: str, now: float) -> Sequence[str]:
         """Nothing listens there. Returns the calls that it had, if it was so the last time too, and the operator does not say otherwise: a
-        network may refuse for it."""
+        network may refuse for it. Of one that is suspected the operator has not heard yet."""
         other = self._others.get(address)
-        if other is None or self._is_told(address, now):
+        if other is None or (self._is_told(address, now) and not other.suspect):
             return self.silent(address, now)
         other.refusals += 1
         return other.calls if other.refusals >= REFUSALS else ()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,6 +27,7 @@ from ..sync.move_rules import in_gap
 from ..twilio.call_streams import TwilioStreams
 from .dependencies import FunctionDependencies
 from .peer_relays import Asked, PeerRelays
+from .relay_watch import Awaited
 from .start import StreamStarter
 
 STOPPED_EVENT: Final = "stream-stopped"
@@ -79,9 +81,11 @@ class StreamCallbacks:
         status: AgentStatus,
         peers: PeerRelays,
         starts: StreamStarter,
+        suspect: Callable[[str], None],
     ) -> None:
+        """`suspect` is told the address of a relay where nothing listens, and which had a stream that has died."""
         self._deps, self._documents, self._streams = deps, documents, streams
-        self._status, self._peers, self._starts = status, peers, starts
+        self._status, self._peers, self._starts, self._suspect = status, peers, starts, suspect
         self._known: OrderedDict[str, None] = OrderedDict()
 
     def accept(self, event: StreamEvent, idempotency_token: str) -> bool:
@@ -104,25 +108,24 @@ class StreamCallbacks:
         account = self._deps.current().config.twilio.account_sid
         return self._deps.background.spawn("stream cut", self._handle(StreamEvent(account, call_sid, stream_name, CUT_EVENT, "")))
 
-    async def owner_gone(self, call_sid: str, owner: str, since: float) -> int | None:
-        """The relay `owner` (host:port) had this call, and is no more since then (epoch seconds): it is started again. Returns the
-        generation that was asked for, by this or by a callback that was quicker: its stream too may be led to the relay that is no more.
-        0: it could not be done now; None: there is nothing to do."""
+    async def owner_gone(self, call_sid: str, owner: str, since: float) -> Awaited | None:
+        """The relay `owner` (host:port) had this call, and is no more since then (epoch seconds): it is started again. Returns the stream
+        that is awaited then, asked for by this or by a callback that was quicker: it too may be led to the relay that is no more."""
         event = StreamEvent(self._deps.current().config.twilio.account_sid, call_sid, "", GONE_EVENT, owner, since)
         try:
-            generation = await self._work_on(event)
-            if generation is None and (seen := await self._documents.read(call_sid)) is not None:
-                return under_way(seen.document)
-            return generation
+            if (again := await self._work_on(event)) is not None:
+                return _awaited(again)
+            seen = await self._documents.read(call_sid)
+            return _awaited(seen.document) if seen else None
         except UnknownCallState:
             return None
         except (TwilioError, RequestRefused) as error:
             log.error("call of a relay that is gone not started again", call=call_hash(call_sid), error=str(error))
-            return 0
+            return Awaited(0, self._deps.now())
 
-    async def not_there_yet(self, call_sid: str, generation: int) -> int | None:
-        """Asks for another stream if that of `generation` is at no relay yet. Returns the new one's generation; the same: it could not be
-        done now; None: there is nothing to do."""
+    async def not_there_yet(self, call_sid: str, generation: int) -> Awaited | None:
+        """Asks for another stream if that of `generation` is at no relay yet. Returns what is awaited then: the new one, or one that
+        somebody else asked for; the same, from now on, if it could not be done."""
 
         def decide(found: CallDocument | None) -> CallDocument | None:
             return did_not_come(found, generation, call_sid=call_sid, now=self._deps.now())
@@ -130,15 +133,15 @@ class StreamCallbacks:
         try:
             before, document = await self._documents.settle(call_sid, decide, lambda wanted: wanted)
             if before is None or document is None:
-                return None
+                return _awaited(before) if before is not None else None
             await self._streams.stop_quietly(call_sid, before.stream_name)
             await self._restart(call_sid, document)
         except UnknownCallState:
             return None
         except (TwilioError, RequestRefused) as error:
             log.error("call of a relay that is gone not started again", call=call_hash(call_sid), error=str(error))
-            return generation
-        return document.generation
+            return Awaited(generation, self._deps.now())
+        return _awaited(document)
 
     async def _handle(self, event: StreamEvent) -> None:
         try:
@@ -148,8 +151,8 @@ class StreamCallbacks:
         except (TwilioError, RequestRefused) as error:
             log.error("callback not carried out", call=call_hash(event.call_sid), error=str(error))
 
-    async def _work_on(self, event: StreamEvent) -> int | None:
-        """Returns the generation that it has asked for, if it has. Raises TwilioError, RequestRefused, UnknownCallState."""
+    async def _work_on(self, event: StreamEvent) -> CallDocument | None:
+        """Returns the Document by which it has asked for another stream, if any. Raises TwilioError, RequestRefused, UnknownCallState."""
         hashed = call_hash(event.call_sid)
         for attempt in range(CONFLICTS):
             seen = await self._when_known(event.call_sid)
@@ -161,7 +164,7 @@ class StreamCallbacks:
                 if await self._wait(event, seen.document):
                     continue  # the Document may say something else by now
             if await self._carry_out(event, seen, decision):
-                return decision.document.generation if isinstance(decision, Restart) else None
+                return decision.document if isinstance(decision, Restart) else None
         log.error("callback given up", call=hashed)
         return None
 
@@ -205,6 +208,8 @@ class StreamCallbacks:
             if asked is Asked.DONE and in_gap(seen.document):
                 await asyncio.sleep(self._deps.timing.gap_seconds)  # its relay has stopped it to make room for the next one
                 return False  # should that relay die in the gap, no other callback comes
+            if asked is Asked.GONE:
+                self._suspect(seen.document.owner)
             owner_gone = asked in {Asked.GONE, Asked.UNKNOWN}  # that stream is over, wherever it was: who cannot be asked does not have it
             decision = self._decide(event, seen, owner_gone=owner_gone)
         was_live = seen.document.state is not CallState.STARTING
@@ -260,3 +265,8 @@ class StreamCallbacks:
     def _ending(self, event: StreamEvent, before: CallDocument, lost: CallDocument, goes_on: bool) -> tuple[CallDocument, Told]:
         over = None if goes_on else call_over(before, event.stream_name)
         return (lost, LOST) if over is None else (over, CALL_ENDED)
+
+
+def _awaited(document: CallDocument) -> Awaited | None:
+    asked_at = under_way(document)
+    return None if asked_at is None else Awaited(document.generation, asked_at)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 import msgspec
@@ -12,7 +13,7 @@ import structlog
 from fastapi import APIRouter, Request, Response
 
 from .dependencies import FunctionDependencies
-from .gone_relays import ASK_SECONDS, OtherRelays
+from .gone_relays import AGAIN_SECONDS, ASK_SECONDS, REFUSALS, OtherRelays
 from .peer_relays import Asked, PeerRelays, error_answer, is_relay
 
 CALLS_PATH: Final = "/calls"
@@ -21,6 +22,8 @@ MAX_ANSWER: Final = 1 << 17
 AT_ONCE: Final = 8
 """Calls of relays that are gone which one relay starts again at the same time."""
 
+LEAST_SECONDS: Final = 0.3
+"""Between two looks at one call."""
 LATE_SECONDS: Final = 0.5
 """A timer of this relay's that is so much late says that it has too much to do, or was stopped."""
 
@@ -37,15 +40,23 @@ class HadCalls(msgspec.Struct):
 _answers: Final = msgspec.json.Decoder(HadCalls)
 
 
-class Recovery(Protocol):
-    """Starts calls again. Each gives the generation that was asked for; 0: it could not be done, and may be tried again; None: there is
-    nothing to do any more."""
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """A stream that was asked for, by whomever, at `asked_at` (epoch seconds), and is at no relay yet. Generation 0: it could not be asked
+    for, and may be tried again."""
 
-    async def owner_gone(self, call_sid: str, owner: str, since: float) -> int | None:
+    generation: int
+    asked_at: float
+
+
+class Recovery(Protocol):
+    """Starts calls again. Each gives what is awaited then; None: there is nothing to do any more."""
+
+    async def owner_gone(self, call_sid: str, owner: str, since: float) -> Awaited | None:
         """The relay at `owner` had this call, and is gone; it last answered at `since` (epoch seconds)."""
 
-    async def not_there_yet(self, call_sid: str, generation: int) -> int | None:
-        """Asks for another stream if this generation's is at no relay yet."""
+    async def not_there_yet(self, call_sid: str, generation: int) -> Awaited | None:
+        """Asks for another stream if this generation's is at no relay yet, and nobody else has asked for one."""
 
 
 class RelayWatch:
@@ -64,6 +75,17 @@ class RelayWatch:
             if (late := self._deps.monotonic() - meant) > LATE_SECONDS:
                 self._others.was_busy(late)
             await asyncio.gather(*(self._ask(address) for address in self._others.to_ask()))
+
+    def suspect(self, address: str) -> None:
+        """A stream of the relay there has died, and nothing listened: it is asked again at once, for the sake of its other calls."""
+        if self._others.suspect(address):
+            self._deps.background.spawn("ask a relay that may be gone", self._ask_at_once(address))
+
+    async def _ask_at_once(self, address: str) -> None:
+        for number in range(REFUSALS):
+            if number:
+                await asyncio.sleep(AGAIN_SECONDS)
+            await self._ask(address)
 
     async def _ask(self, address: str) -> None:
         body, now = await self._peers.calls(address, CALLS_PATH, MAX_ANSWER), self._deps.monotonic()
@@ -91,18 +113,22 @@ class RelayWatch:
 
     async def _start_again(self, call_sid: str, address: str, turn: float, since: float) -> None:
         """Until its stream has come to a relay, or there is nothing to do any more; a place is held only while something is asked for."""
-        generation: int | None = 0
-        for wait in (turn, *self._deps.timing.came_seconds):
+        awaited, wait = Awaited(0, 0.0), turn
+        for patience in self._deps.timing.came_seconds:
             await asyncio.sleep(wait)
             async with self._slots:
                 if self._others.has(address, call_sid):
                     return  # it was this relay that was cut off
-                if generation:
-                    generation = await self._recovery.not_there_yet(call_sid, generation)
+                if awaited.generation:
+                    further = await self._recovery.not_there_yet(call_sid, awaited.generation)
                 else:
-                    generation = await self._recovery.owner_gone(call_sid, address, since)
-            if generation is None:
+                    further = await self._recovery.owner_gone(call_sid, address, since)
+            if further is None:
                 return
+            awaited, wait = further, patience
+            if awaited.generation:
+                age = max(0.0, self._deps.now() - awaited.asked_at)  # the other relay's clock, maybe
+                wait = max(LEAST_SECONDS, patience - age)
 
     def router(self) -> APIRouter:
         """GET /calls, for relays with our proof."""

@@ -51,13 +51,16 @@ class Functions:
         self._starts = StreamStarter(deps, documents, streams, status, peers, self._assignments)
         self._controls = StreamControl(deps, documents, streams, status, peers, self._starts)
         patient = CallDocuments(store, timing.follow)  # nobody waits for the answer to a callback
-        self._callbacks = StreamCallbacks(deps, patient, streams, status, peers, self._starts)
+        self._callbacks = StreamCallbacks(deps, patient, streams, status, peers, self._starts, self._suspect)
         self._feedback = Feedback(deps, documents)
         self.moves = CallMoves(deps, patient, streams, peers)
         self.others = OtherRelays(deps.address)
         self.watch = RelayWatch(deps, self.others, peers, self._callbacks)
         self._stream_rate = RateTable(timing.stream_rate)
         self._feedback_rate = RateTable(timing.feedback_rate)
+
+    def _suspect(self, owner: str) -> None:
+        self.watch.suspect(owner)
 
     def router(self) -> APIRouter:
         """The routes. The path prefix is that of the configuration in force at each request."""

@@ -346,9 +346,9 @@ def owner_gone(document: CallDocument | None, owner: str, *, call_sid: str, now:
     return _start_again(document, call_sid, now, since)
 
 
-def under_way(document: CallDocument | None) -> int | None:
-    """The generation whose stream was asked for and is at no relay yet; None: there is none such."""
-    return document.generation if document is not None and document.state is CallState.STARTING else None
+def under_way(document: CallDocument) -> float | None:
+    """When (epoch seconds) the stream was asked for that is at no relay yet; None: there is none such."""
+    return document.deadline - STARTING_SECONDS if document.state is CallState.STARTING else None
 
 
 def did_not_come(document: CallDocument | None, generation: int, *, call_sid: str, now: float) -> CallDocument | None:
