@@ -5,8 +5,8 @@
 
 First everything is made that any of the tiers needs and that is not there yet: Debian packages (as root on Debian), npm packages, the
 cluster's programs and images. No test runs meanwhile. A tier whose prerequisites cannot be had is listed as NOT RUN; with CI=true that is
-a failure. Then tiers run in two lanes beside each other, as the cluster's waits more than it computes. Those that keep all cores busy, or
-measure, run alone, at the end. What a tier prints comes in one piece when it is over, unless it is the only one at work.
+a failure. Then tiers run in three lanes beside each other, as the two with clusters wait more than they compute. Those that keep all cores
+busy, or measure, run alone, at the end. What a tier prints comes in one piece when it is over, unless it is the only one at work.
 The summary tells how many cores each kept busy.
 A tier of which a few tests failed has these run once more at the very end, when nothing else is at work. What passes then is named in the
 summary, as a fault that is to be mended: of the test, or a race of the product. What fails again is a failure.
@@ -44,6 +44,7 @@ class Lane(Enum):
 
     COMPUTING = "one after the other, beside the waiting ones"
     WAITING = "beside the computing ones"
+    WAITING_TOO = "beside both"
     ALONE = "when nothing else runs, as they measure, or keep every core busy"
 
 
@@ -96,8 +97,9 @@ TIERS = (
         programs={"node": "nodejs", "npm": "npm", "chromium": "chromium"},
         prerequisites="tests/flex/prerequisites.py",
     ),
-    # The last of its lane, when the cluster has the other core: both are over at about the same time.
+    # The last of its lane, when the clusters have the other core.
     Tier("twilio", part="tests/cluster/operator/test_twilio_[co]*.py", programs={"squid": "squid-openssl"}),
+    Tier("operator", part="tests/cluster/operator/test_[!t]*.py", lane=Lane.WAITING_TOO, programs={"squid": "squid-openssl"}),
     Tier("load", Lane.ALONE),
     Tier("cluster", Lane.WAITING, programs={"squid": "squid-openssl"}, prerequisites="tests/cluster/prerequisites.py"),
 )
