@@ -301,7 +301,7 @@ async def test_a_stream_that_is_cut_again_and_again_is_given_up() -> None:
                 await eventually(lambda wanted=generation + 1: relay.held.calls[call.call_sid].claims.generation == wanted)
                 await rig.idle()
         document = rig.document(call.call_sid)
-        assert document is not None and (document.state, document.generation, document.restarts) == (CallState.LOST, 3, 2)
+        assert document is not None and (document.state, document.generation, document.deaths) == (CallState.LOST, 3, 2)
         item = rig.status_item(call.call_sid)
         assert item is not None and (item["state"], item["reason"]) == ("lost", "StreamLost")
         assert relay.counted("stream_restarts_total", outcome="given_up") == 1

@@ -172,7 +172,8 @@ class CallDocument(Model):
     owner: str = Field("", description="Private address host:port of the relay that has the audio.")
     stream_sid: str = ""
     prompt_revision: str = ""
-    restarts: int = Field(0, ge=0, description="Automatic starts after a stream died before its `start`.")
+    restarts: int = Field(0, ge=0, description="Automatic starts in a row, since the call was last live.")
+    deaths: int = Field(0, ge=0, description="Live streams that died, one after the other, since one had lasted a minute.")
     lost_at: float = Field(0.0, description="Epoch seconds when the stream was last known to be heard, before it was started again.")
     paused: bool = False
     task_sid: str = ""

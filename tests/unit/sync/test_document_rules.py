@@ -370,18 +370,33 @@ def test_document_rules_a_stream_that_did_not_come_is_followed_by_another_and_on
 
 
 @pytest.mark.parametrize(
-    ("seconds", "restarts", "expected"),
+    ("seconds", "deaths", "expected"),
     [(1.0, 0, 1), (1.0, 1, 2), (1.0, 2, None), (SETTLED_SECONDS - 1, 2, None), (SETTLED_SECONDS, 2, 1), (3600.0, 2, 1)],
 )
-def test_document_rules_only_streams_that_end_soon_are_given_up(seconds: float, restarts: int, expected: int | None) -> None:
-    found = document(CallState.LIVE, restarts=restarts, deadline=NOW - seconds + STARTING_SECONDS)
+def test_document_rules_only_streams_that_end_soon_are_given_up(seconds: float, deaths: int, expected: int | None) -> None:
+    found = document(CallState.LIVE, restarts=4, deaths=deaths, deadline=NOW - seconds + STARTING_SECONDS)
     decision = stream_cut(found, NAME, call_sid=CALL, now=NOW)
     if expected is None:
         assert isinstance(decision, TellAgent)
         assert decision.restarts_used_up
     else:
         assert isinstance(decision, Restart)
-        assert decision.document.restarts == expected
+        assert (decision.document.deaths, decision.document.restarts) == (expected, 1), "however many streams it took last time"
+
+
+def test_document_rules_a_second_relay_that_dies_soon_after_the_first_ends_no_call() -> None:
+    """As it was on the cluster: killed with SIGKILL, and the next one lost with its node ten seconds later."""
+    relay = "10.0.0.1:9090"
+    found = document(CallState.LIVE, owner=relay)
+    for death in (1, 2):
+        restart = owner_gone(found, relay, call_sid=CALL, now=NOW, since=NOW - 1)
+        for further in (2, 3, 4):
+            assert isinstance(restart, Restart)
+            assert (restart.document.restarts, restart.document.deaths) == (further - 1, death)
+            restart = stream_died(restart.document, restart.document.stream_name, "stream-error", call_sid=CALL, now=NOW)
+        assert isinstance(restart, Restart)
+        found = restart.document.model_copy(update={"state": CallState.LIVE, "owner": relay})
+    assert isinstance(owner_gone(found, relay, call_sid=CALL, now=NOW, since=NOW - 1), TellAgent), "a third time: it may be the call"
 
 
 def test_document_rules_an_unclear_or_refused_creation_counts_only_while_its_generation_does() -> None:

@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from unit.sync.documents import ANN, BOB, CALL, NOW, start
 from voiceassist_crds.messages import CallDocument, CallState
 from voiceassist_relay.sync.document_rules import (
+    MAX_RESTARTS,
     MAX_RESTARTS_UNCONNECTED,
     STARTING_SECONDS,
     AlreadyRunning,
@@ -237,6 +238,7 @@ class Relays(RuleBasedStateMachine):
             return
         assert self.write(self.revision, decision.document)
         assert decision.document.restarts <= MAX_RESTARTS_UNCONNECTED
+        assert decision.document.deaths <= MAX_RESTARTS
         if outcome != "crash":
             flight = Flight(ANN, None, 0, "create", decision.document.generation, decision.document.stream_name)
             self.flights.append(flight)

@@ -309,6 +309,7 @@ def documents(draw: st.DrawFn) -> CallDocument:
             "next": draw(st.one_of(following, following, st.none())),
             "seq": draw(st.integers(min_value=0, max_value=9)),
             "restarts": draw(st.integers(min_value=0, max_value=2)),
+            "deaths": draw(st.integers(min_value=0, max_value=2)),
             "paused": draw(st.booleans()),
             "prompt_revision": "abc",
         }
@@ -388,6 +389,7 @@ def assert_taken(before: CallDocument, planned: NextStream, after: CallDocument,
             "deadline": planned.at + STARTING_SECONDS,
             "seq": seq,
             "restarts": 0,
+            "deaths": 0,
             "next": None,
         }
     )

@@ -199,7 +199,7 @@ def decide_start(
         return ChangeWorker(_in_charge(document, worker, identity, task_sid, sync_stream), document)
     again = _in_charge(_next_generation(document, call_sid, now), worker, identity, task_sid, sync_stream)
     paused = document.paused and document.state is not CallState.STOPPED
-    return TakeOver(again.model_copy(update={"restarts": 0, "paused": paused}), document)
+    return TakeOver(again.model_copy(update={"restarts": 0, "deaths": 0, "paused": paused}), document)
 
 
 def _in_charge(document: CallDocument, worker: str, identity: str, task_sid: str, sync_stream: str) -> CallDocument:
@@ -360,15 +360,18 @@ def did_not_come(document: CallDocument | None, generation: int, *, call_sid: st
 
 
 def _start_again(document: CallDocument, call_sid: str, now: float, since: float | None = None) -> Restart | TellAgent:
-    """Another generation, unless the last MAX_RESTARTS of them ended within SETTLED_SECONDS of their beginnings, or
-    MAX_RESTARTS_UNCONNECTED where the last one never connected. `since` when: unheard."""
+    """Another generation. Not where the last MAX_RESTARTS live streams ended within SETTLED_SECONDS of their beginnings, nor after
+    MAX_RESTARTS_UNCONNECTED in a row that never connected: what one recovery took says nothing of the next. `since` when: unheard."""
+    was_live = document.state is not CallState.STARTING
     over = document.model_copy(update={"state": CallState.STOPPED if document.state is CallState.LIVE else CallState.LOST})
-    seconds = now - (document.deadline - STARTING_SECONDS)
-    restarts = 0 if document.state is not CallState.STARTING and seconds >= SETTLED_SECONDS else document.restarts
-    if restarts >= (MAX_RESTARTS_UNCONNECTED if document.state is CallState.STARTING else MAX_RESTARTS):
+    settled = now - (document.deadline - STARTING_SECONDS) >= SETTLED_SECONDS
+    deaths = 0 if was_live and settled else document.deaths
+    if deaths >= MAX_RESTARTS if was_live else document.restarts >= MAX_RESTARTS_UNCONNECTED:
         return TellAgent(document.model_copy(update={"state": CallState.LOST}), restarts_used_up=True)
-    lost_at = document.lost_at if document.state is CallState.STARTING else now if since is None else since
-    changes = {"restarts": restarts + 1, "lost_at": lost_at}
+    if was_live:
+        changes = {"restarts": 1, "deaths": deaths + 1, "lost_at": now if since is None else since}
+    else:
+        changes = {"restarts": document.restarts + 1, "lost_at": document.lost_at}
     return Restart(_next_generation(document, call_sid, now).model_copy(update=changes), gone=over)
 
 

@@ -111,6 +111,7 @@ def _taken(document: CallDocument, taker: Taker, call_sid: str, seq: int) -> Cal
             "stream_sid": taker.stream_sid,
             "seq": max(seq, document.seq),
             "restarts": 0,
+            "deaths": 0,
             "next": None,
         }
     )
