@@ -1,5 +1,7 @@
 """What a call sends to Sync stays as it is, field for field: the requests for its Document, its Map and its Stream, each in order.
 
+All of them are there before, as `/stream` makes them.
+
 `VOICEASSIST_WRITE_GOLDEN=1` writes the golden anew, where the wire is to change.
 """
 
@@ -16,9 +18,10 @@ from urllib.parse import parse_qsl, urlsplit
 
 import aiohttp
 
-from integration.publisher_bench import ENDED, LIVE, REVISION, Bench, finished, running
+from integration.publisher_bench import ENDED, LIVE, REVISION, TTL, Bench, finished, running
 from support.eventually import eventually
 from voiceassist_crds.messages import AssistState, StatusReason, Track, WithdrawnReason
+from voiceassist_crds.names import STATUS_KEY, suggestions_map
 from voiceassist_relay.sync.client import SyncClient
 from voiceassist_relay.sync.health import SyncHealth
 from voiceassist_relay.twilio.rest import TwilioRest, default_session
@@ -72,6 +75,9 @@ async def test_sync_wire_of_a_call() -> None:
         bench = Bench(twilio, twilio.template, timeout=20.0)
         call = bench.call()
         await call.write_document()
+        await bench.sync.create_stream(call.stream, TTL)
+        found = await bench.sync.create_map(suggestions_map(call.sid), TTL)
+        await bench.sync.create_item(found.sid, STATUS_KEY, {"state": "starting", "generation": 1}, TTL)
         rest = TwilioRest(lambda: bench.snapshot, bench.metrics, recorder.session)
         bench.sync = SyncClient(rest, lambda: bench.snapshot, timeout=20.0, watch=SyncHealth(bench.health, time.time))
         publisher = call.publisher()

@@ -74,7 +74,7 @@ class Message(Model):
 
     def wire(self) -> dict[str, Any]:
         """As JSON values without what is at its default; `type`, by which readers tell messages apart, is always there."""
-        return {"type": self.model_dump(include={"type"})["type"], **super().wire()}
+        return {"type": vars(self)["type"], **super().wire()}
 
 
 class Draft(Message):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hmac
 
 from .names import KEY_INFO_PROBE
 
 
+@functools.lru_cache(maxsize=64)
 def derive_key(secret: str, info: bytes) -> bytes:
     """32 bytes for one purpose. Raises ValueError for an empty secret: nothing may be signed with it."""
     if not secret:

@@ -56,6 +56,7 @@ from .sync.call_objects import Owner, Take
 from .sync.client import SyncClient
 from .sync.health import SyncHealth
 from .sync.publisher import CallPublisher
+from .twilio import access_tokens
 from .twilio.rest import TwilioRest
 
 FUNCTIONS_GRACE = 5.0
@@ -267,7 +268,7 @@ async def serve(options: argparse.Namespace, guard: Guard, logs: LogWriter) -> N
             gc.collect()
             gc.freeze()  # what is there by now stays: the collector would look through it again and again, and hold up every call
             gc.collect()  # it waits for a quarter more than it last kept: now nothing
-            gc.set_threshold(700, 10, 2)  # a full pass after some 20,000 objects: what ended calls leave in cycles goes soon
+            gc.set_threshold(4000, 5, 2)  # a full pass after some 50,000 objects, 90 calls: what ended calls leave in cycles goes soon
             print(json.dumps({"listening": ports}), flush=True)  # noqa: T201 - for whoever started us
             config = relay.watch.current().config
             log.info(
@@ -278,7 +279,9 @@ async def serve(options: argparse.Namespace, guard: Guard, logs: LogWriter) -> N
                 host=config.host,
                 revision=config.config_revision,
             )
+            loaded = loop.run_in_executor(None, access_tokens.load)
             await relay.drain.run()
+            await loaded
             await relay.functions.aclose()
             await relay.background.aclose(FUNCTIONS_GRACE)
         for task in background:

@@ -15,9 +15,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from voiceassist_crds.names import CallSid
+from voiceassist_crds.messages import CallDocument, CallState
+from voiceassist_crds.names import CallSid, call_document, stream_name, sync_stream
 from voiceassist_relay.auth import mint_stream_token
 from voiceassist_relay.interfaces import StreamClaims
+from voiceassist_relay.sync.document_mac import marked
 
 ACCOUNT = "AC" + "a" * 32
 AUTH_TOKEN = "b" * 32
@@ -53,6 +55,26 @@ def scripts(path: Path, count: int, tracks: int) -> None:
         }
         parts += [upgrade, '{"event":"connected","protocol":"Call","version":"1.0.0"}', json.dumps(start, separators=(",", ":"))]
     path.write_bytes(b"".join(struct.pack("<I", len(part)) + part.encode() for part in parts))
+
+
+def documents(path: Path, count: int) -> None:
+    """Writes what Sync's stub has of so many calls: the answer to whoever reads a call's Document, as `/stream` wrote it, one a line."""
+    lines = []
+    for number in range(count):
+        call = CallSid(f"CA{number:032x}")
+        document = CallDocument(
+            state=CallState.STARTING,
+            generation=1,
+            stream_name=stream_name(call, 1),
+            sync_stream=sync_stream(call, f"{number:032x}"),
+            deadline=int(time.time()) + 86_400,
+            worker="WK" + "e" * 32,
+            identity="agent",
+            task_sid="WT" + "f" * 32,
+        )
+        data = marked(call, document.wire(), [AUTH_TOKEN])
+        lines.append(json.dumps([call_document(call), {"sid": f"ET{number:032x}", "revision": "0", "created_by": "system", "data": data}]))
+    path.write_text("\n".join(lines))
 
 
 def certificate(folder: Path) -> tuple[Path, Path]:

@@ -156,6 +156,9 @@ def rig(
     script = folder / f"calls-{tracks}-{most}"
     if not script.exists():
         calls.scripts(script, most, tracks)
+    documents = folder / f"documents-{most}"
+    if not documents.exists():
+        calls.documents(documents, most)
     if not (folder / "cert.pem").exists():
         calls.certificate(folder)
     cert, key = folder / "cert.pem", folder / "key.pem"
@@ -170,7 +173,7 @@ def rig(
         elif name == "sans-io":
             relay = start([sys.executable, HERE / "sans_io_relay.py", url, str(tracks)], cores.relay, environment)
         else:
-            stub = start([sys.executable, HERE / "sync_stub.py"], cores.others).read()["listening"]["public"]
+            stub = start([sys.executable, HERE / "sync_stub.py", documents], cores.others).read()["listening"]["public"]
             tree = base if name == BASE and base is not None else None
             program = launcher or [_python(tree).with_name("voiceassist-relay")]
             config = _our_configuration(folder, url, stub, tracks, gather_ms, audio_format)

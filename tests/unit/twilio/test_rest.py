@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import base64
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, quote
 
 import pytest
 from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
 
 from unit.twilio.rest_rig import ACCOUNT, KEYS, Relay, answering, serving
 from voiceassist_relay.config.snapshot import Secrets, Snapshot
@@ -223,3 +225,8 @@ async def test_rest_after_closing_requests_are_refused() -> None:
         await relay.rest.aclose()
         with pytest.raises(TwilioRefused, match="closing"):
             await relay.rest.request("op", "sync", "GET", "/v1/x")
+
+
+@given(st.text(alphabet=st.one_of(st.sampled_from('{}":,%/ =+&?#é\n'), st.characters(exclude_categories=["Cs"])), max_size=60))
+def test_rest_encodes_as_the_standard_library_does(text: str) -> None:
+    assert segment(text) == quote(text, safe="")

@@ -69,13 +69,14 @@ class DocumentStore:
             self._metrics.other_version("document_field", len(unknown))
         return Seen(document, found.sid, found.revision)
 
-    async def put(self, call_sid: str, document: CallDocument, over: Seen | None) -> None:
-        """Writes over what was seen (None: creates), with its time to live anew. Raises TwilioError."""
+    async def put(self, call_sid: str, document: CallDocument, over: Seen | None) -> Seen:
+        """Writes over what was seen (None: creates), with its time to live anew. Gives what is there now. Raises TwilioError."""
         data = marked(call_sid, document.wire(), self._sync.auth_tokens)
         if over is None:
-            await self._sync.create_document(call_document(call_sid), data, self._ttl())
+            written = await self._sync.create_document(call_document(call_sid), data, self._ttl())
         else:
-            await self._sync.update_document(over.sid, data, if_match=over.revision, ttl=self._ttl())
+            written = await self._sync.update_document(over.sid, data, if_match=over.revision, ttl=self._ttl())
+        return Seen(document, written.sid, written.revision)
 
     async def _is_ours(self, call_sid: str, found: Revisioned) -> bool:
         """Whether a relay wrote it: made through REST, and marked. Relays of version 0.1.0 do not mark; what they write counts where the

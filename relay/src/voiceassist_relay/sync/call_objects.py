@@ -18,7 +18,7 @@ from ..errors import TwilioRefused, UnknownCallState
 from ..interfaces import EarlierSuggestion
 from ..lazy_event import LazyEvent
 from ..metrics.relay_metrics import RelayMetrics
-from .call_documents import DocumentStore
+from .call_documents import DocumentStore, Seen
 from .client import Container, Revisioned, SyncClient, is_missing, is_stale, is_taken
 from .document_rules import Superseded, ended, went_live
 from .move_rules import Taker, is_next, take_alone
@@ -101,6 +101,9 @@ class CallObjects:
         self.map = Made()
         self.stream = Made()
         self.document: CallDocument | None = None
+        self.made_before = False
+        """Whether Map, Stream and status were there before, as a rule: whoever wrote the Document makes them too."""
+        self._seen: Seen | None = None
         self._legacy = legacy_stream
         self._chance = chance
         self._documents = DocumentStore(sync, lambda: ttl, metrics)
@@ -128,6 +131,7 @@ class CallObjects:
 
     async def _moved(self, document: CallDocument) -> CallDocument | None:
         """Another relay has the call and is to hand it over. None: the Document has to be read again."""
+        self._seen = None  # the other relay writes it
         answer = await self._take(document)
         if isinstance(answer, CallDocument):
             return answer
@@ -141,8 +145,8 @@ class CallObjects:
     async def open_map_and_stream(self) -> None:
         """Makes or finds them."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._ensure_map())
-            group.create_task(self._ensure_stream())
+            group.create_task(self._ensure_map(self.made_before))
+            group.create_task(self._ensure_stream(self.made_before))
 
     async def reread(self) -> CallDocument | None:
         """Reads the Document again and goes over to the Stream that it names now; what listens to the old one hears no more of it.
@@ -155,6 +159,7 @@ class CallObjects:
             return None
         if seen is None or seen.document.generation != self.owner.generation or seen.document.stream_sid != self.owner.stream_sid:
             return None
+        self._seen = seen
         async with self.stream.lock:
             before, self.document = self.stream_name, seen.document
             if before != self.stream_name and self.stream.sid:
@@ -176,7 +181,7 @@ class CallObjects:
             return None if other else ended(document, lost, seq(), generation=self.owner.generation)
 
         try:
-            await self._change_document(over)
+            await self._change_document(over, self._seen)
         except UnknownCallState:
             log.warning("the stream's end is not written: the call is in a later version's hands")
 
@@ -247,12 +252,12 @@ class CallObjects:
         except TwilioRefused as error:
             log.warning("the worker cannot be let into the new Map", status=error.status, code=error.code)
 
-    async def _ensure_map(self) -> None:
+    async def _ensure_map(self, look: bool = False) -> None:
         name = suggestions_map(self.owner.call_sid)
-        self.map.be((await self._ensured(lambda: self.sync.ensure_map(name, self.ttl))).sid)
+        self.map.be((await self._ensured(lambda: self.sync.ensure_map(name, self.ttl, look=look))).sid)
 
-    async def _ensure_stream(self) -> None:
-        made = await self._ensured(lambda: self.sync.ensure_stream(self.stream_name, self.ttl))
+    async def _ensure_stream(self, look: bool = False) -> None:
+        made = await self._ensured(lambda: self.sync.ensure_stream(self.stream_name, self.ttl, look=look))
         self.stream.be(made.sid)
 
     async def _ensured(self, attempt: Callable[[], Awaitable[Container]]) -> Container:
@@ -293,22 +298,31 @@ class CallObjects:
             prompt_revision=owner.prompt_revision,
         )
 
-    async def _change_document(self, change: Callable[[CallDocument | None], CallDocument | None]) -> CallDocument | None:
+    async def _change_document(
+        self, change: Callable[[CallDocument | None], CallDocument | None], known: Seen | None = None
+    ) -> CallDocument | None:
         """Reads, changes and writes the Document until nobody came in between. A change to None or to the same writes nothing.
 
+        `known` is as it was last seen: where that is changed, it is read only if somebody else has written it since.
         Raises UnknownCallState.
         """
         backoff = Backoff(self._chance)
         call_sid = self.owner.call_sid
         while True:
-            seen = await persist(lambda: self._documents.fetch(call_sid), backoff)
-            document = None if seen is None else seen.document
-            wanted = change(document)
-            if wanted is None or wanted == document:
-                return document
+            wanted = change(known.document) if known is not None else None
+            if known is not None and wanted is not None and wanted != known.document:
+                seen: Seen | None = known
+            else:
+                self._seen = seen = await persist(lambda: self._documents.fetch(call_sid), backoff)
+                self.made_before = self.made_before or seen is not None
+                document = None if seen is None else seen.document
+                wanted = change(document)
+                if wanted is None or wanted == document:
+                    return document
+            known = None
             put = functools.partial(self._documents.put, call_sid, wanted, seen)
             try:
-                await persist(put, backoff)
+                self._seen = await persist(put, backoff)
             except TwilioRefused as error:
                 if not (is_stale(error) or is_taken(error) or is_missing(error)):
                     raise

@@ -6,10 +6,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+
 
 def encode(data: Mapping[str, Any]) -> str:
     """Compact JSON, characters as they are (the shortest form, so Sync's limits go furthest)."""
-    return well_formed(json.dumps(data, separators=(",", ":"), ensure_ascii=False))
+    return well_formed(_encode(data))
 
 
 def size(data: Mapping[str, Any]) -> int:

@@ -54,6 +54,9 @@ class StatusWriter:
     async def run(self) -> None:
         """Stores the newest state whenever it changes, for ever. Raises Ousted if a newer generation's is found."""
         await self._objects.map.ready.wait()
+        await self._wake.wait()
+        if self._objects.made_before:
+            await self._look(self._objects.map.sid)  # the first status is there already, as a rule: one request less than to find out
         while True:
             await self._wake.wait()
             self._wake.clear()
