@@ -84,7 +84,7 @@ function permittedFor(status: AssistStatus): Permitted {
     case 'reconnecting':
       return may('stop', 'pause');
     case 'paused':
-      return may('stop', 'resume');
+      return status.spent ? may('stop') : may('stop', 'resume');
     case 'moved':
       return status.to === 'server' ? may('stop') : may('start');
     case 'failed':
@@ -149,6 +149,7 @@ export const STATES = {
   dismissed: () => view(listening, { suggestions: list(3), dismissed: 2 }),
   paused: () => view({ state: 'paused', byHold: false }, { suggestions: list(4) }),
   'paused-empty': () => view({ state: 'paused', byHold: false }),
+  'budget-spent': () => view({ state: 'paused', byHold: false, spent: true }, { suggestions: list(4) }),
   'paused-by-hold': () => view({ state: 'paused', byHold: true }, { suggestions: list(4) }),
   'reconnecting-model': () => view({ state: 'reconnecting', what: 'model', detail: 'The model closed the connection; trying again, 2 of 5.' }, { suggestions: list(4) }),
   'reconnecting-sync': () => view({ state: 'reconnecting', what: 'sync' }, { suggestions: list(4) }),

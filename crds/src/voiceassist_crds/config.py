@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -383,6 +384,74 @@ class Limits(Model):
     )
 
 
+class OverBudget(StrEnum):
+    """What is done for the rest of the day when the day's budget is spent."""
+
+    WARN = "Warn"
+    DRAFTS_OFF = "DraftsOff"
+    STOP = "Stop"
+
+
+class Price(Model):
+    """What a million tokens of one model cost, by kind; the currency is the budget's."""
+
+    model: str = Field(min_length=1, max_length=100)
+    text_input: float = Field(ge=0, le=1_000_000)
+    cached_text_input: float | None = Field(None, ge=0, le=1_000_000, description="Default: as what is not cached.")
+    audio_input: float = Field(ge=0, le=1_000_000)
+    cached_audio_input: float | None = Field(None, ge=0, le=1_000_000, description="Default: as what is not cached.")
+    text_output: float = Field(ge=0, le=1_000_000)
+    audio_output: float | None = Field(None, ge=0, le=1_000_000, description="Default: as text.")
+
+    @property
+    def kinds(self) -> tuple[float, float, float, float, float, float]:
+        """Of text, cached text, audio, cached audio, text written, audio spoken."""
+        return (
+            self.text_input,
+            self.text_input if self.cached_text_input is None else self.cached_text_input,
+            self.audio_input,
+            self.audio_input if self.cached_audio_input is None else self.cached_audio_input,
+            self.text_output,
+            self.text_output if self.audio_output is None else self.audio_output,
+        )
+
+
+class Budget(Model):
+    """What the calls of a day (UTC) may cost at the model."""
+
+    per_day: float = Field(gt=0, le=1e15, description="In the currency of the prices; without prices in tokens.")
+    action: OverBudget = OverBudget.WARN
+    prices: list[Price] = Field(
+        default_factory=list, max_length=16, description="A model that is not here costs what is dearest here, kind by kind."
+    )
+
+    @model_validator(mode="after")
+    def _own_models(self) -> Self:
+        if len({price.model for price in self.prices}) < len(self.prices):
+            raise ValueError("prices: one model is given twice")
+        return self
+
+    def cost(self, model: str, tokens: Sequence[int]) -> float:
+        """What these tokens of a model cost, in the unit of `per_day`; `tokens` by kind, as `Price.kinds` has them."""
+        if not self.prices:
+            return float(sum(tokens))
+        known = [price.kinds for price in self.prices if price.model == model] or [price.kinds for price in self.prices]
+        dearest = (max(kind) for kind in zip(*known, strict=True))
+        return sum((price * count for price, count in zip(dearest, tokens, strict=True)), 0.0) / 1_000_000
+
+    @property
+    def dearest(self) -> float:
+        """What the dearest token costs, in the unit of `per_day`."""
+        return max((max(price.kinds) for price in self.prices), default=1_000_000) / 1_000_000
+
+
+class TotalLimits(Model):
+    """What all relays of a VoiceAssist take on together; the operator tells each what the others do."""
+
+    max_calls: int | None = Field(None, ge=1, le=1_000_000, description="Calls at once; more are not started. Default: no limit.")
+    budget: Budget | None = Field(None, description="Default: none.")
+
+
 class Privacy(Model):
     """What leaves the relay besides suggestions."""
 
@@ -428,6 +497,7 @@ class RelayConfig(Model):
     prompt_salt: str = Field("", max_length=64, description="Mixed into the choice of a call's prompt.")
     rollout: Rollout = Rollout()
     limits: Limits = Limits()
+    total_limits: TotalLimits = TotalLimits()
     privacy: Privacy = Privacy()
     network: Network = Network()
     checks: Checks = Checks.ALL

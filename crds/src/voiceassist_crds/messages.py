@@ -54,6 +54,7 @@ class StatusReason(StrEnum):
     AUDIO_FORMAT = "AudioFormat"
     AGENT_TRACK_LOST = "AgentTrackLost"
     TURN_BLOCKED = "TurnBlocked"
+    BUDGET_SPENT = "BudgetSpent"
 
 
 class WithdrawnReason(StrEnum):

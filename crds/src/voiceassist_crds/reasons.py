@@ -19,6 +19,7 @@ class ConditionType(StrEnum):
     FLEX_CONFIGURED = "FlexConfigured"
     PROMPT_ROLLED_OUT = "PromptRolledOut"
     RELAYS_CONNECTED = "RelaysConnected"
+    WITHIN_LIMITS = "WithinLimits"
 
 
 class Reason(StrEnum):
@@ -93,6 +94,9 @@ class Reason(StrEnum):
     CUSTOM_NETWORK_NOT_ALLOWED = "CustomNetworkNotAllowed"
     CA_BUNDLE_UNUSABLE = "CABundleUnusable"
     NOT_ALLOWED = "NotAllowed"
+    WITHIN_LIMITS = "WithinLimits"
+    BUDGET_SPENT = "BudgetSpent"
+    CALL_LIMIT_REACHED = "CallLimitReached"
     UNKNOWN = "Unknown"
 
 

@@ -25,6 +25,7 @@ from .config import (
     AuthHeader,
     CallProof,
     Family,
+    OverBudget,
     Provider,
     Tracks,
     Transcripts,
@@ -388,6 +389,33 @@ class RelaySpec(_Part):
     env: list[dict[str, Any]] | None = None
 
 
+class PriceSpec(_Part):
+    """What a million tokens of a model cost."""
+
+    model: str
+    text_input: float
+    cached_text_input: float | None = None
+    audio_input: float
+    cached_audio_input: float | None = None
+    text_output: float
+    audio_output: float | None = None
+
+
+class BudgetSpec(_Part):
+    """What the calls of a day may cost at the model, in the currency of the prices, or in tokens without prices."""
+
+    per_day: float
+    action: OverBudget = OverBudget.WARN
+    prices: list[PriceSpec] = Field(default_factory=list)
+
+
+class LimitsSpec(_Part):
+    """What the object's calls may take, all relays together."""
+
+    max_calls: int | None = None
+    budget: BudgetSpec | None = None
+
+
 class PrivacySpec(_Part):
     """What leaves the relay besides suggestions."""
 
@@ -414,6 +442,7 @@ class VoiceAssistSpec(_Part):
     prompt: PromptSpec
     rollout: RolloutSpec = RolloutSpec()
     relay: RelaySpec = RelaySpec()
+    limits: LimitsSpec = LimitsSpec()
     network: NetworkSpec = NetworkSpec()
     privacy: PrivacySpec = PrivacySpec()
     monitoring: MonitoringSpec = MonitoringSpec()

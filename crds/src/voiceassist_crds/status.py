@@ -78,6 +78,17 @@ class RolloutCounts(Model):
     prompts: dict[str, PromptCounts] = Field(default_factory=dict, description="By revision.")
 
 
+class Spend(Model):
+    """What one relay process spent at the model in a day."""
+
+    process: str = Field(min_length=1, max_length=40, description="Names the process: another one begins at 0.")
+    day: str = Field(pattern=r"^\d{4}-\d{2}-\d{2}$", description="The day, UTC.")
+    tokens: int = Field(0, ge=0, description="All tokens, cached ones too.")
+    cost: float = Field(0, ge=0, description="By the configured prices, in their currency; 0 without prices.")
+    expected: float = Field(0, ge=0, description="What the responses under way are likely to take, in the unit of the budget.")
+    untold: int = Field(0, ge=0, description="Responses whose tokens the server did not tell: counted as the dearest of the latest.")
+
+
 class RelayStatus(Model):
     """One relay's state."""
 
@@ -109,6 +120,8 @@ class RelayStatus(Model):
     silent_relays: list[str] = Field(
         default_factory=list, description="Private addresses of relays that told this one their calls, and do not any more; 16 at most."
     )
+
+    spend: Spend | None = Field(None, description="Of the day; absent where there is no budget.")
 
     @classmethod
     def read(cls, text: str | bytes) -> RelayStatus:

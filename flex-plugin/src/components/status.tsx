@@ -29,6 +29,7 @@ export function toldOf(status: AssistStatus, texts: Texts): Told {
     case 'listening':
       return status.note ? { name, ...texts.notes[status.note], tone: 'warning' } : { name, ...texts.listening, tone: 'success' };
     case 'paused':
+      if (status.spent) return { name, ...texts.budgetSpent, tone: 'warning' };
       return status.byHold
         ? { name: texts.pausedByHold, ...texts.pausedOnHold, tone: 'warning' }
         : { name, ...texts.paused, tone: 'warning' };

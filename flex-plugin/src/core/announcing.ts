@@ -33,6 +33,7 @@ export function announceStatus(state: CallState, before: AssistStatus, after: As
   return announce(state, { kind: 'status', status: after });
 }
 
-function noteOf(status: AssistStatus): ListeningNote | undefined {
+function noteOf(status: AssistStatus): ListeningNote | 'budgetSpent' | undefined {
+  if (status.state === 'paused') return status.spent && 'budgetSpent';
   return status.state === 'listening' ? status.note : undefined;
 }

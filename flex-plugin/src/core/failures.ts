@@ -25,6 +25,7 @@ const BY_CODE: Readonly<Record<string, readonly [FailureCode, FailureAction]>> =
   call_ended: ['callEnded', 'none'],
   too_many_streams: ['tooManyStreams', 'retry'],
   superseded: ['busy', 'retry'],
+  call_limit: ['callLimit', 'retry'],
   rate: ['tooManyRequests', 'retry'],
   no_api_key: ['serverSetup', 'retry'],
   no_auth_token: ['serverSetup', 'retry'],
@@ -40,7 +41,7 @@ const BY_CODE: Readonly<Record<string, readonly [FailureCode, FailureAction]>> =
 };
 
 /** Codes whose message says what to do better than our words could: an administrator's hint. */
-const WITH_DETAIL: ReadonlySet<FailureCode> = new Set<FailureCode>(['serverSetup', 'serverError', 'originRefused', 'notRunning', 'tooManyStreams']);
+const WITH_DETAIL: ReadonlySet<FailureCode> = new Set<FailureCode>(['serverSetup', 'serverError', 'originRefused', 'notRunning', 'tooManyStreams', 'callLimit']);
 
 const MODEL: Readonly<Record<string, FailureCode>> = {
   ModelUnreachable: 'modelUnreachable',

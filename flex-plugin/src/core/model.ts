@@ -18,6 +18,7 @@ export type FailureCode =
   | 'originRefused' // this page's address is not among functions.allowedOrigins
   | 'callEnded' // Twilio has no such call in progress
   | 'tooManyStreams' // all of the call's audio streams are in use
+  | 'callLimit' // as many calls are assisted as may be at once
   | 'tooManyRequests' // asked too often: wait a moment
   | 'busy' // the server or Twilio is busy: try again in a moment
   | 'serverSetup' // an administrator must mend the server (missing or refused credentials, wrong address)
@@ -63,8 +64,8 @@ export type AssistStatus =
   | { readonly state: 'starting' }
   /** `note`: what the agent must know although it listens; `detail` is the relay's own word for it, in English. */
   | { readonly state: 'listening'; readonly note?: ListeningNote; readonly detail?: string }
-  /** `byHold`: it paused by itself because the call is on hold, and will go on by itself. */
-  | { readonly state: 'paused'; readonly byHold: boolean }
+  /** `byHold`: it paused by itself because the call is on hold, and will go on by itself; `spent`: because the day's budget is spent. */
+  | { readonly state: 'paused'; readonly byHold: boolean; readonly spent?: true }
   /** `what`: the assistant's connection to the model, this page's to Sync, or the page's own network. */
   | { readonly state: 'reconnecting'; readonly what: 'model' | 'sync'; readonly detail?: string }
   /** `server`: another relay takes the call over, by itself; `agent`: another agent has the call now. */

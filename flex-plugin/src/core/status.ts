@@ -41,7 +41,7 @@ function followed(state: CallState): AssistStatus {
     case 'live':
       return listening(relay);
     case 'paused':
-      return { state: 'paused', byHold: state.pausedByHold };
+      return isSpent(relay) ? { state: 'paused', byHold: false, spent: true } : { state: 'paused', byHold: state.pausedByHold };
     case 'reconnecting':
       return { state: 'reconnecting', what: 'model', ...(relay.message ? { detail: relay.message } : {}) };
     case 'stopped':
@@ -57,6 +57,11 @@ function listening(relay: RelayStatus): AssistStatus {
   const note = NOTES[relay.reason];
   if (!note) return { state: 'listening' };
   return { state: 'listening', note, ...(relay.message ? { detail: relay.message } : {}) };
+}
+
+/** The day's budget is spent: nobody in the call can change that. */
+function isSpent(relay: RelayStatus): boolean {
+  return relay.state === 'paused' && relay.reason === 'BudgetSpent';
 }
 
 /** The relay of the call's audio is at work, or about to be. */
@@ -80,7 +85,7 @@ export function permittedOf(state: CallState): Permitted {
     start: mine && startable,
     stop: mine && running && (free || state.request?.action === 'start') && !state.stopNext,
     pause: mine && running && free && live && (relay === 'live' || relay === 'reconnecting'),
-    resume: mine && running && free && live && relay === 'paused',
+    resume: mine && running && free && live && relay === 'paused' && !(state.relay && isSpent(state.relay)),
     retry: free && live && ((status.state === 'failed' && status.failure.action !== 'none') || (state.role === 'supervisor' && startable)),
     feedback: mine && configured,
   };

@@ -26,6 +26,7 @@ export interface Texts {
   readonly notes: Readonly<Record<ListeningNote, Words>>;
   readonly paused: Words;
   readonly pausedOnHold: Words;
+  readonly budgetSpent: Words;
   readonly reconnecting: Readonly<Record<'model' | 'sync', Words>>;
   readonly moved: Readonly<Record<'server' | 'agent', Words>>;
   readonly notConfigured: Readonly<Record<Unconfigured, (queue: string) => Words>>;
@@ -137,6 +138,7 @@ const EN: Texts = {
     turnBlocked: { title: 'A suggestion was blocked', body: 'A policy of the language model’s service did not let it answer the last question. The assist goes on listening.' },
   },
   paused: { title: 'Paused', body: 'Nothing of this call is sent to the assist until you resume it.' },
+  budgetSpent: { title: 'The day’s budget is spent', body: 'No suggestions come until an administrator raises it, or the next day begins (00:00 UTC). Your call goes on. Nothing of it is sent to the assist.' },
   pausedOnHold: { title: 'Paused while the call is on hold', body: 'It goes on by itself when you take the call back.' },
   reconnecting: {
     model: { title: 'Reconnecting', body: 'The assist has lost its language model and is connecting again. What is said meanwhile is kept for it.' },
@@ -171,6 +173,7 @@ const EN: Texts = {
     originRefused: { title: 'This Flex page is not allowed', body: `${ADMIN_EN}: the address of this page must be added to functions.allowedOrigins of the VoiceAssist.` },
     callEnded: { title: 'The call has ended', body: 'Twilio has no such call in progress. If the caller is still on the line, tell your administrator.' },
     tooManyStreams: { title: 'Too many listeners on this call', body: 'All audio streams of this call are in use, for example by a recording or another assistant. Stop one of them, then try again.' },
+    callLimit: { title: 'As many calls have the assist as may', body: 'Start it again when another call has ended. If this happens often, tell your administrator.' },
     tooManyRequests: { title: 'Asked too often', body: 'Wait a few seconds, then try again.' },
     busy: { title: 'The assist is busy', body: 'Try again in a moment.' },
     serverSetup: { title: 'The assist is not set up completely', body: `${ADMIN_EN}: a credential or an address of the server is missing or refused.` },
@@ -324,6 +327,7 @@ const DE: Texts = {
     turnBlocked: { title: 'Ein Vorschlag wurde gesperrt', body: 'Eine Richtlinie beim Dienst des Sprachmodells hat die Antwort auf die letzte Frage nicht zugelassen. Die Hilfe hört weiter zu.' },
   },
   paused: { title: 'Pausiert', body: 'Nichts von diesem Gespräch wird an die Hilfe gesendet, bis Sie fortsetzen.' },
+  budgetSpent: { title: 'Das Budget des Tages ist verbraucht', body: 'Es kommen keine Vorschläge, bis die Administration es erhöht oder der nächste Tag beginnt (00:00 UTC). Ihr Gespräch geht weiter. Nichts davon wird an die Hilfe gesendet.' },
   pausedOnHold: { title: 'Pausiert, während das Gespräch gehalten wird', body: 'Es geht von selbst weiter, wenn Sie das Gespräch zurückholen.' },
   reconnecting: {
     model: { title: 'Verbindet neu', body: 'Die Hilfe hat ihr Sprachmodell verloren und verbindet sich neu. Was inzwischen gesagt wird, wird dafür aufgehoben.' },
@@ -358,6 +362,7 @@ const DE: Texts = {
     originRefused: { title: 'Diese Flex-Seite ist nicht zugelassen', body: `${ADMIN_DE}: Die Adresse dieser Seite muss bei functions.allowedOrigins des VoiceAssist stehen.` },
     callEnded: { title: 'Das Gespräch ist beendet', body: `Twilio kennt kein solches laufendes Gespräch. Ist der Anrufer noch in der Leitung: ${ADMIN_DE}.` },
     tooManyStreams: { title: 'Zu viele hören bei diesem Gespräch mit', body: 'Alle Audio-Ströme dieses Gesprächs sind belegt, etwa durch eine Aufnahme oder einen anderen Assistenten. Beenden Sie einen davon und versuchen Sie es noch einmal.' },
+    callLimit: { title: 'Mehr Gespräche dürfen die Hilfe nicht haben', body: `Starten Sie sie wieder, wenn ein anderes Gespräch beendet ist. Kommt das oft vor: ${ADMIN_DE}.` },
     tooManyRequests: { title: 'Zu oft gefragt', body: 'Warten Sie ein paar Sekunden und versuchen Sie es dann noch einmal.' },
     busy: { title: 'Die Hilfe ist überlastet', body: 'Versuchen Sie es gleich noch einmal.' },
     serverSetup: { title: 'Die Hilfe ist nicht vollständig eingerichtet', body: `${ADMIN_DE}: Zugangsdaten oder eine Adresse des Servers fehlen oder werden abgelehnt.` },

@@ -402,6 +402,25 @@ test('what the agent must know while the assist listens is told and announced on
   }
 });
 
+test('a budget that is spent is no pause of the agent: nothing can be resumed, and it goes on by itself', () => {
+  const desk = new Desk().live();
+  const { now } = desk;
+  desk.relay('paused', { reason: 'BudgetSpent', at: now + 10, id: 'g1-status-2' });
+  assert.deepEqual(desk.status, { state: 'paused', byHold: false, spent: true });
+  assert.deepEqual([desk.view.permitted.pause, desk.view.permitted.resume, desk.view.permitted.stop], [false, false, true]);
+  assert.equal(desk.view.announcement?.kind, 'status');
+  desk.relay('paused', { reason: 'AgentRequest', at: now + 20, id: 'g1-status-3' });
+  assert.deepEqual([desk.status, desk.view.permitted.resume], [{ state: 'paused', byHold: false }, true]);
+  desk.relay('live', { reason: 'Started', at: now + 30, id: 'g1-status-4' });
+  assert.deepEqual(desk.status, { state: 'listening' });
+});
+
+test('a start beyond the number of calls is said as it is, and not tried again by itself', () => {
+  const desk = new Desk().command('start').refuse('call_limit', 429, 30);
+  assert.deepEqual(desk.status, { state: 'failed', failure: { code: 'callLimit', action: 'retry', detail: 'said do' } });
+  assert.deepEqual(actions(desk.pass(600_000)), ['start']);
+});
+
 test('`transcript` messages alone, the original server: a suggestion appears, and the assist counts as listening', () => {
   const desk = new Desk().command('start').answer({ generation: null, map: '', stream: '', named: false });
   assert.equal(desk.done('follow')[0]?.stream, `FLEX_ASSIST_${CALL}`);

@@ -39,6 +39,13 @@ class OperatorMetrics:
         )
         self._conditions: dict[tuple[str, str], dict[str, tuple[str, str]]] = {}
         """Status and reason of each condition, by object and type."""
+        self._limits = Gauge(
+            PREFIX + "limit_used_ratio",
+            "What part of a limit of an object is used: limit is calls (at once), or budget (of the day); only where it is given.",
+            ["namespace", "name", "limit"],
+            registry=self.registry,
+        )
+        self._limits_used: dict[tuple[str, str], Mapping[str, float]] = {}
         self._leading = Gauge(PREFIX + "leading", "1 while this replica holds the Lease.", registry=self.registry)
         self._writes = Counter(PREFIX + "writes_total", "Writes to the cluster, by kind.", ["kind"], registry=self.registry)
         self._requests = Counter(
@@ -102,7 +109,21 @@ class OperatorMetrics:
             old_status, old_reason = (old or {}).get(kind, ("", ""))
             self._replace(self._condition, (namespace, name, kind), status, old_status)
             self._replace(self._reason, (namespace, name, kind), reason, old_reason)
-        self._conditions[namespace, name] = {**(old or {}), **new}
+        for kind in (old or {}).keys() - new.keys():  # it is said of no such object any more
+            status, reason = (old or {})[kind]
+            self._condition.remove(namespace, name, kind, status)
+            self._reason.remove(namespace, name, kind, reason)
+        self._conditions[namespace, name] = new
+
+    def limits_used(self, namespace: str, name: str, used: Mapping[str, float]) -> None:
+        """The share of each limit of an object that is used; a limit that is not there any more has no series."""
+        before = self._limits_used.pop((namespace, name), {})
+        for limit in before.keys() - used.keys():
+            self._limits.remove(namespace, name, limit)
+        for limit, share in used.items():
+            self._limits.labels(namespace, name, limit).set(share)
+        if used:
+            self._limits_used[namespace, name] = used
 
     def _replace(self, gauge: Gauge, key: tuple[str, str, str], new: str, old: str) -> None:
         """One series stands for what is, and none for what was."""
@@ -113,6 +134,7 @@ class OperatorMetrics:
 
     def forget(self, namespace: str, name: str) -> None:
         """An object is gone."""
+        self.limits_used(namespace, name, {})
         known = self._conditions.pop((namespace, name), None)
         for kind, (status, reason) in (known or {}).items():
             self._condition.remove(namespace, name, kind, status)

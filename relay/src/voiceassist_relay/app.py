@@ -26,6 +26,7 @@ from .call.dependencies import FunctionDependencies
 from .call.drain import Drain
 from .call.peer_relays import peer_router
 from .call.registry import Registry
+from .call.total_limits import TotalLimits
 from .call.unreached_relays import UnreachedRelays
 from .config.snapshot import Snapshot
 from .config.watch import ConfigWatch, Guard
@@ -82,6 +83,7 @@ class Relay:
         watch = SyncHealth(self.sync_health, time.time)
         self._sync = SyncClient(self.rest, current, watch=watch, on_foreign=self.metrics.foreign_object)
         self.registry = Registry(self._begin, self.metrics, lambda: current().config.limits.max_calls)
+        self.limits = TotalLimits(current, self.registry, self.metrics)
         self.background = Background()
         self.unreached = UnreachedRelays()
         address = PublicAddress()
@@ -97,10 +99,13 @@ class Relay:
             peer_port=None if _is_local(advertise) else int(advertise.rpartition(":")[2]),
             unreached=self.unreached,
             public_address=address,
+            limit=self.limits,
         )
         self.functions = Functions(self.deps)
         self.drain = Drain(self.registry, self.metrics, lambda: current().config.limits, self.functions.moves)
-        self._trial = ModelTrial(current, self._check_model, self._try_model, self.metrics, self.model_health)
+        self._trial = ModelTrial(
+            current, self._check_model, self._try_model, self.metrics, self.model_health, spent=self.limits.spent_outside_calls
+        )
         self.watching = PrivateEndpoints(
             self.watch,
             self.registry,
@@ -115,6 +120,7 @@ class Relay:
             self.deps.free_places,
             lambda: self._trial.told,
             self.functions.others,
+            self.limits,
         )
         self.relay_check = RelayCheck(self.unreached, http, time.monotonic, self.deps.timing.peer_seconds)
         self.checks = (
@@ -143,6 +149,7 @@ class Relay:
         if model_relevant(old) != model_relevant(new):
             self.agent_health.changed(time.time())
             _warn_of_guesses(new.config.model)
+        self.limits.use(new.config)
         self.registry.use(new.config)
         self.watching.refresh()
         self._gather()
@@ -171,6 +178,7 @@ class Relay:
             prompt=prompt,
             key=lambda: self.watch.current().secrets.model_key,
             headers=lambda: self.watch.current().secrets.model_headers,
+            purse=self.limits,
             listener=listener,
             metrics=metrics,
             call_hash=call_hash(start.call_sid),
@@ -255,6 +263,7 @@ async def serve(options: argparse.Namespace, guard: Guard, logs: LogWriter) -> N
             for name, work in (
                 ("config", relay.watch.run()),
                 ("delay", watch_loop_delay(relay.metrics.loop_delay, loop.meant)),
+                ("limits", relay.limits.run()),
                 ("relays", relay.relay_check.run()),
                 ("gone relays", relay.functions.watch.run()),
                 *((f"check{n}", check.run()) for n, check in enumerate(relay.checks)),

@@ -70,7 +70,7 @@ class ScriptedModel:
         self.failure: Exception | None = None
         self.on_finish: Callable[[], None] = lambda: None
         self.metrics: RelayMetrics
-        self.running = False
+        self.running = self.answers = False
 
     def frame(self, inbound: bool, payload: bytes, arrived: float) -> None:
         self.frames.append(payload)
@@ -106,6 +106,10 @@ class ScriptedModel:
     def quiet(self) -> bool:
         return False
 
+    @property
+    def answering(self) -> bool:
+        return self.answers
+
     def hold(self) -> None:
         self.log.append("hold")
 
@@ -140,7 +144,7 @@ class Publisher:
         return True
 
     def __getattr__(self, name: str) -> Callable[..., None]:
-        return lambda *arguments: self.log.append((name, *arguments))
+        return lambda *arguments, **_: self.log.append((name, *arguments))
 
     async def run(self) -> None:
         await self.read.wait()

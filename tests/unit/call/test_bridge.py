@@ -14,6 +14,7 @@ from voiceassist_crds.messages import AssistState, CallDocument, StatusReason
 from voiceassist_crds.status import PeerReason
 from voiceassist_relay.call import bridge
 from voiceassist_relay.call.joining import OVERLAP_FRAMES
+from voiceassist_relay.day_budget import Level
 from voiceassist_relay.handed_over import HandedCall, HandedModel, HandedTrack
 from voiceassist_relay.interfaces import EarlierSuggestion, FinishedSuggestion, OutputForm, TurnTiming
 
@@ -508,4 +509,62 @@ async def test_bridge_a_lost_agents_track_is_the_relays_news_and_not_the_models(
     assert rig.health.status.ok
     model.listener.agent_track(None)
     assert rig.agent_health.status.ok
+    await rig.registry.hang_up_all("drain", 5)
+
+
+SPENT = (AssistState.PAUSED, StatusReason.BUDGET_SPENT)
+
+
+async def test_bridge_a_spent_budget_waits_for_the_answer_under_way_and_goes_on_when_there_is_more() -> None:
+    rig = RegistryRig()
+    _, _, model, publisher = rig.call()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    model.answers = True
+    rig.registry.allow(Level.STOPPED)
+    assert (rig.registry.answering, model.log, publisher.states()) == (1, [], [])
+    model.answers = False
+    for _ in range(3):
+        rig.registry.allow(Level.STOPPED)
+    assert (model.log, publisher.states()) == (["pause"], [SPENT])
+    rig.registry.allow(Level.FREE)
+    assert (model.log, publisher.states()) == (["pause", "resume"], [SPENT, (AssistState.LIVE, StatusReason.STARTED)])
+    await rig.registry.hang_up_all("drain", 5)
+
+
+async def test_bridge_a_spent_budget_and_the_agents_pause_end_apart() -> None:
+    rig = RegistryRig()
+    sink, _, model, publisher = rig.call()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    paused, live = (AssistState.PAUSED, StatusReason.AGENT_REQUEST), (AssistState.LIVE, StatusReason.AGENT_REQUEST)
+    rig.registry.allow(Level.STOPPED)
+    sink.pause()
+    sink.resume()  # by an agent whose panel does not know of budgets
+    sink.pause()
+    assert (model.log, publisher.states()) == (["pause"], [SPENT] * 4)
+    rig.registry.allow(Level.FREE)
+    assert (model.log, publisher.states()[4:]) == (["pause"], [paused])
+    sink.resume()
+    assert (model.log, publisher.states()[5:]) == (["pause", "resume"], [live])
+    sink.pause()
+    rig.registry.allow(Level.STOPPED)
+    sink.resume()
+    sink.state(AssistState.LIVE, StatusReason.STARTED, "Listening.")
+    assert (model.log[2:], publisher.states()[6:]) == (["pause"], [paused, SPENT, SPENT, SPENT])
+    await rig.registry.hang_up_all("drain", 5)
+
+
+async def test_bridge_without_drafts_suggestions_go_on() -> None:
+    rig = RegistryRig()
+    sink, _, model, publisher = rig.call()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    for level in (Level.WARNED, Level.NO_DRAFTS):
+        rig.registry.allow(level)
+        sink.draft("item", level.name, "r")
+    sink.finished(FinishedSuggestion("item", "q", "whole", "r", TurnTiming(None, 0.0)))
+    told = [(entry[0], *entry[1:3]) for entry in publisher.log if entry[0] in {"draft", "finished"}]
+    assert told == [("draft", "item", "WARNED"), ("finished", FinishedSuggestion("item", "q", "whole", "r", TurnTiming(None, 0.0)))]
+    assert model.log == []
     await rig.registry.hang_up_all("drain", 5)

@@ -10,7 +10,7 @@ import pytest
 
 from unit.operator.making import ACCOUNT, LATER, NOW, SYNC, TWILIO, owner, pods, well
 from voiceassist_crds.reasons import ConditionType, Reason
-from voiceassist_crds.status import PeerReason, PeerStatus
+from voiceassist_crds.status import PeerReason, PeerStatus, Spend
 from voiceassist_operator.kubernetes.kinds import HTTP_ROUTE
 from voiceassist_operator.policy.allowed import Allowed
 from voiceassist_operator.policy.canary.progress import Progress
@@ -20,6 +20,7 @@ from voiceassist_operator.policy.observed import DeploymentFact, Endpoint, Endpo
 from voiceassist_operator.policy.ownership import Taken
 from voiceassist_operator.policy.plan import make_plan
 from voiceassist_operator.policy.resources.network import http_route_problem
+from voiceassist_operator.policy.spending import is_limited
 
 
 def bad(reason: PeerReason) -> PeerStatus:
@@ -42,6 +43,17 @@ def custom() -> Observed:
 
 def without_sync() -> Observed:
     return replace(well(), owner=owner(twilio={"accountSid": ACCOUNT, "credentialsSecretRef": {"name": "twilio"}}))
+
+
+def limited(*spent: float | None, action: str = "Stop", calls: int = 3) -> Observed:
+    """Two relays that share a budget of 10 and seven calls, and say that they spent so much; None: it does not say."""
+    prices = [{"model": "m", "textInput": 1, "audioInput": 1, "textOutput": 1}]
+    seen = well(limits={"maxCalls": 7, "budget": {"perDay": 10, "action": action, "prices": prices}})
+    told = [
+        {"active_calls": calls, "spend": None if cost is None else Spend(process=f"p{number}", day=NOW[:10], tokens=1, cost=cost)}
+        for number, cost in enumerate(spent)
+    ]
+    return pods(seen, *({"told": one} for one in told))
 
 
 def known_endpoint() -> Observed:
@@ -297,6 +309,33 @@ ROWS: list[tuple[str, Callable[[], Observed], str, str, str, str]] = [
     ("cut off from a pod that is gone", lambda: cut_off("10.0.0.9:9090"), "RelaysConnected", "True", "RelaysConnected", ""),
     ("cut off from a pod that ends", cut_off_from_an_ending_one, "RelaysConnected", "True", "RelaysConnected", ""),
     ("cut off by IPv6", cut_off_by_ipv6, "RelaysConnected", "False", "RelaysCutOff", "pod-1: pod-2"),
+    ("within the limits", lambda: limited(4, 5.9), "WithinLimits", "True", "WithinLimits", ""),
+    ("within the limits", lambda: limited(4, 5.9), "Ready", "True", "Ready", ""),
+    (
+        "spent",
+        lambda: limited(4, 6),
+        "WithinLimits",
+        "False",
+        "BudgetSpent",
+        "10 by limits.budget.prices, is spent: action Stop",
+    ),
+    ("spent", lambda: limited(4, 6), "Ready", "False", "BudgetSpent", "raise limits.budget.perDay"),
+    ("spent", lambda: limited(4, 6), "Degraded", "True", "BudgetSpent", ""),
+    ("spent, drafts off", lambda: limited(4, 6, action="DraftsOff"), "Degraded", "True", "BudgetSpent", "finished suggestions only"),
+    ("spent, drafts off", lambda: limited(4, 6, action="DraftsOff"), "Ready", "True", "Ready", ""),
+    ("spent, warned", lambda: limited(4, 6, action="Warn"), "WithinLimits", "False", "BudgetSpent", "action Warn"),
+    ("spent, warned", lambda: limited(4, 6, action="Warn"), "Degraded", "False", "Reconciled", ""),
+    (
+        "a relay does not say",
+        lambda: limited(4, None),
+        "WithinLimits",
+        "Unknown",
+        "Unknown",
+        "do not say what they spend (pod-2)",
+    ),
+    ("spent by one, the other does not say", lambda: limited(10, None), "WithinLimits", "False", "BudgetSpent", ""),
+    ("as many calls as may be", lambda: limited(1, 1, calls=4), "WithinLimits", "False", "CallLimitReached", "7 calls"),
+    ("as many calls as may be", lambda: limited(1, 1, calls=4), "Ready", "True", "Ready", ""),
     ("by hand", by_hand, "FlexConfigured", "False", "NotConfigured", "status.endpoints.functionsUrl"),
     ("new", well, "FlexConfigured", "Unknown", "TwilioPending", "not looked at yet"),
     ("functions", well, "FunctionsConfigured", "True", "Configured", ""),
@@ -305,8 +344,10 @@ ROWS: list[tuple[str, Callable[[], Observed], str, str, str, str]] = [
 
 @pytest.mark.parametrize(("name", "seen", "kind", "status", "reason", "words"), ROWS, ids=[f"{row[0]}: {row[2]}" for row in ROWS])
 def test_conditions(name: str, seen: Callable[[], Observed], kind: str, status: str, reason: str, words: str) -> None:
-    written = make_plan(seen(), NOW).status["conditions"]
-    assert len({entry["type"] for entry in written}) == len(written) == len(ConditionType)
+    found_here = seen()
+    written = make_plan(found_here, NOW).status["conditions"]
+    said = set(ConditionType) - (set() if is_limited(found_here) else {ConditionType.WITHIN_LIMITS})
+    assert sorted(entry["type"] for entry in written) == sorted(said)
     found = next(entry for entry in written if entry["type"] == kind)
     assert (found["status"], found["reason"]) == (status, reason), found
     assert words in found["message"]

@@ -188,7 +188,7 @@ class Bench:
         for kind in {*KINDS} - {*refused}:
             self.store.shelf(kind).end_listing()
 
-    async def _answers(self, pods: list[tuple[str, str]], _: object) -> dict[str, RelayAnswer]:
+    async def _answers(self, pods: list[tuple[str, str]], *_: object) -> dict[str, RelayAnswer]:
         revisions = {
             name: (self.api.there[POD, name]["metadata"].get("annotations") or {}).get("voiceassist.dev/config-revision", "")
             for name, _ in pods

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import ssl
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unit.realtime.wire import turn
+from unit.realtime.wire import Desk, Line, plan_of, turn
 from voiceassist_crds.messages import StatusReason
 from voiceassist_relay.call.timeline import CallTimeline
 from voiceassist_relay.interfaces import TurnTiming
@@ -26,10 +28,11 @@ from voiceassist_relay.realtime.core.failures import (
     wait_in,
 )
 from voiceassist_relay.realtime.core.history import History, ItemOrder
-from voiceassist_relay.realtime.core.limits import ResponseLimiter, SessionLimits, delay, recycle_after
+from voiceassist_relay.realtime.core.limits import FreePurse, ResponseLimiter, SessionLimits, delay, recycle_after
 from voiceassist_relay.realtime.core.liveness import Liveness
-from voiceassist_relay.realtime.core.server_events import ErrorInfo
-from voiceassist_relay.realtime.core.turns import TurnTimeline, hand_over
+from voiceassist_relay.realtime.core.outputs import UsageTold, UsageUntold
+from voiceassist_relay.realtime.core.server_events import ErrorInfo, decode
+from voiceassist_relay.realtime.core.turns import HandOverState, TurnTimeline, hand_over
 from voiceassist_relay.realtime.websocket import from_tls
 
 LIMITS = SessionLimits()
@@ -436,3 +439,62 @@ def test_core_an_output_is_told_with_its_call_only() -> None:
     order.append("item", 200.0)
     assert order.items[0] == "call_2"
     assert order.items[-1] == "item"
+
+
+class Purse(FreePurse):
+    def __init__(self) -> None:
+        self.open = self.early = True
+
+    def may_ask(self) -> bool:
+        return self.open
+
+    def may_ask_early(self) -> bool:
+        return self.early
+
+
+def test_core_nothing_is_asked_for_while_the_purse_has_nothing() -> None:
+    purse = Purse()
+    limiter = ResponseLimiter(10, purse)
+    assert (limiter.free_at(5.0), limiter.has_room_early(5.0)) == (5.0, True)
+    purse.early = False
+    assert (limiter.free_at(5.0), limiter.has_room_early(5.0)) == (5.0, False)
+    purse.open, purse.early = False, True
+    assert (limiter.free_at(5.0), limiter.has_room_early(5.0)) == (5.5, False)
+    purse.open = True
+    assert limiter.free_at(5.5) == 5.5
+
+
+def test_core_what_a_response_took_is_told_once_or_said_to_be_unknown() -> None:
+    def told(*events: Line) -> list[Any]:
+        given = [output for event in events for output in desk.session.received(decode(json.dumps(event).encode()), 3.0).events]
+        return [one for one in given if isinstance(one, UsageTold | UsageUntold)]
+
+    def answered(number: int, **usage: Any) -> tuple[Line, Line]:
+        response = {"id": f"resp_{number}", "metadata": {"kind": "suggestion"}}
+        return {"type": "response.created", "response": response}, {
+            "type": "response.done",
+            "response": {**response, "status": "completed", **usage},
+        }
+
+    def asked(item: str) -> None:
+        desk.session.received(decode(json.dumps({"type": "input_audio_buffer.committed", "item_id": item}).encode()), 2.0)
+
+    desk = Desk()
+    desk.audio(10_000)
+    desk.session.begin(HandOverState(), 0.0)
+    asked("one")
+    details = {
+        "input_token_details": {"text_tokens": 50, "audio_tokens": 40, "cached_tokens": 20, "cached_tokens_details": {"text_tokens": 20}}
+    }
+    usage = {"input_tokens": 90, "output_tokens": 7, **details, "output_token_details": {"text_tokens": 7}}
+    model = plan_of().model.name
+    assert told(*answered(1, usage=usage)) == [UsageTold(model, (30, 20, 40, 0, 7, 0), 0.0, response=True)]
+    asked("two")
+    assert told(*answered(2)) == [UsageUntold()]
+    transcript = {"type": "conversation.item.input_audio_transcription.completed", "item_id": "two", "transcript": "Yes."}
+    heard = told({**transcript, "usage": {"type": "duration", "seconds": 1.4}})
+    assert heard == [UsageTold("gpt-transcribe", (0, 0, 0, 0, 0, 0), 1.4, response=False)]
+    asked("three")
+    assert told(answered(3)[0]) == []
+    outputs, _ = desk.session.abandon()
+    assert [one for one in outputs.events if isinstance(one, UsageUntold)] == [UsageUntold()], "it was lost with its session"

@@ -27,6 +27,7 @@ ACCESS = "integration/test_functions_access.py::"
 GATEWAYS = "unit/realtime/test_providers_gateways.py::test_providers_"
 PROMPTS = f"{HERE}::test_every_field_a_prompts_own_model_is_what_its_sessions_are_told"
 CANARY = LINE + "test_a_canary_keeps_its_calls_until_it_is_withdrawn"
+LIMITS = "integration/test_total_limits.py::test_"
 EAGER = "unit/realtime/test_core_eager_drafts.py::test_core_eager_drafts_"
 SEEN_BY = {
     "version": f"{HERE}::test_every_field_another_version_is_refused",
@@ -110,6 +111,13 @@ SEEN_BY = {
     "limits.gatherMs": "load/test_gathering.py::test_a_relay_pauses_with_many_calls_as_long_as_it_is_told_to",
     "limits.drainTimeoutSeconds": LINE + "test_drain_timeout_ends_live_calls_in_order",
     "limits.drainGraceSeconds": LINE + "test_drain",
+    "totalLimits.maxCalls": LIMITS + "calls_beyond_the_limit_are_refused_whichever_relay_is_asked",
+    "totalLimits.budget.perDay": LIMITS + "the_budget_stops_two_relays_within_a_response_and_goes_on_when_it_is_raised",
+    "totalLimits.budget.action": "unit/relay/test_day_budget.py::test_day_budget_each_action_has_its_level",
+    **{
+        f"totalLimits.budget.prices.{name}": "unit/relay/test_day_budget.py::test_day_budget_costs_by_model_and_kind"
+        for name in ("model", "textInput", "cachedTextInput", "audioInput", "cachedAudioInput", "textOutput", "audioOutput")
+    },
     "privacy.transcripts": LINE + "test_customer_only_and_transcripts_off",
     "network.proxy": "proxies/test_egress.py::test_a_call_through_a_proxy_that_alone_knows_the_way",
     "network.noProxy": "proxies/test_egress.py::test_what_is_named_is_reached_straight",

@@ -78,6 +78,7 @@ def everything(metrics: RelayMetrics, *more: str) -> None:
             verb(value)
     for outcome in (*closed.MOVES, *more):
         metrics.call_moved(outcome, 1.0)
+    metrics.start_over_limit()
     metrics.move_gap(0.1)
     metrics.restart_gap(0.1)
     for outcome in (*closed.PUBLISHED, *more):

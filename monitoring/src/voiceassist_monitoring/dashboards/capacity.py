@@ -27,9 +27,12 @@ CAPACITY = Board(
             (
                 Panel(
                     "Share of places taken",
-                    "Above 85 % for 10 minutes somebody is told.",
+                    "Above 85 % for 10 minutes somebody is told. And what share of spec.limits is used, where it limits anything.",
                     Unit.PERCENT,
-                    (Query(f"{gauge('voiceassist_relay_active_calls')} / {gauge('voiceassist_relay_max_calls')}"),),
+                    (
+                        Query(f"{gauge('voiceassist_relay_active_calls')} / {gauge('voiceassist_relay_max_calls')}"),
+                        Query(gauge("voiceassist_operator_limit_used_ratio", "limit"), "{{name}} limit: {{limit}}"),
+                    ),
                     steps=((0.0, "green"), (0.7, "orange"), (0.85, "red")),
                 ),
                 Panel(
@@ -105,9 +108,12 @@ CAPACITY = Board(
                 ),
                 Panel(
                     "Refused",
-                    "Upgrades and streams refused a second, by reason.",
+                    "Upgrades and streams refused a second, by reason; and starts beyond limits.maxCalls.",
                     Unit.PER_SECOND,
-                    _by("voiceassist_relay_upgrades_total", "outcome", ',outcome!~"accepted|probe"'),
+                    (
+                        *_by("voiceassist_relay_upgrades_total", "outcome", ',outcome!~"accepted|probe"'),
+                        Query(rate("voiceassist_relay_starts_over_limit_total"), "{{name}} starts over the limit"),
+                    ),
                 ),
                 Panel(
                     "Gaps in streams",

@@ -34,6 +34,7 @@ from ..policy.resources.metadata import (
     label_value,
 )
 from ..policy.resources.network import http_route_problem
+from ..policy.spending import Others
 from .references import References, cause_of, writer_of
 from .relay_status import RelayPoller
 
@@ -68,10 +69,18 @@ class Dependencies:
 
 
 async def observe(
-    dependencies: Dependencies, body: Mapping[str, Any], conflicting: str, endpoint: EndpointFact | None, apply_error: str = ""
+    dependencies: Dependencies,
+    body: Mapping[str, Any],
+    conflicting: str,
+    endpoint: EndpointFact | None,
+    apply_error: str = "",
+    others: Others | None = None,
 ) -> Observed:
-    """Returns everything that a plan is made of. Raises ContractError for a spec that cannot be read, OperatorError for the cluster,
-    NotListed as long as it is not known what there is of ours."""
+    """Returns everything that a plan is made of. `others`: what relays are told of each other.
+
+    Raises ContractError for a spec that cannot be read, OperatorError for the cluster, NotListed as long as it is not known what there is
+    of ours.
+    """
     store, metadata = dependencies.store, body["metadata"]
     namespace, name = metadata["namespace"], metadata["name"]
     spec = VoiceAssistSpec.read(body["spec"])
@@ -89,13 +98,13 @@ async def observe(
     references = dependencies.references
     route_problem = http_route_problem(route) if route is not None and spec.http_route is not None else ""
     missing = [kind for kind in needed if Ref(kind, owner.relay) not in ours]
-    pods = await _pods(dependencies, owner, endpoint)
+    pods = await _pods(dependencies, owner, endpoint, others)
     asked = await _taken_unwatched(dependencies.cluster, owner, missing)
     credentials = await references.secret(namespace, spec.twilio.credentials_secret_ref.name)
     model_key = await references.secret(namespace, spec.model.api_key_secret_ref.name)
     prompt, ca_bundle = await _prompt(references, metadata, spec), await _ca_bundle(references, namespace, spec)
     # Nothing is waited for from here on: of a name that is freed later, those that wait for it are told.
-    others = (*_taken(store, owner, missing), *asked)
+    all_taken = (*_taken(store, owner, missing), *asked)
     return Observed(
         owner=owner,
         generation=metadata["generation"],
@@ -108,7 +117,7 @@ async def observe(
         pods=pods,
         existing={one: entry.mark for one, entry in ours.items()},
         uids={one: entry.uid for one, entry in ours.items()},
-        taken=others,
+        taken=all_taken,
         optional_kinds=optional_kinds,
         undecided_kinds=dependencies.optional_kinds.undecided,
         pod_monitor_labels=dependencies.pod_monitor_labels,
@@ -211,14 +220,14 @@ def _said(metadata: Mapping[str, Any], annotation: str) -> str:
     return ": ".join(part for part in (who, reason) if part)[:200]
 
 
-async def _pods(dependencies: Dependencies, owner: Owner, endpoint: EndpointFact | None) -> tuple[PodFact, ...]:
+async def _pods(dependencies: Dependencies, owner: Owner, endpoint: EndpointFact | None, others: Others | None) -> tuple[PodFact, ...]:
     there = dependencies.store.of(owner.namespace, label_value(owner.name)).items()
     owned = sorted(
         (entry.item for one, entry in there if one.kind is POD and entry.item is not None and _selected(entry.item, owner)),
         key=lambda pod: str(pod["metadata"]["name"]),
     )
     asked = [(pod["metadata"]["name"], pod["status"].get("podIP") or "") for pod in owned]
-    answers = await dependencies.poller.ask_all(asked, report_of(endpoint))
+    answers = await dependencies.poller.ask_all(asked, report_of(endpoint), others)
     return tuple(pod_fact(pod, answers.get(pod["metadata"]["name"], RelayAnswer())) for pod in owned)
 
 

@@ -26,11 +26,12 @@ from ..policy.condition import Condition
 from ..policy.endpoint_answers import report_of
 from ..policy.events import already_told, due_events, may_come_due
 from ..policy.next_pass import DELETION_SECONDS, RESYNC_SECONDS, RETRY_SECONDS, observe_anew, until_next_pass, until_resync
-from ..policy.observed import Observed, PodFact, RelayAnswer, Scaling
+from ..policy.observed import Observed, PodFact, RelayAnswer, Scaling, Spending
 from ..policy.peers import vanished_pods
 from ..policy.plan import Plan, make_plan
 from ..policy.resources.metadata import Reference
 from ..policy.rollout import current_pods
+from ..policy.spending import Others, others
 from ..policy.status import deleting, known_conditions, status_with, unknown_fields, unreadable
 from ..policy.twilio_desired import desired_at_last, desired_at_twilio, sync_is_reported_gone
 from ..twilio.cleanup import TwilioCleanup
@@ -118,6 +119,7 @@ class Reconciler:
         self._steady = 0
         """How many times in a row the relays had no news."""
         self._scaling: Scaling | None = None
+        self._spending: Spending | None = None
         self._endpoint = EndpointProbe(dependencies.cluster, probe, self._wake.set, objects)
         self._twilio = TwilioWorker(dependencies.cluster, twilio.pool, namespace, name, twilio.resync_seconds, self.wake)
         self._cleanup: TwilioCleanup | None = None
@@ -216,7 +218,7 @@ class Reconciler:
             body, self._went_by = with_ours, _by_people(with_ours)
         self._note_references(body)
         try:
-            self._seen = await observe(self._dependencies, body, self._conflicting(), self._endpoint.found, self._apply_error)
+            self._seen = await observe(self._dependencies, body, self._conflicting(), self._endpoint.found, self._apply_error, self._others)
         except ContractError as error:
             await self._write_ready(body, unreadable(error.problems))
             raise
@@ -224,6 +226,11 @@ class Reconciler:
         self._note_unknown("object_spec_field", undeclared(VoiceAssistSpec, body["spec"]))
         self._note_unknown("object_status_field", unknown_fields(self._seen.status))
         return await self._finish_pass(self._seen, anew=True)
+
+    @property
+    def _others(self) -> Others | None:
+        """What relays are told of each other; None before the first pass, too."""
+        return None if self._seen is None else others(replace(self._seen, spending=self._spending))
 
     async def _body(self) -> Mapping[str, Any]:
         """Returns the object, as kopf or a write of ours had it last; what is being deleted, gone or in doubt is read. Raises _Gone."""
@@ -252,7 +259,7 @@ class Reconciler:
         """Asks the relays alone, then goes on as every pass does. Returns the seconds until the next pass."""
         assert self._seen is not None  # noqa: S101 - else the pass would be an observing one
         report = report_of(self._endpoint.found)
-        answers = await self._dependencies.poller.ask_all([(pod.name, pod.ip) for pod in self._seen.pods], report)
+        answers = await self._dependencies.poller.ask_all([(pod.name, pod.ip) for pod in self._seen.pods], report, self._others)
         pods = tuple(_answered(pod, answers.get(pod.name, RelayAnswer())) for pod in self._seen.pods)
         if self._settled and all(map(operator.is_, pods, self._seen.pods)):
             self._steady = 0 if any(answer.late for answer in answers.values()) else self._steady + 1
@@ -308,7 +315,7 @@ class Reconciler:
     async def _finish_pass(self, seen: Observed, *, anew: bool) -> float:
         """Plans, applies, reports. Returns the seconds until the next pass."""
         self._endpoint.advance(seen)
-        seen = replace(seen, endpoint=self._endpoint.found, apply_error=self._apply_error, scaling=self._scaling)
+        seen = replace(seen, endpoint=self._endpoint.found, apply_error=self._apply_error, scaling=self._scaling, spending=self._spending)
         seen = self._ask_twilio(seen)
         for text in self._twilio.take_drift():
             await self._applier.event(seen.owner.reference, "RepairedAtTwilio", "Twilio", text)
@@ -325,14 +332,15 @@ class Reconciler:
             self._log.info("relays follow calls", step=told.reason, text=told.text)
             await self._applier.event(seen.owner.reference, told.reason, "Relays", told.text, warning=told.warning)
         scaled = (plan.scaling and plan.scaling.replicas) != (self._scaling and self._scaling.replicas)
-        self._scaling = plan.scaling
+        self._scaling, self._spending = plan.scaling, plan.spending
+        self._metrics.limits_used(self.namespace, self.name, plan.used)
         if (anew or plan.decided or scaled) and not seen.owner.spec.paused:
             error = await self._applier.objects(seen, plan, self._written)
             if error != self._apply_error:
                 self._apply_error = error
                 if error:
                     self._log.warning("the cluster refused objects", error=error)
-                plan = make_plan(replace(seen, apply_error=error, scaling=self._scaling), _now())
+                plan = make_plan(replace(seen, apply_error=error, scaling=self._scaling, spending=self._spending), _now())
         if not seen.owner.spec.paused:
             seen = await self._applier.pods(seen, plan, self._written)
             seen = await self._applier.vanished(seen, self._written)

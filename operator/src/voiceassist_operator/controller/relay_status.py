@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import aiohttp
@@ -18,12 +18,14 @@ import structlog
 from voiceassist_crds.base import undeclared
 from voiceassist_crds.endpoint_report import ENDPOINT_HEADER, EndpointReport
 from voiceassist_crds.errors import ContractError
-from voiceassist_crds.names import PLACES_HEADER, PRIVATE_PORT, RELAYS_HEADER
+from voiceassist_crds.limits_word import LimitsWord
+from voiceassist_crds.names import LIMITS_HEADER, PLACES_HEADER, PRIVATE_PORT, RELAYS_HEADER
 from voiceassist_crds.status import RelayStatus
 
 from ..http_body import read_bounded
 from ..metrics import OperatorMetrics
 from ..policy.observed import RelayAnswer
+from ..policy.spending import Others
 
 SILENT_SECONDS = 10.0
 """How long a relay's last answer stands after the first question that it did not answer: one lost answer is no news."""
@@ -67,31 +69,49 @@ class RelayPoller:
         self._unknown: dict[tuple[str, str], tuple[str, ...]] = {}
         """What was not known in a pod's last answer: each is counted and logged once."""
 
-    async def ask_all(self, pods: Sequence[tuple[str, str]], endpoint: EndpointReport | None = None) -> dict[str, RelayAnswer]:
+    async def ask_all(
+        self, pods: Sequence[tuple[str, str]], endpoint: EndpointReport | None = None, others: Others | None = None
+    ) -> dict[str, RelayAnswer]:
         """Returns the answer of each pod, given as name and address; those without an address are not asked.
 
-        `endpoint` is what the relays are told of their public address.
+        `endpoint` is what the relays are told of their public address, `others` what they are told of each other where they share limits.
         """
         self._sweep(time.monotonic())
         asked = [(pod, ip) for pod, ip in pods if ip]
         known = {key: self._answers[key] for key in asked if key in self._answers}
         free = {key: places(last.status) for key, last in known.items() if last.silent_since is None}
-        others = {key: sum(free.values()) - free.get(key, 0) if known else None for key in asked}
+        elsewhere = {key: sum(free.values()) - free.get(key, 0) if known else None for key in asked}
         relays = ",".join(sorted(self._address(ip) for _, ip in free)[:MOST_TOLD]) if known else None
-        answers = await asyncio.gather(*(self.ask(pod, ip, endpoint, others[pod, ip], relays) for pod, ip in asked))
+        last = {key: known[key].status if key in known else None for key in asked}
+        words = {key: None if others is None else others.word(key[0], last[key]) for key in asked}
+        answers = await asyncio.gather(*(self.ask(*key, endpoint, elsewhere[key], relays, words[key]) for key in asked))
         return dict(zip((pod for pod, _ in asked), answers, strict=True))
 
     def _address(self, ip: str) -> str:
         return f"[{ip}]:{self._port}" if ":" in ip else f"{ip}:{self._port}"
 
     async def ask(
-        self, pod: str, ip: str, endpoint: EndpointReport | None = None, elsewhere: int | None = None, relays: str | None = None
+        self,
+        pod: str,
+        ip: str,
+        endpoint: EndpointReport | None = None,
+        elsewhere: int | None = None,
+        relays: str | None = None,
+        word: LimitsWord | None = None,
     ) -> RelayAnswer:
         """Returns a pod's answer; its last status where it gave one and gives none for the first time in 10 s.
 
-        It is told `elsewhere`, how many places the other relays have, and `relays`, the addresses of those that answer; None: not known.
+        It is told `elsewhere`, how many places the other relays have, `relays`, the addresses of those that answer, and the `word` on
+        shared limits; None: not known.
         """
-        body, now = await self._fetch(ip, endpoint, elsewhere, relays), time.monotonic()
+        headers = {} if endpoint is None else {ENDPOINT_HEADER: endpoint.as_header()}
+        if elsewhere is not None:
+            headers[PLACES_HEADER] = str(elsewhere)
+        if relays is not None:
+            headers[RELAYS_HEADER] = relays
+        if word is not None:
+            headers[LIMITS_HEADER] = word.as_header()
+        body, now = await self._fetch(ip, headers), time.monotonic()
         unreadable, last = False, self._answers.get((pod, ip))
         if body is not None and last is not None and body == last.body:
             last.asked_at, last.silent_since = now, None
@@ -120,13 +140,8 @@ class RelayPoller:
             self._swept_at = now
             self._answers = {key: kept for key, kept in self._answers.items() if now - kept.asked_at < FORGOTTEN_SECONDS}
 
-    async def _fetch(self, ip: str, endpoint: EndpointReport | None, elsewhere: int | None, relays: str | None) -> bytes | None:
+    async def _fetch(self, ip: str, headers: Mapping[str, str]) -> bytes | None:
         """Returns the body of a 200; None for everything else."""
-        headers = {} if endpoint is None else {ENDPOINT_HEADER: endpoint.as_header()}
-        if elsewhere is not None:
-            headers[PLACES_HEADER] = str(elsewhere)
-        if relays is not None:
-            headers[RELAYS_HEADER] = relays
         try:
             async with (
                 self._slots,

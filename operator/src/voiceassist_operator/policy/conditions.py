@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from voiceassist_crds.config import RelayConfig
+from voiceassist_crds.config import OverBudget, RelayConfig
 from voiceassist_crds.reasons import ConditionType, Reason
 from voiceassist_crds.status import PeerReason
 
@@ -18,6 +18,7 @@ from .observed import Endpoint, Observed, PodFact
 from .peers import connected_verdict, peer_verdict
 from .resources.metadata import RETRY_ANNOTATION
 from .rollout import behind, current_pods
+from .spending import budget_of, is_limited, silent_on_spending, spent_in_all
 from .twilio_conditions import twilio_conditions
 
 
@@ -134,6 +135,57 @@ def _relays_reach_the_model(state: State) -> Verdict:
 
 def _relays_reach_each_other(state: State) -> Verdict:
     return connected_verdict(state.seen)
+
+
+# WithinLimits
+
+
+def _budget_is_spent(state: State) -> Verdict | None:
+    budget, record = state.seen.owner.spec.limits.budget, state.seen.spending
+    if budget is None or record is None or spent_in_all(record, budget_of(budget)) < budget.per_day:
+        return None
+    unit = "by limits.budget.prices" if budget.prices else "tokens"
+    text = (
+        f"the budget of {record.day} (UTC), {budget.per_day:.15g} {unit}, is spent: {_DONE[budget.action]}; raise limits.budget.perDay, "
+        "or wait until 00:00 UTC"
+    )
+    return Verdict(False, Reason.BUDGET_SPENT, text)
+
+
+_DONE = {
+    OverBudget.WARN: "action Warn, so that calls go on as before",
+    OverBudget.DRAFTS_OFF: "action DraftsOff, so that agents get finished suggestions only",
+    OverBudget.STOP: "action Stop, so that the model is asked for nothing, and calls go on without suggestions",
+}
+
+
+def _calls_are_as_many_as_may_be(state: State) -> Verdict | None:
+    most = state.seen.owner.spec.limits.max_calls
+    if most is None or sum(pod.status.active_calls for pod in state.seen.pods if pod.status is not None) < most:
+        return None
+    return Verdict(False, Reason.CALL_LIMIT_REACHED, f"{most} calls are assisted; further starts are refused; raise limits.maxCalls")
+
+
+def _some_do_not_say_what_they_spend(state: State) -> Verdict | None:
+    silent = silent_on_spending(state.seen) if state.seen.owner.spec.limits.budget is not None else []
+    if not silent:
+        return None
+    text = (
+        f"{len(silent)} of {len(current_pods(state.seen))} relays do not say what they spend ({silent[0]}): an older version, or a budget"
+    )
+    return Verdict(None, Reason.UNKNOWN, f"{text} that is still on its way to them")
+
+
+def _all_limits_hold(_: State) -> Verdict:
+    return Verdict(True, Reason.WITHIN_LIMITS)
+
+
+WITHIN_LIMITS: tuple[Check[State], ...] = (
+    _budget_is_spent,
+    _calls_are_as_many_as_may_be,
+    _some_do_not_say_what_they_spend,
+    _all_limits_hold,
+)
 
 
 # EndpointReachable
@@ -288,6 +340,13 @@ def _a_part_is_not_well(state: State) -> Verdict | None:
     return None
 
 
+def _the_model_is_asked_for_nothing(state: State) -> Verdict | None:
+    limits, budget = state.others.get(ConditionType.WITHIN_LIMITS), state.seen.owner.spec.limits.budget
+    if limits is None or limits.reason is not Reason.BUDGET_SPENT or budget is None or budget.action is not OverBudget.STOP:
+        return None
+    return Verdict(False, limits.reason, limits.message)
+
+
 def _agents_are_helped(state: State) -> Verdict:
     notes = "; ".join(filter(None, (state.others[kind].message for kind in _NOTED)))
     return Verdict(True, Reason.READY, notes or "agents are being helped", _generation(state))
@@ -303,6 +362,7 @@ READY: tuple[Check[State], ...] = (
     _cluster_refuses_objects,
     _cluster_lacks_a_kind,
     _a_part_is_not_well,
+    _the_model_is_asked_for_nothing,
     _agents_are_helped,
 )
 
@@ -372,6 +432,13 @@ def _relays_are_cut_off(state: State) -> Verdict | None:
     return Verdict(True, connected.reason, connected.message) if connected.status is False else None
 
 
+def _agents_get_no_drafts(state: State) -> Verdict | None:
+    limits, budget = state.others.get(ConditionType.WITHIN_LIMITS), state.seen.owner.spec.limits.budget
+    if limits is None or limits.reason is not Reason.BUDGET_SPENT or budget is None or budget.action is OverBudget.WARN:
+        return None
+    return Verdict(True, limits.reason, limits.message)
+
+
 def _agents_are_not_heard(state: State) -> Verdict | None:
     """Suggestions go on without the agent's words."""
     for pod in current_pods(state.seen):
@@ -394,6 +461,7 @@ DEGRADED: tuple[Check[State], ...] = (
     _pods_are_fewer_than_asked_for,
     _relays_are_cut_off,
     _plugin_may_not_find_the_functions,
+    _agents_get_no_drafts,
     _agents_are_not_heard,
     _a_model_is_about_to_end,
     _nothing_is_degraded,
@@ -409,6 +477,7 @@ _ORDER = (
     ConditionType.RELAYS_CONNECTED,
     ConditionType.FUNCTIONS_CONFIGURED,
     ConditionType.FLEX_CONFIGURED,
+    ConditionType.WITHIN_LIMITS,
     ConditionType.PROGRESSING,
     ConditionType.DEGRADED,
 )
@@ -416,10 +485,12 @@ _ORDER = (
 
 
 def conditions(seen: Observed, config: RelayConfig | None, progress: Progress | None, blockers: Sequence[Blocker]) -> list[Condition]:
-    """Returns all conditions, as they are ordered in the status."""
+    """Returns all conditions, as they are ordered in the status. WithinLimits is there only where something is limited."""
     state = State(seen, config, progress, blockers)
     found = {kind: Condition(kind, *first(checks, state)) for kind, checks in CHAINS.items()} | twilio_conditions(seen)
+    if is_limited(seen):
+        found[ConditionType.WITHIN_LIMITS] = Condition(ConditionType.WITHIN_LIMITS, *first(WITHIN_LIMITS, state))
     summaries = ((ConditionType.READY, READY), (ConditionType.PROGRESSING, PROGRESSING), (ConditionType.DEGRADED, DEGRADED))
     for kind, checks in summaries:
         found[kind] = Condition(kind, *first(checks, replace(state, others=dict(found))))
-    return [found[kind] for kind in _ORDER]
+    return [found[kind] for kind in _ORDER if kind in found]

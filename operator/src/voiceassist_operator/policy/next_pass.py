@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .observed import Endpoint, EndpointFact, Observed
 from .rollout import current_pods
+from .spending import is_limited, near_a_limit
 
 RESYNC_SECONDS = 600.0
 """How often everything is observed although nothing happened."""
@@ -17,7 +18,7 @@ STEADY_POLLS = 3
 POLLS_A_SECOND, DIALS_A_SECOND = 40.0, 4.0
 """Relays at rest that are asked, and public addresses that are dialled, of all objects together."""
 SCALING_SECONDS, LONGEST_SCALING_SECONDS = 1.0, 5.0
-"""The same where their calls decide how many of them there are."""
+"""The same where their calls decide how many of them there are; or where they share a limit of which little is left."""
 ROLLING_SECONDS = 0.25
 """The same while a configuration is on its way to them."""
 LATE_SECONDS = 1.0
@@ -69,9 +70,11 @@ def until_next_pass(seen: Observed, resync: float, *, rolling: bool, apply_faile
         return LATE_SECONDS
     at_rest = steady >= STEADY_POLLS
     least, longest = POLL_SECONDS, LONGEST_POLL_SECONDS if at_rest else POLL_SECONDS
-    if seen.owner.spec.relay.autoscaling is not None:
+    scales = seen.owner.spec.relay.autoscaling is not None
+    if scales or is_limited(seen):
         empty = at_rest and not any(pod.status is not None and pod.status.active_calls for pod in seen.pods)
-        least, longest = SCALING_SECONDS, LONGEST_POLL_SECONDS if empty else LONGEST_SCALING_SECONDS
+        least = SCALING_SECONDS if scales or near_a_limit(seen) else POLL_SECONDS
+        longest = LONGEST_POLL_SECONDS if empty else LONGEST_SCALING_SECONDS
     return min(shared(least, longest, objects * max(1, len(seen.pods)), POLLS_A_SECOND), resync)
 
 

@@ -179,6 +179,30 @@ class Scaling:
 
 
 @dataclass(frozen=True, slots=True)
+class Amount:
+    """What was spent at the model: tokens, their cost by the prices of the time, and responses whose tokens nobody told."""
+
+    tokens: int = 0
+    cost: float = 0.0
+    untold: int = 0
+
+    def plus(self, other: Amount) -> Amount:
+        """Both together."""
+        return Amount(self.tokens + other.tokens, self.cost + other.cost, self.untold + other.untold)
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """What the relays of an object spent in a day (UTC)."""
+
+    day: str
+    ended: Amount = Amount()
+    """By processes that are not kept apart any more."""
+    relays: Mapping[str, Amount] = field(default_factory=dict)
+    """By process, as each said last."""
+
+
+@dataclass(frozen=True, slots=True)
 class Observed:
     """Everything that a plan is made of."""
 
@@ -218,6 +242,8 @@ class Observed:
     installation: Installation = field(default_factory=Installation)
     scaling: Scaling | None = None
     """What was decided last of the number of relays, where calls decide."""
+    spending: Spending | None = None
+    """What was known last of the day's spending, where it is limited."""
     ca_bundle: CaBundleFact = CaBundleFact()
     status: dict[str, Any] = field(default_factory=dict)
     """The status that is there."""

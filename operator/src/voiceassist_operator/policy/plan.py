@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -18,13 +19,14 @@ from .canary.prompts import with_progress
 from .canary.record import Told, decided, from_status, news
 from .condition import Blocker
 from .egress import egress
-from .observed import Observed, Scaling
+from .observed import Observed, Scaling, Spending
 from .relay_config import relay_config
 from .resources.account_budget_monitor import relay_disruption_budget, relay_pod_monitor, relay_service_account
 from .resources.config_map import answers_of, history_config_map, relay_config_map
 from .resources.deployment import relay_deployment
 from .resources.network import relay_backend_config, relay_http_route, relay_ingress, relay_network_policy, relay_service
 from .rollout import PodPatch, behind, pod_patches, prompt_history, rollout_progress
+from .spending import spending, used
 from .status import make_status
 from .twilio_conditions import sync_service_sid
 
@@ -47,6 +49,10 @@ class Plan:
     scaling: Scaling | None = None
     """How many relays there are to be, where calls decide."""
     scale_news: list[Told] = field(default_factory=list)
+    spending: Spending | None = None
+    """What is known of the day's spending, where it is limited."""
+    used: Mapping[str, float] = field(default_factory=dict)
+    """The share of each limit of the object that is used, by its name."""
 
 
 def make_plan(seen: Observed, now: str) -> Plan:
@@ -58,7 +64,7 @@ def make_plan(seen: Observed, now: str) -> Plan:
     epoch = datetime.fromisoformat(now).timestamp()
     scaling = held(seen) if seen.owner.spec.paused or stopping else autoscale(seen, epoch)
     told = scale_news(seen.scaling, scaling, seen.owner.spec.relay)
-    seen = replace(seen, scaling=scaling)
+    seen = replace(seen, scaling=scaling, spending=spending(seen, epoch))
     apply: list[Manifest] = []
     delete: list[Ref] = []
     pods: list[PodPatch] = []
@@ -71,7 +77,7 @@ def make_plan(seen: Observed, now: str) -> Plan:
     before = from_status(seen.status.get("prompt") or {})
     changed = bool(apply) and before is not None and decided(seen.status["prompt"], status["prompt"])
     of_prompt = news(before, progress) if changed and progress is not None else []
-    return Plan(apply, delete, pods, status, rolling, config, changed, of_prompt, seen.scaling, told)
+    return Plan(apply, delete, pods, status, rolling, config, changed, of_prompt, seen.scaling, told, seen.spending, used(seen))
 
 
 def _config(seen: Observed, now: str) -> tuple[RelayConfig | None, Progress | None, Blocker | None]:

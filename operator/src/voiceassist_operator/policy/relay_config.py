@@ -79,6 +79,7 @@ def relay_config(
             "gatherMs": spec.relay.gather_ms,
             "drainGraceSeconds": DRAIN_GRACE_SECONDS,
         },
+        "totalLimits": spec.limits.model_dump(mode="json", by_alias=True),
         "privacy": {"transcripts": spec.privacy.transcripts},
         "network": (network or Network()).model_dump(by_alias=True),
     }

@@ -17,6 +17,7 @@ from .conditions import conditions
 from .observed import Observed
 from .peers import with_nowhere_to_move
 from .rollout import current_pods, prompt_history
+from .spending import spending_status
 from .twilio_conditions import functions_url, sync_service_sid
 
 CALLS_EVERY_SECONDS = 30
@@ -32,6 +33,7 @@ FIELDS: Mapping[str, frozenset[str]] = {
         }
     ),
     "relay": frozenset({"replicas", "readyReplicas", "activeCalls", "movingCalls", "waitingCalls", "desiredReplicas", "selector"}),
+    "spending": frozenset({"day", "spent", "tokens", "untold", "ended", "relays"}),
     "sync": frozenset({"serviceSid", "made"}),
     "functions": frozenset({"serviceSid", "environmentSid", "buildSid", "retireAt"}),
     "flex": frozenset({"written"}),
@@ -60,6 +62,7 @@ def make_status(
             **({} if seen.scaling is None else {"desiredReplicas": seen.scaling.replicas}),
             "selector": ",".join(f"{key}={value}" for key, value in sorted(owner.selector.items())),
         },
+        **({"spending": spent} if (spent := spending_status(seen)) is not None else {}),
         "endpoints": {
             "streamUrl": f"wss://{owner.spec.host}{owner.spec.path_prefix}{WS_PATH}/{{callSid}}",
             "functionsUrl": functions_url(seen),
@@ -154,6 +157,8 @@ def worth_writing(old: dict[str, Any], new: dict[str, Any], since_figures: float
 def _plain(status: Mapping[str, Any]) -> dict[str, Any]:
     """A status without what changes while nothing is decided."""
     plain = {**status, "relay": {**status.get("relay", {}), "activeCalls": 0}}
+    if "spending" in status:
+        plain["spending"] = status["spending"].get("day")
     if "prompt" in status:
         plain["prompt"] = {key: value for key, value in status["prompt"].items() if key not in _FIGURES}
     if "conditions" in status:

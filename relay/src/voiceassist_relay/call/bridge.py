@@ -21,6 +21,7 @@ from voiceassist_crds.config import ApplyTo, Prompt, RelayConfig
 from voiceassist_crds.messages import AssistState, CallDocument, StatusReason, Track, WithdrawnReason
 from voiceassist_crds.status import PeerReason
 
+from ..day_budget import Level
 from ..handed_over import HandedCall
 from ..interfaces import FinishedSuggestion, MediaConnection, OutputForm, StreamStart, TurnTiming
 from ..lazy_event import LazyEvent
@@ -70,6 +71,12 @@ _LAST_STATUS = {
     "socket": LOST,
     "error": (AssistState.LOST, StatusReason.STREAM_LOST, "Assist stopped because of an internal error. Start it again to go on."),
 }
+_PAUSED = (AssistState.PAUSED, StatusReason.AGENT_REQUEST, "Paused: nothing that is said reaches the assistant.")
+_SPENT = (
+    AssistState.PAUSED,
+    StatusReason.BUDGET_SPENT,
+    "The day's budget for this assist is spent: no suggestions until it is raised, or until 00:00 UTC. The call itself goes on.",
+)
 _SILENT = frozenset({"replaced", "superseded", "stopped", "moved"})  # endings that another relay or the Document has already told
 
 
@@ -136,6 +143,10 @@ class CallBridge:
         self._counts = self._metrics.counts
         self._told = False
         self._paused = False
+        """By the agent."""
+        self._stopped = False
+        """Because the day's budget is spent."""
+        self._drafts = True
         self.models = self._names = config.model_of(self._prompt).names
         """Models whose tokens are counted for the call: after a change also those of the session that is being replaced."""
         self._summary = CallSummary(began=loop_time())
@@ -210,15 +221,35 @@ class CallBridge:
 
     def _hold_back(self, paused: bool) -> None:
         if paused is not self._paused:
+            self._silence(paused, self._stopped)
+            self._publisher.status(*(self._silent or (AssistState.LIVE, StatusReason.AGENT_REQUEST, "Listening again.")))
+
+    def _silence(self, paused: bool, stopped: bool) -> None:
+        """The model hears nothing while the agent wants it so, or the day's budget is spent."""
+        before, after = self._paused or self._stopped, paused or stopped
+        self._paused, self._stopped = paused, stopped
+        if before is not after:
             self._place()
-        if paused and not self._paused:
-            self._paused = True
-            self._model.pause()
-            self._publisher.status(AssistState.PAUSED, StatusReason.AGENT_REQUEST, "Paused: nothing that is said reaches the assistant.")
-        elif self._paused and not paused:
-            self._paused = False
-            self._model.resume()
-            self._publisher.status(AssistState.LIVE, StatusReason.AGENT_REQUEST, "Listening again.")
+            (self._model.pause if after else self._model.resume)()
+
+    @property
+    def _silent(self) -> tuple[AssistState, StatusReason, str] | None:
+        """What the agent is told where the model hears nothing."""
+        return _SPENT if self._stopped else _PAUSED if self._paused else None
+
+    @property
+    def answering(self) -> bool:
+        """Whether a response is asked for or under way."""
+        return self._model.answering
+
+    def allow(self, level: Level) -> None:
+        """What the day's budget leaves of the call; said again and again, since a response that is under way ends first."""
+        self._drafts, stopped = level < Level.NO_DRAFTS, level is Level.STOPPED
+        waits = stopped and self._model.answering
+        if stopped is self._stopped or waits or self._reason or not self._known.is_set():
+            return
+        self._silence(self._paused, stopped)
+        self._publisher.status(*(self._silent or (AssistState.LIVE, StatusReason.STARTED, "Listening.")))
 
     def use(self, config: RelayConfig) -> None:
         """A new configuration is in force; the call takes its prompt only if the roll-out says so."""
@@ -376,7 +407,8 @@ class CallBridge:
 
     def draft(self, item: str, answer: str, revision: str, *, early: bool = False) -> None:
         """The answer so far."""
-        self._publisher.draft(item, answer, revision, early=early)
+        if self._drafts:
+            self._publisher.draft(item, answer, revision, early=early)
 
     def finished(self, suggestion: FinishedSuggestion) -> None:
         """A suggestion to store."""
@@ -424,12 +456,8 @@ class CallBridge:
             if reason is StatusReason.AUDIO_FORMAT:
                 self._health.failed(PeerReason.AUDIO_FORMAT, message, self._epoch())
             self._health.worked(self._epoch())
-            if self._paused:
-                state, reason, message = (
-                    AssistState.PAUSED,
-                    StatusReason.AGENT_REQUEST,
-                    "Paused: nothing that is said reaches the assistant.",
-                )
+            if self._silent is not None:
+                state, reason, message = self._silent
         elif reason in _HEALTH and self._speaks_as_most_do:
             self._health.failed(_HEALTH[reason], message, self._epoch())
         self._publisher.status(state, reason, message)

@@ -73,6 +73,34 @@ class LiveCalls(Protocol):
         """Why its stream was last refused here."""
 
 
+class StartLimit(Protocol):
+    """How many calls there may be, all relays together."""
+
+    def full(self) -> bool:
+        """Whether one more call would be one too many."""
+
+    def refused(self) -> int:
+        """A start is refused for it. Returns how many calls there may be."""
+
+    def asked(self, call_sid: str) -> None:
+        """A stream of a call is asked for."""
+
+
+class NoLimit:
+    """As many as come."""
+
+    def full(self) -> bool:
+        """Never."""
+        return False
+
+    def refused(self) -> int:
+        """Never called."""
+        return 0
+
+    def asked(self, call_sid: str) -> None:
+        """Nobody counts."""
+
+
 @dataclass(frozen=True, slots=True)
 class Timing:
     """Waits and rates of the functions, in seconds; what a test makes shorter."""
@@ -149,6 +177,7 @@ class FunctionDependencies:
     """What the operator says of it."""
     free_places: FreePlaces = field(default_factory=FreePlaces)
     """What the operator says of other relays."""
+    limit: StartLimit = field(default_factory=NoLimit)
     timing: Timing = Timing()
 
     def sync_ttl(self) -> int:

@@ -51,6 +51,10 @@ class ModelClient(Protocol):
     def quiet(self) -> bool:
         """Whether nobody speaks and nothing is answered."""
 
+    @property
+    def answering(self) -> bool:
+        """Whether a response is asked for or under way."""
+
     def hold(self) -> None:
         """Lets frames wait: the call is about to be handed over."""
 

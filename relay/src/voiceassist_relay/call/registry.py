@@ -12,6 +12,7 @@ from voiceassist_crds.config import RelayConfig
 from voiceassist_crds.names import CallSid
 from voiceassist_crds.reasons import Refusal
 
+from ..day_budget import Level
 from ..interfaces import CallSink, MediaConnection, StreamStart
 from ..logs import call_hash
 from ..metrics.relay_metrics import RelayMetrics
@@ -55,6 +56,13 @@ class Bridge(CallSink, Protocol):
 
     def use(self, config: RelayConfig) -> None:
         """A new configuration is in force."""
+
+    @property
+    def answering(self) -> bool:
+        """Whether a response of the model is asked for or under way."""
+
+    def allow(self, level: Level) -> None:
+        """What the day's budget leaves of the call."""
 
 
 BeginCall = Callable[[StreamStart, MediaConnection], Bridge]
@@ -185,6 +193,16 @@ class Registry:
             except Exception:
                 log.exception("call failed", call=call_hash(bridge.start.call_sid))
                 bridge.hang_up("error")
+
+    @property
+    def answering(self) -> int:
+        """Calls for which a response of the model is asked for or under way."""
+        return sum(bridge.answering for bridge in self._calls.values())
+
+    def allow(self, level: Level) -> None:
+        """What the day's budget leaves of every call."""
+        for bridge in list(self._calls.values()):
+            bridge.allow(level)
 
     async def wait_empty(self, timeout: float) -> bool:
         """Waits until no call is left, at most `timeout` seconds; tells whether none is."""

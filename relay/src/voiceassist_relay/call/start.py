@@ -21,7 +21,7 @@ from voiceassist_crds.names import suggestions_map, sync_stream
 from ..errors import RequestRefused, TwilioError, TwilioRefused, TwilioUnclear, UnknownCallState
 from ..logs import call_hash
 from ..sync.agent_status import AgentStatus, never_came
-from ..sync.call_documents import CONFLICTS, CallDocuments, Seen, contended
+from ..sync.call_documents import CONFLICTS, CallDocuments, contended
 from ..sync.document_rules import (
     AlreadyRunning,
     ChangeWorker,
@@ -224,7 +224,9 @@ class StreamStarter:
     async def _decide(self, call_sid: str, task_sid: str, person: Person) -> Decision:
         """Decides and writes until both fit together. The first attempt takes the call for a new one: that saves a read."""
         name = self._new_stream(call_sid)
-        seen: Seen | None = None
+        limit = self._deps.limit
+        full = limit.full()
+        seen = await self._documents.read(call_sid) if full else None
         for _ in range(CONFLICTS):
             document = seen.document if seen else None
             decision = decide_start(
@@ -240,8 +242,12 @@ class StreamStarter:
             )
             if isinstance(decision, Held):
                 raise held_by_another()
+            if full and isinstance(decision, Create | TakeOver):
+                raise _too_many(limit.refused())
             written = isinstance(decision, AlreadyRunning) or (isinstance(decision, Waits) and not decision.changed)
             if written or await self._documents.write(call_sid, decision.document, seen):
+                if isinstance(decision, Create | TakeOver):
+                    limit.asked(call_sid)
                 return decision
             seen = await self._documents.read(call_sid)
         raise contended()
@@ -329,3 +335,13 @@ class StreamStarter:
 
     def _later(self, name: str, work: Any) -> None:
         self._deps.background.spawn(name, work)
+
+
+def _too_many(most: int) -> RequestRefused:
+    return RequestRefused(
+        429,
+        "call_limit",
+        f"{most} calls are assisted already, which is as many as there may be at once.",
+        "Try again when one of them has ended, or have an administrator raise limits.maxCalls.",
+        retry_after=30.0,
+    )

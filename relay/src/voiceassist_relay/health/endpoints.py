@@ -18,13 +18,14 @@ from fastapi.responses import JSONResponse
 from voiceassist_crds import __version__
 from voiceassist_crds.config import ModelConfig
 from voiceassist_crds.endpoint_report import ENDPOINT_HEADER, EndpointReport
-from voiceassist_crds.names import PLACES_HEADER, RELAYS_HEADER
+from voiceassist_crds.names import LIMITS_HEADER, PLACES_HEADER, RELAYS_HEADER
 from voiceassist_crds.status import PeerReason, RelayStatus
 
 from ..call.bridge import CallBridge
 from ..call.drain import Drain
 from ..call.gone_relays import MOST, OtherRelays
 from ..call.registry import Registry
+from ..call.total_limits import TotalLimits
 from ..call.unreached_relays import UnreachedRelays
 from ..config.watch import ConfigWatch
 from ..free_places import FreePlaces
@@ -75,6 +76,7 @@ class PrivateEndpoints:
         places: FreePlaces | None = None,
         model_trial: Callable[[], str] = str,
         others: OtherRelays | None = None,
+        limits: TotalLimits | None = None,
     ) -> None:
         """`metrics_seconds`: how long a rendering of /metrics stands."""
         self._watch, self._registry, self._drain, self._metrics = watch, registry, drain, metrics
@@ -83,6 +85,7 @@ class PrivateEndpoints:
         self._places = places or FreePlaces()
         self._model_trial = model_trial
         self._others = others or OtherRelays("")
+        self._limits = limits
         self._scrapes = Scrapes(self._rendered, metrics_seconds)
         self._pod = os.environ.get("POD_NAME") or socket.gethostname()
 
@@ -125,6 +128,7 @@ class PrivateEndpoints:
             agent_track=None if self._agent_track.status.reason is PeerReason.UNKNOWN else self._agent_track.status,
             model_family=_family(snapshot.config.model),
             model_trial=self._model_trial()[:300],
+            spend=None if self._limits is None else self._limits.spend,
             retiring=retiring(snapshot.config.model_names, datetime.now(UTC).date())[:10],
         )
 
@@ -170,6 +174,8 @@ class PrivateEndpoints:
                 self._places.told(places, time.monotonic())
             if (relays := request.headers.get(RELAYS_HEADER)) is not None:
                 self._others.told(relays, time.monotonic())
+            if (word := request.headers.get(LIMITS_HEADER)) is not None and self._limits is not None:
+                self._limits.told(word)
             return Response(self.status().to_json(), media_type="application/json")
 
         @router.get("/metrics")

@@ -39,8 +39,10 @@ class ModelTrial:
         metrics: RelayMetrics,
         health: PeerHealth,
         clock: Callable[[], float] = time.monotonic,
+        spent: Callable[[str, tuple[int, ...]], None] = lambda _, __: None,
     ) -> None:
-        """`health`: the model's, which calls look after, too."""
+        """`health`: the model's, which calls look after, too. `spent`: told the model and its tokens by kind."""
+        self._spent = spent
         self._current, self._check, self._converse, self._metrics, self._clock = current, check, converse, metrics, clock
         self._health = health
         self._times_heard = 0
@@ -125,3 +127,4 @@ class ModelTrial:
         name = snapshot.config.model_of(snapshot.config.prompts[0]).name
         for modality, direction, cached, count in found.tokens:
             self._metrics.tokens(name, modality, direction, cached, count)
+        self._spent(name, tuple(count for _, _, _, count in found.tokens))

@@ -142,6 +142,7 @@ class RelayMetrics:
             alone(closed.FOREIGN_OBJECTS),
             "kind",
         )
+        self._over_limit = counter("starts_over_limit_total", "Starts refused as all relays together have as many calls as there may be.")
         self._gaps = listed("media_gaps_total", "Gaps in a stream's sequence numbers or timestamps.", alone(closed.GAPS), "kind")
         self._tokens = counter("tokens_total", "Tokens used at the model.", "model", "modality", "direction", "cached")
         self._publish = histogram("sync_publish_seconds", "Writes to Sync, retries included.", _WRITE, "outcome")
@@ -301,6 +302,10 @@ class RelayMetrics:
         """Something of another version was met: what config_field, document_field, document_mark, document_state, peer_proof or
         request_field."""
         self._other_version.inc(what, count=count)
+
+    def start_over_limit(self) -> None:
+        """A start was refused: there are as many calls as there may be."""
+        self._over_limit.inc()
 
     def foreign_object(self, kind: str) -> None:
         """An object of a call that somebody else had made: kind document, map or stream."""

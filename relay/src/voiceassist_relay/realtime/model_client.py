@@ -22,7 +22,7 @@ from .audio_sender import AudioSender
 from .core.conversation import ConversationSession
 from .core.failures import Fatal, Passing
 from .core.history import History
-from .core.limits import DEFAULT_LIMITS, ResponseLimiter, SessionLimits
+from .core.limits import DEFAULT_LIMITS, FreePurse, Purse, ResponseLimiter, SessionLimits
 from .core.outputs import (
     AgentSpoke,
     AudioHeard,
@@ -37,6 +37,8 @@ from .core.outputs import (
     ResponseOver,
     TokensUsed,
     TurnHandled,
+    UsageTold,
+    UsageUntold,
     Words,
 )
 from .core.session_settings import SessionSettings
@@ -79,6 +81,7 @@ class ModelClient:
         chance: Callable[[], float] = random.random,
         proxies: Callable[[], Proxies] = Proxies,
         headers: Callable[[], Headers] = tuple,
+        purse: Purse | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._settings = SessionSettings.of(config, prompt)
@@ -86,6 +89,7 @@ class ModelClient:
         self._metrics = metrics
         self._limits = limits
         self._paused = paused
+        self._purse = purse or FreePurse()
         self._told: AssistState | None = None
         self._note: tuple[StatusReason, str] | None = None
         self._changed = LazyEvent()
@@ -96,7 +100,7 @@ class ModelClient:
         self._log = _log.bind(call=call_hash)
         kept = min(limits.history_characters, 2 * config.model.truncation.post_instructions_tokens)
         self._history = History(kept, limits.words_characters)
-        self._limiter = ResponseLimiter(config.model.max_responses_per_minute)
+        self._limiter = ResponseLimiter(config.model.max_responses_per_minute, self._purse)
         self._needs = SessionDependencies(
             lambda: self._settings, key, metrics, limits, dials or Dials.shared(), tls, chance, proxies, headers
         )
@@ -219,6 +223,12 @@ class ModelClient:
         """Whether the call could be handed over between turns: nobody speaks, nothing is answered or waits for an answer."""
         core = self._conversation.core
         return core is None or self._paused or (core.at_turns_end and self._conversation.sender.flowing)
+
+    @property
+    def answering(self) -> bool:
+        """Whether a response is asked for or under way."""
+        core = self._conversation.core
+        return isinstance(core, ConversationSession) and core.answering
 
     def hold(self) -> None:
         """Frames wait from now on, until `let_go` or `give`."""
@@ -436,8 +446,8 @@ class ModelClient:
                         )
                 case OutputRead(revision, form):
                     listener.output(revision, form)
-                case ResponseOver(revision, tokens):
-                    listener.tokens(revision, tokens)
+                case ResponseOver(revision, total):
+                    listener.tokens(revision, total)
                 case Words(track, item, text, final):
                     listener.transcript(track, item, text, final)
                 case AgentSpoke(item, started, text):
@@ -446,6 +456,10 @@ class ModelClient:
                     if model not in self._settings.model.names:
                         metrics.model_in_place(model)
                     metrics.tokens(model, modality, direction, cached, count)
+                case UsageTold(model, tokens, seconds, response):
+                    self._purse.spent(model, tokens, seconds, response=response)
+                case UsageUntold():
+                    self._purse.untold()
                 case ModelFault(label):
                     metrics.model_error(label)
                 case AudioMisread(heard_ms, sent_ms):

@@ -16,7 +16,7 @@ from .eager_budget import EagerBudget
 from .eager_drafts import EagerDrafts
 from .history import History, ItemOrder, Seed
 from .limits import ResponseLimiter
-from .outputs import AudioHeard, AudioMisread, FillSilence, ModelFault, Outputs
+from .outputs import AudioHeard, AudioMisread, FillSilence, ModelFault, Outputs, UsageUntold
 from .responses import ResponseScheduler
 from .server_events import ErrorInfo, ServerEvent
 from .session_base import SessionCore, SessionState, asked_wait, keep_latest
@@ -56,6 +56,8 @@ class ConversationSession(SessionCore):
         self._inserted: dict[str, str] = {}
         self._drift = AudioDrift()
         self._finishing = False
+        self._lost = False
+        """A response was lost with the session."""
         self._commit_at: float | None = None
         self._commit_sent = False
 
@@ -91,6 +93,11 @@ class ConversationSession(SessionCore):
     def at_turns_end(self) -> bool:
         """Whether nobody speaks, and nothing is answered or waits for an answer."""
         return not self._speaking and not self._scheduler.active and self._scheduler.idle
+
+    @property
+    def answering(self) -> bool:
+        """Whether a response of ours is asked for or under way."""
+        return self._scheduler.answering or self._eager.busy
 
     def idle(self, now: float) -> bool:
         """Whether nobody speaks, no turn waits for its outcome, and no replayed speech is expected to be noticed."""
@@ -158,7 +165,14 @@ class ConversationSession(SessionCore):
         self._finishing = True
         self._end_speech(now)
 
+    def _lose_response(self) -> None:
+        """A response that began ends with the session: what it took is not told any more."""
+        if (self._scheduler.begun or self._eager.begun) and not self._lost:
+            self._lost = True
+            self._state.event(UsageUntold())
+
     def _hand_over(self) -> HandOverState:
+        self._lose_response()
         self._eager.drop(WithdrawnReason.FAILED)
         handover, again = hand_over(self._scheduler.abandon(), list(self._speaking.values()), self._committed_until)
         self._history.forget(again)
@@ -167,6 +181,7 @@ class ConversationSession(SessionCore):
         return handover
 
     def _drop(self, outcome: str, now: float) -> None:
+        self._lose_response()
         self._scheduler.drop(outcome, WithdrawnReason.FAILED, now)
         self._eager.drop(WithdrawnReason.FAILED)
         self._speaking.clear()
@@ -197,7 +212,7 @@ class ConversationSession(SessionCore):
         elif event.type == "response.done" and event.response is not None:
             if event.response.usage is not None:
                 self._budget.spent(event.response.usage.total)
-            self._state.count(event.response.usage, self._state.settings.model.name)
+            self._state.count(event.response.usage, self._state.settings.model.name, response=True)
             if not self._eager.done(event.response, now):
                 self._scheduler.done(event.response, now)
         elif not self._eager.output(event, now):

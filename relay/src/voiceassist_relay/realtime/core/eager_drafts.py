@@ -80,6 +80,11 @@ class EagerDrafts:
         """Whether a response is under way that is nobody's answer yet."""
         return self._response is not None
 
+    @property
+    def begun(self) -> bool:
+        """Whether one has begun and not ended that is nobody's answer yet."""
+        return self._response is not None and self._response.created and self._response.ended is None
+
     def speaks(self, turn: Turn, now: float) -> None:
         """The customer began to speak."""
         self.drop_response("wasted")  # of a turn that the server passed over

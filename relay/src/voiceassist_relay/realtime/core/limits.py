@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 from ...backoff import ceiling
 
@@ -98,11 +99,50 @@ def recycle_after(life: float, chance: float, limits: SessionLimits) -> float:
 MINUTE = 60.0
 
 
-class ResponseLimiter:
-    """Counts the responses asked for in the last 60 s; it outlives sessions."""
+_LOOK_AGAIN = 0.5
+"""Seconds until the purse is asked again."""
 
-    def __init__(self, per_minute: int) -> None:
+
+class Purse(Protocol):
+    """What the relay's calls may spend."""
+
+    def may_ask(self) -> bool:
+        """Whether a response may be asked for now."""
+
+    def may_ask_early(self) -> bool:
+        """Whether one may be asked for ahead of a turn's end."""
+
+    def spent(self, model: str, tokens: tuple[int, ...], seconds: float, *, response: bool) -> None:
+        """Something took so many tokens, by kind (`Usage.counts`), or seconds of audio."""
+
+    def untold(self) -> None:
+        """A response took nobody knows what."""
+
+
+class FreePurse:
+    """Nothing is counted, and nothing refused."""
+
+    def may_ask(self) -> bool:
+        """Always."""
+        return True
+
+    def may_ask_early(self) -> bool:
+        """Always."""
+        return True
+
+    def spent(self, model: str, tokens: tuple[int, ...], seconds: float, *, response: bool) -> None:
+        """Nobody counts."""
+
+    def untold(self) -> None:
+        """Nobody counts."""
+
+
+class ResponseLimiter:
+    """Counts the responses asked for in the last 60 s; it outlives sessions. None is free while the purse has nothing for it."""
+
+    def __init__(self, per_minute: int, purse: Purse | None = None) -> None:
         self.per_minute = per_minute
+        self._purse = purse or FreePurse()
         self._asked: list[float] = []
 
     def free_at(self, now: float) -> float:
@@ -110,12 +150,12 @@ class ResponseLimiter:
         while self._asked and self._asked[0] <= now - MINUTE:
             del self._asked[0]
         if len(self._asked) < self.per_minute:
-            return now
+            return now if self._purse.may_ask() else now + _LOOK_AGAIN
         return self._asked[len(self._asked) - self.per_minute] + MINUTE
 
-    def has_room(self, now: float, count: int) -> bool:
-        """Whether so many responses may be asked for now."""
-        return self.free_at(now) <= now and len(self._asked) + count <= self.per_minute
+    def has_room_early(self, now: float) -> bool:
+        """Whether a response that may come to nothing may be asked for now, and one more."""
+        return self._purse.may_ask_early() and self.free_at(now) <= now and len(self._asked) + 2 <= self.per_minute
 
     def asked(self, now: float) -> None:
         """A response is asked for."""

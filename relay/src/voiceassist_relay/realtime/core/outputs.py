@@ -108,6 +108,21 @@ class TokensUsed:
 
 
 @dataclass(frozen=True, slots=True)
+class UsageTold:
+    """What a response, or something that was written down, took: tokens by kind (`Usage.counts`), and seconds where those are counted."""
+
+    model: str
+    tokens: tuple[int, ...]
+    seconds: float
+    response: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UsageUntold:
+    """A response ended, or was lost with its session, and nobody told what it took."""
+
+
+@dataclass(frozen=True, slots=True)
 class OutputRead:
     """What the model wrote for a turn was read, in this form."""
 
@@ -158,7 +173,7 @@ class AudioHeard:
 
 
 Told = DraftShown | FinishedSuggestion | DraftWithdrawn | TurnHandled | OutputRead | Words | AgentSpoke
-Event = Told | EarlyOver | EarlyTokens | TokensUsed | ResponseOver | ModelFault | AudioMisread | AudioHeard
+Event = Told | EarlyOver | EarlyTokens | TokensUsed | UsageTold | UsageUntold | ResponseOver | ModelFault | AudioMisread | AudioHeard
 
 
 class Outputs(NamedTuple):

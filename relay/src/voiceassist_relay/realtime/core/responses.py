@@ -50,6 +50,16 @@ class ResponseScheduler:
         return self._current is not None or self._foreign is not None
 
     @property
+    def answering(self) -> bool:
+        """Whether a response of ours is asked for or under way."""
+        return self._current is not None
+
+    @property
+    def begun(self) -> bool:
+        """Whether a response of ours has begun and not ended."""
+        return self._current is not None and self._current.created
+
+    @property
     def idle(self) -> bool:
         """Whether no turn waits for its outcome."""
         return not self.waiting and (self._current is None or self._current.settled)
@@ -96,7 +106,7 @@ class ResponseScheduler:
 
     def free_for_early(self, now: float) -> bool:
         """Whether the limits leave room for one response that may come to nothing, and one more."""
-        return self._blocked_until <= now and self._limiter.has_room(now, 2)
+        return self._blocked_until <= now and self._limiter.has_room_early(now)
 
     def asked_early(self, now: float) -> None:
         """A response was asked for ahead of its turn: it counts as any other."""

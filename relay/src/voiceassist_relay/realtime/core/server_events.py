@@ -85,6 +85,8 @@ class Usage(msgspec.Struct):
 
     input_tokens: int | None = None
     output_tokens: int | None = None
+    seconds: float | None = None
+    """Of audio, where a transcription is counted by time."""
     input_token_details: InputTokens | None = None
     output_token_details: OutputTokens | None = None
 

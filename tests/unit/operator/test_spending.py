@@ -1,0 +1,186 @@
+"""The day's spending over relays that come, go, restart and fall silent, and over operators; and what relays are told of each other."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from unit.operator.making import config, status, well
+from voiceassist_crds.limits_word import LimitsWord
+from voiceassist_crds.status import Spend
+from voiceassist_operator.policy.next_pass import (
+    LONGEST_POLL_SECONDS,
+    LONGEST_SCALING_SECONDS,
+    POLL_SECONDS,
+    SCALING_SECONDS,
+    until_next_pass,
+)
+from voiceassist_operator.policy.observed import Amount, Observed, PodFact, Spending
+from voiceassist_operator.policy.plan import make_plan
+from voiceassist_operator.policy.spending import MOST_PROCESSES, others, spending, spending_status, spent_in_all, used
+from voiceassist_operator.policy.spending import budget_of as budget
+from voiceassist_operator.policy.status import worth_writing
+
+DAY, NOON = "2026-11-30", "2026-11-30T12:00:00Z"
+AT = datetime.fromisoformat(NOON).timestamp()
+PRICES = [{"model": "m", "textInput": 1, "audioInput": 8, "textOutput": 4}]
+
+
+def seen(*tokens: int | tuple[str, int] | None, before: Spending | None = None, day: str = DAY, calls: int = 1, **limits: Any) -> Observed:
+    """Relays that say that they spent so many tokens; None: one that has said nothing. A process is named after its pod, or as given."""
+    found = well(limits={"budget": {"perDay": 1000, **limits}})
+    revision = config(found).config_revision
+
+    def pod(number: int, one: int | tuple[str, int] | None) -> PodFact:
+        if one is None:
+            return PodFact(f"pod-{number}", f"10.0.0.{number}")
+        process, count = (f"p{number}", one) if isinstance(one, int) else one
+        spend = Spend(process=process, day=day, tokens=count, cost=count / 1000)
+        return PodFact(f"pod-{number}", f"10.0.0.{number}", ready=True, status=status(revision, active_calls=calls, spend=spend))
+
+    return replace(found, pods=tuple(pod(number, one) for number, one in enumerate(tokens, 1)), spending=before)
+
+
+def known(found: Observed, now: float = AT) -> Spending:
+    record = spending(found, now)
+    assert record is not None
+    return record
+
+
+def sum_of(found: Observed, now: float = AT) -> float:
+    limits = found.owner.spec.limits.budget
+    assert limits is not None
+    return spent_in_all(known(found, now), budget(limits))
+
+
+def test_spending_adds_up_relays_however_often_they_are_asked() -> None:
+    record = known(seen(100, 20, None))
+    for _ in range(3):
+        record = known(seen(100, 20, None, before=record))
+    assert sum_of(seen(100, 20, before=record)) == 120
+
+
+def test_spending_of_a_relay_that_ended_fell_silent_or_restarted_counts_on() -> None:
+    record = known(seen(100, 20))
+    record = known(seen(100, None, before=record))
+    assert sum_of(seen(100, before=record)) == 120
+    record = known(seen(100, ("again", 5), before=record))
+    assert sum_of(seen(100, ("again", 5), before=record)) == 125
+    assert sum_of(seen(110, 30, before=record)) == 145, "the silent one speaks again, and is not counted twice"
+
+
+def test_spending_goes_on_with_the_operator_before() -> None:
+    first = seen(100, 20)
+    written = spending_status(replace(first, spending=known(first)))
+    later = replace(seen(130, 20), status={"spending": written})
+    assert sum_of(later) == 150
+    gone = replace(seen(130), status={"spending": written})
+    assert sum_of(gone) == 150
+    for spoilt in (None, "x", {}, {"day": 3}, {"day": DAY, "relays": "x"}, {"day": DAY, "relays": {"p": {"tokens": "many"}}}):
+        assert sum_of(replace(seen(130), status={"spending": spoilt})) == 130
+
+
+def test_spending_begins_anew_each_day() -> None:
+    record = known(seen(100, 20))
+    midnight = datetime(2026, 12, 1, tzinfo=UTC).timestamp()
+    assert sum_of(seen(100, 20, before=record), midnight) == 0, "what relays say of yesterday is yesterday's"
+    assert sum_of(seen(7, 20, before=record, day="2026-12-01"), midnight) == 27
+
+
+def test_spending_processes_are_bounded_and_their_sum_is_kept() -> None:
+    record = Spending(DAY)
+    for number in range(300):
+        record = known(seen((f"process {number}", 2), before=record))
+    assert len(record.relays) <= MOST_PROCESSES + 1
+    assert sum_of(seen(("process 299", 2), before=record)) == 600
+
+
+def test_spending_by_prices() -> None:
+    found = seen(1000, 500, perDay=2, prices=PRICES)
+    assert sum_of(found) == 1.5
+    unpriced = Spending(DAY, Amount(tokens=1_000_000))
+    assert sum_of(seen(0, before=unpriced, perDay=2, prices=PRICES)) == 8, "tokens that had no price cost as the dearest"
+
+
+def test_spending_is_nobodys_matter_without_a_budget() -> None:
+    found = well()
+    assert (spending(found, AT), others(found), used(found), spending_status(found)) == (None, None, {}, None)
+    assert "spending" not in make_plan(found, NOON).status
+
+
+def test_spending_each_relay_is_told_of_the_others() -> None:
+    found = seen(100, 20, 3)
+    one = found.pods[0].status
+    assert one is not None and one.spend is not None
+    coming = replace(found.pods[0], status=one.model_copy(update={"spend": one.spend.model_copy(update={"expected": 40.0})}))
+    found = replace(found, pods=(coming, *found.pods[1:]))
+    found = replace(found, spending=known(found))
+    told = others(found)
+    assert told is not None
+    words = {pod.name: told.word(pod.name, pod.status) for pod in found.pods}
+    assert words == {"pod-1": LimitsWord(DAY, 23), "pod-2": LimitsWord(DAY, 143), "pod-3": LimitsWord(DAY, 160)}
+    assert told.word("pod-9", None) == LimitsWord(DAY, 163), "a new one is told of all"
+
+
+def test_spending_each_relay_is_told_how_many_calls_the_others_have() -> None:
+    found = seen(100, 20, calls=4)
+    found = replace(found, owner=well(limits={"maxCalls": 9}).owner)
+    told = others(found)
+    assert told is not None and told.word("pod-1", found.pods[0].status) == LimitsWord(calls=4)
+    assert used(found) == {"calls": 8 / 9}
+
+
+@pytest.mark.parametrize("word", [LimitsWord(DAY, 12.5, 3), LimitsWord(DAY, 0.0), LimitsWord(calls=0), LimitsWord()])
+def test_spending_a_word_is_read_as_it_was_written(word: LimitsWord) -> None:
+    assert LimitsWord.read(word.as_header()) == word
+
+
+@pytest.mark.parametrize(
+    ("header", "word"),
+    [
+        ("day=2026-11-30 spent=3 calls=2 month=9", LimitsWord(DAY, 3, 2)),  # a later operator says more
+        ("calls=2", LimitsWord(calls=2)),
+        ("day=2026-11-30 calls=2", LimitsWord(calls=2)),
+        ("spent=4", LimitsWord()),
+        ("day=today spent=4", LimitsWord()),
+        ("day=2026-11-30 spent=-1 calls=-1", LimitsWord()),
+        ("day=2026-11-30 spent=nan calls=1e3", LimitsWord()),
+        ("=== = x", LimitsWord()),
+        ("x" * 100_000, LimitsWord()),
+    ],
+)
+def test_spending_a_word_of_another_form_is_passed_over(header: str, word: LimitsWord) -> None:
+    assert LimitsWord.read(header) == word
+
+
+def test_spending_relays_hear_of_each_other_sooner_where_little_is_left() -> None:
+    def pause(found: Observed, *, steady: int = 0, objects: int = 1) -> float:
+        return until_next_pass(found, 600, rolling=False, apply_failed=False, steady=steady, objects=objects)
+
+    far, near = seen(100, 20), seen(700, 120)
+    assert pause(replace(far, spending=known(far))) == POLL_SECONDS
+    assert pause(replace(near, spending=known(near))) == SCALING_SECONDS
+    idle = seen(700, 120, calls=0)
+    assert pause(replace(idle, spending=known(idle))) == POLL_SECONDS
+    assert pause(far, steady=9, objects=10_000) == LONGEST_SCALING_SECONDS
+    assert pause(seen(1, calls=0), steady=9, objects=10_000) == LONGEST_POLL_SECONDS
+
+
+def test_spending_is_a_figure_that_is_written_now_and_then() -> None:
+    def written(found: Observed) -> dict[str, Any]:
+        return make_plan(found, NOON).status
+
+    before = written(seen(100, 20))
+    assert before["spending"] == {
+        "day": DAY,
+        "spent": 120.0,
+        "tokens": 120,
+        "relays": {"p1": {"tokens": 100, "cost": 0.1}, "p2": {"tokens": 20, "cost": 0.02}},
+    }
+    after = written(replace(seen(150, 20), status=before))
+    assert not worth_writing(before, after, since_figures=5.0)
+    assert worth_writing(before, after, since_figures=31.0)
+    assert worth_writing(before, written(replace(seen(2000, 20), status=before)), since_figures=0.0), "a condition is told at once"

@@ -1,0 +1,154 @@
+"""A relay's count of the day: what is counted, what it leaves, and what stands while nobody says anything."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from voiceassist_crds.config import Budget
+from voiceassist_crds.limits_word import LimitsWord
+from voiceassist_relay.day_budget import PATIENCE_SECONDS, DayBudget, Level
+
+NOON = datetime(2026, 11, 30, 12, tzinfo=UTC).timestamp()
+MIDNIGHT = datetime(2026, 12, 1, tzinfo=UTC).timestamp()
+DAY, NEXT = "2026-11-30", "2026-12-01"
+TEXT = (100, 0, 0, 0, 0, 0)
+PRICES = [
+    {"model": "m", "textInput": 1, "cachedTextInput": 0.5, "audioInput": 10, "cachedAudioInput": 2, "textOutput": 4, "audioOutput": 20},
+    {"model": "dear", "textInput": 3, "audioInput": 5, "textOutput": 6},
+]
+
+
+def counting(per_day: float = 1000, action: str = "Stop", **more: Any) -> DayBudget:
+    day = DayBudget("p", NOON)
+    day.use(Budget.model_validate({"perDay": per_day, "action": action, **more}))
+    return day
+
+
+def told(day: DayBudget, spent: float, now: float = NOON, of: str = DAY) -> None:
+    day.told(LimitsWord(of, spent), now)
+
+
+@pytest.mark.parametrize(
+    ("model", "tokens", "cost"),
+    [
+        ("m", (1_000_000, 0, 0, 0, 0, 0), 1),
+        ("m", (0, 1_000_000, 0, 0, 0, 0), 0.5),
+        ("m", (0, 0, 1_000_000, 0, 0, 0), 10),
+        ("m", (0, 0, 0, 1_000_000, 0, 0), 2),
+        ("m", (0, 0, 0, 0, 1_000_000, 0), 4),
+        ("m", (0, 0, 0, 0, 0, 1_000_000), 20),
+        ("dear", (0, 1_000_000, 0, 1_000_000, 0, 0), 8),  # what is cached costs as what is not, where no price says otherwise
+        ("dear", (0, 0, 0, 0, 0, 1_000_000), 6),
+        ("unknown", (1_000_000, 0, 1_000_000, 0, 0, 0), 13),  # the dearest of each kind
+    ],
+)
+def test_day_budget_costs_by_model_and_kind(model: str, tokens: tuple[int, ...], cost: float) -> None:
+    day = counting(prices=PRICES)
+    day.spent(model, tokens, NOON, response=True)
+    report = day.report(0, NOON)
+    assert report is not None
+    assert (report.cost, report.tokens, report.day, report.process) == (cost, sum(tokens), DAY, "p")
+
+
+def test_day_budget_in_tokens_where_there_are_no_prices() -> None:
+    day = counting(600)
+    told(day, 300)
+    day.spent("m", (100, 50, 20, 20, 9, 0), NOON, response=True)
+    assert day.may_ask(0, NOON)
+    day.spent("m", (50, 50, 0, 0, 0, 1), NOON, response=True)
+    assert not day.may_ask(0, NOON)
+    report = day.report(0, NOON)
+    assert report is not None and report.wire() == {"process": "p", "day": DAY, "tokens": 300}
+
+
+@pytest.mark.parametrize(
+    ("action", "level", "asks", "early"), [("Warn", 1, True, True), ("DraftsOff", 2, True, False), ("Stop", 3, False, False)]
+)
+def test_day_budget_each_action_has_its_level(action: str, level: int, asks: bool, early: bool) -> None:
+    day = counting(100, action)
+    told(day, 0)
+    assert (day.level(NOON), day.may_ask(0, NOON), day.may_ask_early(NOON)) == (Level.FREE, True, True)
+    day.spent("m", TEXT, NOON, response=True)
+    assert (day.level(NOON), day.may_ask(0, NOON), day.may_ask_early(NOON)) == (Level(level), asks, early)
+
+
+def test_day_budget_responses_under_way_count_as_the_dearest_of_the_latest() -> None:
+    day = counting(500)
+    told(day, 0)
+    day.spent("m", (40, 0, 0, 0, 0, 0), NOON, response=True)
+    day.spent("m", TEXT, NOON, response=True)
+    day.spent("m", (100, 0, 0, 0, 0, 0), NOON, response=False)  # 240 by now
+    assert day.may_ask(2, NOON)
+    assert not day.may_ask(3, NOON)
+    assert day.level(NOON) is Level.FREE, "nothing is stopped for what is only expected"
+    report = day.report(3, NOON)
+    assert report is not None and report.expected == 300
+
+
+def test_day_budget_what_others_spent_counts_and_stands_until_it_is_said_anew() -> None:
+    day = counting(100)
+    told(day, 99)
+    assert day.may_ask(0, NOON)
+    told(day, 100)
+    assert day.level(NOON) is Level.STOPPED
+    day.told(LimitsWord(calls=3), NOON + 3600)  # of the money it says nothing
+    told(day, 0, NOON + 3600, NEXT)  # of another day
+    assert day.level(NOON + 3600) is Level.STOPPED
+    told(day, 50, NOON + 3601)
+    assert day.level(NOON + 3601) is Level.FREE
+
+
+def test_day_budget_a_new_day_begins_at_midnight_of_utc() -> None:
+    day = counting(100)
+    told(day, 60)
+    day.spent("m", TEXT, NOON, response=True)
+    day.untold(NOON)
+    assert day.level(MIDNIGHT - 1) is Level.STOPPED
+    assert (day.level(MIDNIGHT), day.may_ask(0, MIDNIGHT)) == (Level.FREE, True)
+    report = day.report(0, MIDNIGHT)
+    assert report is not None and report.wire() == {"process": "p", "day": NEXT}
+    told(day, 100, MIDNIGHT, DAY)  # by an operator whose clock is behind
+    assert day.level(MIDNIGHT) is Level.FREE
+
+
+def test_day_budget_a_process_that_was_never_told_waits_a_while() -> None:
+    day = counting(100)
+    assert not day.may_ask(0, NOON + PATIENCE_SECONDS - 1)
+    assert day.may_ask(0, NOON + PATIENCE_SECONDS), "the operator may be away for long"
+    warned = counting(100, "Warn")
+    assert warned.may_ask(0, NOON)
+    first = counting(100)
+    told(first, 0)
+    assert first.may_ask(0, NOON)
+
+
+def test_day_budget_what_nobody_told_is_not_nothing() -> None:
+    day = counting(1000)
+    day.untold(NOON)  # nothing is known to go by
+    day.spent("m", (40, 0, 0, 0, 0, 0), NOON, response=True)
+    day.spent("m", TEXT, NOON, response=True)
+    day.untold(NOON)
+    report = day.report(0, NOON)
+    assert report is not None and (report.tokens, report.untold) == (240, 2)
+
+
+def test_day_budget_other_prices_count_for_the_whole_day() -> None:
+    day = counting(1000)
+    day.spent("m", (1_000_000, 0, 0, 0, 0, 0), NOON, response=True)
+    day.use(Budget.model_validate({"perDay": 2, "prices": PRICES}))
+    report = day.report(0, NOON)
+    assert report is not None and report.cost == 1
+    day.use(None)
+    assert (day.report(0, NOON), day.level(NOON), day.may_ask(9, NOON)) == (None, Level.FREE, True)
+
+
+def test_day_budget_models_that_a_server_makes_up_are_bounded() -> None:
+    day = counting(1e9)
+    for number in range(1000):
+        day.spent(f"m{number}", TEXT, NOON, response=True)
+    report = day.report(0, NOON)
+    assert report is not None and report.tokens == 100_000
+    assert len(day._tokens) <= 17
