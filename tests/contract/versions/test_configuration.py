@@ -49,6 +49,19 @@ def test_prompt_revisions_stay_as_they_were(example: str) -> None:
     assert [prompt.revision for prompt in config.prompts] == [prompt["revision"] for prompt in before["prompts"]]
 
 
+def test_limits_of_all_relays_are_written_only_where_they_are_used_and_read_with_what_a_later_operator_adds() -> None:
+    assert "totalLimits" not in json.loads(written_now(EXAMPLES[0]))
+    price = {"model": "m", "textInput": 1, "audioInput": 1, "textOutput": 1}
+    later = {
+        "maxCalls": 9,
+        "perMonth": 7,
+        "budget": {"perDay": 5, "action": "Stop", "prices": [{**price, "imageInput": 2}], "currency": "x"},
+    }
+    config, passed_over = RelayConfig.read(json.dumps({**recorded("configs")[EXAMPLES[0]], "totalLimits": later}))
+    assert passed_over == ("totalLimits.budget.prices[0].imageInput", "totalLimits.budget.currency", "totalLimits.perMonth")
+    assert config.total_limits.wire() == {"maxCalls": 9, "budget": {"perDay": 5.0, "action": "Stop", "prices": [price]}}
+
+
 def test_a_later_operators_fields_are_passed_over_and_named() -> None:
     before = recorded("configs")[EXAMPLES[0]]
     later = {
