@@ -24,7 +24,7 @@ SOURCES = {
 ABOUT_SEVERAL = {
     "crds": {"contract"},
     "functions": {"rules"},
-    "operator": {"documents", "golden_texts", "killed_at_every_write", "unforeseen_answers"},
+    "operator": {"documents", "generated_specs", "golden_texts", "killed_at_every_write", "unforeseen_answers"},
     "relay": {"every_field", "goldens"},
 }
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from unit.operator.making import LATER, NOW, config, owner, pods, status, well
+from unit.operator.making import LATER, NOW, TWILIO, config, owner, pods, status, well
 from voiceassist_crds.config import PromptModel
 from voiceassist_crds.names import PRIVATE_PORT
 from voiceassist_operator.controller.apply import replacing
@@ -24,13 +24,13 @@ from voiceassist_operator.kubernetes.kinds import (
     ref,
 )
 from voiceassist_operator.policy.allowed import OPEN
-from voiceassist_operator.policy.observed import Observed, Orders, PromptFact, SecretFact
+from voiceassist_operator.policy.observed import CaBundleFact, Observed, Orders, PromptFact, SecretFact
 from voiceassist_operator.policy.ownership import named_as_before, needed_kinds
 from voiceassist_operator.policy.plan import Plan, make_plan
 from voiceassist_operator.policy.relay_config import relay_config
 from voiceassist_operator.policy.resources.config_map import KeptPrompt
 from voiceassist_operator.policy.resources.deployment import grace_seconds
-from voiceassist_operator.policy.resources.metadata import MAX_NAME, Owner, history_name, label_value, relay_name
+from voiceassist_operator.policy.resources.metadata import MAX_NAME, Installation, Owner, history_name, label_value, relay_name
 from voiceassist_operator.policy.rollout import DELETION_COST, HISTORY, ORDERS_KEPT, SCRAPE
 from voiceassist_operator.policy.status import status_with, unreadable, worth_writing
 
@@ -95,6 +95,34 @@ def test_plan_nothing_is_written_while_something_stands_against_it(seen: Observe
     plan = make_plan(replace(seen, status={"prompt": known}, existing={Ref(INGRESS, "old"): "1"}), NOW)
     assert (plan.apply, plan.delete, plan.pods, plan.rolling) == ([], [], [], False)
     assert plan.status["prompt"] == known
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"network": {"proxy": {"url": "http://[Da7]/"}}}, "network.proxy.url"),
+        ({"network": {"proxy": {"url": "http://proxy:99999"}}}, "network.proxy.url"),
+        ({"model": {"provider": "Compatible", "url": "ws://models:99999/v1", "apiKeySecretRef": {"name": "model"}}}, "model.url"),
+        ({"model": {"provider": "Compatible", "url": "ws://[models", "apiKeySecretRef": {"name": "model"}}}, "model.url"),
+        ({"twilio": {**TWILIO, "apiUrl": "https://{product}:0"}}, "twilio.apiUrl"),
+    ],
+)
+def test_plan_an_address_that_cannot_be_is_said(changes: dict[str, Any], field: str) -> None:
+    """The CRD's patterns let these through."""
+    seen = replace(well(), owner=owner(**changes), custom_endpoints=True, installation=Installation(custom_network=True))
+    [ready] = [one for one in make_plan(seen, NOW).status["conditions"] if one["type"] == "Ready"]
+    assert (ready["status"], ready["reason"]) == ("False", "InvalidSpec")
+    assert ready["message"].startswith(f"{field}: no address")
+
+
+@pytest.mark.parametrize("changes", [{"paused": True}, {"network": {"caBundle": {"configMapKeyRef": {"name": "absent", "key": "x"}}}}])
+def test_plan_a_canary_that_cannot_be_written_does_not_begin_again_and_again(changes: dict[str, Any]) -> None:
+    """Its beginning is in the configuration's revision, which conditions name: the status would be written with each look."""
+    status = {"prompt": {"currentRevision": "0123456789"}}
+    seen = replace(well(**changes, rollout={"strategy": "Canary"}), kept_prompts={"0123456789": KeptPrompt("It helped.")}, status=status)
+    seen = replace(seen, ca_bundle=CaBundleFact(problem="there is nothing") if "network" in changes else CaBundleFact())
+    first = make_plan(seen, NOW).status
+    assert make_plan(replace(seen, status=first), LATER).status == first
 
 
 def test_plan_only_what_can_become_unwanted_is_taken_away() -> None:

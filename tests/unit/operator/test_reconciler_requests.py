@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import base64
 import copy
+import itertools
 import ssl
+import time
+from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
 from unit.operator.making import SYNC, TWILIO, status
+from voiceassist_operator.controller import apply as apply_module
 from voiceassist_operator.controller.apply import Applier
 from voiceassist_operator.controller.endpoint_probe import ProbeSettings
 from voiceassist_operator.controller.observe import Dependencies
@@ -22,12 +26,14 @@ from voiceassist_operator.controller.reconciler import Reconciler, TwilioSetting
 from voiceassist_operator.controller.references import References
 from voiceassist_operator.controller.turns import Turns
 from voiceassist_operator.errors import Contended
+from voiceassist_operator.kubernetes.applied import fields_of
 from voiceassist_operator.kubernetes.kinds import (
     CONFIG_MAP,
     DEPLOYMENT,
     EVENT,
     KINDS,
     MANAGER,
+    OPTIONAL,
     POD,
     SECRET,
     SERVICE,
@@ -58,6 +64,14 @@ def merged(old: Any, new: Any) -> Any:
         return copy.deepcopy(new)
     both = {**old, **{key: merged(old.get(key), value) for key, value in new.items()}}
     return {key: value for key, value in both.items() if value is not None}
+
+
+def without_dropped(item: Any, fields: Mapping[str, Any], new: Any) -> Any:
+    """An object without what we applied before and do not apply any more: `fields` are those that are ours."""
+    if not (isinstance(item, dict) and isinstance(new, dict)):
+        return item
+    dropped = {key for key in item if f"f:{key}" in fields and key not in new}
+    return {key: without_dropped(value, fields.get(f"f:{key}", {}), new.get(key)) for key, value in item.items() if key not in dropped}
 
 
 class Api:
@@ -117,7 +131,8 @@ class Api:
             != (before["metadata"]["resourceVersion"])
         ):
             raise Contended("the object has been modified", 0.2)
-        item = merged(before or {}, manifest)
+        ours = fields_of(before["metadata"]) if before is not None else {}
+        item = merged(without_dropped(before or {}, ours, manifest), manifest)
         managed = fields({key: value for key, value in manifest.items() if key not in {"apiVersion", "kind"}})
         item["metadata"]["managedFields"] = [{"manager": MANAGER, "operation": "Apply", "fieldsV1": managed}]
         if before is not None and item == before:
@@ -140,13 +155,14 @@ class Api:
 class Bench:
     """An API server with one object, and operators one after the other."""
 
-    def __init__(self) -> None:
-        self.api = Api()
+    def __init__(self, spec: Manifest | None = None, *, lenient: bool = False) -> None:
+        """`lenient`: the operator allows everything, and the cluster knows all kinds."""
+        self.api, self._lenient = Api(), lenient
         secret = {"type": "Opaque", "metadata": {"labels": {"voiceassist.dev/credentials": "true"}}}
         for name, keys in (("twilio", ("authToken", "apiKeySid", "apiKeySecret")), ("model", ("apiKey",))):
             data = {key: base64.b64encode(b"value").decode() for key in keys}
             self.api.put(SECRET, {**secret, "metadata": {**secret["metadata"], "name": name}, "data": data})  # type: ignore[dict-item]
-        spec = {
+        spec = spec or {
             "host": "assist.example.com",
             "twilio": {**TWILIO, "flex": {"configure": False}},
             "model": {"apiKeySecretRef": {"name": "model"}},
@@ -160,10 +176,11 @@ class Bench:
         """Another operator begins, which knows nothing; listings of the kinds `refused` have no answer."""
         self.store = Store()
         metrics, cluster = OperatorMetrics(), cast(Any, self.api)
-        kinds = SimpleNamespace(known=frozenset(), undecided=frozenset())
+        kinds = SimpleNamespace(known=frozenset(OPTIONAL if self._lenient else ()), undecided=frozenset())
+        installation = Installation(custom_network=self._lenient)
         poller = cast(Any, SimpleNamespace(ask_all=self._answers))
         dependencies = Dependencies(
-            cluster, self.store, References(cluster, self.store), poller, "relay:1", False, OPEN, False, kinds, {}, Installation()
+            cluster, self.store, References(cluster, self.store), poller, "relay:1", self._lenient, OPEN, False, kinds, {}, installation
         )
         uid = self.api.there[VOICEASSIST, "support"]["metadata"]["uid"]
         self.reconciler = Reconciler(
@@ -319,6 +336,17 @@ async def test_reconciler_requests_what_somebody_deletes_is_made_anew(bench: Ben
     asked = await bench.settle()
     assert [one for one in asked if one[0] == "apply"] == [("apply", "Service")]
     assert (SERVICE, "support-relay") in bench.api.there
+
+
+async def test_reconciler_requests_of_an_edit_that_is_not_written_come_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pods that do not report what is written nowhere are not annotated for it."""
+    clock = itertools.count(0, 60)
+    monkeypatch.setattr(apply_module, "time", SimpleNamespace(monotonic=lambda: float(next(clock)), time_ns=time.time_ns))
+    del bench.api.there[SECRET, "model"]
+    bench.api.somebody_sets(VOICEASSIST, "support", spec={"prompt": {"instructions": "You help more."}})
+    await bench.settle()
+    for _ in range(3):
+        assert {verb for verb, _ in await bench.settle()} <= {"get"}
 
 
 async def test_reconciler_requests_an_edit_while_the_operator_was_down_is_applied(bench: Bench) -> None:

@@ -195,7 +195,8 @@ class Applier:
         facts = {pod.name: pod for pod in seen.pods}
         for pod in seen.pods:
             since_annotated, since_cost = now - written.annotated.get(pod.name, now), now - written.costs.get(pod.name, NEVER)
-            new = annotations_due(pod, missing.get(pod.name, {}), plan.config, since_annotated, since_cost, str(time.time_ns()))
+            due = plan.config if plan.apply else None  # else it is written nowhere that a pod could have it from
+            new = annotations_due(pod, missing.get(pod.name, {}), due, since_annotated, since_cost, str(time.time_ns()))
             if not new:
                 written.annotated.setdefault(pod.name, now)
                 continue

@@ -9,6 +9,7 @@ from voiceassist_crds.reasons import Reason
 
 from . import allowed
 from .condition import Blocker
+from .egress import is_address
 from .observed import Observed, SecretFact
 from .twilio_conditions import sync_service_known
 
@@ -76,6 +77,20 @@ def twilio_credentials_are_complete(seen: Observed) -> Blocker | None:
 def model_key_is_there(seen: Observed) -> Blocker | None:
     """The Secret of the model's key has a value under the key that is named."""
     return _secret_has(seen, seen.model_key, frozenset({seen.owner.spec.model.api_key_secret_ref.key}), "model.apiKeySecretRef")
+
+
+def addresses_can_be_read(seen: Observed) -> Blocker | None:
+    """Addresses that the object names are of a host and a port that can be."""
+    spec = seen.owner.spec
+    given = {
+        "network.proxy.url": spec.network.proxy and spec.network.proxy.url,
+        "model.url": spec.model.url,
+        "twilio.apiUrl": spec.twilio.api_url and spec.twilio.api_url.replace("{product}", "api"),
+    }
+    wrong = [name for name, url in given.items() if url and not is_address(url)]
+    if not wrong:
+        return None
+    return Blocker(Reason.INVALID_SPEC, f"{', '.join(wrong)}: no address; give a host's name or IP address, and a port from 1 to 65535")
 
 
 def model_host_is_allowed(seen: Observed) -> Blocker | None:
@@ -156,6 +171,7 @@ CHECKS: tuple[Callable[[Observed], Blocker | None], ...] = (
     custom_endpoints_are_allowed,
     custom_network_is_allowed,
     ca_bundle_is_there,
+    addresses_can_be_read,
     model_host_is_allowed,
     image_is_allowed,
     ingress_annotations_are_allowed,

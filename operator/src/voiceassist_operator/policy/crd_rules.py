@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any
@@ -110,9 +111,13 @@ def _broken_rules(value: Any, schema: Schema, path: str) -> Iterator[str]:
         yield from _broken_rules(each, part, where)
 
 
+@functools.cache
+def _program(rule: str) -> celpy.Runner:
+    return _CEL.program(_CEL.compile(rule), functions={"hasValue": _has_value, "value": _value, "isSorted": _is_sorted})
+
+
 def _holds(rule: str, value: Any) -> bool:
-    program = _CEL.program(_CEL.compile(rule), functions={"hasValue": _has_value, "value": _value, "isSorted": _is_sorted})
     try:
-        return bool(program.evaluate({"self": json_to_cel(value), "oldSelf": None}))
+        return bool(_program(rule).evaluate({"self": json_to_cel(value), "oldSelf": None}))
     except CELEvalError:
         return False  # as the API server refuses what a rule cannot be evaluated for

@@ -49,6 +49,17 @@ def ca_bundle_problem(text: str, where: str) -> str:
     return ""
 
 
+def is_address(url: str) -> bool:
+    """Returns whether a URL has a host and, if any, a port that can be; the CRD's patterns let through `http://[x]` and port 99999."""
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
 def _port(url: str) -> int:
+    if not is_address(url):  # a blocker tells of it
+        return _HTTPS
     parts = urlsplit(url)
     return parts.port or _PORTS.get(parts.scheme, _HTTPS)

@@ -58,7 +58,7 @@ class Plan:
 def make_plan(seen: Observed, now: str) -> Plan:
     """Returns the plan. `now` is an RFC 3339 time; it only marks what changed."""
     stopping = blockers(seen)
-    config, progress, problem = _config(seen, now)
+    config, progress, problem = _config(seen, now, held=seen.owner.spec.paused or bool(stopping))
     if problem is not None:
         stopping.append(problem)
     epoch = datetime.fromisoformat(now).timestamp()
@@ -80,7 +80,7 @@ def make_plan(seen: Observed, now: str) -> Plan:
     return Plan(apply, delete, pods, status, rolling, config, changed, of_prompt, seen.scaling, told, seen.spending, used(seen))
 
 
-def _config(seen: Observed, now: str) -> tuple[RelayConfig | None, Progress | None, Blocker | None]:
+def _config(seen: Observed, now: str, *, held: bool) -> tuple[RelayConfig | None, Progress | None, Blocker | None]:
     owner = seen.owner
     instructions, service = seen.prompt.instructions, sync_service_sid(seen)
     if instructions is None or not service:
@@ -89,7 +89,7 @@ def _config(seen: Observed, now: str) -> tuple[RelayConfig | None, Progress | No
         desired = relay_config(owner.namespace, owner.name, owner.spec, instructions, service, egress(seen).network)
     except ContractError as error:
         return None, None, Blocker(Reason.INVALID_SPEC, "; ".join(error.problems))
-    progress = rollout_progress(seen, desired, now)
+    progress = rollout_progress(seen, desired, now, held=held)
     return with_progress(desired, progress, seen.kept_prompts), progress, None
 
 

@@ -109,8 +109,8 @@ def _could_report(pod: PodFact, config: RelayConfig) -> bool:
     return pod.status.config_revision != config.config_revision
 
 
-def rollout_progress(seen: Observed, desired: RelayConfig, now: str) -> Progress:
-    """Returns where the roll-out of the object's own prompt is at `now` (RFC 3339)."""
+def rollout_progress(seen: Observed, desired: RelayConfig, now: str, *, held: bool = False) -> Progress:
+    """Returns where the roll-out of the object's own prompt is at `now` (RFC 3339); `held`: nothing is written, so it stays where it is."""
     recorded = seen.status.get("prompt") or {}
     before = from_status(recorded)
     wanted, lost = desired.prompts[0].revision, ""
@@ -120,6 +120,8 @@ def rollout_progress(seen: Observed, desired: RelayConfig, now: str) -> Progress
     previous = previous_in_force(recorded, wanted, seen.kept_prompts)
     reports = [Report(pod.name, pod.status.rollout) for pod in seen.pods if pod.status is not None]
     epoch = datetime.fromisoformat(now).timestamp()
+    if held and before is not None:
+        return before
     progress = advance(before, wanted, previous, seen.owner.spec.rollout, seen.orders, reports, epoch)
     if not lost:
         return progress
