@@ -51,6 +51,8 @@ STOP_SECONDS = 5.0
 """Watches only read: nothing is lost when they are not waited for any longer."""
 WATCH_SILENT_SECONDS = 120.0
 """When a watch has heard nothing for so long (each is begun anew every 45 s), the liveness probe fails."""
+OWED_SECONDS = 60.0
+"""The same when kopf has not delivered a VoiceAssist that our own watch or listing knows, which may itself be 50 s late."""
 
 NOT_HEARD_SECONDS = 30.0
 """A replica that could not read the Lease for so long, or for its own deadline, could not lead, either: it is not ready."""
@@ -71,6 +73,8 @@ class Health:
         """Returns why this process should be started again; empty when well. A replica that waits for the Lease is well."""
         if self.watches is not None and self.watches.silent_seconds() > WATCH_SILENT_SECONDS:
             return "a watch delivers nothing"
+        if self.watches is not None and self.watches.owed_seconds() > OWED_SECONDS:
+            return "the watch of VoiceAssists does not deliver what is there"
         return ""
 
     async def start(self, port: int) -> web.AppRunner:

@@ -13,7 +13,7 @@ from voiceassist_operator.controller.leader_election import LeaderElection
 from voiceassist_operator.controller.watches import OptionalKinds, Watches
 from voiceassist_operator.controller.workers import Workers
 from voiceassist_operator.kubernetes.store import Store
-from voiceassist_operator.main import NOT_HEARD_SECONDS, WATCH_SILENT_SECONDS, Health
+from voiceassist_operator.main import NOT_HEARD_SECONDS, OWED_SECONDS, WATCH_SILENT_SECONDS, Health
 from voiceassist_operator.metrics import OperatorMetrics
 
 
@@ -36,6 +36,18 @@ async def test_main_one_deaf_watch_of_many_is_told_wherever_it_looks() -> None:
             assert health.problem() == ""
             watches._watches[3].alive_at = time.monotonic() - WATCH_SILENT_SECONDS - 1
             assert "delivers nothing" in health.problem()
+
+
+async def test_main_what_kopf_has_not_delivered_for_a_minute_is_told() -> None:
+    async with httpx2.AsyncClient() as http:
+        store = Store()
+        workers = Workers(cast(Any, never), store)
+        health = Health(OperatorMetrics(), LeaderElection("lease", "own", "me"))
+        health.watches = Watches(http, "*", store, workers, OptionalKinds(cast(Any, None), "*", store))
+        workers.object_announced({"metadata": {"uid": "1", "name": "a", "namespace": "n", "resourceVersion": "7"}})
+        assert health.problem() == ""
+        workers._overdue["1"] -= OWED_SECONDS + 1
+        assert "does not deliver what is there" in health.problem()
 
 
 async def test_main_a_replica_is_ready_while_it_knows_who_leads() -> None:

@@ -24,6 +24,9 @@ from voiceassist_operator.kubernetes.watch import Receiver, Watch, lines
 METADATA = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1"
 
 
+SWALLOWED = "accepted, and nothing more"
+
+
 def event(kind: str, name: str, version: str, **more: Any) -> dict[str, Any]:
     return {
         "type": kind,
@@ -48,6 +51,10 @@ class Api:
             self.over.set()
             await asyncio.sleep(60)
         found = self.watches.pop(0)
+        if found == SWALLOWED:
+            await (silent := web.StreamResponse()).prepare(request)
+            await asyncio.sleep(60)
+            return silent
         if isinstance(found, int):
             return web.Response(status=found)
         return web.Response(body="".join(json.dumps(one, ensure_ascii=False) + "\n" for one in found).encode())
@@ -123,6 +130,15 @@ async def test_watch_after_a_gap_all_is_looked_at_anew() -> None:
     gone = {"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Expired", "metadata": {}}}
     api = Api([page("7"), page("30"), page("40")], [[event("ADDED", "a", "8"), gone], 410, []])
     assert await told(api, CONFIG_MAP, Selection()) == [*LISTED, ("changed", "a"), *LISTED, *LISTED]
+    assert [one.get("resourceVersion") for one in api.asked] == [None, "7", None, "30", None, "40", "40"]
+
+
+async def test_watch_that_is_swallowed_is_followed_by_a_listing_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A middlebox that accepts each watch and passes nothing on hides what happens no longer than a silence lasts."""
+    monkeypatch.setattr(watch_module, "SILENT_SECONDS", 0.2)
+    monkeypatch.setattr(watch_module, "FIRST_PAUSE", 0.01)
+    api = Api([page("7"), page("30"), page("40")], [SWALLOWED, SWALLOWED, []])
+    assert await told(api, CONFIG_MAP, Selection()) == [*LISTED] * 3
     assert [one.get("resourceVersion") for one in api.asked] == [None, "7", None, "30", None, "40", "40"]
 
 

@@ -10,6 +10,7 @@ import kopf
 from voiceassist_crds import names
 
 from ..kubernetes.kinds import VOICEASSIST
+from ..kubernetes.watch import SERVER_SECONDS, SILENT_SECONDS
 from .workers import Workers
 
 
@@ -33,8 +34,8 @@ def settings() -> kopf.OperatorSettings:
     chosen = kopf.OperatorSettings()
     chosen.persistence.finalizer = f"{names.GROUP}/kopf"  # never set: kopf has no handler that would need one
     chosen.posting.enabled = False
-    chosen.watching.server_timeout = 120
-    chosen.watching.client_timeout = 150
+    chosen.watching.server_timeout = SERVER_SECONDS
+    chosen.watching.client_timeout = SILENT_SECONDS
     chosen.networking.request_timeout = 20
     chosen.scanning.disabled = True  # the kinds that we watch do not change while we run
     return chosen

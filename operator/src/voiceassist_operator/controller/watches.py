@@ -193,6 +193,9 @@ class Watches:
         self._workers.begin()
 
     def silent_seconds(self) -> float:
-        """Returns for how long the watch that is the worst off has heard nothing; kopf's, that it owes us a VoiceAssist's change."""
-        now = time.monotonic()
-        return max(now - min(watch.alive_at for watch in self._watches), self._workers.overdue_seconds(now))
+        """Returns for how long the watch that is the worst off has heard nothing."""
+        return time.monotonic() - min(watch.alive_at for watch in self._watches)
+
+    def owed_seconds(self) -> float:
+        """Returns for how long kopf has owed us a VoiceAssist's change; 0 where it owes none."""
+        return self._workers.overdue_seconds(time.monotonic())

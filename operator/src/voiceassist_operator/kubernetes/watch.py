@@ -18,8 +18,8 @@ from .kinds import Kind, Manifest, Selection
 
 SERVER_SECONDS = 45
 """The API server ends a watch after this time: one that goes on without a word is taken for dead soon after."""
-SILENT_SECONDS = 60.0
-"""A connection on which nothing came for so long is dead."""
+SILENT_SECONDS = 50.0
+"""A connection on which nothing came for so long is dead. What it should have brought, the listing after it has."""
 FIRST_PAUSE, LONGEST_PAUSE, GAP_PAUSE = 1.0, 30.0, 0.1
 """Between two attempts."""
 MAX_LINE = 8 << 20
@@ -92,6 +92,10 @@ class Watch:
             except _Gap:
                 version = ""
                 await asyncio.sleep(GAP_PAUSE)
+            except httpx2.ReadTimeout:  # whoever swallowed this one may swallow the next one
+                log.warning("a watch has fallen silent; what is there is listed", kind=self._kind.name)
+                version = ""
+                await asyncio.sleep(FIRST_PAUSE)
             except (Retryable, httpx2.HTTPError, ValueError, LookupError, TypeError, AttributeError) as error:
                 # The last three: something else answered in the API server's place, in JSON of another form.
                 text = str(error) if isinstance(error, Retryable) else type(error).__name__
