@@ -102,6 +102,8 @@ def test_the_crd_is_the_contract_byte_for_byte() -> None:
     contract = (ROOT / "crds" / "voiceassists.voiceassist.dev.yaml").read_bytes()
     assert (CHART / "files" / "voiceassists.voiceassist.dev.yaml").read_bytes() == contract
     crd = one(objects(), "CustomResourceDefinition")
+    version = crd["metadata"]["annotations"].pop("voiceassist.dev/version")
+    assert version == yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"], "by it an older chart sees that it is older"
     assert crd == yaml.safe_load(contract)
     assert crd["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
 

@@ -51,7 +51,7 @@ STOP_SECONDS = 5.0
 """Watches only read: nothing is lost when they are not waited for any longer."""
 WATCH_SILENT_SECONDS = 120.0
 """When a watch has heard nothing for so long (each is begun anew every 45 s), the liveness probe fails."""
-OWED_SECONDS = 60.0
+LONGEST_OVERDUE_SECONDS = 60.0
 """The same when kopf has not delivered a VoiceAssist that our own watch or listing knows, which may itself be 50 s late."""
 
 NOT_HEARD_SECONDS = 30.0
@@ -73,7 +73,7 @@ class Health:
         """Returns why this process should be started again; empty when well. A replica that waits for the Lease is well."""
         if self.watches is not None and self.watches.silent_seconds() > WATCH_SILENT_SECONDS:
             return "a watch delivers nothing"
-        if self.watches is not None and self.watches.owed_seconds() > OWED_SECONDS:
+        if self.watches is not None and self.watches.overdue_seconds() > LONGEST_OVERDUE_SECONDS:
             return "the watch of VoiceAssists does not deliver what is there"
         return ""
 

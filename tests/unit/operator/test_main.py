@@ -13,7 +13,7 @@ from voiceassist_operator.controller.leader_election import LeaderElection
 from voiceassist_operator.controller.watches import OptionalKinds, Watches
 from voiceassist_operator.controller.workers import Workers
 from voiceassist_operator.kubernetes.store import Store
-from voiceassist_operator.main import NOT_HEARD_SECONDS, OWED_SECONDS, WATCH_SILENT_SECONDS, Health
+from voiceassist_operator.main import LONGEST_OVERDUE_SECONDS, NOT_HEARD_SECONDS, WATCH_SILENT_SECONDS, Health
 from voiceassist_operator.metrics import OperatorMetrics
 
 
@@ -46,7 +46,7 @@ async def test_main_what_kopf_has_not_delivered_for_a_minute_is_told() -> None:
         health.watches = Watches(http, "*", store, workers, OptionalKinds(cast(Any, None), "*", store))
         workers.object_announced({"metadata": {"uid": "1", "name": "a", "namespace": "n", "resourceVersion": "7"}})
         assert health.problem() == ""
-        workers._overdue["1"] -= OWED_SECONDS + 1
+        workers._overdue["1"] -= LONGEST_OVERDUE_SECONDS + 1
         assert "does not deliver what is there" in health.problem()
 
 

@@ -196,6 +196,6 @@ class Watches:
         """Returns for how long the watch that is the worst off has heard nothing."""
         return time.monotonic() - min(watch.alive_at for watch in self._watches)
 
-    def owed_seconds(self) -> float:
+    def overdue_seconds(self) -> float:
         """Returns for how long kopf has owed us a VoiceAssist's change; 0 where it owes none."""
         return self._workers.overdue_seconds(time.monotonic())
