@@ -1,10 +1,12 @@
-"""For calls that move on a cluster: stand-ins with the test's own recordings, the relays' logs, and the pods' place on the machine."""
+"""For calls that move on a cluster: the stand-ins with recordings of the test's own, the relays' logs, and what is done to relays."""
 
 from __future__ import annotations
 
 import asyncio
 import io
 import json
+import os
+import signal
 import subprocess
 import tarfile
 import wave
@@ -173,6 +175,16 @@ def served_first(lab: Lab) -> Iterator[None]:
     finally:
         for path, share in before.items():
             path.write_text(share)
+
+
+def kill(pod: dict[str, Any]) -> None:
+    """SIGKILL to every process of a pod's relay container."""
+    uid = pod["metadata"]["uid"]
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):
+            of_the_pod = entry.name.isdigit() and f"pod{uid}" in (entry / "cgroup").read_text()
+            if of_the_pod and b"voiceassist" in (entry / "cmdline").read_bytes():
+                os.kill(int(entry.name), signal.SIGKILL)
 
 
 async def until(what: str, look: Callable[[], Any], seconds: float = 180.0) -> Any:
