@@ -174,9 +174,10 @@ async def struck(stage: Stage) -> int:
     return sum(rule["fired"] for rule in (await stage.get(f"{stage.twilio_url}/_sim/faults"))["rules"])
 
 
-async def lead_to(stage: Stage, relay: RelayProcess) -> None:
-    """Lets the public name lead to this relay from now on: new streams and callbacks; sockets that are open stay where they are."""
-    await stage.send("PUT", f"{stage.twilio_url}/_sim/settings", {"connectTo": {HOST: f"127.0.0.1:{relay.port}"}})
+async def lead_to(stage: Stage, *relays: RelayProcess) -> None:
+    """Lets the public name lead to one of these relays, by chance, from now on: new streams and callbacks; sockets that are open stay."""
+    addresses = ",".join(f"127.0.0.1:{relay.port}" for relay in relays)
+    await stage.send("PUT", f"{stage.twilio_url}/_sim/settings", {"connectTo": {HOST: addresses}})
 
 
 async def states(stage: Stage, calls: list[Call]) -> list[str]:

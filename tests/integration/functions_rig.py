@@ -53,6 +53,8 @@ QUICK = Timing(
     stop_seconds=1.0,
     own_report_seconds=0.3,
     restart_seconds=(0.1, 0.1, 0.2),
+    restart=RetryPolicy(first=0.02, longest=0.2, attempts=6),
+    restarted_seconds=0.5,
     unknown_state_seconds=2.0,
 )
 

@@ -3,71 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
 from pathlib import Path
 
-from integration.end_to_end_rig import Watch, start, streams
-from integration.faults_rig import all_flushed, all_live, all_over, asking, hang_up, kept, lead_to, value
+from integration.end_to_end_rig import Watch, sessions, start, streams
+from integration.faults_rig import all_flushed, all_live, all_over, asking, hang_up, kept, lead_to, set_faults, value
+from integration.gone_rig import address, known, started_again, told
 from support.eventually import eventually
 from support.load import slowdown
-from voiceassist_crds.names import RELAYS_HEADER
-from voiceassist_demo.stage import HOST, RelayProcess, Stage, free_port
+from voiceassist_demo.stage import Stage
 
 CONFIG = {"audio": {"tracks": "Customer"}, "limits": {"drainGraceSeconds": 0, "drainTimeoutSeconds": 0}}
 WITHIN = 20.0
-STORM = int(os.environ.get("VOICEASSIST_STORM_CALLS", "12"))
-"""Calls of the relay that is killed; more where a machine has nothing else to do."""
-
-
-def address(relay: RelayProcess) -> str:
-    return relay.private.removeprefix("http://")
-
-
-@asynccontextmanager
-async def told(stage: Stage, relays: Sequence[RelayProcess]) -> AsyncIterator[None]:
-    """As the operator does, every relay that answers is told who does."""
-
-    async def ask(relay: RelayProcess, answering: str) -> bool:
-        try:
-            async with asyncio.timeout(1.5), stage.http.get(f"{relay.private}/status", headers={RELAYS_HEADER: answering}) as answer:
-                return answer.status == 200
-        except (OSError, TimeoutError):
-            return False
-
-    async def run() -> None:
-        answering = list(relays)
-        while True:
-            said = ",".join(address(one) for one in answering)
-            answers = await asyncio.gather(*(ask(one, said) for one in relays))
-            answering = [one for one, well in zip(relays, answers, strict=True) if well]
-            await asyncio.sleep(5 if len(answering) == len(relays) else 1)
-
-    task = asyncio.create_task(run())
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-def started_again(watch: Watch, calls: Sequence[dict[str, object]]) -> bool:
-    """Whether each agent was told that the stream was lost, and then that it is live."""
-    return all(("reconnecting", "StreamLost") in watch.states(call) and watch.states(call)[-1][0] == "live" for call in calls)
-
-
-async def known(relay: RelayProcess, calls: int) -> None:
-    """Waits until another relay has told this one that it has so many calls."""
-
-    def told_calls() -> bool:
-        lines = [json.loads(line) for line in relay.child.log.read_text().splitlines()]
-        return any(line.get("event") == "another relay tells its calls" and line["calls"] == calls for line in lines)
-
-    await eventually(told_calls, what="the other relay's calls are known")
+LOST_CALLBACKS = 12
+"""Calls of a relay of whose end no callback tells."""
 
 
 async def test_gone_relays_calls_go_on_though_nothing_tells_of_its_end(tmp_path: Path) -> None:
@@ -77,7 +28,7 @@ async def test_gone_relays_calls_go_on_though_nothing_tells_of_its_end(tmp_path:
         calls = await asyncio.gather(*(start(stage, asking(tmp_path, 120), hangUp=None) for _ in range(4)))
         await eventually(lambda: all(watch.items(call) for call in calls), what="a suggestion in every call")
         async with told(stage, [gone, other]):
-            await known(other, len(calls))
+            await known(other, gone, len(calls))
             ended = calls.pop()
             await lead_to(stage, other)
             stopped = time.monotonic()
@@ -112,23 +63,22 @@ async def test_gone_relays_calls_go_on_though_nothing_tells_of_its_end(tmp_path:
 
 
 async def test_gone_relays_calls_go_on_though_the_callbacks_are_lost(tmp_path: Path) -> None:
-    """By the relays that are left, which share them out; each once."""
+    """By the relays that are left, which share them out, each once. The operator is gone in the same moment."""
     async with Stage(tmp_path / "stage", config=CONFIG) as stage, Watch(stage) as watch:
+        await stage.send("PUT", f"{stage.twilio_url}/_sim/stream-faults", {"no_callbacks": True})
         gone, other, third = stage.relay, await stage.start_relay(), await stage.start_relay()
-        calls = [await start(stage, asking(tmp_path, 180), hangUp=None) for _ in range(STORM)]
+        calls = [await start(stage, asking(tmp_path, 180), hangUp=None) for _ in range(LOST_CALLBACKS)]
         await eventually(lambda: all(watch.items(call) for call in calls), what="a suggestion in every call")
         async with told(stage, [gone, other, third]):
-            await known(other, len(calls))
-            await known(third, len(calls))
-            await stage.send("PUT", f"{stage.twilio_url}/_sim/settings", {"connectTo": {HOST: f"127.0.0.1:{free_port()}"}})
+            await known(other, gone, len(calls))
+            await known(third, gone, len(calls))
+            await lead_to(stage, other, third)
             killed = time.monotonic()
             gone.child.signal(signal.SIGKILL)
-            await gone.child.wait()
-            await asyncio.sleep(0.5)  # in which the callbacks find nobody
-            await lead_to(stage, other)
-            await eventually(lambda: started_again(watch, calls), seconds=120, what="every call at another relay")
-            took = time.monotonic() - killed
-            await all_live(stage, calls)
+        await gone.child.wait()
+        await eventually(lambda: started_again(watch, calls), seconds=120, what="every call at another relay")
+        took = time.monotonic() - killed
+        await all_live(stage, calls)
         shares = [value(await stage.metrics(relay), "stream_restarts_total", outcome="started") for relay in (other, third)]
         dialled = sorted([stream["dialledAt"] for call in calls for stream in (await streams(stage, call))[1:]])
         await hang_up(stage, calls)
@@ -136,4 +86,57 @@ async def test_gone_relays_calls_go_on_though_the_callbacks_are_lost(tmp_path: P
     print(f"\ncallbacks that are lost: {len(calls)} calls live at another relay after {took:.1f} s")
     print(f"started again by the two that are left: {shares}, within {dialled[-1] - dialled[0]:.1f} s")
     assert len(dialled) == sum(shares) == len(calls), "each once"
+    assert took < WITHIN * slowdown()
+
+
+async def test_gone_relays_two_of_three_cost_words_and_nothing_else(tmp_path: Path) -> None:
+    """The second one dies in the middle of what it does for the first one's calls, with calls of its own."""
+    async with Stage(tmp_path / "stage", config=CONFIG) as stage, Watch(stage) as watch:
+        first, second, left = stage.relay, await stage.start_relay(), await stage.start_relay()
+        calls = []
+        for relay in (first, second):
+            await lead_to(stage, relay)
+            calls += [await start(stage, asking(tmp_path, 180), hangUp=None) for _ in range(4)]
+            await all_live(stage, calls)
+        await eventually(lambda: all(watch.items(call) for call in calls), what="a suggestion in every call")
+        async with told(stage, [first, second, left]):
+            for relay in (first, second):
+                await known(left, relay, len(calls) // 2)
+            before = await kept(stage, calls)
+            await set_faults(stage, {"kind": "latency", "seconds": 0.1})  # of each of the answers that a restart waits for
+            await lead_to(stage, second)
+            killed = time.monotonic()
+            first.child.signal(signal.SIGKILL)
+            await first.child.wait()
+            await asyncio.sleep(0.3)
+            await lead_to(stage, left)
+            second.child.signal(signal.SIGKILL)
+            await second.child.wait()
+
+            async def at_the_one_that_is_left() -> bool:
+                documents = [one.document or {} for one in await kept(stage, calls)]
+                return all((one.get("state"), one.get("owner")) == ("live", address(left)) for one in documents)
+
+            await eventually(at_the_one_that_is_left, seconds=120, every=0.3, what="every call at the relay that is left")
+            took = time.monotonic() - killed
+            count = {call["callSid"]: len(watch.items(call)) for call in calls}
+            await eventually(lambda: all(len(watch.items(call)) > count[call["callSid"]] for call in calls), what="suggestions go on")
+        await hang_up(stage, calls)
+        await all_over(stage, calls, 60)
+        await all_flushed(stage, 60, left)
+        contexts = {
+            response["outputItems"][-1]: [item for item in response["inputItems"] if item.startswith("va_")]
+            for session in await sessions(stage, "realtime")
+            for response in session["responses"]
+            if response["outputItems"]
+        }
+        for old, new in zip(before, await kept(stage, calls), strict=True):
+            assert new.document is not None
+            assert new.items[: len(old.items)] == old.items, "what was there stays"
+            assert [item["seq"] for item in new.items] == list(range(1, len(new.items) + 1)), "and what comes is appended"
+            latest = new.of(new.document["generation"])
+            assert len(contexts[latest[0].item]) >= 2 * len(old.items) > 0, "the next answer knows what was asked and told before"
+        active = [[one["name"] for one in await streams(stage, call) if one["state"] == "streaming"] for call in calls]
+        assert active == [[]] * len(calls)
+    print(f"\ntwo relays of three: {len(calls)} calls live at the third after {took:.1f} s")
     assert took < WITHIN * slowdown()

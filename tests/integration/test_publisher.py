@@ -347,6 +347,38 @@ async def test_no_spoken_word_is_published_where_transcripts_are_off(bench: Benc
     assert len(call.stored) == 1
 
 
+async def test_what_a_restart_goes_on_from_costs_no_write_and_holds_no_spoken_word(bench: Bench) -> None:
+    """It is the suggestions, which are in the Map for the agent: a call writes nothing besides, and the next stream's relay reads once."""
+    off = bench.snapshot.config.model_dump(mode="json", by_alias=True) | {"privacy": {"transcripts": "Off"}}
+    bench.snapshot = Snapshot(RelayConfig.parse(json.dumps(off)), bench.secrets)
+    journal, call = bench.twilio.journal, bench.call()
+    await call.write_document()
+    first = call.publisher()
+    async with running(first):
+        first.status(*LIVE)
+        await eventually(lambda: call.messages("status") and bench.found(Kind.MAP, suggestions_map(call.sid)) and call.status_item)
+        begun = journal.mark()
+        for number in range(5):
+            first.transcript(Track.CUSTOMER, f"u{number}", "spoken aloud", True)
+            first.finished(finished(number, f"answer {number}", f"question {number}"))
+        await eventually(lambda: len(call.stored) == len(call.messages("suggestion")) == 5)
+        assert journal.since(begun).of("sync", "POST") == 2 * 5, "each into the Map, and onto the Stream"
+    await call.change_document(generation=2, state=CallState.STARTING, stream_sid="")
+    second = call.publisher(generation=2, stream_sid="MZ2")
+    async with running(second):
+        second.status(*LIVE)
+        await eventually(lambda: len(call.messages("status")) == 2 and (call.status_item or {})["generation"] == 2)
+        again = journal.mark()
+        earlier = await second.earlier(5)
+        assert set(journal.since(again).by["sync"]) == {"GET"}
+        assert earlier is not None and [one.question for one in earlier] == [f"question {number}" for number in range(5)]
+        second.transcript(Track.CUSTOMER, "u9", "spoken aloud", True)
+        await second.finish(5)
+    held = [(found.data, {key: item.data for key, item in found.items.items()}) for found in bench.service.objects.values()]
+    assert "question 4" in repr(held)
+    assert "spoken" not in repr((held, [change.data for change in journal.changes()]))
+
+
 @pytest.mark.parametrize("text", ["😀" * 9000, '"\\\n' * 9000, "\x00" * 9000, "half \ud83d of a pair", "漢字 ü \u2028 \u202e"])
 async def test_any_text_of_any_length_arrives(bench: Bench, text: str) -> None:
     call = bench.call()

@@ -271,6 +271,8 @@ async def test_settings_by_http(ask: Ask, server: TwilioServer) -> None:
         {"authToken": ""},
         {"apiKeys": []},
         {"connectTo": {"host": "nowhere"}},
+        {"connectTo": {"host": "127.0.0.1:1,nowhere"}},
+        {"connectTo": {"host": ""}},
         {"unknown": 1},
     ],
 )
@@ -278,6 +280,17 @@ async def test_bad_settings_change_nothing(ask: Ask, bad: dict[str, Any]) -> Non
     before = (await ask("GET", "/_sim/settings")).body
     assert (await ask("PUT", "/_sim/settings", json={"lenient": {"any_json_data": True}, "maxForkedTracks": 3, **bad})).status == 400
     assert (await ask("GET", "/_sim/settings")).body == before
+
+
+async def test_a_name_may_lead_to_several_addresses(ask: Ask, server: TwilioServer) -> None:
+    def dialled() -> set[object]:
+        return {server.streams.dialer.target("assist.example.com", 443) for _ in range(40)}
+
+    several = {"assist.example.com": "127.0.0.1:4000,127.0.0.1:4001"}
+    assert (await ask("PUT", "/_sim/settings", json={"connectTo": several})).body["connectTo"] == several
+    assert dialled() == {("127.0.0.1", 4000), ("127.0.0.1", 4001)}
+    await ask("PUT", "/_sim/settings", json={"connectTo": {"assist.example.com": "127.0.0.1:4002"}})
+    assert dialled() == {("127.0.0.1", 4002)}
 
 
 @pytest.mark.parametrize("bad", ["", "host", "host:", ":80", "host:x", "host:0", "host:65536", "host:²"])

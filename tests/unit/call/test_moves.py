@@ -11,6 +11,7 @@ import pytest
 
 from unit.sync.documents import CALL, document
 from voiceassist_crds.messages import CallDocument, CallState
+from voiceassist_relay.call.background import Background
 from voiceassist_relay.call.dependencies import Timing
 from voiceassist_relay.call.moves import CallMoves
 from voiceassist_relay.call.parts import Commit
@@ -131,7 +132,12 @@ class Rig:
         self.documents, self.streams, self.metrics = Documents(), Streams(), RelayMetrics()
         loop = asyncio.get_running_loop()
         self.deps: Any = SimpleNamespace(
-            timing=TIMING, now=lambda: 1e9 + loop.time(), monotonic=loop.time, metrics=self.metrics, free_places=FreePlaces()
+            timing=TIMING,
+            now=lambda: 1e9 + loop.time(),
+            monotonic=loop.time,
+            metrics=self.metrics,
+            free_places=FreePlaces(),
+            background=Background(),
         )
         self.moves = CallMoves(self.deps, self.documents, self.streams, SimpleNamespace())  # type: ignore[arg-type]
 
@@ -274,7 +280,7 @@ async def test_moves_whose_relay_dies_in_the_gap_are_started_again_after_the_old
     async def tell(*_: object) -> None:
         pass
 
-    async def create_stream(_: str, wanted: CallDocument) -> CallDocument:
+    async def create_stream(_: str, wanted: CallDocument, __: object) -> CallDocument:
         restarted.append(wanted.generation)
         return wanted
 

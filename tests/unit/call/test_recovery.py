@@ -1,7 +1,9 @@
-"""A call whose relay is gone, while Sync or Twilio cannot be had: the attempt counts, and the call is not left alone."""
+"""Calls whose relay is gone: how many are started again at once, what their agents are told, and what is done while Sync or Twilio cannot
+be had."""
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,14 +12,17 @@ import pytest
 from unit.sync.documents import CALL, document
 from voiceassist_crds.messages import CallDocument, CallState
 from voiceassist_relay.call import recovery
+from voiceassist_relay.call.background import Background
 from voiceassist_relay.call.dependencies import Timing
 from voiceassist_relay.call.peer_relays import Asked, PeerRelays
-from voiceassist_relay.call.recovery import StreamCallbacks, StreamEvent
+from voiceassist_relay.call.recovery import AT_ONCE, StreamCallbacks, StreamEvent, read_event
 from voiceassist_relay.call.relay_watch import Awaited
-from voiceassist_relay.errors import TwilioError, TwilioUnclear, UnknownCallState
+from voiceassist_relay.errors import RequestRefused, TwilioError, TwilioUnclear, UnknownCallState
 from voiceassist_relay.metrics.relay_metrics import RelayMetrics
+from voiceassist_relay.sync.agent_status import Told
 from voiceassist_relay.sync.call_documents import Seen
 from voiceassist_relay.sync.document_rules import STARTING_SECONDS
+from voiceassist_relay.twilio.retry import RetryPolicy
 
 OWNER = "10.0.0.1:9090"
 
@@ -28,9 +33,18 @@ class Rig:
     def __init__(self, found: CallDocument, fault: Exception | None = None) -> None:
         self.found, self.fault = found, fault
         self.created: list[int] = []
+        self.told: list[str] = []
+        self.stopped: list[str] = []
+        self.refusal: RequestRefused | None = None
+        self.background = Background()
         config = SimpleNamespace(twilio=SimpleNamespace(account_sid="AC"))
         deps: Any = SimpleNamespace(
-            timing=Timing(), now=lambda: 1e9, monotonic=lambda: 0.0, metrics=RelayMetrics(), current=lambda: SimpleNamespace(config=config)
+            timing=Timing(),
+            now=lambda: 1e9,
+            monotonic=lambda: 0.0,
+            metrics=RelayMetrics(),
+            current=lambda: SimpleNamespace(config=config),
+            background=self.background,
         )
         self.suspected: list[str] = []
         self.owner = Asked.GONE
@@ -58,14 +72,17 @@ class Rig:
     async def in_progress(self, _: str) -> bool:
         return True
 
-    async def stop_quietly(self, *_: str) -> None:
-        pass
+    async def stop_quietly(self, _: str, reference: str) -> None:
+        self.stopped.append(reference)
 
-    async def tell(self, *_: object) -> None:
-        pass
+    async def tell(self, _: str, __: CallDocument, what: Told) -> None:
+        self.told.append(what[0].value)
 
-    async def create_stream(self, _: str, wanted: CallDocument) -> CallDocument:
+    async def create_stream(self, _: str, wanted: CallDocument, policy: RetryPolicy) -> CallDocument:
+        assert policy is Timing().restart
         self.created.append(wanted.generation)
+        if self.refusal is not None:
+            raise self.refusal
         return wanted
 
     def follow(self, *_: object, **__: object) -> None:
@@ -79,10 +96,117 @@ async def test_recovery_of_a_call_whose_relay_is_gone_and_whose_next_stream_does
     assert rig.created == [2, 3]
     assert await rig.callbacks.not_there_yet(CALL, 2) == Awaited(3, 1e9), "somebody has gone on from there: that one is awaited"
     assert rig.created == [2, 3]
+    assert rig.stopped == [document().stream_sid, f"assist_{CALL}_2"], "the relay may be there after all, and so may the stream"
     rig.found = document(CallState.LIVE, generation=3, owner="10.0.0.2:9090")
     assert await rig.callbacks.not_there_yet(CALL, 3) is None, "it came"
     assert await rig.callbacks.owner_gone(CALL, OWNER, 1e9 - 12) is None
     assert rig.created == [2, 3]
+
+
+class Twilio:
+    """Many calls whose relay is gone; `most` requests were under way at once."""
+
+    def __init__(self, rig: Rig) -> None:
+        self.under_way = self.most = 0
+        self.started: list[str] = []
+        callbacks: Any = rig.callbacks
+        callbacks._streams = callbacks._starts = callbacks._peers = self
+
+    async def _asked(self) -> None:
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        await asyncio.sleep(0.1)
+        self.under_way -= 1
+
+    async def in_progress(self, _: str) -> bool:
+        await self._asked()
+        return True
+
+    async def has(self, *_: object) -> Asked:
+        await asyncio.sleep(2)
+        return Asked.UNKNOWN
+
+    async def stop_quietly(self, *_: str) -> None:
+        await self._asked()
+
+    async def create_stream(self, call_sid: str, wanted: CallDocument, _: RetryPolicy) -> CallDocument:
+        await self._asked()
+        self.started.append(call_sid)
+        return wanted
+
+    def follow(self, *_: object, **__: object) -> None:
+        pass
+
+
+@pytest.mark.looptime
+async def test_recovery_of_a_relays_many_calls_is_spread_and_waits_for_no_relay_that_is_silent() -> None:
+    rig = Rig(document(CallState.LIVE, owner=OWNER))
+    twilio, calls = Twilio(rig), [f"CA{number:032x}" for number in range(150)]
+    began = asyncio.get_running_loop().time()
+    for call in calls:
+        event = StreamEvent("AC", call, document().stream_name, "stream-error", "31921")
+        rig.found = document(CallState.LIVE, owner=OWNER)
+        assert rig.callbacks.accept(event, call)
+
+    async def same(_: str, __: CallDocument, ___: Seen) -> bool:
+        return True
+
+    rig.write = same  # type: ignore[method-assign]
+    await rig.background.idle()
+    assert sorted(twilio.started) == calls
+    assert twilio.most == AT_ONCE
+    assert asyncio.get_running_loop().time() - began < 2 + 3 * 0.1 * (len(calls) / AT_ONCE + 1), "what others are asked keeps no place"
+
+
+@pytest.mark.parametrize(
+    ("code", "then", "told"),
+    [
+        ("superseded", CallState.STARTING, []),
+        ("call_ended", CallState.LOST, ["stopped"]),
+        ("twilio_busy", CallState.LOST, ["lost"]),
+        ("twilio_busy", CallState.STOPPED, []),
+    ],
+)
+async def test_recovery_that_is_refused_is_told_unless_somebody_asked_for_something_else(
+    code: str, then: CallState, told: list[str]
+) -> None:
+    rig = Rig(document(CallState.STARTING))
+    rig.refusal = RequestRefused(409, code, "", "")
+    create = rig.create_stream
+
+    async def meanwhile(call_sid: str, wanted: CallDocument, policy: RetryPolicy) -> CallDocument:
+        rig.found = document(then, generation=wanted.generation)
+        return await create(call_sid, wanted, policy)
+
+    rig.create_stream = meanwhile  # type: ignore[method-assign]
+    await rig.callbacks._work_on(StreamEvent("AC", CALL, rig.found.stream_name, "stream-error", "31920"))
+    assert (rig.created, rig.told) == ([2], told)
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "lost_at"),
+    [
+        ("2001-09-09T01:46:37.500Z", 1e9 - 2.5),
+        ("2001-09-09T03:46:37.500+02:00", 1e9 - 2.5),
+        ("2001-09-09T01:46:37.500", 1e9),
+        ("2001-09-09T01:44:00Z", 1e9),
+        ("2001-09-09T01:46:41Z", 1e9),
+        ("yesterday", 1e9),
+        ("", 1e9),
+    ],
+)
+async def test_recovery_counts_from_when_twilio_saw_the_streams_end(timestamp: str, lost_at: float) -> None:
+    """Not from when its callback was worked on: with many at once that is later."""
+    rig = Rig(document(CallState.LIVE, owner=OWNER))
+    gone: Any = SimpleNamespace(has=has_gone)
+    rig.callbacks._peers = gone
+    form = {"AccountSid": "AC", "CallSid": CALL, "StreamName": document().stream_name, "StreamEvent": "stream-error"}
+    await rig.callbacks._work_on(read_event(form | {"Timestamp": timestamp}))
+    assert (rig.found.state, rig.found.lost_at) == (CallState.STARTING, lost_at)
+
+
+async def has_gone(*_: object) -> Asked:
+    return Asked.GONE
 
 
 async def test_recovery_waits_longer_until_the_balancer_leads_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:

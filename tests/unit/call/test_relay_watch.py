@@ -60,8 +60,11 @@ class Rig:
     def __init__(self, calls: int, recovery: Recovery, limit: int = 2048) -> None:
         loop = asyncio.get_running_loop()
         self.background, self.recovery = Background(limit), recovery
+        self.stood_still = 0.0
         self.peers = Peers([f"CA{number}" for number in range(calls)])
-        deps: Any = SimpleNamespace(background=self.background, monotonic=loop.time, now=lambda: 1e9 + loop.time(), timing=Timing())
+        deps: Any = SimpleNamespace(
+            background=self.background, monotonic=lambda: loop.time() + self.stood_still, now=lambda: 1e9 + loop.time(), timing=Timing()
+        )
         self.others = OtherRelays(OWN)
         self.others.told(f"{OWN},{OTHER}", loop.time())
         self.watch = RelayWatch(deps, self.others, self.peers, recovery)  # type: ignore[arg-type]
@@ -163,3 +166,15 @@ async def test_relay_watch_what_there_was_no_place_for_is_looked_after_later() -
     await rig.lose(Asked.GONE)
     await rig.end()
     assert len(rig.recovery.at) == 2
+
+
+async def test_relay_watch_that_stood_still_itself_blames_nobody_for_that() -> None:
+    rig = Rig(1, Recovery(None))
+    await asyncio.sleep(3)
+    rig.peers.answer = Asked.UNKNOWN
+    rig.stood_still = 30.0
+    await asyncio.sleep(8)
+    assert rig.recovery.at == {}
+    while not rig.recovery.at:
+        await asyncio.sleep(0.1)
+    await rig.end()

@@ -466,3 +466,5 @@ def test_document_rules_when_a_call_was_last_heard_is_kept_until_it_is_heard_aga
     assert later.document.lost_at == NOW + 70
     by_hand = start(document(CallState.LOST, lost_at=NOW - 500))
     assert by_hand.document.lost_at == 0, "what the agent starts anew is none of it"
+    quicker = start(document(CallState.LIVE), owner_gone=True)
+    assert quicker.document.lost_at == NOW, "but where the agent is quicker than the relays, the call was heard until then"

@@ -66,6 +66,7 @@ class Relays(RuleBasedStateMachine):
         self.callbacks: list[tuple[str, str]] = []
         self.cuts: list[str] = []  # streams whose relay lost the socket, and has to have them started again
         self.highest = 0
+        self.paused: bool | None = None  # what was asked last of the call that runs; None: nothing
 
     def write(self, over: int, wanted: CallDocument) -> bool:
         if over != self.revision:
@@ -248,6 +249,7 @@ class Relays(RuleBasedStateMachine):
     def a_stop_arrives(self, worker: str) -> None:
         decision = decide_stop(self.stored, worker=worker)
         if isinstance(decision, Stop):
+            self.paused = None
             if decision.changed:
                 assert self.write(self.revision, decision.document)
             if decision.document.stream_name in self.streams:
@@ -256,14 +258,20 @@ class Relays(RuleBasedStateMachine):
     @rule(worker=st.sampled_from([ANN, BOB]), paused=st.booleans())
     def a_pause_arrives(self, worker: str, paused: bool) -> None:
         decision = decide_paused(self.stored, paused, worker=worker)
-        if isinstance(decision, SetPaused) and decision.changed:
-            assert self.write(self.revision, decision.document)
+        if isinstance(decision, SetPaused):
+            self.paused = paused
+            assert not decision.changed or self.write(self.revision, decision.document)
 
     @invariant()
     def a_generation_has_one_stream(self) -> None:
         assert all(count == 1 for count in self.created.values())
         generations = list(self.live.values())
         assert len(set(generations)) == len(generations)
+
+    @invariant()
+    def a_pause_outlives_every_restart(self) -> None:
+        if self.paused is not None:
+            assert self.running().paused is self.paused
 
     @invariant()
     def generations_only_grow(self) -> None:

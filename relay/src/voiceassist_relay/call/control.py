@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from voiceassist_crds.messages import CallDocument, CallState
@@ -9,7 +10,7 @@ from voiceassist_crds.messages import CallDocument, CallState
 from ..errors import RequestRefused, TwilioError
 from ..sync.agent_status import STOPPED, AgentStatus
 from ..sync.call_documents import CallDocuments
-from ..sync.document_rules import NotRunning, NotYours, SetPaused, Stop, Succession, decide_paused, decide_stop
+from ..sync.document_rules import NotRunning, NotYours, SetPaused, Stop, Succession, decide_paused, decide_stop, is_running
 from ..twilio.call_streams import TwilioStreams
 from ..twilio.error_answers import stop_failed
 from ..twilio.person import Person
@@ -18,6 +19,7 @@ from .dependencies import FunctionDependencies
 from .peer_relays import Asked, PeerRelays
 from .start import StreamStarter, shown_state
 
+_LOOK_SECONDS = 0.25
 _OWNERS = 3
 """Relays that are asked in turn while a call moves on and on."""
 
@@ -62,9 +64,8 @@ class StreamControl:
                     await self._streams.stop(call_sid, document)
                 except TwilioError as error:
                     raise stop_failed(error, self._deps.current().secrets) from error
-                if before is not None and before.state in {CallState.STARTING, CallState.LOST}:
-                    # No relay has the audio, so none tells the agent.
-                    self._deps.background.spawn("tell stopped", self._status.tell(call_sid, document, STOPPED))
+                if before is not None and decision.changed:
+                    self._deps.background.spawn("tell stopped", self._tell_stopped(call_sid, before, document))
                 return {"state": "stopped", "callSid": call_sid, "generation": document.generation}
 
     async def set_paused(self, call_sid: str, person: Person, paused: bool) -> dict[str, Any]:
@@ -84,22 +85,41 @@ class StreamControl:
             case NotYours():
                 raise not_in_the_call(action)
             case SetPaused(document=document, tell=tell):
-                if tell and not await self._told(call_sid, document, action):
-                    raise _not_told(action)
+                if tell:
+                    document = await self._told(call_sid, document, action)
                 shown = {"state": shown_state(document), "callSid": call_sid, "generation": document.generation}
                 # Without audio at any relay it is in the Document, which every relay reads before a byte goes to the model.
-                return {**shown, "confirmed": tell}
+                return {**shown, "confirmed": document.state is CallState.LIVE}
 
-    async def _told(self, call_sid: str, document: CallDocument, action: str) -> bool:
-        """Whether the relay that has the audio did it; one that has just handed the call over says so, and its successor is asked."""
-        for _ in range(_OWNERS):
-            if await self._peers.tell(call_sid, document, action) is Asked.DONE:
-                return True
-            seen = await self._documents.read(call_sid)
-            if seen is None or seen.document.state is not CallState.LIVE or seen.document.owner == document.owner:
-                return False
-            document = seen.document
-        return False
+    async def _tell_stopped(self, call_sid: str, before: CallDocument, stopped: CallDocument) -> None:
+        """The relay with the audio tells the agent, unless there is none, or it is no more."""
+        if before.state is CallState.LIVE and await self._peers.has(call_sid, before) not in {Asked.GONE, Asked.UNKNOWN}:
+            return
+        await self._status.tell(call_sid, stopped, STOPPED)
+
+    async def _told(self, call_sid: str, document: CallDocument, action: str) -> CallDocument:
+        """The Document as it is when the relay that has the audio has done it, or when none has it. One that has just handed the call
+        over says so, and its successor is asked; a call whose relay is gone is waited for, for it is about to be started again. Raises
+        RequestRefused."""
+        deadline = self._deps.monotonic() + self._deps.timing.restarted_seconds
+        owners = 0
+        while owners < _OWNERS:
+            asked, owner = await self._peers.tell(call_sid, document, action), document.owner
+            owners += 1
+            if asked is Asked.DONE:
+                return document
+            while document.owner == owner:
+                seen = await self._documents.read(call_sid)
+                if seen is None or not is_running(seen.document):
+                    raise _not_told(action)
+                document = seen.document
+                if document.state is CallState.STARTING:
+                    return document
+                if document.owner == owner:
+                    if asked is not Asked.GONE or self._deps.monotonic() >= deadline:
+                        raise _not_told(action)
+                    await asyncio.sleep(_LOOK_SECONDS)
+        raise _not_told(action)
 
     async def _decide_stop(
         self, call_sid: str, person: Person, *, settled: bool

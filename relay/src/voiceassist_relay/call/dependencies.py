@@ -30,6 +30,7 @@ SUFFIX_CHARS: Final = 16
 _ALPHABET: Final = string.ascii_letters + string.digits
 _ASK: Final = RetryPolicy(first=0.1, longest=1.0, attempts=8, longest_asked=2.0, within=8.0)
 _FOLLOW: Final = RetryPolicy(first=0.2, longest=4.0, attempts=None, within=180.0)
+_RESTART: Final = RetryPolicy(first=0.2, longest=4.0, attempts=None, within=60.0)
 _MOVE_AGAIN: Final = RetryPolicy(first=1.0, longest=20.0, attempts=None)
 _GAP_AGAIN: Final = RetryPolicy(first=0.2, longest=1.0, attempts=None)
 _STREAM_RATE: Final = Rate(per_second=5.0, burst=20)
@@ -124,6 +125,10 @@ class Timing:
     """For the relay that saw a stream end to write so itself, before a callback says the same."""
     restart_seconds: tuple[float, ...] = (1.0, 1.5, 4.0)
     """Before the second automatic start and those after it, so that a full relay, and one that died, has left the balancer."""
+    restart: RetryPolicy = _RESTART
+    """To ask for the next stream of a call whose stream died: many may be asked for at once, and Twilio takes no more for a while."""
+    restarted_seconds: float = 4.0
+    """For a call whose relay is gone to be started again, before its agent is told that a pause has reached nobody."""
     starting_seconds: float = 30.0
     """For a stream that was created to arrive somewhere, before the agent is told that it did not."""
     unknown_state_seconds: float = 30.0

@@ -10,6 +10,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 import structlog
@@ -28,7 +29,7 @@ from ..twilio.call_streams import TwilioStreams
 from .dependencies import FunctionDependencies
 from .peer_relays import Asked, PeerRelays
 from .relay_watch import Awaited
-from .start import StreamStarter
+from .start import SUPERSEDED, StreamStarter
 
 STOPPED_EVENT: Final = "stream-stopped"
 ERROR_EVENT: Final = "stream-error"
@@ -38,7 +39,11 @@ GONE_EVENT: Final = "gone"
 """None of Twilio's: the relay that had the call is no more; its address is where a stream's error is told else."""
 WARNING: Final = "31930"
 """Twilio threw audio away because we read too slowly; the stream goes on."""
+LATE_SECONDS: Final = 60.0
+"""A moment longer ago, or still to come, is of a clock that differs: what it tells does not count."""
 MAX_REMEMBERED: Final = 4096
+AT_ONCE: Final = 16
+"""Calls for which this relay asks Twilio at the same time: a relay that dies with 150 sends as many callbacks in one moment."""
 
 log = structlog.get_logger("voiceassist.functions")
 
@@ -53,7 +58,7 @@ class StreamEvent:
     event: str
     error: str
     since: float = 0.0
-    """For GONE_EVENT: epoch seconds when that relay last answered."""
+    """Epoch seconds of the event by whoever saw it; for GONE_EVENT when that relay last answered. 0: not known."""
 
     @property
     def matters(self) -> bool:
@@ -67,7 +72,18 @@ def read_event(form: dict[str, str]) -> StreamEvent:
     def text(name: str) -> str:
         return form.get(name, "")[:400]
 
-    return StreamEvent(text("AccountSid"), text("CallSid"), text("StreamName"), text("StreamEvent"), text("StreamError"))
+    return StreamEvent(
+        text("AccountSid"), text("CallSid"), text("StreamName"), text("StreamEvent"), text("StreamError"), _epoch(text("Timestamp"))
+    )
+
+
+def _epoch(timestamp: str) -> float:
+    """ISO 8601, with an offset, as epoch seconds; 0 for anything else."""
+    try:
+        moment = datetime.fromisoformat(timestamp)
+    except ValueError:
+        return 0.0
+    return moment.timestamp() if moment.tzinfo is not None else 0.0
 
 
 class StreamCallbacks:
@@ -87,6 +103,7 @@ class StreamCallbacks:
         self._deps, self._documents, self._streams = deps, documents, streams
         self._status, self._peers, self._starts, self._suspect = status, peers, starts, suspect
         self._known: OrderedDict[str, None] = OrderedDict()
+        self._slots = asyncio.Semaphore(AT_ONCE)
 
     def accept(self, event: StreamEvent, idempotency_token: str) -> bool:
         """Takes a verified callback; False when there is too much to do. One that was seen here before changes nothing."""
@@ -106,7 +123,9 @@ class StreamCallbacks:
     def cut(self, call_sid: str, stream_name: str) -> bool:
         """This relay lost the socket of a live stream that nobody had asked to end; False when there is too much to do."""
         account = self._deps.current().config.twilio.account_sid
-        return self._deps.background.spawn("stream cut", self._handle(StreamEvent(account, call_sid, stream_name, CUT_EVENT, "")))
+        return self._deps.background.spawn(
+            "stream cut", self._handle(StreamEvent(account, call_sid, stream_name, CUT_EVENT, "", self._deps.now()))
+        )
 
     async def owner_gone(self, call_sid: str, owner: str, since: float) -> Awaited | None:
         """The relay `owner` (host:port) had this call, and is no more since then (epoch seconds): it is started again. Returns the stream
@@ -182,11 +201,12 @@ class StreamCallbacks:
 
     def _decide(self, event: StreamEvent, seen: Seen | None, *, owner_gone: bool = False) -> Ignore | Restart | TellAgent:
         document, now = seen.document if seen else None, self._deps.now()
+        since = event.since if now - LATE_SECONDS <= event.since <= now else now
         if event.event == CUT_EVENT:
-            return stream_cut(document, event.stream_name, call_sid=event.call_sid, now=now)
+            return stream_cut(document, event.stream_name, call_sid=event.call_sid, now=now, since=since)
         if event.event == GONE_EVENT:
             return by_owner(document, event.error, call_sid=event.call_sid, now=now, since=event.since)
-        return stream_died(document, event.stream_name, event.event, call_sid=event.call_sid, now=now, owner_gone=owner_gone)
+        return stream_died(document, event.stream_name, event.event, call_sid=event.call_sid, now=now, since=since, owner_gone=owner_gone)
 
     async def _wait(self, event: StreamEvent, document: CallDocument) -> bool:
         """Waits where waiting helps; tells whether it did."""
@@ -202,7 +222,9 @@ class StreamCallbacks:
 
     async def _carry_out(self, event: StreamEvent, seen: Seen, decision: Ignore | Restart | TellAgent) -> bool:
         """Writes what was decided and acts on it; False if it is to be decided anew: the Document has changed, or may have."""
-        goes_on, owner_gone = await self._streams.in_progress(event.call_sid), event.event == GONE_EVENT
+        owner_gone = event.event == GONE_EVENT
+        async with self._slots:
+            goes_on = await self._streams.in_progress(event.call_sid)
         if goes_on and isinstance(decision, TellAgent) and not decision.restarts_used_up:
             asked = await self._peers.has(event.call_sid, seen.document)
             if asked is Asked.DONE and in_gap(seen.document):
@@ -212,17 +234,11 @@ class StreamCallbacks:
                 self._suspect(seen.document.owner)
             owner_gone = asked in {Asked.GONE, Asked.UNKNOWN}  # that stream is over, wherever it was: who cannot be asked does not have it
             decision = self._decide(event, seen, owner_gone=owner_gone)
+        if isinstance(decision, Restart) and goes_on:
+            async with self._slots:
+                return await self._start_again(event.call_sid, seen, decision.document, owner_gone=owner_gone)
         was_live = seen.document.state is not CallState.STARTING
         match decision:
-            case Restart(document=again) if goes_on:
-                if not await self._documents.write(event.call_sid, again, seen):
-                    return False
-                if owner_gone:
-                    self._deps.metrics.stream_lost("relay")  # no relay is left that would count it
-                    await self._status.tell(event.call_sid, seen.document, CUT)
-                if was_live:
-                    await self._streams.stop_quietly(event.call_sid, seen.document.stream_sid or seen.document.stream_name)
-                await self._restart(event.call_sid, again)
             case Restart(gone=gone):
                 if not await self._documents.write(event.call_sid, gone, seen):
                     return False
@@ -237,14 +253,31 @@ class StreamCallbacks:
                 return await self._lost(event, seen, lost, goes_on)
         return True
 
+    async def _start_again(self, call_sid: str, seen: Seen, again: CallDocument, *, owner_gone: bool) -> bool:
+        """Asks for the next stream; False if somebody else was quicker."""
+        before = seen.document
+        if not await self._documents.write(call_sid, again, seen):
+            return False
+        if owner_gone:
+            self._deps.metrics.stream_lost("relay")  # no relay is left that would count it
+            self._deps.background.spawn("tell cut", self._status.tell(call_sid, before, CUT))
+        if before.state is not CallState.STARTING:
+            await self._streams.stop_quietly(call_sid, before.stream_sid or before.stream_name)
+        await self._restart(call_sid, again)
+        return True
+
     async def _restart(self, call_sid: str, document: CallDocument) -> None:
         try:
-            created = await self._starts.create_stream(call_sid, document)
+            created = await self._starts.create_stream(call_sid, document, self._deps.timing.restart)
         except RequestRefused as refused:
+            if refused.code == SUPERSEDED:
+                return  # stopped, or started by somebody else: there is nothing to tell
             over = refused.code == "call_ended"
             self._deps.metrics.stream_restarted("call_over" if over else "refused")
             log.warning("stream not started again", call=call_hash(call_sid), code=refused.code)
-            await self._status.tell(call_sid, document, CALL_ENDED if over else NOT_CONNECTED)
+            seen = await self._documents.read(call_sid)
+            if seen is not None and seen.document.generation == document.generation and seen.document.state is CallState.LOST:
+                await self._status.tell(call_sid, document, CALL_ENDED if over else NOT_CONNECTED)
             return
         self._deps.metrics.stream_restarted("started")
         self._starts.follow(call_sid, created, created=True)

@@ -10,7 +10,7 @@ import asyncio
 import random
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
@@ -42,6 +42,7 @@ from ..sync.document_rules import (
 from ..twilio.call_streams import TwilioStreams
 from ..twilio.error_answers import stream_refused
 from ..twilio.person import Person
+from ..twilio.retry import RetryPolicy
 from ..twilio.taskrouter import Assignments
 from .access import held_by_another
 from .dependencies import FunctionDependencies
@@ -50,6 +51,8 @@ from .peer_relays import Asked, PeerRelays
 log = structlog.get_logger("voiceassist.functions")
 
 Decision = Create | AlreadyRunning | TakeOver | ChangeWorker | Waits
+SUPERSEDED: Final = "superseded"
+"""Code of the refusal where a call was stopped, or started by somebody else, while its stream was asked for."""
 _NAME_IN_USE = 409
 
 
@@ -174,18 +177,19 @@ class StreamStarter:
         await self._status.make_readable(call_sid, person.identity, self._deps.timing.ask)
         return Started(call_sid, document, Outcome.WATCHING)
 
-    async def create_stream(self, call_sid: str, document: CallDocument) -> CallDocument:
-        """Creates the stream of a generation that the caller has just written, and of the next ones while that stays unclear.
+    async def create_stream(self, call_sid: str, document: CallDocument, policy: RetryPolicy | None = None) -> CallDocument:
+        """Creates the stream of a generation that the caller has just written, and of the next ones while that stays unclear; with the
+        patience of who waits at a browser, if none is given.
 
         Returns the Document whose stream was created. Raises RequestRefused, UnknownCallState; the Document then says lost (or what
         somebody else has made of it), so that a later start works.
         """
-        loop, policy, failures = asyncio.get_running_loop(), self._deps.timing.ask, 0
+        loop, policy, failures = asyncio.get_running_loop(), policy or self._deps.timing.ask, 0
         began = loop.time()
         try:
             while True:
                 try:
-                    await self._streams.create(call_sid, document)
+                    await self._streams.create(call_sid, document, policy=policy)
                 except (TwilioUnclear, TwilioRefused) as error:
                     if isinstance(error, TwilioRefused) and error.status != _NAME_IN_USE:
                         raise
@@ -279,7 +283,7 @@ class StreamStarter:
         if isinstance(decision, CallDocument | AlreadyRunning):
             return decision
         raise RequestRefused(
-            409, "superseded", "callSid: the assist was stopped or started again meanwhile.", "Start it again if it does not run."
+            409, SUPERSEDED, "callSid: the assist was stopped or started again meanwhile.", "Start it again if it does not run."
         )
 
     async def _give_up(self, call_sid: str, generation: int) -> CallDocument | None:

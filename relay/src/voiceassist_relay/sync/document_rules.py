@@ -199,7 +199,8 @@ def decide_start(
         return ChangeWorker(_in_charge(document, worker, identity, task_sid, sync_stream), document)
     again = _in_charge(_next_generation(document, call_sid, now), worker, identity, task_sid, sync_stream)
     paused = document.paused and document.state is not CallState.STOPPED
-    return TakeOver(again.model_copy(update={"restarts": 0, "deaths": 0, "paused": paused}), document)
+    lost_at = now if document.state is CallState.LIVE else again.lost_at
+    return TakeOver(again.model_copy(update={"restarts": 0, "deaths": 0, "paused": paused, "lost_at": lost_at}), document)
 
 
 def _in_charge(document: CallDocument, worker: str, identity: str, task_sid: str, sync_stream: str) -> CallDocument:
@@ -316,9 +317,16 @@ def ended(document: CallDocument, lost: bool, seq: int, *, generation: int) -> C
 
 
 def stream_died(
-    document: CallDocument | None, name: str, event: str, *, call_sid: str, now: float, owner_gone: bool = False
+    document: CallDocument | None,
+    name: str,
+    event: str,
+    *,
+    call_sid: str,
+    now: float,
+    since: float | None = None,
+    owner_gone: bool = False,
 ) -> Ignore | Restart | TellAgent:
-    """Twilio's status callback: stream `name` had `event` (stream-started, stream-stopped, stream-error).
+    """Twilio's status callback: stream `name` had `event` (stream-started, stream-stopped, stream-error), at the moment `since`.
 
     A live stream whose relay is there is that relay's to tell of; with `owner_gone` the call goes on at another.
     """
@@ -328,14 +336,17 @@ def stream_died(
         return Ignore()
     if document.state is CallState.LIVE and not owner_gone:
         return TellAgent(document.model_copy(update={"state": CallState.LOST}), restarts_used_up=False)
-    return _start_again(document, call_sid, now)
+    return _start_again(document, call_sid, now, since)
 
 
-def stream_cut(document: CallDocument | None, name: str, *, call_sid: str, now: float) -> Ignore | Restart | TellAgent:
-    """The relay with the audio lost the socket of stream `name`, which nobody had asked to end. It may have written that already."""
+def stream_cut(
+    document: CallDocument | None, name: str, *, call_sid: str, now: float, since: float | None = None
+) -> Ignore | Restart | TellAgent:
+    """The relay with the audio lost the socket of stream `name` at `since`, which nobody had asked to end. It may have written that
+    already."""
     if document is None or document.stream_name != name or document.state not in {CallState.LIVE, CallState.LOST}:
         return Ignore()
-    return _start_again(document, call_sid, now)
+    return _start_again(document, call_sid, now, since)
 
 
 def owner_gone(document: CallDocument | None, owner: str, *, call_sid: str, now: float, since: float) -> Ignore | Restart | TellAgent:

@@ -40,8 +40,9 @@ class TwilioStreams:
         self._policy = policy
         self._stop_seconds = stop_seconds
 
-    async def create(self, call_sid: str, document: CallDocument, *, moved: bool = False) -> str:
-        """Creates the stream of the Document's generation, once: only a 429 is repeated, since nothing was done then.
+    async def create(self, call_sid: str, document: CallDocument, *, moved: bool = False, policy: RetryPolicy | None = None) -> str:
+        """Creates the stream of the Document's generation, once: only a 429 is repeated, since nothing was done then; by `policy`, else
+        as for a browser that waits.
 
         `moved`: another relay has the call, or had it, and hands it over to the one to which the stream comes.
 
@@ -49,7 +50,9 @@ class TwilioStreams:
         """
         form = self._form(call_sid, document, moved)
         path = f"{self._calls()}/{segment(call_sid)}/Streams.json"
-        answer = await retrying(self._policy, lambda: self._rest.request("media_create", "api", "POST", path, form=form), idempotent=False)
+        answer = await retrying(
+            policy or self._policy, lambda: self._rest.request("media_create", "api", "POST", path, form=form), idempotent=False
+        )
         return str(answer.body.get("sid") or "")
 
     async def stop(self, call_sid: str, document: CallDocument) -> None:

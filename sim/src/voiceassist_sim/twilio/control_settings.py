@@ -37,14 +37,15 @@ def settings_json(account: Account) -> dict[str, Any]:
         "maxForkedTracks": account.settings.max_forked_tracks,
         "apiKeys": list(account.credentials.keys),
         "hasSecondaryAuthToken": account.credentials.auth_token_secondary is not None,
-        "connectTo": {host: f"{address}:{port}" for host, (address, port) in account.connect_to.items()},
+        "connectTo": {host: _addresses(account, host) for host in account.connect_to},
     }
 
 
 def change_settings(account: Account, given: Mapping[str, Any]) -> None:
     """Change the settings that are given; nothing changes unless all of them fit.
 
-    ``apiKeys`` maps SIDs to secrets (null deletes a key); ``connectTo`` maps hosts to ``ADDRESS:PORT`` (null deletes an entry);
+    ``apiKeys`` maps SIDs to secrets (null deletes a key); ``connectTo`` maps hosts to ``ADDRESS:PORT``, or to several with
+    commas between them, among which chance decides at each dial (null deletes an entry);
     ``sync`` maps a rate's name to ``{"per_second", "burst_seconds"}`` and a bound's name to a number; ``serverless`` maps its fields to
     values.
     """
@@ -57,7 +58,7 @@ def change_settings(account: Account, given: Mapping[str, Any]) -> None:
     if given.get("suspended") not in (None, *SUSPENDED_CODES):
         raise bad_parameter(f"suspended must be null or one of {', '.join(map(str, SUSPENDED_CODES))}")
     keys = _texts(given, "apiKeys")
-    hosts = {host: None if text is None else parse_address(text) for host, text in _texts(given, "connectTo").items()}
+    hosts = {host: [] if text is None else list(map(parse_address, text.split(","))) for host, text in _texts(given, "connectTo").items()}
     most = {name: _count(given[name], name) for name in ("maxConcurrentRequests", "maxForkedTracks") if name in given}
     tokens = {name: _token(given[name], name) for name in ("authToken", "authTokenSecondary") if name in given}
 
@@ -73,17 +74,23 @@ def change_settings(account: Account, given: Mapping[str, Any]) -> None:
             account.remove_api_key(sid)
         else:
             account.set_api_key(sid, secret)
-    for host, address in hosts.items():
-        if address is None:
-            account.connect_to.pop(host, None)
+    for host, addresses in hosts.items():
+        account.streams.dialer.beside[host] = tuple(addresses[1:])
+        if addresses:
+            account.connect_to[host] = addresses[0]
         else:
-            account.connect_to[host] = address
+            account.connect_to.pop(host, None)
     if "maxConcurrentRequests" in most:
         account.settings.max_concurrent_requests = most["maxConcurrentRequests"]
     account.settings.max_forked_tracks = most.get("maxForkedTracks") or account.settings.max_forked_tracks
     credentials = account.credentials
     primary = tokens.get("authToken") or credentials.auth_token
     account.set_auth_tokens(primary, tokens.get("authTokenSecondary", credentials.auth_token_secondary))
+
+
+def _addresses(account: Account, host: str) -> str:
+    targets = (account.connect_to[host], *account.streams.dialer.beside.get(host, ()))
+    return ",".join(f"{address}:{port}" for address, port in targets)
 
 
 def parse_address(text: str) -> tuple[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import socket
 import ssl
 from collections.abc import Mapping
@@ -25,7 +26,8 @@ class TlsArguments(TypedDict, total=False):
 class Dialer:
     """Where public names lead on this machine, and how.
 
-    ``connect_to`` maps ``host`` or ``host:port`` to an address and port; it is read at every dial, so it may change. Without
+    ``connect_to`` maps ``host`` or ``host:port`` to an address and port; it is read at every dial, so it may change. With further
+    addresses in ``beside``, by the same name, chance decides, the same each time, as a balancer does that knows who is well. Without
     an entry a dial fails like a refused connection: nothing leaves the machine. With ``ca`` (a PEM file) connections for ``wss`` and
     ``https`` use TLS, verified against that file alone for the public name; without it they are plain, as behind an ingress that ends
     TLS. Timeouts in seconds.
@@ -41,6 +43,8 @@ class Dialer:
         callback_timeout: float = 10.0,
     ) -> None:
         self.connect_to = connect_to
+        self.beside: dict[str, tuple[tuple[str, int], ...]] = {}
+        self._chance = random.Random(0)
         self.connect_timeout = connect_timeout
         self.handshake_timeout = handshake_timeout
         self.callback_timeout = callback_timeout
@@ -49,7 +53,11 @@ class Dialer:
     def target(self, host: str, port: int) -> tuple[str, int] | None:
         """The address and port for a public name, ``None`` when there is no entry."""
         host = host.lower()
-        return self.connect_to.get(f"{host}:{port}") or self.connect_to.get(host)
+        for name in (f"{host}:{port}", host):
+            if name in self.connect_to:
+                targets = (self.connect_to[name], *self.beside.get(name, ()))
+                return self._chance.choice(targets)
+        return None
 
     def tls(self, host: str) -> TlsArguments:
         """How a connection to a secure address is wrapped: TLS with this server name, or not at all without a CA."""

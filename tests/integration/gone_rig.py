@@ -1,0 +1,69 @@
+"""For tests of relays that are gone: what the operator tells those that are left, and when an agent's call is live again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from integration.end_to_end_rig import Watch
+from support.eventually import eventually
+from voiceassist_crds import names
+from voiceassist_crds.names import RELAYS_HEADER
+from voiceassist_demo.stage import RelayProcess, Stage
+
+
+def address(relay: RelayProcess) -> str:
+    return relay.private.removeprefix("http://")
+
+
+@asynccontextmanager
+async def told(stage: Stage, relays: Sequence[RelayProcess]) -> AsyncIterator[None]:
+    """As the operator does, every relay that answers is told who does."""
+
+    async def ask(relay: RelayProcess, answering: str) -> bool:
+        try:
+            async with asyncio.timeout(1.5), stage.http.get(f"{relay.private}/status", headers={RELAYS_HEADER: answering}) as answer:
+                return answer.status == 200
+        except (OSError, TimeoutError):
+            return False
+
+    async def run() -> None:
+        answering = list(relays)
+        while True:
+            said = ",".join(address(one) for one in answering)
+            answers = await asyncio.gather(*(ask(one, said) for one in relays))
+            answering = [one for one, well in zip(relays, answers, strict=True) if well]
+            await asyncio.sleep(5 if len(answering) == len(relays) else 1)
+
+    task = asyncio.create_task(run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def started_again(watch: Watch, calls: Sequence[dict[str, object]]) -> bool:
+    """Whether each agent was told that the stream was lost, and then that it is live."""
+    return all(("reconnecting", "StreamLost") in watch.states(call) and watch.states(call)[-1][0] == "live" for call in calls)
+
+
+async def known(relay: RelayProcess, other: RelayProcess, calls: int) -> None:
+    """Waits until another relay has told this one that it has so many calls."""
+
+    def told_calls() -> bool:
+        lines = [json.loads(line) for line in relay.child.log.read_text().splitlines()]
+        found = [line for line in lines if line.get("event") == "another relay tells its calls" and line["relay"] == address(other)]
+        return any(line["calls"] == calls for line in found)
+
+    await eventually(told_calls, what="the other relay's calls are known")
+
+
+def live_again_at(watch: Watch, call: Mapping[str, Any]) -> float | None:
+    """When (epoch seconds) the call's Map first said that a later generation is live."""
+    name = names.suggestions_map(call["callSid"])
+    of_status = [e for e in watch.events if e["type"] == "sync" and e["uniqueName"] == name and e.get("key") == names.STATUS_KEY]
+    return next((float(e["at"]) for e in of_status if e["data"]["state"] == "live" and e["data"]["generation"] > 1), None)
