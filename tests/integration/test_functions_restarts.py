@@ -101,6 +101,21 @@ async def test_a_pause_in_the_middle_of_a_restart_is_kept(moment: str) -> None:
         one_stream(restart.rig, restart.call)
 
 
+async def test_a_pause_is_answered_as_soon_as_no_relay_has_the_call() -> None:
+    async with restarted("noticed") as restart:
+        rig = restart.rig
+        rig.twilio.set_faults(MOMENTS["asked for"])
+        asked = asyncio.create_task(restart.act("pause"))
+        await eventually(lambda: (found := rig.document(restart.call.call_sid)) and found.paused, what="it is written")
+        rig.twilio.holds.release()
+        status, answer = await asked
+        assert (status, answer["state"], answer["confirmed"]) == (200, "paused", False), answer
+        assert restart.other.held.find(restart.call.call_sid) is None
+        await rig.twilio.holds.reached(1)
+        await restart.goes_on()
+        assert (await restart.held()).document.paused
+
+
 @pytest.mark.parametrize("moment", MOMENTS)
 async def test_a_start_in_the_middle_of_a_restart_makes_no_second_stream(moment: str) -> None:
     async with restarted(moment) as restart:

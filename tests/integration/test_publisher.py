@@ -17,6 +17,7 @@ from voiceassist_crds.names import call_document, suggestion_key, suggestions_ma
 from voiceassist_relay.config.snapshot import Snapshot
 from voiceassist_relay.sync.receipts import is_for
 from voiceassist_sim.twilio.app import TwilioServer
+from voiceassist_sim.twilio.faults import FaultKind, FaultRule
 from voiceassist_sim.twilio.sync_model import Kind
 
 
@@ -377,6 +378,19 @@ async def test_what_a_restart_goes_on_from_costs_no_write_and_holds_no_spoken_wo
     held = [(found.data, {key: item.data for key, item in found.items.items()}) for found in bench.service.objects.values()]
     assert "question 4" in repr(held)
     assert "spoken" not in repr((held, [change.data for change in journal.changes()]))
+
+
+async def test_what_sync_does_not_tell_in_time_is_gone_on_without(bench: Bench) -> None:
+    call = bench.call()
+    await call.write_document(generation=2)
+    publisher = call.publisher(generation=2)
+    async with running(publisher):
+        await eventually(lambda: bench.found(Kind.MAP, suggestions_map(call.sid)))
+        bench.twilio.set_faults(FaultRule(FaultKind.HANG, "/Items", method="GET"))
+        async with asyncio.timeout(30):
+            assert await publisher.earlier(0.2) is None
+        bench.twilio.set_faults()
+        await publisher.finish(5)
 
 
 @pytest.mark.parametrize("text", ["😀" * 9000, '"\\\n' * 9000, "\x00" * 9000, "half \ud83d of a pair", "漢字 ü \u2028 \u202e"])

@@ -138,6 +138,8 @@ class Publisher:
         self.seq = 0
 
     async def earlier(self, seconds: float) -> list[EarlierSuggestion] | None:
+        if self.earlier_told is None:
+            await asyncio.sleep(seconds)
         return self.earlier_told
 
     async def stored(self, seconds: float) -> bool:

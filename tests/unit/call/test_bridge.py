@@ -262,7 +262,9 @@ async def test_bridge_counts_how_long_a_call_was_not_heard(lost_at: float, moved
     await rig.registry.hang_up_all("drain", 5)
 
 
-async def test_bridge_goes_on_without_the_conversation_where_sync_does_not_tell_it() -> None:
+async def test_bridge_goes_on_without_the_conversation_where_sync_does_not_tell_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert bridge.RECALL_SECONDS <= 2
+    monkeypatch.setattr(bridge, "RECALL_SECONDS", 0.1)
     rig = RegistryRig()
     rig.slow_sync = True
     _, _, model, publisher = rig.call(generation=2)

@@ -36,13 +36,13 @@ class Rig:
         self.told: list[str] = []
         self.stopped: list[str] = []
         self.refusal: RequestRefused | None = None
-        self.background = Background()
+        self.background, self.metrics = Background(), RelayMetrics()
         config = SimpleNamespace(twilio=SimpleNamespace(account_sid="AC"))
         deps: Any = SimpleNamespace(
             timing=Timing(),
             now=lambda: 1e9,
             monotonic=lambda: 0.0,
-            metrics=RelayMetrics(),
+            metrics=self.metrics,
             current=lambda: SimpleNamespace(config=config),
             background=self.background,
         )
@@ -181,6 +181,8 @@ async def test_recovery_that_is_refused_is_told_unless_somebody_asked_for_someth
     rig.create_stream = meanwhile  # type: ignore[method-assign]
     await rig.callbacks._work_on(StreamEvent("AC", CALL, rig.found.stream_name, "stream-error", "31920"))
     assert (rig.created, rig.told) == ([2], told)
+    counted = rig.metrics.registry.get_sample_value("voiceassist_relay_stream_restarts_total", {"outcome": "refused"})
+    assert counted == (code == "twilio_busy")
 
 
 @pytest.mark.parametrize(
