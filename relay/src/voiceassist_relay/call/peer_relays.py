@@ -13,8 +13,9 @@ from typing import Final
 
 import aiohttp
 import structlog
-from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from voiceassist_crds.messages import CallDocument
 from voiceassist_crds.names import CALL_SID_PATTERN, PEER_HEADER, PEER_PROOF_HEADER, is_call_sid
@@ -197,9 +198,8 @@ def proven_path(path: str, body: bytes) -> str:
     return f"{path}#{hashlib.sha256(body).hexdigest()}" if body else path
 
 
-def peer_router(deps: FunctionDependencies) -> APIRouter:
+def peer_routes(deps: FunctionDependencies) -> list[Route]:
     """The private port's routes: GET /calls/{callSid}, POST /calls/{callSid}/pause, /resume and /refresh, for relays with our proof."""
-    router = APIRouter()
 
     async def call(request: Request) -> Response:
         return _answer(deps, request, None)
@@ -207,9 +207,7 @@ def peer_router(deps: FunctionDependencies) -> APIRouter:
     async def act(request: Request) -> Response:
         return _answer(deps, request, request.path_params["action"])
 
-    router.add_api_route("/calls/{call_sid}", call, methods=["GET"], include_in_schema=False, response_model=None)
-    router.add_api_route("/calls/{call_sid}/{action}", act, methods=["POST"], include_in_schema=False, response_model=None)
-    return router
+    return [Route("/calls/{call_sid}", call, methods=["GET"]), Route("/calls/{call_sid}/{action}", act, methods=["POST"])]
 
 
 def _answer(deps: FunctionDependencies, request: Request, action: str | None) -> Response:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from voiceassist_crds.config import Checks
 from voiceassist_crds.names import CALLBACK_PATH, FEEDBACK_PATH, STREAM_PATH, TOKEN_PATH, stream_name
@@ -62,9 +63,9 @@ class Functions:
     def _suspect(self, owner: str) -> None:
         self.watch.suspect(owner)
 
-    def router(self) -> APIRouter:
+    def routes(self) -> list[Route]:
         """The routes. The path prefix is that of the configuration in force at each request."""
-        deps, router = self._deps, APIRouter()
+        deps = self._deps
         endpoints = {
             STREAM_PATH: endpoint(deps, STREAM_PATH, {"POST": self.stream}, for_browsers=True),
             TOKEN_PATH: endpoint(deps, TOKEN_PATH, {"GET": self.token, "POST": self.token}, for_browsers=True),
@@ -72,11 +73,9 @@ class Functions:
             CALLBACK_PATH: endpoint(deps, CALLBACK_PATH, {"POST": self.stream_callback}, for_browsers=False),
         }
         serve = dispatch(deps, endpoints)
-        for path in endpoints:
-            # With a slash at the end too: the framework would redirect those, to an address that it takes from the request.
-            for pattern in (path, path + "/", "/{prefix:path}" + path, "/{prefix:path}" + path + "/"):
-                router.add_api_route(pattern, serve, methods=EVERY_METHOD, include_in_schema=False, response_model=None)
-        return router
+        # With a slash at the end too: the framework would redirect those, to an address that it takes from the request.
+        patterns = [prefix + path + end for path in endpoints for prefix in ("", "/{prefix:path}") for end in ("", "/")]
+        return [Route(pattern, serve, methods=EVERY_METHOD) for pattern in patterns]
 
     async def stream(self, request: Request) -> Response:
         """POST /stream."""

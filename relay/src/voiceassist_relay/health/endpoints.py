@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from http import HTTPStatus
 
-from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from voiceassist_crds import __version__
 from voiceassist_crds.config import ModelConfig
@@ -38,11 +39,9 @@ from ..realtime.providers.deprecations import retiring
 from ..report import LOG_PATH
 
 
-def log_router(lines: Callable[[], list[str]]) -> APIRouter:
+def log_route(lines: Callable[[], list[str]]) -> Route:
     """/log: the last log lines, for `voiceassist-relay --report` in the same pod, and for nobody else."""
-    router = APIRouter()
 
-    @router.get(LOG_PATH)
     async def log(request: Request) -> Response:
         peer = ipaddress.ip_address(request.client.host) if request.client is not None else None
         near = peer is not None and (peer.is_loopback or (isinstance(peer, ipaddress.IPv6Address) and is_mapped_loopback(peer)))
@@ -50,7 +49,7 @@ def log_router(lines: Callable[[], list[str]]) -> APIRouter:
             return Response("not found\n", HTTPStatus.NOT_FOUND, media_type="text/plain")
         return Response("".join(lines()), media_type="text/plain")
 
-    return router
+    return Route(LOG_PATH, log)
 
 
 def is_mapped_loopback(peer: ipaddress.IPv6Address) -> bool:
@@ -153,20 +152,16 @@ class PrivateEndpoints:
             self._metrics.peer("agent_track", self._agent_track.status.ok)
         self._metrics.unreached_relays.set(len(self._unreached.addresses))
 
-    def router(self) -> APIRouter:
+    def routes(self) -> list[Route]:
         """The private routes."""
-        router = APIRouter()
 
-        @router.get("/healthz")
-        async def healthz() -> Response:
+        async def healthz(_: Request) -> Response:
             return Response("ok\n", media_type="text/plain")
 
-        @router.get("/readyz")
-        async def readyz() -> Response:
+        async def readyz(_: Request) -> Response:
             reasons = self.not_ready_reasons()
             return JSONResponse({"ready": not reasons, "reasons": reasons}, status_code=503 if reasons else 200)
 
-        @router.get("/status")
         async def status(request: Request) -> Response:
             if (found := request.headers.get(ENDPOINT_HEADER)) is not None:
                 self._address.told(EndpointReport.read(found), time.monotonic())
@@ -178,8 +173,7 @@ class PrivateEndpoints:
                 self._limits.told(word)
             return Response(self.status().to_json(), media_type="application/json")
 
-        @router.get("/metrics")
-        async def metrics() -> Response:
+        async def metrics(_: Request) -> Response:
             try:
                 text = await self._scrapes.text()
             except TooMany:
@@ -187,7 +181,8 @@ class PrivateEndpoints:
                 return Response("too many scrapes at once\n", HTTPStatus.SERVICE_UNAVAILABLE, headers, "text/plain")
             return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
-        return router
+        served = {"/healthz": healthz, "/readyz": readyz, "/status": status, "/metrics": metrics}
+        return [Route(path, endpoint) for path, endpoint in served.items()]
 
     def _rendered(self) -> Iterator[str]:
         self._refresh_gauges()
