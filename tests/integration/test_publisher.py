@@ -15,6 +15,7 @@ from voiceassist_crds.config import RelayConfig
 from voiceassist_crds.messages import STREAM_MESSAGE, CallState, Suggestion, Track, WithdrawnReason
 from voiceassist_crds.names import call_document, suggestion_key, suggestions_map
 from voiceassist_relay.config.snapshot import Snapshot
+from voiceassist_relay.sync import publisher as publisher_module
 from voiceassist_relay.sync.receipts import is_for
 from voiceassist_sim.twilio.app import TwilioServer
 from voiceassist_sim.twilio.faults import FaultKind, FaultRule
@@ -230,6 +231,36 @@ async def test_a_newer_generations_status_is_left_alone(bench: Bench) -> None:
         await eventually(run.done)
     assert call.superseded == ["superseded"]
     assert call.status_item == newer
+
+
+@pytest.mark.parametrize(
+    ("changes", "reasons"),
+    [({"generation": 2, "state": CallState.LIVE}, ["superseded"]), ({"state": CallState.STOPPED}, ["superseded"]), ({}, [])],
+    ids=["another relay has the call", "it is over", "it is this stream's"],
+)
+async def test_where_the_stream_is_in_doubt_the_document_decides(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, changes: dict[str, object], reasons: list[str]
+) -> None:
+    monkeypatch.setattr(publisher_module, "DOUBT_SECONDS", 0.2)
+    call = bench.call()
+    await call.write_document()
+    publisher = call.publisher()
+    async with running(publisher) as run:
+        publisher.status(*LIVE)
+        await eventually(lambda: call.opened and bench.found(Kind.MAP, suggestions_map(call.sid)) and call.status_item)
+        publisher.doubt()
+        await asyncio.sleep(0.3)
+        assert not run.done(), "the Document names this stream"
+        await call.change_document(**changes)
+        before = call.saved
+        publisher.doubt()
+        if reasons:
+            await eventually(run.done)
+        else:
+            await asyncio.sleep(0.6)
+            await publisher.finish(5)
+    assert call.superseded == reasons
+    assert call.saved == before or not reasons
 
 
 async def test_an_older_status_is_overwritten(bench: Bench) -> None:

@@ -26,6 +26,7 @@ from .call.dependencies import FunctionDependencies
 from .call.drain import Drain
 from .call.peer_relays import peer_routes
 from .call.registry import Registry
+from .call.silent_streams import SilentStreams
 from .call.total_limits import TotalLimits
 from .call.unreached_relays import UnreachedRelays
 from .config.snapshot import Snapshot
@@ -261,6 +262,7 @@ async def serve(options: argparse.Namespace, guard: Guard, logs: LogWriter) -> N
                 ("limits", relay.limits.run()),
                 ("relays", relay.relay_check.run()),
                 ("gone relays", relay.functions.watch.run()),
+                ("silent streams", SilentStreams(relay.registry, loop.time).run()),
                 *((f"check{n}", check.run()) for n, check in enumerate(relay.checks)),
             )
         ]

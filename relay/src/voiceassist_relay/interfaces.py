@@ -43,6 +43,10 @@ class MediaConnection(Protocol):
     def position(self, inbound: bool) -> int:
         """Where a track's audio so far ends on the stream's clock, in ms; -1: not known. While a sink takes a frame: the frame's end."""
 
+    @property
+    def heard_at(self) -> float:
+        """Loop time in seconds of the latest bytes."""
+
 
 class CallSink(Protocol):
     """Where a media connection puts what it reads. Every method returns at once."""

@@ -60,6 +60,8 @@ class Connection:
     def position(self, inbound: bool) -> int:
         return -1
 
+    heard_at = 0.0
+
 
 class ScriptedModel:
     def __init__(self, listener: ModelListener) -> None:

@@ -205,6 +205,15 @@ class CallBridge:
         """The Document has changed: who reads, and on which Stream."""
         self._publisher.refresh()
 
+    @property
+    def heard_at(self) -> float:
+        """When the latest bytes of the stream came, in seconds of the loop's clock."""
+        return self._connection.heard_at
+
+    def doubt(self) -> None:
+        """The stream has been silent: the Document is looked at, whether it names another one by now."""
+        self._publisher.doubt()
+
     def _close(self, reason: str, code: int) -> None:
         self._end(reason)
         self._connection.close(code, reason)

@@ -89,6 +89,9 @@ class Publisher(Protocol):
     def refresh(self) -> None:
         """Has the Document read again: its Stream may be another one."""
 
+    def doubt(self) -> None:
+        """Has the Document read: it may name another stream."""
+
     @property
     def seq(self) -> int:
         """The highest suggestion number known to be used."""

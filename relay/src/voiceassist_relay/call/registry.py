@@ -54,6 +54,13 @@ class Bridge(CallSink, Protocol):
     def refresh(self) -> None:
         """The call's Document has changed."""
 
+    @property
+    def heard_at(self) -> float:
+        """When the latest bytes of the stream came, in seconds of the loop's clock."""
+
+    def doubt(self) -> None:
+        """The stream has been silent: the call may be another relay's by now."""
+
     def use(self, config: RelayConfig) -> None:
         """A new configuration is in force."""
 

@@ -208,6 +208,11 @@ class MediaSocket(asyncio.Protocol):
         """Where a track's audio so far ends on the stream's clock, in ms; -1 where that is not known."""
         return -1 if self._stream is None else self._stream.position(inbound)
 
+    @property
+    def heard_at(self) -> float:
+        """When the latest bytes came, in seconds of the loop's clock."""
+        return self._last
+
     # before 101
 
     def _handshake(self, data: bytes) -> None:

@@ -20,7 +20,7 @@ from ..lazy_event import LazyEvent
 from ..metrics.relay_metrics import RelayMetrics
 from .call_documents import DocumentStore, Seen
 from .client import Container, Revisioned, SyncClient, is_missing, is_stale, is_taken
-from .document_rules import Superseded, ended, went_live
+from .document_rules import Superseded, ended, is_running, went_live
 from .move_rules import Taker, is_next, take_alone
 from .numbering import number_of
 from .recollection import MOST, recollect
@@ -167,6 +167,17 @@ class CallObjects:
                 await self._ensure_stream()
                 await self._remove_stream(old)
         return seen.document
+
+    async def is_anothers(self) -> bool:
+        """Whether the Document names a later stream, or says that the call's assist is over."""
+        try:
+            seen = await persist(lambda: self._documents.fetch(self.owner.call_sid), Backoff(self._chance))
+        except UnknownCallState:
+            return False
+        if seen is None:
+            return False
+        document = seen.document
+        return document.generation > self.owner.generation or not is_running(document)
 
     async def close(self, lost: bool, seq: Callable[[], int]) -> None:
         """Writes into the Document that the stream is over, if the Document is still this stream's and in a state that is known here.

@@ -31,7 +31,7 @@ from ..interfaces import EarlierSuggestion, FinishedSuggestion
 from ..lazy_event import LazyEvent
 from ..logs import call_hash
 from ..metrics.relay_metrics import RelayMetrics
-from .call_objects import CallObjects, Owner, Take, nobody_hands_over
+from .call_objects import SUPERSEDED, CallObjects, Owner, Take, nobody_hands_over
 from .client import SyncClient
 from .coalescer import Lane
 from .payload import well_formed
@@ -44,6 +44,8 @@ from .truncation import MAX_REVISION, MAX_STATUS_TEXT, message_id
 DOCUMENT_SHARE, DOCUMENT_SECONDS = 0.75, 15.0
 """Of the time to flush, how much may pass before the Document is brought to its end although suggestions still wait: this share of it,
 and so many seconds at most."""
+DOUBT_SECONDS = 3.0
+"""Between the two looks at a Document that names another stream."""
 _ITEMS = 256
 """Items whose `part` numbers are remembered."""
 
@@ -91,6 +93,7 @@ class CallPublisher:
         self._closing = False
         self._is_open = LazyEvent()
         self._changed = LazyEvent()
+        self._doubted = LazyEvent()
         self._over = LazyEvent()
         self._ended = LazyEvent()
         self._running = False
@@ -175,6 +178,10 @@ class CallPublisher:
         """The Document has changed: it is read again, and from then on its Stream gets the messages."""
         self._changed.set()
 
+    def doubt(self) -> None:
+        """The Document may name another stream by now: it is read, and if it does, `run` ends as with any other such news."""
+        self._doubted.set()
+
     # the life
 
     async def run(self) -> None:
@@ -245,7 +252,7 @@ class CallPublisher:
 
     def _parts_of_run(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
         lanes = [functools.partial(self._stream.run, lane) for lane in Lane]
-        return [self._opening, self._renewing, self._refreshing, self._map.run, self._status.run, *lanes]
+        return [self._opening, self._renewing, self._refreshing, self._doubting, self._map.run, self._status.run, *lanes]
 
     async def _part_of_run(self, part: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
@@ -273,6 +280,17 @@ class CallPublisher:
                 self._status.refresh()
                 if (status := self._status.newest) is not None:
                     self._stream.offer(status)
+
+    async def _doubting(self) -> None:
+        await self._is_open.wait()
+        while True:
+            await self._doubted.wait()
+            # Twice, as a call that is being handed over is written as the other's a moment before it ends here.
+            if await self._objects.is_anothers():
+                await asyncio.sleep(DOUBT_SECONDS)
+                if await self._objects.is_anothers():
+                    raise Ousted(SUPERSEDED)
+            self._doubted.clear()
 
     async def _renewing(self) -> None:
         """A call may outlive the time to live of its objects."""
