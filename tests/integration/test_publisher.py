@@ -238,22 +238,22 @@ async def test_a_newer_generations_status_is_left_alone(bench: Bench) -> None:
     [({"generation": 2, "state": CallState.LIVE}, ["superseded"]), ({"state": CallState.STOPPED}, ["superseded"]), ({}, [])],
     ids=["another relay has the call", "it is over", "it is this stream's"],
 )
-async def test_where_the_stream_is_in_doubt_the_document_decides(
+async def test_where_the_owner_is_unsure_the_document_decides(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, changes: dict[str, object], reasons: list[str]
 ) -> None:
-    monkeypatch.setattr(publisher_module, "DOUBT_SECONDS", 0.2)
+    monkeypatch.setattr(publisher_module, "CHECK_AGAIN_SECONDS", 0.2)
     call = bench.call()
     await call.write_document()
     publisher = call.publisher()
     async with running(publisher) as run:
         publisher.status(*LIVE)
         await eventually(lambda: call.opened and bench.found(Kind.MAP, suggestions_map(call.sid)) and call.status_item)
-        publisher.doubt()
+        publisher.check_owner()
         await asyncio.sleep(0.3)
         assert not run.done(), "the Document names this stream"
         await call.change_document(**changes)
         before = call.saved
-        publisher.doubt()
+        publisher.check_owner()
         if reasons:
             await eventually(run.done)
         else:

@@ -210,9 +210,9 @@ class CallBridge:
         """When the latest bytes of the stream came, in seconds of the loop's clock."""
         return self._connection.heard_at
 
-    def doubt(self) -> None:
+    def check_owner(self) -> None:
         """The stream has been silent: the Document is looked at, whether it names another one by now."""
-        self._publisher.doubt()
+        self._publisher.check_owner()
 
     def _close(self, reason: str, code: int) -> None:
         self._end(reason)

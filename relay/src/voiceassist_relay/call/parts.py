@@ -89,7 +89,7 @@ class Publisher(Protocol):
     def refresh(self) -> None:
         """Has the Document read again: its Stream may be another one."""
 
-    def doubt(self) -> None:
+    def check_owner(self) -> None:
         """Has the Document read: it may name another stream."""
 
     @property

@@ -58,7 +58,7 @@ class Bridge(CallSink, Protocol):
     def heard_at(self) -> float:
         """When the latest bytes of the stream came, in seconds of the loop's clock."""
 
-    def doubt(self) -> None:
+    def check_owner(self) -> None:
         """The stream has been silent: the call may be another relay's by now."""
 
     def use(self, config: RelayConfig) -> None:

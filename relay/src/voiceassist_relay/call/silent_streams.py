@@ -24,7 +24,7 @@ class SilentStreams:
 
     def __init__(self, registry: Registry, clock: Callable[[], float]) -> None:
         self._registry, self._clock = registry, clock
-        self._doubted: dict[str, float] = {}
+        self._checked: dict[str, float] = {}
 
     async def run(self) -> None:
         """Looks again and again."""
@@ -33,8 +33,8 @@ class SilentStreams:
             self.look()
 
     def look(self) -> None:
-        """Doubts each call whose stream is silent, at most once in `AGAIN_SECONDS`."""
-        now, before, self._doubted = self._clock(), self._doubted, {}
+        """Has each call checked whose stream is silent, at most once in `AGAIN_SECONDS`."""
+        now, before, self._checked = self._clock(), self._checked, {}
         for call in self._registry:
             if call.over or not call.in_force or now - call.heard_at < SILENT_SECONDS:
                 continue
@@ -42,5 +42,5 @@ class SilentStreams:
             at = before.get(sid)
             if at is None or now - at >= AGAIN_SECONDS:
                 at = now
-                call.doubt()
-            self._doubted[sid] = at
+                call.check_owner()
+            self._checked[sid] = at

@@ -44,7 +44,7 @@ from .truncation import MAX_REVISION, MAX_STATUS_TEXT, message_id
 DOCUMENT_SHARE, DOCUMENT_SECONDS = 0.75, 15.0
 """Of the time to flush, how much may pass before the Document is brought to its end although suggestions still wait: this share of it,
 and so many seconds at most."""
-DOUBT_SECONDS = 3.0
+CHECK_AGAIN_SECONDS = 3.0
 """Between the two looks at a Document that names another stream."""
 _ITEMS = 256
 """Items whose `part` numbers are remembered."""
@@ -93,7 +93,7 @@ class CallPublisher:
         self._closing = False
         self._is_open = LazyEvent()
         self._changed = LazyEvent()
-        self._doubted = LazyEvent()
+        self._owner_unsure = LazyEvent()
         self._over = LazyEvent()
         self._ended = LazyEvent()
         self._running = False
@@ -178,9 +178,9 @@ class CallPublisher:
         """The Document has changed: it is read again, and from then on its Stream gets the messages."""
         self._changed.set()
 
-    def doubt(self) -> None:
+    def check_owner(self) -> None:
         """The Document may name another stream by now: it is read, and if it does, `run` ends as with any other such news."""
-        self._doubted.set()
+        self._owner_unsure.set()
 
     # the life
 
@@ -252,7 +252,7 @@ class CallPublisher:
 
     def _parts_of_run(self) -> list[Callable[[], Coroutine[Any, Any, None]]]:
         lanes = [functools.partial(self._stream.run, lane) for lane in Lane]
-        return [self._opening, self._renewing, self._refreshing, self._doubting, self._map.run, self._status.run, *lanes]
+        return [self._opening, self._renewing, self._refreshing, self._checking_owner, self._map.run, self._status.run, *lanes]
 
     async def _part_of_run(self, part: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
@@ -281,16 +281,16 @@ class CallPublisher:
                 if (status := self._status.newest) is not None:
                     self._stream.offer(status)
 
-    async def _doubting(self) -> None:
+    async def _checking_owner(self) -> None:
         await self._is_open.wait()
         while True:
-            await self._doubted.wait()
+            await self._owner_unsure.wait()
             # Twice, as a call that is being handed over is written as the other's a moment before it ends here.
             if await self._objects.is_anothers():
-                await asyncio.sleep(DOUBT_SECONDS)
+                await asyncio.sleep(CHECK_AGAIN_SECONDS)
                 if await self._objects.is_anothers():
                     raise Ousted(SUPERSEDED)
-            self._doubted.clear()
+            self._owner_unsure.clear()
 
     async def _renewing(self) -> None:
         """A call may outlive the time to live of its objects."""
