@@ -127,6 +127,7 @@ class ControlPlane:
             "allocate-node-cidrs": "true",
             "leader-elect": "false",
             "bind-address": "127.0.0.1",
+            "horizontal-pod-autoscaler-sync-period": "2s",  # else 15: nobody here waits for that
             "controllers": "*" if nodes else "*,-pod-garbage-collector-controller",
         }
         return self._daemon("controller-manager", self._programs.kubernetes / "kube-controller-manager", *_flags(options))

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cluster.lab import Lab
+from cluster.lab.errors import CommandError
 from cluster.operator.bench import VOICEASSIST, Cluster, Operator, Relays, names, voiceassist
 from cluster.operator.clouds import API_KEY, API_SECRET, AUTH_TOKEN
+from cluster.operator.metrics_api import METRIC, metrics_api
 from cluster.waiting import eventually
 from voiceassist_crds.names import CREDENTIALS_LABEL
 
@@ -123,6 +127,80 @@ def test_scale_goes_through_the_object(plane: Lab, cluster: Cluster) -> None:
     eventually("status", lambda: cluster.assist()["status"]["relay"]["replicas"] == 3)
     scale = plane.kubectl("get", "--raw", f"/apis/voiceassist.dev/v1alpha1/namespaces/{cluster.namespace}/voiceassists/support/scale")
     assert '"selector":"app.kubernetes.io/instance=support,app.kubernetes.io/name=voiceassist-relay"' in scale
+
+
+def test_an_autoscaler_of_the_cluster_acts_on_the_object_by_calls(plane: Lab, cluster: Cluster, tmp_path: Path) -> None:
+    """The HPA controller with the calls from a metrics API; what GitOps leaves alone; a number that is absent, or 0; a quota's refusal."""
+    up(cluster)
+    calls = 90
+    scaler = {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "support"},
+        "spec": {
+            "scaleTargetRef": {"apiVersion": VOICEASSIST[0], "kind": VOICEASSIST[1], "name": "support"},
+            "minReplicas": 1,
+            "maxReplicas": 6,
+            "metrics": [
+                {"type": "External", "external": {"metric": {"name": METRIC}, "target": {"type": "AverageValue", "averageValue": "30"}}}
+            ],
+            "behavior": {"scaleDown": {"stabilizationWindowSeconds": 0}},
+        },
+    }
+
+    def replicas() -> Any:
+        return cluster.assist()["spec"]["relay"].get("replicas")
+
+    def are(count: int) -> bool:
+        told = cluster.get(("apps/v1", "Deployment"), RELAY)["spec"]["replicas"]
+        assert (replicas(), told, len(cluster.pods())) == (count,) * 3, scaler_says()
+        return True
+
+    def scaler_says() -> dict[str, str]:
+        conditions = plane.get("hpa", "support", "-n", cluster.namespace).get("status", {}).get("conditions", [])
+        return {one["type"]: f"{one['status']} {one['reason']}" for one in conditions}
+
+    with metrics_api(plane, cluster.namespace, tmp_path, lambda: calls):
+        plane.apply(scaler, namespace=cluster.namespace)
+        eventually("three relays for 90 calls", lambda: are(3))
+        calls = 45
+        eventually("two relays for 45 calls", lambda: are(2))
+        says = scaler_says()
+        assert says["AbleToScale"].startswith("True") and says["ScalingActive"] == "True ValidMetricFound", says
+
+        # A tool that applies manifests without the number takes nothing back.
+        manifest = voiceassist(prompt={"instructions": "Applied by a tool."})
+        del manifest["spec"]["relay"]
+        applied = tmp_path / "manifest.json"
+        applied.write_text(json.dumps(manifest))
+        apply = ("apply", "--server-side", "--field-manager=gitops", "--force-conflicts", "-n", cluster.namespace, "-f", str(applied))
+        plane.kubectl(*apply)
+        calls = 100
+        eventually("four relays for 100 calls", lambda: are(4))
+        plane.kubectl(*apply)
+        assert replicas() == 4
+        manifest["spec"]["relay"] = {"replicas": 2}
+        applied.write_text(json.dumps(manifest))
+        with pytest.raises(CommandError, match="conflict"):
+            plane.kubectl(*(one for one in apply if one != "--force-conflicts"))
+
+        # Taken out, the number is the default until the autoscaler says another.
+        cluster.patch(VOICEASSIST, "support", {"spec": {"relay": {"replicas": None}}})
+        eventually("four relays again", lambda: are(4))
+
+        # With 0 an autoscaler rests, until somebody asks for one relay.
+        plane.kubectl("scale", "va/support", "--replicas=0", "-n", cluster.namespace)
+        eventually("none", lambda: are(0))
+        eventually("it rests", lambda: scaler_says()["ScalingActive"] == "False ScalingDisabled")
+        cluster.await_condition("RelayAvailable", "False", "NoRelays")
+        quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "few"}, "spec": {"hard": {"pods": "2"}}}
+        plane.apply(quota, namespace=cluster.namespace)
+        eventually("the quota is counted", lambda: plane.get("quota", "few", "-n", cluster.namespace)["status"]["hard"]["pods"] == "2")
+        plane.kubectl("scale", "va/support", "--replicas=1", "-n", cluster.namespace)
+        eventually("four are asked for", lambda: replicas() == 4)
+        refused = cluster.await_condition("RelayAvailable", "False", "ApplyFailed")
+        assert "exceeded quota: few" in refused["message"]
+        assert len(cluster.pods()) == 2
 
 
 def test_paused_writes_nothing(cluster: Cluster) -> None:
