@@ -119,16 +119,6 @@ def reconciles(operator: Operator) -> float:
     return operator.metrics()['voiceassist_operator_reconcile_duration_seconds_count{outcome="ok"}']
 
 
-def test_scale_goes_through_the_object(plane: Lab, cluster: Cluster) -> None:
-    up(cluster)
-    cluster.await_pods(2)
-    plane.kubectl("scale", "va/support", "--replicas=3", "-n", cluster.namespace)
-    cluster.await_pods(3)
-    eventually("status", lambda: cluster.assist()["status"]["relay"]["replicas"] == 3)
-    scale = plane.kubectl("get", "--raw", f"/apis/voiceassist.dev/v1alpha1/namespaces/{cluster.namespace}/voiceassists/support/scale")
-    assert '"selector":"app.kubernetes.io/instance=support,app.kubernetes.io/name=voiceassist-relay"' in scale
-
-
 def test_an_autoscaler_of_the_cluster_acts_on_the_object_by_calls(plane: Lab, cluster: Cluster, tmp_path: Path) -> None:
     """The HPA controller with the calls from a metrics API; what GitOps leaves alone; a number that is absent, or 0; a quota's refusal."""
     up(cluster)
@@ -163,6 +153,9 @@ def test_an_autoscaler_of_the_cluster_acts_on_the_object_by_calls(plane: Lab, cl
     with metrics_api(plane, cluster.namespace, tmp_path, lambda: calls):
         plane.apply(scaler, namespace=cluster.namespace)
         eventually("three relays for 90 calls", lambda: are(3))
+        eventually("status", lambda: cluster.assist()["status"]["relay"]["replicas"] == 3)
+        scale = plane.kubectl("get", "--raw", f"/apis/voiceassist.dev/v1alpha1/namespaces/{cluster.namespace}/voiceassists/support/scale")
+        assert '"selector":"app.kubernetes.io/instance=support,app.kubernetes.io/name=voiceassist-relay"' in scale
         calls = 45
         eventually("two relays for 45 calls", lambda: are(2))
         says = scaler_says()

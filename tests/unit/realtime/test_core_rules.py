@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unit.realtime.wire import Desk, Line, plan_of, turn
+from unit.realtime.wire import Desk, Line, turn
 from voiceassist_crds.messages import StatusReason
 from voiceassist_relay.call.timeline import CallTimeline
 from voiceassist_relay.interfaces import TurnTiming
@@ -30,7 +30,7 @@ from voiceassist_relay.realtime.core.failures import (
 from voiceassist_relay.realtime.core.history import History, ItemOrder
 from voiceassist_relay.realtime.core.limits import FreePurse, ResponseLimiter, SessionLimits, delay, recycle_after
 from voiceassist_relay.realtime.core.liveness import Liveness
-from voiceassist_relay.realtime.core.outputs import UsageTold, UsageUntold
+from voiceassist_relay.realtime.core.outputs import Send, WritingTook
 from voiceassist_relay.realtime.core.server_events import ErrorInfo, decode
 from voiceassist_relay.realtime.core.turns import HandOverState, TurnTimeline, hand_over
 from voiceassist_relay.realtime.websocket import from_tls
@@ -444,6 +444,14 @@ def test_core_an_output_is_told_with_its_call_only() -> None:
 class Purse(FreePurse):
     def __init__(self) -> None:
         self.open = self.early = True
+        self.took: list[tuple[int, ...] | None] = []
+
+    def spent(self, model: str, tokens: tuple[int, ...], seconds: float, *, response: bool) -> None:
+        self.took.append(tokens)
+        self.open = self.early = False
+
+    def untold(self) -> None:
+        self.took.append(None)
 
     def may_ask(self) -> bool:
         return self.open
@@ -464,37 +472,35 @@ def test_core_nothing_is_asked_for_while_the_purse_has_nothing() -> None:
     assert limiter.free_at(5.5) == 5.5
 
 
-def test_core_what_a_response_took_is_told_once_or_said_to_be_unknown() -> None:
-    def told(*events: Line) -> list[Any]:
-        given = [output for event in events for output in desk.session.received(decode(json.dumps(event).encode()), 3.0).events]
-        return [one for one in given if isinstance(one, UsageTold | UsageUntold)]
+def test_core_what_a_response_took_is_told_before_another_one_is_asked_for() -> None:
+    def asked(*events: Line) -> int:
+        """How many responses are asked for because of these events."""
+        given = [one for event in events for one in desk.session.received(decode(json.dumps(event).encode()), 3.0).commands]
+        return sum(isinstance(one, Send) and json.loads(one.data)["type"] == "response.create" for one in given)
 
-    def answered(number: int, **usage: Any) -> tuple[Line, Line]:
-        response = {"id": f"resp_{number}", "metadata": {"kind": "suggestion"}}
-        return {"type": "response.created", "response": response}, {
-            "type": "response.done",
-            "response": {**response, "status": "completed", **usage},
-        }
+    def turn_of(item: str) -> Line:
+        return {"type": "input_audio_buffer.committed", "item_id": item}
 
-    def asked(item: str) -> None:
-        desk.session.received(decode(json.dumps({"type": "input_audio_buffer.committed", "item_id": item}).encode()), 2.0)
+    def response(number: int, kind: str, **more: Any) -> Line:
+        return {"type": f"response.{kind}", "response": {"id": f"resp_{number}", "metadata": {"kind": "suggestion"}, **more}}
 
-    desk = Desk()
+    purse = Purse()
+    desk = Desk(purse=purse)
     desk.audio(10_000)
     desk.session.begin(HandOverState(), 0.0)
-    asked("one")
-    details = {
-        "input_token_details": {"text_tokens": 50, "audio_tokens": 40, "cached_tokens": 20, "cached_tokens_details": {"text_tokens": 20}}
-    }
-    usage = {"input_tokens": 90, "output_tokens": 7, **details, "output_token_details": {"text_tokens": 7}}
-    model = plan_of().model.name
-    assert told(*answered(1, usage=usage)) == [UsageTold(model, (30, 20, 40, 0, 7, 0), 0.0, response=True)]
-    asked("two")
-    assert told(*answered(2)) == [UsageUntold()]
+    assert asked(turn_of("one"), response(1, "created"), turn_of("two")) == 1
+    read = {"text_tokens": 50, "audio_tokens": 40, "cached_tokens": 20, "cached_tokens_details": {"text_tokens": 20}}
+    usage = {"input_tokens": 90, "output_tokens": 7, "input_token_details": read, "output_token_details": {"text_tokens": 7}}
+    assert asked(response(1, "done", status="completed", usage=usage)) == 0, "the purse is empty now, though a turn waits"
+    assert purse.took == [(30, 20, 40, 0, 7, 0)]
+    purse.open = True
+    assert sum(isinstance(one, Send) for one in desk.session.tick(5.0).commands) == 1
+    assert asked(response(2, "created"), response(2, "done", status="completed")) == 0
+    assert purse.took[1:] == [None], "nobody told what it took"
     transcript = {"type": "conversation.item.input_audio_transcription.completed", "item_id": "two", "transcript": "Yes."}
-    heard = told({**transcript, "usage": {"type": "duration", "seconds": 1.4}})
-    assert heard == [UsageTold("gpt-transcribe", (0, 0, 0, 0, 0, 0), 1.4, response=False)]
-    asked("three")
-    assert told(answered(3)[0]) == []
-    outputs, _ = desk.session.abandon()
-    assert [one for one in outputs.events if isinstance(one, UsageUntold)] == [UsageUntold()], "it was lost with its session"
+    heard = {**transcript, "usage": {"type": "duration", "seconds": 1.4}}
+    events = desk.session.received(decode(json.dumps(heard).encode()), 5.0).events
+    assert [one for one in events if isinstance(one, WritingTook)] == [WritingTook("gpt-transcribe", (0,) * 6, 1.4)]
+    assert asked(turn_of("three"), response(3, "created")) == 1
+    desk.session.abandon()
+    assert purse.took[2:] == [None], "it was lost with its session"

@@ -19,7 +19,7 @@ from voiceassist_relay.realtime.core.audio_time import AudioClock
 from voiceassist_relay.realtime.core.conversation import ConversationSession
 from voiceassist_relay.realtime.core.eager_budget import EagerBudget
 from voiceassist_relay.realtime.core.history import History
-from voiceassist_relay.realtime.core.limits import DEFAULT_LIMITS, ResponseLimiter, SessionLimits
+from voiceassist_relay.realtime.core.limits import DEFAULT_LIMITS, Purse, ResponseLimiter, SessionLimits
 from voiceassist_relay.realtime.core.liveness import Liveness
 from voiceassist_relay.realtime.core.server_events import decode
 from voiceassist_relay.realtime.core.session_base import SessionState
@@ -54,10 +54,11 @@ class Desk:
         number: int = 1,
         history: History | None = None,
         limits: SessionLimits = DEFAULT_LIMITS,
+        purse: Purse | None = None,
     ) -> None:
         plan = plan or plan_of()
         self.history = history or History(16_000, 4_000)
-        self.limiter = ResponseLimiter(plan.model.max_responses_per_minute)
+        self.limiter = ResponseLimiter(plan.model.max_responses_per_minute, purse)
         self.clock = AudioClock()
         self.live = Liveness(limits, 0.0)
         state = SessionState(number, plan, self.clock, self.live, limits)

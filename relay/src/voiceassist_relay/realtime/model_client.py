@@ -37,9 +37,8 @@ from .core.outputs import (
     ResponseOver,
     TokensUsed,
     TurnHandled,
-    UsageTold,
-    UsageUntold,
     Words,
+    WritingTook,
 )
 from .core.session_settings import SessionSettings
 from .core.turns import Turn
@@ -456,10 +455,8 @@ class ModelClient:
                     if model not in self._settings.model.names:
                         metrics.model_in_place(model)
                     metrics.tokens(model, modality, direction, cached, count)
-                case UsageTold(model, tokens, seconds, response):
-                    self._purse.spent(model, tokens, seconds, response=response)
-                case UsageUntold():
-                    self._purse.untold()
+                case WritingTook(model, tokens, seconds):
+                    self._purse.spent(model, tokens, seconds, response=False)
                 case ModelFault(label):
                     metrics.model_error(label)
                 case AudioMisread(heard_ms, sent_ms):

@@ -16,7 +16,7 @@ from .eager_budget import EagerBudget
 from .eager_drafts import EagerDrafts
 from .history import History, ItemOrder, Seed
 from .limits import ResponseLimiter
-from .outputs import AudioHeard, AudioMisread, FillSilence, ModelFault, Outputs, UsageUntold
+from .outputs import AudioHeard, AudioMisread, FillSilence, ModelFault, Outputs
 from .responses import ResponseScheduler
 from .server_events import ErrorInfo, ServerEvent
 from .session_base import SessionCore, SessionState, asked_wait, keep_latest
@@ -169,7 +169,7 @@ class ConversationSession(SessionCore):
         """A response that began ends with the session: what it took is not told any more."""
         if (self._scheduler.begun or self._eager.begun) and not self._lost:
             self._lost = True
-            self._state.event(UsageUntold())
+            self._limiter.over(self._state.settings.model.name, None)
 
     def _hand_over(self) -> HandOverState:
         self._lose_response()
@@ -212,7 +212,9 @@ class ConversationSession(SessionCore):
         elif event.type == "response.done" and event.response is not None:
             if event.response.usage is not None:
                 self._budget.spent(event.response.usage.total)
-            self._state.count(event.response.usage, self._state.settings.model.name, response=True)
+            usage, model = event.response.usage, self._state.settings.model.name
+            self._state.count(usage, model)
+            self._limiter.over(model, None if usage is None else usage.by_kind)  # before another one is asked for
             if not self._eager.done(event.response, now):
                 self._scheduler.done(event.response, now)
         elif not self._eager.output(event, now):
@@ -294,7 +296,7 @@ class ConversationSession(SessionCore):
             state.event(*self._transcripts.whole(key, text))
             transcription = self.settings.model.transcription
             if transcription is not None:
-                state.count(event.usage, self.transcribed_by or transcription.model)
+                state.count_writing(event.usage, self.transcribed_by or transcription.model)
         elif event.type.endswith(".failed"):
             state.event(*self._transcripts.failed(key), ModelFault("transcription_failed"))
 

@@ -161,6 +161,13 @@ class ResponseLimiter:
         """A response is asked for."""
         self._asked.append(now)
 
+    def over(self, model: str, tokens: tuple[int, ...] | None) -> None:
+        """A response ended, which took so many tokens, by kind; None: nobody told."""
+        if tokens is None:
+            self._purse.untold()
+        else:
+            self._purse.spent(model, tokens, 0.0, response=True)
+
     @property
     def moments(self) -> tuple[float, ...]:
         """When responses were asked for, oldest first, as far as it counts."""

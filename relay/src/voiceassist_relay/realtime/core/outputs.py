@@ -108,18 +108,12 @@ class TokensUsed:
 
 
 @dataclass(frozen=True, slots=True)
-class UsageTold:
-    """What a response, or something that was written down, took: tokens by kind (`Usage.counts`), and seconds where those are counted."""
+class WritingTook:
+    """What it took to write something down: tokens by kind (`Usage.counts`), and seconds of audio where those are counted."""
 
     model: str
     tokens: tuple[int, ...]
     seconds: float
-    response: bool
-
-
-@dataclass(frozen=True, slots=True)
-class UsageUntold:
-    """A response ended, or was lost with its session, and nobody told what it took."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +167,7 @@ class AudioHeard:
 
 
 Told = DraftShown | FinishedSuggestion | DraftWithdrawn | TurnHandled | OutputRead | Words | AgentSpoke
-Event = Told | EarlyOver | EarlyTokens | TokensUsed | UsageTold | UsageUntold | ResponseOver | ModelFault | AudioMisread | AudioHeard
+Event = Told | EarlyOver | EarlyTokens | TokensUsed | WritingTook | ResponseOver | ModelFault | AudioMisread | AudioHeard
 
 
 class Outputs(NamedTuple):

@@ -95,6 +95,11 @@ class Usage(msgspec.Struct):
         """All tokens, cached ones too."""
         return sum(count for _, _, _, count in self.counts())
 
+    @property
+    def by_kind(self) -> tuple[int, ...]:
+        """The numbers of `counts`."""
+        return tuple(count for _, _, _, count in self.counts())
+
     def counts(self) -> list[tuple[str, str, bool, int]]:
         """(modality, direction, cached, tokens); cached tokens are taken off the others."""
         given = self.input_token_details or InputTokens(text_tokens=self.input_tokens)

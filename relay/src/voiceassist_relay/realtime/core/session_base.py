@@ -11,7 +11,7 @@ from .audio_time import AudioClock
 from .failures import HARMLESS_CODES, from_code, is_blocked, is_rate_limit, label, wait_in
 from .limits import SessionLimits
 from .liveness import Liveness
-from .outputs import NOTHING, Command, Event, GiveUp, ModelFault, Outputs, Replace, Send, TokensUsed, UsageTold, UsageUntold
+from .outputs import NOTHING, Command, Event, GiveUp, ModelFault, Outputs, Replace, Send, TokensUsed, WritingTook
 from .server_events import ErrorInfo, ServerEvent, Usage
 from .session_settings import SessionSettings
 from .turns import HandOverState
@@ -50,16 +50,17 @@ class SessionState:
         """To the session's owner."""
         self._events.extend(events)
 
-    def count(self, usage: Usage | None, model: str, *, response: bool = False) -> None:
-        """What a response or a transcript took."""
-        if usage is None:
-            if response:
-                self._events.append(UsageUntold())
-            return
-        counts = usage.counts()
-        for modality, direction, cached, count in counts:
-            self._events.append(TokensUsed(model, modality, direction, cached, count))
-        self._events.append(UsageTold(model, tuple(count for _, _, _, count in counts), usage.seconds or 0.0, response))
+    def count(self, usage: Usage | None, model: str) -> None:
+        """The tokens that a response or a transcript took."""
+        if usage is not None:
+            for modality, direction, cached, count in usage.counts():
+                self._events.append(TokensUsed(model, modality, direction, cached, count))
+
+    def count_writing(self, usage: Usage | None, model: str) -> None:
+        """What a transcript took."""
+        self.count(usage, model)
+        if usage is not None:
+            self._events.append(WritingTook(model, usage.by_kind, usage.seconds or 0.0))
 
     def take(self) -> Outputs:
         """What was given since the last time."""

@@ -178,7 +178,7 @@ class TranscriptionSession(SessionCore):
                 state.event(AgentSpoke(key, now if turn is None or turn.started is None else turn.started, text))
             transcription = self.settings.model.transcription
             if transcription is not None:
-                state.count(event.usage, self.transcribed_by or transcription.agent_model)
+                state.count_writing(event.usage, self.transcribed_by or transcription.agent_model)
         elif event.type.endswith(".failed"):
             self._open.pop(item, None)
             state.event(*self._transcripts.failed(key), ModelFault("transcription_failed"))
