@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import yaml
-from starlette.applications import Starlette
+from fastapi import FastAPI
 
 from voiceassist_crds import __version__, names
 from voiceassist_crds.config import RelayConfig
@@ -45,7 +45,7 @@ from voiceassist_operator.twilio.model.observed import TwilioFact
 from voiceassist_operator.twilio.model.outcome import SyncRecord
 from voiceassist_relay.auth import mint_peer, mint_stream_token
 from voiceassist_relay.call.dependencies import FunctionDependencies
-from voiceassist_relay.call.peer_relays import peer_routes
+from voiceassist_relay.call.peer_relays import peer_router
 from voiceassist_relay.config.snapshot import Secrets, Snapshot
 from voiceassist_relay.interfaces import StreamClaims
 
@@ -197,7 +197,8 @@ class _Deps:
 
 async def peer_calls(config: dict[str, Any]) -> list[dict[str, Any]]:
     """What relays ask each other, and what they answer, byte for byte."""
-    app = Starlette(routes=peer_routes(cast(FunctionDependencies, _Deps(config))))
+    app = FastAPI()
+    app.include_router(peer_router(cast(FunctionDependencies, _Deps(config))))
     asked = [("GET", f"/calls/{call}") for call in (CALL, OVER, NOWHERE)]
     asked += [("POST", f"/calls/{call}/{action}") for call in (CALL, OVER, NOWHERE) for action in ("pause", "resume")]
     made = []

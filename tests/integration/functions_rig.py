@@ -16,9 +16,7 @@ from typing import Any
 
 import aiohttp
 import uvicorn
-from starlette.applications import Starlette
-from starlette.routing import WebSocketRoute
-from starlette.websockets import WebSocket
+from fastapi import FastAPI, WebSocket
 
 from voiceassist_crds.config import RelayConfig
 from voiceassist_crds.messages import CallDocument, CallState
@@ -27,7 +25,7 @@ from voiceassist_crds.reasons import Refusal
 from voiceassist_relay.auth import read_stream_token
 from voiceassist_relay.call.background import Background
 from voiceassist_relay.call.dependencies import FunctionDependencies, Timing
-from voiceassist_relay.call.peer_relays import peer_routes
+from voiceassist_relay.call.peer_relays import peer_router
 from voiceassist_relay.config.snapshot import Secrets, Snapshot
 from voiceassist_relay.functions.endpoints import install_json_errors
 from voiceassist_relay.functions.router import Functions
@@ -117,7 +115,7 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def serving(*apps: Starlette) -> AsyncIterator[list[int]]:
+async def serving(*apps: FastAPI) -> AsyncIterator[list[int]]:
     """Serves apps, each on a free port of this machine."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in apps]
     servers = [
@@ -181,12 +179,13 @@ class Relay:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Relay]:
-        private = Starlette()
-        public = Starlette(routes=[*self.functions.routes(), WebSocketRoute("/{prefix:path}/ws/{call_sid}", self._media)])
+        public, private = FastAPI(openapi_url=None), FastAPI(openapi_url=None)
+        public.include_router(self.functions.router())
+        public.add_api_websocket_route("/{prefix:path}/ws/{call_sid}", self._media)
         install_json_errors(public)
         async with serving(public, private) as (self.port, self.private_port):
             self.deps = replace(self.deps, address=self.owner)
-            private.router.routes.extend(peer_routes(self.deps))
+            private.include_router(peer_router(self.deps))
             try:
                 yield self
             finally:
@@ -230,8 +229,7 @@ class Relay:
         self.let_in = wait
         return gate
 
-    async def _media(self, websocket: WebSocket) -> None:
-        call_sid = websocket.path_params["call_sid"]
+    async def _media(self, websocket: WebSocket, call_sid: str) -> None:
         if self.full:
             await websocket.close()  # before accept: the upgrade is refused
             return

@@ -10,14 +10,14 @@ from dataclasses import replace
 import pytest
 import uvicorn
 from aiohttp import web
-from starlette.applications import Starlette
+from fastapi import FastAPI
 
 from integration.functions_rig import QUICK, HeldCall, Relay, Rig, rigged
 from support.eventually import eventually
 from voiceassist_crds.messages import CallDocument, CallState
 from voiceassist_crds.names import PEER_HEADER, PEER_PROOF_HEADER
 from voiceassist_relay.auth import mint_peer, mint_peer_for
-from voiceassist_relay.call.peer_relays import peer_routes
+from voiceassist_relay.call.peer_relays import peer_router
 from voiceassist_sim.twilio.account import CreatedCall
 from voiceassist_sim.twilio.faults import FaultKind, FaultRule
 
@@ -319,9 +319,10 @@ async def test_relays_reach_each_other_by_ipv6() -> None:
     async with rigged(2) as rig:
         relay, asking = rig.relays
         call, held = await live(rig, relay)
+        app = FastAPI()
         sock = socket.create_server(("::1", 0), family=socket.AF_INET6)
         owner = f"[::1]:{sock.getsockname()[1]}"
-        app = Starlette(routes=peer_routes(replace(relay.deps, address=owner)))
+        app.include_router(peer_router(replace(relay.deps, address=owner)))
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
         server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign]
         task = asyncio.create_task(server.serve(sockets=[sock]))

@@ -9,10 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.routing import Route
+from fastapi import FastAPI, Request
 
 from integration.media_rig import Client, Rig, running
 from proxies.proxies import Proxies, Proxy
@@ -21,14 +18,16 @@ from voiceassist_relay.health.public_endpoints import PublicEndpoints
 from voiceassist_relay.metrics.relay_metrics import RelayMetrics
 
 
-def public_port(current: CurrentSnapshot, metrics: RelayMetrics) -> Starlette:
+def public_port(current: CurrentSnapshot, metrics: RelayMetrics) -> FastAPI:
     """What proxies ask of the port, and one route that takes bodies."""
+    app = FastAPI()
+    app.include_router(PublicEndpoints(lambda: True, current, metrics).router())
 
-    async def stream(request: Request) -> JSONResponse:
-        return JSONResponse({"bytes": len(await request.body())})
+    @app.post("/voice/stream")
+    async def stream(request: Request) -> dict[str, int]:
+        return {"bytes": len(await request.body())}
 
-    bodies = Route("/voice/stream", stream, methods=["POST"])
-    return Starlette(routes=[*PublicEndpoints(lambda: True, current, metrics).routes(), bodies])
+    return app
 
 
 @contextlib.asynccontextmanager

@@ -15,7 +15,7 @@ from typing import cast
 
 import aiohttp
 import structlog
-from starlette.applications import Starlette
+from fastapi import FastAPI
 
 from voiceassist_crds.config import ModelConfig, Prompt, RelayConfig, is_loopback
 from voiceassist_crds.messages import CallDocument
@@ -24,7 +24,7 @@ from .call.background import Background
 from .call.bridge import CallBridge
 from .call.dependencies import FunctionDependencies
 from .call.drain import Drain
-from .call.peer_relays import peer_routes
+from .call.peer_relays import peer_router
 from .call.registry import Registry
 from .call.silent_streams import SilentStreams
 from .call.total_limits import TotalLimits
@@ -34,7 +34,7 @@ from .config.watch import ConfigWatch, Guard
 from .egress import Egress
 from .functions.endpoints import install_json_errors
 from .functions.router import Functions
-from .health.endpoints import PrivateEndpoints, log_route, watch_loop_delay
+from .health.endpoints import PrivateEndpoints, log_router, watch_loop_delay
 from .health.model_check import check_model, model_relevant, try_model
 from .health.model_trial import ModelTrial
 from .health.peer_check import PeerCheck
@@ -199,19 +199,24 @@ class Relay:
         owner = Owner(start.call_sid, start.claims.generation, self._advertise, start.stream_sid, prompt.revision)
         return CallPublisher(self._sync, self.watch.current, metrics, owner, superseded, opened=opened, take=take)
 
-    def public_app(self) -> Starlette:
+    def public_app(self) -> FastAPI:
         """The public port's routes; the websocket goes past it."""
-        ready = PublicEndpoints(lambda: not self.watching.not_ready_reasons(), self.watch.current, self.metrics)
-        app = Starlette(routes=[*self.functions.routes(), *ready.routes()])
+        app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
         install_json_errors(app)
+        app.include_router(self.functions.router())
+        ready = PublicEndpoints(lambda: not self.watching.not_ready_reasons(), self.watch.current, self.metrics)
+        app.include_router(ready.router())
         return app
 
-    def private_app(self, log_lines: Callable[[], list[str]]) -> Starlette:
+    def private_app(self, log_lines: Callable[[], list[str]]) -> FastAPI:
         """The private port's routes. `log_lines`: the newest ones."""
-        functions = self.functions
-        calls = [functions.watch.route(), functions.moves.route(), *peer_routes(self.deps)]
-        app = Starlette(routes=[*self.watching.routes(), *calls, log_route(log_lines)])
+        app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
         install_json_errors(app)
+        app.include_router(self.watching.router())
+        app.include_router(self.functions.watch.router())
+        app.include_router(self.functions.moves.router())
+        app.include_router(peer_router(self.deps))
+        app.include_router(log_router(log_lines))
         return app
 
 

@@ -21,7 +21,7 @@ SECONDS = 5.0
 """For each answer of the relay."""
 MOST_BYTES = 1 << 20
 LOG_PATH = "/log"
-_LIBRARIES = ("aiohttp", "msgspec", "pydantic", "starlette", "structlog", "uvicorn", "uvloop", "websockets")
+_LIBRARIES = ("aiohttp", "fastapi", "msgspec", "pydantic", "structlog", "uvicorn", "uvloop", "websockets")
 _SID = re.compile(r"\b([A-Z]{2})[0-9a-f]{32}\b")
 _NUMBER = re.compile(r"\+[1-9][0-9]{6,14}\b")
 _LOGIN = re.compile(r"(?<=://)[^/\s\"'@]*:[^/\s\"'@]*@")

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 from aiohttp import web
-from starlette.applications import Starlette
+from fastapi import FastAPI
 
 from contract.versions.shapes import recorded
 from integration.functions_rig import HeldCall, rigged, serving
@@ -21,7 +21,7 @@ from voiceassist_crds.names import KEY_INFO_STREAM, PEER_HEADER, CallSid
 from voiceassist_crds.proof import probe_answer, proof
 from voiceassist_relay.auth import mint_stream_token, read_stream_token, verify_peer
 from voiceassist_relay.call.dependencies import FunctionDependencies
-from voiceassist_relay.call.peer_relays import Asked, PeerRelays, peer_routes
+from voiceassist_relay.call.peer_relays import Asked, PeerRelays, peer_router
 from voiceassist_relay.config.snapshot import Secrets
 from voiceassist_relay.interfaces import StreamClaims
 
@@ -45,7 +45,8 @@ async def test_this_relay_answers_what_the_relay_before_asks() -> None:
         document = CallDocument.model_validate(recorded("documents")["live"])
         call = held.calls[HERE] = HeldCall(StreamClaims(CallSid(HERE), "AC", 1, 0, False), "MZ1", document)
         held.over.add(OVER)
-        app = Starlette(routes=peer_routes(deps))
+        app = FastAPI()
+        app.include_router(peer_router(deps))
         async with serving(app) as (port,):
             for one in PEERS["calls"]:
                 url = f"http://127.0.0.1:{port}{one['path']}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 import aiohttp
 import pytest
-from starlette.applications import Starlette
+from fastapi import FastAPI
 
 from integration.functions_rig import serving
 from voiceassist_crds.config import RelayConfig
@@ -60,11 +60,11 @@ async def test_public_address_the_operators_question_bears_the_report(header: di
     watch = SimpleNamespace(current=lambda: SimpleNamespace(config=config, secrets_version=""), error="")
     registry = Registry(NotImplemented, metrics, lambda: 1)
     drain = Drain(registry, metrics, lambda: config.limits)
-    places = FreePlaces()
+    app, places = FastAPI(), FreePlaces()
     endpoints = PrivateEndpoints(
         cast("ConfigWatch", watch), registry, drain, metrics, health, health, UnreachedRelays(), address, places=places
     )
-    app = Starlette(routes=endpoints.routes())
+    app.include_router(endpoints.router())
     async with serving(app) as (port,), aiohttp.ClientSession() as http:
         async with http.get(f"http://127.0.0.1:{port}/status", headers=header) as answer:
             assert answer.status == 200

@@ -15,9 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 import structlog
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
+from fastapi import APIRouter, Request, Response
 
 from voiceassist_crds.messages import CallDocument, CallState
 from voiceassist_crds.names import is_call_sid, stream_name
@@ -361,8 +359,9 @@ class CallMoves:
         finally:
             answered.set()
 
-    def route(self) -> Route:
+    def router(self) -> APIRouter:
         """The private port's route: POST /calls/{callSid}/take, for relays with our proof. To be asked before the other ones of calls."""
+        router = APIRouter()
 
         async def take(request: Request) -> Response:
             call_sid = request.path_params["call_sid"]
@@ -376,7 +375,8 @@ class CallMoves:
                 return error_answer(400, "not_a_request", "generation, stream_sid and address are expected")
             return await self._answer(request, call_sid, wanted)
 
-        return Route("/calls/{call_sid}/take", take, methods=["POST"])
+        router.add_api_route("/calls/{call_sid}/take", take, methods=["POST"], include_in_schema=False, response_model=None)
+        return router
 
     async def _answer(self, request: Request, call_sid: str, wanted: TakeRequest) -> Response:
         async def waiting() -> bool:

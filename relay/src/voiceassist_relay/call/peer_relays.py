@@ -13,9 +13,8 @@ from typing import Final
 
 import aiohttp
 import structlog
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
 
 from voiceassist_crds.messages import CallDocument
 from voiceassist_crds.names import CALL_SID_PATTERN, PEER_HEADER, PEER_PROOF_HEADER, is_call_sid
@@ -198,8 +197,9 @@ def proven_path(path: str, body: bytes) -> str:
     return f"{path}#{hashlib.sha256(body).hexdigest()}" if body else path
 
 
-def peer_routes(deps: FunctionDependencies) -> list[Route]:
+def peer_router(deps: FunctionDependencies) -> APIRouter:
     """The private port's routes: GET /calls/{callSid}, POST /calls/{callSid}/pause, /resume and /refresh, for relays with our proof."""
+    router = APIRouter()
 
     async def call(request: Request) -> Response:
         return _answer(deps, request, None)
@@ -207,7 +207,9 @@ def peer_routes(deps: FunctionDependencies) -> list[Route]:
     async def act(request: Request) -> Response:
         return _answer(deps, request, request.path_params["action"])
 
-    return [Route("/calls/{call_sid}", call, methods=["GET"]), Route("/calls/{call_sid}/{action}", act, methods=["POST"])]
+    router.add_api_route("/calls/{call_sid}", call, methods=["GET"], include_in_schema=False, response_model=None)
+    router.add_api_route("/calls/{call_sid}/{action}", act, methods=["POST"], include_in_schema=False, response_model=None)
+    return router
 
 
 def _answer(deps: FunctionDependencies, request: Request, action: str | None) -> Response:

@@ -10,9 +10,7 @@ from typing import Final, Protocol
 
 import msgspec
 import structlog
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
+from fastapi import APIRouter, Request, Response
 
 from .dependencies import FunctionDependencies
 from .gone_relays import AGAIN_SECONDS, ASK_SECONDS, REFUSALS, OtherRelays
@@ -132,8 +130,9 @@ class RelayWatch:
                 age = max(0.0, self._deps.now() - awaited.asked_at)  # the other relay's clock, maybe
                 wait = max(LEAST_SECONDS, patience - age)
 
-    def route(self) -> Route:
+    def router(self) -> APIRouter:
         """GET /calls, for relays with our proof."""
+        router = APIRouter()
 
         async def calls(request: Request) -> Response:
             if not is_relay(self._deps, request):
@@ -141,4 +140,5 @@ class RelayWatch:
             answer = HadCalls(self._process, self._deps.calls.here())
             return Response(msgspec.json.encode(answer), media_type="application/json")
 
-        return Route(CALLS_PATH, calls, methods=["GET"])
+        router.add_api_route(CALLS_PATH, calls, methods=["GET"], include_in_schema=False, response_model=None)
+        return router

@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 import structlog
-from starlette.applications import Starlette
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.requests import ClientDisconnect
 
 from ..call.dependencies import FunctionDependencies
 from ..errors import RequestRefused
@@ -115,7 +115,7 @@ def not_found() -> RequestRefused:
     )
 
 
-def install_json_errors(app: Starlette) -> None:
+def install_json_errors(app: FastAPI) -> None:
     """Gives an app's own 404 and 405 (and what else its framework raises) the same form."""
 
     async def from_framework(_: Request, error: Exception) -> Response:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
 
 from voiceassist_crds.config import Checks
 from voiceassist_crds.names import CALLBACK_PATH, FEEDBACK_PATH, STREAM_PATH, TOKEN_PATH, stream_name
@@ -63,9 +62,9 @@ class Functions:
     def _suspect(self, owner: str) -> None:
         self.watch.suspect(owner)
 
-    def routes(self) -> list[Route]:
+    def router(self) -> APIRouter:
         """The routes. The path prefix is that of the configuration in force at each request."""
-        deps = self._deps
+        deps, router = self._deps, APIRouter()
         endpoints = {
             STREAM_PATH: endpoint(deps, STREAM_PATH, {"POST": self.stream}, for_browsers=True),
             TOKEN_PATH: endpoint(deps, TOKEN_PATH, {"GET": self.token, "POST": self.token}, for_browsers=True),
@@ -73,9 +72,11 @@ class Functions:
             CALLBACK_PATH: endpoint(deps, CALLBACK_PATH, {"POST": self.stream_callback}, for_browsers=False),
         }
         serve = dispatch(deps, endpoints)
-        # With a slash at the end too: the framework would redirect those, to an address that it takes from the request.
-        patterns = [prefix + path + end for path in endpoints for prefix in ("", "/{prefix:path}") for end in ("", "/")]
-        return [Route(pattern, serve, methods=EVERY_METHOD) for pattern in patterns]
+        for path in endpoints:
+            # With a slash at the end too: the framework would redirect those, to an address that it takes from the request.
+            for pattern in (path, path + "/", "/{prefix:path}" + path, "/{prefix:path}" + path + "/"):
+                router.add_api_route(pattern, serve, methods=EVERY_METHOD, include_in_schema=False, response_model=None)
+        return router
 
     async def stream(self, request: Request) -> Response:
         """POST /stream."""

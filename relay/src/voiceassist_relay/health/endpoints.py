@@ -12,9 +12,8 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from http import HTTPStatus
 
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
 
 from voiceassist_crds import __version__
 from voiceassist_crds.config import ModelConfig
@@ -39,9 +38,11 @@ from ..realtime.providers.deprecations import retiring
 from ..report import LOG_PATH
 
 
-def log_route(lines: Callable[[], list[str]]) -> Route:
+def log_router(lines: Callable[[], list[str]]) -> APIRouter:
     """/log: the last log lines, for `voiceassist-relay --report` in the same pod, and for nobody else."""
+    router = APIRouter()
 
+    @router.get(LOG_PATH)
     async def log(request: Request) -> Response:
         peer = ipaddress.ip_address(request.client.host) if request.client is not None else None
         near = peer is not None and (peer.is_loopback or (isinstance(peer, ipaddress.IPv6Address) and is_mapped_loopback(peer)))
@@ -49,7 +50,7 @@ def log_route(lines: Callable[[], list[str]]) -> Route:
             return Response("not found\n", HTTPStatus.NOT_FOUND, media_type="text/plain")
         return Response("".join(lines()), media_type="text/plain")
 
-    return Route(LOG_PATH, log)
+    return router
 
 
 def is_mapped_loopback(peer: ipaddress.IPv6Address) -> bool:
@@ -152,16 +153,20 @@ class PrivateEndpoints:
             self._metrics.peer("agent_track", self._agent_track.status.ok)
         self._metrics.unreached_relays.set(len(self._unreached.addresses))
 
-    def routes(self) -> list[Route]:
+    def router(self) -> APIRouter:
         """The private routes."""
+        router = APIRouter()
 
-        async def healthz(_: Request) -> Response:
+        @router.get("/healthz")
+        async def healthz() -> Response:
             return Response("ok\n", media_type="text/plain")
 
-        async def readyz(_: Request) -> Response:
+        @router.get("/readyz")
+        async def readyz() -> Response:
             reasons = self.not_ready_reasons()
             return JSONResponse({"ready": not reasons, "reasons": reasons}, status_code=503 if reasons else 200)
 
+        @router.get("/status")
         async def status(request: Request) -> Response:
             if (found := request.headers.get(ENDPOINT_HEADER)) is not None:
                 self._address.told(EndpointReport.read(found), time.monotonic())
@@ -173,7 +178,8 @@ class PrivateEndpoints:
                 self._limits.told(word)
             return Response(self.status().to_json(), media_type="application/json")
 
-        async def metrics(_: Request) -> Response:
+        @router.get("/metrics")
+        async def metrics() -> Response:
             try:
                 text = await self._scrapes.text()
             except TooMany:
@@ -181,8 +187,7 @@ class PrivateEndpoints:
                 return Response("too many scrapes at once\n", HTTPStatus.SERVICE_UNAVAILABLE, headers, "text/plain")
             return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
-        served = {"/healthz": healthz, "/readyz": readyz, "/status": status, "/metrics": metrics}
-        return [Route(path, endpoint) for path, endpoint in served.items()]
+        return router
 
     def _rendered(self) -> Iterator[str]:
         self._refresh_gauges()

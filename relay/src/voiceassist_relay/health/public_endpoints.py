@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from http import HTTPStatus
 
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
+from fastapi import APIRouter, Request, Response
 
 from voiceassist_crds.names import READY_PATH, WS_PATH
 from voiceassist_crds.reasons import Refusal
@@ -25,13 +23,17 @@ class PublicEndpoints:
     def __init__(self, ready: Callable[[], bool], current: CurrentSnapshot, metrics: RelayMetrics) -> None:
         self._ready, self._current, self._metrics = ready, current, metrics
 
-    def routes(self) -> list[Route]:
+    def router(self) -> APIRouter:
         """The routes, below the path prefix and without it: balancers ask the pod itself."""
-        found = []
+        router = APIRouter()
         for prefix in ("", "/{prefix:path}"):
-            found.append(Route(f"{prefix}{READY_PATH}", self.readiness, methods=["GET", "HEAD"]))
-            found.append(Route(f"{prefix}{WS_PATH}/{{rest:path}}", self.no_upgrade, methods=_ANY))
-        return found
+            router.add_api_route(
+                f"{prefix}{READY_PATH}", self.readiness, methods=["GET", "HEAD"], include_in_schema=False, response_model=None
+            )
+            router.add_api_route(
+                f"{prefix}{WS_PATH}/{{rest:path}}", self.no_upgrade, methods=_ANY, include_in_schema=False, response_model=None
+            )
+        return router
 
     async def readiness(self, request: Request) -> Response:
         """GET /readyz: why it is not ready stands on the private port alone."""
@@ -42,7 +44,7 @@ class PublicEndpoints:
         status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
         return Response("ready\n" if ready else "not ready\n", status, {"Cache-Control": "no-store"}, "text/plain")
 
-    async def no_upgrade(self, _: Request) -> Response:
+    async def no_upgrade(self) -> Response:
         """Any plain request for a websocket's address."""
         self._metrics.upgrade(Refusal.NO_UPGRADE)
         headers = {"Upgrade": "websocket", "Connection": "Upgrade", "Cache-Control": "no-store"}
