@@ -52,6 +52,7 @@ PROXIES = {
         "500 Oops", JSON, body=b'{"kind":"Status","apiVersion":"v1","code":"x","message":{},"reason":[]}'
     ),
     "JSON without end": answer("500 Oops", JSON, body=b"[" * 40_000),
+    "429 of priority and fairness": answer("429 Too Many Requests", JSON, "Retry-After: 1", body=api_status(429, "TooManyRequests")),
     "HTML": answer("502 Bad Gateway", "Content-Type: text/html", body=b"<html>nginx</html>"),
     "HTML 404": answer("404 Not Found", "Content-Type: text/html", body=b"<html>nginx</html>"),
     "empty 404": answer("404 Not Found"),
