@@ -127,10 +127,14 @@ class ClusterStage:
         there = self.lab.get("pods", "-n", self.place.namespace, "-l", "app.kubernetes.io/name=voiceassist-relay")["items"]
         return ready if len(ready) == count == len(there) else []
 
-    def told(self, event: str) -> list[dict[str, Any]]:
-        """Lines of all relays' logs."""
+    def ended_at(self, pod: dict[str, Any]) -> int:
+        """Calls whose last line is in this relay's log."""
+        return len(self.told("call over", pod["metadata"]["name"]))
+
+    def told(self, event: str, relay: str = "*") -> list[dict[str, Any]]:
+        """Lines of all relays' logs, or of one pod's."""
         found = []
-        for log in self.folder.glob("relay-*.log"):
+        for log in self.folder.glob(f"relay-{relay}-*.log"):
             for line in log.read_text().splitlines():
                 with suppress(ValueError):
                     entry = json.loads(line)

@@ -217,6 +217,11 @@ async def kill_and_lose(scene: Scene) -> None:
         assert "RelayVanished" in {event.reason for event in await asyncio.to_thread(events, lab, cluster.place.namespace)}
         missing: Counter[tuple[str, str]] = Counter()
         again = await scene.end(missing)
+
+    def ended() -> bool:
+        return cluster.ended_at(doomed) >= len(hit)
+
+    await until("the relay that was away to let go of calls that are another's", ended, 60)
     unheard = [missing[recording.name, "customer"] / 50 for recording in scene.recordings]
     for asked, seconds in zip(await scene.asked(), unheard, strict=True):
         # A question takes some 4 s, and three gaps may each cut one in two. One that were answered twice would look like four unanswered.

@@ -235,8 +235,8 @@ async def test_a_newer_generations_status_is_left_alone(bench: Bench) -> None:
 
 @pytest.mark.parametrize(
     ("changes", "reasons"),
-    [({"generation": 2, "state": CallState.LIVE}, ["superseded"]), ({"state": CallState.STOPPED}, ["superseded"]), ({}, [])],
-    ids=["another relay has the call", "it is over", "it is this stream's"],
+    [({"generation": 2, "state": CallState.LIVE}, ["superseded"]), ({"state": CallState.STOPPED}, []), ({}, [])],
+    ids=["another relay has the call", "it is over, which is told elsewhere", "it is this stream's"],
 )
 async def test_where_the_owner_is_unsure_the_document_decides(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, changes: dict[str, object], reasons: list[str]
@@ -261,6 +261,34 @@ async def test_where_the_owner_is_unsure_the_document_decides(
             await publisher.finish(5)
     assert call.superseded == reasons
     assert call.saved == before or not reasons
+
+
+async def test_a_call_that_ends_keeps_its_last_suggestions_though_its_owner_is_checked(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when it is handed over: it is written as another's while its last suggestions are being stored."""
+    monkeypatch.setattr(publisher_module, "CHECK_AGAIN_SECONDS", 0.2)
+    call = bench.call()
+    await call.write_document()
+    publisher = call.publisher()
+    async with running(publisher) as run:
+        publisher.status(*LIVE)
+        await eventually(lambda: call.opened and bench.found(Kind.MAP, suggestions_map(call.sid)) and call.status_item)
+        await call.change_document(generation=2)
+        publisher.check_owner()
+        publisher.finished(finished(1))
+        await asyncio.sleep(0.1)
+        stored = publisher._map.idle
+
+        async def slowly() -> None:
+            await asyncio.sleep(0.6)
+            await stored()
+
+        monkeypatch.setattr(publisher._map, "idle", slowly)
+        await publisher.finish(5, lost=None)
+        await eventually(run.done)
+    assert call.superseded == []
+    assert [one["id"] for one in call.stored] == ["g1-item1"]
 
 
 async def test_an_older_status_is_overwritten(bench: Bench) -> None:

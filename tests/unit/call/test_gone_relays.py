@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from voiceassist_relay.call.gone_relays import (
+    AGAIN_SECONDS,
     FORGOTTEN_SECONDS,
     GONE_SECONDS,
     LONGEST_TURN,
@@ -48,6 +49,13 @@ def test_gone_relays_one_where_nothing_listens_twice_is_gone() -> None:
     assert others.refused(OTHER, 20.0) == ()
     others.there(OTHER, 21.0)
     assert others.refused(OTHER, 22.0) == (), "twice in a row"
+
+
+def test_gone_relays_two_questions_at_the_same_time_are_one() -> None:
+    others = watching(told=OWN)
+    assert others.refused(OTHER, 20.0) == ()
+    assert others.refused(OTHER, 20.1) == ()
+    assert others.refused(OTHER, 20.1 + AGAIN_SECONDS) == CALLS
 
 
 def test_gone_relays_a_refusal_counts_for_silence_where_the_operator_says_that_it_answers() -> None:

@@ -103,6 +103,16 @@ async def test_recovery_of_a_call_whose_relay_is_gone_and_whose_next_stream_does
     assert rig.created == [2, 3]
 
 
+async def test_recovery_of_a_call_that_others_write_again_and_again_is_tried_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Rig(document(CallState.LIVE, owner=OWNER))
+
+    async def taken(*_: object) -> bool:
+        return False
+
+    monkeypatch.setattr(rig, "write", taken)
+    assert await rig.callbacks.owner_gone(CALL, OWNER, 1e9 - 12) == Awaited(0, 1e9)
+
+
 class Twilio:
     """Many calls whose relay is gone; `most` requests were under way at once."""
 
@@ -247,7 +257,7 @@ async def test_recovery_after_a_callback_the_relay_where_nothing_listens_is_susp
 
 @pytest.mark.parametrize(
     ("fault", "first", "further"),
-    [(TwilioUnclear("sync", 503, None), Awaited(0, 1e9), Awaited(2, 1e9)), (UnknownCallState("dancing"), None, None)],
+    [(TwilioUnclear("sync", 503, None), Awaited(0, 1e9), Awaited(2, 1e9)), (UnknownCallState("dancing"), Awaited(0, 1e9), None)],
     ids=["away", "newer"],
 )
 async def test_recovery_what_sync_does_not_answer_is_tried_again(fault: Exception, first: Awaited | None, further: Awaited | None) -> None:

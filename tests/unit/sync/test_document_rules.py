@@ -384,6 +384,12 @@ def test_document_rules_only_streams_that_end_soon_are_given_up(seconds: float, 
         assert (decision.document.deaths, decision.document.restarts) == (expected, 1), "however many streams it took last time"
 
 
+def test_document_rules_how_long_a_stream_lasted_is_until_it_was_last_heard_and_not_until_somebody_saw() -> None:
+    found = document(CallState.LIVE, owner="10.0.0.1:9090", deaths=2, deadline=NOW - SETTLED_SECONDS - 1 + STARTING_SECONDS)
+    assert isinstance(owner_gone(found, found.owner, call_sid=CALL, now=NOW, since=NOW - 16), TellAgent)
+    assert isinstance(owner_gone(found, found.owner, call_sid=CALL, now=NOW, since=NOW - 1), Restart)
+
+
 def test_document_rules_a_second_relay_that_dies_soon_after_the_first_ends_no_call() -> None:
     """As it was on the cluster: killed with SIGKILL, and the next one lost with its node ten seconds later."""
     relay = "10.0.0.1:9090"

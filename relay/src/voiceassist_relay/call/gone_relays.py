@@ -41,6 +41,7 @@ class _Other:
     process: str = ""
     calls: Sequence[str] = ()
     refusals: int = 0
+    refused_at: float = float("-inf")
     lost: bool = False
     suspect: bool = False
 
@@ -100,7 +101,9 @@ class OtherRelays:
         other = self._others.get(address)
         if other is None or (self._is_told(address, now) and not other.suspect):
             return self.silent(address, now)
-        other.refusals += 1
+        if now - other.refused_at < AGAIN_SECONDS / 2:
+            return ()  # two questions at the same time are one
+        other.refusals, other.refused_at = other.refusals + 1, now
         return other.calls if other.refusals >= REFUSALS else ()
 
     def silent(self, address: str, now: float) -> Sequence[str]:

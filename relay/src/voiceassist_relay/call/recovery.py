@@ -135,9 +135,11 @@ class StreamCallbacks:
             if (again := await self._work_on(event)) is not None:
                 return _awaited(again)
             seen = await self._documents.read(call_sid)
+            if seen is not None and seen.document.state is CallState.LIVE and seen.document.owner == owner:
+                return Awaited(0, self._deps.now())  # others wrote again and again meanwhile
             return _awaited(seen.document) if seen else None
         except UnknownCallState:
-            return None
+            return Awaited(0, self._deps.now())  # a newer relay is about something with it, or was, when it died
         except (TwilioError, RequestRefused) as error:
             log.error("call of a relay that is gone not started again", call=call_hash(call_sid), error=str(error))
             return Awaited(0, self._deps.now())

@@ -22,8 +22,6 @@ MAX_ANSWER: Final = 1 << 17
 AT_ONCE: Final = 8
 """Calls of relays that are gone which one relay starts again at the same time."""
 
-LEAST_SECONDS: Final = 0.3
-"""Between two looks at one call."""
 LATE_SECONDS: Final = 0.5
 """A timer of this relay's that is so much late says that it has too much to do, or was stopped."""
 
@@ -127,8 +125,7 @@ class RelayWatch:
                 return
             awaited, wait = further, patience
             if awaited.generation:
-                age = max(0.0, self._deps.now() - awaited.asked_at)  # the other relay's clock, maybe
-                wait = max(LEAST_SECONDS, patience - age)
+                wait = max(patience / 2, patience - max(0.0, self._deps.now() - awaited.asked_at))  # by another relay's clock, maybe
 
     def router(self) -> APIRouter:
         """GET /calls, for relays with our proof."""

@@ -20,7 +20,7 @@ from ..lazy_event import LazyEvent
 from ..metrics.relay_metrics import RelayMetrics
 from .call_documents import DocumentStore, Seen
 from .client import Container, Revisioned, SyncClient, is_missing, is_stale, is_taken
-from .document_rules import Superseded, ended, is_running, went_live
+from .document_rules import Superseded, ended, went_live
 from .move_rules import Taker, is_next, take_alone
 from .numbering import number_of
 from .recollection import MOST, recollect
@@ -169,15 +169,12 @@ class CallObjects:
         return seen.document
 
     async def is_anothers(self) -> bool:
-        """Whether the Document names a later stream, or says that the call's assist is over."""
+        """Whether the Document names a later stream; False where it cannot be read."""
         try:
             seen = await persist(lambda: self._documents.fetch(self.owner.call_sid), Backoff(self._chance))
-        except UnknownCallState:
+        except (UnknownCallState, TwilioRefused):
             return False
-        if seen is None:
-            return False
-        document = seen.document
-        return document.generation > self.owner.generation or not is_running(document)
+        return seen is not None and seen.document.generation > self.owner.generation
 
     async def close(self, lost: bool, seq: Callable[[], int]) -> None:
         """Writes into the Document that the stream is over, if the Document is still this stream's and in a state that is known here.

@@ -375,7 +375,8 @@ def _start_again(document: CallDocument, call_sid: str, now: float, since: float
     MAX_RESTARTS_UNCONNECTED in a row that never connected: what one recovery took says nothing of the next. `since` when: unheard."""
     was_live = document.state is not CallState.STARTING
     over = document.model_copy(update={"state": CallState.STOPPED if document.state is CallState.LIVE else CallState.LOST})
-    settled = now - (document.deadline - STARTING_SECONDS) >= SETTLED_SECONDS
+    died = now if since is None else min(since, now)
+    settled = died - (document.deadline - STARTING_SECONDS) >= SETTLED_SECONDS
     deaths = 0 if was_live and settled else document.deaths
     if deaths >= MAX_RESTARTS if was_live else document.restarts >= MAX_RESTARTS_UNCONNECTED:
         return TellAgent(document.model_copy(update={"state": CallState.LOST}), restarts_used_up=True)

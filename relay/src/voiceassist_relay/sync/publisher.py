@@ -288,7 +288,7 @@ class CallPublisher:
             # Twice, as a call that is being handed over is written as the other's a moment before it ends here.
             if await self._objects.is_anothers():
                 await asyncio.sleep(CHECK_AGAIN_SECONDS)
-                if await self._objects.is_anothers():
+                if not self._closing and await self._objects.is_anothers() and not self._closing:
                     raise Ousted(SUPERSEDED)
             self._owner_unsure.clear()
 
