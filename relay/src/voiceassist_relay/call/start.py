@@ -185,11 +185,21 @@ class StreamStarter:
         somebody else has made of it), so that a later start works.
         """
         loop, policy, failures = asyncio.get_running_loop(), policy or self._deps.timing.ask, 0
+
+        async def is_wanted() -> None:
+            """Twilio may hold a creation back for longer than others wait for its stream."""
+            try:
+                seen = await self._documents.read(call_sid)
+            except TwilioError:
+                return
+            if not still_wanted(None if seen is None else seen.document, generation=document.generation):
+                raise _superseded()
+
         began = loop.time()
         try:
             while True:
                 try:
-                    await self._streams.create(call_sid, document, policy=policy)
+                    await self._streams.create(call_sid, document, policy=policy, before_repeat=is_wanted)
                 except (TwilioUnclear, TwilioRefused) as error:
                     if isinstance(error, TwilioRefused) and error.status != _NAME_IN_USE:
                         raise
@@ -282,9 +292,7 @@ class StreamStarter:
         _, decision = await self._documents.settle(call_sid, decide, wanted)
         if isinstance(decision, CallDocument | AlreadyRunning):
             return decision
-        raise RequestRefused(
-            409, SUPERSEDED, "callSid: the assist was stopped or started again meanwhile.", "Start it again if it does not run."
-        )
+        raise _superseded()
 
     async def _give_up(self, call_sid: str, generation: int) -> CallDocument | None:
         """Writes that the generation is lost; if its stream is live after all, returns the Document that says so.
@@ -348,4 +356,10 @@ def _too_many(most: int) -> RequestRefused:
         f"{most} calls are assisted already, which is as many as there may be at once.",
         "Try again when one of them has ended, or have an administrator raise limits.maxCalls.",
         retry_after=30.0,
+    )
+
+
+def _superseded() -> RequestRefused:
+    return RequestRefused(
+        409, SUPERSEDED, "callSid: the assist was stopped or started again meanwhile.", "Start it again if it does not run."
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import structlog
@@ -17,7 +17,7 @@ from ..errors import RequestRefused, TwilioError, TwilioRefused
 from ..interfaces import StreamClaims
 from ..logs import call_hash
 from .error_answers import is_gone
-from .rest import Form, TwilioRest, segment
+from .rest import Answer, Form, TwilioRest, segment
 from .retry import RetryPolicy, retrying
 
 TOKEN_SECONDS: Final = 120
@@ -40,19 +40,35 @@ class TwilioStreams:
         self._policy = policy
         self._stop_seconds = stop_seconds
 
-    async def create(self, call_sid: str, document: CallDocument, *, moved: bool = False, policy: RetryPolicy | None = None) -> str:
+    async def create(
+        self,
+        call_sid: str,
+        document: CallDocument,
+        *,
+        moved: bool = False,
+        policy: RetryPolicy | None = None,
+        before_repeat: Callable[[], Awaitable[None]] | None = None,
+    ) -> str:
         """Creates the stream of the Document's generation, once: only a 429 is repeated, since nothing was done then; by `policy`, else
         as for a browser that waits.
 
-        `moved`: another relay has the call, or had it, and hands it over to the one to which the stream comes.
+        `moved`: another relay has the call, or had it, and hands it over to the one to which the stream comes. `before_repeat` is called
+        before each repetition; it raises where the stream is not wanted any more.
 
         Returns its SID (MZ…). Raises TwilioError; TwilioUnclear: it may have been created.
         """
         form = self._form(call_sid, document, moved)
         path = f"{self._calls()}/{segment(call_sid)}/Streams.json"
-        answer = await retrying(
-            policy or self._policy, lambda: self._rest.request("media_create", "api", "POST", path, form=form), idempotent=False
-        )
+        asked = False
+
+        async def attempt() -> Answer:
+            nonlocal asked
+            if asked and before_repeat is not None:
+                await before_repeat()
+            asked = True
+            return await self._rest.request("media_create", "api", "POST", path, form=form)
+
+        answer = await retrying(policy or self._policy, attempt, idempotent=False)
         return str(answer.body.get("sid") or "")
 
     async def stop(self, call_sid: str, document: CallDocument) -> None:
