@@ -105,7 +105,8 @@ def values(schema: Mapping[str, Any], path: Field) -> st.SearchStrategy[Any]:
         )
     if kind == "array":
         few = min(3, schema.get("maxItems", 3))
-        unique = (lambda one: one["name"].lower()) if schema.get("x-kubernetes-list-type") == "map" else repr
+        keys = schema.get("x-kubernetes-list-map-keys", [])
+        unique = (lambda one: tuple(one[key].lower() for key in keys)) if keys else repr
         return st.lists(values(schema["items"], (*path, "[]")), min_size=schema.get("minItems", 0), max_size=few, unique_by=unique)
     if kind == "object":
         return _objects(schema, path)
