@@ -164,3 +164,15 @@ async def test_a_restart_goes_on_while_twilio_takes_no_more_requests() -> None:
         await rig.idle()
         item = rig.status_item(call.call_sid)
         assert item is not None and item["state"] == "reconnecting", "a relay with a model tells the rest"
+
+
+async def test_what_a_restart_costs() -> None:
+    """Many come at once. What the relay to which the stream comes asks besides is counted with starts."""
+    async with restarted("noticed") as restart:
+        mark = restart.rig.twilio.journal.mark()
+        await restart.goes_on()
+        await restart.held()
+        await restart.rig.idle()
+        counted = restart.rig.twilio.journal.since(mark)
+        assert counted.of("api") == 3, "goes the call on, stop, create"
+        assert counted.of("sync") <= 14

@@ -109,8 +109,9 @@ async def test_the_calls_of_a_killed_relay_come_back_without_a_herd(tmp_path: Pa
             shares = await of_all(stage, left, "active_calls")
             before = {call["callSid"]: len(watch.items(call)) for call in going_on}
             await eventually(lambda: all(len(watch.items(call)) > before[call["callSid"]] for call in going_on), seconds=120, every=0.5)
-        assert [status for status, _ in answers] == [200] * 3, answers
-        assert watch.states(paused)[-1][0] == "paused", "the pause came through"
+        assert [answers[0][0], answers[2][0]] == [200] * 2, answers
+        assert answers[1][0] in {200, 503}, "where the call's turn comes late, its agent is told that it may be heard still"
+        assert watch.states(paused)[-1][0] == "paused", "the pause came through all the same"
         running = {call["callSid"]: [one for one in await streams(stage, call) if one["state"] == "streaming"] for call in calls}
         assert [len(running[call["callSid"]]) for call in (ended, stopped)] == [0, 0], "what is over or was stopped is not started again"
         assert {len(running[call["callSid"]]) for call in (paused, *going_on)} == {1}
@@ -125,7 +126,7 @@ async def test_the_calls_of_a_killed_relay_come_back_without_a_herd(tmp_path: Pa
             assert [item["seq"] for item in one.items] == list(range(1, len(one.items) + 1))
         missed = [unanswered([question for item in one.items for question in item["question"].split(" / ")]) for one in held]
         nothing_but_suggestions(watch, calls)
-        lost: Counter[str] = Counter()
+        lost: Counter[tuple[str, str]] = Counter()
         await accounted(stage, recordings, await sessions(stage), missing=lost, tracks=("customer",))
         unheard = sum(await of_all(stage, left, "restart_gap_seconds_sum"))
         busy = sum(await of_all(stage, left, "twilio_requests_total", outcome="busy"))
@@ -136,7 +137,9 @@ async def test_the_calls_of_a_killed_relay_come_back_without_a_herd(tmp_path: Pa
         print(f"started again by the two that are left: {restarts}, and now theirs: {shares}")
         print(f"{len(dialled)} streams for {len(going_on) + 1} calls, {most_within(dialled, 1.0)} of them within one second")
         print(f"{counted['total']} requests, {counted['mostAtOnce']} at once at most; refused with 429: {busy:.0f}")
-        print(f"heard by nobody: {lost['customer'] * FRAME:.1f} s of all calls; counted by the relays {unheard:.1f} s")
+        gaps = [frames * FRAME for frames in lost.values()]
+        print(f"heard by nobody: {share(gaps, 0.5):.2f} s of a call (p50), {max(gaps):.2f} s (most); of all {sum(gaps):.1f} s,")
+        print(f"counted by the relays: {unheard:.1f} s")
         print(f"{sum(len(one.items) for one in held)} suggestions, none twice, all in order; {sum(missed)} questions without an answer")
-        assert lost["customer"] * FRAME <= unheard + CALLS * UNCOUNTED * slowdown(), "what nobody heard is counted"
+        assert sum(gaps) <= unheard + CALLS * UNCOUNTED * slowdown(), "what nobody heard is counted"
         assert soon[1] < AGAIN_WITHIN * slowdown()

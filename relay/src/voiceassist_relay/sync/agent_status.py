@@ -80,17 +80,19 @@ class AgentStatus:
         self._now = now
         self._policy = policy
 
-    async def make_readable(self, call_sid: str, identity: str, policy: RetryPolicy) -> str:
-        """Makes sure of the call's Map and lets the identity read it. Returns the Map's SID. Raises TwilioError."""
-        found = await retrying(policy, lambda: self._sync.ensure_map(suggestions_map(call_sid), self._ttl), idempotent=True)
+    async def make_readable(self, call_sid: str, identity: str, policy: RetryPolicy, *, look: bool = False) -> str:
+        """Makes sure of the call's Map and lets the identity read it. `look`: it is there already, as a rule. Returns the Map's SID. Raises
+        TwilioError."""
+        found = await retrying(policy, lambda: self._sync.ensure_map(suggestions_map(call_sid), self._ttl, look=look), idempotent=True)
         await retrying(policy, lambda: self._sync.grant(found.sid, identity), idempotent=True)
         return found.sid
 
     async def follow_start(self, call_sid: str, document: CallDocument, identity: str) -> None:
         """What a start leaves for later: Map, permission, Stream, and the first status if there is none yet."""
+        look = document.generation > 1
         try:
-            map_sid = await self.make_readable(call_sid, identity, self._policy)
-            await retrying(self._policy, lambda: self._sync.ensure_stream(document.sync_stream, self._ttl), idempotent=True)
+            map_sid = await self.make_readable(call_sid, identity, self._policy, look=look)
+            await retrying(self._policy, lambda: self._sync.ensure_stream(document.sync_stream, self._ttl, look=look), idempotent=True)
             await self._first_status(map_sid, document)
         except TwilioError as error:
             log.error(
@@ -157,11 +159,15 @@ class AgentStatus:
         status = self._status(document, what)
         try:
             map_sid = (
-                await retrying(self._policy, lambda: self._sync.ensure_map(suggestions_map(call_sid), self._ttl), idempotent=True)
+                await retrying(
+                    self._policy, lambda: self._sync.ensure_map(suggestions_map(call_sid), self._ttl, look=True), idempotent=True
+                )
             ).sid
             if not await retrying(self._policy, lambda: self._put_status(map_sid, status), idempotent=True):
                 return
-            stream = await retrying(self._policy, lambda: self._sync.ensure_stream(document.sync_stream, self._ttl), idempotent=True)
+            stream = await retrying(
+                self._policy, lambda: self._sync.ensure_stream(document.sync_stream, self._ttl, look=True), idempotent=True
+            )
             message = status.wire()
             await retrying(self._policy, lambda: self._sync.publish(stream.sid, message), idempotent=True)
         except TwilioError as error:
