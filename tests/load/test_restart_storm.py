@@ -126,8 +126,6 @@ async def test_the_calls_of_a_killed_relay_come_back_without_a_herd(tmp_path: Pa
             assert [item["seq"] for item in one.items] == list(range(1, len(one.items) + 1))
         missed = [unanswered([question for item in one.items for question in item["question"].split(" / ")]) for one in held]
         nothing_but_suggestions(watch, calls)
-        lost: Counter[tuple[str, str]] = Counter()
-        await accounted(stage, recordings, await sessions(stage), missing=lost, tracks=("customer",))
         unheard = sum(await of_all(stage, left, "restart_gap_seconds_sum"))
         busy = sum(await of_all(stage, left, "twilio_requests_total", outcome="busy"))
         restarts = await of_all(stage, left, "stream_restarts_total", outcome="started")
@@ -137,6 +135,8 @@ async def test_the_calls_of_a_killed_relay_come_back_without_a_herd(tmp_path: Pa
         print(f"started again by the two that are left: {restarts}, and now theirs: {shares}")
         print(f"{len(dialled)} streams for {len(going_on) + 1} calls, {most_within(dialled, 1.0)} of them within one second")
         print(f"{counted['total']} requests, {counted['mostAtOnce']} at once at most; refused with 429: {busy:.0f}")
+        lost: Counter[tuple[str, str]] = Counter()
+        await accounted(stage, recordings, await sessions(stage), missing=lost, tracks=("customer",))
         gaps = [frames * FRAME for frames in lost.values()]
         print(f"heard by nobody: {share(gaps, 0.5):.2f} s of a call (p50), {max(gaps):.2f} s (most); of all {sum(gaps):.1f} s,")
         print(f"counted by the relays: {unheard:.1f} s")

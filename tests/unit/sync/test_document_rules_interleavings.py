@@ -75,6 +75,8 @@ class Relays(RuleBasedStateMachine):
             assert wanted.generation >= self.stored.generation
         self.revision += 1
         self.stored = wanted
+        if wanted.state is CallState.STOPPED:
+            self.paused = None
         return True
 
     def running(self) -> CallDocument:
@@ -249,7 +251,6 @@ class Relays(RuleBasedStateMachine):
     def a_stop_arrives(self, worker: str) -> None:
         decision = decide_stop(self.stored, worker=worker)
         if isinstance(decision, Stop):
-            self.paused = None
             if decision.changed:
                 assert self.write(self.revision, decision.document)
             if decision.document.stream_name in self.streams:
