@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 
 from integration.end_to_end_rig import Watch, sessions, start
 from integration.faults_rig import asking, hang_up, lead_to
+from integration.functions_rig import rigged
 from support.eventually import eventually
 from unit.operator.making import well
 from voiceassist_crds.names import LIMITS_HEADER
@@ -22,6 +24,8 @@ from voiceassist_crds.status import RelayStatus
 from voiceassist_demo.stage import RelayProcess, Stage, write_whole
 from voiceassist_operator.policy.observed import PodFact, Spending
 from voiceassist_operator.policy.spending import Others, others, spending, spending_status, total
+from voiceassist_relay.call.dependencies import NoLimit
+from voiceassist_relay.call_quota import Place
 
 BUDGET = 400
 SPENT = ("paused", "BudgetSpent")
@@ -151,3 +155,26 @@ async def test_calls_beyond_the_limit_are_refused_whichever_relay_is_asked(tmp_p
 
         await eventually(starts, seconds=30, what="a start when the other call is over")
         await hang_up(stage, [two])
+
+
+class Full(NoLimit):
+    """There is no place."""
+
+    def reserve(self, call_sid: str) -> Place:
+        return Place.FULL
+
+
+@pytest.mark.parametrize(("state", "status"), [("lost", 200), ("live", 200), ("stopped", 429)])
+async def test_a_call_that_is_started_again_is_no_new_one_unless_it_was_stopped(state: str, status: int) -> None:
+    async with rigged() as rig:
+        relay, call = rig.relays[0], rig.call()
+        await relay.stream("start", call)
+        await rig.idle()
+        stored = rig.raw_document(call.call_sid)
+        stored.data = {**stored.data, "state": state}
+        stored.touch(rig.clock())
+        object.__setattr__(relay.functions._starts._deps, "limit", Full())
+        found, answer = await relay.stream("start", call)
+        assert found == status, answer
+        other, answer = await relay.stream("start", rig.call())
+        assert (other, answer["error"]["code"]) == (429, "call_limit")

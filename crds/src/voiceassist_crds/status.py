@@ -84,9 +84,9 @@ class Spend(Model):
     process: str = Field(min_length=1, max_length=40, description="Names the process: another one begins at 0.")
     day: str = Field(pattern=r"^\d{4}-\d{2}-\d{2}$", description="The day, UTC.")
     tokens: int = Field(0, ge=0, description="All tokens, cached ones too.")
-    cost: float = Field(0, ge=0, description="By the configured prices, in their currency; 0 without prices.")
+    cost: float | None = Field(None, ge=0, description="By the configured prices, in their currency; absent without prices.")
     expected: float = Field(0, ge=0, description="What the responses under way are likely to take, in the unit of the budget.")
-    untold: int = Field(0, ge=0, description="Responses whose tokens the server did not tell: counted as the dearest of the latest.")
+    untold: int = Field(0, ge=0, description="Responses whose tokens the server did not tell, and that count nothing yet.")
 
 
 class RelayStatus(Model):

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import Enum
 from typing import Final
 
 ARRIVES_SECONDS: Final = 15.0
 """How long a stream that was asked for here counts although it is nowhere yet."""
+
+
+class Place(Enum):
+    """What became of a request for a place."""
+
+    TAKEN = "taken"
+    HELD = "held"
+    """The same call has one that was just taken."""
+    FULL = "full"
 
 
 class CallQuota:
@@ -19,11 +29,22 @@ class CallQuota:
     def told(self, others: int | None) -> None:
         """The operator asked, and said how many calls the other relays have; None: it did not."""
         if others is not None:
+            for call in list(self._asked)[: max(0, others - self._others)]:  # they are likely to have come there
+                del self._asked[call]
             self._others = others
 
-    def asked(self, call: str, now: float) -> None:
-        """A stream of this call is asked for: it comes to this relay or to another."""
-        self._asked[call] = now
+    def reserve(self, call: str, most: int, here: int, now: float) -> Place:
+        """Takes a place for a call whose stream is about to be asked for: it comes to this relay or to another."""
+        full = self.calls(here, now) >= most
+        if call in self._asked:
+            return Place.HELD
+        if not full:
+            self._asked[call] = now
+        return Place.FULL if full else Place.TAKEN
+
+    def forget(self, call: str) -> None:
+        """Nothing was asked for."""
+        self._asked.pop(call, None)
 
     def arrived(self, here: Callable[[str], bool]) -> None:
         """Those that came here are counted here."""
@@ -33,7 +54,3 @@ class CallQuota:
         """How many there are, with `here` at this relay."""
         self._asked = {call: at for call, at in self._asked.items() if now - at < ARRIVES_SECONDS}
         return here + self._others + len(self._asked)
-
-    def full(self, most: int | None, here: int, now: float) -> bool:
-        """Whether one more would be one too many."""
-        return most is not None and self.calls(here, now) >= most

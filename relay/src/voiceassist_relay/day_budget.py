@@ -55,6 +55,7 @@ class DayBudget:
         self._latest: deque[tuple[str, tuple[int, ...]]] = deque(maxlen=_LATEST)
         """What the latest responses took, with their models."""
         self._others: float | None = None
+        self._coming = 0.0
 
     def use(self, budget: Budget | None) -> None:
         """The configured budget; None: there is none."""
@@ -71,20 +72,29 @@ class DayBudget:
             kinds[index] += count
         if response and any(tokens):
             self._latest.append((model, tuple(tokens)))
+            for _ in range(self._untold):
+                self._as_the_dearest(now)
+            self._untold = 0
 
     def untold(self, now: float) -> None:
-        """A response began, and nobody told what it took: it counts as the dearest of the latest."""
+        """A response began, and nobody told what it took: it counts as the dearest of the latest, or as the first that is told."""
         self._roll(now)
-        self._untold += 1
-        if self._budget is not None and self._latest:
-            model, tokens = max(self._latest, key=lambda one: self._cost(*one))
-            self.spent(model, tokens, now, response=False)
+        if self._latest:
+            self._as_the_dearest(now)
+        else:
+            self._untold += 1
+
+    def _as_the_dearest(self, now: float) -> None:
+        model, tokens = max(self._latest, key=lambda one: self._cost(*one))
+        self.spent(model, tokens, now, response=False)
 
     def told(self, word: LimitsWord, now: float) -> None:
-        """The operator asked, and said this of the other relays."""
+        """The operator asked, and said this of the other relays. What leaves out another process than this one, as of one that ran here
+        before, is no word on the others."""
         self._roll(now)
-        if word.spent is not None and word.day == self._day:
-            self._others = word.spent
+        ours = word.but == self._process or not (word.but or self._tokens)
+        if word.spent is not None and word.day == self._day and ours:
+            self._others, self._coming = word.spent, word.coming
 
     # what is allowed
 
@@ -104,7 +114,7 @@ class DayBudget:
             return True
         if self._others is None and now - self._began < PATIENCE_SECONDS:
             return False
-        return self._own() + (self._others or 0.0) + under_way * self._one() < budget.per_day
+        return self._own() + (self._others or 0.0) + self._coming + under_way * self._one() < budget.per_day
 
     def may_ask_early(self, now: float) -> bool:
         """Whether a response may be asked for ahead of a turn's end."""
@@ -115,7 +125,7 @@ class DayBudget:
         self._roll(now)
         if self._budget is None:
             return None
-        cost = round(self._own(), 6) if self._budget.prices else 0.0
+        cost = round(self._own(), 6) if self._budget.prices else None
         tokens = sum(map(sum, self._tokens.values()))
         expected = round(under_way * self._one(), 6)
         return Spend(process=self._process, day=self._day, tokens=tokens, cost=cost, expected=expected, untold=self._untold)
@@ -136,4 +146,4 @@ class DayBudget:
             first = not self._day
             self._day, self._untold = day, 0
             self._tokens.clear()
-            self._others = None if first else 0.0
+            self._others, self._coming = None if first else 0.0, 0.0

@@ -13,6 +13,7 @@ from unit.call.registry_rig import Connection, RegistryRig, config, start
 from voiceassist_crds.config import Limits
 from voiceassist_crds.names import StreamSid
 from voiceassist_relay.call.drain import Drain
+from voiceassist_relay.day_budget import Level
 
 
 async def test_registry_newer_generation_wins_and_an_older_one_is_sent_away() -> None:
@@ -213,3 +214,20 @@ async def test_registry_a_call_that_does_not_end_is_cancelled() -> None:
     publisher.hang = True
     await rig.registry.hang_up_all("drain", 0.1)
     assert len(rig.registry) == 0
+
+
+async def test_registry_a_call_that_cannot_be_held_back_ends_and_the_others_are() -> None:
+    rig = RegistryRig()
+    first, _, broken, _ = rig.call(0)
+    _, _, other, _ = rig.call(1)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+
+    def fails() -> None:
+        raise RuntimeError
+
+    broken.pause = fails  # type: ignore[method-assign]
+    rig.registry.allow(Level.STOPPED)
+    assert other.log == ["pause"]
+    assert first.over
+    await rig.registry.hang_up_all("drain", 5)

@@ -45,12 +45,18 @@ def without_sync() -> Observed:
     return replace(well(), owner=owner(twilio={"accountSid": ACCOUNT, "credentialsSecretRef": {"name": "twilio"}}))
 
 
-def limited(*spent: float | None, action: str = "Stop", calls: int = 3) -> Observed:
+DAY = NOW[:10]
+
+
+def limited(*spent: float | None, action: str = "Stop", calls: int = 3, untold: int = 0) -> Observed:
     """Two relays that share a budget of 10 and seven calls, and say that they spent so much; None: it does not say."""
     prices = [{"model": "m", "textInput": 1, "audioInput": 1, "textOutput": 1}]
     seen = well(limits={"maxCalls": 7, "budget": {"perDay": 10, "action": action, "prices": prices}})
     told = [
-        {"active_calls": calls, "spend": None if cost is None else Spend(process=f"p{number}", day=NOW[:10], tokens=1, cost=cost)}
+        {
+            "active_calls": calls,
+            "spend": None if cost is None else Spend(process=f"p{number}", day=NOW[:10], tokens=1, cost=cost, untold=untold),
+        }
         for number, cost in enumerate(spent)
     ]
     return pods(seen, *({"told": one} for one in told))
@@ -333,6 +339,7 @@ ROWS: list[tuple[str, Callable[[], Observed], str, str, str, str]] = [
         "Unknown",
         "do not say what they spend (pod-2)",
     ),
+    ("a server does not tell", lambda: limited(4, 5, untold=2), "WithinLimits", "Unknown", "Unknown", "did not tell what 4 responses took"),
     ("spent by one, the other does not say", lambda: limited(10, None), "WithinLimits", "False", "BudgetSpent", ""),
     ("as many calls as may be", lambda: limited(1, 1, calls=4), "WithinLimits", "False", "CallLimitReached", "7 calls"),
     ("as many calls as may be", lambda: limited(1, 1, calls=4), "Ready", "True", "Ready", ""),

@@ -38,7 +38,7 @@ def seen(*tokens: int | tuple[str, int] | None, before: Spending | None = None, 
         if one is None:
             return PodFact(f"pod-{number}", f"10.0.0.{number}")
         process, count = (f"p{number}", one) if isinstance(one, int) else one
-        spend = Spend(process=process, day=day, tokens=count, cost=count / 1000)
+        spend = Spend(process=process, day=day, tokens=count, cost=count / 1000 if limits.get("prices") else None)
         return PodFact(f"pod-{number}", f"10.0.0.{number}", ready=True, status=status(revision, active_calls=calls, spend=spend))
 
     return replace(found, pods=tuple(pod(number, one) for number, one in enumerate(tokens, 1)), spending=before)
@@ -101,6 +101,8 @@ def test_spending_processes_are_bounded_and_their_sum_is_kept() -> None:
 def test_spending_by_prices() -> None:
     found = seen(1000, 500, perDay=2, prices=PRICES)
     assert sum_of(found) == 1.5
+    free = Spending(DAY, Amount(5000, 0.0))
+    assert sum_of(seen(1000, before=free, perDay=2, prices=PRICES)) == 1, "what costs nothing costs nothing"
     unpriced = Spending(DAY, Amount(tokens=1_000_000))
     assert sum_of(seen(0, before=unpriced, perDay=2, prices=PRICES)) == 8, "tokens that had no price cost as the dearest"
 
@@ -121,8 +123,12 @@ def test_spending_each_relay_is_told_of_the_others() -> None:
     told = others(found)
     assert told is not None
     words = {pod.name: told.word(pod.name, pod.status) for pod in found.pods}
-    assert words == {"pod-1": LimitsWord(DAY, 23), "pod-2": LimitsWord(DAY, 143), "pod-3": LimitsWord(DAY, 160)}
-    assert told.word("pod-9", None) == LimitsWord(DAY, 163), "a new one is told of all"
+    assert words == {
+        "pod-1": LimitsWord(DAY, 23, but="p1"),
+        "pod-2": LimitsWord(DAY, 103, but="p2", coming=40),
+        "pod-3": LimitsWord(DAY, 120, but="p3", coming=40),
+    }
+    assert told.word("pod-9", None) == LimitsWord(DAY, 123, coming=40), "a new one is told of all"
 
 
 def test_spending_each_relay_is_told_how_many_calls_the_others_have() -> None:
@@ -131,9 +137,12 @@ def test_spending_each_relay_is_told_how_many_calls_the_others_have() -> None:
     told = others(found)
     assert told is not None and told.word("pod-1", found.pods[0].status) == LimitsWord(calls=4)
     assert used(found) == {"calls": 8 / 9}
+    silent = replace(found, pods=(found.pods[0], replace(found.pods[1], status=None)))
+    told = others(silent)
+    assert told is not None and told.word("pod-1", found.pods[0].status) == LimitsWord(), "that it has none is not said"
 
 
-@pytest.mark.parametrize("word", [LimitsWord(DAY, 12.5, 3), LimitsWord(DAY, 0.0), LimitsWord(calls=0), LimitsWord()])
+@pytest.mark.parametrize("word", [LimitsWord(DAY, 12.5, 3, "0a1b", 4.5), LimitsWord(DAY, 0.0), LimitsWord(calls=0), LimitsWord()])
 def test_spending_a_word_is_read_as_it_was_written(word: LimitsWord) -> None:
     assert LimitsWord.read(word.as_header()) == word
 
@@ -160,10 +169,12 @@ def test_spending_relays_hear_of_each_other_sooner_where_little_is_left() -> Non
     def pause(found: Observed, *, steady: int = 0, objects: int = 1) -> float:
         return until_next_pass(found, 600, rolling=False, apply_failed=False, steady=steady, objects=objects)
 
-    far, near = seen(100, 20), seen(700, 120)
+    far, near = seen(100, 20, action="Stop"), seen(700, 120, action="Stop")
     assert pause(replace(far, spending=known(far))) == POLL_SECONDS
     assert pause(replace(near, spending=known(near))) == SCALING_SECONDS
-    idle = seen(700, 120, calls=0)
+    for rest in (seen(700, 120, action="Warn"), seen(900, 120, action="Stop")):
+        assert pause(replace(rest, spending=known(rest))) == POLL_SECONDS, "nothing is to be stopped, or all is"
+    idle = seen(700, 120, calls=0, action="Stop")
     assert pause(replace(idle, spending=known(idle))) == POLL_SECONDS
     assert pause(far, steady=9, objects=10_000) == LONGEST_SCALING_SECONDS
     assert pause(seen(1, calls=0), steady=9, objects=10_000) == LONGEST_POLL_SECONDS
@@ -178,7 +189,7 @@ def test_spending_is_a_figure_that_is_written_now_and_then() -> None:
         "day": DAY,
         "spent": 120.0,
         "tokens": 120,
-        "relays": {"p1": {"tokens": 100, "cost": 0.1}, "p2": {"tokens": 20, "cost": 0.02}},
+        "relays": {"p1": {"tokens": 100}, "p2": {"tokens": 20}},
     }
     after = written(replace(seen(150, 20), status=before))
     assert not worth_writing(before, after, since_figures=5.0)

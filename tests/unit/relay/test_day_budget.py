@@ -28,7 +28,7 @@ def counting(per_day: float = 1000, action: str = "Stop", **more: Any) -> DayBud
 
 
 def told(day: DayBudget, spent: float, now: float = NOON, of: str = DAY) -> None:
-    day.told(LimitsWord(of, spent), now)
+    day.told(LimitsWord(of, spent, but="p"), now)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,37 @@ def test_day_budget_what_nobody_told_is_not_nothing() -> None:
     day.spent("m", TEXT, NOON, response=True)
     day.untold(NOON)
     report = day.report(0, NOON)
-    assert report is not None and (report.tokens, report.untold) == (240, 2)
+    assert report is not None and (report.tokens, report.untold) == (280, 0), "40 for the first, 100 for the last"
+
+
+def test_day_budget_says_what_nothing_is_known_to_go_by() -> None:
+    day = counting(1000)
+    day.untold(NOON)
+    day.untold(NOON)
+    report = day.report(0, NOON)
+    assert report is not None and (report.tokens, report.untold) == (0, 2)
+
+
+def test_day_budget_a_word_that_leaves_out_another_process_is_no_word_on_the_others() -> None:
+    """A container that restarted within seconds is told what is without its forerunner; one that is not known yet, what is with itself."""
+    day = counting(400)
+    day.told(LimitsWord(DAY, 0.0, but="before"), NOON)
+    assert not day.may_ask(0, NOON), "it waits for a word of its own"
+    day.told(LimitsWord(DAY, 100.0), NOON)
+    assert day.may_ask(0, NOON), "it has spent nothing that could be left out"
+    day.spent("m", (200, 0, 0, 0, 0, 0), NOON, response=True)
+    day.told(LimitsWord(DAY, 300.0), NOON)
+    assert day.level(NOON) is Level.FREE, "its own 200 are in there"
+    day.told(LimitsWord(DAY, 300.0, but="p"), NOON)
+    assert day.level(NOON) is Level.STOPPED
+
+
+def test_day_budget_what_others_are_about_to_take_stops_nothing_and_is_waited_for() -> None:
+    day = counting(400)
+    day.told(LimitsWord(DAY, 300.0, but="p", coming=150.0), NOON)
+    assert (day.level(NOON), day.may_ask(0, NOON)) == (Level.FREE, False)
+    day.told(LimitsWord(DAY, 350.0, but="p"), NOON)
+    assert (day.level(NOON), day.may_ask(0, NOON)) == (Level.FREE, True)
 
 
 def test_day_budget_other_prices_count_for_the_whole_day() -> None:

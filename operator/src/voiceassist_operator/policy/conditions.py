@@ -18,7 +18,7 @@ from .observed import Endpoint, Observed, PodFact
 from .peers import connected_verdict, peer_verdict
 from .resources.metadata import RETRY_ANNOTATION
 from .rollout import behind, current_pods
-from .spending import budget_of, is_limited, silent_on_spending, spent_in_all
+from .spending import budget_of, is_limited, silent_on_spending, spent_in_all, total
 from .twilio_conditions import twilio_conditions
 
 
@@ -176,6 +176,15 @@ def _some_do_not_say_what_they_spend(state: State) -> Verdict | None:
     return Verdict(None, Reason.UNKNOWN, f"{text} that is still on its way to them")
 
 
+def _some_spending_is_not_known(state: State) -> Verdict | None:
+    record = state.seen.spending
+    untold = 0 if record is None else total(record).untold
+    if not untold:
+        return None
+    text = f"the model's server did not tell what {untold} responses took, and no other response is known to go by"
+    return Verdict(None, Reason.UNKNOWN, text)
+
+
 def _all_limits_hold(_: State) -> Verdict:
     return Verdict(True, Reason.WITHIN_LIMITS)
 
@@ -184,6 +193,7 @@ WITHIN_LIMITS: tuple[Check[State], ...] = (
     _budget_is_spent,
     _calls_are_as_many_as_may_be,
     _some_do_not_say_what_they_spend,
+    _some_spending_is_not_known,
     _all_limits_hold,
 )
 

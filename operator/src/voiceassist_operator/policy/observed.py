@@ -183,12 +183,15 @@ class Amount:
     """What was spent at the model: tokens, their cost by the prices of the time, and responses whose tokens nobody told."""
 
     tokens: int = 0
-    cost: float = 0.0
+    cost: float | None = None
+    """None: there were no prices."""
     untold: int = 0
 
     def plus(self, other: Amount) -> Amount:
-        """Both together."""
-        return Amount(self.tokens + other.tokens, self.cost + other.cost, self.untold + other.untold)
+        """Both together; without a cost where tokens of either have none."""
+        priced = [one.cost for one in (self, other) if one.tokens]
+        cost = None if None in priced else sum(one or 0.0 for one in priced) if priced else None
+        return Amount(self.tokens + other.tokens, cost, self.untold + other.untold)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from voiceassist_crds.config import Budget
+from voiceassist_crds.config import Budget, OverBudget
 from voiceassist_crds.limits_word import LimitsWord
 from voiceassist_crds.resource import BudgetSpec, VoiceAssistSpec
 from voiceassist_crds.status import RelayStatus
@@ -65,7 +65,7 @@ def spent(amount: Amount, budget: Budget) -> float:
     """Returns an amount in the unit of the budget; tokens that were counted before there were prices cost as the dearest."""
     if not budget.prices:
         return float(amount.tokens)
-    return amount.cost if amount.cost or not amount.tokens else amount.tokens * budget.dearest
+    return amount.tokens * budget.dearest if amount.cost is None else amount.cost
 
 
 def spent_in_all(record: Spending, budget: Budget) -> float:
@@ -84,14 +84,15 @@ class Others:
 
     spec: VoiceAssistSpec
     spending: Spending | None = None
-    calls: Mapping[str, int] = field(default_factory=dict)
-    """By pod."""
+    calls: Mapping[str, int] | None = None
+    """By pod; None: a relay does not say how many it has."""
     expected: Mapping[str, float] = field(default_factory=dict)
     """What responses under way are likely to take, by process, in the unit of the budget."""
 
     def word(self, pod: str, status: RelayStatus | None) -> LimitsWord:
         """Returns what a pod is told; `status` is its last."""
-        calls = sum(count for name, count in self.calls.items() if name != pod) if self.spec.limits.max_calls is not None else None
+        known = self.calls if self.spec.limits.max_calls is not None else None
+        calls = None if known is None else sum(count for name, count in known.items() if name != pod)
         if self.spec.limits.budget is None or self.spending is None:
             return LimitsWord(calls=calls)
         budget = budget_of(self.spec.limits.budget)
@@ -99,14 +100,16 @@ class Others:
         own = self.spending.relays.get(process)
         amount = spent_in_all(self.spending, budget) - (0.0 if own is None else spent(own, budget))
         coming = sum(amount for one, amount in self.expected.items() if one != process)
-        return LimitsWord(self.spending.day, round(max(0.0, amount) + coming, 6), calls)
+        but = process if own is not None else ""
+        return LimitsWord(self.spending.day, round(max(0.0, amount), 6), calls, but, round(coming, 6))
 
 
 def others(seen: Observed) -> Others | None:
     """Returns what there is to tell; None where nothing is limited."""
     if not is_limited(seen):
         return None
-    calls = {pod.name: pod.status.active_calls for pod in seen.pods if pod.status is not None}
+    silent = any(pod.ip and pod.status is None and not pod.terminating for pod in seen.pods)
+    calls = None if silent else {pod.name: pod.status.active_calls for pod in seen.pods if pod.status is not None}
     expected = {spend.process: spend.expected for pod in seen.pods if (spend := _spend(pod)) is not None}
     return Others(seen.owner.spec, seen.spending, calls, expected)
 
@@ -117,9 +120,10 @@ def near_a_limit(seen: Observed) -> bool:
     calls = sum(pod.status.active_calls for pod in seen.pods if pod.status is not None)
     if limits.max_calls is not None and calls >= NEAR * limits.max_calls:
         return True
-    if limits.budget is None or seen.spending is None or not calls:
+    budget = limits.budget
+    if budget is None or seen.spending is None or not calls or budget.action is OverBudget.WARN:
         return False
-    return spent_in_all(seen.spending, budget_of(limits.budget)) >= NEAR * limits.budget.per_day
+    return NEAR * budget.per_day <= spent_in_all(seen.spending, budget_of(budget)) < budget.per_day
 
 
 def used(seen: Observed) -> dict[str, float]:
@@ -150,7 +154,8 @@ def spending_status(seen: Observed) -> dict[str, Any] | None:
 
 def _wire(amount: Amount) -> dict[str, Any]:
     untold = {"untold": amount.untold} if amount.untold else {}
-    return {"tokens": amount.tokens, "cost": round(amount.cost, 6), **untold}
+    cost = {} if amount.cost is None else {"cost": round(amount.cost, 6)}
+    return {"tokens": amount.tokens, **cost, **untold}
 
 
 def _spend(pod: PodFact) -> Any:
@@ -172,6 +177,6 @@ def _amount(found: Any) -> Amount:
     tokens, cost, untold = (found.get(key) for key in ("tokens", "cost", "untold"))
     return Amount(
         tokens if isinstance(tokens, int) else 0,
-        float(cost) if isinstance(cost, int | float) else 0.0,
+        float(cost) if isinstance(cost, int | float) else None,
         untold if isinstance(untold, int) else 0,
     )

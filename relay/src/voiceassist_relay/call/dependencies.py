@@ -15,6 +15,7 @@ from voiceassist_crds.names import PRIVATE_PORT
 from voiceassist_crds.reasons import Refusal
 
 from ..auth import SeenProofs
+from ..call_quota import Place
 from ..config.snapshot import CurrentSnapshot
 from ..free_places import FreePlaces
 from ..metrics.relay_metrics import RelayMetrics
@@ -77,29 +78,29 @@ class LiveCalls(Protocol):
 class StartLimit(Protocol):
     """How many calls there may be, all relays together."""
 
-    def full(self) -> bool:
-        """Whether one more call would be one too many."""
+    def reserve(self, call_sid: str) -> Place:
+        """Takes a place for a call."""
+
+    def forget(self, call_sid: str) -> None:
+        """The place is not needed: no stream was asked for."""
 
     def refused(self) -> int:
         """A start is refused for it. Returns how many calls there may be."""
-
-    def asked(self, call_sid: str) -> None:
-        """A stream of a call is asked for."""
 
 
 class NoLimit:
     """As many as come."""
 
-    def full(self) -> bool:
-        """Never."""
-        return False
+    def reserve(self, call_sid: str) -> Place:  # noqa: ARG002 - has the shape of StartLimit
+        """There is always one."""
+        return Place.HELD
+
+    def forget(self, call_sid: str) -> None:
+        """Nobody counts."""
 
     def refused(self) -> int:
         """Never called."""
         return 0
-
-    def asked(self, call_sid: str) -> None:
-        """Nobody counts."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -209,7 +209,11 @@ class Registry:
     def allow(self, level: Level) -> None:
         """What the day's budget leaves of every call."""
         for bridge in list(self._calls.values()):
-            bridge.allow(level)
+            try:
+                bridge.allow(level)
+            except Exception:
+                log.exception("call failed", call=call_hash(bridge.start.call_sid))
+                bridge.hang_up("error")
 
     async def wait_empty(self, timeout: float) -> bool:
         """Waits until no call is left, at most `timeout` seconds; tells whether none is."""

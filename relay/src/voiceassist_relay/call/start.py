@@ -18,6 +18,7 @@ from voiceassist_crds.config import Checks
 from voiceassist_crds.messages import CallDocument, CallState
 from voiceassist_crds.names import suggestions_map, sync_stream
 
+from ..call_quota import Place
 from ..errors import RequestRefused, TwilioError, TwilioRefused, TwilioUnclear, UnknownCallState
 from ..logs import call_hash
 from ..sync.agent_status import AgentStatus, never_came
@@ -109,7 +110,19 @@ class StreamStarter:
 
     async def start(self, call_sid: str, task_sid: str, person: Person) -> Started:
         """A start by a worker who may. Raises RequestRefused, TwilioError or UnknownCallState."""
-        decision = await self._decide(call_sid, task_sid, person)
+        limit = self._deps.limit
+        place = limit.reserve(call_sid)
+        begins = False
+        try:
+            decision = await self._decide(call_sid, task_sid, person, full=place is Place.FULL)
+            started = await self._started(call_sid, decision, person)
+            begins = isinstance(decision, Create | TakeOver)
+        finally:
+            if place is Place.TAKEN and not begins:
+                limit.forget(call_sid)
+        return started
+
+    async def _started(self, call_sid: str, decision: Decision, person: Person) -> Started:
         document = decision.document
         match decision:
             case Create():
@@ -235,11 +248,10 @@ class StreamStarter:
             asyncio.get_running_loop().call_later(seconds, self._look_for, call_sid, document.generation)
         self._later("follow start", self._status.follow_start(call_sid, document, document.identity))
 
-    async def _decide(self, call_sid: str, task_sid: str, person: Person) -> Decision:
-        """Decides and writes until both fit together. The first attempt takes the call for a new one: that saves a read."""
+    async def _decide(self, call_sid: str, task_sid: str, person: Person, *, full: bool) -> Decision:
+        """Decides and writes until both fit together. The first attempt takes the call for a new one: that saves a read. `full`: there is
+        no place for one."""
         name = self._new_stream(call_sid)
-        limit = self._deps.limit
-        full = limit.full()
         seen = await self._documents.read(call_sid) if full else None
         for _ in range(CONFLICTS):
             document = seen.document if seen else None
@@ -256,12 +268,10 @@ class StreamStarter:
             )
             if isinstance(decision, Held):
                 raise held_by_another()
-            if full and isinstance(decision, Create | TakeOver):
-                raise _too_many(limit.refused())
+            if full and (isinstance(decision, Create) or (isinstance(decision, TakeOver) and decision.previous.state is CallState.STOPPED)):
+                raise _too_many(self._deps.limit.refused())
             written = isinstance(decision, AlreadyRunning) or (isinstance(decision, Waits) and not decision.changed)
             if written or await self._documents.write(call_sid, decision.document, seen):
-                if isinstance(decision, Create | TakeOver):
-                    limit.asked(call_sid)
                 return decision
             seen = await self._documents.read(call_sid)
         raise contended()

@@ -15,7 +15,7 @@ from voiceassist_crds.config import RelayConfig
 from voiceassist_crds.limits_word import LimitsWord
 from voiceassist_crds.status import Spend
 
-from ..call_quota import CallQuota
+from ..call_quota import CallQuota, Place
 from ..config.snapshot import CurrentSnapshot
 from ..day_budget import AUDIO_INPUT, TOKENS_A_SECOND, DayBudget, Level
 from ..metrics.relay_metrics import RelayMetrics
@@ -100,19 +100,19 @@ class TotalLimits:
 
     # starts
 
-    def full(self) -> bool:
-        """Whether one more call would be one too many."""
+    def reserve(self, call_sid: str) -> Place:
+        """Takes a place for a call."""
         most = self._current().config.total_limits.max_calls
         if most is None:
-            return False
-        self._quota.arrived(self._registry.had)
-        return self._quota.full(most, len(self._registry), self._monotonic())
+            return Place.HELD
+        self._quota.arrived(lambda call: self._registry.find(call) is not None or self._registry.coming(call))
+        return self._quota.reserve(call_sid, most, len(self._registry), self._monotonic())
 
     def refused(self) -> int:
         """A start is refused for it. Returns how many calls there may be."""
         self._metrics.start_over_limit()
         return self._current().config.total_limits.max_calls or 0
 
-    def asked(self, call_sid: str) -> None:
-        """A stream of a call is asked for."""
-        self._quota.asked(call_sid, self._monotonic())
+    def forget(self, call_sid: str) -> None:
+        """The place is not needed: no stream was asked for."""
+        self._quota.forget(call_sid)
