@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import time
 from collections.abc import Awaitable, Callable
 
@@ -36,6 +37,8 @@ async def everything_once(lane: Lane) -> None:
     )
     whole = relay.config.read_text()
     await counted(lane, ("config_refused_total",), lambda: asyncio.to_thread(relay.config.write_text, "{"))
+    await asyncio.to_thread(relay.config.write_text, json.dumps(json.loads(whole) | {"totalLimits": {"maxCalls": 1}}))
+    await counted(lane, ("starts_over_limit_total",), lambda: lane.begin(lane.recording), again=1.0)
     await asyncio.to_thread(relay.config.write_text, whole)
     await counted(lane, ("http_refused_total",), lambda: _long_head(relay.port))
     await counted(

@@ -97,8 +97,10 @@ class Kept:
 @pytest.fixture
 def kept(cluster: Cluster, relays: Relays, operator: Operator) -> Iterator[Kept]:
     cluster.secrets()
-    cluster.create(voiceassist(relay={"replicas": 2, "drainTimeoutSeconds": 0}))
+    cluster.create(voiceassist(relay={"replicas": 2, "drainTimeoutSeconds": 0}, limits={"maxCalls": 100}))
     pods = relays.start_all(cluster, 2)
+    for pod in pods:
+        relays.report(pod, activeCalls=3)
     cluster.await_condition("PromptRolledOut", "True")
     yield Kept(cluster, relays, pods)
 
