@@ -75,7 +75,7 @@ TIERS = (
         arguments=("-n", "2"),
     ),
     # One worker: each of LiteLLM's processes reads in half a million objects first.
-    Tier("servers", programs={"node": "nodejs", "npm": "npm"}, prerequisites="tests/servers/prerequisites.py"),
+    Tier("servers", Lane.WAITING_TOO, programs={"node": "nodejs", "npm": "npm"}, prerequisites="tests/servers/prerequisites.py"),
     Tier("functions", programs={"node": "nodejs", "npm": "npm"}, prerequisites="tests/functions/prerequisites.py"),
     Tier("clients", programs={"node": "nodejs", "npm": "npm"}, prerequisites="tests/clients/prerequisites.py", arguments=("-n", "2")),
     Tier(
@@ -97,8 +97,7 @@ TIERS = (
         programs={"node": "nodejs", "npm": "npm", "chromium": "chromium"},
         prerequisites="tests/flex/prerequisites.py",
     ),
-    # The last of its lane, when the clusters have the other core.
-    Tier("twilio", part="tests/cluster/operator/test_twilio_[co]*.py", programs={"squid": "squid-openssl"}),
+    Tier("twilio", part="tests/cluster/operator/test_twilio_[co]*.py", lane=Lane.WAITING_TOO, programs={"squid": "squid-openssl"}),
     Tier("operator", part="tests/cluster/operator/test_[!t]*.py", lane=Lane.WAITING_TOO, programs={"squid": "squid-openssl"}),
     Tier("load", Lane.ALONE),
     Tier("cluster", Lane.WAITING, programs={"squid": "squid-openssl"}, prerequisites="tests/cluster/prerequisites.py"),
