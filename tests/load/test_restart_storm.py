@@ -35,11 +35,14 @@ SECONDS = 60.0 + CALLS
 """Of each call's recording; calls begin some seconds one after the other."""
 LATENCY = 0.08
 """Seconds that each of Twilio's answers takes."""
-MOST_AT_ONCE = 100
-"""Requests of the account under way at once, above which Twilio refuses more; how many it really takes it does not say."""
+MOST_AT_ONCE = max(100, 3 * CALLS)
+"""Requests of the account under way at once, above which Twilio refuses more; how many it really takes it does not say. What so many calls
+write by themselves, before any relay has died, has to fit."""
 AGAIN_WITHIN = 5.0
 """Seconds until the calls are live again, at the 95th percentile; from the relay's death, which is later than its last frame."""
 FRAME = 0.02
+PACE = 1.0
+"""Seconds that each of eight who start calls waits for the next one: Sync makes only so many objects a second."""
 UNCOUNTED = 0.2
 """Seconds of a call that the dead relay had got and not passed on, and from the new stream's first frame to its `start`."""
 CONFIG: dict[str, Any] = {
@@ -64,7 +67,9 @@ async def begun(stage: Stage, folder: Path) -> tuple[list[dict[str, Any]], list[
 
     async def begin(recording: Path) -> dict[str, Any]:
         async with places:
-            return await start(stage, recording, hangUp=None)
+            call = await start(stage, recording, hangUp=None)
+            await asyncio.sleep(PACE)
+            return call
 
     return list(await asyncio.gather(*map(begin, recordings))), recordings
 
