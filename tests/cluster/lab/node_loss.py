@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -44,7 +45,9 @@ def vanished(lab: Lab, node: Node) -> Iterator[None]:
     try:
         yield
     finally:
-        for process in stopped:
-            with suppress(ProcessLookupError):
-                os.kill(process, signal.SIGCONT)
+        for _ in range(2):  # nsenter stops itself where its child is stopped: the children first, and then all
+            for process in reversed(stopped):
+                with suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGCONT)
+            time.sleep(0.2)
         lab.run(["nft", "delete", "table", "inet", _TABLE])
