@@ -113,6 +113,14 @@ async def test_relay_watch_goes_on_until_a_stream_has_come_and_then_no_more(age:
     assert [later - earlier - 0.2 for earlier, later in pairwise(times)] == pytest.approx(waits)
 
 
+async def test_relay_watch_asks_again_after_every_one_of_its_waits_and_then_no_more() -> None:
+    rig = Rig(1, Recovery(2, 3, 4, 5, 6, 7))
+    await rig.lose(Asked.UNKNOWN)
+    await rig.end()
+    [times] = rig.recovery.at.values()
+    assert [later - earlier - 0.2 for earlier, later in pairwise(times)] == pytest.approx(Timing().came_seconds)
+
+
 async def test_relay_watch_one_that_is_suspected_is_gone_at_once_whatever_the_operator_said_before() -> None:
     rig = Rig(3, Recovery(None))
     loop = asyncio.get_running_loop()

@@ -112,7 +112,7 @@ class RelayWatch:
     async def _start_again(self, call_sid: str, address: str, turn: float, since: float) -> None:
         """Until its stream has come to a relay, or there is nothing to do any more; a place is held only while something is asked for."""
         awaited, wait = Awaited(0, 0.0), turn
-        for patience in self._deps.timing.came_seconds:
+        for patience in (*self._deps.timing.came_seconds, 0.0):
             await asyncio.sleep(wait)
             async with self._slots:
                 if self._others.has(address, call_sid):

@@ -33,7 +33,7 @@ class SilentStreams:
             self.look()
 
     def look(self) -> None:
-        """Has each call checked whose stream is silent, at most once in `AGAIN_SECONDS`."""
+        """Has each call checked whose stream is silent, at most once in `AGAIN_SECONDS` while it stays so."""
         now, before, self._checked = self._clock(), self._checked, {}
         for call in self._registry:
             if call.over or not call.in_force or now - call.heard_at < SILENT_SECONDS:
