@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
 
-from integration.publisher_bench import ENDED, LIVE, REVISION, TTL, Bench, finished, running
+from integration.publisher_bench import ENDED, LIVE, REVISION, TTL, Bench, Call, finished, running
 from support.eventually import eventually
 from voiceassist_crds.config import RelayConfig
 from voiceassist_crds.messages import STREAM_MESSAGE, CallState, Suggestion, Track, WithdrawnReason
 from voiceassist_crds.names import call_document, suggestion_key, suggestions_map
 from voiceassist_relay.config.snapshot import Snapshot
 from voiceassist_relay.sync import publisher as publisher_module
+from voiceassist_relay.sync.publisher import CallPublisher
 from voiceassist_relay.sync.receipts import is_for
 from voiceassist_sim.twilio.app import TwilioServer
 from voiceassist_sim.twilio.faults import FaultKind, FaultRule
@@ -233,6 +235,18 @@ async def test_a_newer_generations_status_is_left_alone(bench: Bench) -> None:
     assert call.status_item == newer
 
 
+@asynccontextmanager
+async def live(bench: Bench) -> AsyncIterator[tuple[Call, CallPublisher, asyncio.Task[None]]]:
+    """A call whose objects are open and whose agent has been told so."""
+    call = bench.call()
+    await call.write_document()
+    publisher = call.publisher()
+    async with running(publisher) as run:
+        publisher.status(*LIVE)
+        await eventually(lambda: call.opened and bench.found(Kind.MAP, suggestions_map(call.sid)) and call.status_item)
+        yield call, publisher, run
+
+
 @pytest.mark.parametrize(
     ("changes", "reasons"),
     [({"generation": 2, "state": CallState.LIVE}, ["superseded"]), ({"state": CallState.STOPPED}, []), ({}, [])],
@@ -242,12 +256,7 @@ async def test_where_the_owner_is_unsure_the_document_decides(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, changes: dict[str, object], reasons: list[str]
 ) -> None:
     monkeypatch.setattr(publisher_module, "CHECK_AGAIN_SECONDS", 0.2)
-    call = bench.call()
-    await call.write_document()
-    publisher = call.publisher()
-    async with running(publisher) as run:
-        publisher.status(*LIVE)
-        await eventually(lambda: call.opened and bench.found(Kind.MAP, suggestions_map(call.sid)) and call.status_item)
+    async with live(bench) as (call, publisher, run):
         publisher.check_owner()
         await asyncio.sleep(0.3)
         assert not run.done(), "the Document names this stream"
@@ -268,12 +277,7 @@ async def test_a_call_that_ends_keeps_its_last_suggestions_though_its_owner_is_c
 ) -> None:
     """As when it is handed over: it is written as another's while its last suggestions are being stored."""
     monkeypatch.setattr(publisher_module, "CHECK_AGAIN_SECONDS", 0.2)
-    call = bench.call()
-    await call.write_document()
-    publisher = call.publisher()
-    async with running(publisher) as run:
-        publisher.status(*LIVE)
-        await eventually(lambda: call.opened and bench.found(Kind.MAP, suggestions_map(call.sid)) and call.status_item)
+    async with live(bench) as (call, publisher, run):
         await call.change_document(generation=2)
         publisher.check_owner()
         publisher.finished(finished(1))

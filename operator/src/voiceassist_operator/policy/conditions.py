@@ -18,7 +18,7 @@ from .observed import Endpoint, Observed, PodFact
 from .peers import connected_verdict, peer_verdict
 from .resources.metadata import RETRY_ANNOTATION
 from .rollout import behind, current_pods
-from .spending import budget_of, is_limited, silent_on_spending, spent_in_all, total
+from .spending import budget_of, is_limited, live_calls, silent_on_spending, spent_in_all, total
 from .twilio_conditions import twilio_conditions
 
 
@@ -161,7 +161,7 @@ _DONE = {
 
 def _calls_are_as_many_as_may_be(state: State) -> Verdict | None:
     most = state.seen.owner.spec.limits.max_calls
-    if most is None or sum(pod.status.active_calls for pod in state.seen.pods if pod.status is not None) < most:
+    if most is None or live_calls(state.seen) < most:
         return None
     return Verdict(False, Reason.CALL_LIMIT_REACHED, f"{most} calls are assisted; further starts are refused; raise limits.maxCalls")
 

@@ -36,6 +36,11 @@ def is_limited(seen: Observed) -> bool:
     return limits.max_calls is not None or limits.budget is not None
 
 
+def live_calls(seen: Observed) -> int:
+    """Returns how many calls the relays that say so have."""
+    return sum(pod.status.active_calls for pod in seen.pods if pod.status is not None)
+
+
 def spending(seen: Observed, now: float) -> Spending | None:
     """Returns the day's spending at `now` (epoch seconds), with what the relays say by now; None without a budget."""
     if seen.owner.spec.limits.budget is None:
@@ -117,7 +122,7 @@ def others(seen: Observed) -> Others | None:
 def near_a_limit(seen: Observed) -> bool:
     """Returns whether little is left of a limit: relays are to hear of each other soon."""
     limits = seen.owner.spec.limits
-    calls = sum(pod.status.active_calls for pod in seen.pods if pod.status is not None)
+    calls = live_calls(seen)
     if limits.max_calls is not None and calls >= NEAR * limits.max_calls:
         return True
     budget = limits.budget
@@ -130,7 +135,7 @@ def used(seen: Observed) -> dict[str, float]:
     """Returns the share of each limit that is used: of calls, of the budget."""
     limits, shares = seen.owner.spec.limits, {}
     if limits.max_calls is not None:
-        shares["calls"] = sum(pod.status.active_calls for pod in seen.pods if pod.status is not None) / limits.max_calls
+        shares["calls"] = live_calls(seen) / limits.max_calls
     if limits.budget is not None and seen.spending is not None:
         shares["budget"] = spent_in_all(seen.spending, budget_of(limits.budget)) / limits.budget.per_day
     return shares

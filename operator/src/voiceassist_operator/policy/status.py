@@ -17,7 +17,7 @@ from .conditions import conditions
 from .observed import Observed
 from .peers import with_nowhere_to_move
 from .rollout import current_pods, prompt_history
-from .spending import spending_status
+from .spending import live_calls, spending_status
 from .twilio_conditions import functions_url, sync_service_sid
 
 CALLS_EVERY_SECONDS = 30
@@ -56,7 +56,7 @@ def make_status(
         "relay": {
             "replicas": len(pods),
             "readyReplicas": sum(pod.ready for pod in pods),
-            "activeCalls": sum(pod.status.active_calls for pod in seen.pods if pod.status is not None),
+            "activeCalls": live_calls(seen),
             **({"movingCalls": moving} if (moving := sum(pod.status.moving_calls for pod in seen.pods if pod.status is not None)) else {}),
             **({"waitingCalls": waiting} if (waiting := sum(calls for _, calls in with_nowhere_to_move(seen))) else {}),
             **({} if seen.scaling is None else {"desiredReplicas": seen.scaling.replicas}),
