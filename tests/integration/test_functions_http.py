@@ -285,7 +285,8 @@ async def test_the_token_opens_what_was_granted_and_nothing_else(way: str) -> No
         known = AccessToken.from_jwt(answer["token"], secrets.api_key_secret)
         assert known.payload["grants"] == {"identity": call.identity, "data_sync": {"service_sid": rig.service}}
         assert (known.payload["iss"], known.payload["sub"]) == (secrets.api_key_sid, rig.twilio.account_sid)
-        assert known.payload["exp"] == answer["expires"] and known.payload["exp"] - known.payload["nbf"] == 3600
+        assert known.payload["exp"] == answer["expires"]
+        assert known.payload["nbf"] <= time.time() - 59, "also where the relay's clock is a minute ahead of Twilio's, which refuses 20105"
         assert jwt.get_unverified_header(answer["token"]) == {"alg": "HS256", "typ": "JWT", "cty": "twilio-fpa;v=1"}
         view = rig.twilio.view(answer["token"], rig.service)
         assert view.read(Kind.MAP, suggestions_map(call.call_sid))["sid"]

@@ -21,8 +21,10 @@ from voiceassist_crds.reasons import Refusal
 from .errors import TokenRefused
 from .interfaces import StreamClaims
 
-PEER_VALID_SECONDS = 30
-"""How far the clock in a relay's proof may be from ours, in seconds."""
+CLOCKS_SECONDS = 60
+"""How far the clocks of two machines may be apart without harm, in seconds."""
+PEER_VALID_SECONDS = CLOCKS_SECONDS + 30
+"""How far the moment in a relay's proof may be from ours: what the clocks may differ, and what a request may take."""
 PARAMETER_CHARS = 500
 """Twilio's limit: name and value of a custom parameter stay below this many characters together."""
 
@@ -94,14 +96,14 @@ def read_stream_token(auth_tokens: Iterable[str], token: str, now_epoch: float) 
 
 
 def mint_peer(auth_token: str, method: str, path: str, now: float) -> str:
-    """The header with which a relay of version 0.1.0 calls another's private port; for this method and path, 30 s from `now` (epoch
+    """The header with which a relay of version 0.1.0 calls another's private port; for this method and path, 90 s from `now` (epoch
     seconds). It names no target: relays of later versions take it only from those that know no other."""
     moment = str(int(now))
     return f"{moment}.{proof_of(auth_token, KEY_INFO_PEER, _peer_message(method, path, moment))}"
 
 
 def verify_peer(tokens: Iterable[str], header: str, method: str, path: str, now: float) -> bool:
-    """Whether `header` is such a proof, made with one of our auth tokens within 30 s of `now`. Never raises."""
+    """Whether `header` is such a proof, made with one of our auth tokens within 90 s of `now`. Never raises."""
     moment, dot, proof = header.partition(".")
     if not (dot and len(header) <= _PROOF_CHARS and header.isascii() and moment.isdigit() and len(moment) <= 12):
         return False
@@ -114,13 +116,13 @@ def _peer_message(method: str, path: str, moment: str) -> str:
 
 def mint_peer_for(auth_token: str, target: str, method: str, path: str, now: float, nonce: str) -> str:
     """A proof for one request to one relay: `target` is its address as Documents name it, `nonce` 16 to 64 characters of A-Z a-z 0-9 _ -,
-    never used before. 30 s from `now` (epoch seconds)."""
+    never used before. 90 s from `now` (epoch seconds)."""
     moment = str(int(now))
     return f"{moment}.{nonce}.{proof_of(auth_token, KEY_INFO_PEER, _target_message(target, method, path, moment, nonce))}"
 
 
 def verify_peer_for(tokens: Iterable[str], header: str, target: str, method: str, path: str, now: float) -> bool:
-    """Whether `header` is such a proof, for this relay at `target`, made within 30 s of `now`. Never raises."""
+    """Whether `header` is such a proof, for this relay at `target`, made within 90 s of `now`. Never raises."""
     moment, dot, rest = header.partition(".")
     nonce, dot2, proof = rest.partition(".")
     bounded = len(header) <= 2 * _PROOF_CHARS and header.isascii() and moment.isdigit() and len(moment) <= 12

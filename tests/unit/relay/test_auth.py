@@ -209,15 +209,25 @@ def test_auth_a_peer_proves_method_path_and_moment():
     path = f"/calls/{CALL}/pause"
     header = auth.mint_peer(KEY, "POST", path, NOW + 0.7)
     assert auth.verify_peer([OTHER, KEY], header, "post", path, NOW)
-    assert auth.verify_peer([KEY], header, "POST", path, NOW + 30)
-    assert auth.verify_peer([KEY], header, "POST", path, NOW - 30)
-    assert not auth.verify_peer([KEY], header, "POST", path, NOW + 31)
-    assert not auth.verify_peer([KEY], header, "POST", path, NOW - 31)
+    assert auth.verify_peer([KEY], header, "POST", path, NOW + 90)
+    assert auth.verify_peer([KEY], header, "POST", path, NOW - 90)
+    assert not auth.verify_peer([KEY], header, "POST", path, NOW + 91)
+    assert not auth.verify_peer([KEY], header, "POST", path, NOW - 91)
     assert not auth.verify_peer([OTHER], header, "POST", path, NOW)
     assert not auth.verify_peer([KEY], header, "GET", path, NOW)
     assert not auth.verify_peer([KEY], header, "POST", path.replace("pause", "resume"), NOW)
     assert not auth.verify_peer([KEY], header.replace("1000000", "1000001"), "POST", path, NOW)
     assert not auth.verify_peer([""], "", "POST", path, NOW)
+
+
+@pytest.mark.parametrize("skew", [-60, 60])
+def test_auth_relays_whose_clocks_are_a_minute_apart_take_each_others_proofs(skew: int) -> None:
+    target, path, nonce = "10.0.0.1:9090", f"/calls/{CALL}/pause", "n" * 24
+    proof = auth.mint_peer_for(KEY, target, "POST", path, NOW + skew, nonce)
+    assert auth.verify_peer_for([KEY], proof, target, "POST", path, NOW + 20)
+    used = auth.SeenProofs()
+    assert used.use(proof, NOW)
+    assert not used.use(proof, NOW + skew + auth.PEER_VALID_SECONDS), "not twice while it is valid"
 
 
 def test_auth_a_stream_token_is_no_peer_header():

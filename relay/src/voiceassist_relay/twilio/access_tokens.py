@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from voiceassist_crds.names import SECRET_API_KEY_SECRET, SECRET_API_KEY_SID
 
+from ..auth import CLOCKS_SECONDS
 from ..config.snapshot import Snapshot
 from ..errors import RequestRefused
 
@@ -48,7 +49,7 @@ def mint_sync_token(snapshot: Snapshot, identity: str, now: float) -> dict[str, 
         secrets.api_key_sid,
         secrets.api_key_secret,
         identity=identity,
-        nbf=began,
+        nbf=began - CLOCKS_SECONDS,  # Twilio refuses what begins later than its own clock says
         valid_until=began + TTL_SECONDS,
         region=twilio.region,
         grants=[SyncGrant(service_sid=twilio.sync_service_sid)],
