@@ -294,9 +294,12 @@ class Rig:
         self.service = relays[0].snapshot.config.twilio.sync_service_sid
         self.route_to(relays[0])
 
-    def route_to(self, relay: Relay) -> None:
-        """Lets the public name lead to this relay."""
-        self.twilio.connect_to[HOST] = ("127.0.0.1", relay.port)
+    def route_to(self, relay: Relay | None) -> None:
+        """Lets the public name lead to this relay; None: nothing listens there, for streams and for callbacks."""
+        if relay is None:
+            self.twilio.connect_to.pop(HOST, None)
+        else:
+            self.twilio.connect_to[HOST] = ("127.0.0.1", relay.port)
 
     def call(self, **arguments: Any) -> CreatedCall:
         return self.twilio.create_call(RECORDING, **arguments)

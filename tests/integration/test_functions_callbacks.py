@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -262,6 +263,37 @@ async def test_a_relay_that_lost_its_streams_socket_has_it_started_again() -> No
         assert (held.claims.generation, held.document.paused) == (2, True)
         assert rig.streams(call.call_sid) == [f"assist_{call.call_sid}_2"]
         assert relay.counted("stream_restarts_total", outcome="started") == 1
+
+
+async def test_a_cut_stream_whose_next_one_cannot_come_is_asked_for_until_it_does() -> None:
+    """The ingress controller died: no stream gets in, and no callback that says so."""
+    async with rigged(timing=replace(QUICK, came_seconds=(0.2, 0.2, 0.4, 0.6, 0.9))) as rig:
+        [relay] = rig.relays
+        call = await live(rig, relay)
+        rig.route_to(None)
+        await relay.cut_all()
+        assert relay.functions.stream_cut(call.call_sid, 1)
+        await eventually(lambda: (found := rig.document(call.call_sid)) and found.generation >= 3)
+        rig.route_to(relay)
+        await eventually(lambda: (found := rig.document(call.call_sid)) and found.state is CallState.LIVE)
+        await rig.idle()
+        held = relay.held.find(call.call_sid)
+        assert held is not None and rig.streams(call.call_sid) == [f"assist_{call.call_sid}_{held.claims.generation}"]
+        document = rig.document(call.call_sid)
+        assert document is not None and document.deaths == 1, "one death, however long it took"
+
+
+async def test_a_cut_stream_whose_next_one_never_comes_is_lost_and_its_agent_told() -> None:
+    async with rigged(timing=replace(QUICK, came_seconds=(0.1, 0.1), starting_seconds=0.4)) as rig:
+        [relay] = rig.relays
+        call = await live(rig, relay)
+        rig.route_to(None)
+        await relay.cut_all()
+        relay.held.over.add(call.call_sid)
+        assert relay.functions.stream_cut(call.call_sid, 1)
+        item = await eventually(lambda: (found := rig.status_item(call.call_sid)) and found["state"] == "lost" and found)
+        assert "Tell your administrator" in item["message"]
+        assert relay.counted("streams_lost_total", reason="never_came") == 1
 
 
 async def test_a_cut_stream_that_the_agent_stopped_is_not_started_again() -> None:

@@ -166,7 +166,9 @@ class StreamCallbacks:
 
     async def _handle(self, event: StreamEvent) -> None:
         try:
-            await self._work_on(event)
+            again = await self._work_on(event)
+            if event.event == CUT_EVENT and again is not None and (awaited := _awaited(again)) is not None:
+                await self._until_it_comes(event.call_sid, awaited)
         except UnknownCallState as error:
             log.warning("callback let go, a newer relay has the call", call=call_hash(event.call_sid), state=error.state)
         except (TwilioError, RequestRefused) as error:
@@ -267,6 +269,18 @@ class StreamCallbacks:
             await self._streams.stop_quietly(call_sid, before.stream_sid or before.stream_name)
         await self._restart(call_sid, again)
         return True
+
+    async def _until_it_comes(self, call_sid: str, awaited: Awaited) -> None:
+        """Asks for further streams while none has come anywhere: where many sockets are cut at once, the ingress controller is away, and
+        neither the next stream nor Twilio's word of its failure gets in."""
+        wait = self._deps.timing.came_seconds[0]
+        for patience in (*self._deps.timing.came_seconds[1:], 0.0):
+            await asyncio.sleep(wait)
+            async with self._slots:
+                further = await self.not_there_yet(call_sid, awaited.generation)
+            if further is None:
+                return
+            awaited, wait = further, max(patience / 2, patience - max(0.0, self._deps.now() - further.asked_at))
 
     async def _restart(self, call_sid: str, document: CallDocument) -> None:
         try:

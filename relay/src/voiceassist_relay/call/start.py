@@ -330,8 +330,9 @@ class StreamStarter:
             await self._streams.stop_quietly(call_sid, document.stream_name)
 
     def _look_for(self, call_sid: str, generation: int) -> None:
-        """Long after a stream was created: unless it came to this relay, somebody has to look whether it came anywhere."""
-        if not self._deps.calls.had(call_sid):
+        """Long after a stream was created: unless it came to this relay, somebody has to look whether it came anywhere. That a call was
+        here says nothing of its later streams."""
+        if generation > 1 or not self._deps.calls.had(call_sid):
             self._later("look for stream", self._never_came(call_sid, generation))
 
     async def _never_came(self, call_sid: str, generation: int) -> None:
