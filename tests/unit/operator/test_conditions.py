@@ -62,6 +62,16 @@ def limited(*spent: float | None, action: str = "Stop", calls: int = 3, untold: 
     return pods(seen, *({"told": one} for one in told))
 
 
+def gone_silent(calls: int, *, late: bool = False) -> Observed:
+    """The second relay had no call, and does not answer any more; `late`: for so short a time that its answer stands."""
+    seen = pods(limited(4, 1, calls=calls), {}, {"told": {"active_calls": 0}, "begun": True, "late": late})
+    first, second = seen.pods
+    assert first.status is not None
+    if late:
+        return replace(seen, pods=(first, replace(second, status=first.status.model_copy(update={"active_calls": 0}))))
+    return replace(seen, pods=(first, replace(second, status=None)))
+
+
 def known_endpoint() -> Observed:
     entry = {"type": "EndpointReachable", "status": "True", "reason": "EndpointOK", "message": "", "lastTransitionTime": NOW}
     return replace(well(), endpoint=None, status={"conditions": [entry]})
@@ -343,6 +353,9 @@ ROWS: list[tuple[str, Callable[[], Observed], str, str, str, str]] = [
     ("spent by one, the other does not say", lambda: limited(10, None), "WithinLimits", "False", "BudgetSpent", ""),
     ("as many calls as may be", lambda: limited(1, 1, calls=4), "WithinLimits", "False", "CallLimitReached", "7 calls"),
     ("as many calls as may be", lambda: limited(1, 1, calls=4), "Ready", "True", "Ready", ""),
+    ("silent", lambda: gone_silent(calls=3), "WithinLimits", "Unknown", "Unknown", "1 of 2 relays do not say how many calls they have"),
+    ("silent, the other is full", lambda: gone_silent(calls=7), "WithinLimits", "False", "CallLimitReached", ""),
+    ("silent for a moment", lambda: gone_silent(calls=3, late=True), "WithinLimits", "True", "WithinLimits", ""),
     ("by hand", by_hand, "FlexConfigured", "False", "NotConfigured", "status.endpoints.functionsUrl"),
     ("new", well, "FlexConfigured", "Unknown", "TwilioPending", "not looked at yet"),
     ("functions", well, "FunctionsConfigured", "True", "Configured", ""),

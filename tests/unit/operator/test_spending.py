@@ -20,7 +20,7 @@ from voiceassist_operator.policy.next_pass import (
 )
 from voiceassist_operator.policy.observed import Amount, Observed, PodFact, Spending
 from voiceassist_operator.policy.plan import make_plan
-from voiceassist_operator.policy.spending import MOST_PROCESSES, others, spending, spending_status, spent_in_all, used
+from voiceassist_operator.policy.spending import MOST_PROCESSES, live_calls, near_a_limit, others, spending, spending_status, spent_in_all, used
 from voiceassist_operator.policy.spending import budget_of as budget
 from voiceassist_operator.policy.status import worth_writing
 
@@ -140,6 +140,42 @@ def test_spending_each_relay_is_told_how_many_calls_the_others_have() -> None:
     silent = replace(found, pods=(found.pods[0], replace(found.pods[1], status=None)))
     told = others(silent)
     assert told is not None and told.word("pod-1", found.pods[0].status) == LimitsWord(), "that it has none is not said"
+
+
+SILENT = PodFact("pod-2", "10.0.0.2", ready=True, begun=True)
+
+
+@pytest.mark.parametrize(
+    ("other", "calls"),
+    [
+        (SILENT, None),
+        (replace(SILENT, ready=False), None),  # begun, and unready since
+        (replace(SILENT, begun=False, ready=False), 4),  # it has not begun: nobody is sent there
+        (PodFact("pod-2"), 4),
+        (replace(SILENT, terminating=True), 4),  # it has ended
+        (replace(SILENT, terminating=True, unreadable=True), None),
+        (replace(SILENT, status=status("x", active_calls=5), late=True), 9),  # as it was known last
+    ],
+)
+def test_spending_calls_of_a_relay_that_does_not_answer_are_unknown_and_not_zero(other: PodFact, calls: int | None) -> None:
+    found = seen(100, calls=4, action="Stop")
+    found = replace(found, owner=well(limits={"maxCalls": 10}).owner, pods=(*found.pods, other))
+    assert live_calls(found) == calls
+    assert make_plan(found, NOON).status["relay"].get("activeCalls") == calls
+    assert used(found) == ({} if calls is None else {"calls": calls / 10})
+    assert near_a_limit(found) is (calls is None or calls > 8)
+    full = replace(found, owner=well(limits={"maxCalls": 4}).owner)
+    assert used(full)["calls"] >= 1, "that many there are for certain"
+
+
+def test_spending_a_relay_that_may_have_calls_is_not_at_rest() -> None:
+    idle = seen(1, calls=0)
+    silent = replace(idle, pods=(*idle.pods, SILENT))
+
+    def pause(found: Observed) -> float:
+        return until_next_pass(found, 600, rolling=False, apply_failed=False, steady=9, objects=10_000)
+
+    assert (pause(idle), pause(silent)) == (LONGEST_POLL_SECONDS, LONGEST_SCALING_SECONDS)
 
 
 @pytest.mark.parametrize("word", [LimitsWord(DAY, 12.5, 3, "0a1b", 4.5), LimitsWord(DAY, 0.0), LimitsWord(calls=0), LimitsWord()])

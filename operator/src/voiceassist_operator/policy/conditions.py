@@ -18,7 +18,7 @@ from .observed import Endpoint, Observed, PodFact
 from .peers import connected_verdict, peer_verdict
 from .resources.metadata import RETRY_ANNOTATION
 from .rollout import behind, current_pods
-from .spending import budget_of, is_limited, live_calls, silent_on_spending, spent_in_all, total
+from .spending import budget_of, is_limited, known_calls, silent_on_spending, spent_in_all, total, uncounted
 from .twilio_conditions import twilio_conditions
 
 
@@ -161,9 +161,18 @@ _DONE = {
 
 def _calls_are_as_many_as_may_be(state: State) -> Verdict | None:
     most = state.seen.owner.spec.limits.max_calls
-    if most is None or live_calls(state.seen) < most:
+    if most is None or known_calls(state.seen) < most:
         return None
     return Verdict(False, Reason.CALL_LIMIT_REACHED, f"{most} calls are assisted; further starts are refused; raise limits.maxCalls")
+
+
+def _some_do_not_answer(state: State) -> Verdict | None:
+    """What they had or spent last stood for as long as an answer does."""
+    silent = uncounted(state.seen)
+    if not silent:
+        return None
+    text = f"{len(silent)} of {len(state.seen.pods)} relays do not say how many calls they have, nor what they spend ({silent[0]})"
+    return Verdict(None, Reason.UNKNOWN, text)
 
 
 def _some_do_not_say_what_they_spend(state: State) -> Verdict | None:
@@ -192,6 +201,7 @@ def _all_limits_hold(_: State) -> Verdict:
 WITHIN_LIMITS: tuple[Check[State], ...] = (
     _budget_is_spent,
     _calls_are_as_many_as_may_be,
+    _some_do_not_answer,
     _some_do_not_say_what_they_spend,
     _some_spending_is_not_known,
     _all_limits_hold,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .observed import Endpoint, EndpointFact, Observed
 from .rollout import current_pods
-from .spending import is_limited, near_a_limit
+from .spending import is_limited, live_calls, near_a_limit
 
 RESYNC_SECONDS = 600.0
 """How often everything is observed although nothing happened."""
@@ -72,7 +72,7 @@ def until_next_pass(seen: Observed, resync: float, *, rolling: bool, apply_faile
     least, longest = POLL_SECONDS, LONGEST_POLL_SECONDS if at_rest else POLL_SECONDS
     scales = seen.owner.spec.relay.autoscaling is not None
     if scales or is_limited(seen):
-        empty = at_rest and not any(pod.status is not None and pod.status.active_calls for pod in seen.pods)
+        empty = at_rest and live_calls(seen) == 0
         least = SCALING_SECONDS if scales or near_a_limit(seen) else POLL_SECONDS
         longest = LONGEST_POLL_SECONDS if empty else LONGEST_SCALING_SECONDS
     return min(shared(least, longest, objects * max(1, len(seen.pods)), POLLS_A_SECOND), resync)

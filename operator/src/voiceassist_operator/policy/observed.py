@@ -95,6 +95,8 @@ class PodFact:
     """It answers for its status, but not in a form that this version can read."""
     late: bool = False
     """The status is that of an earlier answer: it gives none now."""
+    begun: bool = False
+    """Its relay has begun by the cluster's word, so that it may have calls."""
 
 
 def pod_fact(pod: Manifest, answer: RelayAnswer) -> PodFact:
@@ -117,6 +119,7 @@ def pod_fact(pod: Manifest, answer: RelayAnswer) -> PodFact:
         status=answer.status,
         unreadable=answer.unreadable,
         late=answer.late,
+        begun=container.get("started") is True or conditions.get("Ready", {}).get("status") == "True",
     )
 
 

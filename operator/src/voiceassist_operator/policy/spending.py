@@ -36,9 +36,20 @@ def is_limited(seen: Observed) -> bool:
     return limits.max_calls is not None or limits.budget is not None
 
 
-def live_calls(seen: Observed) -> int:
-    """Returns how many calls the relays that say so have."""
+def known_calls(seen: Observed) -> int:
+    """Returns how many calls there are at least: those of relays that say so, or did within the time that their answer lasts."""
     return sum(pod.status.active_calls for pod in seen.pods if pod.status is not None)
+
+
+def uncounted(seen: Observed) -> list[str]:
+    """Returns relays that may have calls and do not say how many; what has not begun, or has ended, has none."""
+    silent = [pod for pod in seen.pods if pod.status is None]
+    return [pod.name for pod in silent if pod.unreadable or (not pod.terminating and (pod.begun or pod.ready))]
+
+
+def live_calls(seen: Observed) -> int | None:
+    """Returns how many calls there are; None: a relay that may have some does not say."""
+    return None if uncounted(seen) else known_calls(seen)
 
 
 def spending(seen: Observed, now: float) -> Spending | None:
@@ -113,8 +124,7 @@ def others(seen: Observed) -> Others | None:
     """Returns what there is to tell; None where nothing is limited."""
     if not is_limited(seen):
         return None
-    silent = any(pod.ip and pod.status is None and not pod.terminating for pod in seen.pods)
-    calls = None if silent else {pod.name: pod.status.active_calls for pod in seen.pods if pod.status is not None}
+    calls = None if uncounted(seen) else {pod.name: pod.status.active_calls for pod in seen.pods if pod.status is not None}
     expected = {spend.process: spend.expected for pod in seen.pods if (spend := _spend(pod)) is not None}
     return Others(seen.owner.spec, seen.spending, calls, expected)
 
@@ -123,21 +133,22 @@ def near_a_limit(seen: Observed) -> bool:
     """Returns whether little is left of a limit: relays are to hear of each other soon."""
     limits = seen.owner.spec.limits
     calls = live_calls(seen)
-    if limits.max_calls is not None and calls >= NEAR * limits.max_calls:
+    if limits.max_calls is not None and (calls is None or calls >= NEAR * limits.max_calls):
         return True
     budget = limits.budget
-    if budget is None or seen.spending is None or not calls or budget.action is OverBudget.WARN:
+    if budget is None or seen.spending is None or calls == 0 or budget.action is OverBudget.WARN:
         return False
     return NEAR * budget.per_day <= spent_in_all(seen.spending, budget_of(budget)) < budget.per_day
 
 
 def used(seen: Observed) -> dict[str, float]:
-    """Returns the share of each limit that is used: of calls, of the budget."""
+    """Returns the share of each limit that is used: of calls, of the budget. What is not known is left out."""
     limits, shares = seen.owner.spec.limits, {}
-    if limits.max_calls is not None:
-        shares["calls"] = live_calls(seen) / limits.max_calls
+    known = known_calls(seen)
+    if limits.max_calls is not None and (known >= limits.max_calls or not uncounted(seen)):
+        shares["calls"] = known / limits.max_calls
     if limits.budget is not None and seen.spending is not None:
-        shares["budget"] = spent_in_all(seen.spending, budget_of(limits.budget)) / limits.budget.per_day
+        shares["budget_day"] = spent_in_all(seen.spending, budget_of(limits.budget)) / limits.budget.per_day
     return shares
 
 

@@ -56,7 +56,7 @@ def make_status(
         "relay": {
             "replicas": len(pods),
             "readyReplicas": sum(pod.ready for pod in pods),
-            "activeCalls": live_calls(seen),
+            **({} if (calls := live_calls(seen)) is None else {"activeCalls": calls}),
             **({"movingCalls": moving} if (moving := sum(pod.status.moving_calls for pod in seen.pods if pod.status is not None)) else {}),
             **({"waitingCalls": waiting} if (waiting := sum(calls for _, calls in with_nowhere_to_move(seen))) else {}),
             **({} if seen.scaling is None else {"desiredReplicas": seen.scaling.replicas}),
