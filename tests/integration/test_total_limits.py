@@ -58,8 +58,8 @@ class Operator:
 
     @property
     def tokens(self) -> int:
-        """What all relays spent in the day."""
-        return 0 if self._record is None else total(self._record).tokens
+        """What all relays spent in the month."""
+        return 0 if self._record is None else total(self._record.month).tokens
 
     def restarted(self) -> None:
         """Another operator goes on from the status that this one wrote."""
@@ -94,7 +94,7 @@ async def responses(stage: Stage) -> list[int]:
 
 
 async def test_the_budget_stops_all_relays_within_a_response_and_they_go_on_when_it_is_raised(tmp_path: Path) -> None:
-    limits = {"budget": {"perDay": BUDGET, "action": "Stop"}}
+    limits = {"budget": {"perDay": 10 * BUDGET, "perMonth": BUDGET, "action": "Stop"}}
     recording = asking(tmp_path, TALKS_SECONDS)
     async with sharing(tmp_path / "stage", limits) as (stage, watch, operator):
         one = await start(stage, recording)

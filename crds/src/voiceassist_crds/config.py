@@ -385,7 +385,7 @@ class Limits(Model):
 
 
 class OverBudget(StrEnum):
-    """What is done for the rest of the day when the day's budget is spent."""
+    """What is done for the rest of the day, or of the month, when its budget is spent."""
 
     WARN = "Warn"
     DRAFTS_OFF = "DraftsOff"
@@ -417,9 +417,12 @@ class Price(Model):
 
 
 class Budget(Model):
-    """What the calls of a day (UTC) may cost at the model."""
+    """What the calls of a day and of a month (UTC) may cost at the model."""
 
-    per_day: float = Field(gt=0, le=1e15, description="In the currency of the prices; without prices in tokens.")
+    per_day: float | None = Field(
+        None, gt=0, le=1e15, description="In the currency of the prices; without prices in tokens. Default: the day is not limited."
+    )
+    per_month: float | None = Field(None, gt=0, le=1e15, description="In the same unit. Default: the month is not limited.")
     action: OverBudget = OverBudget.WARN
     prices: list[Price] = Field(
         default_factory=list, max_length=16, description="A model that is not here costs what is dearest here, kind by kind."
@@ -431,8 +434,14 @@ class Budget(Model):
             raise ValueError("prices: one model is given twice")
         return self
 
+    @model_validator(mode="after")
+    def _limits_something(self) -> Self:
+        if self.per_day is None and self.per_month is None:
+            raise ValueError("neither perDay nor perMonth is given; give one, or both")
+        return self
+
     def cost(self, model: str, tokens: Sequence[int]) -> float:
-        """What these tokens of a model cost, in the unit of `per_day`; `tokens` by kind, as `Price.kinds` has them."""
+        """What these tokens of a model cost, in the unit of the budget; `tokens` by kind, as `Price.kinds` has them."""
         if not self.prices:
             return float(sum(tokens))
         known = [price.kinds for price in self.prices if price.model == model] or [price.kinds for price in self.prices]
@@ -441,7 +450,7 @@ class Budget(Model):
 
     @property
     def dearest(self) -> float:
-        """What the dearest token costs, in the unit of `per_day`."""
+        """What the dearest token costs, in the unit of the budget."""
         return max((max(price.kinds) for price in self.prices), default=1_000_000) / 1_000_000
 
 

@@ -402,9 +402,10 @@ class PriceSpec(_Part):
 
 
 class BudgetSpec(_Part):
-    """What the calls of a day may cost at the model, in the currency of the prices, or in tokens without prices."""
+    """What the calls of a day and of a month may cost at the model, in the currency of the prices, or in tokens without prices."""
 
-    per_day: float
+    per_day: float | None = None
+    per_month: float | None = None
     action: OverBudget = OverBudget.WARN
     prices: list[PriceSpec] = Field(default_factory=list)
 

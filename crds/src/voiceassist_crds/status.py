@@ -78,8 +78,16 @@ class RolloutCounts(Model):
     prompts: dict[str, PromptCounts] = Field(default_factory=dict, description="By revision.")
 
 
+class MonthSpend(Model):
+    """What one relay process spent at the model in a month."""
+
+    tokens: int = Field(0, ge=0, description="All tokens, cached ones too.")
+    cost: float | None = Field(None, ge=0, description="By the configured prices, in their currency; absent without prices.")
+    untold: int = Field(0, ge=0, description="Responses whose tokens the server did not tell, and that count nothing yet.")
+
+
 class Spend(Model):
-    """What one relay process spent at the model in a day."""
+    """What one relay process spent at the model in a day, and in the day's month."""
 
     process: str = Field(min_length=1, max_length=40, description="Names the process: another one begins at 0.")
     day: str = Field(pattern=r"^\d{4}-\d{2}-\d{2}$", description="The day, UTC.")
@@ -87,6 +95,7 @@ class Spend(Model):
     cost: float | None = Field(None, ge=0, description="By the configured prices, in their currency; absent without prices.")
     expected: float = Field(0, ge=0, description="What the responses under way are likely to take, in the unit of the budget.")
     untold: int = Field(0, ge=0, description="Responses whose tokens the server did not tell, and that count nothing yet.")
+    month: MonthSpend | None = Field(None, description="Of the day's month (UTC); versions that know no month do not tell.")
 
 
 class RelayStatus(Model):

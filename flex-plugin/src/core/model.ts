@@ -64,7 +64,7 @@ export type AssistStatus =
   | { readonly state: 'starting' }
   /** `note`: what the agent must know although it listens; `detail` is the relay's own word for it, in English. */
   | { readonly state: 'listening'; readonly note?: ListeningNote; readonly detail?: string }
-  /** `byHold`: it paused by itself because the call is on hold, and will go on by itself; `spent`: because the day's budget is spent. */
+  /** `byHold`: it paused by itself because the call is on hold, and will go on by itself; `spent`: because the budget is spent. */
   | { readonly state: 'paused'; readonly byHold: boolean; readonly spent?: true }
   /** `what`: the assistant's connection to the model, this page's to Sync, or the page's own network. */
   | { readonly state: 'reconnecting'; readonly what: 'model' | 'sync'; readonly detail?: string }

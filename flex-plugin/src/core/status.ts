@@ -59,7 +59,7 @@ function listening(relay: RelayStatus): AssistStatus {
   return { state: 'listening', note, ...(relay.message ? { detail: relay.message } : {}) };
 }
 
-/** The day's budget is spent: nobody in the call can change that. */
+/** The budget is spent: nobody in the call can change that. */
 function isSpent(relay: RelayStatus): boolean {
   return relay.state === 'paused' && relay.reason === 'BudgetSpent';
 }

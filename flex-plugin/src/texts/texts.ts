@@ -138,7 +138,7 @@ const EN: Texts = {
     turnBlocked: { title: 'A suggestion was blocked', body: 'A policy of the language model’s service did not let it answer the last question. The assist goes on listening.' },
   },
   paused: { title: 'Paused', body: 'Nothing of this call is sent to the assist until you resume it.' },
-  budgetSpent: { title: 'The day’s budget is spent', body: 'No suggestions come until an administrator raises it, or the next day begins (00:00 UTC). Your call goes on. Nothing of it is sent to the assist.' },
+  budgetSpent: { title: 'The budget is spent', body: 'No suggestions come until an administrator raises it, or the next day or month begins (00:00 UTC). Your call goes on. Nothing of it is sent to the assist.' },
   pausedOnHold: { title: 'Paused while the call is on hold', body: 'It goes on by itself when you take the call back.' },
   reconnecting: {
     model: { title: 'Reconnecting', body: 'The assist has lost its language model and is connecting again. What is said meanwhile is kept for it.' },
@@ -327,7 +327,7 @@ const DE: Texts = {
     turnBlocked: { title: 'Ein Vorschlag wurde gesperrt', body: 'Eine Richtlinie beim Dienst des Sprachmodells hat die Antwort auf die letzte Frage nicht zugelassen. Die Hilfe hört weiter zu.' },
   },
   paused: { title: 'Pausiert', body: 'Nichts von diesem Gespräch wird an die Hilfe gesendet, bis Sie fortsetzen.' },
-  budgetSpent: { title: 'Das Budget des Tages ist verbraucht', body: 'Es kommen keine Vorschläge, bis die Administration es erhöht oder der nächste Tag beginnt (00:00 UTC). Ihr Gespräch geht weiter. Nichts davon wird an die Hilfe gesendet.' },
+  budgetSpent: { title: 'Das Budget ist verbraucht', body: 'Es kommen keine Vorschläge, bis die Administration es erhöht oder der nächste Tag oder Monat beginnt (00:00 UTC). Ihr Gespräch geht weiter. Nichts davon wird an die Hilfe gesendet.' },
   pausedOnHold: { title: 'Pausiert, während das Gespräch gehalten wird', body: 'Es geht von selbst weiter, wenn Sie das Gespräch zurückholen.' },
   reconnecting: {
     model: { title: 'Verbindet neu', body: 'Die Hilfe hat ihr Sprachmodell verloren und verbindet sich neu. Was inzwischen gesagt wird, wird dafür aufgehoben.' },

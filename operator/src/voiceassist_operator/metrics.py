@@ -41,7 +41,7 @@ class OperatorMetrics:
         """Status and reason of each condition, by object and type."""
         self._limits = Gauge(
             PREFIX + "limit_used_ratio",
-            "What part of a limit of an object is used: limit is calls (at once), budget_day or budget_month; only where it is given, and known.",
+            "The part of a limit of an object that is used: limit is calls (at once), budget_day or budget_month; what is given and known.",
             ["namespace", "name", "limit"],
             registry=self.registry,
         )

@@ -56,6 +56,8 @@ RULES: list[tuple[dict[str, Any], dict[str, Any], str]] = [
         {"relay.autoscaling": {"maxReplicas": 4, "targetCallsPerPod": 9, "scaleDownAfter": "90s"}},
         "scaleDownAfter in body should match",
     ),
+    ({"limits.budget": {"action": "Stop"}}, {"limits.budget": {"perMonth": 7000}}, "give perDay, perMonth or both"),
+    ({"limits.budget": {"perDay": 0, "perMonth": 7000}}, {"limits.budget": {"perDay": 9, "perMonth": 7000}}, "perDay"),
     (
         {"rollout.canary.steps": [{"weight": 25}, {"weight": 5}]},
         {"rollout.canary.steps": [{"weight": 5}, {"weight": 5}, {"weight": 25, "pause": {"calls": 200, "turns": 1}}]},

@@ -54,12 +54,12 @@ def test_limits_of_all_relays_are_written_only_where_they_are_used_and_read_with
     price = {"model": "m", "textInput": 1, "audioInput": 1, "textOutput": 1}
     later = {
         "maxCalls": 9,
-        "perMonth": 7,
-        "budget": {"perDay": 5, "action": "Stop", "prices": [{**price, "imageInput": 2}], "currency": "x"},
+        "perYear": 7,
+        "budget": {"perDay": 5, "perMonth": 70, "action": "Stop", "prices": [{**price, "imageInput": 2}], "currency": "x"},
     }
     config, passed_over = RelayConfig.read(json.dumps({**recorded("configs")[EXAMPLES[0]], "totalLimits": later}))
-    assert passed_over == ("totalLimits.budget.prices[0].imageInput", "totalLimits.budget.currency", "totalLimits.perMonth")
-    assert config.total_limits.wire() == {"maxCalls": 9, "budget": {"perDay": 5.0, "action": "Stop", "prices": [price]}}
+    assert passed_over == ("totalLimits.budget.prices[0].imageInput", "totalLimits.budget.currency", "totalLimits.perYear")
+    assert config.total_limits.wire() == {"maxCalls": 9, "budget": {"perDay": 5.0, "perMonth": 70.0, "action": "Stop", "prices": [price]}}
 
 
 def test_a_later_operators_fields_are_passed_over_and_named() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from contract.versions.shapes import EarlierReader, means_the_same, recorded
 from voiceassist_crds.messages import STREAM_MESSAGE
-from voiceassist_crds.status import PeerReason, RelayStatus, Spend
+from voiceassist_crds.status import MonthSpend, PeerReason, RelayStatus, Spend
 
 STATUSES = recorded("statuses")
 MESSAGES = recorded("messages")
@@ -30,7 +30,10 @@ def test_the_operator_before_reads_this_relay(name: str) -> None:
 def test_what_a_relay_spent_may_be_missing_and_may_have_more_fields() -> None:
     assert RelayStatus.read(json.dumps(STATUSES["well"])).spend is None
     later = {**STATUSES["well"], "spend": {"process": "p", "day": "2026-11-30", "tokens": 7, "currency": "x"}}
-    assert RelayStatus.read(json.dumps(later)).spend == Spend(process="p", day="2026-11-30", tokens=7)
+    assert RelayStatus.read(json.dumps(later)).spend == Spend(process="p", day="2026-11-30", tokens=7), "of its month nothing is known"
+    later["spend"]["month"] = {"tokens": 70, "cost": 0.5, "currency": "x"}
+    read = RelayStatus.read(json.dumps(later)).spend
+    assert read is not None and read.month == MonthSpend(tokens=70, cost=0.5)
 
 
 def test_this_operator_reads_a_later_relay() -> None:

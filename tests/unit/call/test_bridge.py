@@ -12,9 +12,9 @@ from unit.call.registry_rig import Connection, RegistryRig, config, document, st
 from voiceassist_crds.config import PromptModel, RelayConfig
 from voiceassist_crds.messages import AssistState, CallDocument, StatusReason
 from voiceassist_crds.status import PeerReason
+from voiceassist_relay.budget_count import Level
 from voiceassist_relay.call import bridge
 from voiceassist_relay.call.joining import OVERLAP_FRAMES
-from voiceassist_relay.day_budget import Level
 from voiceassist_relay.handed_over import HandedCall, HandedModel, HandedTrack
 from voiceassist_relay.interfaces import EarlierSuggestion, FinishedSuggestion, OutputForm, TurnTiming
 

@@ -12,8 +12,8 @@ import pytest
 from unit.call.registry_rig import Connection, RegistryRig, config, start
 from voiceassist_crds.config import Limits
 from voiceassist_crds.names import StreamSid
+from voiceassist_relay.budget_count import Level
 from voiceassist_relay.call.drain import Drain
-from voiceassist_relay.day_budget import Level
 
 
 async def test_registry_newer_generation_wins_and_an_older_one_is_sent_away() -> None:

@@ -56,6 +56,7 @@ def test_config_round_trip_keeps_everything() -> None:
         ({"model": {"turnDetection": {"eager": {"silenceMs": 20}}}}, "model.turnDetection.eager.silenceMs", "greater than or equal to 80"),
         ({"model": {"maxOutputTokens": 5000}}, "model.maxOutputTokens", "4096"),
         ({"limits": {"maxCalls": 0}}, "limits.maxCalls", "1"),
+        ({"totalLimits": {"budget": {"action": "Stop"}}}, "totalLimits.budget", "neither perDay nor perMonth"),
         ({"functions": {"allowedOrigins": ["flex.twilio.com"]}}, "functions.allowedOrigins[0]", "pattern"),
         ({"version": 2}, "version", "1"),
     ],

@@ -10,7 +10,7 @@ import pytest
 
 from unit.operator.making import ACCOUNT, LATER, NOW, SYNC, TWILIO, owner, pods, well
 from voiceassist_crds.reasons import ConditionType, Reason
-from voiceassist_crds.status import PeerReason, PeerStatus, Spend
+from voiceassist_crds.status import MonthSpend, PeerReason, PeerStatus, Spend
 from voiceassist_operator.kubernetes.kinds import HTTP_ROUTE
 from voiceassist_operator.policy.allowed import Allowed
 from voiceassist_operator.policy.canary.progress import Progress
@@ -48,14 +48,16 @@ def without_sync() -> Observed:
 DAY = NOW[:10]
 
 
-def limited(*spent: float | None, action: str = "Stop", calls: int = 3, untold: int = 0) -> Observed:
+def limited(*spent: float | None, action: str = "Stop", calls: int = 3, untold: int = 0, **budget: float | None) -> Observed:
     """Two relays that share a budget of 10 and seven calls, and say that they spent so much; None: it does not say."""
     prices = [{"model": "m", "textInput": 1, "audioInput": 1, "textOutput": 1}]
-    seen = well(limits={"maxCalls": 7, "budget": {"perDay": 10, "action": action, "prices": prices}})
+    seen = well(limits={"maxCalls": 7, "budget": {"perDay": 10, "action": action, "prices": prices, **budget}})
     told = [
         {
             "active_calls": calls,
-            "spend": None if cost is None else Spend(process=f"p{number}", day=NOW[:10], tokens=1, cost=cost, untold=untold),
+            "spend": None
+            if cost is None
+            else Spend(process=f"p{number}", day=NOW[:10], tokens=1, cost=cost, untold=untold, month=MonthSpend(tokens=9, cost=4 * cost)),
         }
         for number, cost in enumerate(spent)
     ]
@@ -349,6 +351,18 @@ ROWS: list[tuple[str, Callable[[], Observed], str, str, str, str]] = [
         "Unknown",
         "do not say what they spend (pod-2)",
     ),
+    (
+        "spent in the month",
+        lambda: limited(2, 2, perMonth=16),
+        "WithinLimits",
+        "False",
+        "BudgetSpent",
+        "the budget of 2026-01 (UTC), 16 by limits.budget.prices, is spent: action Stop, so that the model is asked for nothing, and calls "
+        "go on without suggestions; raise limits.budget.perMonth, or wait until the next month begins",
+    ),
+    ("spent in the month", lambda: limited(2, 2, perDay=None, perMonth=16), "Ready", "False", "BudgetSpent", "perMonth"),
+    ("within the month's budget", lambda: limited(2, 2, perDay=None, perMonth=17), "WithinLimits", "True", "WithinLimits", ""),
+    ("spent in both", lambda: limited(5, 5, perMonth=16), "WithinLimits", "False", "BudgetSpent", "raise limits.budget.perMonth"),
     ("a server does not tell", lambda: limited(4, 5, untold=2), "WithinLimits", "Unknown", "Unknown", "did not tell what 4 responses took"),
     ("spent by one, the other does not say", lambda: limited(10, None), "WithinLimits", "False", "BudgetSpent", ""),
     ("as many calls as may be", lambda: limited(1, 1, calls=4), "WithinLimits", "False", "CallLimitReached", "7 calls"),

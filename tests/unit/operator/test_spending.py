@@ -10,7 +10,7 @@ import pytest
 
 from unit.operator.making import config, status, well
 from voiceassist_crds.limits_word import LimitsWord
-from voiceassist_crds.status import Spend
+from voiceassist_crds.status import MonthSpend, Spend
 from voiceassist_operator.policy.next_pass import (
     LONGEST_POLL_SECONDS,
     LONGEST_SCALING_SECONDS,
@@ -18,14 +18,25 @@ from voiceassist_operator.policy.next_pass import (
     SCALING_SECONDS,
     until_next_pass,
 )
-from voiceassist_operator.policy.observed import Amount, Observed, PodFact, Spending
+from voiceassist_operator.policy.observed import Amount, Observed, PodFact, Spending, Tally
 from voiceassist_operator.policy.plan import make_plan
-from voiceassist_operator.policy.spending import MOST_PROCESSES, live_calls, near_a_limit, others, spending, spending_status, spent_in_all, used
+from voiceassist_operator.policy.spending import (
+    MOST_PROCESSES,
+    live_calls,
+    near_a_limit,
+    others,
+    silent_on_spending,
+    spending,
+    spending_status,
+    spent_in_all,
+    used,
+)
 from voiceassist_operator.policy.spending import budget_of as budget
 from voiceassist_operator.policy.status import worth_writing
 
 DAY, NOON = "2026-11-30", "2026-11-30T12:00:00Z"
 AT = datetime.fromisoformat(NOON).timestamp()
+MONTH = DAY[:7]
 PRICES = [{"model": "m", "textInput": 1, "audioInput": 8, "textOutput": 4}]
 
 
@@ -38,7 +49,8 @@ def seen(*tokens: int | tuple[str, int] | None, before: Spending | None = None, 
         if one is None:
             return PodFact(f"pod-{number}", f"10.0.0.{number}")
         process, count = (f"p{number}", one) if isinstance(one, int) else one
-        spend = Spend(process=process, day=day, tokens=count, cost=count / 1000 if limits.get("prices") else None)
+        cost = count / 1000 if limits.get("prices") else None
+        spend = Spend(process=process, day=day, tokens=count, cost=cost, month=MonthSpend(tokens=count, cost=cost))
         return PodFact(f"pod-{number}", f"10.0.0.{number}", ready=True, status=status(revision, active_calls=calls, spend=spend))
 
     return replace(found, pods=tuple(pod(number, one) for number, one in enumerate(tokens, 1)), spending=before)
@@ -53,7 +65,7 @@ def known(found: Observed, now: float = AT) -> Spending:
 def sum_of(found: Observed, now: float = AT) -> float:
     limits = found.owner.spec.limits.budget
     assert limits is not None
-    return spent_in_all(known(found, now), budget(limits))
+    return spent_in_all(known(found, now).day, budget(limits))
 
 
 def test_spending_adds_up_relays_however_often_they_are_asked() -> None:
@@ -91,20 +103,87 @@ def test_spending_begins_anew_each_day() -> None:
 
 
 def test_spending_processes_are_bounded_and_their_sum_is_kept() -> None:
-    record = Spending(DAY)
+    record = Spending(Tally(DAY), Tally(MONTH))
     for number in range(300):
         record = known(seen((f"process {number}", 2), before=record))
-    assert len(record.relays) <= MOST_PROCESSES + 1
+    assert len(record.day.relays) <= MOST_PROCESSES + 1
     assert sum_of(seen(("process 299", 2), before=record)) == 600
 
 
 def test_spending_by_prices() -> None:
     found = seen(1000, 500, perDay=2, prices=PRICES)
     assert sum_of(found) == 1.5
-    free = Spending(DAY, Amount(5000, 0.0))
+    free = Spending(Tally(DAY, Amount(5000, 0.0)), Tally(MONTH))
     assert sum_of(seen(1000, before=free, perDay=2, prices=PRICES)) == 1, "what costs nothing costs nothing"
-    unpriced = Spending(DAY, Amount(tokens=1_000_000))
+    unpriced = Spending(Tally(DAY, Amount(tokens=1_000_000)), Tally(MONTH))
     assert sum_of(seen(0, before=unpriced, perDay=2, prices=PRICES)) == 8, "tokens that had no price cost as the dearest"
+
+
+def month_of(found: Observed, now: float = AT) -> float:
+    limits = found.owner.spec.limits.budget
+    assert limits is not None
+    return spent_in_all(known(found, now).month, budget(limits))
+
+
+def said(process: str, day: str, tokens: int, month: int | None, before: Spending | None, **limits: Any) -> Observed:
+    """One relay, by its day's and its month's number; None: it knows no month."""
+    found = seen((process, tokens), before=before, day=day, **{"perDay": None, "perMonth": 1000, **limits})
+    told = found.pods[0].status
+    assert told is not None and told.spend is not None
+    spend = told.spend.model_copy(update={"month": None if month is None else MonthSpend(tokens=month)})
+    return replace(found, pods=(replace(found.pods[0], status=told.model_copy(update={"spend": spend})),))
+
+
+def at(day: str) -> float:
+    return datetime.fromisoformat(f"{day}T12:00:00Z").timestamp()
+
+
+def test_spending_of_a_month_goes_on_over_days_relays_and_operators_and_begins_anew_with_the_next() -> None:
+    record = known(said("p1", "2026-11-29", 100, 100, None), at("2026-11-29"))
+    record = known(said("p1", DAY, 10, 112, record))  # two more were spent after it was asked last, before midnight
+    assert (sum_of(said("p1", DAY, 10, 112, record)), month_of(said("p1", DAY, 10, 112, record))) == (10, 112)
+    written = spending_status(replace(said("p1", DAY, 10, 112, record), spending=record))
+    after = replace(said("p2", DAY, 5, 5, None), status={"spending": written})
+    assert (sum_of(after), month_of(after)) == (15, 117), "another operator, and another relay"
+    assert month_of(said("p2", "2026-12-01", 3, 3, known(after)), at("2026-12-01")) == 3
+
+
+def test_spending_of_a_month_counts_each_day_of_a_relay_that_knows_none_and_is_not_known_for_certain() -> None:
+    record = known(said("old", "2026-11-29", 100, None, None), at("2026-11-29"))
+    found = said("old", DAY, 10, None, record)
+    assert month_of(found) == 110
+    assert month_of(said("old", DAY, 10, None, known(found))) == 110, "asked again"
+    assert silent_on_spending(found) == ["pod-1"]
+    assert not silent_on_spending(said("old", DAY, 10, None, record, perDay=50, perMonth=None))
+
+
+def test_spending_of_a_month_goes_on_from_an_operator_that_knew_none() -> None:
+    before = {"day": DAY, "spent": 30, "tokens": 30, "ended": {"tokens": 10}, "relays": {"p1": {"tokens": 15}, "gone": {"tokens": 5}}}
+    assert month_of(replace(said("p1", DAY, 15, 400, None), status={"spending": before})) == 415
+    assert month_of(replace(said("p1", DAY, 16, None, None), status={"spending": before})) == 31
+
+
+def test_spending_each_budget_has_its_share_and_either_that_is_nearly_spent_is_near() -> None:
+    found = said("p1", DAY, 30, 850, None, perDay=100, action="Stop")
+    found = replace(found, spending=known(found))
+    assert used(found) == {"budget_day": 0.3, "budget_month": 0.85}
+    assert near_a_limit(found)
+    over = said("p1", DAY, 100, 850, None, perDay=100, action="Stop")
+    assert not near_a_limit(replace(over, spending=known(over))), "it is stopped"
+    told = others(found)
+    assert told is not None and told.word("new", None) == LimitsWord(DAY, 30, month=MONTH, month_spent=850)
+    mine = told.word("pod-1", found.pods[0].status)
+    assert (mine.spent, mine.month_spent, mine.but) == (0, 0, "p1")
+
+
+def test_spending_of_processes_that_are_silent_the_one_that_was_heard_of_last_is_kept_apart() -> None:
+    """It is the likeliest to speak again, and would be counted twice."""
+    record = known(seen(("steady", 7)))
+    for number in range(MOST_PROCESSES - 1):
+        record = known(seen(("steady", 7), (f"short {number}", 1), before=record))
+    for number in range(3):
+        record = known(seen((f"late {number}", 1), before=record))
+    assert sum_of(seen(("steady", 8), before=record)) == 8 + MOST_PROCESSES - 1 + 3
 
 
 def test_spending_is_nobodys_matter_without_a_budget() -> None:
@@ -178,7 +257,16 @@ def test_spending_a_relay_that_may_have_calls_is_not_at_rest() -> None:
     assert (pause(idle), pause(silent)) == (LONGEST_POLL_SECONDS, LONGEST_SCALING_SECONDS)
 
 
-@pytest.mark.parametrize("word", [LimitsWord(DAY, 12.5, 3, "0a1b", 4.5), LimitsWord(DAY, 0.0), LimitsWord(calls=0), LimitsWord()])
+@pytest.mark.parametrize(
+    "word",
+    [
+        LimitsWord(DAY, 12.5, 3, "0a1b", 4.5),
+        LimitsWord(DAY, 0.0),
+        LimitsWord(calls=0),
+        LimitsWord(),
+        LimitsWord(DAY, 1.0, 2, "p", 3.0, MONTH, 4.5),
+    ],
+)
 def test_spending_a_word_is_read_as_it_was_written(word: LimitsWord) -> None:
     assert LimitsWord.read(word.as_header()) == word
 
@@ -186,7 +274,10 @@ def test_spending_a_word_is_read_as_it_was_written(word: LimitsWord) -> None:
 @pytest.mark.parametrize(
     ("header", "word"),
     [
-        ("day=2026-11-30 spent=3 calls=2 month=9", LimitsWord(DAY, 3, 2)),  # a later operator says more
+        ("day=2026-11-30 spent=3 calls=2 year=9", LimitsWord(DAY, 3, 2)),  # a later operator says more
+        ("month=2026-11 monthspent=7", LimitsWord(month=MONTH, month_spent=7)),
+        ("day=2026-11-30 spent=3 month=9 monthspent=7", LimitsWord(DAY, 3)),
+        ("month=2026-11 monthspent=-7 calls=1", LimitsWord(calls=1)),
         ("calls=2", LimitsWord(calls=2)),
         ("day=2026-11-30 calls=2", LimitsWord(calls=2)),
         ("spent=4", LimitsWord()),
@@ -221,12 +312,8 @@ def test_spending_is_a_figure_that_is_written_now_and_then() -> None:
         return make_plan(found, NOON).status
 
     before = written(seen(100, 20))
-    assert before["spending"] == {
-        "day": DAY,
-        "spent": 120.0,
-        "tokens": 120,
-        "relays": {"p1": {"tokens": 100}, "p2": {"tokens": 20}},
-    }
+    figures = {"spent": 120.0, "tokens": 120, "relays": {"p1": {"tokens": 100}, "p2": {"tokens": 20}}}
+    assert before["spending"] == {"day": DAY, **figures, "month": {"month": MONTH, **figures}}
     after = written(replace(seen(150, 20), status=before))
     assert not worth_writing(before, after, since_figures=5.0)
     assert worth_writing(before, after, since_figures=31.0)

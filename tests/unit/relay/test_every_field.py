@@ -112,10 +112,11 @@ SEEN_BY = {
     "limits.drainTimeoutSeconds": LINE + "test_drain_timeout_ends_live_calls_in_order",
     "limits.drainGraceSeconds": LINE + "test_drain",
     "totalLimits.maxCalls": LIMITS + "calls_beyond_the_limit_are_refused_whichever_relay_is_asked",
-    "totalLimits.budget.perDay": LIMITS + "the_budget_stops_all_relays_within_a_response_and_they_go_on_when_it_is_raised",
-    "totalLimits.budget.action": "unit/relay/test_day_budget.py::test_day_budget_each_action_has_its_level",
+    "totalLimits.budget.perDay": "unit/relay/test_budget_count.py::test_budget_count_each_action_has_its_level",
+    "totalLimits.budget.perMonth": LIMITS + "the_budget_stops_all_relays_within_a_response_and_they_go_on_when_it_is_raised",
+    "totalLimits.budget.action": "unit/relay/test_budget_count.py::test_budget_count_each_action_has_its_level",
     **{
-        f"totalLimits.budget.prices.{name}": "unit/relay/test_day_budget.py::test_day_budget_costs_by_model_and_kind"
+        f"totalLimits.budget.prices.{name}": "unit/relay/test_budget_count.py::test_budget_count_costs_by_model_and_kind"
         for name in ("model", "textInput", "cachedTextInput", "audioInput", "cachedAudioInput", "textOutput", "audioOutput")
     },
     "privacy.transcripts": LINE + "test_customer_only_and_transcripts_off",

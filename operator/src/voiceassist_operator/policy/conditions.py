@@ -18,7 +18,7 @@ from .observed import Endpoint, Observed, PodFact
 from .peers import connected_verdict, peer_verdict
 from .resources.metadata import RETRY_ANNOTATION
 from .rollout import behind, current_pods
-from .spending import budget_of, is_limited, known_calls, silent_on_spending, spent_in_all, total, uncounted
+from .spending import bounds, is_limited, known_calls, silent_on_spending, uncounted
 from .twilio_conditions import twilio_conditions
 
 
@@ -141,13 +141,15 @@ def _relays_reach_each_other(state: State) -> Verdict:
 
 
 def _budget_is_spent(state: State) -> Verdict | None:
-    budget, record = state.seen.owner.spec.limits.budget, state.seen.spending
-    if budget is None or record is None or spent_in_all(record, budget_of(budget)) < budget.per_day:
+    budget, over = state.seen.owner.spec.limits.budget, [one for one in bounds(state.seen) if one.spent >= one.most]
+    if budget is None or not over:
         return None
     unit = "by limits.budget.prices" if budget.prices else "tokens"
+    one = over[-1]  # the month's lasts longer
+    ends = "00:00 UTC" if one.field == "perDay" else "the next month begins (00:00 UTC)"
     text = (
-        f"the budget of {record.day} (UTC), {budget.per_day:.15g} {unit}, is spent: {_DONE[budget.action]}; raise limits.budget.perDay, "
-        "or wait until 00:00 UTC"
+        f"the budget of {one.span} (UTC), {one.most:.15g} {unit}, is spent: {_DONE[budget.action]}; raise limits.budget.{one.field}, "
+        f"or wait until {ends}"
     )
     return Verdict(False, Reason.BUDGET_SPENT, text)
 
@@ -186,8 +188,7 @@ def _some_do_not_say_what_they_spend(state: State) -> Verdict | None:
 
 
 def _some_spending_is_not_known(state: State) -> Verdict | None:
-    record = state.seen.spending
-    untold = 0 if record is None else total(record).untold
+    untold = max((one.untold for one in bounds(state.seen)), default=0)
     if not untold:
         return None
     text = f"the model's server did not tell what {untold} responses took, and no other response is known to go by"

@@ -198,14 +198,24 @@ class Amount:
 
 
 @dataclass(frozen=True, slots=True)
-class Spending:
-    """What the relays of an object spent in a day (UTC)."""
+class Tally:
+    """What the relays of an object spent in a day or a month (UTC)."""
 
-    day: str
+    span: str
+    """Its date, such as 2026-11-30 or 2026-11."""
     ended: Amount = Amount()
     """By processes that are not kept apart any more."""
     relays: Mapping[str, Amount] = field(default_factory=dict)
-    """By process, as each said last."""
+    """By process, as each said last; who was heard of last is last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """What the relays of an object spent, as they said it."""
+
+    day: Tally
+    month: Tally
+    """That of the day. A relay that tells the day alone has an entry for each day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +259,7 @@ class Observed:
     scaling: Scaling | None = None
     """What was decided last of the number of relays, where calls decide."""
     spending: Spending | None = None
-    """What was known last of the day's spending, where it is limited."""
+    """What was known last of the spending, where it is limited."""
     ca_bundle: CaBundleFact = CaBundleFact()
     status: dict[str, Any] = field(default_factory=dict)
     """The status that is there."""

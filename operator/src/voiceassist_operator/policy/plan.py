@@ -50,7 +50,7 @@ class Plan:
     """How many relays there are to be, where calls decide."""
     scale_news: list[Told] = field(default_factory=list)
     spending: Spending | None = None
-    """What is known of the day's spending, where it is limited."""
+    """What is known of the spending, where it is limited."""
     used: Mapping[str, float] = field(default_factory=dict)
     """The share of each limit of the object that is used, by its name."""
 

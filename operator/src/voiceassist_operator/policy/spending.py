@@ -1,7 +1,7 @@
-"""What the calls of a VoiceAssist spent in a day, all relays together, and what each relay is told of the others. Pure.
+"""What the calls of a VoiceAssist spent in a day and a month, all relays together, and what each relay is told of the others. Pure.
 
-Each relay process says what it spent itself since the day began, so that nothing is counted twice however often it is asked, and whoever
-asks. What a process said last stands for the day, also when it is no more. The day is UTC's.
+Each relay process says what it spent itself since the day and the month began, so that nothing is counted twice however often it is asked,
+and whoever asks. What a process said last stands for the span, also when it is no more. Days and months are UTC's.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any, Final
 from voiceassist_crds.config import Budget, OverBudget
 from voiceassist_crds.limits_word import LimitsWord
 from voiceassist_crds.resource import BudgetSpec, VoiceAssistSpec
-from voiceassist_crds.status import RelayStatus
+from voiceassist_crds.status import RelayStatus, Spend
 
-from .observed import Amount, Observed, PodFact, Spending
+from .observed import Amount, Observed, PodFact, Spending, Tally
 from .rollout import current_pods
 
 MOST_PROCESSES: Final = 64
@@ -53,26 +53,43 @@ def live_calls(seen: Observed) -> int | None:
 
 
 def spending(seen: Observed, now: float) -> Spending | None:
-    """Returns the day's spending at `now` (epoch seconds), with what the relays say by now; None without a budget."""
+    """Returns the spending at `now` (epoch seconds), with what the relays say by now; None without a budget."""
     if seen.owner.spec.limits.budget is None:
         return None
     today = datetime.fromtimestamp(now, UTC).date().isoformat()
-    before = seen.spending or _from_status(seen.status.get("spending"))
-    if before is None or before.day != today:
-        before = Spending(today)
-    told = {spend.process: spend for pod in seen.pods if (spend := _spend(pod)) is not None and spend.day == today}
-    relays = {**before.relays, **{process: Amount(spend.tokens, spend.cost, spend.untold) for process, spend in told.items()}}
-    silent = [process for process in relays if process not in told]
+    month = today[:7]
+    before = seen.spending or _from_status(seen.status.get("spending")) or Spending(Tally(today), Tally(month))
+    told = [spend for pod in seen.pods if (spend := _spend(pod)) is not None]
+    of_day = {spend.process: Amount(spend.tokens, spend.cost, spend.untold) for spend in told if spend.day == today}
+    of_month = {_process(spend): _of_month(spend) for spend in told if spend.day[:7] == month}
+    return Spending(_tally(before.day, today, of_day), _tally(before.month, month, of_month))
+
+
+def _process(spend: Spend) -> str:
+    """Returns what stands for a process in the month: of one that tells the day alone, each day by itself."""
+    return spend.process if spend.month is not None else f"{spend.process}@{spend.day}"
+
+
+def _of_month(spend: Spend) -> Amount:
+    told = spend if spend.month is None else spend.month
+    return Amount(told.tokens, told.cost, told.untold)
+
+
+def _tally(before: Tally, span: str, told: Mapping[str, Amount]) -> Tally:
+    """Returns what was known of the span, with what is told of it now."""
+    if before.span != span:
+        before = Tally(span)
+    silent = {process: amount for process, amount in before.relays.items() if process not in told and process.split("@")[0] not in told}
     ended = before.ended
-    for process in silent[: max(0, len(silent) - MOST_PROCESSES)]:
-        ended = ended.plus(relays.pop(process))
-    return replace(before, relays=relays, ended=ended)
+    for process in list(silent)[: max(0, len(silent) - MOST_PROCESSES)]:
+        ended = ended.plus(silent.pop(process))
+    return Tally(span, ended, {**silent, **told})
 
 
-def total(record: Spending) -> Amount:
+def total(tally: Tally) -> Amount:
     """Returns what all spent."""
-    amount = record.ended
-    for one in record.relays.values():
+    amount = tally.ended
+    for one in tally.relays.values():
         amount = amount.plus(one)
     return amount
 
@@ -84,14 +101,43 @@ def spent(amount: Amount, budget: Budget) -> float:
     return amount.tokens * budget.dearest if amount.cost is None else amount.cost
 
 
-def spent_in_all(record: Spending, budget: Budget) -> float:
+def spent_in_all(tally: Tally, budget: Budget) -> float:
     """Returns what all spent, in the unit of the budget."""
-    return sum((spent(one, budget) for one in record.relays.values()), spent(record.ended, budget))
+    return sum((spent(one, budget) for one in tally.relays.values()), spent(tally.ended, budget))
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """One of an object's budgets, and what is spent of it."""
+
+    field: str
+    """In `spec.limits.budget`."""
+    span: str
+    """The day or the month that it is now."""
+    most: float
+    spent: float
+    untold: int
+    """Responses of which nobody knows what they took."""
+
+
+def bounds(seen: Observed) -> list[Bound]:
+    """Returns the budgets of an object whose spending is known: the day's first."""
+    spec, record = seen.owner.spec.limits.budget, seen.spending
+    if spec is None or record is None:
+        return []
+    budget = budget_of(spec)
+    given = (("perDay", record.day, spec.per_day), ("perMonth", record.month, spec.per_month))
+    return [
+        Bound(name, tally.span, most, spent_in_all(tally, budget), total(tally).untold) for name, tally, most in given if most is not None
+    ]
 
 
 def silent_on_spending(seen: Observed) -> list[str]:
     """Returns pods that answer and do not say what they spend: of an older version, or not told of the budget yet."""
-    return [pod.name for pod in current_pods(seen) if pod.status is not None and pod.status.spend is None]
+    budget = seen.owner.spec.limits.budget
+    by_month = budget is not None and budget.per_month is not None
+    told = [(pod.name, pod.status.spend) for pod in current_pods(seen) if pod.status is not None]
+    return [name for name, spend in told if spend is None or (by_month and spend.month is None)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +159,15 @@ class Others:
             return LimitsWord(calls=calls)
         budget = budget_of(self.spec.limits.budget)
         process = status.spend.process if status is not None and status.spend is not None else ""
-        own = self.spending.relays.get(process)
-        amount = spent_in_all(self.spending, budget) - (0.0 if own is None else spent(own, budget))
-        coming = sum(amount for one, amount in self.expected.items() if one != process)
-        but = process if own is not None else ""
-        return LimitsWord(self.spending.day, round(max(0.0, amount), 6), calls, but, round(coming, 6))
+
+        def spent_by_others(tally: Tally) -> float:
+            own = tally.relays.get(process)
+            return round(max(0.0, spent_in_all(tally, budget) - (0.0 if own is None else spent(own, budget))), 6)
+
+        day, month = self.spending.day, self.spending.month
+        coming = round(sum(amount for one, amount in self.expected.items() if one != process), 6)
+        by_month = (month.span, spent_by_others(month)) if budget.per_month is not None else (None, None)
+        return LimitsWord(day.span, spent_by_others(day), calls, process, coming, *by_month)
 
 
 def others(seen: Observed) -> Others | None:
@@ -135,10 +185,10 @@ def near_a_limit(seen: Observed) -> bool:
     calls = live_calls(seen)
     if limits.max_calls is not None and (calls is None or calls >= NEAR * limits.max_calls):
         return True
-    budget = limits.budget
-    if budget is None or seen.spending is None or calls == 0 or budget.action is OverBudget.WARN:
+    if limits.budget is None or limits.budget.action is OverBudget.WARN or calls == 0:
         return False
-    return NEAR * budget.per_day <= spent_in_all(seen.spending, budget_of(budget)) < budget.per_day
+    found = bounds(seen)
+    return all(one.spent < one.most for one in found) and any(one.spent >= NEAR * one.most for one in found)
 
 
 def used(seen: Observed) -> dict[str, float]:
@@ -147,8 +197,8 @@ def used(seen: Observed) -> dict[str, float]:
     known = known_calls(seen)
     if limits.max_calls is not None and (known >= limits.max_calls or not uncounted(seen)):
         shares["calls"] = known / limits.max_calls
-    if limits.budget is not None and seen.spending is not None:
-        shares["budget_day"] = spent_in_all(seen.spending, budget_of(limits.budget)) / limits.budget.per_day
+    for one in bounds(seen):
+        shares["budget_day" if one.field == "perDay" else "budget_month"] = one.spent / one.most
     return shares
 
 
@@ -157,14 +207,18 @@ def spending_status(seen: Observed) -> dict[str, Any] | None:
     limits, record = seen.owner.spec.limits, seen.spending
     if limits.budget is None or record is None:
         return None
-    amount = total(record)
+    budget = budget_of(limits.budget)
+    return {"day": record.day.span, **_written(record.day, budget), "month": {"month": record.month.span, **_written(record.month, budget)}}
+
+
+def _written(tally: Tally, budget: Budget) -> dict[str, Any]:
+    amount = total(tally)
     return {
-        "day": record.day,
-        "spent": round(spent_in_all(record, budget_of(limits.budget)), 6),
+        "spent": round(spent_in_all(tally, budget), 6),
         "tokens": amount.tokens,
         **({"untold": amount.untold} if amount.untold else {}),
-        **({"ended": _wire(record.ended)} if record.ended != Amount() else {}),
-        "relays": {process: _wire(one) for process, one in record.relays.items()},
+        **({"ended": _wire(tally.ended)} if tally.ended != Amount() else {}),
+        "relays": {process: _wire(one) for process, one in tally.relays.items()},
     }
 
 
@@ -174,17 +228,25 @@ def _wire(amount: Amount) -> dict[str, Any]:
     return {"tokens": amount.tokens, **cost, **untold}
 
 
-def _spend(pod: PodFact) -> Any:
+def _spend(pod: PodFact) -> Spend | None:
     return None if pod.status is None else pod.status.spend
 
 
 def _from_status(found: Any) -> Spending | None:
-    """As an operator before this one wrote it."""
+    """As an operator before this one wrote it; one that knew no month left what was spent in the day."""
     if not isinstance(found, Mapping) or not isinstance(found.get("day"), str):
         return None
+    day = _read(found["day"], found)
+    month = found.get("month")
+    if isinstance(month, Mapping) and isinstance(month.get("month"), str):
+        return Spending(day, _read(month["month"], month))
+    return Spending(day, replace(day, span=day.span[:7], relays={f"{process}@{day.span}": one for process, one in day.relays.items()}))
+
+
+def _read(span: str, found: Mapping[str, Any]) -> Tally:
     relays = found.get("relays")
     listed: Iterable[tuple[str, Any]] = relays.items() if isinstance(relays, Mapping) else ()
-    return Spending(found["day"], _amount(found.get("ended")), {process: _amount(one) for process, one in listed})
+    return Tally(span, _amount(found.get("ended")), {process: _amount(one) for process, one in listed})
 
 
 def _amount(found: Any) -> Amount:

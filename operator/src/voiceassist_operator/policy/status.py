@@ -33,7 +33,7 @@ FIELDS: Mapping[str, frozenset[str]] = {
         }
     ),
     "relay": frozenset({"replicas", "readyReplicas", "activeCalls", "movingCalls", "waitingCalls", "desiredReplicas", "selector"}),
-    "spending": frozenset({"day", "spent", "tokens", "untold", "ended", "relays"}),
+    "spending": frozenset({"day", "spent", "tokens", "untold", "ended", "relays", "month"}),
     "sync": frozenset({"serviceSid", "made"}),
     "functions": frozenset({"serviceSid", "environmentSid", "buildSid", "retireAt"}),
     "flex": frozenset({"written"}),

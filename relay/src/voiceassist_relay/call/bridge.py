@@ -21,7 +21,7 @@ from voiceassist_crds.config import ApplyTo, Prompt, RelayConfig
 from voiceassist_crds.messages import AssistState, CallDocument, StatusReason, Track, WithdrawnReason
 from voiceassist_crds.status import PeerReason
 
-from ..day_budget import Level
+from ..budget_count import Level
 from ..handed_over import HandedCall
 from ..interfaces import FinishedSuggestion, MediaConnection, OutputForm, StreamStart, TurnTiming
 from ..lazy_event import LazyEvent
@@ -75,7 +75,7 @@ _PAUSED = (AssistState.PAUSED, StatusReason.AGENT_REQUEST, "Paused: nothing that
 _SPENT = (
     AssistState.PAUSED,
     StatusReason.BUDGET_SPENT,
-    "The day's budget for this assist is spent: no suggestions until it is raised, or until 00:00 UTC. The call itself goes on.",
+    "The budget for this assist is spent: no suggestions until it is raised, or the next day or month begins. The call itself goes on.",
 )
 _SILENT = frozenset({"replaced", "superseded", "stopped", "moved"})  # endings that another relay or the Document has already told
 
@@ -145,7 +145,7 @@ class CallBridge:
         self._paused = False
         """By the agent."""
         self._stopped = False
-        """Because the day's budget is spent."""
+        """Because the budget is spent."""
         self._drafts = True
         self.models = self._names = config.model_of(self._prompt).names
         """Models whose tokens are counted for the call: after a change also those of the session that is being replaced."""
@@ -234,7 +234,7 @@ class CallBridge:
             self._publisher.status(*(self._silent or (AssistState.LIVE, StatusReason.AGENT_REQUEST, "Listening again.")))
 
     def _silence(self, paused: bool, stopped: bool) -> None:
-        """The model hears nothing while the agent wants it so, or the day's budget is spent."""
+        """The model hears nothing while the agent wants it so, or the budget is spent."""
         before, after = self._paused or self._stopped, paused or stopped
         self._paused, self._stopped = paused, stopped
         if before is not after:
@@ -252,7 +252,7 @@ class CallBridge:
         return self._model.answering
 
     def allow(self, level: Level) -> None:
-        """What the day's budget leaves of the call; said again and again, since a response that is under way ends first."""
+        """What the budget leaves of the call; said again and again, since a response that is under way ends first."""
         self._drafts, stopped = level < Level.NO_DRAFTS, level is Level.STOPPED
         waits = stopped and self._model.answering
         if stopped is self._stopped or waits or self._reason or not self._known.is_set():

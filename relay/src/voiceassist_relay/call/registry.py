@@ -12,7 +12,7 @@ from voiceassist_crds.config import RelayConfig
 from voiceassist_crds.names import CallSid
 from voiceassist_crds.reasons import Refusal
 
-from ..day_budget import Level
+from ..budget_count import Level
 from ..interfaces import CallSink, MediaConnection, StreamStart
 from ..logs import call_hash
 from ..metrics.relay_metrics import RelayMetrics
@@ -69,7 +69,7 @@ class Bridge(CallSink, Protocol):
         """Whether a response of the model is asked for or under way."""
 
     def allow(self, level: Level) -> None:
-        """What the day's budget leaves of the call."""
+        """What the budget leaves of the call."""
 
 
 BeginCall = Callable[[StreamStart, MediaConnection], Bridge]
@@ -207,7 +207,7 @@ class Registry:
         return sum(bridge.answering for bridge in self._calls.values())
 
     def allow(self, level: Level) -> None:
-        """What the day's budget leaves of every call."""
+        """What the budget leaves of every call."""
         for bridge in list(self._calls.values()):
             try:
                 bridge.allow(level)

@@ -15,9 +15,9 @@ from voiceassist_crds.config import RelayConfig
 from voiceassist_crds.limits_word import LimitsWord
 from voiceassist_crds.status import Spend
 
+from ..budget_count import AUDIO_INPUT, TOKENS_A_SECOND, BudgetCount, Level
 from ..call_quota import CallQuota, Place
 from ..config.snapshot import CurrentSnapshot
-from ..day_budget import AUDIO_INPUT, TOKENS_A_SECOND, DayBudget, Level
 from ..metrics.relay_metrics import RelayMetrics
 from .registry import Registry
 
@@ -41,24 +41,24 @@ class TotalLimits:
         self._current, self._registry, self._metrics = current, registry, metrics
         self._epoch, self._monotonic = epoch, monotonic
         self._quota = CallQuota()
-        self._day = DayBudget(secrets.token_hex(6), epoch())
+        self._count = BudgetCount(secrets.token_hex(6), epoch())
         self._level = Level.FREE
         self.use(current().config)
 
     def use(self, config: RelayConfig) -> None:
         """A configuration is in force."""
-        self._day.use(config.total_limits.budget)
+        self._count.use(config.total_limits.budget)
 
     def told(self, header: str) -> None:
         """The operator's word on the other relays."""
         word = LimitsWord.read(header)
-        self._day.told(word, self._epoch())
+        self._count.told(word, self._epoch())
         self._quota.told(word.calls)
 
     @property
     def spend(self) -> Spend | None:
-        """What the operator is told of the day; None without a budget."""
-        return self._day.report(self._registry.answering, self._epoch())
+        """What the operator is told of the spending; None without a budget."""
+        return self._count.report(self._registry.answering, self._epoch())
 
     async def run(self) -> None:
         """Holds calls back, or lets them go on, until cancelled."""
@@ -68,9 +68,9 @@ class TotalLimits:
 
     def look(self) -> None:
         """Looks once."""
-        level = self._day.level(self._epoch())
+        level = self._count.level(self._epoch())
         if level is not self._level:
-            log.warning("the day's budget", before=self._level.name, now=level.name)
+            log.warning("the budget", before=self._level.name, now=level.name)
             self._level = level
         self._registry.allow(level)
 
@@ -78,25 +78,25 @@ class TotalLimits:
 
     def may_ask(self) -> bool:
         """Whether a response may be asked for now."""
-        return self._day.may_ask(self._registry.answering, self._epoch())
+        return self._count.may_ask(self._registry.answering, self._epoch())
 
     def may_ask_early(self) -> bool:
         """Whether one may be asked for ahead of a turn's end."""
-        return self._day.may_ask_early(self._epoch())
+        return self._count.may_ask_early(self._epoch())
 
     def spent(self, model: str, tokens: tuple[int, ...], seconds: float, *, response: bool) -> None:
         """Something at the model took so many tokens by kind, or so many seconds of audio where its server counts those."""
         if seconds and not any(tokens):
             tokens = tuple(math.ceil(seconds * TOKENS_A_SECOND) if kind == AUDIO_INPUT else 0 for kind in range(len(tokens)))
-        self._day.spent(model, tokens, self._epoch(), response=response)
+        self._count.spent(model, tokens, self._epoch(), response=response)
 
     def spent_outside_calls(self, model: str, tokens: tuple[int, ...]) -> None:
         """A conversation with the model in which no call had a part took so many tokens, by kind."""
-        self._day.spent(model, tokens, self._epoch(), response=False)
+        self._count.spent(model, tokens, self._epoch(), response=False)
 
     def untold(self) -> None:
         """A response took nobody knows what."""
-        self._day.untold(self._epoch())
+        self._count.untold(self._epoch())
 
     # starts
 
