@@ -99,7 +99,8 @@ TIERS = (
     ),
     Tier("twilio", part="tests/cluster/operator/test_twilio_[co]*.py", lane=Lane.WAITING_TOO, programs={"squid": "squid-openssl"}),
     Tier("operator", part="tests/cluster/operator/test_[!t]*.py", lane=Lane.WAITING_TOO, programs={"squid": "squid-openssl"}),
-    Tier("load", Lane.ALONE),
+    # Most of its tests wait, and those that compute do so on one core.
+    Tier("load", Lane.ALONE, arguments=("-n", "4", "--dist", "loadfile", "--no-loadscope-reorder")),
     Tier("cluster", Lane.WAITING, programs={"squid": "squid-openssl"}, prerequisites="tests/cluster/prerequisites.py"),
 )
 
@@ -217,16 +218,18 @@ def run(tier: Tier, only: list[str], alone: bool) -> Outcome:
     begin = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         report, kept, cache = Path(folder) / "report.xml", Path(folder) / "output", Path(folder) / "cache"
+        # Each of the many processes that tests start would compile all of its modules, if none of them kept what it has compiled.
+        environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
         settings = ["-q", f"--rootdir={ROOT}", f"--junitxml={report}", "-o", f"cache_dir={cache}"]
         command = [PYTHON, "-m", "pytest", *(only or whole(tier)), *settings, *tier.arguments]
         if alone:
             say(f"\n=== {tier.name}")
-            process = subprocess.Popen(command, cwd=ROOT)
+            process = subprocess.Popen(command, cwd=ROOT, env=environment)
             outcome.cpu = wait(process)
         else:
             say(f"=== {tier.name}: begun")
             with kept.open("wb") as out:
-                process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT)
+                process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=subprocess.STDOUT)
                 outcome.cpu = wait(process, tier.name)
             say(f"\n=== {tier.name}\n{kept.read_text(errors='replace').rstrip()}")
         outcome.code = process.returncode

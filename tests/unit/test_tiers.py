@@ -29,6 +29,7 @@ def tiers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
     monkeypatch.setattr(module, "ROOT", tmp_path)
     monkeypatch.setattr(module, "PYTHON", Path(sys.executable))
     monkeypatch.setattr(module, "CI", False)
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # most of what starting pytest costs; these tests need no plugin
     monkeypatch.setattr(module.os, "geteuid", lambda: 1000)
     found = (
         module.Tier("good", fast=True),
@@ -53,6 +54,12 @@ def test_what_cannot_run_is_named_with_the_way_out(tiers: ModuleType, monkeypatc
     assert "1 passed" in lines["good"]
     assert "NOT RUN  missing: no-such-package; install with: sudo apt-get install no-such-package" in lines["lacking"]
     assert "NOT RUN  no such kernel module" in lines["scripted"]
+
+
+def test_bytecode_is_kept_so_that_each_process_that_a_tier_starts_need_not_compile_anew(tiers: ModuleType, monkeypatch, capsys) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    (tiers.ROOT / "tests/good/test_it.py").write_text("import sys\ndef test_it():\n    assert not sys.dont_write_bytecode\n")
+    assert summary(tiers, monkeypatch, capsys, "good")[0] == 0
 
 
 def test_in_ci_that_is_a_failure(tiers: ModuleType, monkeypatch, capsys) -> None:
