@@ -99,7 +99,8 @@ TIERS = (
     ),
     Tier("twilio", part="tests/cluster/operator/test_twilio_[co]*.py", lane=Lane.WAITING_TOO, programs={"squid": "squid-openssl"}),
     Tier("operator", part="tests/cluster/operator/test_[!t]*.py", lane=Lane.WAITING_TOO, programs={"squid": "squid-openssl"}),
-    # Most of its tests wait, and those that compute do so on one core.
+    # A thousand calls at once: the one test of these that keeps a core busy. The others wait, and so do not mind each other.
+    Tier("herd", part="tests/load/test_model_herd.py", lane=Lane.ALONE),
     Tier("load", Lane.ALONE, arguments=("-n", "4", "--dist", "loadfile", "--no-loadscope-reorder")),
     Tier("cluster", Lane.WAITING, programs={"squid": "squid-openssl"}, prerequisites="tests/cluster/prerequisites.py"),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-LONGEST_FIRST = ("test_model_herd", "test_restart_storm", "test_sync_away", "test_moves", "test_bench")
+LONGEST_FIRST = ("test_model_trouble", "test_flood", "test_restart_storm", "test_moves", "test_sync_away", "test_bench")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
