@@ -62,6 +62,12 @@ def foreign(kind: str, each_hour: float) -> dict[str, str]:
     }
 
 
+def used(limit: str, well: float, bad: float) -> dict[str, str]:
+    """Another object with the same limit is far from it."""
+    series = "voiceassist_operator_limit_used_ratio"
+    return {f'{series}{{{WHO},limit="{limit}"}}': broken(well, bad), f'{series}{{{OTHER},limit="{limit}"}}': broken(0.1, 0.1)}
+
+
 def moves(**each_minute: float) -> dict[str, str]:
     return {
         f'voiceassist_relay_moves_total{{{WHO},outcome="{outcome}"}}': counter(
@@ -146,6 +152,33 @@ ROWS = [
         12,
         "warning",
     ),
+    Row("as many calls as may be", "VoiceAssistCallLimitReached", used("calls", 0.5, 1), 0, 2, "warning"),
+    Row(
+        "starts are refused",
+        "VoiceAssistCallLimitReached",
+        {f"voiceassist_relay_starts_over_limit_total{{{WHO}}}": counter((20 * MINUTE, 0), (20 * MINUTE, 0.02), (40 * MINUTE, 0))},
+        0,
+        3,
+        "warning",
+        clears=7,
+    ),
+    Row(
+        "a day's budget nearly spent",
+        "VoiceAssistBudgetNearlySpent",
+        used("budget_day", 0.3, 0.8) | used("budget_month", 0.3, 0.3),
+        4,
+        6,
+        "warning",
+    ),
+    Row("a month's budget nearly spent", "VoiceAssistBudgetNearlySpent", used("budget_month", 0.3, 0.9), 4, 6, "warning"),
+    Row(
+        "a budget spent",
+        "VoiceAssistBudgetSpent",
+        used("budget_day", 0.3, 1.1) | reason("WithinLimits", "WithinLimits", 1, 0) | reason("WithinLimits", "BudgetSpent"),
+        0,
+        2,
+        "warning",
+    ),
     Row("sockets break", "VoiceAssistStreamsLost", lost("socket", 2), 3, 6, "warning", clears=18),
     Row("no call can be moved", "VoiceAssistMovesFailing", moves(refused=2), 0, 5, "warning", clears=18),
 ]
@@ -163,6 +196,7 @@ NOT = {
         "VoiceAssistNearCapacity",
         {f"voiceassist_relay_active_calls{{{WHO}}}": broken(51, 51), f"voiceassist_relay_max_calls{{{WHO}}}": broken(60, 60)},
     ),
+    "far from every limit": ("VoiceAssistBudgetNearlySpent", used("budget_day", 0.1, 0.79) | used("calls", 0.2, 0.99)),
     "one of many": ("VoiceAssistStreamsLost", lost("socket", 0.05)),
     "a transfer": ("VoiceAssistStreamsLost", lost("superseded", 3)),
     "most calls move": ("VoiceAssistMovesFailing", moves(moved=3, never_came=1)),

@@ -10,6 +10,7 @@ from .windows import MINUTE, Scale, Severity
 _WHOM = "{{ $labels.namespace }}/{{ $labels.name }}"
 _CONDITION = "voiceassist_operator_condition"
 _REASON = "voiceassist_operator_condition_reason"
+_USED = "voiceassist_operator_limit_used_ratio"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,33 @@ CAUSES = (
         10 * MINUTE,
         f"The relays of {_WHOM} are nearly full",
         "{{ $value | humanizePercentage }} of the calls that its relays take at once are up. Beyond that, calls are refused.",
+    ),
+    Cause(
+        "VoiceAssistCallLimitReached",
+        Severity.WARNING,
+        f'max {BY} ({_USED}{{limit="calls"}}) >= 1\nor sum {BY} (increase(voiceassist_relay_starts_over_limit_total[{{w}}])) > 0',
+        1 * MINUTE,
+        f"{_WHOM} has as many calls as spec.limits.maxCalls allows",
+        "Further starts are refused, at every relay: these agents are told so, and get no suggestions. Calls that run go on.",
+    ),
+    Cause(
+        "VoiceAssistBudgetNearlySpent",
+        Severity.WARNING,
+        f'max {BY} ({_USED}{{limit=~"budget_day|budget_month"}}) >= 0.8\n'
+        f'unless on (namespace, name) max {BY} ({_REASON}{{type="WithinLimits",reason="BudgetSpent"}}) == 1',
+        5 * MINUTE,
+        f"The budget of {_WHOM} is nearly spent",
+        "{{ $value | humanizePercentage }} of what spec.limits.budget allows the day or the month is spent. The object's action says what "
+        "happens at the end of it.",
+    ),
+    Cause(
+        "VoiceAssistBudgetSpent",
+        Severity.WARNING,
+        f'max {BY} ({_REASON}{{type="WithinLimits",reason="BudgetSpent"}}) == 1',
+        1 * MINUTE,
+        f"The budget of {_WHOM} is spent",
+        "What spec.limits.budget allows the day or the month is spent. With action Stop agents get no suggestions for the rest of it, with "
+        "DraftsOff finished ones only, with Warn all goes on.",
     ),
     Cause(
         "VoiceAssistStreamsLost",

@@ -52,6 +52,7 @@ PRICES = {
         if modality == "text"
     ],
 }
+LIMITS = {"maxCalls": 100, "budget": {"perDay": 1000, "perMonth": 20_000}}
 RULES = plain([*groups(SLOS, SCALE, 1), PRICES])
 
 
@@ -80,6 +81,15 @@ class Kept:
         for pod in self.pods:
             self.relays.report(pod, model=state)
 
+    def calls(self, each: int) -> None:
+        for pod in self.pods:
+            self.relays.report(pod, activeCalls=each)
+
+    def spend(self, each: int) -> None:
+        for pod in self.pods:
+            day = time.strftime("%Y-%m-%d", time.gmtime())
+            self.relays.report(pod, spend={"process": pod, "day": day, "tokens": each, "month": {"tokens": each}})
+
     def new_prompt(self) -> None:
         self.cluster.patch(VOICEASSIST, "support", {"spec": {"prompt": {"instructions": f"You help. {time.time()}"}}})
 
@@ -97,12 +107,14 @@ class Kept:
 @pytest.fixture
 def kept(cluster: Cluster, relays: Relays, operator: Operator) -> Iterator[Kept]:
     cluster.secrets()
-    cluster.create(voiceassist(relay={"replicas": 2, "drainTimeoutSeconds": 0}, limits={"maxCalls": 100}))
+    cluster.create(voiceassist(relay={"replicas": 2, "drainTimeoutSeconds": 0}, limits=LIMITS))
     pods = relays.start_all(cluster, 2)
-    for pod in pods:
-        relays.report(pod, activeCalls=3)
+    kept = Kept(cluster, relays, pods)
+    kept.calls(3)
+    kept.spend(10)
     cluster.await_condition("PromptRolledOut", "True")
-    yield Kept(cluster, relays, pods)
+    cluster.await_condition("WithinLimits", "True")
+    yield kept
 
 
 def rows_of(kept: Kept) -> list[Row]:
@@ -118,6 +130,24 @@ def rows_of(kept: Kept) -> list[Row]:
             lambda: kept.do(lambda: kept.model_refuses(True)),
             lambda: kept.do(lambda: kept.model_refuses(False)),
             alerts("CredentialsRefused"),
+        ),
+        Row(
+            "as many calls as may be",
+            lambda: kept.do(lambda: kept.calls(50)),
+            lambda: kept.do(lambda: kept.calls(3)),
+            alerts("CallLimitReached"),
+        ),
+        Row(
+            "nine tenths of the day's budget are spent",
+            lambda: kept.do(lambda: kept.spend(450)),
+            lambda: kept.do(lambda: kept.spend(10)),
+            alerts("BudgetNearlySpent"),
+        ),
+        Row(
+            "the day's budget is spent",
+            lambda: kept.do(lambda: kept.spend(600)),
+            lambda: kept.do(lambda: kept.spend(10)),
+            alerts("BudgetSpent"),
         ),
         Row(
             "relays do not take a prompt",

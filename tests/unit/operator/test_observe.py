@@ -16,6 +16,7 @@ from voiceassist_operator.kubernetes.kinds import CONFIG_MAP, OPTIONAL, SECRET, 
 from voiceassist_operator.kubernetes.store import Store
 from voiceassist_operator.kubernetes.watch import Receiver
 from voiceassist_operator.metrics import OperatorMetrics
+from voiceassist_operator.policy.observed import RelayAnswer, pod_fact
 from voiceassist_operator.twilio.client import TwilioPool
 from voiceassist_operator.twilio.credentials import NoCredentials, open_account
 from voiceassist_operator.twilio.model.address import Address
@@ -193,3 +194,18 @@ async def test_observe_huge_config_maps_take_no_more_memory_than_is_allowed(monk
     assert await reads("a") == 1
     assert await reads("c", "a") == 0
     assert facts._characters == 72, "as base64 has them"
+
+
+@pytest.mark.parametrize(
+    ("conditions", "containers", "begun"),
+    [
+        ([], [], False),
+        ([], [{"started": False}], False),
+        ([], [{"started": True}], True),  # unready since, or not ready yet: by its probe it has begun
+        ([{"type": "Ready", "status": "False"}], [{"started": True}], True),
+        ([{"type": "Ready", "status": "True"}], [], True),
+    ],
+)
+def test_observe_a_pod_whose_relay_has_begun(conditions: list[dict[str, str]], containers: list[dict[str, bool]], *, begun: bool) -> None:
+    pod: Manifest = {"metadata": {"name": "a"}, "status": {"conditions": conditions, "containerStatuses": containers}}
+    assert pod_fact(pod, RelayAnswer()).begun is begun

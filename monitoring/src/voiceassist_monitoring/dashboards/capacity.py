@@ -27,13 +27,18 @@ CAPACITY = Board(
             (
                 Panel(
                     "Share of places taken",
-                    "Above 85 % for 10 minutes somebody is told. And what share of spec.limits is used, where it limits anything.",
+                    "Above 85 % for 10 minutes somebody is told.",
                     Unit.PERCENT,
-                    (
-                        Query(f"{gauge('voiceassist_relay_active_calls')} / {gauge('voiceassist_relay_max_calls')}"),
-                        Query(gauge("voiceassist_operator_limit_used_ratio", "limit"), "{{name}} limit: {{limit}}"),
-                    ),
+                    (Query(f"{gauge('voiceassist_relay_active_calls')} / {gauge('voiceassist_relay_max_calls')}"),),
                     steps=((0.0, "green"), (0.7, "orange"), (0.85, "red")),
+                ),
+                Panel(
+                    "Share of limits used",
+                    "Of what spec.limits allows: calls at once, the day's budget, the month's. At 80 % of a budget, and where one is spent "
+                    "or no more calls are started, somebody is told. No line for calls while a relay does not say how many it has.",
+                    Unit.PERCENT,
+                    (Query(gauge("voiceassist_operator_limit_used_ratio", "limit"), "{{name}} {{limit}}"),),
+                    steps=((0.0, "green"), (0.8, "orange"), (1.0, "red")),
                 ),
                 Panel(
                     "Calls by relay",
