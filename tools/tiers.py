@@ -5,8 +5,8 @@
 
 First everything is made that any of the tiers needs and that is not there yet: Debian packages (as root on Debian), npm packages, the
 cluster's programs and images. No test runs meanwhile. A tier whose prerequisites cannot be had is listed as NOT RUN; with CI=true that is
-a failure. Then tiers run in three lanes beside each other, as the two with clusters wait more than they compute. Those that keep all cores
-busy, or measure, run alone, at the end. What a tier prints comes in one piece when it is over, unless it is the only one at work.
+a failure. Then tiers run in four lanes beside each other, as all but the computing one wait more than they compute. Those that keep all
+cores busy, or measure, run alone, at the end. What a tier prints comes in one piece when it is over, unless it is the only one at work.
 The summary tells how many cores each kept busy.
 A tier of which a few tests failed has these run once more at the very end, when nothing else is at work. What passes then is named in the
 summary, as a fault that is to be mended: of the test, or a race of the product. What fails again is a failure.
@@ -45,6 +45,7 @@ class Lane(Enum):
     COMPUTING = "one after the other, beside the waiting ones"
     WAITING = "beside the computing ones"
     WAITING_TOO = "beside both"
+    WATCHING = "beside these: browsers, proxies and others' servers, each of which leaves most of a core free"
     ALONE = "when nothing else runs, as they measure, or keep every core busy"
 
 
@@ -70,14 +71,21 @@ TIERS = (
     Tier("integration", arguments=("-n", "3", "--dist", "worksteal")),
     Tier(
         "proxies",
+        Lane.WATCHING,
         programs={"nginx": "nginx", "haproxy": "haproxy", "squid": "squid-openssl"},
         prerequisites="tests/proxies/prerequisites.py",
         arguments=("-n", "2"),
     ),
     # One worker: each of LiteLLM's processes reads in half a million objects first.
-    Tier("servers", Lane.WAITING_TOO, programs={"node": "nodejs", "npm": "npm"}, prerequisites="tests/servers/prerequisites.py"),
-    Tier("functions", programs={"node": "nodejs", "npm": "npm"}, prerequisites="tests/functions/prerequisites.py"),
-    Tier("clients", programs={"node": "nodejs", "npm": "npm"}, prerequisites="tests/clients/prerequisites.py", arguments=("-n", "2")),
+    Tier("servers", Lane.WATCHING, programs={"node": "nodejs", "npm": "npm"}, prerequisites="tests/servers/prerequisites.py"),
+    Tier("functions", Lane.WATCHING, programs={"node": "nodejs", "npm": "npm"}, prerequisites="tests/functions/prerequisites.py"),
+    Tier(
+        "clients",
+        Lane.WATCHING,
+        programs={"node": "nodejs", "npm": "npm"},
+        prerequisites="tests/clients/prerequisites.py",
+        arguments=("-n", "2"),
+    ),
     Tier(
         "panel",
         programs={"node": "nodejs", "npm": "npm", "chromium": "chromium"},
@@ -89,16 +97,21 @@ TIERS = (
     Tier("monitoring", programs={"promtool": "prometheus", "prometheus": "prometheus"}),
     Tier(
         "browser",
+        Lane.WATCHING,
         programs={"node": "nodejs", "npm": "npm", "chromium": "chromium", "prometheus": "prometheus"},
         prerequisites="tests/browser/prerequisites.py",
     ),
     Tier(
         "flex",
+        Lane.WATCHING,
         programs={"node": "nodejs", "npm": "npm", "chromium": "chromium"},
         prerequisites="tests/flex/prerequisites.py",
+        arguments=("-n", "2", "--dist", "loadfile"),
     ),
-    Tier("twilio", part="tests/cluster/operator/test_twilio_[co]*.py", lane=Lane.WAITING_TOO, programs={"squid": "squid-openssl"}),
+    Tier("twilio", part="tests/cluster/operator/test_twilio_*.py", lane=Lane.WATCHING, programs={"squid": "squid-openssl"}),
     Tier("operator", part="tests/cluster/operator/test_[!t]*.py", lane=Lane.WAITING_TOO, programs={"squid": "squid-openssl"}),
+    # test_ipv6_alone and test_lab_ends, which have clusters of their own.
+    Tier("labs", part="tests/cluster/test_*_[ae]*.py", programs={"squid": "squid-openssl"}),
     # A thousand calls at once: the one test of these that keeps a core busy. The others wait, and so do not mind each other.
     Tier("herd", part="tests/load/test_model_herd.py", lane=Lane.ALONE),
     Tier("load", Lane.ALONE, arguments=("-n", "4", "--dist", "loadfile", "--no-loadscope-reorder")),
