@@ -67,7 +67,7 @@ def well(**changes: Any) -> Observed:
         endpoint=EndpointFact(Endpoint.OK),
     )
     revision = config(seen).config_revision
-    return replace(seen, pods=tuple(PodFact(f"pod-{n}", f"10.0.0.{n}", ready=True, status=status(revision)) for n in (1, 2)))
+    return replace(seen, pods=tuple(PodFact(f"pod-{n}", f"10.0.0.{n}", ready=True, begun=True, status=status(revision)) for n in (1, 2)))
 
 
 def pods(seen: Observed, *changes: dict[str, Any]) -> Observed:
