@@ -7,14 +7,13 @@ import base64
 import contextlib
 import json
 import os
-import socket
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx2
@@ -25,72 +24,20 @@ from cluster.lab import Lab, missing_prerequisites
 from cluster.operator.bench import VOICEASSIST, Cluster, voiceassist
 from cluster.operator.clouds import clouds
 from cluster.waiting import established
+from load.operator_bench.audit import Audit
 from load.operator_bench.played import PlayedRelays
+from load.operator_bench.subjects import ROOT, Ended, Running, Subject, free_port, subjects
 
-ROOT = Path(__file__).parents[3]
 CRD = ROOT / "crds/voiceassists.voiceassist.dev.yaml"
-PATIENCE = 600.0
-TICK = os.sysconf("SC_CLK_TCK")
 Row = dict[str, float | str | None]
-
-
-class Ended(Exception):
-    """An operator did not come to the end."""
-
-
-@dataclass
-class Subject:
-    """A kind of operator, and how its process is started."""
-
-    name: str
-    command: Callable[[str, int, int], list[str]]
-    """By namespace, the relays' port, and the port for metrics."""
-    path: str = ""
-    """PYTHONPATH."""
-    measured: bool = True
-    """Has metrics."""
-
-
-@dataclass
-class Running:
-    """An operator's process, and what it took so far."""
-
-    user: str
-    plane: Lab
-    process: subprocess.Popen[bytes]
-    metrics_port: int
-    began: float = field(default_factory=time.monotonic)
-
-    def cpu(self) -> float:
-        """Seconds of user and system time."""
-        parts = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(parts[11]) + int(parts[12])) / TICK
-
-    def megabytes(self) -> float:
-        return int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-    def requests(self) -> int:
-        """All that were answered so far, watches and the Lease included."""
-        return sum(event["stage"] == "ResponseComplete" for event in self.plane.audit_events(self.user))
-
-
-def ours(lease_seconds: float) -> Callable[[str, int, int], list[str]]:
-    code = "from voiceassist_operator.cli import main; main()"
-
-    def command(namespace: str, port: int, metrics: int) -> list[str]:
-        arguments = ["--namespace", namespace, "--lease-namespace", namespace, "--relay-port", str(port), "--metrics-port", str(metrics)]
-        lease = ("--lease-seconds", f"{lease_seconds:g}")
-        return [sys.executable, "-c", code, "run", "--allow-custom-endpoints", "--log-level", "warning", *lease, *arguments]
-
-    return command
 
 
 class Appearing:
     """When each object's ConfigMap came to hold a text; told by a watch."""
 
-    def __init__(self, kubeconfig: Path, namespace: str) -> None:
+    def __init__(self, kubeconfig: Path, namespace: str, patience: float) -> None:
         self._client = Client(config=KubeConfig.from_file(kubeconfig).get(), trust_env=False, timeout=httpx2.Timeout(None))
-        self._namespace = namespace
+        self._namespace, self._patience = namespace, patience
         self.seen: dict[tuple[str, str], float] = {}
         threading.Thread(target=self._run, daemon=True).start()
 
@@ -98,27 +45,20 @@ class Appearing:
         while True:
             with contextlib.suppress(Exception):
                 for _, item in self._client.watch(ConfigMap, namespace=self._namespace):
-                    name = item.metadata.name if item.metadata else ""
+                    now, name = time.monotonic(), item.metadata.name if item.metadata else ""
                     if name and name.endswith("-relay") and item.data:
                         text = item.data.get("prompt") or json.loads(item.data["relay.json"])["prompts"][0]["instructions"]
-                        self.seen.setdefault((name.removesuffix("-relay"), text), time.monotonic())
+                        self.seen.setdefault((name.removesuffix("-relay"), text), now)
 
     def seconds(self, sent: dict[tuple[str, str], float], operator: Running) -> list[float]:
         """Waits until all that was sent is there. Returns how long each took, in order of length."""
-        limit = time.monotonic() + PATIENCE
+        limit = time.monotonic() + self._patience
         while missing := sent.keys() - self.seen.keys():
-            if (code := operator.process.poll()) is not None:
-                raise Ended(f"ended by itself with {code}; {len(missing)} of {len(sent)} ConfigMaps are missing")
+            operator.alive()
             if time.monotonic() > limit:
-                raise Ended(f"{len(missing)} of {len(sent)} ConfigMaps did not come within {PATIENCE:g} s")
+                raise Ended(f"{len(missing)} of {len(sent)} ConfigMaps did not come within {self._patience:g} s")
             time.sleep(0.05)
         return sorted(self.seen[key] - at for key, at in sent.items())
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def at(values: list[float], share: float) -> float:
@@ -133,55 +73,58 @@ def paced(count: int, a_second: float, act: Callable[[int], None]) -> None:
 
 
 class Bench:
-    """One subject from no object to so many, at rest, edited, and started again."""
+    """One subject from no object to so many, at rest, edited, started again, and taken over."""
 
-    def __init__(self, plane: Lab, subject: Subject, objects: int, idle: float, folder: Path, secrets: int) -> None:
-        self.plane, self.subject, self.objects, self.idle, self.folder, self.secrets = plane, subject, objects, idle, folder, secrets
-        self.row: Row = {"operator": subject.name, "objects": objects}
+    def __init__(self, plane: Lab, subject: Subject, audit: Audit, folder: Path, options: argparse.Namespace) -> None:
+        self.plane, self.subject, self.audit, self.folder, self.options = plane, subject, audit, folder, options
+        self.objects: int = options.objects
+        self.namespace = f"bench-{subject.name}"
+        self.row: Row = {"operator": subject.name, "objects": self.objects}
 
     @contextlib.contextmanager
-    def running(self, namespace: str, port: int) -> Iterator[Running]:
+    def running(self, port: int) -> Iterator[Running]:
         user = f"{self.subject.name}-{time.monotonic_ns()}"
         kubeconfig = self.plane.outside_kubeconfig(user, "system:masters")
         environment = {"KUBECONFIG": str(kubeconfig), "PATH": "/usr/bin:/bin", "HOME": str(self.folder), "PYTHONPATH": self.subject.path}
-        with (self.folder / f"{user}.log").open("wb") as log:
-            metrics = free_port()
-            process = subprocess.Popen(self.subject.command(namespace, port, metrics), env=environment, stdout=log, stderr=log)
+        metrics, path = free_port(), self.folder / f"{user}.log"
+        with path.open("wb") as log:
+            process = subprocess.Popen(self.subject.command(self.namespace, port, metrics), env=environment, stdout=log, stderr=log)
+            operator = Running(user, self.audit, process, metrics, path)
             try:
-                yield Running(user, self.plane, process, metrics)
-                if process.poll() is not None:
-                    print(f"bench-operator: {self.subject.name} has ended by itself with {process.returncode}", file=sys.stderr)
+                yield operator
             finally:
-                process.kill()
-                process.wait()
+                operator.end()
+                if self.options.logs:
+                    print(path.read_text()[-5000:], file=sys.stderr)
 
     def run(self) -> None:
-        """Fills the row. Raises Ended."""
-        with self.plane.namespace(f"bench-{self.subject.name}") as namespace:
-            cluster = Cluster(self.plane.outside_kubeconfig(), namespace)
-            cluster.secrets()
-            for number in range(self.secrets):
-                value = base64.b64encode(os.urandom(187_500)).decode()
-                cluster.create(
-                    {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": f"foreign-{number}"}, "stringData": {"a": value}}
-                )
-            relays = PlayedRelays(cluster)
-            appearing = Appearing(self.plane.outside_kubeconfig(), namespace)
-            try:
-                with self.running(namespace, relays.port) as operator:
-                    self._grow(cluster, appearing, operator)
-                    self._rest(operator)
-                    if self.subject.measured:
-                        self._scrape(operator)
-                    self._edit(cluster, appearing, operator)
-                with self.running(namespace, relays.port) as operator:
-                    self._restart(operator)
-            finally:
-                relays.close()
-                for one in cluster.list(VOICEASSIST):
-                    cluster.patch(VOICEASSIST, one["metadata"]["name"], {"metadata": {"finalizers": None}})
+        """Fills the row. Raises Ended. What was made stays: its removal would be beside the next one's measurements."""
+        self.plane.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}})
+        outside = self.plane.outside_kubeconfig()
+        cluster = Cluster(outside, self.namespace)
+        cluster.secrets()
+        for number in range(self.options.secrets):
+            value = base64.b64encode(os.urandom(187_500)).decode()
+            cluster.create({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": f"foreign-{number}"}, "stringData": {"a": value}})
+        relays = PlayedRelays(cluster, outside)
+        appearing = Appearing(outside, self.namespace, self.options.patience)
+        try:
+            with self.running(relays.port) as operator:
+                self._grow(cluster, appearing, operator, relays)
+                self._rest(operator)
+                if not self.subject.bare:
+                    self._scrape(operator)
+                self._edit(cluster, appearing, operator)
+                if not self.subject.bare:
+                    self.row["late renewals of the Lease"] = operator.late_renewals()
+            with self.running(relays.port) as operator:
+                self._restart(operator)
+                if not self.subject.bare:
+                    self._take_over(operator, relays)
+        finally:
+            relays.close()
 
-    def _grow(self, cluster: Cluster, appearing: Appearing, operator: Running) -> None:
+    def _grow(self, cluster: Cluster, appearing: Appearing, operator: Running, relays: PlayedRelays) -> None:
         """Half of the objects at 10 a second, half at 50."""
         relay = {"replicas": 1, "drainTimeoutSeconds": 0}
 
@@ -192,7 +135,7 @@ class Bench:
 
         made(10_000)
         appearing.seconds({("object-10000", "You help 10000."): time.monotonic()}, operator)
-        time.sleep(10)
+        time.sleep(5)
         half = self.objects // 2
         requests, cpu = operator.requests(), operator.cpu()
         for rate, numbers in ((10, range(half)), (50, range(half, self.objects))):
@@ -202,18 +145,32 @@ class Bench:
                 began = time.monotonic()
                 sent[made(numbers[index])] = began
 
+            begin = time.monotonic()
             paced(len(numbers), rate, one)
             took = appearing.seconds(sent, operator)
             self.row |= {f"pickup p50 at {rate}/s, s": at(took, 0.5), f"pickup p99 at {rate}/s, s": at(took, 0.99)}
+            self.row[f"made a second, of {rate}"] = len(numbers) / (max(max(sent.values()) - begin, len(numbers) / rate))
+            if not self.subject.bare:
+                self._until_they_run(operator, relays, 1 + numbers.stop)
         self._settle(operator)
         self.row["requests for a new object"] = (operator.requests() - requests) / self.objects
         self.row["CPU for a new object, ms"] = (operator.cpu() - cpu) / self.objects * 1000
 
+    def _until_they_run(self, operator: Running, relays: PlayedRelays, count: int) -> None:
+        """The cluster's own controllers make some five pods a second, which takes longer than anything else."""
+        limit = time.monotonic() + self.options.patience
+        while len(relays.running) < count:
+            operator.alive()
+            if time.monotonic() > limit:
+                raise Ended(f"{len(relays.running)} of {count} pods were made and told their configuration")
+            time.sleep(0.5)
+
     def _settle(self, operator: Running) -> None:
-        """Until the requests become as few as they are at rest, two minutes at most."""
+        """Until the requests become as few as they are at rest, a minute at most."""
         before = operator.requests()
-        for _ in range(12):
+        for _ in range(6):
             time.sleep(10)
+            operator.alive()
             now = operator.requests()
             if now - before <= max(15, self.objects // 20):
                 return
@@ -221,7 +178,7 @@ class Bench:
 
     def _rest(self, operator: Running) -> None:
         requests, cpu, begin = operator.requests(), operator.cpu(), time.monotonic()
-        time.sleep(self.idle)
+        time.sleep(self.options.idle)
         passed = time.monotonic() - begin
         asked = (operator.requests() - requests) / passed
         self.row |= {"idle requests a second": asked, "idle requests a second for an object": asked / self.objects}
@@ -261,24 +218,48 @@ class Bench:
             sent[f"object-{number}", text] = began
 
         paced(self.objects, 50, one)
-        self.row["prompt edit at 50/s p99, s"] = at(appearing.seconds(sent, operator), 0.99)
+        took = appearing.seconds(sent, operator)
+        self.row |= {"prompt edit at 50/s p50, s": at(took, 0.5), "prompt edit at 50/s p99, s": at(took, 0.99)}
         self._settle(operator)
         self.row["requests for an edit"] = (operator.requests() - requests) / self.objects
         self.row["CPU for an edit, ms"] = (operator.cpu() - cpu) / self.objects * 1000
 
+    def _all_looked_at(self, operator: Running) -> float:
+        """Waits for it. Returns when, in epoch seconds: of the bare operator, when it had applied so many; else to some 0.3 s."""
+        limit = time.monotonic() + self.options.patience
+        while time.monotonic() < limit:
+            operator.alive()
+            if not self.subject.bare:
+                if operator.looked_at() > self.objects:
+                    return time.time()
+            else:
+                applied = [
+                    when for when, verb, resource in self.audit.answered(operator.user) if (verb, resource) == ("patch", "configmaps")
+                ]
+                if len(applied) > self.objects:
+                    return sorted(applied)[self.objects]
+            time.sleep(0.3)
+        raise Ended(f"not all were looked at within {self.options.patience:g} s")
+
     def _restart(self, operator: Running) -> None:
-        """Until the requests come to rest: measured to 2 s."""
-        before, last = -1, operator.began
-        while operator.process.poll() is None and time.monotonic() - operator.began < PATIENCE:
-            now = operator.requests()
-            if now - before > max(10, self.objects // 100):
-                last = time.monotonic()
-            elif time.monotonic() - last > 15 and now > 3:
-                break
-            before = now
-            time.sleep(2)
-        self.row["restart until at rest, s"] = last - operator.began
-        self.row["requests of a restart"] = float(before)
+        self.row["restart until all are looked at, s"] = self._all_looked_at(operator) - operator.began
+        self._settle(operator)
+        self.row["requests of a restart"] = float(operator.requests())
+
+    def _take_over(self, first: Running, relays: PlayedRelays) -> None:
+        """The one that leads is killed, and leaves its Lease to run out."""
+        with self.running(relays.port) as second:
+            time.sleep(5)
+            first.end(signal.SIGKILL)
+            killed = time.time()
+            while not second.leads():
+                second.alive()
+                if time.time() - killed > 60:
+                    raise Ended("the Lease was not taken over within a minute")
+                time.sleep(0.1)
+            led = time.time()
+            self.row["from SIGKILL until the next one leads, s"] = led - killed
+            self.row["from there until all are looked at, s"] = self._all_looked_at(second) - led
 
 
 def tables(rows: list[Row]) -> str:
@@ -290,25 +271,6 @@ def tables(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
-@contextlib.contextmanager
-def subjects(base: str, folder: Path, lease_seconds: float, *, bare: bool) -> Iterator[list[Subject]]:
-    """The operator as it is, the bare one, and that of a commit."""
-    script = [sys.executable, str(Path(__file__).with_name("bare.py"))]
-    found = [Subject("ours", ours(lease_seconds))]
-    if bare:
-        found.append(Subject("bare", lambda namespace, *_: [*script, "--namespace", namespace], measured=False))
-    if not base:
-        yield found
-        return
-    tree = folder / "base"
-    subprocess.run(["git", "-C", ROOT, "worktree", "add", "--detach", tree, base], check=True, capture_output=True)
-    try:
-        path = os.pathsep.join(str(tree / one / "src") for one in ("operator", "crds"))
-        yield [*found, Subject(f"base-{base[:8].lower()}", ours(lease_seconds), path)]
-    finally:
-        subprocess.run(["git", "-C", ROOT, "worktree", "remove", "--force", tree], check=False, capture_output=True)
-
-
 def main() -> int:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--objects", type=int, default=100)
@@ -316,13 +278,16 @@ def main() -> int:
     options.add_argument("--secrets", type=int, default=0, help="Secrets of 250 kB of somebody else's, in the same namespace")
     options.add_argument("--base", default="", metavar="COMMIT", help="beside the operator of this commit")
     options.add_argument("--no-bare", action="store_true")
+    options.add_argument("--patience", type=float, default=300.0, help="seconds for any step; who needs longer is given up")
     options.add_argument("--lease-seconds", type=float, default=15.0, help="longer where the machine has other work, too")
+    options.add_argument("--logs", action="store_true", help="the end of each operator's log on stderr")
     options.add_argument("--json", action="store_true")
     given = options.parse_args()
     if missing := missing_prerequisites():
         print(f"bench-operator: {'; '.join(missing)}", file=sys.stderr)
         return 1
     rows: list[Row] = []
+    ended = False
     with (
         tempfile.TemporaryDirectory() as name,
         Lab() as plane,
@@ -331,9 +296,10 @@ def main() -> int:
         plane.control_plane_only()
         plane.kubectl("apply", "--server-side", "-f", str(CRD))
         established(plane, "voiceassists.voiceassist.dev")
+        audit = Audit(plane.folder / "audit" / "audit.log")
         try:
             for subject in found:
-                bench = Bench(plane, subject, given.objects, given.idle, Path(name), given.secrets)
+                bench = Bench(plane, subject, audit, Path(name), given)
                 rows.append(bench.row)
                 try:
                     bench.run()
