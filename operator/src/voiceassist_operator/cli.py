@@ -10,7 +10,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import uvloop
 import yaml
 
 from voiceassist_crds import __version__, names
@@ -244,9 +243,10 @@ def main() -> None:
         print(yaml.dump_all(documents, Dumper=_Blocks, sort_keys=False, allow_unicode=True), end="")
         return
     logs = configure_logs(options.log_level, options.log_format)
-    from .main import run  # noqa: PLC0415 - --help and plan answer without loading it
+    from .event_loop import EventLoop  # noqa: PLC0415 - --help and plan answer without loading it
+    from .main import run  # noqa: PLC0415
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=EventLoop) as runner:
         try:
             sys.exit(runner.run(run(options, logs)))
         except OperatorError as error:

@@ -24,7 +24,7 @@ from voiceassist_crds.names import PROBE_HEADER, PROBE_PATH
 from voiceassist_crds.proof import probe_answer
 from voiceassist_crds.proxies import Proxies
 from voiceassist_operator.controller import endpoint_probe
-from voiceassist_operator.controller.endpoint_probe import STALE_SECONDS, EndpointProbe, ProbeSettings, probe_endpoint
+from voiceassist_operator.controller.endpoint_probe import STALE_SECONDS, Dials, EndpointProbe, ProbeSettings, probe_endpoint
 from voiceassist_operator.errors import Retryable
 from voiceassist_operator.policy.endpoint_answers import Route
 from voiceassist_operator.policy.observed import Endpoint, EndpointFact
@@ -235,3 +235,19 @@ async def test_endpoint_probe_a_name_that_still_has_no_address_reads_no_secret(m
     first, second = await dialled(probe), await dialled(probe)
     assert first is not None and first.result is Endpoint.DNS
     assert second == first, "there is one Secret to be read, and it was read by the first dial"
+
+
+async def test_endpoint_probe_dials_take_turns_of_all_objects() -> None:
+    dials, at_once, begun = Dials(at_once=3, apart=0.01), 0, [time.monotonic()]
+
+    async def dial() -> None:
+        nonlocal at_once
+        async with dials.turn():
+            begun.append(time.monotonic())
+            at_once += 1
+            assert at_once <= 3
+            await asyncio.sleep(0.02)
+            at_once -= 1
+
+    await asyncio.gather(*(dial() for _ in range(20)))
+    assert begun[-1] - begun[0] >= 0.19, "so far apart"

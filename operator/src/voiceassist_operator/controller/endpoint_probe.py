@@ -9,8 +9,9 @@ import secrets
 import socket
 import ssl
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
@@ -31,10 +32,31 @@ from ..policy.next_pass import LONGEST_PROBE_SECONDS, dial_is_due
 from ..policy.observed import Endpoint, EndpointFact, Observed
 
 TIMEOUT_SECONDS = 5.0
+DIALS_AT_ONCE, DIALS_APART_SECONDS = 16, 0.05
+"""Of all objects together."""
 STALE_SECONDS = LONGEST_PROBE_SECONDS + 90.0
 """How long a dial's result stands while the Secret cannot be read for another."""
 
 log = structlog.get_logger("voiceassist.endpoint")
+
+
+class Dials:
+    """Turns of dials, shared by all objects: so many at once, and begun so far apart, also when all are due, as after a restart."""
+
+    def __init__(self, at_once: int = DIALS_AT_ONCE, apart: float = DIALS_APART_SECONDS) -> None:
+        self._places, self._apart = asyncio.Semaphore(at_once), apart
+        self._next = float("-inf")
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Holds one of the places, as soon as it is free and time."""
+        async with self._places:
+            now = time.monotonic()
+            begin = max(self._next, now)
+            self._next = begin + self._apart
+            if begin > now:
+                await asyncio.sleep(begin - now)
+            yield
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +66,7 @@ class ProbeSettings:
     tls: ssl.SSLContext
     port: int = 443
     proxies: Proxies = STRAIGHT
+    dials: Dials = field(default_factory=Dials)
 
 
 class EndpointProbe:
@@ -65,7 +88,7 @@ class EndpointProbe:
         due = dial_is_due(self.found, time.monotonic() - self._dialled_at, self._objects())
         if self._task is None and due and seen.credentials.found:
             self._dialled_at = time.monotonic()
-            self._task = asyncio.get_running_loop().create_task(self._dial(seen))
+            self._task = asyncio.get_running_loop().create_task(self._dial_in_turn(seen))
             self._task.add_done_callback(lambda _: self._done())  # a pass takes the result; nothing else is observed anew
 
     def _result(self, task: asyncio.Task[EndpointFact]) -> EndpointFact | None:
@@ -84,6 +107,10 @@ class EndpointProbe:
         """Ends at once."""
         if self._task is not None:
             self._task.cancel()
+
+    async def _dial_in_turn(self, seen: Observed) -> EndpointFact:
+        async with self._settings.dials.turn():
+            return await self._dial(seen)
 
     async def _dial(self, seen: Observed) -> EndpointFact:
         """Dials once, with the auth token as it is now. Raises OperatorError."""
