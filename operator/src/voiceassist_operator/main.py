@@ -158,6 +158,7 @@ async def run(options: argparse.Namespace, logs: LogWriter) -> int:
         metrics.leading(False)
         await lease.release()
         lease.close()
+        await cluster.close()
         await runner.cleanup()
 
 

@@ -54,6 +54,7 @@ def test_a_vanished_pod_counts_as_not_ready(plane: Lab, tmp_path: Path, monkeypa
         async def vanish() -> None:
             cluster = Cluster.connect(lambda: None)
             await Applier(cluster, Store(), OperatorMetrics()).vanished(replace(seen, owner=owner), Written())
+            await cluster.close()
 
         asyncio.run(vanish())
         status = bench.get(POD, "pod-2")["status"]

@@ -123,10 +123,17 @@ async def proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
         (tmp_path / "config").write_text(yaml.safe_dump(config))
         monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
         yield made
+        while CONNECTED:
+            await CONNECTED.pop().close()
+
+
+CONNECTED: list[Cluster] = []
+"""Closed after each test."""
 
 
 def connect() -> Cluster:
-    return Cluster.connect(lambda: None)
+    CONNECTED.append(Cluster.connect(lambda: None))
+    return CONNECTED[-1]
 
 
 async def test_kubernetes_answers_watches_take_no_connection_away_from_passes(proxy: Proxy) -> None:
@@ -258,3 +265,18 @@ def test_kubernetes_answers_requests_are_counted_by_verb_and_resource(
     method: str, path: str, query: str, content_type: str, told: tuple[str, str]
 ) -> None:
     assert verb_and_resource(method, path, query, content_type) == told
+
+
+async def test_kubernetes_answers_a_write_whose_connection_breaks_is_sent_once(proxy: Proxy) -> None:
+    """Whether it may be sent again, the Lease decides."""
+    asked: list[str] = []
+
+    def breaks(head: str, _: bytes) -> bytes:
+        asked.append(head.split(" ", 1)[0])
+        return b""
+
+    proxy.answer = breaks
+    for write in (WITHOUT_AN_ANSWER["delete"], VERBS["replace"]):
+        with pytest.raises(Retryable):
+            await write(connect())
+    assert asked == ["DELETE", "PUT"]

@@ -14,7 +14,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-import httpx2
 import pytest
 import yaml
 
@@ -225,7 +224,7 @@ def renewed(api: Api, times: int, seconds: float = 60) -> bool:
 
 async def test_leader_election_neither_a_full_pool_nor_a_busy_loop_delays_a_renewal(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(LeaseTimes, "renew_every", 0.05)
-    small = functools.partial(client.ApiTransport, limits=httpx2.Limits(max_connections=PLACES))
+    small = functools.partial(client.ApiTransport, most=PLACES)
     monkeypatch.setattr(client, "ApiTransport", small)
     election = LeaderElection("a", "n", "me")
     cluster = Cluster.connect(election.may_write)
@@ -248,3 +247,4 @@ async def test_leader_election_neither_a_full_pool_nor_a_busy_loop_delays_a_rene
         await asyncio.gather(*asked, held, return_exceptions=True)
     finally:
         lease.close()
+        await cluster.close()

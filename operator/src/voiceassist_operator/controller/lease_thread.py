@@ -47,6 +47,7 @@ class LeaseThread:
         asyncio.set_event_loop(self._loop)
         self._loop.run_forever()
         self._loop.run_until_complete(_end_all())
+        self._loop.run_until_complete(self._cluster.close())
         self._loop.close()
 
     async def _there(self, work: Coroutine[Any, Any, None]) -> None:

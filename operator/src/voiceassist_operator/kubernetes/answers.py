@@ -7,10 +7,13 @@ The client library reads an error's body by its `Content-Type`, and fails at wha
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Callable
 from typing import Any
 
 import httpx2
+
+from .transport import MOST_CONNECTIONS, Transport
 
 MAX_STATUS_BYTES = 65_536
 """A Status is far smaller; what is longer is not read to its end."""
@@ -57,12 +60,14 @@ def verb_and_resource(method: str, path: str, query: str, content_type: str) -> 
     return ("apply" if "apply-patch" in content_type else _VERBS.get(method, "other")), resource
 
 
-class ApiTransport(httpx2.AsyncHTTPTransport):
+class ApiTransport(Transport):
     """A transport whose error answers are all Statuses; what else comes is passed on as it is."""
 
-    def __init__(self, *, sent: Callable[[str, str], None] = lambda *_: None, **options: Any) -> None:
-        """`sent` is told of each request: what it does, and to what. The options are httpx2's."""
-        super().__init__(**options)
+    def __init__(
+        self, tls: ssl.SSLContext | bool, *, sent: Callable[[str, str], None] = lambda *_: None, most: int = MOST_CONNECTIONS
+    ) -> None:
+        """`sent` is told of each request: what it does, and to what; there are `most` connections at one time."""
+        super().__init__(tls, most)
         self._sent = sent
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:

@@ -54,14 +54,19 @@ class Cluster:
             if config is None or config.user is None:
                 raise ConfigError("the context names no user")
             tls = verify_cluster(config.cluster, config.user, config.abs_file, trust_env=False)
-            transport = ApiTransport(verify=tls, trust_env=False, sent=sent)
+            transport: Any = ApiTransport(tls, sent=sent)
             client = AsyncClient(config=config, field_manager=MANAGER, timeout=timeout, trust_env=False, transport=transport)
-            watching = ApiTransport(verify=tls, trust_env=False, sent=sent)  # of their own: watches hold connections for good
-            http = connect_http(config, ConnectionParams(timeout=timeout, trust_env=False, transport=cast(Any, watching)))
+            watching: Any = ApiTransport(tls, sent=sent)  # of their own: watches hold connections for good
+            http = connect_http(config, ConnectionParams(timeout=timeout, trust_env=False, transport=watching))
             return cls(client, http, may_write)
         except (ConfigError, OSError, ValueError, TypeError, LookupError, yaml.YAMLError):
             text = "no cluster: neither a service account nor KUBECONFIG can be used"
             raise Permanent(f"{text}; run in a pod with a service account, or set KUBECONFIG") from None
+
+    async def close(self) -> None:
+        """Closes all connections, in the loop that used them."""
+        await self._client.close()
+        await self.http.aclose()
 
     async def get(self, kind: Kind, name: str, namespace: str) -> Manifest | None:
         """Returns an object, or None where the API server says that there is none. Raises OperatorError."""
