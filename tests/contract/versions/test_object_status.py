@@ -86,7 +86,7 @@ def test_what_a_later_operator_wrote_is_kept(paused: bool) -> None:
         "functions": True,
     }
     assert UNKNOWN in written["conditions"]
-    assert due_events(already_told(old["conditions"]), plan.status["conditions"], LATER) == [], "nothing of it is news"
+    assert due_events(already_told(old["conditions"], LATER), plan.status["conditions"], LATER) == [], "nothing of it is news"
     again = make_plan(replace(seen, status=written, generation=9), LATER)
     assert again.status == written, "written once, not at every pass"
 

@@ -50,7 +50,7 @@ def test_claims_the_older_object_keeps_its_queues() -> None:
     assert claims.note(in_flex("c", old, ["sales"], account="AC2")) == set(), "another account"
     assert claims.note(in_flex("d", old, None)) == set(), "configured by hand"
     assert claims.note(in_flex("e", old, [])) == set(), "the default is no queue"
-    known = frozenset({"n/a", "n/d", "n/e"})
+    known = frozenset({"n/a", "n/b", "n/d", "n/e"})
     assert claims.neighbours("b") == Neighbours((EarlierClaim("n/a", frozenset({"sales"})),), known)
     assert claims.neighbours("a").earlier == ()
     assert claims.neighbours("unknown") == Neighbours()
@@ -61,3 +61,10 @@ def test_claims_the_older_object_keeps_its_queues() -> None:
     assert (after.earlier, "n/a" in after.known) == ((), True), "what is left of it in Flex counts no more"
     claims.drop("a")
     assert "n/a" not in claims.neighbours("b").known
+
+
+def test_claims_a_thousand_objects_of_one_account_share_what_they_know_of_each_other() -> None:
+    claims = Claims()
+    for number in range(1000):
+        claims.note(in_flex(f"{number}", "2026-01-01T00:00:01Z"))
+    assert len({id(claims.neighbours(f"{number}").known) for number in range(1000)}) == 1

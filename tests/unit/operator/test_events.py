@@ -8,7 +8,7 @@ from dataclasses import replace
 from unit.operator.making import TWILIO, pods
 from unit.operator.making import well as made_well
 from voiceassist_crds.status import PeerReason, PeerStatus
-from voiceassist_operator.policy.events import Told, already_told, due_events
+from voiceassist_operator.policy.events import Told, already_told, due_events, until_event
 from voiceassist_operator.policy.observed import DeploymentFact, Endpoint, EndpointFact, Observed, SecretFact
 from voiceassist_operator.policy.plan import make_plan
 from voiceassist_operator.twilio.model.observed import TwilioFact
@@ -97,7 +97,24 @@ def test_events_a_fault_that_passes_in_time_is_no_event_and_one_that_was_told_ha
 
 def test_events_an_operator_that_begins_to_lead_tells_nothing_twice() -> None:
     status = make_plan(well(), at(0)).status
-    assert told([(0, well())], already_told(status["conditions"])) == []
+    assert told([(0, well())], already_told(status["conditions"], at(1))) == []
+
+
+def test_events_an_operator_that_begins_to_lead_tells_a_fault_only_if_the_one_before_may_not_have() -> None:
+    broken = replace(well(), endpoint=NOT_ROUTED)
+    conditions = make_plan(broken, at(0)).status["conditions"]
+    long_since, just_due = already_told(conditions, at(300)), already_told(conditions, at(61))
+    assert due_events(long_since, conditions, at(300)) == []
+    assert [event.condition["type"] for event in due_events(just_due, conditions, at(61))] == ["Ready", "EndpointReachable"]
+
+
+def test_events_say_when_the_next_one_comes_due() -> None:
+    conditions = make_plan(replace(well(), endpoint=NOT_ROUTED), at(0)).status["conditions"]
+    known: Told = {}
+    due_events(known, conditions, at(20))
+    assert until_event(known, conditions, at(20)) == 40
+    due_events(known, conditions, at(60))
+    assert until_event(known, conditions, at(60)) == float("inf")
 
 
 def test_events_a_canary_is_told_by_its_steps_alone() -> None:

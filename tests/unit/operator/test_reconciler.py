@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
+import time
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
@@ -213,7 +214,10 @@ async def test_reconciler_what_is_put_off_is_not_forgotten(rig: Rig) -> None:
     rig.reconciler._written.calls_at = float("-inf")
     rig.reconciler._written.costs.clear()
     await rig.poll(3)
-    assert await rig.poll(3) == 3, "the event is still to come"
+    assert await rig.poll(3) == 0, "nothing is planned anew only because an event is to come"
+    assert 55 < rig.reconciler._event_due_at - time.monotonic() <= 60
+    rig.reconciler._event_due_at = time.monotonic()
+    assert await rig.poll(1) == 1, "but when it is due"
 
 
 async def test_reconciler_a_canary_is_never_at_rest(rig: Rig) -> None:

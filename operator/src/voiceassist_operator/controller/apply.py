@@ -261,7 +261,7 @@ class Applier:
         """Writes the status if it is worth it, and the events that are due. Returns what was observed, with the new status."""
         now = time.monotonic()
         if written.told is None:
-            written.told = already_told(seen.status.get("conditions", []))
+            written.told = already_told(seen.status.get("conditions", []), _now())
         if worth_writing(seen.status, plan.status, now - written.calls_at):
             await self.status(seen.owner.reference, seen.status, plan.status)
             written.calls_at = now

@@ -24,8 +24,8 @@ from ..metrics import OperatorMetrics
 from ..policy.canary.record import from_status
 from ..policy.condition import Condition
 from ..policy.endpoint_answers import report_of
-from ..policy.events import already_told, due_events, may_come_due
-from ..policy.next_pass import DELETION_SECONDS, RESYNC_SECONDS, RETRY_SECONDS, observe_anew, until_next_pass, until_resync
+from ..policy.events import already_told, due_events, until_event
+from ..policy.next_pass import DELETION_SECONDS, POLL_SECONDS, RESYNC_SECONDS, RETRY_SECONDS, observe_anew, until_next_pass, until_resync
 from ..policy.observed import Observed, PodFact, RelayAnswer, Scaling, Spending
 from ..policy.peers import vanished_pods
 from ..policy.plan import Plan, make_plan
@@ -104,6 +104,8 @@ class Reconciler:
         """What is known of the object itself is in doubt: the API server is asked."""
         self._settled = False
         """The last plan left nothing to do, now or later: the next one would be the same unless something else is seen."""
+        self._event_due_at = float("inf")
+        """When, in monotonic seconds, an event is to be told if all stays as it is."""
         self._seen: Observed | None = None
         self._generation: int | None = None
         """The object's, in the last pass that observed everything."""
@@ -261,7 +263,7 @@ class Reconciler:
         report = report_of(self._endpoint.found)
         answers = await self._dependencies.poller.ask_all([(pod.name, pod.ip) for pod in self._seen.pods], report, self._others)
         pods = tuple(_answered(pod, answers.get(pod.name, RelayAnswer())) for pod in self._seen.pods)
-        if self._settled and all(map(operator.is_, pods, self._seen.pods)):
+        if self._settled and time.monotonic() < self._event_due_at and all(map(operator.is_, pods, self._seen.pods)):
             self._steady = 0 if any(answer.late for answer in answers.values()) else self._steady + 1
             self._endpoint.advance(self._seen)
             if self._endpoint.found == self._seen.endpoint:
@@ -293,7 +295,7 @@ class Reconciler:
         status = status_with(old, ready, metadata["generation"], _now())
         if status != old:
             await self._applier.status(self._reference, old, status)
-            told = already_told(old.get("conditions", []))
+            told = already_told(old.get("conditions", []), _now())
             await self._applier.tell(self._reference, due_events(told, status["conditions"][:1], _now()))
 
     def _note_references(self, body: Mapping[str, Any]) -> None:
@@ -356,7 +358,8 @@ class Reconciler:
     def _until_next(self, seen: Observed, *, rolling: bool, apply_failed: bool) -> float:
         steady, objects = self._steady, self._objects()
         pause = until_next_pass(seen, self._resync, rolling=rolling, apply_failed=apply_failed, steady=steady, objects=objects)
-        return pause * random.uniform(SPREAD, 1.0) if steady else pause  # noqa: S311 - no secret
+        pause = pause * random.uniform(SPREAD, 1.0) if steady else pause  # noqa: S311 - no secret
+        return min(pause, max(POLL_SECONDS, self._event_due_at - time.monotonic())) if self._settled else pause
 
     def _leaves_nothing(self, plan: Plan, seen: Observed) -> bool:
         """Whether nothing is put off: a status, annotations of pods, events, a look at Twilio."""
@@ -369,7 +372,8 @@ class Reconciler:
         progress = from_status(seen.status.get("prompt") or {})
         if progress is not None and progress.canary:  # its next step comes with time
             return False
-        return not may_come_due(self._written.told or {}, known_conditions(seen.status["conditions"]))
+        self._event_due_at = time.monotonic() + until_event(self._written.told or {}, known_conditions(seen.status["conditions"]), _now())
+        return True
 
     def _measure_rollout(self, plan: Plan, seen: Observed) -> None:
         now = time.monotonic()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from ..twilio.model.desired import Neighbours
 from ..twilio.model.flex import DEFAULT, EarlierClaim
+
+K = TypeVar("K", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -36,6 +38,10 @@ class Claims:
 
     def __init__(self) -> None:
         self._by_uid: dict[str, Claim] = {}
+        self._by_address: dict[tuple[str, str], dict[str, Claim]] = {}
+        self._by_account: dict[str, dict[str, Claim]] = {}
+        self._keys: dict[str, frozenset[str]] = {}
+        """Keys of all objects of an account, as long as none has come or gone: a thousand objects ask for the same ones."""
         self._deleted: dict[str, Claim] = {}
         """Objects that are being deleted: what is left of them in Flex counts no more."""
 
@@ -56,42 +62,70 @@ class Claims:
         if "deletionTimestamp" in metadata:
             changed = self.drop(claim.uid)
             self._deleted[claim.uid] = claim
+            self._keys.pop(claim.account, None)
             return changed
         before = self._by_uid.get(claim.uid)
         if before == claim:
             return set()
+        if before is not None:
+            self._remove(before)
         self._by_uid[claim.uid] = claim
+        self._by_address.setdefault(claim.address, {})[claim.uid] = claim
+        self._by_account.setdefault(claim.account, {})[claim.uid] = claim
+        self._keys.pop(claim.account, None)
         return self._affected(claim) | (self._affected(before) if before else set())
 
     def drop(self, uid: str) -> set[str]:
         """Forgets an object that is gone. Returns the uids of the objects that this may affect."""
-        self._deleted.pop(uid, None)
-        claim = self._by_uid.pop(uid, None)
-        return self._affected(claim) if claim else set()
+        if (deleted := self._deleted.pop(uid, None)) is not None:
+            self._keys.pop(deleted.account, None)
+        claim = self._by_uid.get(uid)
+        if claim is None:
+            return set()
+        self._remove(claim)
+        return self._affected(claim)
 
     def conflicting(self, uid: str) -> str:
         """Returns the object that has this one's address before it, as namespace/name; empty where there is none."""
         mine = self._by_uid.get(uid)
         if mine is None:
             return ""
-        first = min(claim for claim in self._by_uid.values() if claim.address == mine.address)
+        first = min(self._by_address[mine.address].values())
         return "" if first is mine else f"{first.namespace}/{first.name}"
 
     def neighbours(self, uid: str) -> Neighbours:
-        """Returns the other objects of this one's Twilio account: those that claim queues before it, and all of them."""
+        """Returns the objects of this one's Twilio account: those that claim queues before it, and all of them, one set for them all."""
         mine = self._by_uid.get(uid)
         if mine is None:
             return Neighbours()
-        same = [one for one in self._by_uid.values() if one.account == mine.account and one is not mine]
-        earlier = tuple(EarlierClaim(one.key, one.queues & mine.queues) for one in sorted(same) if one < mine and one.queues & mine.queues)
-        return Neighbours(earlier, frozenset(one.key for one in (*same, *self._deleted.values()) if one.account == mine.account))
+        same = self._by_account[mine.account].values() if mine.queues else ()
+        before = sorted(one for one in same if one.queues & mine.queues and one < mine)
+        earlier = tuple(EarlierClaim(one.key, one.queues & mine.queues) for one in before)
+        return Neighbours(earlier, self._keys_of(mine.account))
+
+    def _keys_of(self, account: str) -> frozenset[str]:
+        if account not in self._keys:
+            there = (*self._by_account.get(account, {}).values(), *self._deleted.values())
+            self._keys[account] = frozenset(one.key for one in there if one.account == account)
+        return self._keys[account]
+
+    def _remove(self, claim: Claim) -> None:
+        del self._by_uid[claim.uid]
+        _take_out(self._by_address, claim.address, claim.uid)
+        _take_out(self._by_account, claim.account, claim.uid)
+        self._keys.pop(claim.account, None)
 
     def _affected(self, claim: Claim) -> set[str]:
-        return {
-            one.uid
-            for one in self._by_uid.values()
-            if one.uid != claim.uid and (one.address == claim.address or (one.account == claim.account and one.queues & claim.queues))
-        }
+        by_address = self._by_address.get(claim.address, {}).keys()
+        same = self._by_account.get(claim.account, {}).values() if claim.queues else ()
+        return {*by_address, *(one.uid for one in same if one.queues & claim.queues)} - {claim.uid}
+
+
+def _take_out(index: dict[K, dict[str, Claim]], key: K, uid: str) -> None:
+    of = index[key]
+    del of[uid]
+    if not of:
+        del index[key]
 
 
 def _queues(flex: Mapping[str, Any]) -> frozenset[str]:

@@ -14,6 +14,8 @@ from voiceassist_crds.reasons import ConditionType, Reason
 
 PATIENCE_SECONDS = 60.0
 """How long what passes by itself may last."""
+TOLD_BEFORE_SECONDS = 2 * PATIENCE_SECONDS
+"""By then it is told, however rarely the object is looked at."""
 Condition = Mapping[str, Any]
 
 _TOLD_WHEN_TRUE = frozenset(
@@ -74,9 +76,11 @@ Told = dict[str, tuple[str, str]]
 """Status and reason that were last told, by condition."""
 
 
-def already_told(conditions: Sequence[Condition]) -> Told:
-    """Returns what counts as told when this operator sees an object for the first time: what its status has, but for what may pass."""
-    return {one["type"]: (one["status"], one["reason"]) for one in conditions if not passes(one["reason"])}
+def already_told(conditions: Sequence[Condition], now: str) -> Told:
+    """Returns what counts as told when this operator sees an object for the first time, at `now` (RFC 3339): what its status has, but for
+    what may pass and does not last so long yet that the operator before will have told it. (One that was away all that time has not.)"""
+    told = (one for one in conditions if not passes(one["reason"]) or _lasted(one, now) >= TOLD_BEFORE_SECONDS)
+    return {one["type"]: (one["status"], one["reason"]) for one in told}
 
 
 def due_events(told: Told, conditions: Sequence[Condition], now: str) -> list[Event]:
@@ -88,12 +92,11 @@ def due_events(told: Told, conditions: Sequence[Condition], now: str) -> list[Ev
     return found
 
 
-def may_come_due(told: Told, conditions: Sequence[Condition]) -> bool:
-    """Returns whether an event comes due by the passing of time alone."""
-    return any(
-        _is_bad(one) and one["type"] not in _SUMMARIES and passes(one["reason"]) and told.get(one["type"]) != (one["status"], one["reason"])
-        for one in conditions
-    )
+def until_event(told: Told, conditions: Sequence[Condition], now: str) -> float:
+    """Returns the seconds until an event comes due by the passing of time alone; infinite where none does."""
+    passing = (one for one in conditions if _is_bad(one) and one["type"] not in _SUMMARIES and passes(one["reason"]))
+    waiting = (one for one in passing if told.get(one["type"]) != (one["status"], one["reason"]))
+    return min((max(0.0, PATIENCE_SECONDS - _lasted(one, now)) for one in waiting), default=float("inf"))
 
 
 def _event(told: tuple[str, str] | None, one: Condition, now: str) -> Event | None:

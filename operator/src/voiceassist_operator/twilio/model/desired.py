@@ -23,7 +23,7 @@ class Neighbours:
     earlier: tuple[EarlierClaim, ...] = ()
     """Those that claim a queue, or the default, of this one's before it."""
     known: frozenset[str] = frozenset()
-    """The keys of all."""
+    """The keys of all, its own among them."""
 
 
 @dataclass(frozen=True, slots=True)
