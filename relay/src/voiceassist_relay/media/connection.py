@@ -156,16 +156,18 @@ class MediaSocket(asyncio.Protocol):
         if decoder is None:
             self._handshake(data)
             return
-        arrived = self._last = self._clock()
-        self._came()
+        clock, came = self._clock, self._came  # what is kept in an attribute is called by a name: `self.x()` is looked up anew each time
+        arrived = self._last = clock()
+        came()
         messages = decoder.feed(data)
         stream = self._stream
         if stream is not None and not self._deaf:
             try:
                 for message in messages:
                     event = stream.receive(message)
-                    if type(event) is Audio and self._sink is not None:
-                        self._sink.frame(event.inbound, event.payload, arrived)
+                    if type(event) is Audio and (sink := self._sink) is not None:
+                        frame = sink.frame
+                        frame(event.inbound, event.payload, arrived)
                         if event.lost or event.hole or event.unknown_fields:
                             self._remark(event)
                     else:

@@ -9,6 +9,7 @@ from time import monotonic
 from websockets.speedups import apply_mask
 
 from ..metrics.relay_metrics import RelayMetrics
+from ..write_round import Write, WriteRound
 from .core.audio_buffer import FRAME_CHARACTERS, AudioBuffer
 from .core.audio_format import Encoder
 from .core.audio_time import FRAME as SILENCE
@@ -22,7 +23,6 @@ SAMPLE = 50
 _MOST_CHARACTERS = 16_384
 _HEAD = b"\x81\xfe" + (len(APPEND_HEAD) + FRAME_CHARACTERS + len(APPEND_TAIL)).to_bytes(2, "big")
 
-Write = Callable[[bytes], None]
 Tap = Callable[[bytes, float], None]
 
 
@@ -51,6 +51,7 @@ class AudioSender:
         "_paused",
         "_paused_count",
         "_real_time",
+        "_round",
         "_slot",
         "_tap",
         "_too_fast",
@@ -59,8 +60,10 @@ class AudioSender:
         "_write",
     )
 
-    def __init__(self, track: str, metrics: RelayMetrics, limits: SessionLimits) -> None:
+    def __init__(self, track: str, metrics: RelayMetrics, limits: SessionLimits, writes: WriteRound | None = None) -> None:
+        """`writes`: what frames that go straight through wait in while a round is on."""
         self._track = track
+        self._round = writes or WriteRound()
         self._metrics = metrics
         self._buffer = AudioBuffer(limits.replay_seconds)
         self._keep = self._buffer.latest.append
@@ -82,21 +85,28 @@ class AudioSender:
 
     def put(self, payload: bytes, arrived: float) -> None:
         """One frame of base64 mu-law, as it came. Never raises."""
-        if self._fast is not None and len(payload) == FRAME_CHARACTERS:
+        write = self._fast
+        if write is not None and len(payload) == FRAME_CHARACTERS:
             encode = self._encode
             try:
                 if encode is None:
                     mask = next_mask()
-                    self._fast(_HEAD + mask + apply_mask(APPEND_HEAD + payload + APPEND_TAIL, mask))
+                    frame = _HEAD + mask + apply_mask(APPEND_HEAD + payload + APPEND_TAIL, mask)
                 else:
-                    self._fast(text_frame(append(encode(payload))))
+                    frame = text_frame(append(encode(payload)))
+                held = self._round.held
+                if held is None:
+                    write(frame)
+                else:
+                    held.append((write, frame))
             except (RuntimeError, OSError):  # the socket just broke: its protocol will hear of it; the next session gets the frame
                 self._fast = self._write = None
                 self._wait(payload, arrived)
                 return
-            self._keep(payload)
-            self._arrived(arrived)
-            self._slot(arrived)
+            keep, note, slot = self._keep, self._arrived, self._slot
+            keep(payload)
+            note(arrived)
+            slot(arrived)
             self._left -= 1
             if not self._left:
                 self._sample(arrived)
@@ -129,6 +139,7 @@ class AudioSender:
 
     def hold(self) -> None:
         """Frames wait from now on: the call is about to be handed over. `kept` is what was there before."""
+        self._round.flush()
         self._count()
         self._held, self._held_frames, self._fast = True, 0, None
 
@@ -154,6 +165,7 @@ class AudioSender:
 
     def pause(self) -> None:
         """No byte goes out from now on, and none is kept."""
+        self._round.flush()
         self._paused, self._fast, self._held_frames = True, None, 0
         self._paused_count += self._buffer.clear()
 
@@ -270,6 +282,7 @@ class AudioSender:
     def _put_out(self, payload: bytes, arrived: float) -> None:
         if self._write is None:
             return
+        self._round.flush()
         try:
             self._write(text_frame(append(payload if self._encode is None else self._encode(payload))))
         except (RuntimeError, OSError):
@@ -289,7 +302,7 @@ class AudioSender:
         self._left = SAMPLE
 
     def _sample(self, arrived: float) -> None:
-        self._metrics.frame_forwarded(max(0.0, monotonic() - arrived))
+        self._round.then(lambda: self._metrics.frame_forwarded(max(0.0, monotonic() - arrived)))
         self._count()
         if not self._real_time.room(arrived):
             self._fast = None

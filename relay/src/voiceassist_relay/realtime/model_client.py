@@ -18,6 +18,7 @@ from ..handed_over import HandedModel
 from ..interfaces import EarlierSuggestion, FinishedSuggestion, ModelListener
 from ..lazy_event import LazyEvent
 from ..metrics.relay_metrics import RelayMetrics
+from ..write_round import WriteRound
 from .audio_sender import AudioSender
 from .core.conversation import ConversationSession
 from .core.failures import Fatal, Passing
@@ -105,7 +106,7 @@ class ModelClient:
         )
         self._conversation = SessionSupervisor(
             ConversationProfile(self._history, self._limiter, limits),
-            AudioSender(Track.CUSTOMER, metrics, limits),
+            AudioSender(Track.CUSTOMER, metrics, limits, WriteRound.shared()),
             self._needs,
             on_events=self._events,
             on_attached=self._tell_live,
@@ -126,10 +127,8 @@ class ModelClient:
 
     def frame(self, inbound: bool, payload: bytes, arrived: float) -> None:
         """One frame: base64 mu-law as it came, loop time of its arrival. The hot path: returns at once, never raises."""
-        if inbound:
-            self._put_customer(payload, arrived)
-        else:
-            self._put_agent(payload, arrived)
+        put = self._put_customer if inbound else self._put_agent
+        put(payload, arrived)
 
     async def run(self) -> None:
         """Keeps the sessions; returns when `finish` closed it, or after a final failure, of which the listener was told."""
@@ -333,7 +332,7 @@ class ModelClient:
             if self._agent is agent:  # else it was taken off the call, and just does not know yet
                 self._events(events)
 
-        profile, sender = TranscriptionProfile(self._limits), AudioSender(Track.AGENT, self._metrics, self._limits)
+        profile, sender = TranscriptionProfile(self._limits), AudioSender(Track.AGENT, self._metrics, self._limits, WriteRound.shared())
         self._agent = agent = SessionSupervisor(
             profile,
             sender,
