@@ -111,6 +111,8 @@ def media_protocol(
     class BoundMediaSocket(MediaSocket):
         """A media websocket of this process."""
 
+        __slots__ = ()
+
         def __init__(self, config: Any, server_state: Any, app_state: Any, _loop: asyncio.AbstractEventLoop | None = None) -> None:  # noqa: ARG002 - uvicorn's signature
             super().__init__(needs, server_state.connections)
 
@@ -119,6 +121,29 @@ def media_protocol(
 
 class MediaSocket(asyncio.Protocol):
     """A websocket from its upgrade request to its end. Also the `MediaConnection` that the bridge closes."""
+
+    __slots__ = (
+        "_call_sid",
+        "_came",
+        "_clock",
+        "_closing",
+        "_connections",
+        "_deaf",
+        "_decoder",
+        "_last",
+        "_loop",
+        "_needs",
+        "_opening",
+        "_others",
+        "_pinger",
+        "_reserved",
+        "_settled",
+        "_sink",
+        "_stream",
+        "_timer",
+        "_transport",
+        "_wire",
+    )
 
     def __init__(self, needs: MediaDependencies, connections: set[Any]) -> None:
         self._needs = needs

@@ -39,6 +39,43 @@ class SessionSupervisor:
     when there has been none for a while that the agent should know of, with why no other could be had, if one was tried.
     """
 
+    __slots__ = (
+        "_alarm",
+        "_alarm_at",
+        "_behind_until",
+        "_broke",
+        "_changed",
+        "_closing",
+        "_connection",
+        "_dialer",
+        "_fatal",
+        "_fill",
+        "_first",
+        "_handover",
+        "_heard_at",
+        "_inherited",
+        "_leave_by",
+        "_left_at",
+        "_limits",
+        "_loop",
+        "_may_begin",
+        "_needs",
+        "_number",
+        "_on_attached",
+        "_on_broken",
+        "_on_events",
+        "_paused",
+        "_profile",
+        "_quiet_since",
+        "_recycle_at",
+        "_refused_since",
+        "_replace",
+        "_tell",
+        "core",
+        "sender",
+        "standing",
+    )
+
     def __init__(
         self,
         profile: SessionProfile,

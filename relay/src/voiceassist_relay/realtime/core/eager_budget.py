@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Final
 
 WITHDRAWN_SHARE: Final = 0.2
@@ -26,9 +25,9 @@ class EagerBudget:
     def __init__(self) -> None:
         self.caution = 1.0
         """What the silence that is waited for is taken by: it grows with each wrong guess, and shrinks with each right one."""
-        self._turns: deque[bool] = deque(maxlen=_TURNS)
+        self._turns: list[bool] = []  # the latest `_TURNS`; a deque takes 750 bytes from the start
         self._shown = False
-        self._wasted_at: deque[float] = deque()
+        self._wasted_at: list[float] = []
         self._tokens = self._wasted = self._latest = 0
 
     def allows(self, now: float, per_minute: int) -> bool:
@@ -37,7 +36,7 @@ class EagerBudget:
         if withdrawn > max(_FREE_DRAFTS, WITHDRAWN_SHARE * (len(self._turns) + 1)) or self._shown:
             return False
         while self._wasted_at and self._wasted_at[0] <= now - _MINUTE:
-            self._wasted_at.popleft()
+            del self._wasted_at[0]
         if len(self._wasted_at) >= max(1.0, WASTED_PER_MINUTE * per_minute):
             return False
         return self._wasted + self._latest <= WASTED_SHARE * (self._tokens + self._latest) + FREE * self._latest
@@ -49,7 +48,7 @@ class EagerBudget:
 
     def turn(self) -> None:
         """A turn is over."""
-        self._turns.append(self._shown)
+        self._turns = [*self._turns[1 - _TURNS :], self._shown]
         self._shown = False
 
     def right(self) -> None:
