@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, disable_created_metrics
 from prometheus_client.utils import floatToGoString
 
 _number: Callable[[float], str] = floatToGoString
+_WHOLE = {float(number): _number(float(number)) for number in range(1000)}
+"""What most values are."""
+
+disable_created_metrics()  # process-wide, as the client has it
 
 
 def pieces(registry: CollectorRegistry, labels: Mapping[str, str]) -> Iterator[str]:
@@ -15,8 +19,9 @@ def pieces(registry: CollectorRegistry, labels: Mapping[str, str]) -> Iterator[s
 
     A series' own label wins over one of `labels` with the same name.
 
-    Half the time of the client's `generate_latest`, which looks for much that we do not have: the event loop waits for it. A
-    counter's `_created` series is left out: Prometheus does not use it, and each would count as a series more.
+    Less than half the time of the client's `generate_latest`, which looks for much that we do not have: the event loop waits for it. A
+    counter's `_created` series is left out: Prometheus does not use it, and each would count as a series more. Once this module is
+    loaded the client makes none.
     """
     return _lines(registry, [(name, f'{name}="{_escaped(value)}"') for name, value in labels.items()])
 
@@ -27,14 +32,15 @@ def _lines(registry: CollectorRegistry, everyones: list[tuple[str, str]]) -> Ite
         words = family.documentation.replace("\\", r"\\").replace("\n", r"\n")
         yield f"# HELP {name} {words}\n# TYPE {name} {family.type}\n"
         for sample in family.samples:
-            if not sample.name.endswith("_created"):
-                own = sample.labels
-                pairs = [f'{label}="{_escaped(value)}"' for label, value in own.items()]
-                pairs += [pair for label, pair in everyones if label not in own]
-                pairs.sort()
-                value = _number(sample.value)
-                yield f"{sample.name}{{{','.join(pairs)}}} {value}\n" if pairs else f"{sample.name} {value}\n"
+            own, value = sample.labels, sample.value
+            pairs = [f'{label}="{_escaped(value)}"' for label, value in own.items()]
+            pairs += [pair for label, pair in everyones if label not in own]
+            pairs.sort()
+            number = _WHOLE.get(value) or _number(value)
+            yield f"{sample.name}{{{','.join(pairs)}}} {number}\n" if pairs else f"{sample.name} {number}\n"
 
 
 def _escaped(value: str) -> str:
+    if value.isalnum():  # as nearly all are
+        return value
     return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
