@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-KEPT = 1.262
-"""Counted with Python 3.11.7 and valgrind 3.19; twice the same to 0.1 %. A change that makes frames cheaper is to lower it."""
+KEPT = 1.205
+"""Counted with Python 3.11.7 and valgrind 3.19: 42,125 instructions and 34,947, the same each time. What makes frames cheaper lowers it."""
 ROOM = 1.15
 """How much dearer is let pass: versions of Python's and valgrind's differ, and a change that costs 30 % is far beyond."""
 

@@ -173,10 +173,11 @@ def test_core_trim_keeps_what_is_to_be_written_and_the_last_frame() -> None:
 
 
 def test_core_what_is_no_audio_of_the_common_size_is_kept_as_it_came() -> None:
-    """As many characters as a common frame has, and two bytes more; and what another relay handed over and is no base64."""
+    """As many characters as a common frame has, and two bytes more; and what another relay handed over and is no base64, or no string."""
     longer, none = base64.b64encode(bytes(range(162))), b"A" * (FRAME_CHARACTERS - 1) + b"="
-    assert len(longer) == len(none) == FRAME_CHARACTERS
-    for strange in (longer, none):
+    two, quotes = b'AA==","' + b"A" * (FRAME_CHARACTERS - 7), b'"' * FRAME_CHARACTERS
+    assert {len(one) for one in (longer, none, two, quotes)} == {FRAME_CHARACTERS}
+    for strange in (longer, none, two, quotes):
         ring = AudioBuffer(30)
         ring.begin_with([strange, *[COMMON] * PACK], [float(at) for at in range(PACK + 1)], 0)
         ring.pack()
