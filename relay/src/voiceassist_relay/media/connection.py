@@ -37,6 +37,7 @@ from .stream import Audio, Ignored, Note, Opening, Received, Refused, StartTerms
 SIGNATURE_HEADER = "X-Twilio-Signature"
 _LOOK_AGAIN = 20.0
 """Seconds after which a stream that sends no pings looks whether the configuration wants some now."""
+_OTHERS = Rate(OTHER_MESSAGES_PER_SECOND, OTHER_MESSAGES)
 UNREAD_BYTES = 65_536
 """Pings and pongs that a peer may leave unread before it is dropped."""
 
@@ -160,7 +161,7 @@ class MediaSocket(asyncio.Protocol):
         self._settled = False  # the upgrade's outcome is counted
         self._deaf = False  # what still arrives has no effect
         self._closing = False  # we have begun the closing handshake
-        self._others = TokenBucket(Rate(OTHER_MESSAGES_PER_SECOND, OTHER_MESSAGES))
+        self._others = TokenBucket(_OTHERS)
         self._last = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._pinger: asyncio.TimerHandle | None = None
