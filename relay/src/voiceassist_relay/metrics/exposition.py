@@ -11,7 +11,7 @@ _number: Callable[[float], str] = floatToGoString
 _WHOLE = {float(number): _number(float(number)) for number in range(1000)}
 """What most values are."""
 
-disable_created_metrics()  # process-wide, as the client has it
+disable_created_metrics()  # type: ignore[no-untyped-call]  # process-wide, as the client has it
 
 
 def pieces(registry: CollectorRegistry, labels: Mapping[str, str]) -> Iterator[str]:
