@@ -38,7 +38,8 @@ def rendered(values: Mapping[str, Any] | None = None, name: str = "voiceassist",
 def objects(values: Mapping[str, Any] | None = None, name: str = "voiceassist", namespace: str = "assist") -> list[Object]:
     """The objects that a release has."""
     texts = rendered(values, name, namespace)
-    return [one for file, text in texts.items() if file.endswith(".yaml") for one in yaml.safe_load_all(text) if one]
+    # The loader in C: that in Python was nine tenths of what the tier computes.
+    return [one for file, text in texts.items() if file.endswith(".yaml") for one in yaml.load_all(text, yaml.CSafeLoader) if one]
 
 
 def one(found: Iterable[Object], kind: str, ending: str = "") -> Object:
