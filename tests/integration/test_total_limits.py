@@ -42,7 +42,7 @@ class Operator:
 
     async def ask(self) -> None:
         """One pass over all relays."""
-        told = others(replace(self._seen, spending=self._record), time.time())
+        told = others(replace(self._seen, spending=self._record))
         assert told is not None
         pods = [await self._pod(relay, f"relay{number}", told) for number, relay in enumerate(self._stage.relays) if relay.child.running]
         self._seen = replace(self._seen, pods=tuple(pods), spending=self._record)

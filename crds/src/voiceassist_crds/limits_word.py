@@ -36,10 +36,6 @@ class LimitsWord:
     """The month, UTC, of which `month_spent` is."""
     month_spent: float | None = None
     """As `spent`."""
-    relays: int | None = None
-    """Relays that have calls, and so part what is left of a budget, with the one that is told; None: they do not part it."""
-    turn: bool = False
-    """What cannot be parted is this one's for now."""
 
     def as_header(self) -> str:
         """The header's value."""
@@ -47,24 +43,20 @@ class LimitsWord:
         parts += [] if self.month_spent is None else [f"month={self.month}", f"monthspent={self.month_spent:.6f}"]
         parts += [f"coming={self.coming:.6f}"] if parts and self.coming else []
         parts += [f"but={self.but}"] if parts and self.but else []
-        parts += [f"relays={self.relays}"] if parts and self.relays is not None else []
-        parts += ["turn=1"] if parts and self.turn else []
         return " ".join(parts if self.calls is None else [*parts, f"calls={self.calls}"])
 
     @classmethod
     def read(cls, value: str) -> LimitsWord:
         """Reads what an operator of any version sent; what has another form, or is not known here, is passed over."""
         said = dict(part.split("=", 1) for part in value[:_MOST].split() if "=" in part)
-        calls, but, coming, relays = (said.get(key, "") for key in ("calls", "but", "coming", "relays"))
+        calls, but, coming = (said.get(key, "") for key in ("calls", "but", "coming"))
         count = int(calls) if _COUNT.fullmatch(calls) else None
         day, spent = _of(said, "day", _DAY, "spent")
         month, month_spent = _of(said, "month", _MONTH, "monthspent")
         if spent is None and month_spent is None:
             return cls(calls=count)
         likely = float(coming) if _AMOUNT.fullmatch(coming) else 0.0
-        known = but if _PROCESS.fullmatch(but) else ""
-        parted = int(relays) if _COUNT.fullmatch(relays) else None
-        return cls(day, spent, count, known, likely, month, month_spent, parted, said.get("turn") == "1")
+        return cls(day, spent, count, but if _PROCESS.fullmatch(but) else "", likely, month, month_spent)
 
 
 def _of(said: Mapping[str, str], span: str, form: re.Pattern[str], amount: str) -> tuple[str | None, float | None]:

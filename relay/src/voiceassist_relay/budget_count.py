@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
 from typing import Final
@@ -22,8 +21,6 @@ PATIENCE_SECONDS: Final = 15.0
 """How long a process that just began, and is to stop at the budget, waits for the operator's first word before it asks for a response."""
 TOKENS_A_SECOND: Final = 10
 """Tokens of audio that a second counts as, where a server tells seconds."""
-DEALT_SECONDS: Final = 10.0
-"""How long the operator's word parts what is left; without another one each relay goes on as if all of it were its own."""
 KINDS: Final = 6
 """Of tokens, in the order of `Price.kinds`."""
 AUDIO_INPUT: Final = 2
@@ -31,8 +28,6 @@ AUDIO_INPUT: Final = 2
 _MOST_MODELS: Final = 16
 _OTHERS: Final = ""
 _LATEST: Final = 8
-_HALF: Final = 0.5
-"""Of a response: what is taken besides, as by writing down, is no whole one."""
 
 
 class Level(IntEnum):
@@ -81,27 +76,6 @@ class _Span:
         return True
 
 
-@dataclass(frozen=True, slots=True)
-class _Dealt:
-    """What was left when the operator said last how it is parted."""
-
-    at: float
-    left: float
-    relays: int
-    turn: bool
-
-    def responses(self, one: float) -> int:
-        """How many responses are this relay's, of which each takes so much, until the next word.
-
-        A quarter of what is left is parted: what others asked for by the word before is not known yet, and with more than a quarter the
-        sum of two words may be more than there is. What is less than one for each is the one's whose turn it is, and one is always: the
-        budget is to be spent, and stops everybody then.
-        """
-        parted = int(self.left / one / 4)
-        each = parted // self.relays
-        return max(1, parted - each * (self.relays - 1)) if self.turn else each
-
-
 class BudgetCount:
     """One process's count."""
 
@@ -113,7 +87,6 @@ class BudgetCount:
         self._latest: deque[tuple[str, tuple[int, ...]]] = deque(maxlen=_LATEST)
         """What the latest responses took, with their models."""
         self._coming = 0.0
-        self._dealt: _Dealt | None = None
 
     def use(self, budget: Budget | None) -> None:
         """The configured budget; None: there is none."""
@@ -146,15 +119,13 @@ class BudgetCount:
     def _dearest(self) -> tuple[str, tuple[int, ...]]:
         return max(self._latest, key=lambda one: self._cost(*one))
 
-    def told(self, word: LimitsWord, under_way: int, now: float) -> None:
-        """The operator asked, with so many responses under way here, and said this of the other relays."""
+    def told(self, word: LimitsWord, now: float) -> None:
+        """The operator asked, and said this of the other relays."""
         self._roll(now)
         of_day = self._day.hear(word.day, word.spent, without=word.but, process=self._process)
         of_month = self._month.hear(word.month, word.month_spent, without=word.but, process=self._process)
         if of_day or of_month:
-            self._coming, self._dealt = word.coming, None
-            if word.relays is not None and word.relays > 1 and self._budget is not None:
-                self._dealt = _Dealt(now, self._free(self._budget, under_way), word.relays, word.turn)
+            self._coming = word.coming
 
     # what is allowed
 
@@ -175,11 +146,7 @@ class BudgetCount:
         unheard = any(span.others is None for span, _ in self._bounds(budget))
         if unheard and now - self._began < PATIENCE_SECONDS:
             return False
-        free, one = self._free(budget, under_way), self._one()
-        if self._dealt is None or now - self._dealt.at >= DEALT_SECONDS or not one:
-            return free > 0
-        asked = (self._dealt.left - free) / one  # since then, here
-        return free > 0 and asked + _HALF < self._dealt.responses(one)
+        return self._left(budget) - self._coming - under_way * self._one() > 0
 
     def may_ask_early(self, now: float) -> bool:
         """Whether a response may be asked for ahead of a turn's end."""
@@ -208,10 +175,6 @@ class BudgetCount:
     def _left(self, budget: Budget) -> float:
         """What is left of the budget of which least is, by what everybody spent."""
         return min(most - self._own(span) - (span.others or 0.0) for span, most in self._bounds(budget))
-
-    def _free(self, budget: Budget, under_way: int) -> float:
-        """What is left of it when all that is under way here and elsewhere has taken what is likely."""
-        return self._left(budget) - self._coming - under_way * self._one()
 
     def _own(self, span: _Span) -> float:
         return sum(self._cost(model, tokens) for model, tokens in span.tokens.items())

@@ -170,8 +170,8 @@ def test_spending_each_budget_has_its_share_and_either_that_is_nearly_spent_is_n
     assert near_a_limit(found)
     over = said("p1", DAY, 100, 850, None, perDay=100, action="Stop")
     assert not near_a_limit(replace(over, spending=known(over))), "it is stopped"
-    told = others(found, AT)
-    assert told is not None and told.word("new", None) == LimitsWord(DAY, 30, month=MONTH, month_spent=850, relays=2)
+    told = others(found)
+    assert told is not None and told.word("new", None) == LimitsWord(DAY, 30, month=MONTH, month_spent=850)
     mine = told.word("pod-1", found.pods[0].status)
     assert (mine.spent, mine.month_spent, mine.but) == (0, 0, "p1")
 
@@ -188,7 +188,7 @@ def test_spending_of_processes_that_are_silent_the_one_that_was_heard_of_last_is
 
 def test_spending_is_nobodys_matter_without_a_budget() -> None:
     found = well()
-    assert (spending(found, AT), others(found, AT), used(found), spending_status(found)) == (None, None, {}, None)
+    assert (spending(found, AT), others(found), used(found), spending_status(found)) == (None, None, {}, None)
     assert "spending" not in make_plan(found, NOON).status
 
 
@@ -199,7 +199,7 @@ def test_spending_each_relay_is_told_of_the_others() -> None:
     coming = replace(found.pods[0], status=one.model_copy(update={"spend": one.spend.model_copy(update={"expected": 40.0})}))
     found = replace(found, pods=(coming, *found.pods[1:]))
     found = replace(found, spending=known(found))
-    told = others(found, AT)
+    told = others(found)
     assert told is not None
     words = {pod.name: told.word(pod.name, pod.status) for pod in found.pods}
     assert words == {
@@ -213,11 +213,11 @@ def test_spending_each_relay_is_told_of_the_others() -> None:
 def test_spending_each_relay_is_told_how_many_calls_the_others_have() -> None:
     found = seen(100, 20, calls=4)
     found = replace(found, owner=well(limits={"maxCalls": 9}).owner)
-    told = others(found, AT)
+    told = others(found)
     assert told is not None and told.word("pod-1", found.pods[0].status) == LimitsWord(calls=4)
     assert used(found) == {"calls": 8 / 9}
     silent = replace(found, pods=(found.pods[0], replace(found.pods[1], status=None)))
-    told = others(silent, AT)
+    told = others(silent)
     assert told is not None and told.word("pod-1", found.pods[0].status) == LimitsWord(), "that it has none is not said"
 
 
@@ -264,7 +264,7 @@ def test_spending_a_relay_that_may_have_calls_is_not_at_rest() -> None:
         LimitsWord(DAY, 0.0),
         LimitsWord(calls=0),
         LimitsWord(),
-        LimitsWord(DAY, 1.0, 2, "p", 3.0, MONTH, 4.5, 12, turn=True),
+        LimitsWord(DAY, 1.0, 2, "p", 3.0, MONTH, 4.5),
     ],
 )
 def test_spending_a_word_is_read_as_it_was_written(word: LimitsWord) -> None:

@@ -28,7 +28,7 @@ def counting(per_day: float = 1000, action: str = "Stop", **more: Any) -> Budget
 
 
 def told(day: BudgetCount, spent: float, now: float = NOON, of: str = DAY) -> None:
-    day.told(LimitsWord(of, spent, but="p"), 0, now)
+    day.told(LimitsWord(of, spent, but="p"), now)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_budget_count_what_others_spent_counts_and_stands_until_it_is_said_anew(
     assert day.may_ask(0, NOON)
     told(day, 100)
     assert day.level(NOON) is Level.STOPPED
-    day.told(LimitsWord(calls=3), 0, NOON + 3600)  # of the money it says nothing
+    day.told(LimitsWord(calls=3), NOON + 3600)  # of the money it says nothing
     told(day, 0, NOON + 3600, NEXT)  # of another day
     assert day.level(NOON + 3600) is Level.STOPPED
     told(day, 50, NOON + 3601)
@@ -136,7 +136,7 @@ def monthly(per_month: float = 1000, **more: Any) -> BudgetCount:
 
 
 def told_of_month(count: BudgetCount, spent: float, now: float, month: str = MONTH, but: str = "p") -> None:
-    count.told(LimitsWord(but=but, month=month, month_spent=spent), 0, now)
+    count.told(LimitsWord(but=but, month=month, month_spent=spent), now)
 
 
 def test_budget_count_a_month_goes_on_over_its_days_and_ends_with_them() -> None:
@@ -159,7 +159,7 @@ def test_budget_count_a_month_goes_on_over_its_days_and_ends_with_them() -> None
 def test_budget_count_each_of_two_budgets_holds_by_itself() -> None:
     count = monthly(150, perDay=120)
     told_of_month(count, 0, YESTERDAY)
-    count.told(LimitsWord("2026-11-29", 0, but="p"), 0, YESTERDAY)
+    count.told(LimitsWord("2026-11-29", 0, but="p"), YESTERDAY)
     count.spent("m", TEXT, YESTERDAY, response=True)
     count.spent("m", (20, 0, 0, 0, 0, 0), YESTERDAY, response=True)
     assert count.level(YESTERDAY) is Level.STOPPED, "the day's"
@@ -199,22 +199,22 @@ def test_budget_count_says_what_nothing_is_known_to_go_by() -> None:
 def test_budget_count_a_word_that_leaves_out_another_process_is_no_word_on_the_others() -> None:
     """A container that restarted within seconds is told what is without its forerunner; one that is not known yet, what is with itself."""
     day = counting(400)
-    day.told(LimitsWord(DAY, 0.0, but="before"), 0, NOON)
+    day.told(LimitsWord(DAY, 0.0, but="before"), NOON)
     assert not day.may_ask(0, NOON), "it waits for a word of its own"
-    day.told(LimitsWord(DAY, 100.0), 0, NOON)
+    day.told(LimitsWord(DAY, 100.0), NOON)
     assert day.may_ask(0, NOON), "it has spent nothing that could be left out"
     day.spent("m", (200, 0, 0, 0, 0, 0), NOON, response=True)
-    day.told(LimitsWord(DAY, 300.0), 0, NOON)
+    day.told(LimitsWord(DAY, 300.0), NOON)
     assert day.level(NOON) is Level.FREE, "its own 200 are in there"
-    day.told(LimitsWord(DAY, 300.0, but="p"), 0, NOON)
+    day.told(LimitsWord(DAY, 300.0, but="p"), NOON)
     assert day.level(NOON) is Level.STOPPED
 
 
 def test_budget_count_what_others_are_about_to_take_stops_nothing_and_is_waited_for() -> None:
     day = counting(400)
-    day.told(LimitsWord(DAY, 300.0, but="p", coming=150.0), 0, NOON)
+    day.told(LimitsWord(DAY, 300.0, but="p", coming=150.0), NOON)
     assert (day.level(NOON), day.may_ask(0, NOON)) == (Level.FREE, False)
-    day.told(LimitsWord(DAY, 350.0, but="p"), 0, NOON)
+    day.told(LimitsWord(DAY, 350.0, but="p"), NOON)
     assert (day.level(NOON), day.may_ask(0, NOON)) == (Level.FREE, True)
 
 

@@ -232,7 +232,7 @@ class Reconciler:
     @property
     def _others(self) -> Others | None:
         """What relays are told of each other; None before the first pass, too."""
-        return None if self._seen is None else others(replace(self._seen, spending=self._spending), time.time())
+        return None if self._seen is None else others(replace(self._seen, spending=self._spending))
 
     async def _body(self) -> Mapping[str, Any]:
         """Returns the object, as kopf or a write of ours had it last; what is being deleted, gone or in doubt is read. Raises _Gone."""

@@ -23,10 +23,6 @@ MOST_PROCESSES: Final = 64
 """Processes that say nothing any more and are kept apart from those that ended: one of them may speak again."""
 NEAR: Final = 0.8
 """The share of a limit from which on relays are asked more often."""
-TURN_SECONDS: Final = 10.0
-"""How long what cannot be parted among relays is one relay's."""
-UNSEEN_SECONDS: Final = 3.0
-"""At the end of that it is nobody's: what was asked for meanwhile is known to the operator before it is the next one's."""
 
 
 def budget_of(spec: BudgetSpec) -> Budget:
@@ -154,10 +150,6 @@ class Others:
     """By pod; None: a relay does not say how many it has."""
     expected: Mapping[str, float] = field(default_factory=dict)
     """What responses under way are likely to take, by process, in the unit of the budget."""
-    busy: tuple[str, ...] = ()
-    """Pods that have calls, and part what is left of a budget."""
-    turn: str = ""
-    """Whose it is, of these, if it cannot be parted; empty: nobody's."""
 
     def word(self, pod: str, status: RelayStatus | None) -> LimitsWord:
         """Returns what a pod is told; `status` is its last."""
@@ -174,25 +166,17 @@ class Others:
 
         day, month = self.spending.day, self.spending.month
         coming = round(sum(amount for one, amount in self.expected.items() if one != process), 6)
-        word = LimitsWord(day.span, spent_by_others(day), calls, process, coming)
-        if budget.per_month is not None:
-            word = replace(word, month=month.span, month_spent=spent_by_others(month))
-        if budget.action is OverBudget.STOP:
-            relays = len(self.busy) if pod in self.busy else len(self.busy) + 1
-            word = replace(word, relays=relays, turn=pod == self.turn)
-        return word
+        by_month = (month.span, spent_by_others(month)) if budget.per_month is not None else (None, None)
+        return LimitsWord(day.span, spent_by_others(day), calls, process, coming, *by_month)
 
 
-def others(seen: Observed, now: float) -> Others | None:
-    """Returns what there is to tell at `now` (epoch seconds); None where nothing is limited."""
+def others(seen: Observed) -> Others | None:
+    """Returns what there is to tell; None where nothing is limited."""
     if not is_limited(seen):
         return None
     calls = None if uncounted(seen) else {pod.name: pod.status.active_calls for pod in seen.pods if pod.status is not None}
     expected = {spend.process: spend.expected for pod in seen.pods if (spend := _spend(pod)) is not None}
-    busy = tuple(sorted(pod.name for pod in seen.pods if pod.status is not None and pod.status.active_calls))
-    turns, gone = divmod(now, TURN_SECONDS)
-    turn = busy[int(turns) % len(busy)] if busy and gone < TURN_SECONDS - UNSEEN_SECONDS else ""
-    return Others(seen.owner.spec, seen.spending, calls, expected, busy, turn)
+    return Others(seen.owner.spec, seen.spending, calls, expected)
 
 
 def near_a_limit(seen: Observed) -> bool:

@@ -52,7 +52,7 @@ class TotalLimits:
     def told(self, header: str) -> None:
         """The operator's word on the other relays."""
         word = LimitsWord.read(header)
-        self._count.told(word, self._registry.answering, self._epoch())
+        self._count.told(word, self._epoch())
         self._quota.told(word.calls)
 
     @property
