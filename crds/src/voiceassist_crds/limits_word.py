@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 
 _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -16,6 +17,17 @@ _AMOUNT: Final = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,9})?")
 _COUNT: Final = re.compile(r"[0-9]{1,7}")
 _PROCESS: Final = re.compile(r"[0-9A-Za-z-]{1,40}")
 _MOST: Final = 500
+_SET_BACK_SECONDS: Final = 3600.0
+
+
+def day_at(now: float, known: str) -> str:
+    """Returns the day (UTC) at `now` (epoch seconds) for what counts in the day `known`, empty at first.
+
+    A clock that is set back over midnight by less than an hour ends no day: what was counted in it would be lost. One that is set back by
+    more was wrong before, and its day is not waited for.
+    """
+    day, later = (datetime.fromtimestamp(at, UTC).date().isoformat() for at in (now, now + _SET_BACK_SECONDS))
+    return known if day < known <= later else day
 
 
 @dataclass(frozen=True, slots=True)

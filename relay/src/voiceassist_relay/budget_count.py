@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from enum import IntEnum
 from typing import Final
 
 from voiceassist_crds.config import Budget, OverBudget
-from voiceassist_crds.limits_word import LimitsWord
+from voiceassist_crds.limits_word import LimitsWord, day_at
 from voiceassist_crds.status import MonthSpend, Spend
 
 PATIENCE_SECONDS: Final = 15.0
@@ -190,7 +189,7 @@ class BudgetCount:
         return 0.0 if self._budget is None else self._budget.cost(model, tokens)
 
     def _roll(self, now: float) -> None:
-        day = datetime.fromtimestamp(now, UTC).date().isoformat()
+        day = day_at(now, self._day.name)
         if day != self._day.name:
             self._coming = 0.0
             self._day.roll(day)

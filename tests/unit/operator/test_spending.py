@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -22,6 +23,7 @@ from voiceassist_operator.policy.observed import Amount, Observed, PodFact, Spen
 from voiceassist_operator.policy.plan import make_plan
 from voiceassist_operator.policy.spending import (
     MOST_PROCESSES,
+    MOST_SILENT,
     live_calls,
     near_a_limit,
     others,
@@ -29,6 +31,7 @@ from voiceassist_operator.policy.spending import (
     spending,
     spending_status,
     spent_in_all,
+    total,
     used,
 )
 from voiceassist_operator.policy.spending import budget_of as budget
@@ -163,6 +166,16 @@ def test_spending_of_a_month_goes_on_from_an_operator_that_knew_none() -> None:
     assert month_of(replace(said("p1", DAY, 16, None, None), status={"spending": before})) == 31
 
 
+def test_spending_of_a_month_takes_over_what_an_operator_that_knew_none_added_to_the_day_meanwhile() -> None:
+    """An upgrade that was taken back for a while: the month stands as it was left."""
+    day = {"day": DAY, "relays": {"p1": {"tokens": 15}, "came": {"tokens": 5}}}
+    before = {**day, "month": {"month": MONTH, "ended": {"tokens": 200}, "relays": {"p1": {"tokens": 100}}}}
+    assert month_of(replace(said("p1", DAY, 16, 116, None), status={"spending": before})) == 321
+    assert month_of(replace(said("came", DAY, 6, 6, None), status={"spending": before})) == 306, "it is still there"
+    stale = {**before, "month": {**before["month"], "month": "2026-10"}}
+    assert month_of(replace(said("p1", DAY, 16, 16, None), status={"spending": stale})) == 21
+
+
 def test_spending_each_budget_has_its_share_and_either_that_is_nearly_spent_is_near() -> None:
     found = said("p1", DAY, 30, 850, None, perDay=100, action="Stop")
     found = replace(found, spending=known(found))
@@ -184,6 +197,66 @@ def test_spending_of_processes_that_are_silent_the_one_that_was_heard_of_last_is
     for number in range(3):
         record = known(seen((f"late {number}", 1), before=record))
     assert sum_of(seen(("steady", 8), before=record)) == 8 + MOST_PROCESSES - 1 + 3
+
+
+def restarted(record: Spending, *tokens: int | tuple[str, int]) -> Observed:
+    """What another operator finds: the status as the API server gives it back, with its keys sorted."""
+    limits = {"perDay": None, "perMonth": 1_000_000}
+    written = spending_status(replace(seen(**limits), spending=record))
+    return replace(seen(*tokens, **limits), status={"spending": json.loads(json.dumps(written, sort_keys=True))})
+
+
+@pytest.mark.parametrize("budget", ["day", "month"])
+def test_spending_of_a_relay_that_misses_the_first_question_of_another_operator_is_not_counted_twice(budget: str) -> None:
+    def in_all(record: Spending) -> int:
+        return total(record.day if budget == "day" else record.month).tokens
+
+    record = known(seen(("a lives", 1000)))
+    for number in range(MOST_PROCESSES + 10):
+        record = known(seen(("a lives", 1000), (f"b ended {number:03}", 50), before=record))
+    assert in_all(record) == 1000 + 50 * (MOST_PROCESSES + 10)
+    found = restarted(record)
+    missed = replace(found, pods=(replace(SILENT, name="pod-1"),))
+    again = known(missed)
+    assert in_all(again) == in_all(record)
+    found = restarted(again, ("a lives", 1010))
+    assert in_all(known(found)) == in_all(record) + 10
+    assert in_all(known(replace(found, spending=again))) == in_all(record) + 10
+
+
+def test_spending_of_many_relays_that_all_miss_a_question_is_not_counted_twice() -> None:
+    many = seen(*[10] * (MOST_PROCESSES + 36))
+    record = known(many)
+    mute = replace(many, pods=tuple(replace(pod, status=None, begun=True) for pod in many.pods), spending=record)
+    assert sum_of(replace(many, spending=known(mute))) == sum_of(many)
+
+
+def test_spending_processes_are_bounded_while_a_relay_says_nothing_for_long() -> None:
+    record = Spending(Tally(DAY), Tally(MONTH))
+    for number in range(MOST_SILENT + 20):
+        found = seen((f"process {number}", 2), before=record)
+        record = known(replace(found, pods=(*found.pods, SILENT)))
+    assert MOST_PROCESSES < len(record.day.relays) <= MOST_SILENT + 1
+    assert total(record.day).tokens == 2 * (MOST_SILENT + 20)
+    record = known(replace(seen(("process 1", 2), before=record), pods=(PodFact("pod-2"),)))
+    assert len(record.day.relays) == MOST_PROCESSES, "a pod that never began has spent nothing"
+
+
+def test_spending_of_a_process_never_shrinks_in_its_day() -> None:
+    record = known(seen(100, 20))
+    assert sum_of(seen(3, 20, before=record)) == 120, "its clock was set back, and it began anew"
+    assert sum_of(seen(130, 20, before=known(seen(3, 20, before=record)))) == 150
+    dear = Spending(Tally(DAY, relays={"p1": Amount(1000, 7.0)}), Tally(MONTH))
+    assert sum_of(seen(1000, before=dear, perDay=2, prices=PRICES)) == 1, "but by other prices it may cost less"
+
+
+def test_spending_goes_on_while_a_clock_is_set_back_over_midnight() -> None:
+    midnight = datetime(2026, 12, 1, tzinfo=UTC).timestamp()
+    record = known(seen(100, 20, day="2026-12-01"), midnight + 1)
+    assert sum_of(seen(100, day="2026-12-01", before=record), midnight - 30) == 120
+    assert month_of(seen(100, day="2026-12-01", before=record), midnight - 30) == 120
+    back = seen(7, before=record)
+    assert sum_of(back, AT) == 7, "by hours: it was wrong before, and that day is not waited for"
 
 
 def test_spending_is_nobodys_matter_without_a_budget() -> None:

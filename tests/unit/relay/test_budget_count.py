@@ -114,6 +114,17 @@ def test_budget_count_a_new_day_begins_at_midnight_of_utc() -> None:
     assert day.level(MIDNIGHT) is Level.FREE
 
 
+def test_budget_count_goes_on_while_a_clock_is_set_back_over_midnight() -> None:
+    day = counting(100, perMonth=150)
+    day.spent("m", TEXT, MIDNIGHT + 1, response=True)
+    assert day.level(MIDNIGHT - 30) is Level.STOPPED
+    report = day.report(0, MIDNIGHT - 30)
+    assert report is not None and report.wire() == {"process": "p", "day": NEXT, "tokens": 100, "month": {"tokens": 100}}
+    assert day.level(MIDNIGHT + 2) is Level.STOPPED, "it is no other day by now"
+    day.spent("m", TEXT, MIDNIGHT + 2, response=True)
+    assert day.level(NOON) is Level.FREE, "by hours: it was wrong before, and that day is not waited for"
+
+
 def test_budget_count_a_process_that_was_never_told_waits_a_while() -> None:
     day = counting(100)
     assert not day.may_ask(0, NOON + PATIENCE_SECONDS - 1)

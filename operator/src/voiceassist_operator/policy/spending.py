@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from voiceassist_crds.config import Budget, OverBudget
-from voiceassist_crds.limits_word import LimitsWord
+from voiceassist_crds.limits_word import LimitsWord, day_at
 from voiceassist_crds.resource import BudgetSpec, VoiceAssistSpec
 from voiceassist_crds.status import RelayStatus, Spend
 
@@ -21,6 +20,8 @@ from .rollout import current_pods
 
 MOST_PROCESSES: Final = 64
 """Processes that say nothing any more and are kept apart from those that ended: one of them may speak again."""
+MOST_SILENT: Final = 500
+"""As many while some relay is not heard: any of them may be its."""
 NEAR: Final = 0.8
 """The share of a limit from which on relays are asked more often."""
 
@@ -56,13 +57,16 @@ def spending(seen: Observed, now: float) -> Spending | None:
     """Returns the spending at `now` (epoch seconds), with what the relays say by now; None without a budget."""
     if seen.owner.spec.limits.budget is None:
         return None
-    today = datetime.fromtimestamp(now, UTC).date().isoformat()
+    known = seen.spending or _from_status(seen.status.get("spending"))
+    today = day_at(now, "" if known is None else known.day.span)
     month = today[:7]
-    before = seen.spending or _from_status(seen.status.get("spending")) or Spending(Tally(today), Tally(month))
+    before = known or Spending(Tally(today), Tally(month))
     told = [spend for pod in seen.pods if (spend := _spend(pod)) is not None]
     of_day = {spend.process: Amount(spend.tokens, spend.cost, spend.untold) for spend in told if spend.day == today}
     of_month = {_process(spend): _of_month(spend) for spend in told if spend.day[:7] == month}
-    return Spending(_tally(before.day, today, of_day), _tally(before.month, month, of_month))
+    unheard = any(_spend(pod) is None and (pod.begun or pod.ready or pod.unreadable) for pod in seen.pods)
+    most = MOST_SILENT if unheard else MOST_PROCESSES
+    return Spending(_tally(before.day, today, of_day, most), _tally(before.month, month, of_month, most))
 
 
 def _process(spend: Spend) -> str:
@@ -75,15 +79,16 @@ def _of_month(spend: Spend) -> Amount:
     return Amount(told.tokens, told.cost, told.untold)
 
 
-def _tally(before: Tally, span: str, told: Mapping[str, Amount]) -> Tally:
-    """Returns what was known of the span, with what is told of it now."""
+def _tally(before: Tally, span: str, told: Mapping[str, Amount], most: int) -> Tally:
+    """Returns what was known of the span, with what is told of it now; so many processes that say nothing are kept apart."""
     if before.span != span:
         before = Tally(span)
     silent = {process: amount for process, amount in before.relays.items() if process not in told and process.split("@")[0] not in told}
     ended = before.ended
-    for process in list(silent)[: max(0, len(silent) - MOST_PROCESSES)]:
+    for process in list(silent)[: max(0, len(silent) - most)]:
         ended = ended.plus(silent.pop(process))
-    return Tally(span, ended, {**silent, **told})
+    newest = {process: max(one, before.relays.get(process, one), key=lambda amount: amount.tokens) for process, one in told.items()}
+    return Tally(span, ended, {**silent, **newest})
 
 
 def total(tally: Tally) -> Amount:
@@ -238,9 +243,11 @@ def _from_status(found: Any) -> Spending | None:
         return None
     day = _read(found["day"], found)
     month = found.get("month")
-    if isinstance(month, Mapping) and isinstance(month.get("month"), str):
-        return Spending(day, _read(month["month"], month))
-    return Spending(day, replace(day, span=day.span[:7], relays={f"{process}@{day.span}": one for process, one in day.relays.items()}))
+    known = _read(month["month"], month) if isinstance(month, Mapping) and isinstance(month.get("month"), str) else None
+    if known is None or known.span != day.span[:7]:
+        known = Tally(day.span[:7], day.ended)
+    of_day = {f"{process}@{day.span}": one for process, one in day.relays.items() if process not in known.relays}
+    return Spending(day, replace(known, relays={**of_day, **known.relays}))
 
 
 def _read(span: str, found: Mapping[str, Any]) -> Tally:
