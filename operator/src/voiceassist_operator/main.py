@@ -225,6 +225,7 @@ async def _lead(
             turns,
             options.resync_seconds,
             lambda: workers.count,
+            lambda: workers.rolled_at_once,
         )
 
     workers = Workers(reconciler, store)

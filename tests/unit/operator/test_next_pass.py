@@ -53,6 +53,17 @@ def test_next_pass_what_has_news_is_asked_as_if_it_were_alone() -> None:
     assert until(apply_failed=True, objects=1000) == RETRY_SECONDS
 
 
+def test_next_pass_configurations_on_their_way_to_many_objects_share_the_polls_too() -> None:
+    """After a burst of edits each was asked four times a second: more than the edits themselves cost."""
+
+    def rolled(count: int) -> float:
+        return until_next_pass(SEEN, 600.0, rolling=True, apply_failed=False, objects=1000, rolled_at_once=count)
+
+    assert rolled(1) == rolled(5) == ROLLING_SECONDS
+    assert 60 * PODS / rolled(60) == pytest.approx(POLLS_A_SECOND)
+    assert rolled(1000) == POLL_SECONDS
+
+
 def test_next_pass_one_that_has_just_fallen_silent_is_told_of_soon() -> None:
     late = pods(SEEN, {"late": True})
     assert until_next_pass(late, 600.0, rolling=False, apply_failed=False, objects=1000) == LATE_SECONDS

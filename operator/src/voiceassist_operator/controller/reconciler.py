@@ -87,8 +87,10 @@ class Reconciler:
         turns: Turns,
         resync_seconds: float = RESYNC_SECONDS,
         objects: Callable[[], int] = lambda: 1,
+        rolled_at_once: Callable[[], int] = lambda: 1,
     ) -> None:
-        """`turns` are those of passes that observe everything, shared by all objects; `objects` says how many there are."""
+        """`turns` are those of passes that observe everything, shared by all objects; `objects` says how many there are, `rolled_at_once` to
+        how many of these a configuration is on its way."""
         self.uid, self.name, self.namespace = uid, name, namespace
         self.secrets: frozenset[str] = frozenset()
         """Names of the Secrets that the object refers to."""
@@ -117,7 +119,7 @@ class Reconciler:
         self._unknown: dict[str, set[str]] = {}
         self._rolling_since: float | None = None
         self._log = log.bind(namespace=namespace, name=name)
-        self._objects = objects
+        self._objects, self._rolled_at_once = objects, rolled_at_once
         self._steady = 0
         """How many times in a row the relays had no news."""
         self._scaling: Scaling | None = None
@@ -126,6 +128,11 @@ class Reconciler:
         self._twilio = TwilioWorker(dependencies.cluster, twilio.pool, namespace, name, twilio.resync_seconds, self.wake)
         self._cleanup: TwilioCleanup | None = None
         self._finalizer: Finalizer | None = None
+
+    @property
+    def is_rolling(self) -> bool:
+        """Whether a configuration is on its way to the relays."""
+        return self._rolling_since is not None
 
     @property
     def waits_for_name(self) -> str:
@@ -357,7 +364,15 @@ class Reconciler:
 
     def _until_next(self, seen: Observed, *, rolling: bool, apply_failed: bool) -> float:
         steady, objects = self._steady, self._objects()
-        pause = until_next_pass(seen, self._resync, rolling=rolling, apply_failed=apply_failed, steady=steady, objects=objects)
+        pause = until_next_pass(
+            seen,
+            self._resync,
+            rolling=rolling,
+            apply_failed=apply_failed,
+            steady=steady,
+            objects=objects,
+            rolled_at_once=self._rolled_at_once() if rolling else 1,
+        )
         pause = pause * random.uniform(SPREAD, 1.0) if steady else pause  # noqa: S311 - no secret
         return min(pause, max(POLL_SECONDS, self._event_due_at - time.monotonic())) if self._settled else pause
 

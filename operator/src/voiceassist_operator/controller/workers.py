@@ -40,6 +40,11 @@ class Workers:
         """How many objects there are."""
         return len(self._by_uid)
 
+    @property
+    def rolled_at_once(self) -> int:
+        """To how many of them a configuration is on its way."""
+        return sum(one.is_rolling for one in self._by_uid.values())
+
     def object_changed(self, body: Mapping[str, Any]) -> None:
         """An object is there, or has changed."""
         if self._closed:

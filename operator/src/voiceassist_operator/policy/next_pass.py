@@ -20,7 +20,7 @@ POLLS_A_SECOND, DIALS_A_SECOND = 40.0, 4.0
 SCALING_SECONDS, LONGEST_SCALING_SECONDS = 1.0, 5.0
 """The same where their calls decide how many of them there are; or where they share a limit of which little is left."""
 ROLLING_SECONDS = 0.25
-"""The same while a configuration is on its way to them."""
+"""The same while a configuration is on its way to them; longer where that is so for many objects at once."""
 LATE_SECONDS = 1.0
 """The same while one of them has just stopped answering."""
 RETRY_SECONDS = 5.0
@@ -56,16 +56,19 @@ def shared(least: float, longest: float, count: int, a_second: float) -> float:
     return max(least, min(longest, count / a_second))
 
 
-def until_next_pass(seen: Observed, resync: float, *, rolling: bool, apply_failed: bool, steady: int = 0, objects: int = 1) -> float:
+def until_next_pass(
+    seen: Observed, resync: float, *, rolling: bool, apply_failed: bool, steady: int = 0, objects: int = 1, rolled_at_once: int = 1
+) -> float:
     """Returns the seconds after a pass that ended well. `rolling`: a configuration is on its way to the relays.
 
-    `steady`: how many times in a row the relays had no news. `objects`: how many there are with this one.
+    `steady`: how many times in a row the relays had no news. `objects`: how many there are with this one; `rolled_at_once`: to how many of
+    these a configuration is on its way.
     """
     if apply_failed:
         return RETRY_SECONDS
     answering = any(pod.status is not None for pod in current_pods(seen))
     if rolling and answering:
-        return ROLLING_SECONDS
+        return shared(ROLLING_SECONDS, POLL_SECONDS, rolled_at_once * len(seen.pods), POLLS_A_SECOND)
     if any(pod.late for pod in current_pods(seen)):  # the others are to hear of it soon
         return LATE_SECONDS
     at_rest = steady >= STEADY_POLLS
