@@ -89,8 +89,8 @@ class Reconciler:
         objects: Callable[[], int] = lambda: 1,
         rolled_at_once: Callable[[], int] = lambda: 1,
     ) -> None:
-        """`turns` are those of passes that observe everything, shared by all objects; `objects` says how many there are, `rolled_at_once` to
-        how many of these a configuration is on its way."""
+        """`turns` are those of passes that observe everything, shared by all objects; `objects` says how many there are, `rolled_at_once`
+        to how many of these a configuration is on its way."""
         self.uid, self.name, self.namespace = uid, name, namespace
         self.secrets: frozenset[str] = frozenset()
         """Names of the Secrets that the object refers to."""
