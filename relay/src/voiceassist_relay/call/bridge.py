@@ -399,7 +399,7 @@ class CallBridge:
         if not self._told:
             self._hold_back(written.paused or answer.paused)
         self._recalls = False
-        self._counts.failed_with.update(answer.failed_with)
+        self._counts.failed_with += [one for one in answer.failed_with if one not in self._counts.failed_with]
         self._begin_with(answer)
         return written
 

@@ -59,9 +59,9 @@ class CallCounts:
 
     def __init__(self, counts: RevisionCounts) -> None:
         self._counts = counts
-        self.failed_with: set[str] = set()
+        self.failed_with: list[str] = []
         """Revisions with which a turn failed in this call, be it at another relay."""
-        self._had: set[tuple[str, str, str]] = set()
+        self._had: list[tuple[str, str, str]] = []
         """Roll-outs, revisions, and what is counted by calls and was counted of this one."""
         self._began_in = ""
         """The roll-out in which the call began here; empty if that was before, or elsewhere."""
@@ -84,7 +84,7 @@ class CallCounts:
             self._once(revision, "calls_with_not_relevant")
         self._spend(revision, turns=1)
         if failed and revision not in self.failed_with:
-            self.failed_with.add(revision)
+            self.failed_with.append(revision)
             if whole:
                 self._counts.add(revision, calls_with_failures=1)
 
@@ -104,7 +104,7 @@ class CallCounts:
     def _once(self, revision: str, what: str) -> None:
         """Counts the call itself, the first time."""
         if (self._counts.id, revision, what) not in self._had:
-            self._had.add((self._counts.id, revision, what))
+            self._had.append((self._counts.id, revision, what))
             self._counts.add(revision, **{what: 1})
 
     def tokens(self, revision: str, count: int) -> None:

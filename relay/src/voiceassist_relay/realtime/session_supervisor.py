@@ -115,7 +115,7 @@ class SessionSupervisor:
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at = math.inf
         self._tell: asyncio.TimerHandle | None = None
-        self._closing: set[asyncio.Task[None]] = set()
+        self._closing: list[asyncio.Task[None]] = []
         self.standing = LazyEvent()
         """Set once the first session stands, or none will."""
         self._may_begin = LazyEvent()
@@ -268,8 +268,8 @@ class SessionSupervisor:
             return
         connection.on_event = connection.on_writable = connection.on_acknowledged = None
         task = asyncio.get_running_loop().create_task(connection.close())
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
+        self._closing.append(task)
+        task.add_done_callback(self._closing.remove)
 
     def _end(self) -> None:
         self.sender.close()

@@ -6,7 +6,6 @@ import asyncio
 import functools
 import random
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -87,7 +86,7 @@ class CallPublisher:
         self._stream = StreamPublisher(self._objects, metrics, chance)
         self._map = SuggestionWriter(self._objects, metrics, self._stream.offer, chance, epoch, self._stream.first_words)
         self._status = StatusWriter(self._objects, metrics, chance)
-        self._parts: OrderedDict[str, int] = OrderedDict()
+        self._parts: dict[str, int] = {}
         self._renew_seconds = twilio.sync_ttl_seconds / 2 if renew_seconds is None else renew_seconds
         self._statuses = 0
         self._closing = False
@@ -304,5 +303,5 @@ class CallPublisher:
         number = self._parts.pop(identifier, 0) + 1
         self._parts[identifier] = number
         if len(self._parts) > _ITEMS:
-            self._parts.popitem(last=False)
+            del self._parts[next(iter(self._parts))]
         return number
