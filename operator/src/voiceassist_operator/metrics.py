@@ -2,17 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
+from prometheus_client.registry import Collector
 
 PREFIX = "voiceassist_operator_"
 OTHER_VERSION = ("relay_status", "relay_status_field", "object_spec_field", "object_status_field")
 """What of another version may not be known: a relay's whole answer, a field of it, a field of an object's spec or status."""
 CANARY_EVENTS = ("CanaryBegun", "CanaryStep", "CanaryEnded", "CanaryRejected", "PromptLost")
 """What is told of a canary of the prompt, as its Kubernetes events are named."""
+
+
+class _ConditionSeries(Collector):
+    """A series for each condition of each object, made as it is scraped: kept, those of a thousand objects would be 20 MB."""
+
+    _type = "gauge"
+
+    def __init__(
+        self, name: str, words: str, label: str, part: int, known: Mapping[tuple[str, str], Mapping[str, tuple[str, str]]]
+    ) -> None:
+        """`part` of what is `known` of a condition is the value of `label`."""
+        self._name, self._documentation, self._labelnames = PREFIX + name, words, ("namespace", "name", "type", label)
+        self._part, self._known = part, known
+
+    def describe(self) -> Iterable[Metric]:
+        """Yields the metric without series."""
+        yield GaugeMetricFamily(self._name, self._documentation, labels=self._labelnames)
+
+    def collect(self) -> Iterable[Metric]:
+        """Yields the metric; in any thread."""
+        family = GaugeMetricFamily(self._name, self._documentation, labels=self._labelnames)
+        for (namespace, name), conditions in list(self._known.items()):
+            for kind, one in conditions.items():
+                family.add_metric((namespace, name, kind, one[self._part]), 1.0)
+        yield family
 
 
 class OperatorMetrics:
@@ -25,20 +52,13 @@ class OperatorMetrics:
         self._duration = Histogram(
             PREFIX + "reconcile_duration_seconds", "Reconciles by outcome.", ["outcome"], buckets=buckets, registry=self.registry
         )
-        self._condition = Gauge(
-            PREFIX + "condition",
-            "1 for the status that a condition has; there is none for the others.",
-            ["namespace", "name", "type", "status"],
-            registry=self.registry,
-        )
-        self._reason = Gauge(
-            PREFIX + "condition_reason",
-            "1 for the reason that a condition has.",
-            ["namespace", "name", "type", "reason"],
-            registry=self.registry,
-        )
         self._conditions: dict[tuple[str, str], dict[str, tuple[str, str]]] = {}
-        """Status and reason of each condition, by object and type."""
+        """Status and reason of each condition, by object and type; what is held by an object is replaced as a whole."""
+        said = "1 for the status that a condition has; there is none for the others."
+        self.registry.register(_ConditionSeries("condition", said, "status", 0, self._conditions))
+        self.registry.register(
+            _ConditionSeries("condition_reason", "1 for the reason that a condition has.", "reason", 1, self._conditions)
+        )
         self._limits = Gauge(
             PREFIX + "limit_used_ratio",
             "The part of a limit of an object that is used: limit is calls (at once), budget_day or budget_month; what is given and known.",
@@ -105,14 +125,6 @@ class OperatorMetrics:
             self._rollout.labels(namespace, name)
             for event in CANARY_EVENTS:
                 self._canaries.labels(namespace, name, event)
-        for kind, (status, reason) in new.items():
-            old_status, old_reason = (old or {}).get(kind, ("", ""))
-            self._replace(self._condition, (namespace, name, kind), status, old_status)
-            self._replace(self._reason, (namespace, name, kind), reason, old_reason)
-        for kind in (old or {}).keys() - new.keys():  # it is said of no such object any more
-            status, reason = (old or {})[kind]
-            self._condition.remove(namespace, name, kind, status)
-            self._reason.remove(namespace, name, kind, reason)
         self._conditions[namespace, name] = new
 
     def limits_used(self, namespace: str, name: str, used: Mapping[str, float]) -> None:
@@ -125,20 +137,10 @@ class OperatorMetrics:
         if used:
             self._limits_used[namespace, name] = used
 
-    def _replace(self, gauge: Gauge, key: tuple[str, str, str], new: str, old: str) -> None:
-        """One series stands for what is, and none for what was."""
-        if old != new:
-            if old:
-                gauge.remove(*key, old)
-            gauge.labels(*key, new).set(1)
-
     def forget(self, namespace: str, name: str) -> None:
         """An object is gone."""
         self.limits_used(namespace, name, {})
         known = self._conditions.pop((namespace, name), None)
-        for kind, (status, reason) in (known or {}).items():
-            self._condition.remove(namespace, name, kind, status)
-            self._reason.remove(namespace, name, kind, reason)
         if known is not None:
             self._rollout.remove(namespace, name)
             for event in CANARY_EVENTS:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+
+from prometheus_client import Gauge
 from prometheus_client.parser import text_string_to_metric_families
 
 from voiceassist_operator.metrics import OperatorMetrics
@@ -31,6 +34,20 @@ def test_metrics_conditions_of_an_object_come_and_go() -> None:
     assert not [labels for _, labels in samples(metrics) if "a" in labels]
     assert {labels[0] for (one, labels) in samples(metrics) if one == name} == {"b"}
     metrics.forget("n", "a")
+
+
+def test_metrics_conditions_of_many_objects_are_kept_as_what_they_are() -> None:
+    def made() -> int:
+        gc.collect()
+        return sum(type(one) is Gauge for one in gc.get_objects())
+
+    metrics, before = OperatorMetrics(), None
+    for number in range(50):
+        kinds = ("Ready", "RelayAvailable", "PromptRolledOut")
+        metrics.conditions("n", f"{number}", [{"type": kind, "status": "True", "reason": "Well"} for kind in kinds])
+        before = before or made()
+    assert made() == before
+    assert sum(name == "voiceassist_operator_condition" for name, _ in samples(metrics)) == 150
 
 
 def test_metrics_verbs_count() -> None:
