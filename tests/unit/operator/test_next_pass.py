@@ -19,6 +19,7 @@ from voiceassist_operator.policy.next_pass import (
     PROBE_FAILED_SECONDS,
     PROBE_SECONDS,
     RETRY_SECONDS,
+    BUSY_POLLS_A_SECOND,
     ROLLING_SECONDS,
     STEADY_POLLS,
     dial_is_due,
@@ -42,7 +43,7 @@ def test_next_pass_few_objects_are_asked_as_often_as_ever(objects: int) -> None:
     assert until(objects=objects) == POLL_SECONDS
 
 
-@pytest.mark.parametrize("objects", [200, 500, 700])
+@pytest.mark.parametrize("objects", [200, 400, 500])
 def test_next_pass_many_at_rest_share_the_polls(objects: int) -> None:
     assert objects * PODS / until(objects=objects) == pytest.approx(POLLS_A_SECOND)
 
@@ -60,7 +61,7 @@ def test_next_pass_configurations_on_their_way_to_many_objects_share_the_polls_t
         return until_next_pass(SEEN, 600.0, rolling=True, apply_failed=False, objects=1000, rolled_at_once=count)
 
     assert rolled(1) == rolled(5) == ROLLING_SECONDS
-    assert 60 * PODS / rolled(60) == pytest.approx(POLLS_A_SECOND)
+    assert 60 * PODS / rolled(60) == pytest.approx(BUSY_POLLS_A_SECOND)
     assert rolled(1000) == POLL_SECONDS
 
 

@@ -136,6 +136,19 @@ async def test_reconciler_a_poll_without_news_makes_no_plan_and_writes_nothing(r
     assert rig.cluster.writes == []
 
 
+async def test_reconciler_a_dial_that_found_the_same_asks_no_relay(rig: Rig) -> None:
+    await rig.poll(4)
+    asked = rig.relays.asked
+    rig.reconciler._note_dial()
+    pause = await rig.reconciler._pass()
+    assert (rig.relays.asked, pause) == (asked, pytest.approx(rig.reconciler._ask_at - time.monotonic(), abs=1)), (
+        "they are asked when it is time"
+    )
+    cast(Any, rig.reconciler._endpoint).found = EndpointFact(Endpoint.DNS, "no such name")
+    rig.reconciler._note_dial()
+    assert await rig.poll(1) == 1, "news is told at once"
+
+
 async def test_reconciler_an_object_that_is_gone_is_so_by_the_api_servers_own_word(rig: Rig) -> None:
     await rig.poll(3)
     rig.store.take(rig.cluster.body, VOICEASSIST)

@@ -31,7 +31,7 @@ from ..policy.peers import vanished_pods
 from ..policy.plan import Plan, make_plan
 from ..policy.resources.metadata import Reference
 from ..policy.rollout import current_pods
-from ..policy.spending import Others, others
+from ..policy.spending import Others, is_limited, others
 from ..policy.status import deleting, known_conditions, status_with, unknown_fields, unreadable
 from ..policy.twilio_desired import desired_at_last, desired_at_twilio, sync_is_reported_gone
 from ..twilio.cleanup import TwilioCleanup
@@ -106,6 +106,10 @@ class Reconciler:
         """What is known of the object itself is in doubt: the API server is asked."""
         self._settled = False
         """The last plan left nothing to do, now or later: the next one would be the same unless something else is seen."""
+        self._dialled = False
+        """A dial has ended since the last pass."""
+        self._ask_at = float("-inf")
+        """When, in monotonic seconds, the relays are asked next if nothing happens."""
         self._event_due_at = float("inf")
         """When, in monotonic seconds, an event is to be told if all stays as it is."""
         self._seen: Observed | None = None
@@ -124,7 +128,7 @@ class Reconciler:
         """How many times in a row the relays had no news."""
         self._scaling: Scaling | None = None
         self._spending: Spending | None = None
-        self._endpoint = EndpointProbe(dependencies.cluster, probe, self._wake.set, objects)
+        self._endpoint = EndpointProbe(dependencies.cluster, probe, self._note_dial, objects)
         self._twilio = TwilioWorker(dependencies.cluster, twilio.pool, namespace, name, twilio.resync_seconds, self.wake)
         self._cleanup: TwilioCleanup | None = None
         self._finalizer: Finalizer | None = None
@@ -143,6 +147,10 @@ class Reconciler:
         """Something happened that this object depends on; with `read` the watches do not know what, and it is read anew."""
         self._stale = True
         self._read |= read
+        self._wake.set()
+
+    def _note_dial(self) -> None:
+        self._dialled = True
         self._wake.set()
 
     async def run(self) -> None:
@@ -239,7 +247,7 @@ class Reconciler:
     @property
     def _others(self) -> Others | None:
         """What relays are told of each other; None before the first pass, too."""
-        return None if self._seen is None else others(replace(self._seen, spending=self._spending))
+        return None if self._seen is None or not is_limited(self._seen) else others(replace(self._seen, spending=self._spending))
 
     async def _body(self) -> Mapping[str, Any]:
         """Returns the object, as kopf or a write of ours had it last; what is being deleted, gone or in doubt is read. Raises _Gone."""
@@ -267,6 +275,12 @@ class Reconciler:
     async def _asking_pass(self) -> float:
         """Asks the relays alone, then goes on as every pass does. Returns the seconds until the next pass."""
         assert self._seen is not None  # noqa: S101 - else the pass would be an observing one
+        until_asked = self._ask_at - time.monotonic()
+        if self._dialled and self._settled and until_asked > 0 and self._event_due_at > self._ask_at:
+            self._dialled = False
+            self._endpoint.advance(self._seen)
+            if self._endpoint.found == self._seen.endpoint:  # no relay is asked for that
+                return until_asked
         report = report_of(self._endpoint.found)
         answers = await self._dependencies.poller.ask_all([(pod.name, pod.ip) for pod in self._seen.pods], report, self._others)
         pods = tuple(_answered(pod, answers.get(pod.name, RelayAnswer())) for pod in self._seen.pods)
@@ -374,7 +388,9 @@ class Reconciler:
             rolled_at_once=self._rolled_at_once() if rolling else 1,
         )
         pause = pause * random.uniform(SPREAD, 1.0) if steady else pause  # noqa: S311 - no secret
-        return min(pause, max(POLL_SECONDS, self._event_due_at - time.monotonic())) if self._settled else pause
+        pause = min(pause, max(POLL_SECONDS, self._event_due_at - time.monotonic())) if self._settled else pause
+        self._ask_at = time.monotonic() + pause
+        return pause
 
     def _leaves_nothing(self, plan: Plan, seen: Observed) -> bool:
         """Whether nothing is put off: a status, annotations of pods, events, a look at Twilio."""

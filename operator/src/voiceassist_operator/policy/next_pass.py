@@ -15,8 +15,8 @@ POLL_SECONDS, LONGEST_POLL_SECONDS = 5.0, 45.0
 most."""
 STEADY_POLLS = 3
 """After so many answers in a row without news, relays are at rest."""
-POLLS_A_SECOND, DIALS_A_SECOND = 40.0, 4.0
-"""Relays at rest that are asked, and public addresses that are dialled, of all objects together."""
+POLLS_A_SECOND, BUSY_POLLS_A_SECOND, DIALS_A_SECOND = 25.0, 40.0, 4.0
+"""Relays at rest that are asked, those that are not, and public addresses that are dialled, of all objects together."""
 SCALING_SECONDS, LONGEST_SCALING_SECONDS = 1.0, 5.0
 """The same where their calls decide how many of them there are; or where they share a limit of which little is left."""
 ROLLING_SECONDS = 0.25
@@ -68,7 +68,7 @@ def until_next_pass(
         return RETRY_SECONDS
     answering = any(pod.status is not None for pod in current_pods(seen))
     if rolling and answering:
-        return shared(ROLLING_SECONDS, POLL_SECONDS, rolled_at_once * len(seen.pods), POLLS_A_SECOND)
+        return shared(ROLLING_SECONDS, POLL_SECONDS, rolled_at_once * len(seen.pods), BUSY_POLLS_A_SECOND)
     if any(pod.late for pod in current_pods(seen)):  # the others are to hear of it soon
         return LATE_SECONDS
     at_rest = steady >= STEADY_POLLS
@@ -78,7 +78,8 @@ def until_next_pass(
         empty = at_rest and live_calls(seen) == 0
         least = SCALING_SECONDS if scales or near_a_limit(seen) else POLL_SECONDS
         longest = LONGEST_POLL_SECONDS if empty else LONGEST_SCALING_SECONDS
-    return min(shared(least, longest, objects * max(1, len(seen.pods)), POLLS_A_SECOND), resync)
+    a_second = POLLS_A_SECOND if longest == LONGEST_POLL_SECONDS else BUSY_POLLS_A_SECOND
+    return min(shared(least, longest, objects * max(1, len(seen.pods)), a_second), resync)
 
 
 def dial_is_due(last: EndpointFact | None, since_dialled: float, objects: int = 1) -> bool:
