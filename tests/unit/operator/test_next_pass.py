@@ -9,6 +9,7 @@ import pytest
 from unit.operator.making import pods, well
 from voiceassist_operator.policy.next_pass import (
     BLOCKED_SECONDS,
+    BUSY_POLLS_A_SECOND,
     DIALS_A_SECOND,
     LATE_SECONDS,
     LONGEST_FAILED_SECONDS,
@@ -19,7 +20,6 @@ from voiceassist_operator.policy.next_pass import (
     PROBE_FAILED_SECONDS,
     PROBE_SECONDS,
     RETRY_SECONDS,
-    BUSY_POLLS_A_SECOND,
     ROLLING_SECONDS,
     STEADY_POLLS,
     dial_is_due,
