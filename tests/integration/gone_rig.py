@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Self
 
 from integration.end_to_end_rig import Watch
 from support.eventually import eventually
@@ -44,6 +45,55 @@ async def told(stage: Stage, relays: Sequence[RelayProcess]) -> AsyncIterator[No
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+class Ingress:
+    """What stands between Twilio and the relays: passes bytes on to one of them, until it dies."""
+
+    def __init__(self, relay: RelayProcess) -> None:
+        self._relay: RelayProcess | None = relay
+        self._open: set[asyncio.StreamWriter] = set()
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port: int = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.dies()
+        self._server.close()
+
+    def dies(self) -> None:
+        """Every socket is cut, and nothing gets in."""
+        self._relay = None
+        for writer in list(self._open):
+            writer.transport.abort()
+
+    def leads_to(self, relay: RelayProcess) -> None:
+        """It is there again."""
+        self._relay = relay
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._relay is None:
+            writer.transport.abort()
+            return
+        inner, outer = await asyncio.open_connection("127.0.0.1", self._relay.port)
+        self._open |= {writer, outer}
+        with contextlib.suppress(OSError):
+            await asyncio.wait(
+                {asyncio.create_task(_pass_on(reader, outer)), asyncio.create_task(_pass_on(inner, writer))},
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        for one in (writer, outer):
+            self._open.discard(one)
+            one.transport.abort()
+
+
+async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        while data := await reader.read(1 << 16):
+            writer.write(data)
+            await writer.drain()
 
 
 def started_again(watch: Watch, calls: Sequence[dict[str, object]]) -> bool:

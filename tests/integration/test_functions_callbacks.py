@@ -296,6 +296,21 @@ async def test_a_cut_stream_whose_next_one_never_comes_is_lost_and_its_agent_tol
         assert relay.counted("streams_lost_total", reason="never_came") == 1
 
 
+async def test_a_cut_stream_whose_call_ends_before_the_next_one_comes_is_not_lost() -> None:
+    async with rigged(timing=replace(QUICK, came_seconds=(0.2, 0.2, 0.4, 0.6, 0.9))) as rig:
+        [relay] = rig.relays
+        call = await live(rig, relay)
+        rig.route_to(None)
+        await relay.cut_all()
+        assert relay.functions.stream_cut(call.call_sid, 1)
+        await eventually(lambda: (found := rig.document(call.call_sid)) and found.generation >= 3)
+        rig.twilio.complete_call(call.call_sid)
+        await rig.idle()
+        item = rig.status_item(call.call_sid)
+        assert item is not None and (item["state"], item["reason"]) == ("stopped", "CallEnded")
+        assert relay.counted("streams_lost_total", reason="never_came") == 0
+
+
 async def test_a_cut_stream_that_the_agent_stopped_is_not_started_again() -> None:
     async with rigged() as rig:
         relay = rig.relays[0]

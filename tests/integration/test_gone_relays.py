@@ -8,12 +8,14 @@ import signal
 import time
 from pathlib import Path
 
+import pytest
+
 from integration.end_to_end_rig import Watch, sessions, start, streams
 from integration.faults_rig import all_flushed, all_live, all_over, asking, hang_up, kept, lead_to, set_faults, value
-from integration.gone_rig import address, known, started_again, told
+from integration.gone_rig import Ingress, address, known, started_again, told
 from support.eventually import eventually
 from support.load import slowdown
-from voiceassist_demo.stage import Stage
+from voiceassist_demo.stage import HOST, Stage
 
 CONFIG = {"audio": {"tracks": "Customer"}, "limits": {"drainGraceSeconds": 0, "drainTimeoutSeconds": 0}}
 WITHIN = 20.0
@@ -139,4 +141,32 @@ async def test_gone_relays_two_of_three_cost_words_and_nothing_else(tmp_path: Pa
         active = [[one["name"] for one in await streams(stage, call) if one["state"] == "streaming"] for call in calls]
         assert active == [[]] * len(calls)
     print(f"\ntwo relays of three: {len(calls)} calls live at the third after {took:.1f} s")
+    assert took < WITHIN * slowdown()
+
+
+@pytest.mark.parametrize("ends", [signal.SIGTERM, signal.SIGKILL], ids=["in order", "killed"])
+async def test_gone_relays_calls_that_were_cut_before_it_ended_go_on_elsewhere(tmp_path: Path, ends: signal.Signals) -> None:
+    """As when a node is drained that bears the ingress controller and a relay: the sockets go first, and the relay has no call any more
+    by the time that it ends; but it waits for their next streams, which cannot come."""
+    async with Stage(tmp_path / "stage", config=CONFIG) as stage, Watch(stage) as watch, Ingress(stage.relay) as ingress:
+        gone, other = stage.relay, await stage.start_relay()
+        await stage.send("PUT", f"{stage.twilio_url}/_sim/settings", {"connectTo": {HOST: f"127.0.0.1:{ingress.port}"}})
+        calls = [await start(stage, asking(tmp_path, 120), hangUp=None) for _ in range(3)]
+        await all_live(stage, calls)
+        async with told(stage, [gone, other]):
+            await known(other, gone, len(calls))
+            ingress.dies()
+            await eventually(lambda: all(watch.states(call)[-1][0] == "reconnecting" for call in calls), what="every call cut")
+            await asyncio.sleep(4.5)  # the other relay has asked it at least once since: it has no call any more
+            ended = time.monotonic()
+            gone.child.signal(ends)
+            await gone.child.wait()
+            ingress.leads_to(other)
+            await eventually(lambda: all(watch.states(call)[-1][0] == "live" for call in calls), what="every call at the other relay")
+            took = time.monotonic() - ended
+        documents = [held.document or {} for held in await kept(stage, calls)]
+        assert [(one["owner"], one["deaths"]) for one in documents] == [(address(other), 1)] * len(calls), "one death, however long it took"
+        await hang_up(stage, calls)
+        await all_over(stage, calls, 60)
+    print(f"\nsockets cut, then {ends.name}: {len(calls)} calls live at the other relay {took:.1f} s after the signal")
     assert took < WITHIN * slowdown()

@@ -62,6 +62,20 @@ async def test_one_that_came_is_left_alone() -> None:
         assert relay.counted("streams_lost_total", reason="never_came") == 0
 
 
+async def test_of_a_call_that_is_over_the_agent_hears_that_and_nothing_is_counted_as_lost() -> None:
+    async with rigged(timing=SOON) as rig:
+        relay, call = rig.relays[0], rig.call()
+        rig.route_to(None)  # no stream gets in, and no callback
+        await relay.stream("start", call)
+        rig.twilio.complete_call(call.call_sid)
+        item = await eventually(lambda: (found := rig.status_item(call.call_sid)) and found["state"] in {"lost", "stopped"} and found)
+        await rig.idle()
+        assert (item["state"], item["reason"]) == ("stopped", "CallEnded")
+        document = rig.document(call.call_sid)
+        assert document is not None and document.state is CallState.LOST
+        assert relay.counted("streams_lost_total", reason="never_came") == 0
+
+
 async def test_a_later_start_is_not_ended_for_the_earlier_one() -> None:
     async with rigged(timing=SOON) as rig:
         relay, call = rig.relays[0], rig.call()

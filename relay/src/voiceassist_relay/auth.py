@@ -140,7 +140,7 @@ class SeenProofs:
     """Proofs that were used, for as long as they are valid. When it is full, nothing more is taken: a proof that is forgotten could be
     used again."""
 
-    def __init__(self, most: int = 10_000) -> None:
+    def __init__(self, most: int = 30_000) -> None:
         self._most = most
         self._until: dict[str, float] = {}
 

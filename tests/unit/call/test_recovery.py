@@ -36,6 +36,9 @@ class Rig:
         self.told: list[str] = []
         self.stopped: list[str] = []
         self.refusal: RequestRefused | None = None
+        self.reads = 0
+        self.goes_on = True
+        self.looked_for: list[int] = []
         self.background, self.metrics = Background(), RelayMetrics()
         config = SimpleNamespace(twilio=SimpleNamespace(account_sid="AC"))
         deps: Any = SimpleNamespace(
@@ -51,6 +54,7 @@ class Rig:
         self.callbacks = StreamCallbacks(deps, self, self, self, self, self, self.suspected.append)  # type: ignore[arg-type]
 
     async def read(self, _: str) -> Seen:
+        self.reads += 1
         if self.fault is not None:
             raise self.fault
         return Seen(self.found, "ET", "0")
@@ -60,7 +64,7 @@ class Rig:
         return True
 
     async def settle(self, call_sid: str, decide: Any, wanted: Any) -> Any:
-        before = (await self.read(call_sid)).document
+        before = self.found if self.fault is None else (await self.read(call_sid)).document
         decision = decide(before)
         if (after := wanted(decision)) is not None:
             self.found = after
@@ -70,7 +74,7 @@ class Rig:
         return self.owner
 
     async def in_progress(self, _: str) -> bool:
-        return True
+        return self.goes_on
 
     async def stop_quietly(self, _: str, reference: str) -> None:
         self.stopped.append(reference)
@@ -87,6 +91,9 @@ class Rig:
 
     def follow(self, *_: object, **__: object) -> None:
         pass
+
+    async def never_came(self, _: str, generation: int) -> None:
+        self.looked_for.append(generation)
 
 
 async def test_recovery_of_a_call_whose_relay_is_gone_and_whose_next_stream_does_not_come() -> None:
@@ -288,3 +295,81 @@ async def test_recovery_only_a_relay_that_answers_in_order_is_there(
 
     monkeypatch.setattr(peers, "_request", request)
     assert await peers.calls(OWNER, "/calls", 100) == expected
+
+
+@pytest.mark.looptime
+async def test_recovery_of_a_cut_stream_asks_for_24_s_and_has_the_agent_told_after_33_s() -> None:
+    loop = asyncio.get_running_loop()
+    rig, asked = Rig(document(CallState.LIVE)), []
+    rig.callbacks._deps.now = lambda: 1e9 + loop.time()  # type: ignore[misc]
+    create = rig.create_stream
+
+    async def at(call_sid: str, wanted: CallDocument, policy: RetryPolicy) -> CallDocument:
+        asked.append(loop.time())
+        return await create(call_sid, wanted, policy)
+
+    rig.create_stream = at  # type: ignore[method-assign]
+    began = loop.time()
+    assert rig.callbacks.cut(CALL, document().stream_name)
+    await rig.background.idle()
+    assert [moment - began for moment in asked] == pytest.approx([0, 2.5, 5, 9, 15, 24])
+    assert (rig.created, rig.looked_for) == ([2, 3, 4, 5, 6, 7], [7])
+    assert loop.time() - began == pytest.approx(33)
+
+
+@pytest.mark.looptime
+async def test_recovery_of_a_cut_stream_is_told_to_other_relays_until_the_next_one_has_come() -> None:
+    rig = Rig(document(CallState.LIVE))
+    assert rig.callbacks.awaited() == []
+    assert rig.callbacks.cut(CALL, document().stream_name)
+    await asyncio.sleep(4)
+    assert (rig.callbacks.awaited(), rig.created) == ([CALL], [2, 3])
+    rig.found = document(CallState.LIVE, generation=3, owner=OWNER)
+    await rig.background.idle()
+    assert (rig.callbacks.awaited(), rig.created, rig.looked_for) == ([], [2, 3], [])
+
+
+@pytest.mark.looptime
+async def test_recovery_of_a_cut_stream_by_a_relay_that_ends_is_told_to_others_as_long_as_it_answers() -> None:
+    rig = Rig(document(CallState.LIVE))
+    assert rig.callbacks.cut(CALL, document().stream_name)
+    await asyncio.sleep(1)
+    await rig.background.aclose(0.5)
+    assert len(rig.background) == 0 and rig.callbacks.awaited() == [CALL]
+
+
+@pytest.mark.looptime
+async def test_recovery_of_a_cut_stream_whose_call_is_over_waits_for_nothing() -> None:
+    rig = Rig(document(CallState.LIVE))
+    rig.goes_on = False
+    began = asyncio.get_running_loop().time()
+    assert rig.callbacks.cut(CALL, document().stream_name)
+    await rig.background.idle()
+    assert (rig.reads, rig.created, rig.told) == (1, [], ["stopped"])
+    assert asyncio.get_running_loop().time() == began
+
+
+@pytest.mark.looptime
+async def test_recovery_that_sees_that_a_stream_has_come_waits_for_no_place() -> None:
+    rig = Rig(document(CallState.LIVE))
+    assert rig.callbacks.cut(CALL, document().stream_name)
+    await asyncio.sleep(1)
+    for _ in range(AT_ONCE):
+        await rig.callbacks._slots.acquire()
+    rig.found = document(CallState.LIVE, generation=2, owner=OWNER)
+    async with asyncio.timeout(2):
+        await rig.background.idle()
+    assert rig.callbacks.awaited() == []
+
+
+@pytest.mark.looptime
+async def test_recovery_of_cut_streams_asks_for_no_more_than_its_places_at_once() -> None:
+    rig = Rig(document(CallState.STARTING, generation=2))
+    twilio = Twilio(rig)
+
+    async def same(_: str, decide: Any, __: Any) -> Any:
+        return rig.found, decide(rig.found)
+
+    rig.settle = same  # type: ignore[method-assign]
+    await asyncio.gather(*(rig.callbacks.not_there_yet(f"CA{number:032x}", 2) for number in range(4 * AT_ONCE)))
+    assert (len(twilio.started), twilio.most) == (4 * AT_ONCE, AT_ONCE)

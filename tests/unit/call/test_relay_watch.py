@@ -9,7 +9,9 @@ from typing import Any
 
 import msgspec
 import pytest
+from fastapi.routing import APIRoute
 
+from voiceassist_relay.call import relay_watch
 from voiceassist_relay.call.background import Background
 from voiceassist_relay.call.dependencies import Timing
 from voiceassist_relay.call.gone_relays import AGAIN_SECONDS, OtherRelays
@@ -36,6 +38,10 @@ class Recovery:
         self.first, self.further, self.age = first, further, age
         self.at: dict[str, list[float]] = {}
         self.under_way = self.most = 0
+        self.waits_for: list[str] = []
+
+    def awaited(self) -> list[str]:
+        return self.waits_for
 
     async def _asked(self, call_sid: str) -> int:
         self.at.setdefault(call_sid, []).append(asyncio.get_running_loop().time())
@@ -63,12 +69,19 @@ class Rig:
         self.stood_still = 0.0
         self.peers = Peers([f"CA{number}" for number in range(calls)])
         deps: Any = SimpleNamespace(
-            background=self.background, monotonic=lambda: loop.time() + self.stood_still, now=lambda: 1e9 + loop.time(), timing=Timing()
+            calls=self,
+            background=self.background,
+            monotonic=lambda: loop.time() + self.stood_still,
+            now=lambda: 1e9 + loop.time(),
+            timing=Timing(),
         )
         self.others = OtherRelays(OWN)
         self.others.told(f"{OWN},{OTHER}", loop.time())
         self.watch = RelayWatch(deps, self.others, self.peers, recovery)  # type: ignore[arg-type]
         self.task = asyncio.create_task(self.watch.run())
+
+    def here(self) -> list[str]:
+        return ["CAnew", "CAold"]
 
     async def lose(self, answer: Asked) -> float:
         """The other relay has been seen, and is gone now. When the first of its calls was looked after."""
@@ -185,4 +198,17 @@ async def test_relay_watch_that_stood_still_itself_blames_nobody_for_that() -> N
     assert rig.recovery.at == {}
     while not rig.recovery.at:
         await asyncio.sleep(0.1)
+    await rig.end()
+
+
+async def test_relay_watch_others_are_told_of_calls_that_a_relay_has_and_of_those_whose_next_streams_it_waits_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rig = Rig(0, Recovery(None))
+    rig.recovery.waits_for = ["CAcut", "CAold"]
+    monkeypatch.setattr(relay_watch, "is_relay", lambda *_: True)
+    [route] = rig.watch.router().routes
+    assert isinstance(route, APIRoute)
+    answer = await route.endpoint(None)
+    assert msgspec.json.decode(answer.body, type=HadCalls).calls == ["CAcut", "CAold", "CAnew"], "each once"
     await rig.end()

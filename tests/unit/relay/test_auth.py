@@ -230,6 +230,12 @@ def test_auth_relays_whose_clocks_are_a_minute_apart_take_each_others_proofs(ske
     assert not used.use(proof, NOW + skew + auth.PEER_VALID_SECONDS), "not twice while it is valid"
 
 
+def test_auth_proofs_of_166_requests_a_second_are_remembered_for_as_long_as_they_are_valid():
+    used = auth.SeenProofs()
+    assert all(used.use(f"{number}", NOW + number / 166) for number in range(166 * 400))
+    assert len(used) <= 30_000
+
+
 def test_auth_a_stream_token_is_no_peer_header():
     proof = auth.proof_of(KEY, b"voiceassist-stream", f"POST\n/x\n{int(NOW)}")
     assert not auth.verify_peer([KEY], f"{int(NOW)}.{proof}", "POST", "/x", NOW)

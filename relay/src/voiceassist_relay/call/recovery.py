@@ -104,6 +104,7 @@ class StreamCallbacks:
         self._status, self._peers, self._starts, self._suspect = status, peers, starts, suspect
         self._known: OrderedDict[str, None] = OrderedDict()
         self._slots = asyncio.Semaphore(AT_ONCE)
+        self._cut: set[StreamEvent] = set()
 
     def accept(self, event: StreamEvent, idempotency_token: str) -> bool:
         """Takes a verified callback; False when there is too much to do. One that was seen here before changes nothing."""
@@ -123,9 +124,12 @@ class StreamCallbacks:
     def cut(self, call_sid: str, stream_name: str) -> bool:
         """This relay lost the socket of a live stream that nobody had asked to end; False when there is too much to do."""
         account = self._deps.current().config.twilio.account_sid
-        return self._deps.background.spawn(
-            "stream cut", self._handle(StreamEvent(account, call_sid, stream_name, CUT_EVENT, "", self._deps.now()))
-        )
+        event = StreamEvent(account, call_sid, stream_name, CUT_EVENT, "", self._deps.now())
+        return self._deps.background.spawn("stream cut", self._after_cut(event))
+
+    def awaited(self) -> list[str]:
+        """The SIDs of the calls whose streams were cut here, and whose next ones this relay sees to still."""
+        return list(dict.fromkeys(event.call_sid for event in self._cut))
 
     async def owner_gone(self, call_sid: str, owner: str, since: float) -> Awaited | None:
         """The relay `owner` (host:port) had this call, and is no more since then (epoch seconds): it is started again. Returns the stream
@@ -152,17 +156,34 @@ class StreamCallbacks:
             return did_not_come(found, generation, call_sid=call_sid, now=self._deps.now())
 
         try:
-            before, document = await self._documents.settle(call_sid, decide, lambda wanted: wanted)
-            if before is None or document is None:
-                return _awaited(before) if before is not None else None
-            await self._streams.stop_quietly(call_sid, before.stream_name)
-            await self._restart(call_sid, document)
+            seen = await self._documents.read(call_sid)
+            if seen is None or decide(seen.document) is None:
+                return _awaited(seen.document) if seen is not None else None  # it need not wait until others have been asked for
+            async with self._slots:
+                before, document = await self._documents.settle(call_sid, decide, lambda wanted: wanted)
+                if before is None or document is None:
+                    return _awaited(before) if before is not None else None
+                await self._streams.stop_quietly(call_sid, before.stream_name)
+                await self._restart(call_sid, document)
         except UnknownCallState:
             return None
         except (TwilioError, RequestRefused) as error:
             log.error("call of a relay that is gone not started again", call=call_hash(call_sid), error=str(error))
             return Awaited(generation, self._deps.now())
         return _awaited(document)
+
+    async def _after_cut(self, event: StreamEvent) -> None:
+        """While this is under way, other relays are told of the call: they go on with it if this one is gone."""
+        self._cut.add(event)
+        ends = False
+        try:
+            await self._handle(event)
+        except asyncio.CancelledError:
+            ends = True  # the whole relay does, and may be asked once more
+            raise
+        finally:
+            if not ends:
+                self._cut.discard(event)
 
     async def _handle(self, event: StreamEvent) -> None:
         try:
@@ -186,8 +207,9 @@ class StreamCallbacks:
                 log.info("stream died", call=hashed, stream_event=event.event, error=event.error[:20], state=seen.document.state.value)
                 if await self._wait(event, seen.document):
                     continue  # the Document may say something else by now
-            if await self._carry_out(event, seen, decision):
-                return decision.document if isinstance(decision, Restart) else None
+            done, again = await self._carry_out(event, seen, decision)
+            if done:
+                return again
         log.error("callback given up", call=hashed)
         return None
 
@@ -224,8 +246,9 @@ class StreamCallbacks:
             return True
         return False
 
-    async def _carry_out(self, event: StreamEvent, seen: Seen, decision: Ignore | Restart | TellAgent) -> bool:
-        """Writes what was decided and acts on it; False if it is to be decided anew: the Document has changed, or may have."""
+    async def _carry_out(self, event: StreamEvent, seen: Seen, decision: Ignore | Restart | TellAgent) -> tuple[bool, CallDocument | None]:
+        """Writes what was decided and acts on it; False if it is to be decided anew: the Document has changed, or may have. With the
+        Document by which another stream was asked for, if one was."""
         owner_gone = event.event == GONE_EVENT
         async with self._slots:
             goes_on = await self._streams.in_progress(event.call_sid)
@@ -233,14 +256,19 @@ class StreamCallbacks:
             asked = await self._peers.has(event.call_sid, seen.document)
             if asked is Asked.DONE and in_gap(seen.document):
                 await asyncio.sleep(self._deps.timing.gap_seconds)  # its relay has stopped it to make room for the next one
-                return False  # should that relay die in the gap, no other callback comes
+                return False, None  # should that relay die in the gap, no other callback comes
             if asked is Asked.GONE:
                 self._suspect(seen.document.owner)
             owner_gone = asked in {Asked.GONE, Asked.UNKNOWN}  # that stream is over, wherever it was: who cannot be asked does not have it
             decision = self._decide(event, seen, owner_gone=owner_gone)
         if isinstance(decision, Restart) and goes_on:
             async with self._slots:
-                return await self._start_again(event.call_sid, seen, decision.document, owner_gone=owner_gone)
+                done = await self._start_again(event.call_sid, seen, decision.document, owner_gone=owner_gone)
+            return done, decision.document if done else None
+        return await self._end(event, seen, decision, goes_on), None
+
+    async def _end(self, event: StreamEvent, seen: Seen, decision: Ignore | Restart | TellAgent, goes_on: bool) -> bool:
+        """Where no other stream is asked for."""
         was_live = seen.document.state is not CallState.STARTING
         match decision:
             case Restart(gone=gone):
@@ -271,16 +299,18 @@ class StreamCallbacks:
         return True
 
     async def _until_it_comes(self, call_sid: str, awaited: Awaited) -> None:
-        """Asks for further streams while none has come anywhere: where many sockets are cut at once, the ingress controller is away, and
-        neither the next stream nor Twilio's word of its failure gets in."""
-        wait = self._deps.timing.came_seconds[0]
-        for patience in (*self._deps.timing.came_seconds[1:], 0.0):
+        """Asks for further streams while none has come anywhere, and tells the agent in the end: where many sockets are cut at once, the
+        ingress controller is away, and neither the next stream nor Twilio's word of its failure gets in."""
+        first, *others = self._deps.timing.came_seconds
+        wait, last = first, (others or [first])[-1]
+        for patience in (*others, last):
             await asyncio.sleep(wait)
-            async with self._slots:
-                further = await self.not_there_yet(call_sid, awaited.generation)
+            further = await self.not_there_yet(call_sid, awaited.generation)
             if further is None:
                 return
             awaited, wait = further, max(patience / 2, patience - max(0.0, self._deps.now() - further.asked_at))
+        await asyncio.sleep(wait)
+        await self._starts.never_came(call_sid, awaited.generation)
 
     async def _restart(self, call_sid: str, document: CallDocument) -> None:
         try:

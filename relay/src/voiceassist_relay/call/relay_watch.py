@@ -29,7 +29,8 @@ log = structlog.get_logger("voiceassist.relays")
 
 
 class HadCalls(msgspec.Struct):
-    """What a relay answers: which process it is (another one at its address has other calls), and its calls, newest first."""
+    """What a relay answers: which process it is (another one at its address has other calls), and its calls: first those whose streams
+    were cut there and whose next ones it awaits, then those that it has, newest first."""
 
     process: str
     calls: list[str]
@@ -55,6 +56,9 @@ class Recovery(Protocol):
 
     async def not_there_yet(self, call_sid: str, generation: int) -> Awaited | None:
         """Asks for another stream if this generation's is at no relay yet, and nobody else has asked for one."""
+
+    def awaited(self) -> list[str]:
+        """The SIDs of the calls whose streams were cut here, and whose next ones this relay awaits."""
 
 
 class RelayWatch:
@@ -134,7 +138,8 @@ class RelayWatch:
         async def calls(request: Request) -> Response:
             if not is_relay(self._deps, request):
                 return error_answer(403, "no_proof", "no valid proof of a relay of this installation")
-            answer = HadCalls(self._process, self._deps.calls.here())
+            named = dict.fromkeys([*self._recovery.awaited(), *self._deps.calls.here()])
+            answer = HadCalls(self._process, list(named))
             return Response(msgspec.json.encode(answer), media_type="application/json")
 
         router.add_api_route(CALLS_PATH, calls, methods=["GET"], include_in_schema=False, response_model=None)

@@ -21,7 +21,7 @@ from voiceassist_crds.names import suggestions_map, sync_stream
 from ..call_quota import Place
 from ..errors import RequestRefused, TwilioError, TwilioRefused, TwilioUnclear, UnknownCallState
 from ..logs import call_hash
-from ..sync.agent_status import AgentStatus, never_came
+from ..sync.agent_status import CALL_ENDED, AgentStatus, never_came
 from ..sync.call_documents import CONFLICTS, CallDocuments, contended
 from ..sync.document_rules import (
     AlreadyRunning,
@@ -333,10 +333,10 @@ class StreamStarter:
         """Long after a stream was created: unless it came to this relay, somebody has to look whether it came anywhere. That a call was
         here says nothing of its later streams."""
         if generation > 1 or not self._deps.calls.had(call_sid):
-            self._later("look for stream", self._never_came(call_sid, generation))
+            self._later("look for stream", self.never_came(call_sid, generation))
 
-    async def _never_came(self, call_sid: str, generation: int) -> None:
-        """Tells the agent of a stream that is `starting` still: no relay saw it, and no callback told its end."""
+    async def never_came(self, call_sid: str, generation: int) -> None:
+        """Tells the agent of a stream that is `starting` still: no relay saw it, and no callback told its end. Raises nothing."""
 
         def decide(found: CallDocument | None) -> CallDocument | None:
             return None if found is None else create_failed(found, generation=generation)
@@ -347,6 +347,9 @@ class StreamStarter:
             log.warning("a start is not looked after", call=call_hash(call_sid), generation=generation, error=type(error).__name__)
             return
         if lost is None:
+            return
+        if not await self._streams.in_progress(call_sid):
+            await self._status.tell(call_sid, lost, CALL_ENDED)
             return
         refusal = self._deps.calls.refusal(call_sid)
         report = self._deps.public_address.report(self._deps.monotonic())
