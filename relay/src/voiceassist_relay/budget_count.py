@@ -27,6 +27,8 @@ AUDIO_INPUT: Final = 2
 _MOST_MODELS: Final = 16
 _OTHERS: Final = ""
 _LATEST: Final = 8
+_LITTLE: Final = 0.2
+"""The share of a budget below which a response of which nothing is known yet is asked for alone."""
 
 
 class Level(IntEnum):
@@ -145,6 +147,8 @@ class BudgetCount:
         unheard = any(span.others is None for span, _ in self._bounds(budget))
         if unheard and now - self._began < PATIENCE_SECONDS:
             return False
+        if under_way and not self._latest and not self._month.untold and self._is_little_left(budget):
+            return False  # the first one alone: it shows what one takes
         return self._left(budget) - self._coming - under_way * self._one() > 0
 
     def may_ask_early(self, now: float) -> bool:
@@ -174,6 +178,9 @@ class BudgetCount:
     def _left(self, budget: Budget) -> float:
         """What is left of the budget of which least is, by what everybody spent."""
         return min(most - self._own(span) - (span.others or 0.0) for span, most in self._bounds(budget))
+
+    def _is_little_left(self, budget: Budget) -> bool:
+        return any(most - self._own(span) - (span.others or 0.0) < _LITTLE * most for span, most in self._bounds(budget))
 
     def _own(self, span: _Span) -> float:
         return sum(self._cost(model, tokens) for model, tokens in span.tokens.items())

@@ -88,6 +88,24 @@ def test_budget_count_responses_under_way_count_as_the_dearest_of_the_latest() -
     assert report is not None and report.expected == 300
 
 
+def test_budget_count_where_little_is_left_the_first_response_shows_what_one_takes() -> None:
+    day = counting(500)
+    told(day, 100)
+    assert day.may_ask(9, NOON), "much is left: nobody waits"
+    told(day, 450)
+    assert (day.may_ask(0, NOON), day.may_ask(1, NOON)) == (True, False)
+    silent = counting(500)
+    told(silent, 450)
+    silent.untold(NOON)
+    assert silent.may_ask(9, NOON), "a server that tells nothing holds nobody up"
+    day.spent("m", (10, 0, 0, 0, 0, 0), NOON, response=True)
+    assert (day.may_ask(3, NOON), day.may_ask(4, NOON)) == (True, False)
+    month = monthly(10_000, perDay=500)
+    told(month, 0)
+    told_of_month(month, 9000, NOON)
+    assert not month.may_ask(1, NOON), "of either budget"
+
+
 def test_budget_count_what_others_spent_counts_and_stands_until_it_is_said_anew() -> None:
     day = counting(100)
     told(day, 99)
