@@ -51,7 +51,8 @@ def main() -> int:
         options = ["--cov", "--cov-config=pyproject.toml", "--cov-report=", "-q", "-n", "2", "--dist", "loadfile"]
         command = [sys.executable, "-m", "pytest", *(f"tests/{tier}" for tier in tiers), *options]
         code = subprocess.run(command, cwd=ROOT, env=environment, check=False, stdout=sys.stderr).returncode
-        subprocess.run([sys.executable, "-m", "coverage", "combine", "-q", "--append"], cwd=ROOT, env=environment, check=False)
+        if list(Path(folder).glob("data.*")):  # of processes that ended after pytest had joined the others' data
+            subprocess.run([sys.executable, "-m", "coverage", "combine", "-q", "--append"], cwd=ROOT, env=environment, check=False)
         report = Path(folder) / "report.json"
         made = [sys.executable, "-m", "coverage", "json", "-q", "-o", str(report)]
         if subprocess.run(made, cwd=ROOT, env=environment, check=False).returncode:
