@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 
@@ -57,7 +58,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
     """A cluster with two nodes, DNS, an ingress controller and our images, of IPv4 and IPv6, for the whole session."""
     terminal = request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled
-    with Lab(families=(IPV4, IPV6)) as cluster:
+    with Lab(families=(IPV4, IPV6), own_disks=bool(os.environ.get("VOICEASSIST_FAULTS"))) as cluster:
         with terminal():
             cluster.up(nodes=2)
             cluster.load(*[image_archive(recipe) for recipe in all_images()])

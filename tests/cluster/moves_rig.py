@@ -51,6 +51,7 @@ def sandbox_with(lab: Lab, namespace: str, node: str, recordings: Sequence[Path]
         if one["kind"] == "Deployment":
             pod = one["spec"]["template"]["spec"]
             container = pod["containers"][0]
+            container["resources"]["limits"]["memory"] = "2Gi"  # recordings of minutes, and what was heard of them
             container["resources"]["requests"]["cpu"] = "600m"  # a share of the machine, which other work has too
             container["readinessProbe"] |= {"timeoutSeconds": 10, "failureThreshold": 30}
             pod["nodeSelector"] = {"kubernetes.io/hostname": node}
@@ -181,14 +182,22 @@ def served_first(lab: Lab) -> Iterator[None]:
             path.write_text(share)
 
 
-def kill(pod: dict[str, Any]) -> None:
-    """SIGKILL to every process of a pod's relay container."""
-    uid = pod["metadata"]["uid"]
+def relay_processes(pod: dict[str, Any]) -> list[int]:
+    """The processes of a pod's own container, of the operator's too."""
+    uid, found = pod["metadata"]["uid"], []
     for entry in Path("/proc").iterdir():
         with suppress(OSError):
             of_the_pod = entry.name.isdigit() and f"pod{uid}" in (entry / "cgroup").read_text()
             if of_the_pod and b"voiceassist" in (entry / "cmdline").read_bytes():
-                os.kill(int(entry.name), signal.SIGKILL)
+                found.append(int(entry.name))
+    return found
+
+
+def kill(pod: dict[str, Any]) -> None:
+    """SIGKILL to every process of a pod's relay container."""
+    for process in relay_processes(pod):
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
 
 
 async def until(what: str, look: Callable[[], Any], seconds: float = 180.0) -> Any:

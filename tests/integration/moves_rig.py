@@ -120,6 +120,44 @@ def _stretches(heard: Sequence[bytes], track: Sequence[bytes], places: Mapping[b
     return [*found, Heard(first, at, filled)]
 
 
+async def heard_by(
+    stage: Stage,
+    recordings: Sequence[Path],
+    sessions: Sequence[Mapping[str, Any]],
+    *,
+    gaps: Collection[Path] = (),
+    tracks: Collection[str] = tuple(TRACKS.values()),
+) -> dict[tuple[str, str], list[Heard]]:
+    """What the sessions heard of each recording's tracks, by the recording's name and the track, in order. In recordings of `gaps` a session
+    may have missed some frames in between. Every session heard one of these recordings, and each was heard."""
+    heard = []
+    for one in sessions:
+        audio = await stage.get_bytes(f"{stage.model_url}/_sim/sessions/{one['id']}/audio")
+        assert hashlib.sha256(audio).hexdigest() == one["sha256"]
+        heard.append((TRACKS[one["kind"]], _frames(audio)))
+    result: dict[tuple[str, str], list[Heard]] = {}
+    taken: set[int] = set()
+    for recording in recordings:
+        call = load_call(recording)
+        for track, audio in (("customer", call.customer), ("agent", call.agent or b"")):
+            if track not in tracks:
+                continue
+            frames = _frames(audio)
+            counts = Counter(frames)
+            places = {frame: index for index, frame in enumerate(frames) if counts[frame] == 1}
+            found = {
+                index: pieces
+                for index, (name, own) in enumerate(heard)
+                if name == track and index not in taken and (pieces := _stretches(own, frames, places, recording in gaps))
+            }
+            taken |= found.keys()
+            stretches = sorted((one for pieces in found.values() for one in pieces), key=lambda one: (one.first, one.end))
+            assert stretches, f"{recording.name}: nobody heard the {track}"
+            result[recording.name, track] = stretches
+    assert len(taken) == len(heard), "sessions that heard no call of these"
+    return result
+
+
 async def accounted(
     stage: Stage,
     recordings: Sequence[Path],
@@ -135,40 +173,18 @@ async def accounted(
     by recording and track, which are allowed then; of calls that were `paused` some may be missing in any case. `calls`: the hashes of
     these calls, where the relays have had others.
     """
-    heard = []
-    for one in sessions:
-        audio = await stage.get_bytes(f"{stage.model_url}/_sim/sessions/{one['id']}/audio")
-        assert hashlib.sha256(audio).hexdigest() == one["sha256"]
-        heard.append((TRACKS[one["kind"]], _frames(audio)))
     again: Counter[str] = Counter()
-    taken: set[int] = set()
-    for recording in recordings:
-        call = load_call(recording)
-        gaps = missing is not None or recording in paused
-        for track, audio in (("customer", call.customer), ("agent", call.agent or b"")):
-            if track not in tracks:
-                continue
-            frames = _frames(audio)
-            counts = Counter(frames)
-            places = {frame: index for index, frame in enumerate(frames) if counts[frame] == 1}
-            found = {
-                index: pieces
-                for index, (name, own) in enumerate(heard)
-                if name == track and index not in taken and (pieces := _stretches(own, frames, places, gaps))
-            }
-            taken |= found.keys()
-            stretches = sorted((one for pieces in found.values() for one in pieces), key=lambda one: (one.first, one.end))
-            assert stretches, f"{recording.name}: nobody heard the {track}"
-            end = stretches[0].first
-            for one in stretches:
-                if gaps and one.first > end:
-                    if missing is not None:
-                        missing[recording.name, track] += one.first - end
-                    end = one.first
-                assert one.first <= end, f"{recording.name}, {track}: frames {end} to {one.first} were heard by nobody: {stretches}"
-                again[track] += end - one.first
-                end = max(end, one.end)
-    assert len(taken) == len(heard), "sessions that heard no call of these"
+    gaps = recordings if missing is not None else paused
+    for (name, track), stretches in (await heard_by(stage, recordings, sessions, gaps=gaps, tracks=tracks)).items():
+        end = stretches[0].first
+        for one in stretches:
+            if name in {path.name for path in gaps} and one.first > end:
+                if missing is not None:
+                    missing[name, track] += one.first - end
+                end = one.first
+            assert one.first <= end, f"{name}, {track}: frames {end} to {one.first} were heard by nobody: {stretches}"
+            again[track] += end - one.first
+            end = max(end, one.end)
     told = replayed(stage, calls)
     found = {track: again[track] for track in TRACKS.values()}
     assert found == told or (missing is not None and all(told[track] <= found[track] for track in told)), (

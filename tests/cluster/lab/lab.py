@@ -17,10 +17,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from cluster.lab.addresses import API_PORT, IPV4, Families, Family
+from cluster.lab.addresses import API_PORT, INGRESS_DOMAIN, IPV4, Families, Family
 from cluster.lab.archives import CHUNK, join
 from cluster.lab.cache import ensure
-from cluster.lab.certificates import client_kubeconfig
+from cluster.lab.certificates import Pair, client_kubeconfig
 from cluster.lab.control_plane import ControlPlane, Programs
 from cluster.lab.enclosure import GOGC, Daemon, Enclosure, reap
 from cluster.lab.errors import CommandError, LabError
@@ -75,8 +75,9 @@ class Lab:
     It ends with the process that made it, however that ends, unless it was made to stay (`keep`).
     """
 
-    def __init__(self, *, keep: bool = False, families: Families = (IPV4,)) -> None:
-        self._keep = keep
+    def __init__(self, *, keep: bool = False, families: Families = (IPV4,), own_disks: bool = False) -> None:
+        """`own_disks`: what the kubelet of a node stores is on a file system of its own, in memory, which can be filled up."""
+        self._keep, self._own_disks = keep, own_disks
         self.families = families
         self._enclosure: Enclosure | None = None
         self._control_plane: ControlPlane | None = None
@@ -176,6 +177,8 @@ class Lab:
         self.nodes.append(node)
         if _available_memory() > IMAGES_IN_MEMORY:
             subprocess.run(self.enclosure.inside(["mount", "-t", "tmpfs", "tmpfs", node.images]), check=True)
+        if self._own_disks:
+            subprocess.run(self.enclosure.inside(["mount", "-t", "tmpfs", "tmpfs", node.disk]), check=True)
         for family, address in zip(self.families, node.addresses, strict=True):
             if address != family.api_server:
                 self.run(["ip", "address", "add", f"{address}/{family.node_bits}", "dev", "lab0", *_AT_ONCE[family.version]])
@@ -340,10 +343,10 @@ class Lab:
         text = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
         self.kubectl("apply", *(["-n", namespace] if namespace else []), "-f", "-", stdin=text)
 
-    def load(self, *archives: Path) -> None:
-        """Import image archives into every node. Raises CommandError."""
+    def load(self, *archives: Path, into: Sequence[Node] = ()) -> None:
+        """Import image archives into every node, or into these. Raises CommandError."""
         with self._timed(f"load {len(archives)} image(s)"), ThreadPoolExecutor() as pool:
-            list(pool.map(lambda node: self._load(node, *archives), self.nodes))
+            list(pool.map(lambda node: self._load(node, *archives), into or self.nodes))
 
     def _load(self, node: Node, *archives: Path) -> None:
         argv = self.enclosure.inside(node.ctr("images", "import", "-"))
@@ -385,6 +388,10 @@ class Lab:
         """The port of this machine's 127.0.0.1 that leads to the ingress controller's TLS entry point."""
         return self.forward(self.first.ingress, 443)
 
+    def another_ingress_certificate(self) -> Pair:
+        """A certificate of its own for every name below voiceassist.test, signed by the authority."""
+        return self._plane.authority.issue("ingress-another", f"*.{INGRESS_DOMAIN}", INGRESS_DOMAIN)
+
     def outside_kubeconfig(self, user: str = "admin", *groups: str) -> Path:
         """A kubeconfig for programs that run outside of the cluster's network, such as a test itself; `groups`: at most one."""
         if len(groups) > 1:
@@ -407,6 +414,7 @@ class Lab:
         """Copy the logs of the cluster's programs and pods, and the audit log, to a folder that outlives it."""
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        for source in (self.folder / "log", self.folder / "audit", *self.folder.glob("node*/pod-logs")):
+        seen = Path(f"/proc/{self.enclosure.holder}/root{self.folder}")  # with the cluster's own mounts
+        for source in (seen / "log", seen / "audit", *seen.glob("node*/disk/pod-logs")):
             if source.is_dir():
-                shutil.copytree(source, folder / source.relative_to(self.folder), ignore_dangling_symlinks=True)
+                shutil.copytree(source, folder / source.relative_to(seen), ignore_dangling_symlinks=True)

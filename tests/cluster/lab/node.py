@@ -23,6 +23,7 @@ class Node:
         self.folder = enclosure.folder / self.name
         self.socket = self.folder / "containerd.sock"
         self.images = self.folder / "containerd"  # containerd's own storage
+        self.disk = self.folder / "disk"  # the kubelet's storage: pods' volumes and logs
         self._index = index
         self._cgroup = f"{enclosure.cgroup}-{self.name}"
         self._write_cni(families)
@@ -57,9 +58,10 @@ class Node:
             "containerRuntimeEndpoint": f"unix://{self.socket}",
             "imageGCHighThresholdPercent": 100,
             "evictionHard": {"nodefs.available": "1%", "imagefs.available": "1%", "memory.available": "100Mi"},
+            "evictionPressureTransitionPeriod": "10s",  # else 5 min, in which a node that was full takes no pod
             "maxPods": 200,
             "volumePluginDir": str(self.folder / "volume-plugins"),
-            "podLogsDir": str(self.folder / "pod-logs"),
+            "podLogsDir": str(self.disk / "pod-logs"),
         }
         argv = (
             "--kubeconfig",
@@ -69,7 +71,7 @@ class Node:
             "--node-ip",
             ",".join(self.addresses),
             "--root-dir",
-            self.folder / "kubelet",
+            self.disk / "kubelet",
         )
         config = self.folder / "kubelet.json"
         config.write_text(json.dumps(kubelet_config))
@@ -78,6 +80,7 @@ class Node:
 
     def _write_cni(self, families: Families) -> None:
         self.images.mkdir(parents=True)
+        self.disk.mkdir()
         (self.folder / "cni").mkdir()
         addresses_of_pods = {
             "type": "host-local",
