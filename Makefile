@@ -10,7 +10,7 @@ PACKAGES := $(addprefix voiceassist_,$(DISTRIBUTIONS))
 
 LINTS := lint-style lint-types lint-layers lint-dependencies lint-generated lint-shell lint-long
 
-.PHONY: help setup demo plugin test test-fast coverage lint $(LINTS) format generate bench bench-operator soak fuzz \
+.PHONY: help setup demo plugin test test-fast coverage lint $(LINTS) format generate bench bench-operator soak fuzz faults \
 	lock version images release clean
 
 help: ## this list
@@ -43,6 +43,10 @@ bench-operator: setup ## what the operator costs, beside a bare one (OBJECTS=100
 
 fuzz: setup ## what the relay reads from others, with new seeds for MINUTES=5; findings go to tests/fuzz_corpus
 	@$(BIN)/python tools/fuzz.py --minutes $(or $(MINUTES),5) $(ARGS)
+
+# CALLS=20: fewer, on a machine that cannot carry fifty in real time
+faults: setup ## what roll-outs, drains, kills, full disks, wrong clocks and lost nodes cost fifty calls on a cluster: a table (root, Linux)
+	@VOICEASSIST_FAULTS=1 VOICEASSIST_FAULTS_CALLS=$(or $(CALLS),50) $(BIN)/python -m pytest -q -s tests/cluster/test_faults.py $(ARGS)
 
 soak: setup ## calls come and go for MINUTES=30; memory, tasks and sockets must end where they began
 	@$(BIN)/python tools/soak.py --minutes $(or $(MINUTES),30) $(ARGS)

@@ -22,6 +22,11 @@ from support.eventually import eventually
 from support.load import slowdown
 
 LIVE_SECONDS = 120.0
+QUIET = (40.0, 130.0)
+"""Where in a quiet call's recording nobody speaks: from when, and for how long."""
+WITHOUT_FRAMES = (43.0, 165.0)
+"""From when until when Twilio sends none."""
+QUIET_CALL_SECONDS = 300.0
 HEADS = (
     "what was done",
     "calls: all / hit / ended",
@@ -95,6 +100,7 @@ class FaultScene(Scene):
         """Begins the calls; what is done to them is added to `rows`."""
         self.rows_done, self.spare = rows, spare
         self.also: list[Call] = []
+        self.quiet: list[tuple[Call, Path, Row]] = []
         self._marks: list[tuple[Row, dict[str, int], dict[str, int]]] = []
         await asyncio.to_thread(self.cluster.pods)
         await self.begin()
@@ -135,31 +141,73 @@ class FaultScene(Scene):
         assert not away(), row.what
         assert row.bound is None or row.worst < row.bound * slowdown(), row
 
-    async def last(self, quiet: Sequence[Path] = ()) -> None:
-        """Hangs up, and fills in what only then is known. `quiet`: recordings of which frames may be missing."""
+    async def quiet_call(self, recording: Path, *, paused: bool) -> None:
+        """A call of five minutes, beside all else, without frames for two minutes; its agent pauses it then, or does not."""
+        row = Row(f"five minutes of a call{', paused in between' if paused else ''}, two without frames", None, 1, time.time())
+        call = await self.cluster.start(recording, {"silent_gaps": False})
+        self.quiet.append((call, recording, row))
+        await eventually(lambda: self._playing(call), what="a quiet call is heard")
+
+        async def is_at(seconds: float) -> None:
+            await asyncio.sleep(max(0.0, self._playing(call) + seconds - time.time()))
+
+        async def act(action: str) -> None:
+            if paused:
+                status, answer = await self.cluster.agents.act(action, call)
+                assert (status, answer["confirmed"]) == (200, True), answer
+
+        begin, end = WITHOUT_FRAMES
+        await is_at(begin)
+        await act("pause")
+        await self.cluster.put_faults(call, silent_gaps=True)
+        await is_at(end)
+        before = len(self.watch.items(call))
+        await self.cluster.put_faults(call, silent_gaps=False)
+        await act("resume")
+        await eventually(lambda: len(self.watch.items(call)) > before, seconds=60, what="a suggestion after the silence")
+        await is_at(QUIET_CALL_SECONDS)
+        row.over, row.load = time.time(), os.getloadavg()[0]
+        [state] = await states(self.stage, [call])
+        row.ended, row.told = (
+            int(state != "live"),
+            int({one["data"]["state"] for one in self.status(call)} > {"starting", "live", "paused"}),
+        )
+
+    def _playing(self, call: Call) -> float:
+        """When (epoch seconds) the call's recording began; 0: it has not."""
+        own = (one for one in self.watch.events if one["type"] == "call" and one["callSid"] == call["callSid"])
+        return next((float(one["at"]) for one in own if one["event"] == "playing"), 0.0)
+
+    async def last(self) -> None:
+        """Hangs up, and fills in what only then is known."""
         asked = await self.asked()
-        for call, questions, recording in zip(self.calls, asked, self.recordings, strict=True):
+        for call, questions in zip(self.calls, asked, strict=True):
             counts = [counts[call["callSid"]] for _, counts, _ in self._marks] + [len(self.watch.items(call))]
             ends = [sum(len(item["question"].split(" / ")) for item in self.watch.items(call)[:count]) for count in counts]
             for (row, _, _), begin, end in zip(self._marks, ends[:-1], ends[1:], strict=True):
                 row.doubled += sum(one == other for one, other in pairwise(questions[max(0, begin - 1) : end]))
-                if recording not in quiet:
-                    row.unanswered += unanswered(questions[:end]) - unanswered(questions[:begin])
-        await hang_up(self.stage, self.calls)
+                row.unanswered += unanswered(questions[:end]) - unanswered(questions[:begin])
+        await hang_up(self.stage, [*self.calls, *(call for call, _, _ in self.quiet)])
         await until("the relays' last words", lambda: self.cluster.has_told_all(self.calls))
         heard = [one for one in await sessions(self.stage) if one["id"] not in self.before]
-        all_recordings = [*self.recordings, *([self.spare] if self.also else [])]
+        all_recordings = [*self.recordings, *([self.spare] if self.also else []), *(recording for _, recording, _ in self.quiet)]
         found = await heard_by(self.stage, all_recordings, heard, gaps=all_recordings, tracks=("customer",))
-        playing = {one["callSid"]: one["at"] for one in self.watch.events if one["type"] == "call" and one["event"] == "playing"}
         for call, recording in zip(self.calls, self.recordings, strict=True):
+            began = self._playing(call)
             stretches = found[recording.name, "customer"]
             end = stretches[0].first
             for one in stretches:
-                if one.first > end and recording not in quiet:
-                    self._at(playing[call["callSid"]] + end / 50).missing[recording.name] += one.first - end
-                elif one.first < end:
-                    self._at(playing[call["callSid"]] + min(end, one.end) / 50).again += min(end, one.end) - one.first
+                if one.first > end:
+                    self._at(began + end / 50).missing[recording.name] += one.first - end
+                else:
+                    self._at(began + min(end, one.end) / 50).again += min(end, one.end) - one.first
                 end = max(end, one.end)
+        for _, recording, row in self.quiet:
+            heard_frames = {frame for one in found[recording.name, "customer"] for frame in range(one.first, one.end)}
+            wanted = {*range(min(heard_frames), int(QUIET[0] * 50)), *range(int(sum(QUIET) * 50), max(heard_frames))}
+            row.missing[recording.name] = len(wanted - heard_frames)
+            row.again = sum(one.end - one.first for one in found[recording.name, "customer"]) - len(heard_frames)
+            self.rows_done.append(row)
 
     def _at(self, moment: float) -> Row:
         """The row in which a moment lies."""
@@ -168,7 +216,7 @@ class FaultScene(Scene):
 
     def check(self) -> None:
         """What is promised, of each row of this act."""
-        for row, _, _ in self._marks:
+        for row in [*(row for row, _, _ in self._marks), *(row for _, _, row in self.quiet)]:
             assert (row.ended, row.doubled) == (0, 0), row
             if row.bound is None:
                 assert (row.missing.total(), row.told) == (0, 0), row

@@ -44,6 +44,20 @@ def customer_on_a_line(folder: Path, seconds: float, call: int) -> Path:
     return path
 
 
+def with_a_silence(path: Path, begin: float, seconds: float) -> Path:
+    """The same recording with a quiet line of so many seconds put in at `begin` (seconds), in a file of its own."""
+    with wave.open(str(path)) as source:
+        spoken = np.frombuffer(source.readframes(source.getnframes()), dtype="<i2")
+    quiet = (np.random.default_rng(len(str(path))).integers(-4, 4, int(seconds * 8000)) * 8 + 4).astype("<i2")
+    at, made = int(begin * 50) * 160, path.with_name(f"quiet-{path.name}")
+    with wave.open(str(made), "wb") as target:
+        target.setnchannels(1)
+        target.setsampwidth(2)
+        target.setframerate(8000)
+        target.writeframes(np.concatenate([spoken[:at], quiet, spoken[at:]]).tobytes())
+    return made
+
+
 def sandbox_with(lab: Lab, namespace: str, node: str, recordings: Sequence[Path]) -> Sandbox:
     """The stand-ins, on one node, and these recordings in them."""
     objects = sandbox_objects(lab.authority.read_text(), lab.first, host_of(namespace))
@@ -93,14 +107,21 @@ class ClusterStage:
         async with self.http.request(method, url, json=body) as answer:
             return answer.status, await answer.json(content_type=None)
 
-    async def start(self, recording: Path) -> Call:
-        """A call that an agent has taken, with assist; it goes on until somebody hangs up."""
+    async def start(self, recording: Path, faults: dict[str, Any] | None = None) -> Call:
+        """A call that an agent has taken, with assist; it goes on until somebody hangs up. `faults`: of its streams."""
         wanted = {"recording": f"{CALLS_FOLDER}/{recording.name}", "hangUp": None}
         status, call = await self.send("POST", f"{self.twilio_url}/_sim/calls", wanted)
         assert status == 201, call
+        if faults is not None:
+            await self.put_faults(call, **faults)
         status, answer = await self.agents.act("start", call)
         assert status == 200, answer
         return dict(call)
+
+    async def put_faults(self, call: Call, **faults: Any) -> None:
+        """Readings of a call's streams, from now on, if it was started with any."""
+        status, told = await self.send("PUT", f"{self.twilio_url}/_sim/calls/{call['callSid']}/stream-faults", faults)
+        assert status == 200, told
 
     def pods(self) -> list[dict[str, Any]]:
         """The relay pods that are there to stay; the logs of new ones are followed from now on."""

@@ -19,9 +19,9 @@ from typing import cast
 import pytest
 
 from cluster import faults
-from cluster.faults_rig import FaultScene, Row, table
+from cluster.faults_rig import QUIET, FaultScene, Row, table
 from cluster.lab import Lab
-from cluster.moves_rig import cluster_stage, customer_on_a_line, sandbox_with, served_first
+from cluster.moves_rig import cluster_stage, customer_on_a_line, sandbox_with, served_first, with_a_silence
 from cluster.scene import GOES, STAYS
 from cluster.standing import Json, Sandbox, put, released, tls_secret, voiceassist, wait_ready
 from integration.end_to_end_rig import Watch
@@ -33,8 +33,10 @@ SECONDS = 420.0
 """Of each recording: longer than an act takes on a busy machine."""
 Fault = Callable[[FaultScene], Awaitable[None]]
 ACTS: dict[str, tuple[Fault, ...]] = {
-    "parts": (faults.rotate_secrets, faults.kill_operator, faults.kill_api_server, faults.kill_dns),
-    "planned": (faults.roll_out, faults.scale_by_hand, faults.drain, faults.kill_kubelet),
+    "parts": (
+        *(faults.rotate_secrets, faults.kill_operator, faults.kill_api_server, faults.kill_dns),
+        *((faults.kill_kubelet, faults.roll_out, faults.scale_by_hand, faults.drain) if FAULTS else ()),
+    ),
     # A call whose streams die three times within a minute of their beginnings is given up: two for each act, or a move in between.
     "deaths": (faults.kill_relay, faults.kill_ingress),
     "resources": (faults.out_of_memory, faults.full_disk),
@@ -51,6 +53,7 @@ class Ground:
     place: Sandbox
     body: Json
     recordings: Sequence[Path]
+    quiet: Sequence[Path]
     folder: Path
     rows: list[Row]
 
@@ -59,7 +62,8 @@ class Ground:
 def ground(lab: Lab, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Ground]:
     folder = tmp_path_factory.mktemp("faults")
     with ThreadPoolExecutor(2) as pool:
-        recordings = list(pool.map(lambda number: customer_on_a_line(folder, SECONDS, number), range(CALLS + 1)))
+        recordings = list(pool.map(lambda number: customer_on_a_line(folder, SECONDS, number), range(CALLS + 3)))
+    quiet = [with_a_silence(recordings.pop(), *QUIET) for _ in range(2 if FAULTS else 0)]
     lab.kubectl("cordon", GOES)
     try:
         with (
@@ -68,14 +72,14 @@ def ground(lab: Lab, tmp_path_factory: pytest.TempPathFactory, request: pytest.F
             released(lab, home, watch__allNamespaces=True),
         ):
             lab.kubectl("uncordon", GOES)
-            place = sandbox_with(lab, namespace, STAYS, recordings)
+            place = sandbox_with(lab, namespace, STAYS, [*recordings, *quiet])
             lab.apply(tls_secret(lab), namespace=namespace)
             body = voiceassist(place, replicas=2, drainTimeoutSeconds=300)
             body["spec"]["audio"] = {"tracks": "Customer"}
             body["spec"]["relay"]["resources"]["requests"]["cpu"] = "200m"  # a share of the machine, which other work has too
             put(lab, body)
             wait_ready(lab, namespace)
-            made = Ground(lab, place, body, recordings, folder, [])
+            made = Ground(lab, place, body, recordings[: CALLS + 1], quiet, folder, [])
             with served_first(lab):
                 yield made
             for node in (STAYS, GOES):
@@ -98,21 +102,19 @@ async def _play(ground: Ground, act: str) -> None:
         scene = FaultScene(ground.lab, stage, watch, ground.body, ground.recordings[:-1])
         await scene.are_ready(2)
         await scene.first(ground.rows, ground.recordings[-1])
-        for fault in ACTS[act]:
-            await fault(scene)
+        quiet = ground.quiet if act == "parts" else ()
+        async with asyncio.TaskGroup() as group:
+            for number, recording in enumerate(quiet):
+                group.create_task(scene.quiet_call(recording, paused=bool(number)))
+            for fault in ACTS[act]:
+                await fault(scene)
         await scene.last()
         scene.check()
 
 
 @pytest.mark.timeout(600, func_only=True)
-def test_faults_in_parts_that_no_call_needs_cost_nothing(ground: Ground) -> None:
+def test_faults_that_are_planned_or_in_parts_that_no_call_needs_cost_nothing(ground: Ground) -> None:
     play(ground, "parts")
-
-
-@whole_set
-@pytest.mark.timeout(600, func_only=True)
-def test_faults_that_are_planned_cost_nothing(ground: Ground) -> None:
-    play(ground, "planned")
 
 
 @whole_set
