@@ -27,6 +27,15 @@ AWAY_SECONDS = 8.0
 SKEW_SECONDS = 60
 
 
+async def spread(scene: FaultScene) -> None:
+    """One relay on each node, before there are calls."""
+    await scene.are_ready(2)
+    if not on(GOES, await asyncio.to_thread(scene.cluster.ready)):
+        before = await asyncio.to_thread(scene.names)
+        await scene.change(podAnnotations={"roll-out": secrets.token_hex(4)})
+        await scene.are_ready(2, *before)
+
+
 # planned
 
 

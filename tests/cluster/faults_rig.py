@@ -20,6 +20,7 @@ from integration.faults_rig import hang_up, states
 from integration.moves_rig import heard_by, unanswered
 from support.eventually import eventually
 from support.load import slowdown
+from voiceassist_crds import names
 
 LIVE_SECONDS = 120.0
 QUIET = (40.0, 130.0)
@@ -125,21 +126,30 @@ class FaultScene(Scene):
 
     def _told(self, call: Call, row: Row) -> bool:
         """Whether the agent read anything but "live"."""
-        return any(one["data"]["state"] != "live" for one in self.status(call) if row.began <= one["at"] <= row.over)
+        return any(one["data"]["state"] != "live" for one in self.status(call) if row.began <= one["at"] <= (row.over or one["at"]))
 
     async def struck(self, row: Row, hit: Sequence[Call], since: dict[str, int], at: float) -> None:
         """Waits until these calls are live again, and notes after how long each was."""
         row.struck, row.hit = at, len(hit)
 
         def away() -> list[tuple[str, object]]:
-            return [(call["callSid"], self.watch.states(call)[-3:]) for call in hit if not back(self.watch, call, since[call["callSid"]])]
+            return [(call["callSid"], self.watch.states(call)[-3:]) for call in hit if not self._back(call, row, since[call["callSid"]])]
 
         with suppress(AssertionError):
             await eventually(lambda: not away(), seconds=LIVE_SECONDS, every=0.5)
-        row.back = sorted((back(self.watch, call, since[call["callSid"]]) or at + LIVE_SECONDS) - at for call in hit)
+        row.back = sorted(max(0.0, (self._back(call, row, since[call["callSid"]]) or at + LIVE_SECONDS) - at) for call in hit)
         row.ended = len(away())
         assert not away(), row.what
         assert row.bound is None or row.worst < row.bound * slowdown(), row
+
+    def _back(self, call: Call, row: Row, since: int) -> float | None:
+        """When (epoch seconds) the agent read that the call is live again; of one that was moved before that, and whose agent read nothing,
+        when the next relay had it."""
+        if (told := back(self.watch, call, since)) is not None or self._told(call, row):
+            return told
+        name = names.call_document(call["callSid"])
+        documents = (one for one in self.watch.events if one["type"] == "sync" and one["uniqueName"] == name and one.get("data"))
+        return next((float(one["at"]) for one in documents if one["data"]["generation"] > since and one["data"]["state"] == "live"), None)
 
     async def quiet_call(self, recording: Path, *, paused: bool) -> None:
         """A call of five minutes, beside all else, without frames for two minutes; its agent pauses it then, or does not."""

@@ -39,7 +39,7 @@ ACTS: dict[str, tuple[Fault, ...]] = {
     ),
     # A call whose streams die three times within a minute of their beginnings is given up: two for each act, or a move in between.
     "deaths": (faults.kill_relay, faults.kill_ingress),
-    "resources": (faults.out_of_memory, faults.full_disk),
+    "resources": (faults.out_of_memory, faults.roll_out, faults.full_disk),
     "clock": (faults.another_clock, faults.lose_node),
 }
 whole_set = pytest.mark.skipif(not FAULTS, reason="asked for by VOICEASSIST_FAULTS: see the file's beginning")
@@ -100,7 +100,7 @@ async def _play(ground: Ground, act: str) -> None:
         status, told = await stage.send("DELETE", f"{stage.model_url}/_sim/sessions")
         assert status == 200, told
         scene = FaultScene(ground.lab, stage, watch, ground.body, ground.recordings[:-1])
-        await scene.are_ready(2)
+        await faults.spread(scene)
         await scene.first(ground.rows, ground.recordings[-1])
         quiet = ground.quiet if act == "parts" else ()
         async with asyncio.TaskGroup() as group:
