@@ -191,6 +191,7 @@ class FaultScene(Scene):
     async def last(self) -> None:
         """Hangs up, and fills in what only then is known."""
         asked = await self.asked()
+        await asyncio.to_thread(self.cluster.pods)
         for call, questions in zip(self.calls, asked, strict=True):
             counts = [counts[call["callSid"]] for _, counts, _ in self._marks] + [len(self.watch.items(call))]
             ends = [sum(len(item["question"].split(" / ")) for item in self.watch.items(call)[:count]) for count in counts]
@@ -198,7 +199,7 @@ class FaultScene(Scene):
                 row.doubled += sum(one == other for one, other in pairwise(questions[max(0, begin - 1) : end]))
                 row.unanswered += unanswered(questions[:end]) - unanswered(questions[:begin])
         await hang_up(self.stage, [*self.calls, *(call for call, _, _ in self.quiet)])
-        await until("the relays' last words", lambda: self.cluster.has_told_all(self.calls))
+        await until("the relays' last words", lambda: self.cluster.pods() and self.cluster.has_told_all(self.calls))
         heard = [one for one in await sessions(self.stage) if one["id"] not in self.before]
         all_recordings = [*self.recordings, *([self.spare] if self.also else []), *(recording for _, recording, _ in self.quiet)]
         found = await heard_by(self.stage, all_recordings, heard, gaps=all_recordings, tracks=("customer",))

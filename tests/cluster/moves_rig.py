@@ -129,7 +129,8 @@ class ClusterStage:
         for pod in found:
             for container in pod["status"].get("containerStatuses", []):
                 key = (pod["metadata"]["name"], container["restartCount"])
-                if key not in self._logs and "running" in container["state"]:
+                cut = key in self._logs and self._logs[key].poll() is not None  # as the API server or the kubelet was away
+                if (cut or key not in self._logs) and "running" in container["state"]:
                     with (self.folder / f"relay-{key[0]}-{key[1]}.log").open("wb") as log:
                         command = ["kubectl", "logs", "-f", key[0], "-n", self.place.namespace]
                         self._logs[key] = self.lab.popen(command, stdout=log, stderr=subprocess.DEVNULL)
