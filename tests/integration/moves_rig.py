@@ -128,8 +128,8 @@ async def heard_by(
     gaps: Collection[Path] = (),
     tracks: Collection[str] = tuple(TRACKS.values()),
 ) -> dict[tuple[str, str], list[Heard]]:
-    """What the sessions heard of each recording's tracks, by the recording's name and the track, in order. In recordings of `gaps` a session
-    may have missed some frames in between. Every session heard one of these recordings, and each was heard."""
+    """What the sessions heard of each recording's tracks, by the recording's name and the track, in order. In recordings of `gaps` a
+    session may have missed some frames in between. Every session heard one of these recordings, and each was heard."""
     heard = []
     for one in sessions:
         audio = await stage.get_bytes(f"{stage.model_url}/_sim/sessions/{one['id']}/audio")
