@@ -10,6 +10,7 @@ import signal
 import subprocess
 import tarfile
 import wave
+import zlib
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
@@ -48,7 +49,7 @@ def with_a_silence(path: Path, begin: float, seconds: float) -> Path:
     """The same recording with a quiet line of so many seconds put in at `begin` (seconds), in a file of its own."""
     with wave.open(str(path)) as source:
         spoken = np.frombuffer(source.readframes(source.getnframes()), dtype="<i2")
-    quiet = (np.random.default_rng(len(str(path))).integers(-4, 4, int(seconds * 8000)) * 8 + 4).astype("<i2")
+    quiet = (np.random.default_rng(zlib.crc32(path.name.encode())).integers(-4, 4, int(seconds * 8000)) * 8 + 4).astype("<i2")
     at, made = int(begin * 50) * 160, path.with_name(f"quiet-{path.name}")
     with wave.open(str(made), "wb") as target:
         target.setnchannels(1)
