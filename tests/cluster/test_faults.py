@@ -103,13 +103,16 @@ async def _play(ground: Ground, act: str) -> None:
         await faults.spread(scene)
         await scene.first(ground.rows, ground.recordings[-1])
         quiet = ground.quiet if act == "parts" else ()
-        async with asyncio.TaskGroup() as group:
-            for number, recording in enumerate(quiet):
-                group.create_task(scene.quiet_call(recording, paused=bool(number)))
-            for fault in ACTS[act]:
-                await fault(scene)
-        await scene.last()
-        scene.check()
+        try:
+            async with asyncio.TaskGroup() as group:
+                for number, recording in enumerate(quiet):
+                    group.create_task(scene.quiet_call(recording, paused=bool(number)))
+                for fault in ACTS[act]:
+                    await fault(scene)
+            await scene.last()
+            scene.check()
+        finally:
+            await scene.hang_up()  # else the next act has these calls too
 
 
 @pytest.mark.timeout(600, func_only=True)
