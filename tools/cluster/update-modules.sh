@@ -5,12 +5,13 @@
 #   tools/cluster/update-modules.sh traefik 3.6.12
 #   tools/cluster/update-modules.sh helm 4.3.1
 #   tools/cluster/update-modules.sh prometheus 0.313.5        (which is Prometheus 3.13.5)
+#   tools/cluster/update-modules.sh prometheus-adapter 0.12.0
 #   tools/cluster/update-modules.sh kube-score 1.20.0
 #   tools/cluster/update-modules.sh prometheus-operator 0.88.0
 #   tools/cluster/update-modules.sh gateway-api 1.4.0
 # Needs Go and the module proxy. CoreDNS decides which Go is the oldest that will do; tests/cluster/lab/golang.py repeats that version.
 set -euo pipefail
-[ $# = 2 ] || { sed -n '2,11s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[ $# = 2 ] || { sed -n '2,12s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 what=$1 version=$2
 cd "$(dirname "$0")/../../tests/cluster/recipe/$what"
 export GOTOOLCHAIN=local GOFLAGS=-mod=mod GOWORK=off
@@ -45,6 +46,7 @@ case $what in
     go get -tool "github.com/traefik/traefik/v3/cmd/traefik@v$version"
     ;;
   prometheus) go get -tool "github.com/prometheus/prometheus/cmd/prometheus@v$version" ;;
+  prometheus-adapter) go get -tool "sigs.k8s.io/prometheus-adapter/cmd/adapter@v$version" ;;
   kube-score) go get -tool "github.com/zegl/kube-score/cmd/kube-score@v$version" ;;
   helm) go get -tool "helm.sh/helm/v4/cmd/helm@v$version" ;;
   prometheus-operator) # its files alone are wanted, not what it is compiled from

@@ -58,6 +58,7 @@ class ControlPlane:
         )
         self._account_key = self.authority.signing_key("service-accounts")
         self._admin = self.authority.issue("admin", organization="system:masters")
+        self._front_proxy = self.authority.issue("front-proxy")
         self.admin_kubeconfig = client_kubeconfig(self.folder / "kubeconfig", self.server, self.authority.certificate, self._admin)
         self.audit_log = self.folder / "audit" / "audit.log"
 
@@ -96,6 +97,13 @@ class ControlPlane:
             "tls-cert-file": self._api_pair.certificate,
             "tls-private-key-file": self._api_pair.key,
             "client-ca-file": self.authority.certificate,
+            "requestheader-client-ca-file": self.authority.certificate,  # by these it tells servers of further APIs who asks
+            "requestheader-allowed-names": "front-proxy",
+            "requestheader-username-headers": "X-Remote-User",
+            "requestheader-group-headers": "X-Remote-Group",
+            "requestheader-extra-headers-prefix": "X-Remote-Extra-",
+            "proxy-client-cert-file": self._front_proxy.certificate,
+            "proxy-client-key-file": self._front_proxy.key,
             "kubelet-client-certificate": self._admin.certificate,
             "kubelet-client-key": self._admin.key,
             "kubelet-preferred-address-types": "InternalIP",

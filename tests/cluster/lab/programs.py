@@ -109,6 +109,14 @@ def prometheus_version() -> str:
 
 
 @cache
+def prometheus_adapter() -> Recipe:
+    """The server of Kubernetes' metrics APIs that asks a Prometheus."""
+    module = "sigs.k8s.io/prometheus-adapter"
+    usually = "2 min the first time, 10 s with Go's build cache"
+    return _go_recipe("prometheus-adapter", "prometheus-adapter", usually, module, f"{module}/cmd/adapter")
+
+
+@cache
 def actionlint() -> Recipe:
     """The checker of GitHub's workflows: of no use to a cluster, but made in the same way."""
     module = "github.com/rhysd/actionlint"
@@ -169,4 +177,4 @@ def _module_files(what: str, title: str, recipe: str, module: str, files: Mappin
 
 def all_programs() -> tuple[Recipe, ...]:
     """Every program of the cluster, quick ones first."""
-    return (pause(), monitoring_kinds(), gateway_kinds(), coredns(), helm(), prometheus(), traefik(), kubernetes())
+    return (pause(), monitoring_kinds(), gateway_kinds(), coredns(), helm(), prometheus(), prometheus_adapter(), traefik(), kubernetes())

@@ -58,7 +58,18 @@ def metrics_api(lab: Lab, namespace: str, folder: Path, calls: Callable[[], int]
     tls.load_cert_chain(for_localhost(folder))
     server.socket = tls.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-    address, port = lab.expose(server.server_address[1])
+    try:
+        with registered(lab, namespace, server.server_address[1]):
+            yield
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@contextmanager
+def registered(lab: Lab, namespace: str, local: int) -> Iterator[None]:
+    """The metrics API is what a server at this port of 127.0.0.1 answers; by a Service without pods in this namespace."""
+    address, port = lab.expose(local)
     service = {"type": "ExternalName", "externalName": address, "ports": [{"port": port}]}
     lab.apply({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "metrics"}, "spec": service}, namespace=namespace)
     name = f"v1beta1.{GROUP}"
@@ -82,5 +93,3 @@ def metrics_api(lab: Lab, namespace: str, folder: Path, calls: Callable[[], int]
         yield
     finally:
         lab.kubectl("delete", "apiservice", name, "--ignore-not-found")
-        server.shutdown()
-        server.server_close()
