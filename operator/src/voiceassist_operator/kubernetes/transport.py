@@ -17,6 +17,8 @@ from yarl import URL
 
 MOST_CONNECTIONS = 100
 """At one time, of one transport; further requests wait for one."""
+ROUNDS = 3
+"""Of the loop before a request, so that what the other end has closed by then is seen: asyncio's own needs two, and three under TLS."""
 
 
 @contextlib.contextmanager
@@ -28,7 +30,7 @@ def _as_httpx() -> Iterator[None]:
         raise httpx2.ConnectTimeout("no connection in time") from error
     except TimeoutError as error:
         raise httpx2.ReadTimeout("no answer in time") from error
-    except aiohttp.ClientConnectorError as error:
+    except (aiohttp.ClientConnectorError, UnicodeError) as error:  # a name that cannot be one in DNS
         raise httpx2.ConnectError("no connection") from error
     except (aiohttp.ClientPayloadError, aiohttp.ClientResponseError, aiohttp.ServerDisconnectedError) as error:
         raise httpx2.RemoteProtocolError(type(error).__name__) from error
@@ -72,17 +74,21 @@ class Transport(httpx2.AsyncBaseTransport):
         given: dict[str, Any] = request.extensions.get("timeout", {})
         # Waiting for a place in the pool and for the connection is one time here.
         timeout = aiohttp.ClientTimeout(connect=given.get("pool"), sock_connect=given.get("connect"), sock_read=given.get("read"))
-        await asyncio.sleep(0)  # what the other end has closed is seen by then
+        # aiohttp bounds no writing of a body: where the other end reads nothing, only all together ends.
+        all_together: list[Any] = [given.get(each) for each in ("pool", "connect", "write", "read")]
+        for _ in range(ROUNDS):
+            await asyncio.sleep(0)
         with _as_httpx():
-            answer = await self._opened().request(
-                request.method,
-                URL(str(request.url), encoded=True),
-                data=await request.aread() or None,
-                headers=request.headers.multi_items(),
-                skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
-                allow_redirects=False,
-                timeout=timeout,
-            )
+            async with asyncio.timeout(sum(all_together) if None not in all_together else None):
+                answer = await self._opened().request(
+                    request.method,
+                    URL(str(request.url), encoded=True),
+                    data=await request.aread() or None,
+                    headers=request.headers.multi_items(),
+                    skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+                    allow_redirects=False,
+                    timeout=timeout,
+                )
         return httpx2.Response(answer.status, headers=list(answer.raw_headers), stream=_Body(answer), request=request)
 
     async def aclose(self) -> None:
