@@ -1,7 +1,7 @@
 """A frame's way through the relay without its sockets, to be run under valgrind's callgrind: see test_frame_instructions.py.
 
 Run: frame_path.py LIBRARY. `FRAMES` frames are counted of each part: `yardstick`, what `websockets` alone needs to read them; `ours`, from
-the bytes off Twilio's socket to the bytes for the model's, with what each second brings along; `dearer`, ours and 36 yardsticks for each
+the bytes off Twilio's socket to the bytes for the model's, with what each second brings along; `dearer`, ours and 34 yardsticks for each
 100 frames: three tenths more.
 """
 
@@ -28,24 +28,24 @@ from voiceassist_relay.media.connection import media_protocol
 from voiceassist_relay.metrics.relay_metrics import RelayMetrics
 from voiceassist_relay.realtime.core.audio_time import AudioClock
 from voiceassist_relay.realtime.model_client import ModelClient
-from voiceassist_relay.write_round import WriteRound
+from voiceassist_relay.server.gathering_loop import GatheringLoop
 
-FRAMES, LOOK = 500, 10
-"""Frames that are counted, and that one look at the sockets finds."""
+FRAMES = 500
+"""Frames that are counted."""
 
 
-async def main(library: str) -> None:
+async def main(loop: GatheringLoop, library: str) -> None:
     counter = ctypes.CDLL(library)
     document = {"host": "h", "twilio": {"accountSid": ACCOUNT, "syncServiceSid": "IS" + "0" * 32}, "prompts": [{"instructions": "x"}]}
     config = RelayConfig.parse(json.dumps(document | {"checks": "Off"}))
-    snapshot, metrics, writes = Snapshot(config, Secrets()), RelayMetrics(), WriteRound.shared()
+    snapshot, metrics = Snapshot(config, Secrets()), RelayMetrics()
     client = ModelClient(config=config, prompt=config.prompts[0], key=str, listener=None, metrics=metrics, call_hash="x")  # type: ignore[arg-type]
     sender, out = client._conversation.sender, []
     sender.attach(out.append, AudioClock(), math.inf)
     bridge = SimpleNamespace(frame=client.frame, ended=lambda reason: None)
     calls = SimpleNamespace(full=False, refusing=False, reserve=lambda: True, open=lambda start, connection: bridge)
     now = itertools.count()
-    protocol = media_protocol(lambda: snapshot, calls, metrics, came=writes.begin, clock=lambda: next(now) / 50)  # type: ignore[arg-type]
+    protocol = media_protocol(lambda: snapshot, calls, metrics, came=loop.frame, clock=lambda: next(now) / 50)  # type: ignore[arg-type]
     socket = protocol(None, State(), {})  # type: ignore[call-arg]
     socket.connection_made(NoTransport())
     key = base64.b64encode(b"k" * 16).decode()
@@ -61,15 +61,13 @@ async def main(library: str) -> None:
 
     def ours(number: int, data: bytes) -> None:
         socket.data_received(data)
-        if number % LOOK == LOOK - 1:
-            writes.end()
         if number % 50 == 49:
             sender.flush()
             sender.trim(sender.last_arrival - 4)
 
     def dearer(number: int, data: bytes) -> None:
         ours(number, data)
-        if number * 36 % 100 < 36:
+        if number * 34 % 100 < 34:
             yardstick(number, data)
 
     frames = iter(enumerate(wire))
@@ -91,4 +89,7 @@ async def main(library: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1]))
+    with asyncio.Runner(loop_factory=GatheringLoop) as runner:
+        own = runner.get_loop()
+        assert isinstance(own, GatheringLoop)
+        runner.run(main(own, sys.argv[1]))

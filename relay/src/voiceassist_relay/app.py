@@ -60,7 +60,6 @@ from .sync.health import SyncHealth
 from .sync.publisher import CallPublisher
 from .twilio import access_tokens
 from .twilio.rest import TwilioRest
-from .write_round import WriteRound
 
 FUNCTIONS_GRACE = 5.0
 TRIAL_PATIENCE = 20.0
@@ -135,7 +134,6 @@ class Relay:
         self.watching.refresh()
         self._loop = loop
         loop.on_pause = self.metrics.paused
-        loop.write_with(WriteRound.shared())
         self._gather()
         _warn_of_guesses(current().config.model)
 

@@ -17,7 +17,6 @@ from voiceassist_relay.realtime.audio_sender import SAMPLE, AudioSender
 from voiceassist_relay.realtime.core.audio_time import FRAME as SILENCE
 from voiceassist_relay.realtime.core.audio_time import AudioClock
 from voiceassist_relay.realtime.core.limits import SessionLimits
-from voiceassist_relay.write_round import WriteRound
 
 
 def payload(number: int, size: int = 160) -> bytes:
@@ -48,10 +47,7 @@ class Socket:
     def write(self, frame: bytes) -> None:
         if self.broken:
             raise RuntimeError("the handler is closed")
-        while frame:
-            size = 8 + int.from_bytes(frame[2:4], "big") if frame[1] & 0x7F == 126 else 6 + (frame[1] & 0x7F)
-            self.got.append(appended(frame[:size]))
-            frame = frame[size:]
+        self.got.append(appended(frame))
         self.room -= 1
         if self.room == 0:
             self.sender.writable(False)
@@ -233,36 +229,3 @@ def test_audio_sender_the_replay_stays_bounded_however_often_counters_are_writte
             sender.flush()
         assert len(sender._buffer) <= 100 + SAMPLE
     assert len(socket.got) == 1000
-
-
-@pytest.mark.parametrize("act", ["pause", "hold", "odd frame"])
-def test_audio_sender_in_a_round_of_writes_frames_wait_for_its_end_and_nothing_overtakes_them(act: str) -> None:
-    metrics, writes = RelayMetrics(), WriteRound()
-    sender = AudioSender("customer", metrics, SessionLimits(), writes)
-    socket = Socket(sender)
-    sender.attach(socket.write, AudioClock(), math.inf)
-    writes.begin()
-    sender.put(payload(1), 0.02)
-    sender.put(payload(2), 0.04)
-    assert socket.numbers == []
-    if act == "pause":
-        sender.pause()
-    elif act == "hold":
-        sender.hold()
-        assert sender.kept()[2] == 0
-    else:
-        sender.put(payload(3, 80), 0.06)
-    assert socket.numbers == ([1, 2] if act != "odd frame" else [1, 2, 3])
-    writes.end()
-
-
-def test_audio_sender_a_frame_that_waited_for_its_round_is_timed_when_it_is_written() -> None:
-    metrics, writes = RelayMetrics(), WriteRound()
-    sender = AudioSender("customer", metrics, SessionLimits(), writes)
-    sender.attach(lambda _: None, AudioClock(), math.inf)
-    writes.begin()
-    for number in range(SAMPLE):
-        sender.put(payload(number), number / 50)
-    assert metrics.registry.get_sample_value("voiceassist_relay_frame_forward_seconds_count") == 0
-    writes.end()
-    assert metrics.registry.get_sample_value("voiceassist_relay_frame_forward_seconds_count") == 1

@@ -19,7 +19,6 @@ from voiceassist_relay.realtime.core.failures import Fatal, Passing, SessionFail
 from voiceassist_relay.realtime.core.limits import SessionLimits
 from voiceassist_relay.realtime.providers.base import Endpoint
 from voiceassist_relay.realtime.websocket import MAX_MESSAGE, Lost, ModelConnection, connect, text_frame
-from voiceassist_relay.write_round import WriteRound
 
 LIMITS = SessionLimits(connect=0.5, close=0.3)
 
@@ -186,45 +185,6 @@ async def test_websocket_what_is_sent_can_be_read_by_a_strict_server() -> None:
         connection.send(b"after the end")
         connection.ping()
         assert heard.ends == []
-
-
-async def test_websocket_audio_that_waits_in_a_round_of_writes_goes_before_what_is_sent_after_it() -> None:
-    got: list[tuple[Opcode, bytes]] = []
-
-    async def script(reader, writer, request):
-        server = ServerProtocol(max_size=None)
-        server.receive_data(request)
-        (asked,) = server.events_received()
-        server.send_response(server.accept(asked))
-        while not server.close_expected():
-            for chunk in server.data_to_send():
-                writer.write(chunk)
-            server.receive_data(await reader.read(65536))
-            got.extend((event.opcode, bytes(event.data)[:2]) for event in server.events_received())
-
-    async with dialled(script) as (connection, _):
-        writes = WriteRound.shared()
-
-        def audio(data: bytes) -> None:
-            assert writes.held is not None
-            writes.held.append((connection.writer, text_frame(data)))
-
-        writes.begin()
-        audio(b"1")
-        connection.send(b"2")
-        audio(b"3")
-        connection.ping()
-        audio(b"4")
-        await connection.close()
-        writes.end()
-    assert got == [
-        (Opcode.TEXT, b"1"),
-        (Opcode.TEXT, b"2"),
-        (Opcode.TEXT, b"3"),
-        (Opcode.PING, b"va"),
-        (Opcode.TEXT, b"4"),
-        (Opcode.CLOSE, (1000).to_bytes(2, "big")),
-    ]
 
 
 def test_websocket_every_frame_has_a_mask_of_its_own() -> None:

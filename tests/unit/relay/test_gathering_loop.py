@@ -14,7 +14,6 @@ import pytest
 from voiceassist_relay.health.endpoints import watch_loop_delay
 from voiceassist_relay.server.gathering_loop import GatheringLoop
 from voiceassist_relay.server.pacing import WINDOW
-from voiceassist_relay.write_round import WriteRound
 
 BOUND = 0.02
 """Seconds: long, so that one pause is told from a busy machine."""
@@ -183,41 +182,3 @@ def test_gathering_loop_one_call_is_never_kept_waiting(tracks: int) -> None:
         assert pauses == []
 
     run(body)
-
-
-@pytest.mark.parametrize("bound", [BOUND, 0.0])
-def test_gathering_loop_the_frames_of_a_look_are_written_when_it_is_over(bound: float) -> None:
-    """Without a bound each is written at once."""
-    writes = WriteRound()
-
-    async def body(loop: GatheringLoop) -> None:
-        loop.write_with(writes)
-        seen: list[str] = []
-        pairs = [socket.socketpair() for _ in range(3)]
-
-        def read(number: int) -> None:
-            pairs[number][0].recv(16)
-            loop.frame()
-            seen.append(f"read {number}")
-            if writes.held is None:
-                seen.append(f"write {number}")
-            else:
-                writes.held.append((lambda _: seen.append(f"write {number}"), b""))
-
-        for number, (ours, theirs) in enumerate(pairs):
-            theirs.send(b"f")
-            loop.add_reader(ours, read, number)
-        await asyncio.sleep(0.2)
-        for ours, theirs in pairs:
-            loop.remove_reader(ours)
-            ours.close()
-            theirs.close()
-        reads = [f"read {number}" for number in range(3)]
-        assert sorted(seen) == sorted(reads + [f"write {number}" for number in range(3)])
-        if bound:
-            assert sorted(seen[:3]) == reads
-            assert writes.held is None
-        else:
-            assert [word.split()[0] for word in seen] == ["read", "write"] * 3
-
-    run(body, bound)

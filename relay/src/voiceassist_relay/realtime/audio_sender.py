@@ -9,7 +9,6 @@ from time import monotonic
 from websockets.speedups import apply_mask
 
 from ..metrics.relay_metrics import RelayMetrics
-from ..write_round import Write, WriteRound
 from .core.audio_buffer import FRAME_CHARACTERS, AudioBuffer
 from .core.audio_format import Encoder
 from .core.audio_time import FRAME as SILENCE
@@ -23,6 +22,7 @@ SAMPLE = 50
 _MOST_CHARACTERS = 16_384
 _HEAD = b"\x81\xfe" + (len(APPEND_HEAD) + FRAME_CHARACTERS + len(APPEND_TAIL)).to_bytes(2, "big")
 
+Write = Callable[[bytes], None]
 Tap = Callable[[bytes, float], None]
 
 
@@ -51,7 +51,6 @@ class AudioSender:
         "_paused",
         "_paused_count",
         "_real_time",
-        "_round",
         "_slot",
         "_tap",
         "_too_fast",
@@ -60,10 +59,8 @@ class AudioSender:
         "_write",
     )
 
-    def __init__(self, track: str, metrics: RelayMetrics, limits: SessionLimits, writes: WriteRound | None = None) -> None:
-        """`writes`: what frames that go straight through wait in while a round is on."""
+    def __init__(self, track: str, metrics: RelayMetrics, limits: SessionLimits) -> None:
         self._track = track
-        self._round = writes or WriteRound()
         self._metrics = metrics
         self._buffer = AudioBuffer(limits.replay_seconds)
         self._keep = self._buffer.latest.append
@@ -91,14 +88,9 @@ class AudioSender:
             try:
                 if encode is None:
                     mask = next_mask()
-                    frame = _HEAD + mask + apply_mask(APPEND_HEAD + payload + APPEND_TAIL, mask)
+                    write(_HEAD + mask + apply_mask(APPEND_HEAD + payload + APPEND_TAIL, mask))
                 else:
-                    frame = text_frame(append(encode(payload)))
-                held = self._round.held
-                if held is None:
-                    write(frame)
-                else:
-                    held.append((write, frame))
+                    write(text_frame(append(encode(payload))))
             except (RuntimeError, OSError):  # the socket just broke: its protocol will hear of it; the next session gets the frame
                 self._fast = self._write = None
                 self._wait(payload, arrived)
@@ -139,7 +131,6 @@ class AudioSender:
 
     def hold(self) -> None:
         """Frames wait from now on: the call is about to be handed over. `kept` is what was there before."""
-        self._round.flush()
         self._count()
         self._held, self._held_frames, self._fast = True, 0, None
 
@@ -165,7 +156,6 @@ class AudioSender:
 
     def pause(self) -> None:
         """No byte goes out from now on, and none is kept."""
-        self._round.flush()
         self._paused, self._fast, self._held_frames = True, None, 0
         self._paused_count += self._buffer.clear()
 
@@ -282,7 +272,6 @@ class AudioSender:
     def _put_out(self, payload: bytes, arrived: float) -> None:
         if self._write is None:
             return
-        self._round.flush()
         try:
             self._write(text_frame(append(payload if self._encode is None else self._encode(payload))))
         except (RuntimeError, OSError):
@@ -302,7 +291,7 @@ class AudioSender:
         self._left = SAMPLE
 
     def _sample(self, arrived: float) -> None:
-        self._round.then(lambda: self._metrics.frame_forwarded(max(0.0, monotonic() - arrived)))
+        self._metrics.frame_forwarded(max(0.0, monotonic() - arrived))
         self._count()
         if not self._real_time.room(arrived):
             self._fast = None

@@ -18,7 +18,6 @@ from ..handed_over import HandedModel
 from ..interfaces import EarlierSuggestion, FinishedSuggestion, ModelListener
 from ..lazy_event import LazyEvent
 from ..metrics.relay_metrics import RelayMetrics
-from ..write_round import WriteRound
 from .audio_sender import AudioSender
 from .core.conversation import ConversationSession
 from .core.failures import Fatal, Passing
@@ -106,7 +105,7 @@ class ModelClient:
         )
         self._conversation = SessionSupervisor(
             ConversationProfile(self._history, self._limiter, limits),
-            AudioSender(Track.CUSTOMER, metrics, limits, WriteRound.shared()),
+            AudioSender(Track.CUSTOMER, metrics, limits),
             self._needs,
             on_events=self._events,
             on_attached=self._tell_live,
@@ -332,7 +331,7 @@ class ModelClient:
             if self._agent is agent:  # else it was taken off the call, and just does not know yet
                 self._events(events)
 
-        profile, sender = TranscriptionProfile(self._limits), AudioSender(Track.AGENT, self._metrics, self._limits, WriteRound.shared())
+        profile, sender = TranscriptionProfile(self._limits), AudioSender(Track.AGENT, self._metrics, self._limits)
         self._agent = agent = SessionSupervisor(
             profile,
             sender,

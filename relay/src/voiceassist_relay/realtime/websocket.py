@@ -24,7 +24,6 @@ from voiceassist_crds.proxies import STRAIGHT, Proxies
 from voiceassist_crds.retry_after import retry_after
 
 from ..egress import ProxyRefused, tunnel
-from ..write_round import WriteRound
 from .core.failures import Passing, SessionFailed, from_handshake, unsendable_key
 from .core.limits import SessionLimits
 from .providers import Endpoint
@@ -110,7 +109,6 @@ class ModelConnection(asyncio.Protocol):
         self._time = loop.time
         self._receiver = receiver
         self._limits = limits
-        self._round = WriteRound.shared()
         opening = ClientProtocol(uri, max_size=MAX_MESSAGE)
         request = opening.connect()
         for name, value in endpoint.headers:
@@ -180,15 +178,13 @@ class ModelConnection(asyncio.Protocol):
 
     @property
     def writer(self) -> Callable[[bytes], None]:
-        """The transport's own `write`, for frames that are masked already: the hot path, in a round of writes. Nothing is written once it
-        is gone."""
+        """The transport's own `write`, for frames that are masked already: the hot path. Nothing is written once it is gone."""
         return _nowhere if self._transport is None else self._transport.write
 
     def send(self, message: bytes) -> None:
         """Writes one text message; nothing once the connection is closing."""
         if self._told or self._transport is None or self._transport.is_closing() or self._ws.state is not State.OPEN:
             return
-        self._round.flush()  # the frames that came before it
         self._transport.write(text_frame(message))
 
     def ping(self) -> None:
@@ -316,7 +312,6 @@ class ModelConnection(asyncio.Protocol):
         self._stream.close()
 
     def _flush(self) -> None:
-        self._round.flush()
         for chunk in self._ws.data_to_send():
             if chunk and self._transport is not None and not self._transport.is_closing():
                 self._transport.write(chunk)

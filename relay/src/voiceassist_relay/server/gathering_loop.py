@@ -16,7 +16,6 @@ from typing import Any, TypeVarTuple
 
 import uvloop
 
-from ..write_round import WriteRound
 from .pacing import Pacing
 
 _Args = TypeVarTuple("_Args")
@@ -31,15 +30,9 @@ class GatheringLoop(uvloop.Loop):
         self._frames = 0  # since the pacing was last asked
         self._asking = True  # the pacing is about to be asked, or there is no bound to ask for
         self._quiet = True  # since the loop last came by here, nothing was scheduled, as far as it shows: uvloop itself schedules unseen
-        self._round = WriteRound()
         self._latest = (0.0, 0.0)  # the latest pause's begin and end
         self.on_pause: Callable[[float], object] = float
         """Told of each pause, in seconds."""
-
-    def write_with(self, writes: WriteRound) -> None:
-        """From now on the frames of a look are written when it is over, while there is a bound."""
-        self._round.end()
-        self._round = writes
 
     def gather(self, bound: float) -> None:
         """Sets the longest pause, in seconds; 0 ends the gathering."""
@@ -52,7 +45,6 @@ class GatheringLoop(uvloop.Loop):
         self._frames += 1
         if not self._asking:
             self._asking, self._quiet = True, False
-            self._round.begin()
             uvloop.Loop.call_soon(self, self._ask)
 
     def meant(self, since: float) -> float:
@@ -66,7 +58,6 @@ class GatheringLoop(uvloop.Loop):
         return uvloop.Loop.call_soon(self, callback, *args, context=context)
 
     def _ask(self) -> None:
-        self._round.end()
         if not self._quiet:  # something may be behind this in the queue: behind that, then
             self._quiet = True
             uvloop.Loop.call_soon(self, self._ask)
