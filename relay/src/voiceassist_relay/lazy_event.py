@@ -15,7 +15,7 @@ class LazyEvent:
 
     def __init__(self) -> None:
         self._set = False
-        self._waiting: asyncio.Future[None] | list[asyncio.Future[None]] | None = None  # a list only where several wait
+        self._waiting: list[asyncio.Future[None]] | None = None
 
     def is_set(self) -> bool:
         """Whether it is set."""
@@ -25,7 +25,7 @@ class LazyEvent:
         """Wakes everyone who waits, even if it is cleared before they run; until then nobody has to wait."""
         self._set = True
         waiting, self._waiting = self._waiting, None
-        for one in waiting if isinstance(waiting, list) else () if waiting is None else (waiting,):
+        for one in waiting or ():
             if not one.done():  # its task was cancelled, and did not run since
                 one.set_result(None)
 
@@ -39,16 +39,11 @@ class LazyEvent:
             return
         one: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if self._waiting is None:
-            self._waiting = one
-        elif isinstance(self._waiting, list):
-            self._waiting.append(one)
-        else:
-            self._waiting = [self._waiting, one]
+            self._waiting = []
+        self._waiting.append(one)
         try:
             await one
         finally:
-            if self._waiting is one:  # cancelled; after `set` it is not among them
-                self._waiting = None
-            elif isinstance(self._waiting, list) and one in self._waiting:
+            if self._waiting is not None and one in self._waiting:  # cancelled; after `set` it is not among them
                 self._waiting.remove(one)
                 self._waiting = self._waiting or None

@@ -13,7 +13,7 @@ SECONDS = 1.0
 """How long a rendering stands."""
 AT_ONCE = 8
 """Answers from one rendering. Who comes after them waits for the next one, so that asking again and again is no faster."""
-SLICE = 0.002
+SLICE = 0.001
 """Seconds after which a rendering lets others go first."""
 WAITING = 8
 """Who may wait; further ones are refused."""
