@@ -114,7 +114,12 @@ TIERS = (
     Tier("labs", part="tests/cluster/test_*_[ae]*.py", programs={"squid": "squid-openssl"}),
     # A thousand calls at once: the one test of these that keeps a core busy. The others wait, and so do not mind each other.
     Tier("herd", part="tests/load/test_model_herd.py", lane=Lane.ALONE),
-    Tier("load", Lane.ALONE, arguments=("-n", "4", "--dist", "loadfile", "--no-loadscope-reorder")),
+    Tier(
+        "load",
+        Lane.ALONE,
+        programs={"valgrind": "valgrind"},
+        arguments=("-n", "4", "--dist", "loadfile", "--no-loadscope-reorder"),
+    ),
     Tier("cluster", Lane.WAITING, programs={"squid": "squid-openssl"}, prerequisites="tests/cluster/prerequisites.py"),
 )
 

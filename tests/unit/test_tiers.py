@@ -13,15 +13,21 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture
-def tiers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
-    """The tool, with one tier that can run (one test), one that lacks a program, and one whose own script names what is missing."""
+def loaded(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The tool as it is."""
     spec = importlib.util.spec_from_file_location("tiers_tool", ROOT / "tools/tiers.py")
     assert spec
     assert spec.loader
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, "tiers_tool", module)
     spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def tiers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
+    """The tool, with one tier that can run (one test), one that lacks a program, and one whose own script names what is missing."""
+    module = loaded(monkeypatch)
     for name in ("good", "lacking", "scripted"):
         (tmp_path / "tests" / name).mkdir(parents=True)
         (tmp_path / "tests" / name / "test_it.py").write_text("def test_it():\n    pass\n")
@@ -238,3 +244,17 @@ def test_every_folder_of_tests_is_a_tier() -> None:
     found = re.findall(r'^    +Tier\(\s*"(\w+)"(, part=)?', (ROOT / "tools/tiers.py").read_text(), re.MULTILINE)
     told = {name for name, part in found if not part}
     assert told == {path.parent.relative_to(ROOT / "tests").parts[0] for path in (ROOT / "tests").rglob("test_*.py")}
+
+
+def test_a_program_without_which_a_test_is_skipped_is_named_by_its_tier(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A C compiler aside: it comes with every machine that builds. Whoever names a program has it installed in CI."""
+    asked = {
+        (path.relative_to(ROOT / "tests").parts[0], program)
+        for path in ROOT.glob("tests/*/**/test_*.py")
+        for line in path.read_text().splitlines()
+        if "skipif(" in line
+        for program in re.findall(r'which\("([^"]+)"\)', line)
+    }
+    assert ("load", "valgrind") in asked
+    named = {(tier.name, program) for tier in loaded(monkeypatch).TIERS for program in tier.programs}
+    assert {(tier, program) for tier, program in asked if program != "cc"} <= named
