@@ -61,7 +61,7 @@ async def test_scrapes_those_above_the_bound_are_refused_at_once() -> None:
 
 
 async def test_scrapes_a_rendering_lets_others_go_first() -> None:
-    """Every piece takes a millisecond, the longest that others may wait; what else there is to do is done between them, and who asks meanwhile gets the same."""
+    """Every piece takes a millisecond, the longest that others may wait: they come in between; who asks meanwhile gets the same."""
     done = 0
 
     def slow() -> Iterator[str]:
