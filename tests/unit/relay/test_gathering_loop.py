@@ -182,3 +182,36 @@ def test_gathering_loop_one_call_is_never_kept_waiting(tracks: int) -> None:
         assert pauses == []
 
     run(body)
+
+
+def test_gathering_loop_an_address_is_looked_up_without_waiting_and_a_name_by_others() -> None:
+    """aiohttp asks the loop for each address that it connects to; a name may take as long as name servers are silent."""
+
+    async def body(loop: GatheringLoop) -> None:
+        at_once = loop.getaddrinfo("127.0.0.1", 9090)  # of no type, as sock_connect asks
+        with pytest.raises(StopIteration) as found:
+            at_once.send(None)
+        assert {one[4] for one in found.value.value} == {("127.0.0.1", 9090)}
+        assert ("127.0.0.1", 9090) in [one[4] for one in await loop.getaddrinfo("localhost", 9090, type=socket.SOCK_STREAM)]
+        with pytest.raises(socket.gaierror):
+            await loop.getaddrinfo("", "no-such-service")
+
+    run(body, 0)
+
+
+def test_gathering_loop_connections_ask_it_for_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    async def looked_up(self: GatheringLoop, host: str, port: int, **more: int) -> list[object]:
+        asked.append(host)
+        return socket.getaddrinfo(host, port, flags=socket.AI_NUMERICHOST, type=more.get("type", 0)) or []
+
+    monkeypatch.setattr(GatheringLoop, "getaddrinfo", looked_up)
+
+    async def body(loop: GatheringLoop) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as client:
+            client.setblocking(False)
+            await loop.sock_connect(client, server.getsockname())
+
+    run(body, 0)
+    assert asked == ["127.0.0.1"]

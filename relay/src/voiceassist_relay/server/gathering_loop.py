@@ -4,11 +4,15 @@ Being woken for each frame alone costs a third of what a frame costs (ADR 15). l
 at the sockets; so a callback there that waits is a pause between two looks, if it is the last one. Whatever else there is to do is done
 before: a chain of callbacks is never interrupted by pauses. What comes during a pause (a timer, a signal, an answer, a word of the
 model) is late by what is left of it.
+
+Addresses that are numbers are connected to without libuv's four threads. While four names are looked up of which no name server says
+anything, no other relay could be asked for its calls else, for ten seconds and more.
 """
 
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import Callable
 from contextvars import Context
@@ -56,6 +60,13 @@ class GatheringLoop(uvloop.Loop):
         """As asyncio's; there is no pause before the callback was called."""
         self._quiet = False
         return uvloop.Loop.call_soon(self, callback, *args, context=context)
+
+    async def getaddrinfo(self, host: Any, port: Any, *, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0) -> Any:  # noqa: A002 - asyncio's name
+        """Returns what `socket.getaddrinfo` does, of an address at once. Raises OSError, UnicodeError."""
+        try:
+            return socket.getaddrinfo(host, port, family, type, proto, flags | socket.AI_NUMERICHOST)
+        except socket.gaierror:
+            return await super().getaddrinfo(host, port, family=family, type=type, proto=proto, flags=flags)
 
     def _ask(self) -> None:
         if not self._quiet:  # something may be behind this in the queue: behind that, then
