@@ -28,12 +28,18 @@ SKEW_SECONDS = 60
 
 
 async def spread(scene: FaultScene) -> None:
-    """One relay on each node, before there are calls."""
+    """One relay on each node; calls move for it."""
     await scene.are_ready(2)
-    if not on(GOES, await asyncio.to_thread(scene.cluster.ready)):
-        before = await asyncio.to_thread(scene.names)
-        await scene.change(podAnnotations={"roll-out": secrets.token_hex(4)})
-        await scene.are_ready(2, *before)
+    for node in (GOES, STAYS):
+        crowd = on(node, await asyncio.to_thread(scene.cluster.ready))
+        if len(crowd) > 1:
+            name = crowd[0]["metadata"]["name"]
+            await scene.kubectl("cordon", node)
+            try:
+                await scene.kubectl("delete", "pod", name, "-n", scene.cluster.place.namespace)
+                await scene.are_ready(2, name)
+            finally:
+                await scene.kubectl("uncordon", node)
 
 
 # planned
@@ -186,6 +192,7 @@ async def kill_kubelet(scene: FaultScene) -> None:
 
 
 async def kill_relay(scene: FaultScene, node: str = GOES, what: str = "SIGKILL of one of two relays") -> None:
+    await spread(scene)
     async with scene.row(what, 5.0) as row:
         [doomed] = on(node, await asyncio.to_thread(scene.cluster.ready))
         hit, since = await scene.at_relay(doomed), await scene.generations()
@@ -205,6 +212,7 @@ async def kill_ingress(scene: FaultScene) -> None:
 
 
 async def out_of_memory(scene: FaultScene) -> None:
+    await spread(scene)
     async with scene.row("a relay at its memory limit: the kernel's OOM kill", 5.0) as row:
         [doomed] = on(GOES, await asyncio.to_thread(scene.cluster.ready))
         hit, since = await scene.at_relay(doomed), await scene.generations()
@@ -230,6 +238,7 @@ async def full_disk(scene: FaultScene) -> None:
         found = scene.lab.get("pod", name, "-n", namespace)["status"]
         return (found["phase"], found.get("reason")) == ("Failed", "Evicted")
 
+    await spread(scene)
     async with scene.row("a node's disk is full: the kubelet evicts its pods", 10.0) as row:
         [doomed] = on(GOES, await asyncio.to_thread(scene.cluster.ready))
         hit, since = await scene.at_relay(doomed), await scene.generations()
@@ -259,6 +268,7 @@ async def another_clock(scene: FaultScene) -> None:
             before = await asyncio.to_thread(scene.names)
             await scene.change(podAnnotations={"roll-out": "clock"})
             await scene.are_ready(2, *before)
+            await spread(scene)
             [ahead] = on(GOES, await asyncio.to_thread(scene.cluster.ready))
             told = [
                 "exec",
@@ -280,6 +290,7 @@ async def another_clock(scene: FaultScene) -> None:
 
 async def lose_node(scene: FaultScene) -> None:
     """Last, as what was there is there again only at the end."""
+    await spread(scene)
     async with scene.row("a node that vanishes", 20.0) as row:
         [doomed] = on(GOES, await asyncio.to_thread(scene.cluster.ready))
         hit, since = await scene.at_relay(doomed), await scene.generations()
