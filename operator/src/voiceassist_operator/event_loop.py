@@ -6,9 +6,12 @@ which no name server says anything, no relay can be asked and no connection to t
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import ipaddress
 import socket
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from concurrent.futures import Future
 from typing import Any
 
 import uvloop
@@ -21,18 +24,32 @@ class EventLoop(uvloop.Loop):
 
     def __init__(self) -> None:
         super().__init__()
-        self._lookups = ThreadPoolExecutor(LOOKUPS_AT_ONCE, thread_name_prefix="lookup")
+        self._places = asyncio.Semaphore(LOOKUPS_AT_ONCE)
 
     async def getaddrinfo(self, host: Any, port: Any, *, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0) -> Any:  # noqa: A002 - asyncio's name
         """Returns what `socket.getaddrinfo` does. Raises OSError, UnicodeError."""
         if _is_address(host):
             return socket.getaddrinfo(host, port, family, type, proto, flags | socket.AI_NUMERICHOST)
-        return await self.run_in_executor(self._lookups, socket.getaddrinfo, host, port, family, type, proto, flags)
+        await self._places.acquire()
+        found: Future[Any] = Future()
+        found.set_running_or_notify_cancel()
 
-    def close(self) -> None:
-        """Ends; a lookup that is under way is not waited for."""
-        self._lookups.shutdown(wait=False, cancel_futures=True)
-        super().close()
+        def look_up() -> None:
+            try:
+                found.set_result(socket.getaddrinfo(host, port, family, type, proto, flags))
+            except BaseException as error:  # whoever waits is told
+                found.set_exception(error)
+            finally:
+                with contextlib.suppress(RuntimeError):  # the loop is closed
+                    self.call_soon_threadsafe(self._places.release)
+
+        waited = asyncio.wrap_future(found, loop=self)
+        try:  # a daemon, unlike an executor's: the process's end does not wait for it
+            threading.Thread(target=look_up, name="lookup", daemon=True).start()
+        except RuntimeError as error:
+            self._places.release()
+            raise OSError("no thread for a lookup") from error
+        return await waited
 
 
 def _is_address(host: Any) -> bool:

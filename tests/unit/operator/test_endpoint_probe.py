@@ -161,6 +161,42 @@ async def test_endpoint_probe_a_name_that_can_be_none_in_dns() -> None:
     assert found.result is Endpoint.DNS
 
 
+async def test_endpoint_probe_name_servers_that_say_nothing_are_dns(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def silent(*_: object, **__: object) -> None:
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", silent)
+    monkeypatch.setattr(endpoint_probe, "TIMEOUT_SECONDS", 0.05)
+    found = await probe_endpoint(ROUTE, TOKEN, ssl.create_default_context())
+    assert found.result is Endpoint.DNS
+    assert "no name server says" in found.message
+    probe = EndpointProbe(Secrets(), ProbeSettings(ssl.create_default_context()), lambda: None)  # type: ignore[arg-type]
+    probe.found = found
+    assert await probe._dial(well(), set()) == replace(found, message=found.message.replace("localhost", well().owner.spec.host))
+
+
+async def test_endpoint_probe_a_name_is_looked_up_once_and_all_its_addresses_are_tried(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_up: list[object] = []
+
+    async def found(host: object, port: int, **_: object) -> list[object]:
+        looked_up.append(host)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in ("127.0.0.77", "127.0.0.1")]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", found)
+    async with serve(
+        lambda one: one.wait_closed(),
+        sock=socket.create_server(("127.0.0.1", 0)),
+        ssl=server_side(certificate),
+        process_request=relay(),
+        process_response=proof(TOKEN),
+    ) as server:
+        tls = ssl.create_default_context(cafile=certificate)
+        assert (await probe_endpoint(ROUTE, TOKEN, tls, port_of(server.sockets))).result is Endpoint.OK
+    assert looked_up == ["localhost"]
+
+
 class Secrets:
     """The cluster, as far as a dial needs it."""
 
@@ -219,7 +255,7 @@ async def test_endpoint_probe_the_token_is_read_for_each_dial_and_not_kept(monke
     secrets = Secrets(*({"data": {"authToken": base64.b64encode(token).decode()}} for token in (b"first", b"second")))
     probe = EndpointProbe(secrets, ProbeSettings(ssl.create_default_context()), lambda: None)  # type: ignore[arg-type]
     for _ in range(2):
-        await probe._dial(well())
+        await probe._dial(well(), set())
         assert not any(token in map(str, vars(probe).values()) for token in tokens)
     assert tokens == ["first", "second"]
 
@@ -251,3 +287,24 @@ async def test_endpoint_probe_dials_take_turns_of_all_objects() -> None:
 
     await asyncio.gather(*(dial() for _ in range(20)))
     assert begun[-1] - begun[0] >= 0.19, "so far apart"
+
+
+async def test_endpoint_probe_a_place_is_held_until_the_lookup_itself_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    ends = asyncio.Event()
+
+    async def silent(*_: object, **__: object) -> None:
+        await ends.wait()
+        raise socket.gaierror(socket.EAI_AGAIN, "no answer")
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", silent)
+    monkeypatch.setattr(endpoint_probe, "TIMEOUT_SECONDS", 0.02)
+    secret = {"data": {"authToken": base64.b64encode(TOKEN.encode()).decode()}}
+    settings = ProbeSettings(ssl.create_default_context(), dials=Dials(at_once=1, apart=0))
+    probe = EndpointProbe(Secrets(secret), settings, lambda: None)  # type: ignore[arg-type]
+    found = await dialled(probe)
+    assert found is not None and found.result is Endpoint.DNS
+    assert settings.dials._places.locked(), "its thread is still taken"
+    ends.set()
+    async with asyncio.timeout(30), settings.dials.turn():
+        pass
+    assert not settings.dials._places.locked()

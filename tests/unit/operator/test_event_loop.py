@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import subprocess
+import sys
 import threading
 from typing import Any
 
@@ -53,3 +55,25 @@ def test_event_loop_an_address_is_reached_while_all_lookups_hang(monkeypatch: py
             assert runner.run(_asked_beside_lookups(asked)) == "here"
     finally:
         over.set()
+
+
+ENDS = """
+import asyncio, socket, time
+from voiceassist_operator.event_loop import EventLoop
+
+def hangs(*_):
+    time.sleep(600)
+
+async def main():
+    asyncio.get_running_loop().create_task(asyncio.get_running_loop().getaddrinfo("relay.example", 443))
+    await asyncio.sleep(0.1)
+
+socket.getaddrinfo = hangs
+with asyncio.Runner(loop_factory=EventLoop) as runner:
+    runner.run(main())
+"""
+
+
+def test_event_loop_a_process_ends_without_waiting_for_lookups() -> None:
+    ended = subprocess.run([sys.executable, "-c", ENDS], timeout=60, capture_output=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, b"")

@@ -48,15 +48,26 @@ class Dials:
         self._next = float("-inf")
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """Holds one of the places, as soon as it is free and time."""
-        async with self._places:
+    async def turn(self) -> AsyncIterator[set[asyncio.Future[Any]]]:
+        """Holds one of the places, as soon as it is free and time, until the lookups that are put into the set have ended, too.
+
+        A lookup has its thread for as long as it lasts, whether or not somebody still waits for it.
+        """
+        await self._places.acquire()
+        lookups: set[asyncio.Future[Any]] = set()
+        try:
             now = time.monotonic()
             begin = max(self._next, now)
             self._next = begin + self._apart
             if begin > now:
                 await asyncio.sleep(begin - now)
-            yield
+            yield lookups
+        finally:
+            left = [one for one in lookups if not one.done()]
+            for one in left:  # a dial looks up one name
+                one.add_done_callback(lambda _: self._places.release())
+            if not left:
+                self._places.release()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +120,10 @@ class EndpointProbe:
             self._task.cancel()
 
     async def _dial_in_turn(self, seen: Observed) -> EndpointFact:
-        async with self._settings.dials.turn():
-            return await self._dial(seen)
+        async with self._settings.dials.turn() as lookups:
+            return await self._dial(seen, lookups)
 
-    async def _dial(self, seen: Observed) -> EndpointFact:
+    async def _dial(self, seen: Observed, lookups: set[asyncio.Future[Any]]) -> EndpointFact:
         """Dials once, with the auth token as it is now. Raises OperatorError."""
         spec = seen.owner.spec
         if (
@@ -121,7 +132,9 @@ class EndpointProbe:
             and self._settings.proxies.of(spec.host, self._settings.port) is None
         ):
             try:
-                await _resolve(spec.host, self._settings.port)
+                await _resolve(spec.host, self._settings.port, lookups)
+            except _NoNameServer:
+                return _silent(spec.host)
             except (OSError, UnicodeError):  # as before: no Secret is read for that
                 return _no_address(spec.host)
         secret = await self._cluster.credentials(spec.twilio.credentials_secret_ref.name, seen.owner.namespace)
@@ -133,13 +146,48 @@ class EndpointProbe:
             return EndpointFact(Endpoint.UNTRIED, "the public address was not tried: there is no auth token that is text")
         class_name = (spec.ingress.class_name or "") if spec.ingress.enabled else ""
         route = Route(spec.host, spec.path_prefix, seen.owner.relay, class_name)
-        return await probe_endpoint(route, token, self._settings.tls, self._settings.port, self._settings.proxies)
+        return await probe_endpoint(route, token, self._settings.tls, self._settings.port, self._settings.proxies, lookups)
 
 
-async def _resolve(host: str, port: int) -> None:
-    """Raises OSError, or UnicodeError for a name that cannot be one in DNS."""
-    async with asyncio.timeout(TIMEOUT_SECONDS):
-        await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+async def _resolve(host: str, port: int, lookups: set[asyncio.Future[Any]]) -> list[Any]:
+    """Returns what `socket.getaddrinfo` does; the lookup is put among `lookups`, and goes on where it is not waited for any more.
+
+    Raises _NoNameServer; OSError, or UnicodeError for a name that cannot be one in DNS.
+    """
+    lookup = asyncio.ensure_future(asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    lookup.add_done_callback(lambda one: one.cancelled() or one.exception())  # whoever waited may be gone
+    lookups.add(lookup)
+    await asyncio.wait({lookup}, timeout=TIMEOUT_SECONDS)
+    if not lookup.done():
+        raise _NoNameServer
+    return lookup.result()
+
+
+async def _connected(found: list[Any]) -> socket.socket:
+    """Returns a socket to the first of the addresses that lets us; looked up once, as each lookup may take a thread. Raises OSError."""
+    problem = OSError("no address")
+    for family, kind, protocol, _, address in found:
+        made = socket.socket(family, kind, protocol)
+        made.setblocking(False)
+        try:
+            await asyncio.get_running_loop().sock_connect(made, address)
+        except OSError as error:
+            made.close()
+            problem = error
+        except BaseException:
+            made.close()
+            raise
+        else:
+            return made
+    raise problem
+
+
+class _NoNameServer(Exception):
+    """Nobody says what address a name has."""
+
+
+def _silent(host: str) -> EndpointFact:
+    return EndpointFact(Endpoint.DNS, f"no name server says within {TIMEOUT_SECONDS:.0f} s what address {host} has")
 
 
 def _no_address(host: str) -> EndpointFact:
@@ -173,23 +221,35 @@ def _why(error: Exception) -> str:
     return f"what answers is no websocket ({type(error).__name__})"
 
 
-async def probe_endpoint(route: Route, auth_token: str, tls: ssl.SSLContext, port: int = 443, proxies: Proxies = STRAIGHT) -> EndpointFact:
-    """Dials `wss://<host><path_prefix>/ws/probe/<nonce>` once, for 5 s at most; no model session is opened. Returns what was found."""
+async def probe_endpoint(
+    route: Route,
+    auth_token: str,
+    tls: ssl.SSLContext,
+    port: int = 443,
+    proxies: Proxies = STRAIGHT,
+    lookups: set[asyncio.Future[Any]] | None = None,
+) -> EndpointFact:
+    """Dials `wss://<host><path_prefix>/ws/probe/<nonce>` once, for 5 s at most once its address is known, which 5 s are for, too.
+
+    No model session is opened. A lookup is put among `lookups`. Returns what was found.
+    """
     host, path_prefix = route.host, route.path_prefix
     nonce = secrets.token_hex(16)
     url = f"wss://{host}{path_prefix}{PROBE_PATH}/{nonce}"
     headers = {"X-Twilio-Signature": RequestValidator(auth_token).compute_signature(url, {})}
+    proxy = proxies.of(host, port)
     try:
+        found = [] if proxy is not None else await _resolve(host, port, set() if lookups is None else lookups)
         async with asyncio.timeout(TIMEOUT_SECONDS):
-            proxy = proxies.of(host, port)
             if proxy is None:
-                await _resolve(host, port)
                 dialled: str = url
-                way: dict[str, Any] = {"host": host, "port": port, "proxy": None}
+                way: dict[str, Any] = {"sock": await _connected(found), "proxy": None}
             else:  # which finds the address itself
                 dialled, way = url.replace(host, f"{host}:{port}", 1), {"proxy": proxy.url_with_login}
             async with _Dial(dialled, additional_headers=headers, ssl=tls, compression=None, close_timeout=1, **way) as answered:
                 given = answered.response.headers.get(PROBE_HEADER, "") if answered.response is not None else ""
+    except _NoNameServer:
+        return _silent(host)
     except (socket.gaierror, UnicodeError):  # a name that cannot be one in DNS
         return _no_address(host)
     except ssl.SSLCertVerificationError as error:
