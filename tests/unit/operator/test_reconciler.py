@@ -261,3 +261,13 @@ async def test_reconciler_so_many_observe_at_a_time_and_no_more(monkeypatch: pyt
     await asyncio.gather(*(rig.reconciler._pass() for rig in rigs))
     assert most == PASSES_AT_ONCE
     assert 16 <= PASSES_AT_ONCE <= 32
+
+
+async def test_reconciler_an_object_that_is_stuck_takes_no_share_of_the_polls_of_those_that_roll(rig: Rig) -> None:
+    seen = settled()
+    rig.reconciler._rolling_since, rig.reconciler._seen = 1.0, seen
+    assert rig.reconciler.is_rolling
+    rig.reconciler._seen = replace(seen, pods=tuple(replace(pod, status=None) for pod in seen.pods))
+    assert not rig.reconciler.is_rolling, "no relay of it answers"
+    rig.reconciler._seen = None
+    assert not rig.reconciler.is_rolling, "its last pass failed, or it cannot be read"

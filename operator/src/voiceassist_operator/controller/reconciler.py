@@ -135,8 +135,10 @@ class Reconciler:
 
     @property
     def is_rolling(self) -> bool:
-        """Whether a configuration is on its way to the relays."""
-        return self._rolling_since is not None
+        """Whether a configuration is on its way to the relays, and one of these answered the last pass: others are not asked often."""
+        if self._rolling_since is None or self._seen is None:
+            return False
+        return any(pod.status is not None for pod in current_pods(self._seen))
 
     @property
     def waits_for_name(self) -> str:
