@@ -138,7 +138,9 @@ def told(bench: Bench) -> Manifest:
             item["metadata"].pop("annotations", None)
             for key in ("history", "rollout", "obeyed"):
                 item["status"].get("prompt", {}).pop(key, None)
-            item["status"].get("spending", {}).pop("day", None)
+            spending = item["status"].get("spending", {})
+            spending.pop("day", None)
+            spending.get("month", {}).pop("month", None)
             item["status"].pop("observedGeneration")
             for one in item["status"]["conditions"]:
                 one.pop("observedGeneration", None)
