@@ -191,10 +191,10 @@ async def test_a_replaced_connection_is_counted():
 
 @on_uvloop
 async def test_silence_is_no_end_but_for_ever_is():
-    async with running(times=MediaTimes(start=5, close=0.2, idle=0.3)) as rig:
+    async with running(times=MediaTimes(start=5, close=0.2, idle=1.0)) as rig:
         client, sink = await rig.stream()
         for sequence in range(2, 7):
-            await asyncio.sleep(0.15)
+            await asyncio.sleep(0.3)
             client.send(media(sequence))
         assert sink.endings == []
         reply = await client.finish()
