@@ -25,6 +25,7 @@ from cluster.alerts.oddities import everything_once
 from cluster.alerts.runbook import Follower
 from cluster.alerts.watcher import Row, Watcher
 from cluster.operator.bench import VOICEASSIST, Cluster, Operator, Relays, voiceassist
+from cluster.waiting import eventually
 from voiceassist_demo.prometheus import Prometheus
 from voiceassist_demo.stage import free_port
 from voiceassist_monitoring.dashboards import boards
@@ -90,6 +91,18 @@ class Kept:
             day = time.strftime("%Y-%m-%d", time.gmtime())
             self.relays.report(pod, spend={"process": pod, "day": day, "tokens": each, "month": {"tokens": each}})
 
+    def allow(self, per_day: int) -> None:
+        """A larger budget, which the relays read: what was spent stays spent."""
+
+        def wanted(pod: str) -> str:
+            return str(self.cluster.get(("v1", "Pod"), pod)["metadata"]["annotations"]["voiceassist.dev/config-revision"])
+
+        before = {pod: wanted(pod) for pod in self.pods}
+        self.cluster.patch(VOICEASSIST, "support", {"spec": {"limits": {"budget": {"perDay": per_day}}}})
+        for pod in self.pods:
+            eventually(f"{pod} is to have it", lambda pod=pod: wanted(pod) != before[pod])
+            self.relays.report(pod, configRevision=wanted(pod))
+
     def new_prompt(self) -> None:
         self.cluster.patch(VOICEASSIST, "support", {"spec": {"prompt": {"instructions": f"You help. {time.time()}"}}})
 
@@ -140,13 +153,13 @@ def rows_of(kept: Kept) -> list[Row]:
         Row(
             "nine tenths of the day's budget are spent",
             lambda: kept.do(lambda: kept.spend(450)),
-            lambda: kept.do(lambda: kept.spend(10)),
+            lambda: kept.do(lambda: kept.allow(2000)),
             alerts("BudgetNearlySpent"),
         ),
         Row(
             "the day's budget is spent",
-            lambda: kept.do(lambda: kept.spend(600)),
-            lambda: kept.do(lambda: kept.spend(10)),
+            lambda: kept.do(lambda: kept.spend(1200)),
+            lambda: kept.do(lambda: kept.allow(10_000)),
             alerts("BudgetSpent"),
         ),
         Row(
