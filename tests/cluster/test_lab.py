@@ -161,6 +161,32 @@ def test_the_audit_log_tells_who_asked_for_what(lab: Lab, namespace: str) -> Non
     ]
 
 
+def test_what_is_read_is_what_kubectl_prints(lab: Lab, namespace: str) -> None:
+    lab.apply(deployment("hello", 1), service("hello"), namespace=namespace)
+    asked = [
+        ("service", "hello", "-n", namespace),
+        ("service/hello", "-n", namespace),
+        ("namespace", namespace),
+        ("crd",),
+        ("ingressclass.networking.k8s.io",),
+        ("svc,configmaps", "-n", namespace),
+        ("services", "-n", namespace, "-l", "app=nobody-s"),
+        ("services", "-A"),
+        ("services",),
+    ]
+    for arguments in asked:
+        printed = json.loads(lab.kubectl("get", *arguments, "-o", "json"))
+        printed.pop("metadata" if printed["kind"] == "List" else "", None)  # of a list: nothing
+        assert lab.get(*arguments) == printed, arguments
+    for arguments in (("service", "bye", "-n", namespace), ("nothings",)):
+        words = []
+        for ask in (lambda arguments=arguments: lab.get(*arguments), lambda arguments=arguments: lab.kubectl("get", *arguments)):
+            with pytest.raises(CommandError) as failed:
+                ask()
+            words.append(failed.value.stderr.strip().replace('"', "'"))
+        assert words[0] == words[1]
+
+
 def test_pods_that_break_the_restricted_standard_are_refused(lab: Lab, namespace: str) -> None:
     pod = {
         "apiVersion": "v1",

@@ -28,6 +28,7 @@ from cluster.lab.forwarding import Forwarding
 from cluster.lab.images import image_archive, pause_image
 from cluster.lab.node import Node
 from cluster.lab.programs import coredns, helm, kubernetes, pause, traefik
+from cluster.lab.reading import Reader
 
 PATIENCE = 300.0  # seconds until something that is being started has to answer: seconds on a quiet machine, minutes on a busy one
 POLL = 0.1
@@ -83,6 +84,7 @@ class Lab:
         self._control_plane: ControlPlane | None = None
         self._forwarding: Forwarding | None = None
         self._programs: Programs | None = None
+        self._reads: tuple[Path, Reader] | None = None
         self._daemons: dict[str, Daemon] = {}
         self._namespaces = 0
         self.nodes: list[Node] = []
@@ -284,6 +286,16 @@ class Lab:
         return self.enclosure.folder
 
     @property
+    def _reader(self) -> Reader:
+        if self._reads is None or self._reads[0] != self.folder:
+            pki, server = self.folder / "pki", self.first.api_server
+            self._reads = (
+                self.folder,
+                Reader(lambda: self.forward(server, API_PORT), self.authority, (pki / "admin.crt", pki / "admin.key")),
+            )
+        return self._reads[1]
+
+    @property
     def kubeconfig(self) -> Path:
         """An administrator's kubeconfig, for programs that run in the cluster's network."""
         return self.folder / "kubeconfig"
@@ -334,9 +346,8 @@ class Lab:
         return self.run(["helm", *arguments], stdin=stdin, timeout=timeout)
 
     def get(self, *arguments: str) -> dict[str, Any]:
-        """The object or the list that `kubectl get` finds. Raises CommandError if there is none."""
-        found: dict[str, Any] = json.loads(self.kubectl("get", *arguments, "-o", "json"))
-        return found
+        """The object or the list that `kubectl get` finds, by a kind, a name, -n, -A and -l. Raises CommandError if there is none."""
+        return self._reader.get(*arguments)
 
     def apply(self, *objects: Mapping[str, Any], namespace: str | None = None) -> None:
         """Apply objects, given as dictionaries. Raises CommandError."""
@@ -403,9 +414,12 @@ class Lab:
 
     def audit_events(self, user: str | None = None) -> Iterator[dict[str, Any]]:
         """The API server's audit events so far (metadata only), of one user if given, such as system:serviceaccount:NAMESPACE:NAME."""
+        named = json.dumps(user)[1:-1] if user is not None else ""  # most lines are others', and need not be read as JSON
         for path in sorted((self.folder / "audit").glob("audit*.log")):
             with path.open() as lines:
                 for line in lines:
+                    if named not in line:
+                        continue
                     event: dict[str, Any] = json.loads(line)
                     if user is None or event["user"].get("username") == user:
                         yield event
