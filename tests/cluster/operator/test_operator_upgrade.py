@@ -91,9 +91,9 @@ def test_upgrade_and_back_beside_others_who_own_fields(plane: Lab, cluster: Clus
     helm(plane, "upgrade", where, CHART)
     assert before < known_fields(plane)
     stands()
+    revision = cluster.assist()["status"]["prompt"]["currentRevision"]  # before the edit: the operator may be quicker than its kubectl
     body["spec"]["prompt"] = {"instructions": "You help in other words."}
     by_gitops(plane, where, body)
-    revision = cluster.assist()["status"]["prompt"]["currentRevision"]
     eventually("an object of before is edited", lambda: cluster.assist()["status"]["prompt"]["currentRevision"] != revision)
     helm(plane, "rollback", where)
     assert known_fields(plane) == before, "a roll-back asks nobody, and puts the older kind back"
