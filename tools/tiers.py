@@ -5,9 +5,10 @@
 
 First everything is made that any of the tiers needs and that is not there yet: Debian packages (as root on Debian), npm packages, the
 cluster's programs and images. No test runs meanwhile. A tier whose prerequisites cannot be had is listed as NOT RUN; with CI=true that is
-a failure. Then tiers run in four lanes beside each other, as all but the computing one wait more than they compute. Those that keep all
-cores busy, or measure, run alone, at the end. What a tier prints comes in one piece when it is over, unless it is the only one at work.
-The summary tells how many cores each kept busy.
+a failure. Then tiers run beside each other: one of those that keep a core busy, and a few of the others, which wait more than they compute;
+the longest begin. Those that keep all cores busy, or measure, run alone, at the end. What a tier prints comes in one piece when it is over,
+unless it is the only one at work. The summary tells how many cores each kept busy, without what it left running beside it, such as
+clusters; and how many the whole did, with these.
 A tier of which a few tests failed has these run once more at the very end, when nothing else is at work. What passes then is named in the
 summary, as a fault that is to be mended: of the test, or a race of the product. What fails again is a failure.
 With --changed only the tests run that a change since the branch left main can reach (tools/reach.py).
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -42,22 +44,24 @@ CI = os.environ.get("CI") == "true"
 class Lane(Enum):
     """Which tiers run beside which."""
 
-    COMPUTING = "one after the other, beside the waiting ones"
-    WAITING = "beside the computing ones"
-    WAITING_TOO = "beside both"
-    WATCHING = "beside these: browsers, proxies and others' servers, each of which leaves most of a core free"
+    COMPUTING = "one after the other, as each keeps most of a core busy"
+    WAITING = "beside that one, WAITING_AT_ONCE of them"
     ALONE = "when nothing else runs, as they measure, or keep every core busy"
+
+
+WAITING_AT_ONCE = 3
 
 
 @dataclass(frozen=True)
 class Tier:
     """Tests and what it takes to run them: those of `tests/<name>`, or the part of another tier's that `part` names by a pattern.
 
-    `programs` maps a program to its Debian package.
+    `programs` maps a program to its Debian package. `seconds`, which is what it took of late, decides which tier of a lane begins.
     """
 
     name: str
     lane: Lane = Lane.COMPUTING
+    seconds: int = 0
     fast: bool = False
     programs: dict[str, str] = field(default_factory=dict)
     arguments: tuple[str, ...] = ()
@@ -66,61 +70,94 @@ class Tier:
 
 
 TIERS = (
-    Tier("unit", fast=True, arguments=("-n", "2")),
-    Tier("contract", fast=True, prerequisites="tests/contract/prerequisites.py", arguments=("-n", "2")),
-    Tier("integration", arguments=("-n", "3", "--dist", "worksteal")),
+    Tier("unit", seconds=137, fast=True, arguments=("-n", "2")),
+    Tier("contract", seconds=47, fast=True, prerequisites="tests/contract/prerequisites.py", arguments=("-n", "2")),
+    Tier("integration", Lane.WAITING, seconds=490, arguments=("-n", "3", "--dist", "worksteal")),
     Tier(
         "proxies",
-        Lane.WATCHING,
+        Lane.WAITING,
+        seconds=112,
         programs={"nginx": "nginx", "haproxy": "haproxy", "squid": "squid-openssl"},
         prerequisites="tests/proxies/prerequisites.py",
         arguments=("-n", "2"),
     ),
     # One worker: each of LiteLLM's processes reads in half a million objects first.
-    Tier("servers", Lane.WATCHING, programs={"node": "nodejs", "npm": "npm"}, prerequisites="tests/servers/prerequisites.py"),
-    Tier("functions", Lane.WATCHING, programs={"node": "nodejs", "npm": "npm"}, prerequisites="tests/functions/prerequisites.py"),
+    Tier(
+        "servers",
+        Lane.WAITING,
+        seconds=326,
+        programs={"node": "nodejs", "npm": "npm"},
+        prerequisites="tests/servers/prerequisites.py",
+    ),
+    Tier(
+        "functions",
+        Lane.WAITING,
+        seconds=33,
+        programs={"node": "nodejs", "npm": "npm"},
+        prerequisites="tests/functions/prerequisites.py",
+    ),
     Tier(
         "clients",
-        Lane.WATCHING,
+        Lane.WAITING,
+        seconds=70,
         programs={"node": "nodejs", "npm": "npm"},
         prerequisites="tests/clients/prerequisites.py",
         arguments=("-n", "2"),
     ),
     Tier(
         "panel",
+        seconds=160,
         programs={"node": "nodejs", "npm": "npm", "chromium": "chromium"},
         prerequisites="tests/panel/prerequisites.py",
         arguments=("-n", "2"),
     ),
-    Tier("plugin", programs={"node": "nodejs", "npm": "npm"}, prerequisites="tests/plugin/prerequisites.py"),
-    Tier("charts", prerequisites="tests/charts/prerequisites.py"),
-    Tier("monitoring", programs={"promtool": "prometheus", "prometheus": "prometheus"}),
+    Tier("plugin", seconds=145, programs={"node": "nodejs", "npm": "npm"}, prerequisites="tests/plugin/prerequisites.py"),
+    Tier("charts", seconds=56, prerequisites="tests/charts/prerequisites.py"),
+    Tier("monitoring", seconds=46, programs={"promtool": "prometheus", "prometheus": "prometheus"}),
     Tier(
         "browser",
-        Lane.WATCHING,
+        Lane.WAITING,
+        seconds=98,
         programs={"node": "nodejs", "npm": "npm", "chromium": "chromium", "prometheus": "prometheus"},
         prerequisites="tests/browser/prerequisites.py",
     ),
     Tier(
         "flex",
-        Lane.WATCHING,
+        Lane.WAITING,
+        seconds=380,
         programs={"node": "nodejs", "npm": "npm", "chromium": "chromium"},
         prerequisites="tests/flex/prerequisites.py",
         arguments=("-n", "2", "--dist", "loadfile"),
     ),
-    Tier("twilio", part="tests/cluster/operator/test_twilio_*.py", lane=Lane.WATCHING, programs={"squid": "squid-openssl"}),
-    Tier("operator", part="tests/cluster/operator/test_[!t]*.py", lane=Lane.WAITING_TOO, programs={"squid": "squid-openssl"}),
+    Tier("twilio", Lane.WAITING, seconds=349, part="tests/cluster/operator/test_twilio_*.py", programs={"squid": "squid-openssl"}),
+    # Each worker has an API server of its own.
+    Tier(
+        "operator",
+        Lane.WAITING,
+        seconds=600,
+        part="tests/cluster/operator/test_[!t]*.py",
+        programs={"squid": "squid-openssl"},
+        arguments=("-n", "2", "--dist", "loadfile"),
+    ),
     # test_ipv6_alone and test_lab_ends, which have clusters of their own.
-    Tier("labs", part="tests/cluster/test_*_[ae]*.py", programs={"squid": "squid-openssl"}),
+    Tier("labs", seconds=73, part="tests/cluster/test_*_[ae]*.py", programs={"squid": "squid-openssl"}),
     # A thousand calls at once: the one test of these that keeps a core busy. The others wait, and so do not mind each other.
-    Tier("herd", part="tests/load/test_model_herd.py", lane=Lane.ALONE),
+    Tier("herd", Lane.ALONE, part="tests/load/test_model_herd.py"),
     Tier(
         "load",
         Lane.ALONE,
         programs={"valgrind": "valgrind"},
         arguments=("-n", "4", "--dist", "loadfile", "--no-loadscope-reorder"),
     ),
-    Tier("cluster", Lane.WAITING, programs={"squid": "squid-openssl"}, prerequisites="tests/cluster/prerequisites.py"),
+    # Each worker has a cluster of its own.
+    Tier(
+        "cluster",
+        Lane.WAITING,
+        seconds=800,
+        programs={"squid": "squid-openssl"},
+        prerequisites="tests/cluster/prerequisites.py",
+        arguments=("-n", "2", "--dist", "loadfile"),
+    ),
 )
 
 
@@ -162,6 +199,7 @@ FAILED = 1
 FEW = 8
 """Failed tests of a tier up to which they run once more: more of them is no accident."""
 _printing = Lock()
+_choosing = Lock()
 
 
 def say(text: str) -> None:
@@ -203,7 +241,7 @@ def prerequisites(tiers: list[Tier]) -> dict[str, str]:
     scripts = [tier for tier in tiers if not reasons[tier.name]]
     # Two at once, as npm waits for the network while a compiler computes; the longest first.
     with ThreadPoolExecutor(max_workers=2) as pool:
-        waiting = {tier.name: pool.submit(prepare, tier) for tier in sorted(scripts, key=lambda tier: tier.lane is not Lane.WAITING)}
+        waiting = {tier.name: pool.submit(prepare, tier) for tier in sorted(scripts, key=lambda tier: -tier.seconds)}
         reasons |= {name: prepared.result() for name, prepared in waiting.items()}
     say(f"tiers: prerequisites took {time.monotonic() - begin:.0f} s")
     return reasons
@@ -280,29 +318,55 @@ def try_again(tier: Tier, first: Outcome) -> None:
 
 
 def run_all(wanted: list[Tier], reached: dict[str, list[str]], *, one_by_one: bool) -> list[Outcome]:
-    """Runs tiers lane by lane; the outcomes are in the order of the tiers."""
+    """Runs tiers beside each other and one by one; the outcomes are in the order of the tiers."""
     reasons = prerequisites(wanted)
     outcomes = {tier.name: Outcome(tier.name, not_run=reasons[tier.name]) for tier in wanted}
     there = [tier for tier in wanted if not outcomes[tier.name].not_run]
-    # A part of another last; those on one worker first: the cluster's tests begin with the ones that mind a machine without a free core.
-    ordered = sorted(there, key=lambda tier: 2 if tier.part else "-n" in tier.arguments)
-    together = [] if one_by_one else [lane for lane in Lane if lane is not Lane.ALONE]
-    beside = [[tier for tier in ordered if tier.lane is lane] for lane in together]
-    lanes = [lane for lane in beside if lane]
+    together = [] if one_by_one else sorted((tier for tier in there if tier.lane is not Lane.ALONE), key=lambda tier: -tier.seconds)
+    lanes = {lane: [tier for tier in together if tier.lane is lane] for lane in (Lane.COMPUTING, Lane.WAITING)}
 
-    def go(lane: list[Tier]) -> None:
-        for tier in lane:
-            outcomes[tier.name] = run(tier, reached.get(tier.name, []), alone=len(lanes) < 2)
+    def go(tiers: list[Tier], *, alone: bool) -> None:
+        while True:
+            with _choosing:
+                if not tiers:
+                    return
+                tier = tiers.pop(0)
+            outcomes[tier.name] = run(tier, reached.get(tier.name, []), alone)
 
-    with ThreadPoolExecutor(max_workers=max(len(lanes), 1)) as pool:
-        for done in [pool.submit(go, lane) for lane in lanes]:
-            done.result()
-    done_already = {tier.name for lane in lanes for tier in lane}
-    lanes = []
-    go([tier for tier in there if tier.name not in done_already])
+    def compute() -> None:
+        for lane in (Lane.COMPUTING, Lane.WAITING):  # when the first is over there is one core more for the others
+            go(lanes[lane], alone=len(together) == 1)
+
+    busy = Busy()
+    with ThreadPoolExecutor(max_workers=1 + WAITING_AT_ONCE) as pool:
+        begun = [pool.submit(compute), *(pool.submit(go, lanes[Lane.WAITING], alone=len(together) == 1) for _ in range(WAITING_AT_ONCE))]
+        for one in begun:
+            one.result()
+    if len(together) > 1:
+        say(f"tiers: {len(together)} beside each other took {busy}")
+    go([tier for tier in there if tier not in together], alone=True)
     for tier in there:
         try_again(tier, outcomes[tier.name])
     return list(outcomes.values())
+
+
+class Busy:
+    """What the machine does from now on, with what no tier waits for."""
+
+    def __init__(self) -> None:
+        self._begin, self._idle = time.monotonic(), self._now()
+
+    @staticmethod
+    def _now() -> float:
+        """Seconds in which a core had nothing to do, of all cores, since the machine began; no number where nobody counts."""
+        try:
+            return float(Path("/proc/uptime").read_text().split()[1])
+        except OSError:
+            return math.nan
+
+    def __str__(self) -> str:
+        seconds, cores = time.monotonic() - self._begin, os.cpu_count() or 1
+        return f"{seconds:.0f} s, with {cores - (self._now() - self._idle) / max(seconds, 0.1):.2f} of {cores} cores busy"
 
 
 def main() -> int:

@@ -74,11 +74,11 @@ def test_in_ci_that_is_a_failure(tiers: ModuleType, monkeypatch, capsys) -> None
     assert summary(tiers, monkeypatch, capsys, "good")[0] == 0
 
 
-def beside(tiers: ModuleType, name: str, lane: str, text: str) -> object:
+def beside(tiers: ModuleType, name: str, lane: str, text: str, seconds: int = 0) -> object:
     folder = tiers.ROOT / "tests" / name
     folder.mkdir(parents=True)
     (folder / "test_it.py").write_text(text)
-    return tiers.Tier(name, tiers.Lane[lane])
+    return tiers.Tier(name, tiers.Lane[lane], seconds)
 
 
 MEET = """
@@ -111,6 +111,26 @@ def test_one_tier_of_each_lane_runs_beside_the_others_and_who_measures_runs_alon
     code, text = summary(tiers, monkeypatch, capsys)
     assert code == 0, text
     assert [line.split()[0] for line in text.strip().splitlines()] == ["first", "measures", "waits", "3"]
+
+
+def test_the_longest_begin_and_who_has_computed_takes_one_that_waits(tiers: ModuleType, monkeypatch, capsys, tmp_path: Path) -> None:
+    marks = tmp_path / "marks"
+    marks.mkdir()
+
+    def meets(name: str, *expected: str) -> str:
+        return MEET.format(folder=str(marks), name=name, count=len(expected), expected=sorted(expected))
+
+    monkeypatch.setattr(tiers, "WAITING_AT_ONCE", 1)
+    found = (
+        beside(tiers, "short", "WAITING", meets("short", "longest", "computes", "also", "long", "short"), 1),
+        beside(tiers, "computes", "COMPUTING", meets("computes", "longest", "computes"), 9),
+        beside(tiers, "longest", "WAITING", meets("longest", "longest", "computes", "also", "long"), 9),
+        beside(tiers, "also", "COMPUTING", meets("also", "longest", "computes", "also"), 5),
+        beside(tiers, "long", "WAITING", meets("long", "longest", "computes", "also", "long"), 5),
+    )
+    monkeypatch.setattr(tiers, "TIERS", found)
+    code, text = summary(tiers, monkeypatch, capsys)
+    assert code == 0, text
 
 
 def test_what_a_tier_beside_others_prints_comes_in_one_piece(tiers: ModuleType, monkeypatch, capfd, tmp_path: Path) -> None:
@@ -240,10 +260,9 @@ def test_a_script_that_breaks_is_a_tier_that_is_not_run(tiers: ModuleType, monke
     assert "NOT RUN  needs.py failed with 3" in summary(tiers, monkeypatch, capsys, "scripted")[1]
 
 
-def test_every_folder_of_tests_is_a_tier() -> None:
-    found = re.findall(r'^    +Tier\(\s*"(\w+)"(, part=)?', (ROOT / "tools/tiers.py").read_text(), re.MULTILINE)
-    told = {name for name, part in found if not part}
-    assert told == {path.parent.relative_to(ROOT / "tests").parts[0] for path in (ROOT / "tests").rglob("test_*.py")}
+def test_every_folder_of_tests_is_a_tier(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = [tier.name for tier in loaded(monkeypatch).TIERS if not tier.part]
+    assert sorted(told) == sorted({path.parent.relative_to(ROOT / "tests").parts[0] for path in (ROOT / "tests").rglob("test_*.py")})
 
 
 def test_a_program_without_which_a_test_is_skipped_is_named_by_its_tier(monkeypatch: pytest.MonkeyPatch) -> None:
