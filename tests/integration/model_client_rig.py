@@ -8,7 +8,7 @@ import hashlib
 import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from support.load import slowdown
 from voiceassist_crds.config import Prompt, RelayConfig
 from voiceassist_crds.messages import AssistState, StatusReason, Track, WithdrawnReason
 from voiceassist_relay.interfaces import FinishedSuggestion, OutputForm, TurnTiming
@@ -44,6 +45,14 @@ QUICK = SessionLimits(
     replay_idle=0.3,
     housekeeping=0.1,
 )
+
+
+_OF_PEERS = ("connect", "update", "created", "first_output", "next_output", "pong", "tell_after")
+
+
+def patient(limits: SessionLimits = QUICK) -> SessionLimits:
+    """With as much more time for the peer, and for the agent's patience, as the machine has other work."""
+    return replace(limits, **{name: getattr(limits, name) * slowdown() for name in _OF_PEERS})
 
 
 def relay_config(server: RealtimeServer | None, **changes: Any) -> RelayConfig:
@@ -196,13 +205,13 @@ async def calling(
     *,
     config: RelayConfig | None = None,
     key: str | Callable[[], str] = "sk-test",
-    limits: SessionLimits = QUICK,
+    limits: SessionLimits | None = None,
     paused: bool = False,
     grace: float = 0.0,
     chance: Callable[[], float] = lambda: 0.5,
     **options: Any,
 ) -> AsyncIterator[Call]:
-    """A call for as long as the block lasts."""
+    """A call for as long as the block lasts; with limits of its own, or quick ones of a machine with other work."""
     config = config or relay_config(server)
     heard, metrics = Recorder(), RelayMetrics()
     metrics.use_models(config.model.names)
@@ -214,7 +223,7 @@ async def calling(
         metrics=metrics,
         call_hash="test",
         paused=paused,
-        limits=limits,
+        limits=limits or patient(),
         chance=chance,
         **options,
     )

@@ -17,6 +17,7 @@ from integration.model_client_rig import (
     relay_config,
 )
 from integration.model_client_words import AGENT, ASKED, CALLS, CHAT, outcomes, quick, turns
+from support.load import slowdown
 from voiceassist_crds.messages import Track, WithdrawnReason
 from voiceassist_relay.realtime.core.audio_time import FRAME as FILL
 from voiceassist_relay.realtime.providers import Capabilities, Provider
@@ -124,7 +125,7 @@ async def test_a_call_that_is_cut_by_the_token_limit_is_withdrawn(server) -> Non
 
 
 async def test_the_agents_words_are_placed_by_the_time_at_which_they_were_spoken(server) -> None:
-    server.behaviour.change({"transcriptionDelayMs": 800})
+    server.behaviour.change({"transcriptionDelayMs": round(800 * slowdown())})
     async with calling(server) as call:
         await call.live()
         call.ask(ASKED[0].audio)

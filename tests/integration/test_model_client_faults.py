@@ -11,6 +11,7 @@ import pytest
 
 from integration.model_client_rig import FRAME, QUICK, SILENCE, calling, digest, ledgers, relay_config, speech
 from integration.model_client_words import AGENT, ASKED, CALLS, all_heard, quick, states, turns, whole
+from support.load import slowdown
 from voiceassist_crds.messages import AssistState, StatusReason, Track
 from voiceassist_relay.realtime.dialer import Dials
 from voiceassist_sim.openai import RealtimeServer
@@ -146,14 +147,15 @@ async def test_in_silence_nothing_is_expected(server) -> None:
 
 
 async def test_a_session_near_its_end_is_replaced_between_turns_by_one_that_is_ready(server) -> None:
-    server.behaviour.change({"sessionSeconds": 3.0})
+    slow = slowdown()
+    server.behaviour.change({"sessionSeconds": 3.0 * slow})
     config = relay_config(server, audio={"tracks": "Customer"})
     async with calling(server, config=config) as call:
         await call.live()
         utterances = [each.audio for each in ASKED[:6]]
         for utterance in utterances:
             call.ask(utterance)
-            await asyncio.sleep(0.8)
+            await asyncio.sleep(0.8 * slow)
         await turns(call, 6)
         assert set(call.heard.outcomes) == {"suggested"}
         assert states(call) == [AssistState.LIVE]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
@@ -14,13 +15,16 @@ from integration.model_client_rig import (
     calling,
     digest,
     ledgers,
+    patient,
     prompt,
     relay_config,
     self_signed,
     speech,
 )
 from integration.model_client_words import AGENT, ASKED, CALLS, CHAT, outcomes, quick, turns
+from support.eventually import eventually
 from voiceassist_crds.messages import AssistState, StatusReason, Track, WithdrawnReason
+from voiceassist_relay.realtime.core import audio_time
 from voiceassist_sim.openai import RealtimeServer
 
 pytestmark = pytest.mark.loop("uvloop")  # the hook is for whole folders only
@@ -32,9 +36,10 @@ async def server() -> AsyncIterator[RealtimeServer]:
         yield server
 
 
-async def test_pause_keeps_every_byte_from_the_model(server) -> None:
-    server.behaviour.change({"firstTokenMs": 8000})
-    async with calling(server) as call:
+async def test_pause_keeps_every_byte_from_the_model(server, monkeypatch) -> None:
+    monkeypatch.setattr(audio_time, "AFTER", 60.0)  # speech stays open for as long as a slow machine takes to the pause
+    server.behaviour.change({"firstTokenMs": 60_000})  # however slow the machine is, the pause comes first
+    async with calling(server, limits=replace(patient(), first_output=60)) as call:
         await call.live()
         call.ask(ASKED[0].audio)
         call.ask(CHAT.audio)
@@ -42,10 +47,7 @@ async def test_pause_keeps_every_byte_from_the_model(server) -> None:
         call.say(ASKED[1].audio[:16000])  # speech is open, a response is being written, a turn waits
         (ledger,) = ledgers(server)
         heard = digest(call.said[True])
-        for _ in range(200):
-            if ledger.sha256 == heard:
-                break
-            await asyncio.sleep(0.01)
+        await eventually(lambda: ledger.sha256 == heard, "the model has heard it")
         call.client.pause()
         assert outcomes(call) == ["merged", "paused"]
         spoken = call.said[True]
