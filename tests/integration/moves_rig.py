@@ -68,6 +68,18 @@ def questions(count: int) -> list[str]:
     return [texts[number % len(texts)] for number in range(count)]
 
 
+def ends(count: int) -> list[float]:
+    """When (seconds of such a recording) each of its first questions has been asked."""
+    at, found = 0.0, []
+    for part in range(count):
+        name, utterance = QUESTIONS[part % len(QUESTIONS)]
+        told = {one["id"]: one for one in json.loads((CALLS / f"{name}.json").read_text())["utterances"]}[utterance]
+        at += 0.2 + (told["endMs"] - told["startMs"]) / 1000
+        found.append(at)
+        at += PAUSE_MS / 1000
+    return found
+
+
 def unanswered(asked: Sequence[str]) -> int:
     """How many questions of such a recording are missing among those that were answered, which are in order and none twice."""
     cycle = questions(len(QUESTIONS))

@@ -12,7 +12,8 @@ import pytest
 
 from integration.end_to_end_rig import Watch, sessions, start, streams
 from integration.faults_rig import all_flushed, all_live, all_over, asking, hang_up, kept, lead_to, set_faults, value
-from integration.gone_rig import Ingress, address, known, started_again, told
+from integration.gone_rig import Ingress, address, known, started_again, told, unreachable
+from integration.moves_rig import asking_on_a_line, unanswered
 from support.eventually import eventually
 from support.load import slowdown
 from voiceassist_demo.stage import HOST, Stage
@@ -21,6 +22,8 @@ CONFIG = {"audio": {"tracks": "Customer"}, "limits": {"drainGraceSeconds": 0, "d
 WITHIN = 20.0
 LOST_CALLBACKS = 12
 """Calls of a relay of whose end no callback tells."""
+EVICTED = 8
+"""Calls of a relay that is killed and whose network goes with it."""
 
 
 async def test_gone_relays_calls_go_on_though_nothing_tells_of_its_end(tmp_path: Path) -> None:
@@ -170,3 +173,55 @@ async def test_gone_relays_calls_that_were_cut_before_it_ended_go_on_elsewhere(t
         await all_over(stage, calls, 60)
     print(f"\nsockets cut, then {ends.name}: {len(calls)} calls live at the other relay {took:.1f} s after the signal")
     assert took < WITHIN * slowdown()
+
+
+@pytest.mark.parametrize("moves_for", [0.0, 0.4], ids=["at once", "in the middle of its moves"])
+async def test_gone_relays_one_that_is_evicted_costs_seconds_and_doubles_nothing(tmp_path: Path, moves_for: float) -> None:
+    """As by the kubelet where a disk is full: SIGKILL, perhaps soon after SIGTERM; nothing listens there any more, a moment later nothing
+    answers; and half of Twilio's callbacks and next streams are led there still."""
+    recordings = [asking_on_a_line(tmp_path, 120, number) for number in range(EVICTED)]
+    config = {**CONFIG, "limits": {"drainGraceSeconds": 0, "drainTimeoutSeconds": 300}}
+    async with Stage(tmp_path / "stage", config=config) as stage, Watch(stage) as watch:
+        gone, other = stage.relay, await stage.start_relay()
+        calls = []
+        for recording in recordings:
+            calls.append(await start(stage, recording, hangUp=None))
+            await asyncio.sleep(0.37)  # each is somewhere else in its conversation
+        await eventually(lambda: all(watch.items(call) for call in calls), seconds=60, what="a suggestion in every call")
+        async with told(stage, [gone, other]):
+            await known(other, gone, len(calls))
+            await lead_to(stage, *([other] if moves_for else [gone, other]))
+            gone.child.signal(signal.SIGTERM if moves_for else signal.SIGKILL)
+            await asyncio.sleep(moves_for)
+            killed = time.monotonic()
+            gone.child.signal(signal.SIGKILL)
+            await gone.child.wait()
+            await asyncio.sleep(0.2)
+            with unreachable(gone):
+
+                async def all_there() -> bool:
+                    documents = [one.document or {} for one in await kept(stage, calls)]
+                    return all((one.get("state"), one.get("owner")) == ("live", address(other)) for one in documents)
+
+                await asyncio.sleep(2.5)
+                await lead_to(stage, other)
+                await eventually(all_there, every=0.1, seconds=60, what="every call at the other relay")
+                took = time.monotonic() - killed
+                count = {call["callSid"]: len(watch.items(call)) for call in calls}
+                await eventually(
+                    lambda: all(len(watch.items(call)) > count[call["callSid"]] + 1 for call in calls), seconds=60, what="suggestions"
+                )
+        await hang_up(stage, calls)
+        await all_over(stage, calls, 60)
+        await all_flushed(stage, 60, other)
+        doubled, missed = 0, []
+        for held in await kept(stage, calls):
+            assert [item["seq"] for item in held.items] == list(range(1, len(held.items) + 1))
+            asked = [question for item in held.items for question in item["question"].split(" / ")]
+            once = [one for one, before in zip(asked, ["", *asked], strict=False) if one != before]
+            doubled += len(asked) - len(once)
+            missed.append(unanswered(once))
+    print(f"\nevicted: {len(calls)} calls at the other relay after {took:.1f} s, questions unanswered {missed}")
+    assert doubled == 0
+    assert max(missed) <= took / 3 + 2
+    assert took < 8 * slowdown()

@@ -67,6 +67,19 @@ def test_gone_relays_a_refusal_counts_for_silence_where_the_operator_says_that_i
     assert others.refused(OTHER, 9.0) == CALLS
 
 
+def test_gone_relays_a_suspected_one_that_is_silent_after_the_refusal_is_gone() -> None:
+    """As a pod that is evicted: first nothing listens, a moment later its network is gone too."""
+    others = watching()
+    others.told(f"{OWN},{OTHER}", 20.0)
+    assert others.suspect(OTHER, 20.1)
+    assert others.silent(OTHER, 20.1) == (), "two questions at the same time are one"
+    assert others.silent(OTHER, 20.1 + AGAIN_SECONDS) == CALLS
+    others = watching()
+    others.suspect(OTHER, 20.0)
+    others.there(OTHER, 20.1)
+    assert others.silent(OTHER, 25.0) == (), "it has answered since"
+
+
 def test_gone_relays_another_process_at_the_address_has_the_calls_that_it_says() -> None:
     others = watching()
     assert others.answered(OTHER, "p1", ["CA2"], 2.0) == (), "a call of the same process that is over is over"

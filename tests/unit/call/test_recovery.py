@@ -294,7 +294,7 @@ async def test_recovery_only_a_relay_that_answers_in_order_is_there(
         return answer
 
     monkeypatch.setattr(peers, "_request", request)
-    assert await peers.calls(OWNER, "/calls", 100) == expected
+    assert await peers.calls(OWNER, "/calls", 100, 1.0) == expected
 
 
 @pytest.mark.looptime

@@ -27,7 +27,9 @@ class Peers:
     def __init__(self, calls: list[str]) -> None:
         self.answer: bytes | Asked = msgspec.json.encode(HadCalls("p", calls))
 
-    async def calls(self, *_: Any) -> bytes | Asked:
+    async def calls(self, address: str, path: str, most: int, seconds: float) -> bytes | Asked:
+        if self.answer is Asked.UNKNOWN:
+            await asyncio.sleep(seconds)
         return self.answer
 
 
@@ -149,6 +151,18 @@ async def test_relay_watch_one_that_is_suspected_is_gone_at_once_whatever_the_op
     assert [times[0] - suspected_at for times in rig.recovery.at.values()] == pytest.approx([AGAIN_SECONDS] * 3)
     await rig.end()
     assert [len(times) for times in rig.recovery.at.values()] == [1] * 3
+
+
+async def test_relay_watch_one_that_is_suspected_and_silent_is_gone_soon() -> None:
+    rig = Rig(3, Recovery(None))
+    await asyncio.sleep(3)
+    rig.peers.answer = Asked.UNKNOWN
+    rig.others.told(f"{OWN},{OTHER}", asyncio.get_running_loop().time())
+    suspected_at = asyncio.get_running_loop().time()
+    rig.watch.suspect(OTHER)
+    await asyncio.sleep(Timing().suspect_seconds + AGAIN_SECONDS + 0.2)
+    assert [times[0] - suspected_at for times in rig.recovery.at.values()] == pytest.approx([Timing().suspect_seconds + AGAIN_SECONDS] * 3)
+    await rig.end()
 
 
 async def test_relay_watch_one_that_is_suspected_and_answers_keeps_its_calls() -> None:

@@ -117,6 +117,8 @@ class Timing:
     """For one relay to answer another."""
     watch_seconds: float = 2.5
     """For another relay to say which calls it has."""
+    suspect_seconds: float = 1.0
+    """The same of one of whose streams one has died, and where nothing listened."""
     came_seconds: tuple[float, ...] = (2.5, 2.5, 4.0, 6.0, 9.0)
     """For the stream of a call whose relay is gone to come to another one, before the next is asked for: each in turn. For some seconds the
     balancer leads to the one that is gone, Twilio's word of that too."""

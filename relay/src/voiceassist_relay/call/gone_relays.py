@@ -2,8 +2,9 @@
 
 The operator says who answers it, with each of its questions. Every relay asks some of the others which calls they have, every 2 s. One
 where nothing listens twice is gone; so is one that gives no answer for 12 s, unless the operator says that it answers. Where a stream of
-its has died and nothing listens, the operator's word is older than that, and it is asked twice at once. Its calls are then looked after by
-those that are left: each call has an order of them, by which one begins at once and the others only if it did not.
+its has died and nothing listens, the operator's word is older than that: it is asked again at once, and no answer is a second refusal,
+since a pod's network goes soon after its processes. The calls of one that is gone are looked after by those that are left: each call has
+an order of them, by which one begins at once and the others only if it did not.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ GONE_SECONDS: Final = 12.0
 TOLD_SECONDS: Final = 7.0
 """So long the operator's word stands; it asks every 5 s, and every second while a relay does not answer."""
 REFUSALS: Final = 2
-"""In a row, 2 s apart; where a stream has died, AGAIN_SECONDS."""
+"""In a row, 2 s apart; where a stream has died, AGAIN_SECONDS, and what that stream's end led to is the first."""
 AGAIN_SECONDS: Final = 0.4
 FORGOTTEN_SECONDS: Final = 600.0
 MOST: Final = 16
@@ -87,30 +88,36 @@ class OtherRelays:
         if other is not None:
             other.since, other.refusals, other.suspect = now, 0, False
 
-    def suspect(self, address: str) -> bool:
+    def suspect(self, address: str, now: float) -> bool:
         """A stream that it had has died, and nothing listened there. Whether that is news: it has calls, and was not suspected."""
         other = self._others.get(address)
         if other is None or other.suspect or not other.calls:
             return False
-        other.suspect = True
+        other.suspect, other.refusals, other.refused_at = True, 1, now
         return True
+
+    def is_suspect(self, address: str) -> bool:
+        """Whether that was its latest news."""
+        other = self._others.get(address)
+        return other is not None and other.suspect
 
     def refused(self, address: str, now: float) -> Sequence[str]:
         """Nothing listens there. Returns the calls that it had, if it was so the last time too, and the operator does not say otherwise: a
         network may refuse for it. Of one that is suspected the operator has not heard yet."""
         other = self._others.get(address)
         if other is None or (self._is_told(address, now) and not other.suspect):
-            return self.silent(address, now)
+            return self._silent(address, now)
         if now - other.refused_at < AGAIN_SECONDS / 2:
             return ()  # two questions at the same time are one
         other.refusals, other.refused_at = other.refusals + 1, now
         return other.calls if other.refusals >= REFUSALS else ()
 
     def silent(self, address: str, now: float) -> Sequence[str]:
-        """It does not answer. Returns the calls that it had, when it counts as gone by that.
+        """It does not answer. Returns the calls that it had, when it counts as gone by that."""
+        return self.refused(address, now) if self.is_suspect(address) else self._silent(address, now)
 
-        Where most of the others are silent, and the operator does not say the same, it is this relay that is cut off.
-        """
+    def _silent(self, address: str, now: float) -> Sequence[str]:
+        """Where most of the others are silent, and the operator does not say the same, it is this relay that is cut off."""
         other = self._others.get(address)
         if other is None or self._is_told(address, now) or now - other.since < GONE_SECONDS:
             return ()

@@ -112,10 +112,10 @@ class PeerRelays:
             return handed
         return Asked.DONE if status == 409 else _other(status, body, call_sid)
 
-    async def calls(self, address: str, path: str, most: int) -> bytes | Asked:
-        """Asks a relay which calls it has; Asked.GONE: nothing listens there. Empty: it is there, and does not say. Whether it answers is
-        the asker's to remember."""
-        answer = await self._request("GET", address, path, "", b"", self._deps.timing.watch_seconds, most=most, noted=False)
+    async def calls(self, address: str, path: str, most: int, seconds: float) -> bytes | Asked:
+        """Asks a relay which calls it has, and waits so many seconds; Asked.GONE: nothing listens there. Empty: it is there, and does not
+        say. Whether it answers is the asker's to remember."""
+        answer = await self._request("GET", address, path, "", b"", seconds, most=most, noted=False)
         if isinstance(answer, Asked):
             return answer
         status, body = answer

@@ -13,7 +13,7 @@ import structlog
 from fastapi import APIRouter, Request, Response
 
 from .dependencies import FunctionDependencies
-from .gone_relays import AGAIN_SECONDS, ASK_SECONDS, REFUSALS, OtherRelays
+from .gone_relays import AGAIN_SECONDS, ASK_SECONDS, OtherRelays
 from .peer_relays import Asked, PeerRelays, error_answer, is_relay
 
 CALLS_PATH: Final = "/calls"
@@ -79,18 +79,18 @@ class RelayWatch:
             await asyncio.gather(*(self._ask(address) for address in self._others.to_ask()))
 
     def suspect(self, address: str) -> None:
-        """A stream of the relay there has died, and nothing listened: it is asked again at once, for the sake of its other calls."""
-        if self._others.suspect(address):
-            self._deps.background.spawn("ask a relay that may be gone", self._ask_at_once(address))
+        """A stream of the relay there has died, and nothing listened: it is asked again soon, for the sake of its other calls."""
+        if self._others.suspect(address, self._deps.monotonic()):
+            self._deps.background.spawn("ask a relay that may be gone", self._ask_again(address))
 
-    async def _ask_at_once(self, address: str) -> None:
-        for number in range(REFUSALS):
-            if number:
-                await asyncio.sleep(AGAIN_SECONDS)
-            await self._ask(address)
+    async def _ask_again(self, address: str) -> None:
+        await asyncio.sleep(AGAIN_SECONDS)
+        await self._ask(address)
 
     async def _ask(self, address: str) -> None:
-        body, now = await self._peers.calls(address, CALLS_PATH, MAX_ANSWER), self._deps.monotonic()
+        timing = self._deps.timing
+        seconds = timing.suspect_seconds if self._others.is_suspect(address) else timing.watch_seconds
+        body, now = await self._peers.calls(address, CALLS_PATH, MAX_ANSWER, seconds), self._deps.monotonic()
         since = self._deps.now() - self._others.silence(address, now)
         if isinstance(body, Asked):
             gone = self._others.refused(address, now) if body is Asked.GONE else self._others.silent(address, now)
