@@ -5,10 +5,10 @@
 
 First everything is made that any of the tiers needs and that is not there yet: Debian packages (as root on Debian), npm packages, the
 cluster's programs and images. No test runs meanwhile. A tier whose prerequisites cannot be had is listed as NOT RUN; with CI=true that is
-a failure. Then tiers run beside each other: one of those that keep a core busy, and a few of the others, which wait more than they compute;
-the longest begin. Those that keep all cores busy, or measure, run alone, at the end. What a tier prints comes in one piece when it is over,
-unless it is the only one at work. The summary tells how many cores each kept busy, without what it left running beside it, such as
-clusters; and how many the whole did, with these.
+a failure. Then tiers run in lanes beside each other, so that the cores are kept busy and no more than that; the longest of a lane begin.
+Those that keep all cores busy, or measure, run at the end, with nothing but each other beside them. What a tier prints comes in one piece
+when it is over, unless it is the only one at work. The summary tells how many cores each kept busy, without what it left running beside
+it, such as clusters; and how many the whole did, with these.
 A tier of which a few tests failed has these run once more at the very end, when nothing else is at work. What passes then is named in the
 summary, as a fault that is to be mended: of the test, or a race of the product. What fails again is a failure.
 With --changed only the tests run that a change since the branch left main can reach (tools/reach.py).
@@ -26,6 +26,7 @@ import sys
 import tempfile
 import time
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -42,14 +43,12 @@ CI = os.environ.get("CI") == "true"
 
 
 class Lane(Enum):
-    """Which tiers run beside which."""
+    """Which tiers run beside which: one of each of these lanes at a time, but for the last one's."""
 
-    COMPUTING = "one after the other, as each keeps most of a core busy"
-    WAITING = "beside that one, WAITING_AT_ONCE of them"
-    ALONE = "when nothing else runs, as they measure, or keep every core busy"
-
-
-WAITING_AT_ONCE = 3
+    CLUSTERS = "two workers with a cluster each, which keep more than a core busy"
+    COMPUTING = "they keep most of a core busy"
+    WAITING = "they leave most of a core free; a lane that has no more takes one of these"
+    ALONE = "all at once when nothing else runs, as they measure, or keep every core busy"
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ class Tier:
 TIERS = (
     Tier("unit", seconds=137, fast=True, arguments=("-n", "2")),
     Tier("contract", seconds=47, fast=True, prerequisites="tests/contract/prerequisites.py", arguments=("-n", "2")),
-    Tier("integration", Lane.WAITING, seconds=490, arguments=("-n", "3", "--dist", "worksteal")),
+    Tier("integration", seconds=490, arguments=("-n", "3", "--dist", "worksteal")),
     Tier(
         "proxies",
         Lane.WAITING,
@@ -133,7 +132,7 @@ TIERS = (
     # Each worker has an API server of its own.
     Tier(
         "operator",
-        Lane.WAITING,
+        Lane.CLUSTERS,
         seconds=600,
         part="tests/cluster/operator/test_[!t]*.py",
         programs={"squid": "squid-openssl"},
@@ -152,8 +151,8 @@ TIERS = (
     # Each worker has a cluster of its own.
     Tier(
         "cluster",
-        Lane.WAITING,
-        seconds=800,
+        Lane.CLUSTERS,
+        seconds=620,
         programs={"squid": "squid-openssl"},
         prerequisites="tests/cluster/prerequisites.py",
         arguments=("-n", "2", "--dist", "loadfile"),
@@ -318,12 +317,10 @@ def try_again(tier: Tier, first: Outcome) -> None:
 
 
 def run_all(wanted: list[Tier], reached: dict[str, list[str]], *, one_by_one: bool) -> list[Outcome]:
-    """Runs tiers beside each other and one by one; the outcomes are in the order of the tiers."""
+    """Runs tiers beside each other, or one by one; the outcomes are in the order of the tiers."""
     reasons = prerequisites(wanted)
     outcomes = {tier.name: Outcome(tier.name, not_run=reasons[tier.name]) for tier in wanted}
     there = [tier for tier in wanted if not outcomes[tier.name].not_run]
-    together = [] if one_by_one else sorted((tier for tier in there if tier.lane is not Lane.ALONE), key=lambda tier: -tier.seconds)
-    lanes = {lane: [tier for tier in together if tier.lane is lane] for lane in (Lane.COMPUTING, Lane.WAITING)}
 
     def go(tiers: list[Tier], *, alone: bool) -> None:
         while True:
@@ -333,21 +330,32 @@ def run_all(wanted: list[Tier], reached: dict[str, list[str]], *, one_by_one: bo
                 tier = tiers.pop(0)
             outcomes[tier.name] = run(tier, reached.get(tier.name, []), alone)
 
-    def compute() -> None:
-        for lane in (Lane.COMPUTING, Lane.WAITING):  # when the first is over there is one core more for the others
-            go(lanes[lane], alone=len(together) == 1)
-
-    busy = Busy()
-    with ThreadPoolExecutor(max_workers=1 + WAITING_AT_ONCE) as pool:
-        begun = [pool.submit(compute), *(pool.submit(go, lanes[Lane.WAITING], alone=len(together) == 1) for _ in range(WAITING_AT_ONCE))]
-        for one in begun:
-            one.result()
-    if len(together) > 1:
-        say(f"tiers: {len(together)} beside each other took {busy}")
-    go([tier for tier in there if tier not in together], alone=True)
+    if one_by_one:
+        go(list(there), alone=True)
+    else:
+        for last in (False, True):
+            beside([tier for tier in there if (tier.lane is Lane.ALONE) is last], go)
     for tier in there:
         try_again(tier, outcomes[tier.name])
     return list(outcomes.values())
+
+
+def beside(tiers: list[Tier], go: Callable[..., None]) -> None:
+    """Runs the lanes of these tiers at the same time by `go`, and says how busy that kept the machine."""
+    lanes: dict[object, list[Tier]] = {lane: [] for lane in Lane}
+    for tier in sorted(tiers, key=lambda tier: -tier.seconds):
+        lanes.setdefault(tier.name if tier.lane is Lane.ALONE else tier.lane, []).append(tier)
+
+    def follow(lane: list[Tier]) -> None:
+        for one in (lane, lanes[Lane.WAITING]):
+            go(one, alone=len(tiers) == 1)
+
+    busy = Busy()
+    with ThreadPoolExecutor(max_workers=len(lanes)) as pool:
+        for done in [pool.submit(follow, lane) for lane in lanes.values() if lane]:
+            done.result()
+    if len(tiers) > 1:
+        say(f"tiers: {len(tiers)} beside each other took {busy}")
 
 
 class Busy:

@@ -93,7 +93,7 @@ def test_it():
 """
 
 
-def test_one_tier_of_each_lane_runs_beside_the_others_and_who_measures_runs_alone(
+def test_one_tier_of_each_lane_runs_beside_the_others_and_who_measures_when_they_are_over(
     tiers: ModuleType, monkeypatch, capsys, tmp_path: Path
 ) -> None:
     marks = tmp_path / "marks"
@@ -104,13 +104,14 @@ def test_one_tier_of_each_lane_runs_beside_the_others_and_who_measures_runs_alon
 
     found = (
         beside(tiers, "first", "COMPUTING", meets("first", ["first", "waits"])),
-        beside(tiers, "measures", "ALONE", meets("measures", ["first", "measures", "waits"])),
+        beside(tiers, "measures", "ALONE", meets("measures", ["first", "measures", "too", "waits"])),
         beside(tiers, "waits", "WAITING", meets("waits", ["first", "waits"])),
+        beside(tiers, "too", "ALONE", meets("too", ["first", "measures", "too", "waits"])),
     )
     monkeypatch.setattr(tiers, "TIERS", found)
     code, text = summary(tiers, monkeypatch, capsys)
     assert code == 0, text
-    assert [line.split()[0] for line in text.strip().splitlines()] == ["first", "measures", "waits", "3"]
+    assert [line.split()[0] for line in text.strip().splitlines()] == ["first", "measures", "waits", "too", "4"]
 
 
 def test_the_longest_begin_and_who_has_computed_takes_one_that_waits(tiers: ModuleType, monkeypatch, capsys, tmp_path: Path) -> None:
@@ -120,7 +121,6 @@ def test_the_longest_begin_and_who_has_computed_takes_one_that_waits(tiers: Modu
     def meets(name: str, *expected: str) -> str:
         return MEET.format(folder=str(marks), name=name, count=len(expected), expected=sorted(expected))
 
-    monkeypatch.setattr(tiers, "WAITING_AT_ONCE", 1)
     found = (
         beside(tiers, "short", "WAITING", meets("short", "longest", "computes", "also", "long", "short"), 1),
         beside(tiers, "computes", "COMPUTING", meets("computes", "longest", "computes"), 9),
