@@ -11,6 +11,7 @@ import pytest
 
 from integration.functions_rig import QUICK, Relay, Rig, rigged
 from support.eventually import eventually
+from support.load import slowdown
 from voiceassist_crds.messages import CallState
 from voiceassist_sim.twilio.account import CreatedCall
 from voiceassist_sim.twilio.faults import FaultKind, FaultRule
@@ -478,7 +479,7 @@ async def test_too_many_callbacks_are_refused_not_queued() -> None:
         relay = rig.relays[0]
         call = await live(rig, relay)
         relay.background._limit = 2
-        rig.twilio.set_faults(FaultRule(FaultKind.LATENCY, "/Documents", seconds=0.3))
+        rig.twilio.set_faults(FaultRule(FaultKind.LATENCY, "/Documents", seconds=0.3 * slowdown()))  # longer than all four take
         answers = [await send(rig, relay, form(rig, call, "stream-error", n)) for n in range(2, 6)]
         assert [status for status, _ in answers] == [204, 204, 503, 503]
         assert answers[-1][1]["error"]["code"] == "busy"

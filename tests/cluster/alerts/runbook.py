@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from support.eventually import eventually
 from voiceassist_demo.prometheus import Prometheus
 from voiceassist_monitoring.windows import Scale
 
@@ -28,19 +30,28 @@ class Follower:
         are not asked for an object that has no relays here, nor those of the operator's for one that no operator keeps.
         """
         whom = await self._labels(alert, name)
-        sides = [side for side in SIDES if not name or await self._ask(f'{{__name__=~"voiceassist_{side}_.+",{_chosen(whom)}}}')]
-        assert sides, f"{alert}: nothing is known of {whom}"
+        sides = await eventually(lambda: self._sides(name, whom), f"{alert}: something is known of {whom}: a scrape may have come too late")
         asked = 0
         for sentence, query in QUERY.findall((FOLDER / f"VoiceAssist{alert}.md").read_text()):
             if not any(f"voiceassist_{side}_" in query for side in sides) and not query.startswith("up{"):
                 print(f"{alert}: {sentence} not asked: {name} has no such series here", flush=True)
                 continue
             asked += 1
-            found = await self._ask(self._scaled(query.replace('namespace="shop",name="support"', _chosen(whom))))
-            print(f"{alert}: {sentence} {_shown(found)}", flush=True)
-            told = any(float(one["value"][1]) for one in found) or re.search(r"\bnothing\b|\b0\b", sentence.lower())
-            assert told, f"{alert}: {sentence}\n{query}\nshows nothing for {whom or 'the operator'}"
+            scaled = self._scaled(query.replace('namespace="shop",name="support"', _chosen(whom)))
+            what = f"{alert}: {sentence}\n{query}\nshows something for {whom or 'the operator'}"
+            told = await eventually(partial(self._told, scaled, sentence), what)
+            print(f"{alert}: {sentence} {told}", flush=True)
         assert asked, f"{alert}: none of its queries was asked"
+
+    async def _sides(self, name: str, whom: dict[str, str]) -> list[str]:
+        """Who has series of it."""
+        return [side for side in SIDES if not name or await self._ask(f'{{__name__=~"voiceassist_{side}_.+",{_chosen(whom)}}}')]
+
+    async def _told(self, query: str, sentence: str) -> str:
+        """What a query shows; empty where it shows nothing, or zeros alone, which its sentence does not speak of."""
+        found = await self._ask(query)
+        told = any(float(one["value"][1]) for one in found) or re.search(r"\bnothing\b|\b0\b", sentence.lower())
+        return _shown(found) if told else ""
 
     async def _labels(self, alert: str, name: str) -> dict[str, str]:
         """Namespace and name, out of the labels of the alert that fires (or did just now): where the page says they are."""
