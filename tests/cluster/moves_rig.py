@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import json
 import os
 import signal
 import subprocess
@@ -24,7 +23,7 @@ from cluster.lab import Lab
 from cluster.lab.keeper import cgroups_named
 from cluster.lab.sandbox import sync_service
 from cluster.standing import Sandbox, host_of, relay_pods, sandbox_objects, service_url
-from integration.moves_rig import asking_on_a_line
+from integration.moves_rig import asking_on_a_line, log_lines
 from voiceassist_relay.logs import call_hash
 
 CALLS_FOLDER = "/calls"
@@ -94,6 +93,7 @@ class ClusterStage:
         self.lab, self.place, self.folder, self.http, self.agents = lab, place, folder, http, agents
         self.twilio_url, self.model_url = place.twilio, place.model
         self._logs: dict[tuple[str, int], subprocess.Popen[Any]] = {}
+        self._followed = 0
         folder.mkdir()
 
     async def get(self, url: str) -> Any:
@@ -132,7 +132,9 @@ class ClusterStage:
                 key = (pod["metadata"]["name"], container["restartCount"])
                 cut = key in self._logs and self._logs[key].poll() is not None  # as the API server or the kubelet was away
                 if (cut or key not in self._logs) and "running" in container["state"]:
-                    with (self.folder / f"relay-{key[0]}-{key[1]}.log").open("wb") as log:
+                    # Into a file of its own: who follows a container that has just gone is told that alone, and what was read stays.
+                    self._followed += 1
+                    with (self.folder / f"relay-{key[0]}-{key[1]}-{self._followed}.log").open("wb") as log:
                         command = ["kubectl", "logs", "-f", key[0], "-n", self.place.namespace]
                         self._logs[key] = self.lab.popen(command, stdout=log, stderr=subprocess.DEVNULL)
         return found
@@ -157,14 +159,7 @@ class ClusterStage:
 
     def told(self, event: str, relay: str = "*") -> list[dict[str, Any]]:
         """Lines of all relays' logs, or of one pod's."""
-        found = []
-        for log in self.folder.glob(f"relay-{relay}-*.log"):
-            for line in log.read_text().splitlines():
-                with suppress(ValueError):
-                    entry = json.loads(line)
-                    if entry.get("event") == event:
-                        found.append(entry)
-        return found
+        return [line for line in log_lines(self.folder, f"relay-{relay}-*.log") if line.get("event") == event]
 
     def has_told_all(self, calls: Sequence[Call]) -> bool:
         """Whether the logs have each call's last line."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import signal
@@ -208,10 +209,19 @@ async def accounted(
 def replayed(stage: Stage, calls: Collection[str] | None = None) -> dict[str, int]:
     """Frames that the relays say an earlier session had got, by the last log lines of their calls; of these `calls` (hashes), or all."""
     sums: Counter[str] = Counter()
-    for log in stage.folder.glob("relay*.log"):
-        for line in log.read_text().splitlines():
-            told = json.loads(line)
-            if told.get("event") == "call over" and (calls is None or told["call"] in calls):
-                for track, outcomes in told["frames"].items():
-                    sums[track] += outcomes.get("replayed", 0)
+    for told in log_lines(stage.folder, "relay*.log"):
+        if told.get("event") == "call over" and (calls is None or told["call"] in calls):
+            for track, outcomes in told["frames"].items():
+                sums[track] += outcomes.get("replayed", 0)
     return {track: sums[track] for track in TRACKS.values()}
+
+
+def log_lines(folder: Path, pattern: str) -> list[dict[str, Any]]:
+    """The relays' lines in these files, each once: of a log that was followed twice some are there twice."""
+    found = dict.fromkeys(line for log in folder.glob(pattern) for line in log.read_text().splitlines())
+    lines = []
+    for line in found:
+        assert not line.startswith("Traceback"), line
+        with contextlib.suppress(ValueError):  # half a line, or what a node says of a container that has just gone
+            lines.append(json.loads(line))
+    return lines
