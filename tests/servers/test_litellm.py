@@ -44,6 +44,7 @@ async def test_litellm_every_turn_has_its_suggestion_and_the_agents_words_arrive
     async with through.call() as call:
         await converse(call)
         assert call.heard.tracks == [None]
+        call.client._conversation.sender.flush()
         assert call.sample("frames_total", track="customer", outcome="forwarded") > 0
         assert call.heard.states[-1][:2] == (AssistState.LIVE, StatusReason.STARTED)
     effort = [session.protocol.config.get("reasoning") for session in through.model.sessions if session.protocol.kind == "realtime"][-1]

@@ -133,6 +133,19 @@ def test_the_longest_begin_and_who_has_computed_takes_one_that_waits(tiers: Modu
     assert code == 0, text
 
 
+def test_a_lane_that_has_no_more_takes_what_another_has_left(tiers: ModuleType, monkeypatch, capsys, tmp_path: Path) -> None:
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    meets = {name: MEET.format(folder=str(marks), name=name, count=2, expected=["a", "b"]) for name in ("a", "b")}
+    found = (
+        beside(tiers, "waits", "WAITING", "def test_it():\n    pass\n"),
+        *(beside(tiers, name, "COMPUTING", text) for name, text in meets.items()),
+    )
+    monkeypatch.setattr(tiers, "TIERS", found)
+    code, text = summary(tiers, monkeypatch, capsys)
+    assert code == 0, text
+
+
 def test_what_a_tier_beside_others_prints_comes_in_one_piece(tiers: ModuleType, monkeypatch, capfd, tmp_path: Path) -> None:
     found = (
         beside(tiers, "first", "COMPUTING", "def test_it():\n    assert 'first words' == ''\n"),
