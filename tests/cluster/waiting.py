@@ -14,7 +14,7 @@ from cluster.lab.errors import CommandError
 T = TypeVar("T")
 PATIENCE = 180.0
 """Seconds: a hundred times what a quiet machine takes. A time that is a feature is measured and asserted by its test."""
-LONGEST_PAUSE = 0.5
+LONGEST_PAUSE, LONG_PAUSE = 0.5, 0.3
 _NOT_YET = (AssertionError, ApiError, CommandError, LookupError, OSError, StopIteration)
 
 
@@ -22,9 +22,11 @@ def eventually(what: str, look: Callable[[], T], seconds: float = PATIENCE, ever
     """The first true thing that `look()` gives; fails, with what was seen last, when there is none in so many seconds.
 
     That a command or a request fails, an object or a key is missing, or an assertion does not hold, is not yet true. Between two looks
-    there are `every` seconds, and half a second where a look takes as long: a kubectl without pause keeps a core busy on which others wait.
+    there are `every` seconds, or an eighth of what it has taken so far, and half a second where a look takes as long: each costs the API
+    server and this process some CPU time, on which others wait.
     """
-    deadline = time.monotonic() + seconds
+    first = time.monotonic()
+    deadline = first + seconds
     while True:
         begin = time.monotonic()
         seen: Any
@@ -36,7 +38,7 @@ def eventually(what: str, look: Callable[[], T], seconds: float = PATIENCE, ever
             seen = error
         if (now := time.monotonic()) > deadline:
             raise AssertionError(f"{what}: not within {seconds:.0f} s; last seen: {str(seen)[:2000] or repr(seen)}")
-        time.sleep(max(every, min(now - begin, LONGEST_PAUSE)))
+        time.sleep(max(every, min(now - begin, LONGEST_PAUSE), min((now - first) / 8, LONG_PAUSE)))
 
 
 def established(lab: Lab, *names: str) -> None:
