@@ -28,7 +28,7 @@ from voiceassist_relay.interfaces import StreamClaims
 PEERS, PROOFS = recorded("peers"), recorded("proofs")
 TOKEN, NOW = PEERS["authToken"], float(PEERS["now"])
 HERE, OVER = "CA" + "1" * 32, "CA" + "2" * 32
-MEANS = {200: Asked.DONE, "no_such_call": Asked.GONE, "call_over": Asked.OVER}
+MEANS = {200: Asked.DONE, "no_such_call": Asked.NEVER, "call_over": Asked.OVER}
 
 
 @asynccontextmanager

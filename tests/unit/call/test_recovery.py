@@ -254,7 +254,7 @@ async def test_recovery_of_a_call_that_a_callback_has_asked_for_already_sees_tha
         assert await rig.callbacks.owner_gone(CALL, OWNER, 1e9 - 12) is None
 
 
-@pytest.mark.parametrize(("answer", "suspected"), [(Asked.GONE, [OWNER]), (Asked.DONE, []), (Asked.UNKNOWN, [])])
+@pytest.mark.parametrize(("answer", "suspected"), [(Asked.GONE, [OWNER]), (Asked.DONE, []), (Asked.NEVER, []), (Asked.UNKNOWN, [])])
 async def test_recovery_after_a_callback_the_relay_where_nothing_listens_is_suspected(answer: Asked, suspected: list[str]) -> None:
     rig = Rig(document(CallState.LIVE, owner=OWNER))
     rig.owner = answer

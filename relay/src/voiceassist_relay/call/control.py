@@ -93,7 +93,7 @@ class StreamControl:
 
     async def _tell_stopped(self, call_sid: str, before: CallDocument, stopped: CallDocument) -> None:
         """The relay with the audio tells the agent, unless there is none, or it is no more."""
-        if before.state is CallState.LIVE and await self._peers.has(call_sid, before) not in {Asked.GONE, Asked.UNKNOWN}:
+        if before.state is CallState.LIVE and await self._peers.has(call_sid, before) not in {Asked.GONE, Asked.NEVER, Asked.UNKNOWN}:
             return
         await self._status.tell(call_sid, stopped, STOPPED)
 
@@ -116,7 +116,7 @@ class StreamControl:
                 if document.state is CallState.STARTING:
                     return document
                 if document.owner == owner:
-                    if asked is not Asked.GONE or self._deps.monotonic() >= deadline:
+                    if asked not in {Asked.GONE, Asked.NEVER} or self._deps.monotonic() >= deadline:
                         raise _not_told(action)
                     await asyncio.sleep(_LOOK_SECONDS)
         raise _not_told(action)

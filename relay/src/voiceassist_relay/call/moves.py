@@ -403,7 +403,7 @@ class CallMoves:
         answer = await self._peers.take(address, start.call_sid, request)
         if isinstance(answer, HandedCall):
             return answer
-        if answer is Asked.GONE:
+        if answer in {Asked.GONE, Asked.NEVER}:
             return TakeAnswer.GONE
         if over() or answer is not Asked.UNKNOWN:
             raise Ousted(SUPERSEDED)

@@ -39,7 +39,9 @@ class Asked(Enum):
 
     DONE = auto()
     GONE = auto()
-    """Nothing listens at its address, or a relay that never had the call does: it has ended."""
+    """Nothing listens at its address: it has ended."""
+    NEVER = auto()
+    """A relay that never had the call answers at its address: the one that had it has ended."""
     OVER = auto()
     """It had the call, and has seen its end."""
     UNKNOWN = auto()
@@ -185,7 +187,7 @@ async def _at_most(content: aiohttp.StreamReader, most: int) -> bytes:
 
 def _other(status: int, body: bytes, call_sid: str) -> Asked:
     if status == 404 and NO_SUCH_CALL.encode() in body:
-        return Asked.GONE
+        return Asked.NEVER
     if status == 404 and CALL_OVER.encode() in body:
         return Asked.OVER
     log.warning("relay did not do as asked", call=call_hash(call_sid), status=status)

@@ -259,7 +259,8 @@ class StreamCallbacks:
                 return False, None  # should that relay die in the gap, no other callback comes
             if asked is Asked.GONE:
                 self._suspect(seen.document.owner)
-            owner_gone = asked in {Asked.GONE, Asked.UNKNOWN}  # that stream is over, wherever it was: who cannot be asked does not have it
+            # That stream is over, wherever it was: who cannot be asked does not have it.
+            owner_gone = asked in {Asked.GONE, Asked.NEVER, Asked.UNKNOWN}
             decision = self._decide(event, seen, owner_gone=owner_gone)
         if isinstance(decision, Restart) and goes_on:
             async with self._slots:

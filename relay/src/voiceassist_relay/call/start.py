@@ -287,7 +287,7 @@ class StreamStarter:
     async def _owner_gone(self, call_sid: str, document: CallDocument | None) -> bool:
         if document is None or document.state is not CallState.LIVE:
             return False
-        return await self._peers.has(call_sid, document) in {Asked.GONE, Asked.OVER}
+        return await self._peers.has(call_sid, document) in {Asked.GONE, Asked.NEVER, Asked.OVER}
 
     async def _next(self, call_sid: str, generation: int) -> CallDocument | AlreadyRunning:
         """Writes the generation after an unclear one, unless that has gone live. Raises RequestRefused if somebody else has gone on
