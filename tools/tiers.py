@@ -6,9 +6,9 @@
 First everything is made that any of the tiers needs and that is not there yet: Debian packages (as root on Debian), npm packages, the
 cluster's programs and images. No test runs meanwhile. A tier whose prerequisites cannot be had is listed as NOT RUN; with CI=true that is
 a failure. Then tiers run in lanes beside each other, so that the cores are kept busy and no more than that; the longest of a lane begin.
-Those that keep all cores busy, or measure, run at the end, with nothing but each other beside them. What a tier prints comes in one piece
-when it is over, unless it is the only one at work. The summary tells how many cores each kept busy, without what it left running beside
-it, such as clusters; and how many the whole did, with these.
+Those that keep all cores busy, or measure, run one after the other at the end, with nothing beside them. What a tier prints comes in one
+piece when it is over, unless it is the only one at work. The summary tells how many cores each kept busy, without what it left running
+beside it, such as clusters; and how many those beside each other did, with these.
 A tier of which a few tests failed has these run once more at the very end, when nothing else is at work. What passes then is named in the
 summary, as a fault that is to be mended: of the test, or a race of the product. What fails again is a failure.
 With --changed only the tests run that a change since the branch left main can reach (tools/reach.py).
@@ -48,7 +48,7 @@ class Lane(Enum):
     CLUSTERS = "two workers with a cluster each, which keep more than a core busy"
     COMPUTING = "they keep most of a core busy"
     WAITING = "they leave most of a core free"
-    ALONE = "all at once when nothing else runs, as they measure, or keep every core busy"
+    ALONE = "one after the other when nothing else runs, as they measure, or keep every core busy"
 
 
 @dataclass(frozen=True)
@@ -330,11 +330,10 @@ def run_all(wanted: list[Tier], reached: dict[str, list[str]], *, one_by_one: bo
                 tier = tiers.pop(0)
             outcomes[tier.name] = run(tier, reached.get(tier.name, []), alone)
 
-    if one_by_one:
-        go(list(there), alone=True)
-    else:
-        for last in (False, True):
-            beside([tier for tier in there if (tier.lane is Lane.ALONE) is last], go)
+    together = [] if one_by_one else [tier for tier in there if tier.lane is not Lane.ALONE]
+    if together:
+        beside(together, go)
+    go([tier for tier in there if tier not in together], alone=True)
     for tier in there:
         try_again(tier, outcomes[tier.name])
     return list(outcomes.values())
@@ -342,9 +341,9 @@ def run_all(wanted: list[Tier], reached: dict[str, list[str]], *, one_by_one: bo
 
 def beside(tiers: list[Tier], go: Callable[..., None]) -> None:
     """Runs the lanes of these tiers at the same time by `go`, and says how busy that kept the machine."""
-    lanes: dict[object, list[Tier]] = {lane: [] for lane in Lane}
+    lanes: dict[Lane, list[Tier]] = {lane: [] for lane in Lane}
     for tier in sorted(tiers, key=lambda tier: -tier.seconds):
-        lanes.setdefault(tier.name if tier.lane is Lane.ALONE else tier.lane, []).append(tier)
+        lanes[tier.lane].append(tier)
 
     def follow(lane: list[Tier]) -> None:
         for one in (lane, lanes[Lane.WAITING], lanes[Lane.COMPUTING], lanes[Lane.CLUSTERS]):
