@@ -84,4 +84,4 @@ def test_core_eager_budget_it_grows_careful_and_trusts_again() -> None:
     assert budget.caution == 2.0
     for _ in range(30):
         right(budget)
-    assert budget.caution == 1.0
+    assert budget.caution == 0.8, "who is always right is asked a little sooner than configured"

@@ -6,9 +6,10 @@ import base64
 import random
 from typing import Any
 
+import numpy as np
 import pytest
 
-from unit.realtime.scripted_call import ScriptedCall, pause, told, voice
+from unit.realtime.scripted_call import SILENCE, ScriptedCall, pause, told, voice
 from unit.realtime.wire import relay_config
 from voiceassist_crds.messages import WithdrawnReason
 from voiceassist_relay.realtime.core import eager_drafts
@@ -16,6 +17,7 @@ from voiceassist_relay.realtime.core.client_events import early_response_create
 from voiceassist_relay.realtime.core.outputs import EarlyOver
 from voiceassist_relay.realtime.core.server_events import decode
 from voiceassist_relay.realtime.core.session_settings import SessionSettings
+from voiceassist_sim.audio import MULAW_LINEAR, mulaw_encode
 from voiceassist_sim.openai.formats import PCMU
 from voiceassist_sim.openai.phrasebook import load_sample_calls
 
@@ -65,7 +67,7 @@ def test_core_eager_drafts_finished_suggestions_are_the_same_word_for_word() -> 
 
 
 def test_core_eager_drafts_one_that_is_right_is_the_answer_with_no_second_request() -> None:
-    call = eager_call()
+    call = eager_call(behaviour={"firstTokenMs": 200})
     call.hear(pause(0.5) + sentence() + pause(2.0))
     seen = call.seen
     (when, finished) = seen.finished[0]
@@ -251,16 +253,29 @@ def test_core_eager_drafts_the_audio_is_in_the_sessions_format(monkeypatch: pyte
     assert [round(len(one) / len(audio[0]), 2) for one in audio] == [1, 6]
 
 
-def first_words(model: dict[str, Any]) -> tuple[list[float], ScriptedCall]:
-    """The customers of the sample calls, four times over: seconds from the last frame of speech to the first draft, sorted."""
+def spoken_otherwise(audio: bytes, *, db: float = 0.0, noise_dbfs: float | None = None, speed: float = 1.0) -> bytes:
+    """Mu-law audio at another level, on a noisy line, or spoken slower or faster."""
+    samples = MULAW_LINEAR[np.frombuffer(audio, np.uint8)].astype(np.float64) * 10 ** (db / 20)
+    samples = np.interp(np.arange(0, len(samples) - 1, speed), np.arange(len(samples)), samples)
+    if noise_dbfs is not None:
+        samples += np.random.default_rng(len(audio)).standard_normal(len(samples)) * 32768 * 10 ** (noise_dbfs / 20)
+    return mulaw_encode(samples.clip(-32000, 32000).astype(np.int16))
+
+
+def first_words(
+    model: dict[str, Any], *, speaker: str = "customer", times: int = 4, **otherwise: float
+) -> tuple[list[float], ScriptedCall]:
+    """What is asked in the sample calls, several times over: seconds from the last frame of speech to the first draft, sorted."""
     call, spoken = ScriptedCall(model=PACE | model), []
-    said = [one for sample in load_sample_calls() for one in sample.utterances if one.speaker == "customer" and one.relevant]
+    said = [one for sample in load_sample_calls() for one in sample.utterances if one.speaker == speaker and len(one.audio) > 8000]
+    silence = spoken_otherwise(SILENCE * 100, **otherwise) if "noise_dbfs" in otherwise else SILENCE * 100
     call.hear(pause(0.5))
-    for utterance in said * 4:
-        frames = [utterance.audio[at : at + 160].ljust(160, b"\xff") for at in range(0, len(utterance.audio), 160)]
-        loud = [level >= -40 for level in PCMU.levels(b"".join(frames))]
+    for utterance in [one for one in said if one.relevant or speaker == "agent"] * times:
+        audio = spoken_otherwise(utterance.audio, **otherwise) if otherwise else utterance.audio
+        loud = [level >= -40 for level in PCMU.levels(audio.ljust(-(-len(audio) // 160) * 160, b"\xff"))]
         spoken.append(call.now + 0.02 * (len(loud) - loud[::-1].index(True)))
-        call.hear(frames + pause(2.0))
+        audio = audio.ljust(-(-len(audio) // 160) * 160, b"\xff") + silence
+        call.hear([SILENCE if audio[at : at + 160] == SILENCE else audio[at : at + 160] for at in range(0, len(audio) - 159, 160)])
     begun: dict[str, float] = {}
     for at, item, _, _ in call.seen.drafts:
         begun.setdefault(item, at)
@@ -285,9 +300,25 @@ def test_core_eager_drafts_first_words_of_the_sample_calls() -> None:
         assert wasted <= 0.3
         assert len(seen.withdrawn) <= turns / 5
     (p50, p95), (eager_p50, eager_p95) = found["ServerVAD"], found["eager"]
-    assert eager_p50 <= 0.62 * p50
-    assert eager_p95 <= 0.7 * p95
+    assert eager_p50 <= 0.58 * p50
+    assert eager_p95 <= 0.62 * p95
     assert found["SemanticVAD High"][0] > eager_p50
+
+
+@pytest.mark.parametrize(
+    "otherwise",
+    [{"speaker": "agent"}, {"db": -6.0}, {"db": -12.0}, {"noise_dbfs": -44.0}, {"speed": 0.8}, {"speed": 1.25}],
+    ids=["other voices", "-6 dB", "-12 dB", "a noisy line", "slowly", "fast"],
+)
+def test_core_eager_drafts_first_words_of_who_speaks_otherwise(otherwise: dict[str, Any]) -> None:
+    """The rule was not made for the sample calls' voices at their level only."""
+    seconds, call = first_words({"turnDetection": {"eager": {}}}, times=2, **otherwise)
+    seen, p50 = call.seen, seconds[len(seconds) // 2]
+    print(f"p50 {p50 * 1000:.0f} ms, {seen.wasted_tokens / seen.tokens:.1%} of the tokens for nothing")
+    assert len(seconds) == len(seen.handled) == len(seen.finished)
+    assert p50 <= 0.7 * 0.852
+    assert seen.wasted_tokens <= 0.3 * seen.tokens
+    assert len(seen.withdrawn) <= len(seen.handled) / 5
 
 
 @pytest.mark.parametrize("wire", [0.25, 0.3, 0.4])

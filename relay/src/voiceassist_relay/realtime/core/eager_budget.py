@@ -16,7 +16,7 @@ _MINUTE: Final = 60.0
 _TURNS: Final = 20
 _FREE_DRAFTS: Final = 1
 """Drafts that may be withdrawn at a call's beginning."""
-_CAUTION, _TRUST, _MOST_CAUTION = 1.15, 0.95, 2.0
+_CAUTION, _TRUST, _LEAST_CAUTION, _MOST_CAUTION = 1.15, 0.95, 0.8, 2.0
 
 
 class EagerBudget:
@@ -53,7 +53,7 @@ class EagerBudget:
 
     def right(self) -> None:
         """What was asked ahead became the answer."""
-        self.caution = max(1.0, self.caution * _TRUST)
+        self.caution = max(_LEAST_CAUTION, self.caution * _TRUST)
 
     def wrong(self, now: float, *, shown: bool) -> None:
         """The customer went on; `shown`: a draft was on the screen."""

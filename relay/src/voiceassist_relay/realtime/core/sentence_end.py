@@ -1,8 +1,10 @@
 """Likely ends of the customer's sentences: silence, how the voice fell before it, and the last words where they are known. Pure.
 
 One rule. A frame is quiet below a tenth of the turn's own loudness, and below the least that counts as a voice at all. A sentence has
-likely ended after `silence` of quiet, taken by `_FALLEN` where the voice had fallen before, by `_HELD` where it broke off at full voice (a
-stop inside a word, somebody who thinks), by `_OPEN` where the words so far ask to be gone on with.
+likely ended after `silence` of quiet, and the sooner the softer the voice was just before: the loudest of its last frames, as a share of
+the turn's own loudness, is the share of `silence` that is waited for. A voice that is still at its full strength there broke off (a stop
+inside a word, somebody who thinks). Longer is waited for where little was said yet (`_EARLY`) and where the words so far ask to be gone on
+with (`_OPEN`).
 """
 
 from __future__ import annotations
@@ -11,17 +13,20 @@ from typing import Final
 
 FRAME: Final = 0.02
 """Seconds of a frame."""
-LEAST_VOICE: Final = 0.008
+LEAST_VOICE: Final = 0.003
 """Loudness, 0 to 1, below which nothing is a voice."""
 LEAST_SPEECH: Final = 0.2
 """Seconds of voice before a turn is worth an answer."""
 GOES_ON: Final = 0.06
 """Seconds of voice after a likely end that disprove it: a click is shorter."""
 _QUIET_SHARE: Final = 0.1
-_LAST: Final = 4
-"""Frames of voice before the silence whose loudness tells whether it fell."""
-_FALLEN_BELOW, _HELD_ABOVE = 0.6, 1.05
-_FALLEN, _HELD, _OPEN = 0.8, 1.2, 2.0
+_LAST: Final = 8
+"""Frames of voice before the silence whose loudest tells how far the voice had fallen."""
+_FALLEN: Final = 0.4
+"""The least share of the silence that is waited for, however soft the voice was."""
+_EARLY: Final = 1.3
+"""What it is taken by in the turn's first second of voice: few have said what they want by then."""
+_OPEN: Final = 2.0
 _OPEN_ENDS: Final = (",", "-", "–", "—", "…", "...", ":", ";", "、", "،")
 _OPEN_WORDS: Final = frozenset(
     {
@@ -71,10 +76,8 @@ class SentenceEnd:
         """Seconds of quiet after which the sentence has likely ended, where `silence` is what is configured, in seconds."""
         if ends_open(words):
             return silence * _OPEN
-        fall = sum(self._last) / len(self._last) / self._mean if self._last else 1.0
-        if fall < _FALLEN_BELOW:
-            return silence * _FALLEN
-        return silence * _HELD if fall > _HELD_ABOVE else silence
+        fallen = min(1.0, max(_FALLEN, max(self._last, default=1.0) / (self._mean or 1.0)))
+        return silence * fallen * (_EARLY if self.voice < 1.0 else 1.0)
 
     def ended(self, silence: float, words: str = "") -> bool:
         """Whether the sentence has likely ended; the nearest frame counts."""
