@@ -16,6 +16,8 @@ Count = Annotated[int, Meta(ge=-1, le=2**53)]
 """A number of a message; -1 where it is absent."""
 
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
+_BACKSLASH = ord("\\")
+"""As a number: for bytes in bytes, CPython first makes a TypeError and throws it away."""
 
 
 class Media(Struct, gc=False, rename="camel"):
@@ -109,7 +111,7 @@ def is_audio(payload: str, text: bytes | bytearray) -> bool:
     """
     if not payload or len(payload) % 4 or not payload.isascii():
         return False
-    return b"\\" not in text or _BASE64.fullmatch(payload) is not None
+    return _BACKSLASH not in text or _BASE64.fullmatch(payload) is not None
 
 
 def duration_ms(payload: str) -> int:

@@ -15,7 +15,7 @@ from .core.audio_time import FRAME as SILENCE
 from .core.audio_time import FRAME_SECONDS, AudioClock, RealTimeLimiter, payload_ms
 from .core.client_events import APPEND_HEAD, APPEND_TAIL, append
 from .core.limits import SessionLimits
-from .websocket import next_mask, text_frame
+from .websocket import masks, text_frame
 
 SAMPLE = 50
 """Of so many frames one is timed, and then it is checked whether the track runs ahead of real time."""
@@ -87,7 +87,7 @@ class AudioSender:
             encode = self._encode
             try:
                 if encode is None:
-                    mask = next_mask()
+                    mask = next(masks)
                     write(_HEAD + mask + apply_mask(APPEND_HEAD + payload + APPEND_TAIL, mask))
                 else:
                     write(text_frame(append(encode(payload))))

@@ -9,6 +9,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain, repeat
 from typing import Protocol, cast
 
 from websockets.client import ClientProtocol
@@ -35,20 +36,18 @@ _CERTIFICATE_WAIT = 15.0  # nothing that mends itself within seconds
 _TEXT = 0x81  # a text message in one frame
 
 
-def _masks() -> Iterator[bytes]:
-    """Masking keys: unpredictable, as RFC 6455 (5.3) wants them; drawn from the system a thousand at a time."""
-    while True:
-        pool = os.urandom(4096)
-        for at in range(0, 4096, 4):
-            yield pool[at : at + 4]
+def _keys(count: int) -> list[bytes]:
+    pool = os.urandom(4 * count)
+    return [pool[at : at + 4] for at in range(0, 4 * count, 4)]
 
 
-next_mask = _masks().__next__
+masks: Iterator[bytes] = chain.from_iterable(map(_keys, repeat(1024)))
+"""Masking keys: unpredictable, as RFC 6455 (5.3) wants them; drawn from the system a thousand at a time."""
 
 
 def text_frame(message: bytes) -> bytes:
     """One masked text frame."""
-    mask, size = next_mask(), len(message)
+    mask, size = next(masks), len(message)
     if size < 126:
         head = bytes((_TEXT, 0x80 | size))
     elif size < 65536:
