@@ -17,7 +17,10 @@ WANTED = (1, 26)
 
 
 def go_environment(go: Path) -> dict[str, str]:
-    """The environment for the Go tool: no other toolchain is fetched, no module is added that go.sum does not know."""
+    """The environment for the Go tool: no other toolchain is fetched, no module is added that go.sum does not know.
+
+    Compilers live for seconds: they collect no garbage below 3 GiB, which was a third of what they did.
+    """
     return {
         **os.environ,
         "PATH": f"{go.parent}:{os.environ['PATH']}",
@@ -25,6 +28,8 @@ def go_environment(go: Path) -> dict[str, str]:
         "GOFLAGS": "-mod=readonly",
         "GOWORK": "off",
         "CGO_ENABLED": "1",
+        "GOGC": "off",
+        "GOMEMLIMIT": "3GiB",
     }
 
 
