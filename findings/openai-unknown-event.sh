@@ -22,8 +22,9 @@ from openai import AsyncOpenAI
 from openai.types.realtime import ConversationCreatedEvent
 from websockets.asyncio.server import serve
 
+PLACE = {"response_id": "resp_1", "item_id": "item_1", "output_index": 0, "content_index": 0}
 SENT = [
-    {"type": "response.output_text.delta", "event_id": "event_1", "response_id": "resp_1", "item_id": "item_1", "output_index": 0, "content_index": 0, "delta": "Hello"},
+    {"type": "response.output_text.delta", "event_id": "event_1", **PLACE, "delta": "Hello"},
     {"type": "response.new_in_some_later_version", "event_id": "event_2", "response_id": "resp_1", "confidence": 0.5},
 ]
 
