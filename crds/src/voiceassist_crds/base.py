@@ -7,7 +7,7 @@ never changes, and a field never changes its type or meaning: docs/upgrading.md.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
@@ -24,6 +24,10 @@ class Model(BaseModel):
         strict=False,
         hide_input_in_errors=True,  # an error may be logged, and its input may be spoken words
     )
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        """The same one, as it is frozen: pydantic else copies what is at its default for each object that it reads."""
+        return self
 
     def wire(self) -> dict[str, Any]:
         """As JSON values, the names in camelCase, without what is at its default."""

@@ -117,3 +117,16 @@ def test_resource_a_pause_is_a_time_or_says_more() -> None:
 def test_resource_a_pause_that_the_api_server_cannot_judge_is_judged_here(pause: object) -> None:
     with pytest.raises(ValidationError):
         steps(pause)
+
+
+def test_resource_what_objects_leave_at_its_default_is_there_once_for_all_of_them() -> None:
+    spec = {
+        "host": "a.example.test",
+        "twilio": {"accountSid": f"AC{'0' * 32}", "credentialsSecretRef": {"name": "twilio"}},
+        "model": {"apiKeySecretRef": {"name": "model"}},
+        "prompt": {"instructions": "Help."},
+    }
+    one, other = (VoiceAssistSpec.model_validate(spec) for _ in range(2))
+    assert one == other
+    assert one.rollout is other.rollout
+    assert one.model.turn_detection is other.model.turn_detection

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -183,6 +184,21 @@ def test_store_of_a_voiceassist_the_prompts_writers_stay_and_its_copy_goes() -> 
     assert entry.item["metadata"]["annotations"] == {"voiceassist.dev/change-cause": "why"}
     assert [one["manager"] for one in entry.item["metadata"]["managedFields"]] == ["kubectl", "a-person"]
     assert entry.item["metadata"]["managedFields"][1]["fieldsV1"] == {"f:metadata": {"f:annotations": {"f:voiceassist.dev/promote": {}}}}
+
+
+def test_store_of_many_objects_names_of_fields_and_what_is_alike_are_there_once() -> None:
+    conditions = {"conditions": [{"type": "Ready", "status": "True", "message": "all relays are ready", "at": "noon"}]}
+    shelf = Store().shelf(VOICEASSIST)
+    for name in ("a", "b"):  # each by JSON of its own, as answers come
+        shelf.take(json.loads(json.dumps(made(name, "5", spec={"host": f"{name}.example.test"}, status=conditions))))
+    one, other = (held.entry.item for held in shelf.held.values())
+    assert one is not None
+    assert other is not None
+    assert (one["spec"], other["spec"]) == ({"host": "a.example.test"}, {"host": "b.example.test"})
+    first, second = one["status"]["conditions"][0], other["status"]["conditions"][0]
+    assert first == second == conditions["conditions"][0]
+    assert all(one is other for one, other in zip(first, second, strict=True))
+    assert first["message"] is second["message"]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -34,6 +35,8 @@ RELAY_ENDING = "-relay"
 """With this the names of all objects end of which others may have one; of ConfigMaps all are known, as they are referred to."""
 MOST_GONE = 4096
 """Deletions of one shelf that are remembered; of more the newest."""
+_ALIKE = frozenset({"apiVersion", "kind", "manager", "message", "reason", "status", "type"})
+"""Fields whose texts are much the same in many objects."""
 _METADATA = ("name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp", "labels", "finalizers")
 
 
@@ -234,7 +237,7 @@ def _entry(kind: Kind, item: Mapping[str, Any], *, uncompared: bool) -> Entry:
     if kind is SECRET or (kind is CONFIG_MAP and not ours and not name.endswith(RELAY_ENDING)):
         return Entry(version)
     if kind is VOICEASSIST:
-        return Entry(version, metadata["uid"], item=_assist(item))
+        return Entry(version, metadata["uid"], item=_shared(_assist(item)))
     owners = owners_of(item)
     if not ours and kind.owned:
         return Entry(version, owners=owners, holder=holder_of(item))
@@ -242,7 +245,8 @@ def _entry(kind: Kind, item: Mapping[str, Any], *, uncompared: bool) -> Entry:
     applied = (metadata.get("annotations") or {}).get(APPLIED_ANNOTATION, "") if kind.owned else ""
     fields = json.dumps(fields_of(metadata)).encode() if uncompared and applied else b""
     holder = f"{VOICEASSIST.name} {label}" if label else ""
-    return Entry(version, metadata.get("uid") or "", mark_of(item), label, owners, holder, _kept(kind, item), applied, fields)
+    kept = _shared(_kept(kind, item))
+    return Entry(version, metadata.get("uid") or "", mark_of(item), label, owners, holder, kept, applied, fields)
 
 
 def is_ours(item: Mapping[str, Any]) -> bool:
@@ -318,6 +322,13 @@ def _of_writers(fields: Mapping[str, Any]) -> Manifest:
     if annotations := (fields.get("f:metadata") or {}).get("f:annotations"):
         kept["f:metadata"] = {"f:annotations": annotations}
     return kept
+
+
+def _shared(value: Any) -> Any:
+    """JSON values with names of fields, and what is alike, once for all objects: each answer and event that is read brings its own."""
+    if isinstance(value, dict):
+        return {sys.intern(key): sys.intern(one) if key in _ALIKE and type(one) is str else _shared(one) for key, one in value.items()}
+    return [_shared(one) for one in value] if isinstance(value, list) else value
 
 
 def _some(given: Mapping[str, Any], keys: Iterable[str]) -> Manifest:
